@@ -1,0 +1,1 @@
+"""YAML to settings, without importing torch: reading, checking, the grid of a sweep."""

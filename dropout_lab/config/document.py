@@ -1,0 +1,195 @@
+"""A YAML text to plain data, each value with its place, and every mistake of form by name.
+
+YAML is taken as data only: no tags, no aliases, no duplicate keys, scalars by the YAML 1.2 core
+schema, so ``1e-3`` is a number, ``010`` is ten and ``no`` is a string.
+"""
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from dropout_lab.errors import ConfigError
+
+KeyPath = tuple[str, ...]
+
+LARGEST_BYTES = 2**20
+DEEPEST_NESTING = 20
+_NULL = re.compile(r"null|Null|NULL|~|")
+_BOOLEAN = re.compile(r"true|True|TRUE|false|False|FALSE")
+_INTEGER = re.compile(r"[-+]?[0-9]+")
+_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+_INFINITE = re.compile(r"[-+]?\.(inf|Inf|INF)")
+_NOT_A_NUMBER = re.compile(r"\.(nan|NaN|NAN)")
+_LONGEST_INTEGER = 4000  # digits; Python itself refuses longer ones
+
+
+@dataclass
+class Document:
+    """What was asked, as plain data, and where each key stands (``file:line`` or an option)."""
+
+    source: str
+    data: dict[str, Any] = field(default_factory=dict)
+    places: dict[KeyPath, str] = field(default_factory=dict)
+    mistakes: list[str] = field(default_factory=list)
+
+    def place(self, path: KeyPath) -> str:
+        """Return where ``path`` was given, or the nearest part of it that was."""
+        while path and path not in self.places:
+            path = path[:-1]
+        return self.places.get(path, self.source)
+
+    def set(self, path: KeyPath, value: object, place: str) -> None:
+        """Give ``path`` a value from elsewhere, as if it stood in the file."""
+        node = self.data
+        for key in path[:-1]:
+            if not isinstance(node.get(key), dict):
+                node[key] = {}
+            node = node[key]
+        node[path[-1]] = value
+        self.places = {p: at for p, at in self.places.items() if p[: len(path)] != path}
+        self.places[path] = place
+
+
+def read_document(path: Path) -> Document:
+    """Read a config file.
+
+    Raises:
+        ConfigError: The file cannot be read as one YAML mapping. Mistakes that leave the rest
+            readable (a duplicate key, a tag) are collected in the document instead.
+    """
+    try:
+        if path.is_dir():
+            raise ConfigError([f"{path} is a folder; give a YAML file."])
+        with path.open("rb") as file:
+            content = file.read(LARGEST_BYTES + 1)
+    except FileNotFoundError:
+        raise ConfigError([f"{path} does not exist; give the path of a YAML file."]) from None
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise ConfigError([f"{path} cannot be read: {reason}."]) from error
+    if len(content) > LARGEST_BYTES:
+        raise ConfigError([f"{path} is larger than 1 MiB; a config is a page of text."])
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise ConfigError([f"{path} is not UTF-8 text; save it as UTF-8."]) from None
+    return parse_document(text, str(path))
+
+
+def parse_document(text: str, source: str) -> Document:
+    """Parse YAML text; ``source`` is the name its mistakes are reported under.
+
+    Raises:
+        ConfigError: The text is not one YAML mapping.
+    """
+    document = Document(source)
+    node = _compose(text, document)
+    if node is None:
+        raise ConfigError([f"{source}: the file is empty; give at least `name: my_study`."])
+    if not isinstance(node, yaml.MappingNode):
+        raise ConfigError(
+            [f"{source}:{_line(node)}: expected a mapping (lines of `key: value`) at the top."]
+        )
+    document.data = _plain(node, (), document)
+    return document
+
+
+def parse_value(text: str, source: str) -> Any:
+    """Parse one YAML value given on the command line, such as ``0.5`` or ``[512, 512]``.
+
+    Raises:
+        ConfigError: The text is not a YAML value.
+    """
+    document = Document(source)
+    node = _compose(text, document)
+    value = None if node is None else _plain(node, (), document)
+    if document.mistakes:
+        raise ConfigError(document.mistakes)
+    return value
+
+
+def _compose(text: str, document: Document) -> yaml.Node | None:
+    """Return the one node of the text; depth, aliases and documents are checked before it is built.
+
+    Parsing to events needs no recursion, so a hostile text costs only its own length.
+    """
+    source = document.source
+    depth = documents = 0
+    try:
+        for event in yaml.parse(text, Loader=yaml.SafeLoader):
+            at = f"{source}:{event.start_mark.line + 1}"
+            documents += isinstance(event, yaml.DocumentStartEvent)
+            depth += isinstance(event, yaml.CollectionStartEvent)
+            depth -= isinstance(event, yaml.CollectionEndEvent)
+            if documents > 1:
+                raise ConfigError([f"{at}: a second document begins; a config is one document."])
+            if depth > DEEPEST_NESTING:
+                raise ConfigError([f"{at}: nested deeper than {DEEPEST_NESTING} levels."])
+            if isinstance(event, yaml.AliasEvent):
+                raise ConfigError([f"{at}: aliases (*{event.anchor}) are not allowed; repeat it."])
+            if getattr(event, "tag", None) is not None:
+                document.mistakes.append(f"{at}: tags ({event.tag}) are not allowed; drop it.")
+        return yaml.compose(text, Loader=yaml.SafeLoader)  # type: ignore[no-any-return]
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        at, snippet = source, None
+        if mark is not None:
+            at, snippet = f"{source}:{mark.line + 1}:{mark.column + 1}", mark.get_snippet()
+        message = f"{at}: not YAML: {error.problem}."
+        raise ConfigError([f"{message}\n{snippet}" if snippet else message]) from None
+    except yaml.reader.ReaderError as error:
+        raise ConfigError(
+            [f"{source}: not YAML: character number {error.position + 1} is not allowed in YAML."]
+        ) from None
+
+
+def _plain(node: yaml.Node, path: KeyPath, document: Document) -> Any:
+    """Return a node as dictionaries, lists, strings, numbers, booleans and None."""
+    if isinstance(node, yaml.MappingNode):
+        return _mapping(node, path, document)
+    if isinstance(node, yaml.SequenceNode):
+        return [_plain(item, path, document) for item in node.value]
+    text: str = node.value
+    if node.style in ("'", '"', "|", ">"):
+        return text
+    return _scalar(text)
+
+
+def _mapping(node: yaml.MappingNode, path: KeyPath, document: Document) -> dict[str, Any]:
+    mapping: dict[str, Any] = {}
+    for key_node, value_node in node.value:
+        place = f"{document.source}:{_line(key_node)}"
+        if not isinstance(key_node, yaml.ScalarNode):
+            document.mistakes.append(f"{place}: a key must be a word, not a list or a mapping.")
+            continue
+        key = str(key_node.value)
+        if key in mapping:
+            first = document.places[(*path, key)]
+            dotted = ".".join((*path, key))
+            document.mistakes.append(f"{place}: {dotted} is given twice, first at {first}.")
+            continue
+        document.places[(*path, key)] = place
+        mapping[key] = _plain(value_node, (*path, key), document)
+    return mapping
+
+
+def _scalar(text: str) -> Any:
+    """Resolve a plain scalar by the YAML 1.2 core schema (decimal numbers only)."""
+    if _NULL.fullmatch(text):
+        return None
+    if _BOOLEAN.fullmatch(text):
+        return text.lower() == "true"
+    if _INTEGER.fullmatch(text) and len(text) < _LONGEST_INTEGER:
+        return int(text)
+    if _FLOAT.fullmatch(text):
+        return float(text)
+    if _INFINITE.fullmatch(text) or _NOT_A_NUMBER.fullmatch(text):
+        return float(text.lower().replace(".", ""))
+    return text
+
+
+def _line(node: yaml.Node) -> int:
+    return int(node.start_mark.line) + 1

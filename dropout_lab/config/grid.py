@@ -1,0 +1,172 @@
+"""From a config to its runs: cells of the grid, the run without dropout beside each, run ids."""
+
+import hashlib
+import itertools
+import json
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from dropout_lab.config.schema import (
+    SECTIONS,
+    Config,
+    DropoutSettings,
+    Settings,
+    without_dropout,
+)
+
+# Part of every run id. Raise it, and say so in the changelog, when a change moves any number.
+NUMBERS = 1
+LARGEST_RANGE = 1_000
+LARGEST_STUDY = 100_000
+NO_DROPOUT = DropoutSettings(variant="none", p=0.0)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One setting of the swept values.
+
+    Args:
+        values: The swept keys and their values here; None where a key has no meaning (the
+            placement of a run without dropout).
+        settings: The complete settings.
+    """
+
+    values: Mapping[str, Any]
+    settings: Settings
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training of one network: a cell and a seed."""
+
+    run_id: str
+    seed: int
+    cell: Cell
+
+    @property
+    def settings(self) -> Settings:
+        """The settings of the run's cell."""
+        return self.cell.settings
+
+
+def seeds_of(config: Config) -> tuple[int, ...]:
+    """Return the seeds of a study: a count n means 0, 1, ..., n - 1."""
+    return tuple(range(config.seeds)) if isinstance(config.seeds, int) else config.seeds
+
+
+def single_cell(config: Config) -> list[Cell]:
+    """Return the config's own setting as the one cell of a study."""
+    return [Cell({}, _canonical(_settings(config)))]
+
+
+def sweep_cells(config: Config, *, baseline: bool = True) -> list[Cell]:
+    """Return the cells of the grid and, if asked, a cell without dropout where there is none.
+
+    Cells that come to the same settings are one cell: without dropout, a variant, a placement or
+    a mask changes nothing, so one such cell stands for all of them.
+    """
+    axes = {key: axis_values(axis) for key, axis in config.sweep.grid.items()}
+    settings = [
+        _canonical(with_values(config, dict(zip(axes, values, strict=True))))
+        for values in itertools.product(*axes.values())
+    ]
+    if baseline:
+        settings = [each for s in settings for each in (_without(s), s)]
+        settings.sort(key=lambda s: not without_dropout(s))
+    distinct = list(dict.fromkeys(settings))
+    keys = list(axes)
+    if any(map(without_dropout, distinct)) and not {"dropout.p", "dropout.variant"} & set(keys):
+        keys.append("dropout.p")
+    return [Cell(values_of(s, keys), s) for s in distinct]
+
+
+def runs_of(cells: Iterable[Cell], seeds: Sequence[int]) -> list[Run]:
+    """Return a run for each cell and seed, cells first."""
+    return [Run(run_id(cell.settings, seed), seed, cell) for cell in cells for seed in seeds]
+
+
+def run_id(settings: Settings, seed: int) -> str:
+    """Return the digest of everything that can change the run's numbers."""
+    text = json.dumps([NUMBERS, settings.model_dump(), seed], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def values_of(settings: Settings, keys: Iterable[str]) -> dict[str, Any]:
+    """Return the values of the dotted ``keys``; None where a key has no meaning."""
+    meaningful = {"dropout.variant", "dropout.p", "dropout.input_p"}
+    bare = without_dropout(settings)
+    return {
+        key: None
+        if bare and key.startswith("dropout.") and key not in meaningful
+        else get(settings, key)
+        for key in keys
+    }
+
+
+def get(settings: Settings, key: str) -> Any:
+    """Return the value of a dotted key."""
+    section, _, name = key.partition(".")
+    return getattr(getattr(settings, section), name)
+
+
+def with_values(settings: Settings, values: Mapping[str, Any]) -> Settings:
+    """Return the settings with some dotted keys changed.
+
+    Raises:
+        pydantic.ValidationError: A value is not allowed.
+    """
+    data = {section: getattr(settings, section).model_dump() for section in SECTIONS}
+    for key, value in values.items():
+        section, _, name = key.partition(".")
+        data[section][name] = value
+    if "training.updates" in values and "training.epochs" not in values:
+        data["training"]["epochs"] = None
+    return Settings.model_validate(data)
+
+
+def axis_values(axis: list[Any] | str) -> list[Any]:
+    """Return the values of an axis: a list as it is, a ``start:stop:step`` spelled out.
+
+    Raises:
+        ValueError: The text is not a range; the message says what to write.
+    """
+    return axis if isinstance(axis, list) else list(_range(axis))
+
+
+def grid_size(grid: Mapping[str, list[Any]]) -> int:
+    """Return how many combinations a grid has."""
+    return math.prod(len(values) for values in grid.values())
+
+
+def _range(text: str) -> Iterator[int | float]:
+    """Count from start to stop in exact decimals: 0:0.9:0.1 ends at 0.9, not beside it."""
+    wanted = f"{text!r} is not a range; write start:stop:step, e.g. 0:0.9:0.1."
+    try:
+        start, stop, step = (Decimal(part.strip()) for part in text.split(":"))
+    except (ValueError, InvalidOperation):
+        raise ValueError(wanted) from None
+    if not (start.is_finite() and stop.is_finite() and step.is_finite()):
+        raise ValueError(wanted)
+    if step == 0 or (stop - start) * step < 0:
+        raise ValueError(f"{text!r} never ends; its step must lead from start to stop.")
+    if (stop - start) / step >= LARGEST_RANGE:
+        raise ValueError(f"{text!r} has more than {LARGEST_RANGE} values; take a larger step.")
+    whole = all(value == value.to_integral_value() for value in (start, step))
+    for index in range(int((stop - start) / step) + 1):
+        value = start + index * step
+        yield int(value) if whole else float(value)
+
+
+def _settings(config: Settings) -> Settings:
+    return Settings(**{section: getattr(config, section) for section in SECTIONS})
+
+
+def _canonical(settings: Settings) -> Settings:
+    return _without(settings) if without_dropout(settings) else settings
+
+
+def _without(settings: Settings) -> Settings:
+    return settings.model_copy(update={"dropout": NO_DROPOUT})

@@ -1,0 +1,294 @@
+"""A document and the command line's changes to it, to a checked config: every mistake at once."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from dropout_lab.config.allowed import shown, unknown_dotted, unknown_key, wrong_value
+from dropout_lab.config.document import Document, KeyPath, parse_value, read_document
+from dropout_lab.config.grid import (
+    LARGEST_STUDY,
+    axis_values,
+    grid_size,
+    seeds_of,
+    sweep_cells,
+)
+from dropout_lab.config.rules import complaints
+from dropout_lab.config.schema import KEYS, SECTION_CLASSES, SECTIONS, Config, Settings
+from dropout_lab.errors import ConfigError
+
+_RESERVED_NAMES = {"con", "prn", "aux", "nul", *(f"{d}{n}" for d in ("com", "lpt") for n in "123456789")}
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What the command line changes in a config.
+
+    Args:
+        settings: ``key=value`` texts, dotted; in a sweep a comma list makes an axis.
+        epochs: Training epochs.
+        seeds: A count, or a comma list of seeds.
+        p: The axis ``dropout.p``: a comma list or ``start:stop:step``.
+        sweep: Whether axes are allowed.
+    """
+
+    settings: tuple[str, ...] = ()
+    epochs: int | None = None
+    seeds: str | None = None
+    p: str | None = None
+    sweep: bool = False
+
+
+def load(path: Path | None, changes: Changes = Changes()) -> Config:  # noqa: B008  # frozen
+    """Read a config file (without one, the defaults) and apply the command line's changes.
+
+    Raises:
+        ConfigError: Everything that is wrong with it.
+    """
+    if path is None:
+        document = Document("the defaults")
+    else:
+        document = read_document(path)
+        document.data.setdefault("name", _name_from(path))
+    _apply(changes, document)
+    return check(document)
+
+
+def check(document: Document) -> Config:
+    """Return the config a document means.
+
+    Raises:
+        ConfigError: Everything that is wrong with it, in the order of the file.
+    """
+    mistakes = _Mistakes(document)
+    data = _known(document.data, mistakes)
+    config = _validated(data, mistakes)
+    broken = mistakes.sections
+    if config is None:
+        sound = {section: data.get(section, {}) for section in SECTIONS if section not in broken}
+        settings = Settings.model_validate(sound)
+    else:
+        settings = config
+        _check_study(config, mistakes)
+    for key, message in complaints(settings, except_sections=frozenset(broken)):
+        mistakes.add(key, message)
+    axes = _check_grid(data.get("sweep", {}).get("grid"), mistakes)
+    if config is None or mistakes:
+        raise ConfigError(mistakes.in_order())
+    config = config.model_copy(
+        update={"sweep": config.sweep.model_copy(update={"grid": axes})} if axes else {}
+    )
+    _check_cells(config, mistakes)
+    if mistakes:
+        raise ConfigError(mistakes.in_order())
+    return config
+
+
+class _Mistakes:
+    """Mistakes with their keys, to be told in the order of the file."""
+
+    def __init__(self, document: Document) -> None:
+        self.document = document
+        self.found: dict[str, tuple[int, KeyPath]] = {}
+
+    def add(self, key: str, message: str, *, path: KeyPath | None = None) -> None:
+        path = tuple(key.split(".")) if path is None else path
+        text = f"{self.document.place(path)}: {message}"
+        self.found.setdefault(text, (len(self.found), path))
+
+    @property
+    def sections(self) -> set[str]:
+        """The sections with a mistake in them."""
+        return {path[0] for _, path in self.found.values() if path}
+
+    def __bool__(self) -> bool:
+        return bool(self.found or self.document.mistakes)
+
+    def in_order(self) -> list[str]:
+        everything = [*self.document.mistakes, *self.found]
+        return sorted(everything, key=_line_number)
+
+
+def _line_number(mistake: str) -> int:
+    _, _, rest = mistake.partition(":")
+    number = rest.partition(":")[0]
+    return int(number) if number.isdigit() else 0
+
+
+def _known(data: Mapping[str, Any], mistakes: _Mistakes) -> dict[str, Any]:
+    """Return the known part of the data; an empty section is one of defaults."""
+    known: dict[str, Any] = {}
+    for key, value in data.items():
+        if key not in Config.model_fields:
+            mistakes.add(key, unknown_key(key, Config.model_fields), path=(key,))
+            continue
+        kind = SECTION_CLASSES.get(key)
+        if kind is None and key != "sweep":
+            known[key] = value
+            continue
+        if value is not None and not isinstance(value, dict):
+            mistakes.add(key, f"{key} is {shown(value)}; expected a mapping of its keys.")
+            continue
+        fields = kind.model_fields if kind is not None else {"grid": None}
+        known[key] = {}
+        for name, entry in (value or {}).items():
+            if name in fields:
+                known[key][name] = entry
+            else:
+                mistakes.add(key, unknown_key(f"{key}.{name}", fields), path=(key, name))
+    return known
+
+
+def _validated(data: dict[str, Any], mistakes: _Mistakes) -> Config | None:
+    """Return the config, or None with its wrong values noted."""
+    grid = data.get("sweep", {}).get("grid")
+    if grid is not None and not isinstance(grid, dict):
+        mistakes.add("sweep.grid", f"sweep.grid is {shown(grid)}; expected `dotted.key: [values]`.")
+        data = {**data, "sweep": {}}
+    elif grid is not None:
+        # Axes are checked on their own, with the axis named; here only their form counts.
+        data = {**data, "sweep": {"grid": {k: v for k, v in grid.items() if isinstance(v, list | str)}}}
+    try:
+        config = Config.model_validate(data)
+    except ValidationError as error:
+        for entry in error.errors():
+            path = tuple(str(part) for part in entry["loc"])
+            key = ".".join(path[:2]) if path[0] in SECTION_CLASSES else path[0]
+            mistakes.add(key, wrong_value(key, _get(data, key)))
+        return None
+    return None if mistakes.found else config
+
+
+def _check_study(config: Config, mistakes: _Mistakes) -> None:
+    if isinstance(config.seeds, tuple) and len(set(config.seeds)) < len(config.seeds):
+        mistakes.add("seeds", f"seeds is {shown(config.seeds)}; name each seed once.")
+    if config.name.lower().split(".")[0] in _RESERVED_NAMES:
+        mistakes.add("name", f"name is {config.name!r}, which some systems reserve; take another.")
+
+
+def _check_grid(grid: Any, mistakes: _Mistakes) -> dict[str, list[Any]]:
+    """Return the axes of a sweep with ranges spelled out and values in canonical form."""
+    axes: dict[str, list[Any]] = {}
+    for key, axis in grid.items() if isinstance(grid, dict) else ():
+        path = ("sweep", "grid", key)
+        if key not in KEYS:
+            message = (
+                "seeds is no axis; give them as `seeds: 5` or --seeds 5."
+                if key in ("seed", "seeds")
+                else unknown_dotted(key)
+            )
+            mistakes.add(key, message, path=path)
+            continue
+        if not isinstance(axis, list | str) or axis == []:
+            message = f"the axis {key} is {shown(axis)}; give a list of values or start:stop:step."
+            mistakes.add(key, message, path=path)
+            continue
+        try:
+            values = axis_values(axis)
+        except ValueError as error:
+            mistakes.add(key, f"the axis {key}: {error}", path=path)
+            continue
+        section, _, name = key.partition(".")
+        checked: list[Any] = []
+        for value in values:
+            try:
+                one = SECTION_CLASSES[section].model_validate({name: value})
+            except ValidationError:
+                mistakes.add(key, wrong_value(key, value), path=path)
+                continue
+            canonical = getattr(one, name)
+            if canonical in checked:
+                mistakes.add(key, f"the axis {key} names {shown(value)} twice.", path=path)
+            checked.append(canonical)
+        axes[key] = checked
+    return axes
+
+
+def _check_cells(config: Config, mistakes: _Mistakes) -> None:
+    """Check the rules between keys in every cell, and that the study is not beyond all reason."""
+    grid = {key: axis_values(axis) for key, axis in config.sweep.grid.items()}
+    runs = grid_size(grid) * len(seeds_of(config))
+    if runs > LARGEST_STUDY:
+        mistakes.add("sweep.grid", f"the sweep has {runs:,} runs; at most {LARGEST_STUDY:,}.")
+        return
+    for cell in sweep_cells(config, baseline=False):
+        where = ", ".join(f"{key}={shown(value)}" for key, value in cell.values.items())
+        for key, message in complaints(cell.settings):
+            path = ("sweep", "grid", key) if key in grid else tuple(key.split("."))
+            mistakes.add(key, f"in the sweep, with {where}: {message}", path=path)
+
+
+def _apply(changes: Changes, document: Document) -> None:
+    """Write the command line's changes into the document."""
+    if changes.epochs is not None:
+        document.set(("training", "epochs"), changes.epochs, "--epochs")
+        document.set(("training", "updates"), None, "--epochs")
+    if changes.seeds is not None:
+        place = f"--seeds {changes.seeds}"
+        values = _split(changes.seeds, place)
+        listed = len(values) > 1 or "," in changes.seeds
+        document.set(("seeds",), values if listed else values[0], place)
+    if changes.p is not None:
+        place = f"--p {changes.p}"
+        axis = changes.p if ":" in changes.p else _split(changes.p, place)
+        document.set(("sweep", "grid"), {"dropout.p": axis}, place)
+        document.places[("sweep", "grid", "dropout.p")] = place
+    for text in changes.settings:
+        _apply_setting(text, document, sweep=changes.sweep)
+
+
+def _apply_setting(text: str, document: Document, *, sweep: bool) -> None:
+    key, equals, value_text = text.partition("=")
+    place = f"--set {text}"
+    if not equals:
+        document.mistakes.append(f"{place}: write --set key=value, e.g. --set training.epochs=5.")
+        return
+    own = ("name", "about", "seeds")
+    if key not in KEYS and key not in own:
+        document.mistakes.append(f"{place}: {unknown_dotted(key, extra=own)}")
+        return
+    if not value_text.strip():
+        document.mistakes.append(f"{place}: {key} has no value; write null if that is meant.")
+        return
+    if key in own:
+        document.set((key,), parse_value(value_text, place), place)
+        return
+    is_range = value_text.count(":") == 2
+    values: Any = value_text if is_range else _split(value_text, place)
+    if not is_range and len(values) == 1:
+        document.set(tuple(key.split(".")), values[0], place)
+        grid = _get(document.data, "sweep.grid")
+        if isinstance(grid, dict) and sweep:
+            grid.pop(key, None)  # the option fixes what the file would have swept
+    elif sweep:
+        if not isinstance(_get(document.data, "sweep.grid"), dict):
+            document.set(("sweep", "grid"), {}, place)
+        document.data["sweep"]["grid"][key] = values
+        document.places[("sweep", "grid", key)] = place
+    else:
+        document.mistakes.append(
+            f"{place}: several values make an axis, which is for `dropout-lab sweep`; "
+            "for one list write it in brackets, e.g. --set model.hidden=[512,512]."
+        )
+
+
+def _split(text: str, place: str) -> list[Any]:
+    """Split a comma list, leaving commas inside brackets alone."""
+    value = parse_value(f"[{text}]", place)
+    return value if isinstance(value, list) and value else [None]
+
+
+def _get(data: Mapping[str, Any], dotted: str) -> Any:
+    node: Any = data
+    for part in dotted.split("."):
+        node = node.get(part) if isinstance(node, Mapping) else None
+    return node
+
+
+def _name_from(path: Path) -> str:
+    kept = "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "_" for c in path.stem)
+    return kept.strip("._-")[:100] or "study"
+

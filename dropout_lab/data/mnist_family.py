@@ -1,0 +1,143 @@
+"""MNIST, Fashion-MNIST and KMNIST in torchvision's layout: found, fetched, checked, read."""
+
+import struct
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from filelock import FileLock
+
+from dropout_lab.data.splits import CLASSES, Examples
+from dropout_lab.errors import DataError
+
+FOLDERS = {"mnist": "MNIST", "fashion_mnist": "FashionMNIST", "kmnist": "KMNIST"}
+FILES = (
+    "train-images-idx3-ubyte",
+    "train-labels-idx1-ubyte",
+    "t10k-images-idx3-ubyte",
+    "t10k-labels-idx1-ubyte",
+)
+_SIZES = {"train": 60_000, "t10k": 10_000}
+_SIDE = 28
+_IMAGES_MAGIC, _LABELS_MAGIC = 2051, 2049  # unsigned bytes in three axes, in one
+
+
+def raw_folder(name: str, data_dir: Path) -> Path:
+    """Return the folder the four files of a data set lie in."""
+    return data_dir / FOLDERS[name] / "raw"
+
+
+def present(name: str, data_dir: Path) -> bool:
+    """Whether all four files are there; nothing is said of what is in them."""
+    return all((raw_folder(name, data_dir) / file).is_file() for file in FILES)
+
+
+def fetch(name: str, data_dir: Path, say: Callable[[str], None]) -> None:
+    """Download what is missing, check it against the published checksum, and unpack it.
+
+    Packed files (``*-ubyte.gz``) that lie in the folder already are unpacked, not fetched again.
+
+    Args:
+        name: ``mnist``, ``fashion_mnist`` or ``kmnist``.
+        data_dir: Where torchvision's layout begins.
+        say: Takes a line that tells the user what is going on.
+
+    Raises:
+        DataError: There is no network, or no server has the files; the message names the offline
+            way. No half-fetched file is left behind.
+    """
+    from torchvision import datasets
+    from torchvision.datasets.utils import check_md5, download_and_extract_archive
+
+    source: Any = getattr(datasets, FOLDERS[name])
+    folder = raw_folder(name, data_dir)
+    with _writable(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / ".fetch.lock")
+    with lock:  # of two processes one fetches, the other waits and finds the files
+        for packed_name, md5 in source.resources:
+            unpacked, packed = folder / packed_name.removesuffix(".gz"), folder / packed_name
+            if unpacked.is_file():
+                continue
+            failures = []
+            for mirror in source.mirrors:
+                url = f"{mirror}{packed_name}"
+                here = packed.is_file() and check_md5(str(packed), md5)
+                say(f"unpacking {packed}" if here else f"downloading {url}")
+                try:
+                    download_and_extract_archive(
+                        url, str(folder), filename=packed_name, md5=md5, remove_finished=not here
+                    )
+                    break
+                except (OSError, RuntimeError, EOFError) as error:
+                    failures.append(f"{mirror}: {error}")
+                    for half in (packed, unpacked):
+                        if not (half == packed and here):
+                            half.unlink(missing_ok=True)
+            else:
+                raise DataError(_offline(name, data_dir, packed_name, failures))
+
+
+def load_family(name: str, data_dir: Path) -> tuple[Examples, Examples]:
+    """Read and check the training part (60,000) and the test part (10,000).
+
+    Raises:
+        DataError: A file is missing, truncated, too long, or not what its name says.
+    """
+    folder = raw_folder(name, data_dir)
+    return _part(folder, "train"), _part(folder, "t10k")
+
+
+def _part(folder: Path, part: str) -> Examples:
+    images = _idx(folder / f"{part}-images-idx3-ubyte", _IMAGES_MAGIC, (_SIZES[part], _SIDE, _SIDE))
+    path = folder / f"{part}-labels-idx1-ubyte"
+    labels = _idx(path, _LABELS_MAGIC, (_SIZES[part],))
+    if labels.max() >= CLASSES:
+        raise DataError(f"{path} holds the label {labels.max()}; labels are 0 to {CLASSES - 1}.")
+    return Examples(
+        torch.from_numpy(images.reshape(len(images), -1)), torch.from_numpy(labels.astype(np.int64))
+    )
+
+
+def _idx(path: Path, magic: int, shape: tuple[int, ...]) -> "np.ndarray[Any, np.dtype[np.uint8]]":
+    """Read one IDX file: a magic number, the lengths of the axes, then a byte for each entry."""
+    wanted = f"expected {' x '.join(map(str, shape))} bytes after a header with {magic}"
+    header = struct.Struct(f">{1 + len(shape)}i")
+    size = header.size + int(np.prod(shape))
+    remedy = "Remove the file and run `dropout-lab data fetch`, or copy it anew."
+    try:
+        # One byte more than it should have: a longer file shows, and is not read whole.
+        with path.open("rb") as file:
+            content = bytearray(file.read(size + 1))
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}. {remedy}") from error
+    if len(content) < header.size or header.unpack_from(content) != (magic, *shape):
+        raise DataError(f"{path} is not the file its name says: {wanted}. {remedy}")
+    if len(content) != size:
+        fault = "is truncated" if len(content) < size else "is too long"
+        raise DataError(f"{path} {fault}: {wanted}. {remedy}")
+    return np.frombuffer(content, dtype=np.uint8, offset=header.size).reshape(shape)
+
+
+def _offline(name: str, data_dir: Path, file: str, failures: list[str]) -> str:
+    tried = "\n".join(f"  tried {failure}" for failure in failures)
+    return (
+        f"{name} is not in {data_dir} and {file} could not be downloaded.\n{tried}\n"
+        f"Offline: copy the four files {', '.join(FILES)} (or the same with .gz) from a machine "
+        f"that has them into {raw_folder(name, data_dir)}, or name their folder with --data-dir "
+        "or DROPOUT_LAB_DATA. The data set mnist_5k needs no download: "
+        "--set dataset.name=mnist_5k."
+    )
+
+
+@contextmanager
+def _writable(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise DataError(
+            f"{folder} cannot be made: {error.strerror}. Give another place with --data-dir."
+        ) from error

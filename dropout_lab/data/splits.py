@@ -1,0 +1,154 @@
+"""The parts of a data set: training, validation and test, drawn class by class."""
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dropout_lab.noise import Purpose, stream
+
+CLASSES = 10
+Indices = np.ndarray[tuple[int], np.dtype[np.int64]]
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Images and their labels.
+
+    Shape:
+        ``images``: ``(examples, 784)``, uint8. ``labels``: ``(examples,)``, int64 in [0, 10).
+    """
+
+    images: Tensor
+    labels: Tensor
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, indices: Tensor) -> "Examples":
+        return Examples(self.images[indices], self.labels[indices])
+
+    def to(self, device: torch.device) -> "Examples":
+        """Return the examples on another device."""
+        return Examples(self.images.to(device), self.labels.to(device))
+
+
+@dataclass(frozen=True)
+class Splits:
+    """The parts of a data set and how its pixels become numbers: ``(pixel - shift) * scale``.
+
+    Args:
+        train: What is trained on.
+        validation: What settings are chosen on; may be empty.
+        test: What is reported.
+        shift: In pixels, 0 to 255.
+        scale: Per pixel.
+        digest: SHA-256 of the three parts, labels included.
+    """
+
+    train: Examples
+    validation: Examples
+    test: Examples
+    shift: float
+    scale: float
+    digest: str
+
+    def pixels(self, images: Tensor) -> Tensor:
+        """Return uint8 images as the float32 numbers the network sees."""
+        return images.to(torch.float32).sub_(self.shift).mul_(self.scale)
+
+    def to(self, device: torch.device) -> "Splits":
+        """Return the splits with their examples on another device."""
+        parts = (self.train.to(device), self.validation.to(device), self.test.to(device))
+        return Splits(*parts, self.shift, self.scale, self.digest)
+
+
+def split(
+    training: Examples,
+    test: Examples,
+    *,
+    validation_size: int,
+    train_size: int | None,
+    label_noise: float,
+    normalize: str,
+    split_seed: int,
+) -> Splits:
+    """Hold out validation, keep ``train_size`` of the rest, mislabel some, and measure the pixels.
+
+    All draws come from ``split_seed`` alone, each from its own stream: more label noise moves
+    further labels and leaves the moved ones moved; a larger ``train_size`` keeps those of a
+    smaller one, but for the rounding of the class shares.
+
+    Args:
+        training: The training part of the data set.
+        test: Its test part, left as it is.
+        validation_size: Examples held out, stratified; 0 for none.
+        train_size: Examples kept of what is left, stratified; none for all.
+        label_noise: Fraction of the kept labels that are moved to another class, in [0, 1].
+        normalize: ``unit`` maps pixels to [0, 1]; ``standard`` to mean 0 and s.d. 1 over all
+            pixels of the kept training examples.
+        split_seed: Seed of the draws.
+    """
+    labels = training.labels.numpy()
+    held_out = stratified(labels, validation_size, stream(Purpose.SPLIT, split_seed))
+    left = np.setdiff1d(np.arange(len(labels)), held_out)
+    if train_size is not None:
+        chosen = stratified(labels[left], train_size, stream(Purpose.TRAIN_SUBSET, split_seed))
+        left = left[chosen]
+    validation, train = training[torch.from_numpy(held_out)], training[torch.from_numpy(left)]
+    train = Examples(train.images, _mislabelled(train.labels, label_noise, split_seed))
+    shift, scale = _normalization(train.images, normalize)
+    return Splits(train, validation, test, shift, scale, _digest(train, validation, test))
+
+
+def stratified(labels: Indices, size: int, generator: np.random.Generator) -> Indices:
+    """Return ``size`` indices with each class in its share, in ascending order.
+
+    Shares are rounded down and the largest remainders, of equal ones the lower class, rounded up.
+
+    Raises:
+        ValueError: There are fewer than ``size`` labels.
+    """
+    if size > len(labels):
+        raise ValueError(f"{size} examples were asked for and there are {len(labels)}.")
+    counts = np.bincount(labels, minlength=CLASSES)
+    exact = counts * (size / max(len(labels), 1))
+    shares = np.floor(exact).astype(np.int64)
+    remainders = np.argsort(shares - exact, kind="stable")
+    shares[remainders[: size - shares.sum()]] += 1
+    chosen = [
+        generator.permutation(np.flatnonzero(labels == label))[:share]
+        for label, share in enumerate(shares)
+    ]
+    return np.sort(np.concatenate(chosen)).astype(np.int64)
+
+
+def _mislabelled(labels: Tensor, fraction: float, split_seed: int) -> Tensor:
+    generator = stream(Purpose.LABEL_NOISE, split_seed)
+    order = generator.permutation(len(labels))
+    offsets = generator.integers(1, CLASSES, size=len(labels))
+    moved = torch.from_numpy(order[: round(fraction * len(labels))])
+    noisy = labels.clone()
+    noisy[moved] = (labels[moved] + torch.from_numpy(offsets)[moved]) % CLASSES
+    return noisy
+
+
+def _normalization(images: Tensor, normalize: str) -> tuple[float, float]:
+    if normalize == "unit":
+        return 0.0, 1 / 255
+    # In pieces, since bincount makes eight bytes of each pixel.
+    counts = sum(np.bincount(piece.numpy().ravel(), minlength=256) for piece in images.split(4096))
+    pixels = np.arange(256)
+    mean = np.average(pixels, weights=counts)
+    variance = np.average((pixels - mean) ** 2, weights=counts)
+    return float(mean), float(1 / np.sqrt(variance)) if variance > 0 else 1 / 255
+
+
+def _digest(*parts: Examples) -> str:
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part.images.numpy().tobytes())
+        digest.update(part.labels.numpy().tobytes())
+    return digest.hexdigest()

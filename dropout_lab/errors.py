@@ -1,0 +1,50 @@
+"""The mistakes and mishaps a user can meet; each class carries its exit status."""
+
+from collections.abc import Sequence
+
+
+class DropoutLabError(Exception):
+    """Anything the program reports in one plain message instead of a traceback."""
+
+    exit_status = 1
+
+
+class ConfigError(DropoutLabError):
+    """Everything that is wrong with what was asked, all at once.
+
+    Args:
+        mistakes: One sentence or two for each mistake: where, what was given, what is allowed.
+    """
+
+    exit_status = 2
+
+    def __init__(self, mistakes: Sequence[str]) -> None:
+        self.mistakes = tuple(mistakes)
+        count = len(self.mistakes)
+        closing = f"{count} mistake{'s' if count > 1 else ''}; nothing was run."
+        super().__init__("\n".join([*self.mistakes, closing]))
+
+
+class DataError(DropoutLabError):
+    """A data set that is absent, damaged or not what it claims to be."""
+
+    exit_status = 3
+
+
+class StorageError(DropoutLabError):
+    """A results folder that cannot be read, written or joined."""
+
+    exit_status = 4
+
+
+class InterruptedStudyError(DropoutLabError):
+    """The study was stopped by a signal; what was done is on disk.
+
+    Args:
+        message: What was kept and how to go on.
+        signal_number: The signal; the exit status is 128 plus it, as in a shell.
+    """
+
+    def __init__(self, message: str, signal_number: int) -> None:
+        self.exit_status = 128 + signal_number
+        super().__init__(message)

@@ -1,0 +1,203 @@
+"""What the dropout layers share: p, a noise source, and their place between two layers of a net."""
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from dropout_lab.noise import LANES, Noise, TorchNoise
+
+Mask = Literal["element", "batch"]
+MASKS: tuple[Mask, ...] = ("element", "batch")
+
+
+class Dropout(nn.Module):
+    """Base of all dropout layers: a drop probability and a source of noise.
+
+    ``p`` may be set at any time, is never trained, and has no entry in ``state_dict``, so a
+    checkpoint of the same net with ``nn.Dropout`` loads. A variant writes either ``drop``
+    (:class:`UnitDropout`) or ``connect`` (noise on weights).
+
+    Args:
+        p: The chance of dropping, in [0, 1]: one number, or a tensor whose axes are the leading
+            axes of the input; shape ``(runs,)`` gives each run of a fleet its own.
+        mask: ``element`` draws anew for each example, ``batch`` once for all examples of a batch.
+        noise: Source of the draws; by default PyTorch's global generator.
+
+    Raises:
+        ValueError: ``p`` is outside its range or nan, or ``mask`` is unknown.
+    """
+
+    highest_p = 1.0  # a variant whose formula has no value at p = 1 says so here
+    p_one_means = ""
+
+    def __init__(
+        self,
+        p: float | Tensor = 0.5,
+        *,
+        mask: Mask = "element",
+        noise: Noise | None = None,
+    ) -> None:
+        super().__init__()
+        if mask not in MASKS:
+            raise ValueError(f"mask is {mask!r}; it must be one of {', '.join(MASKS)}.")
+        self.mask = mask
+        self.noise: Noise = TorchNoise() if noise is None else noise
+        self.p = p  # type: ignore[assignment]  # the setter takes numbers too
+
+    @property
+    def p(self) -> Tensor:
+        """The chance of dropping in force, float64, of shape ``()`` or that of the leading axes."""
+        return self._p
+
+    @p.setter
+    def p(self, p: float | Tensor) -> None:
+        self._p = self._realized(self._checked(p))
+        self._placed: dict[tuple[object, ...], tuple[Tensor, ...]] = {}
+
+    def connect(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        """Carry ``x`` through this layer and on through the weights of the next.
+
+        Shape:
+            ``x``: ``(runs, batch, in)``, ``weight``: ``(runs, in, out)``, ``bias``:
+            ``(runs, 1, out)`` or none. Output: ``(runs, batch, out)``. Without the run axis alike.
+        """
+        raise NotImplementedError
+
+    def extra_repr(self) -> str:
+        """Return what ``print`` shows of the layer."""
+        return f"p={self._p.tolist()}, mask={self.mask!r}"
+
+    def constants(self, p: Tensor) -> tuple[Tensor, ...]:
+        """Return the tensors of the formula that depend on p alone; same shape as ``p``."""
+        return (p,)
+
+    def placed(self, x: Tensor) -> tuple[Tensor, ...]:
+        """Return the constants on ``x``'s device, ready to broadcast against ``x``.
+
+        Floating constants take ``x``'s dtype. They are kept until p changes.
+        """
+        key = (x.device, x.dtype, x.ndim, x.shape[: self._p.ndim])
+        if key not in self._placed:
+            self._placed[key] = tuple(_along(c, x) for c in self.constants(self._p))
+        return self._placed[key]
+
+    def _realized(self, p: Tensor) -> Tensor:
+        """Return the p that the draws can realize; a variant of 16-bit masks rounds it."""
+        return p
+
+    def _checked(self, p: float | Tensor) -> Tensor:
+        p = torch.as_tensor(p, dtype=torch.float64).detach().cpu()
+        outside = p[~((p >= 0) & (p <= self.highest_p))]  # with ~, so that nan is outside too
+        if not outside.numel():
+            return p
+        if bool((outside == 1).any()):
+            raise ValueError(f"p is 1; {self.p_one_means} Give a p in [0, 1).")
+        raise ValueError(
+            f"p is {outside[0].item():g}; a drop probability lies in [0, 1]. "
+            "p is the chance of dropping; for a chance q of keeping, pass 1 - q."
+        )
+
+
+class UnitDropout(Dropout):
+    """Base of the layers that multiply units by noise; they act on tensors of any shape.
+
+    Shape:
+        ``x``: ``(*p.shape, ...)``, any float dtype; in a fleet ``(runs, batch, features)``, in
+        anybody's model ``(batch, features)``. Output: the same shape and dtype. With
+        ``mask="batch"`` the last axis but one is the batch.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return ``x`` with noise in training, and what the variant makes of it in evaluation."""
+        return self.drop(x) if self.training else self.rest(x)
+
+    def drop(self, x: Tensor) -> Tensor:
+        """Return ``x`` with noise applied."""
+        raise NotImplementedError
+
+    def rest(self, x: Tensor) -> Tensor:
+        """Return what stands for ``x`` in evaluation; no noise is drawn."""
+        return x
+
+    def connect(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        """Carry ``x`` through this layer and on through the weights of the next."""
+        return affine(self(x), weight, bias)
+
+    def noise_shape(self, x: Tensor) -> tuple[int, ...]:
+        """Return the shape of the draws for ``x``: 1 along the batch if the batch shares a mask."""
+        if self.mask == "element":
+            return tuple(x.shape)
+        if x.ndim < 2:
+            raise ValueError(
+                f"mask is 'batch' and x has shape {tuple(x.shape)}; one mask for a batch needs a "
+                "batch axis, the last but one. Pass x of shape (batch, features)."
+            )
+        return (*x.shape[:-2], 1, x.shape[-1])
+
+
+class BernoulliDropout(UnitDropout):
+    """Base of the layers that keep or drop a unit by the toss of a coin.
+
+    The coins are 16-bit lanes compared with a threshold, so p is rounded to a multiple of
+    1/65,536 (never to 0 or 1 unless it is 0 or 1); the rounded p is the one used and reported.
+    Masks nest: with the same draws, what is kept at a higher p is kept at every lower one.
+    """
+
+    def drop(self, x: Tensor) -> Tensor:
+        """Return ``x`` where it is kept, scaled as the variant says, and 0 where it is dropped."""
+        threshold, kept_scale, _ = self.placed(x)
+        kept = self.noise.lanes(self.noise_shape(x), x.device) >= threshold
+        return x * (kept * kept_scale)
+
+    def kept_scale(self, p: Tensor) -> Tensor:
+        """Return the factor of a kept unit in training; where p is 1 it has no part."""
+        return torch.ones_like(p)
+
+    def rest_scale(self, p: Tensor) -> Tensor:
+        """Return the factor of every unit in evaluation."""
+        return torch.ones_like(p)
+
+    def constants(self, p: Tensor) -> tuple[Tensor, ...]:
+        """Return the threshold of the lanes and the factors in training and in evaluation."""
+        return keep_threshold(p), self.kept_scale(p) * (p < 1), self.rest_scale(p)
+
+    def _realized(self, p: Tensor) -> Tensor:
+        return round_to_lanes(p)
+
+
+def round_to_lanes(p: Tensor) -> Tensor:
+    """Return p as a multiple of 1/65,536; what lies strictly between 0 and 1 stays there."""
+    rounded = (p * LANES).round().clamp(1, LANES - 1) / LANES
+    return torch.where((p > 0) & (p < 1), rounded, p)
+
+
+def keep_threshold(p: Tensor) -> Tensor:
+    """Return the least int16 lane that keeps: ``lane >= threshold`` has the chance 1 - p.
+
+    At p = 1 the threshold would be one more than a lane can be; the caller multiplies by 0 there.
+    """
+    return (p * LANES - LANES // 2).clamp(max=LANES // 2 - 1).to(torch.int16)
+
+
+def affine(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """Return ``x @ weight + bias`` in ``x``'s dtype, whatever the product was computed in.
+
+    Shape:
+        ``x``: ``(runs, batch, in)``, ``weight``: ``(runs, in, out)``, ``bias``: ``(runs, 1, out)``;
+        or all three without the run axis, or no bias. Output: ``(runs, batch, out)``.
+    """
+    if bias is None:
+        return torch.matmul(x, weight).to(x.dtype)
+    product = torch.baddbmm if weight.ndim == 3 else torch.addmm
+    return product(bias, x, weight).to(x.dtype)
+
+
+def _along(constant: Tensor, x: Tensor) -> Tensor:
+    if constant.shape != x.shape[: constant.ndim]:
+        raise ValueError(
+            f"p has shape {tuple(constant.shape)} and x has shape {tuple(x.shape)}; p's axes must "
+            "be x's leading axes. Pass one number for p to treat all of x alike."
+        )
+    dtype = x.dtype if constant.is_floating_point() else constant.dtype
+    return constant.reshape(constant.shape + (1,) * (x.ndim - constant.ndim)).to(x.device, dtype)

@@ -1,0 +1,150 @@
+"""DropConnect: weights are dropped instead of units."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from dropout_lab.layers.base import Dropout, Mask, affine, keep_threshold, round_to_lanes
+from dropout_lab.noise import Noise
+
+
+class DropConnect(Dropout):
+    r"""Zero each weight and each bias of a linear map with probability ``p``, and divide by 1 - p.
+
+    .. math:: z = \left(\frac{M \circ W}{1 - p}\right)^{\top} x + \frac{m \circ b}{1 - p}, \qquad
+              M_{ij}, m_j \sim \mathrm{Bernoulli}(1 - p)
+
+    The division keeps the mean of the pre-activation ``z``; evaluation uses ``W`` and ``b`` as
+    they are. At a place of a network it acts on the weights *leaving* the units there, where
+    dropout at that place would zero whole rows of them, and on the biases of the layer they lead
+    to.
+
+    Args:
+        p: Chance of dropping a weight, in [0, 1], rounded to a multiple of 1/65,536. At 1 the
+            output and all gradients are 0.
+        mask: ``element`` draws a weight mask for each example, as in the paper (the cost grows with
+            batch x in x out draws a step); ``batch`` draws one weight mask per batch.
+        noise: Source of the coin tosses; by default PyTorch's global generator.
+
+    Shape:
+        ``connect(x, weight, bias)``: ``(runs, batch, in)``, ``(runs, in, out)``, ``(runs, 1, out)``
+        to ``(runs, batch, out)``; or all of them without the run axis.
+
+    Raises:
+        ValueError: ``p`` is outside [0, 1] or nan, or its shape is not ``(runs,)`` or ``()``.
+
+    Paper:
+        Wan, Zeiler, Zhang, LeCun, Fergus (2013), Regularization of Neural Networks using
+        DropConnect, ICML. Their p is the chance of *keeping*; they do not divide in training and
+        sample a Gaussian approximation in evaluation, where this uses the mean.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Refuse: noise on weights has nothing to do to units alone."""
+        raise TypeError(
+            "DropConnect acts on weights, not on units; use DropConnectLinear(in, out, p) in place "
+            "of nn.Linear, or call connect(x, weight, bias)."
+        )
+
+    def connect(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        """Carry ``x`` through the weights, some of them dropped in training."""
+        if not self.training:
+            return affine(x, weight, bias)
+        threshold, scale = self.placed(weight)
+        if self.mask == "batch":
+            kept = self.noise.lanes(weight.shape, weight.device) >= threshold
+            dropped = None if bias is None else bias * self._bias_mask(bias, threshold, scale, 1)
+            return affine(x, weight * (kept * scale), dropped)
+        z: Tensor = _PerExampleProduct.apply(x, weight * scale, threshold, self.noise)
+        if bias is None:
+            return z
+        return z + bias * self._bias_mask(bias, threshold, scale, x.shape[-2])
+
+    def _bias_mask(self, bias: Tensor, threshold: Tensor, scale: Tensor, examples: int) -> Tensor:
+        shape = (*bias.shape[:-2], examples, bias.shape[-1])
+        return (self.noise.lanes(shape, bias.device) >= threshold) * scale
+
+    def constants(self, p: Tensor) -> tuple[Tensor, ...]:
+        """Return the threshold of the lanes and the factor of a kept weight."""
+        return keep_threshold(p), (p < 1) / (1 - p).where(p < 1, 1.0)
+
+    def _realized(self, p: Tensor) -> Tensor:
+        return round_to_lanes(p)
+
+
+class DropConnectLinear(nn.Linear):
+    """A linear layer under DropConnect, in place of ``nn.Linear`` in anybody's model.
+
+    Its ``state_dict`` is that of ``nn.Linear``.
+
+    Args:
+        in_features: Units that enter.
+        out_features: Units that leave.
+        p: Chance of dropping a weight or bias, in [0, 1].
+        mask: ``element`` (a weight mask per example) or ``batch`` (one per batch).
+        noise: Source of the coin tosses; by default PyTorch's global generator.
+        bias: Whether there is a bias.
+
+    Shape:
+        ``x``: ``(batch, in_features)``. Output: ``(batch, out_features)``.
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        p: float = 0.5,
+        *,
+        mask: Mask = "element",
+        noise: Noise | None = None,
+        bias: bool = True,
+    ) -> None:
+        super().__init__(in_features, out_features, bias=bias)
+        self.dropconnect = DropConnect(p, mask=mask, noise=noise)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the linear map of ``x``, some of its weights dropped in training."""
+        bias = None if self.bias is None else self.bias.unsqueeze(0)
+        return self.dropconnect.connect(x, self.weight.T, bias)
+
+
+class _PerExampleProduct(torch.autograd.Function):
+    """``z[b] = x[b] @ (weight * kept[b])`` with a mask per example.
+
+    Autograd would keep a masked copy of the weights for each example; this keeps one byte for
+    each weight and example.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, weight: Tensor, threshold: Tensor, noise: Noise
+    ) -> Tensor:
+        masks = []
+        z = x.new_empty(*x.shape[:-1], weight.shape[-1])
+        for example, row in enumerate(_rows(x)):
+            kept = noise.lanes(weight.shape, weight.device) >= threshold
+            z[..., example : example + 1, :] = row @ (weight * kept)
+            masks.append(kept)
+        ctx.save_for_backward(x, weight, *masks)
+        return z
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        (dz,) = gradients
+        x, weight, *masks = ctx.saved_tensors
+        dx = torch.empty_like(x) if ctx.needs_input_grad[0] else None
+        dweight = torch.zeros_like(weight)
+        for example, (row, slope, kept) in enumerate(
+            zip(_rows(x), _rows(dz), masks, strict=True)
+        ):
+            dweight += row.mT * slope * kept
+            if dx is not None:
+                dx[..., example : example + 1, :] = slope @ (weight * kept).mT
+        return dx, dweight, None, None
+
+
+def _rows(x: Tensor) -> Sequence[Tensor]:
+    """Split ``(..., batch, features)`` into its examples, each ``(..., 1, features)``."""
+    return x.split(1, dim=-2)

@@ -1,0 +1,19 @@
+"""No dropout: the run every other run is compared with."""
+
+from torch import Tensor
+
+from dropout_lab.layers.base import UnitDropout
+
+
+class NoDropout(UnitDropout):
+    """Return ``x`` as it is, in training and in evaluation; p and mask have no part.
+
+    It stands where a variant may stand, so that networks with and without dropout are one program.
+
+    Shape:
+        ``x``: any. Output: ``x`` itself.
+    """
+
+    def drop(self, x: Tensor) -> Tensor:
+        """Return ``x`` itself."""
+        return x

@@ -1,0 +1,80 @@
+"""What is measured of a network's logits: loss, accuracy, errors, macro F1, for each run."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+
+@dataclass(frozen=True)
+class Scores:
+    """The measures of one part of the data; every tensor has shape ``(runs,)``, float64.
+
+    Args:
+        loss: Mean cross-entropy in nats.
+        accuracy: Fraction of the examples classified rightly.
+        errors: How many are not.
+        macro_f1: Mean over the classes of F1 = 2 TP / (2 TP + FP + FN), over the classes that
+            occur as a label or as a prediction.
+    """
+
+    loss: Tensor
+    accuracy: Tensor
+    errors: Tensor
+    macro_f1: Tensor
+
+
+def losses(logits: Tensor, labels: Tensor) -> Tensor:
+    """Return the mean cross-entropy of each run's batch, in nats.
+
+    Shape:
+        ``logits``: ``(runs, batch, classes)``, ``labels``: ``(runs, batch)``. Output: ``(runs,)``.
+    """
+    each = F.cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="none")
+    return each.view(labels.shape).mean(dim=1)
+
+
+class Tally:
+    """Adds up batches of one part of the data, and scores them.
+
+    Args:
+        runs: The length of the run axis.
+        classes: How many classes there are.
+        device: Where the logits lie.
+    """
+
+    def __init__(self, runs: int, classes: int, device: torch.device) -> None:
+        self.runs, self.classes = runs, classes
+        self.loss = torch.zeros(runs, dtype=torch.float64, device=device)
+        self.confusion = torch.zeros(runs, classes, classes, dtype=torch.int64, device=device)
+
+    def add(self, logits: Tensor, labels: Tensor, batch_losses: Tensor | None = None) -> None:
+        """Count a batch.
+
+        Args:
+            logits: ``(runs, batch, classes)``.
+            labels: ``(runs, batch)``.
+            batch_losses: :func:`losses` of the batch, if they are known already.
+        """
+        if batch_losses is None:
+            batch_losses = losses(logits, labels)
+        self.loss += batch_losses.double() * labels.shape[1]
+        pairs = labels * self.classes + logits.argmax(dim=2)  # (runs, batch)
+        pairs += torch.arange(self.runs, device=pairs.device).view(-1, 1) * self.classes**2
+        counts = torch.bincount(pairs.flatten(), minlength=self.confusion.numel())
+        self.confusion += counts.view_as(self.confusion)
+
+    def scores(self) -> Scores:
+        """Return the measures of everything counted; nan where nothing was."""
+        count = self.confusion.sum(dim=(1, 2)).double()
+        right = self.confusion.diagonal(dim1=1, dim2=2).double()  # (runs, classes)
+        occurrences = (self.confusion.sum(dim=1) + self.confusion.sum(dim=2)).double()
+        f1 = 2 * right / occurrences.where(occurrences > 0, 1.0)
+        present = (occurrences > 0).sum(dim=1)
+        return Scores(
+            loss=self.loss / count,
+            accuracy=right.sum(dim=1) / count,
+            errors=count - right.sum(dim=1),
+            macro_f1=f1.sum(dim=1) / present,
+        )

@@ -1,0 +1,143 @@
+"""The one door for random numbers: a stream for each purpose, and the draws of the dropout layers.
+
+A stream is named by its purpose, a seed and a few more numbers, so that it can be opened again
+anywhere: nothing has to be stored to go on where an interrupted study stopped.
+"""
+
+from collections.abc import Sequence
+from enum import IntEnum
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+LANES = 2**16  # the values a 16-bit lane can take
+_LANES_PER_WORD = 4
+
+
+class Purpose(IntEnum):
+    """What a stream is for. The numbers are part of every result: never renumber them."""
+
+    SPLIT = 0
+    TRAIN_SUBSET = 1
+    LABEL_NOISE = 2
+    TRAIN_EXAMPLES = 3
+    INITIAL_WEIGHTS = 4
+    DATA_ORDER = 5
+    MASKS = 6
+
+
+def stream(purpose: Purpose, seed: int, *key: int) -> np.random.Generator:
+    """Open the stream of ``purpose`` for ``seed``, further named by ``key`` (an epoch, a place).
+
+    Streams of different names are independent (NumPy's ``SeedSequence`` with a spawn key).
+    """
+    sequence = np.random.SeedSequence(entropy=seed, spawn_key=(int(purpose), *key))
+    return np.random.Generator(np.random.SFC64(sequence))
+
+
+class Noise(Protocol):
+    """Where a dropout layer gets its draws from."""
+
+    def lanes(self, shape: Sequence[int], device: torch.device) -> Tensor:
+        """Return int16 draws of ``shape``, uniform on all 65,536 values of a lane."""
+
+    def normal(self, shape: Sequence[int], device: torch.device) -> Tensor:
+        """Return float32 draws of ``shape`` from the standard normal distribution."""
+
+
+class TorchNoise:
+    """Draws from a torch generator; without one, from PyTorch's global generator.
+
+    This is what a layer in anybody's model uses, so ``torch.manual_seed`` works as expected.
+    """
+
+    def __init__(self, generator: torch.Generator | None = None) -> None:
+        self.generator = generator
+
+    def lanes(self, shape: Sequence[int], device: torch.device) -> Tensor:
+        """Return int16 draws of ``shape``, uniform on all 65,536 values of a lane."""
+        count = _count(shape)
+        words = torch.empty(_words(count), dtype=torch.int64, device=device)
+        # The default range of random_ leaves the sign bit 0, and with it that of each 4th lane.
+        words.random_(-(2**63), None, generator=self.generator)
+        return words.view(torch.int16)[:count].view(*shape)
+
+    def normal(self, shape: Sequence[int], device: torch.device) -> Tensor:
+        """Return float32 draws of ``shape`` from the standard normal distribution."""
+        return torch.randn(*shape, device=device, generator=self.generator)
+
+
+class NumpyNoise:
+    """Draws from a NumPy stream: half the time of torch's generator on a CPU, and a wider seed."""
+
+    def __init__(self, generator: np.random.Generator) -> None:
+        self.generator = generator
+
+    def lanes(self, shape: Sequence[int], device: torch.device) -> Tensor:
+        """Return int16 draws of ``shape``, uniform on all 65,536 values of a lane."""
+        count = _count(shape)
+        words = self.generator.bit_generator.random_raw(_words(count))
+        return torch.from_numpy(words.view(np.int16)[:count].reshape(shape)).to(device)
+
+    def normal(self, shape: Sequence[int], device: torch.device) -> Tensor:
+        """Return float32 draws of ``shape`` from the standard normal distribution."""
+        draws = self.generator.standard_normal(tuple(shape), dtype=np.float32)
+        return torch.from_numpy(draws).to(device)
+
+
+class FleetNoise:
+    """The draws of a fleet: run by run from its own stream, so company changes no draw.
+
+    Args:
+        seeds: The seed of each run, in the order of the run axis.
+        place: The layer the draws are for, 0 = the input; each place has its own stream, so
+            dropout at one place never changes the masks of another.
+        device: Where training happens. A CPU uses NumPy's streams; another device draws with
+            torch's generator there, seeded from the same stream.
+
+    ``open(epoch)`` must be called before the first draw of each epoch.
+    """
+
+    def __init__(self, seeds: Sequence[int], place: int, device: torch.device) -> None:
+        self.seeds = tuple(seeds)
+        self.place = place
+        self.device = device
+        self._runs: list[Noise] = []
+
+    def open(self, epoch: int) -> None:
+        """Go to the start of an epoch's draws, whatever was drawn before."""
+        streams = [stream(Purpose.MASKS, seed, self.place, epoch) for seed in self.seeds]
+        self._runs = [self._source(generator) for generator in streams]
+
+    def lanes(self, shape: Sequence[int], device: torch.device) -> Tensor:
+        """Return int16 draws of shape ``(runs, ...)``, uniform on all 65,536 values of a lane."""
+        return torch.stack([run.lanes(shape[1:], device) for run in self._of(shape)])
+
+    def normal(self, shape: Sequence[int], device: torch.device) -> Tensor:
+        """Return float32 standard normal draws of shape ``(runs, ...)``."""
+        return torch.stack([run.normal(shape[1:], device) for run in self._of(shape)])
+
+    def _of(self, shape: Sequence[int]) -> list[Noise]:
+        if shape[0] != len(self._runs):
+            raise ValueError(
+                f"draws of shape {tuple(shape)} were asked for, but the epoch's streams are those "
+                f"of {len(self._runs)} runs; the run axis comes first, and open() before a draw."
+            )
+        return self._runs
+
+    def _source(self, generator: np.random.Generator) -> Noise:
+        if self.device.type == "cpu":
+            return NumpyNoise(generator)
+        on_device = torch.Generator(self.device)
+        on_device.manual_seed(int(generator.bit_generator.random_raw()) >> 1)
+        return TorchNoise(on_device)
+
+
+def _count(shape: Sequence[int]) -> int:
+    return int(np.prod(shape, dtype=np.int64))
+
+
+def _words(lanes: int) -> int:
+    return -(-lanes // _LANES_PER_WORD)

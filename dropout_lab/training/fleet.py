@@ -1,0 +1,86 @@
+"""A fleet: the networks of several runs, their optimizer, and what one run needs to resume."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from dropout_lab.config.grid import Run
+from dropout_lab.config.schema import Settings, places
+from dropout_lab.model import MLP, p_of_fleet
+from dropout_lab.optimizer import FleetOptimizer
+
+RunCheckpoint = dict[str, Any]
+
+
+class Fleet:
+    """Runs of equal shape, trained in lockstep.
+
+    Args:
+        runs: They differ at most in seed, p, learning rate and strength of the regularizers.
+        device: Where they are trained.
+
+    Attributes:
+        epoch: Epochs done.
+        updates: Optimizer steps done.
+        seconds: Wall-clock time used so far.
+        diverged: For each run that diverged, by its index, a sentence that says when.
+    """
+
+    def __init__(self, runs: Sequence[Run], device: torch.device) -> None:
+        self.runs = tuple(runs)
+        self.device = device
+        settings = [run.settings for run in runs]
+        self.settings: Settings = settings[0]
+        self.seeds = [run.seed for run in runs]
+        self.model = MLP(self.settings, p_of_fleet(settings), self.seeds, device)
+        self.optimizer = FleetOptimizer(self.model, settings)
+        self.epoch = 0
+        self.updates = 0
+        self.seconds = 0.0
+        self.diverged: dict[int, str] = {}
+
+    def p_in_force(self, run: int) -> float | str:
+        """Return the p at the places of a run's placement; a JSON list where they differ."""
+        settings = self.runs[run].settings
+        if settings.dropout.variant == "none":
+            return 0.0
+        values = []
+        for place in places(settings):
+            p = self.model.dropouts[place].p
+            values.append(float(p[run]))  # type: ignore[index]  # a tensor over the runs
+        return values[0] if len(set(values)) == 1 else json.dumps(values)
+
+    def checkpoint(self) -> list[RunCheckpoint]:
+        """Return what each run needs to resume: tensors and plain numbers only."""
+        parameters = [*self.model.weights, *self.model.biases]
+        optimizer_states = self.optimizer.run_states()
+        return [
+            {
+                "epoch": self.epoch,
+                "updates": self.updates,
+                "seconds": self.seconds,
+                "diverged": self.diverged.get(run, ""),
+                "parameters": [parameter.detach()[run].clone() for parameter in parameters],
+                "optimizer": optimizer_states[run],
+            }
+            for run in range(len(self.runs))
+        ]
+
+    def restore(self, checkpoints: Sequence[RunCheckpoint]) -> None:
+        """Go on from what :meth:`checkpoint` returned for these very runs."""
+        parameters = [*self.model.weights, *self.model.biases]
+        with torch.no_grad():
+            for index, parameter in enumerate(parameters):
+                parts = [checkpoint["parameters"][index] for checkpoint in checkpoints]
+                parameter.copy_(torch.stack(parts))
+        self.optimizer.load_run_states([checkpoint["optimizer"] for checkpoint in checkpoints])
+        first = checkpoints[0]
+        self.epoch, self.updates = first["epoch"], first["updates"]
+        self.seconds = first["seconds"]
+        self.diverged = {
+            run: checkpoint["diverged"]
+            for run, checkpoint in enumerate(checkpoints)
+            if checkpoint["diverged"]
+        }

@@ -1,0 +1,128 @@
+"""The training loop, top to bottom."""
+
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from dropout_lab.config.schema import Settings
+from dropout_lab.data import Splits, stratified
+from dropout_lab.metrics import losses
+from dropout_lab.noise import Purpose, stream
+from dropout_lab.training.evaluation import evaluate
+from dropout_lab.training.fleet import Fleet
+from dropout_lab.training.record import Measured, Noisy, Record
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What came out of one epoch of a fleet.
+
+    Args:
+        number: Epochs done.
+        of: Epochs in all.
+        records: A record for each run that is still going, by its index; empty where the epoch is
+            not evaluated.
+    """
+
+    number: int
+    of: int
+    records: dict[int, Record]
+
+
+def train(fleet: Fleet, splits: Splits) -> Iterator[Epoch]:
+    """Train a fleet to the end of its last epoch, from wherever it stands; yield each epoch.
+
+    A run whose loss is no longer finite is noted in ``fleet.diverged`` and has no records from
+    then on; the others go on, unharmed. When all have diverged, training ends.
+    """
+    model, optimizer = fleet.model, fleet.optimizer
+    batch_size = fleet.settings.training.batch_size
+    last_epoch, last_update = length(fleet.settings, len(splits.train))
+    measured_train = splits.train[train_examples(splits, fleet.settings).to(fleet.device)]
+
+    while fleet.epoch < last_epoch and len(fleet.diverged) < len(fleet.runs):
+        began, offset = time.perf_counter(), fleet.seconds
+        fleet.epoch += 1
+        model.train()
+        model.open_epoch(fleet.epoch)
+        order = data_order(fleet.seeds, fleet.epoch, len(splits.train)).to(fleet.device)
+        order = order[:, : (last_update - fleet.updates) * batch_size]  # (runs, examples)
+        noisy_loss = torch.zeros(model.runs, device=fleet.device)
+        noisy_right = torch.zeros(model.runs, device=fleet.device)
+
+        for indices in order.split(batch_size, dim=1):  # (runs, batch)
+            labels = splits.train.labels[indices]
+            logits = model(splits.pixels(splits.train.images[indices]))  # (runs, batch, classes)
+            batch_losses = losses(logits, labels)  # (runs,)
+            optimizer.step(batch_losses)
+            noisy_loss += batch_losses.detach() * indices.shape[1]
+            noisy_right += (logits.argmax(dim=2) == labels).sum(dim=1)
+            fleet.updates += 1
+
+        noisy = Noisy(noisy_loss / order.shape[1], noisy_right / order.shape[1])
+        measured = None
+        if due(fleet.epoch, last_epoch, fleet.settings):
+            measured = Measured(
+                train=evaluate(model, measured_train, splits),
+                validation=evaluate(model, splits.validation, splits),
+                test=evaluate(model, splits.test, splits),
+            )
+        fleet.seconds = offset + time.perf_counter() - began
+        going = [run for run in range(model.runs) if run not in fleet.diverged]
+        for run in going:
+            if not finite(noisy, measured, run):
+                fleet.diverged[run] = f"the loss is not finite in epoch {fleet.epoch}"
+        records = {run: _record(fleet, noisy, measured, run) for run in going if measured}
+        yield Epoch(fleet.epoch, last_epoch, records)
+
+
+def length(settings: Settings, examples: int) -> tuple[int, int]:
+    """Return the last epoch and the last update of a training on so many examples."""
+    steps = math.ceil(examples / settings.training.batch_size)
+    if settings.training.updates is not None:
+        return math.ceil(settings.training.updates / steps), settings.training.updates
+    epochs = settings.training.epochs or 0
+    return epochs, epochs * steps
+
+
+def due(epoch: int, last_epoch: int, settings: Settings) -> bool:
+    """Whether an epoch is measured; the last always is."""
+    return epoch % settings.evaluation.every == 0 or epoch == last_epoch
+
+
+def data_order(seeds: list[int], epoch: int, examples: int) -> Tensor:
+    """Return in which order each run sees the training examples in an epoch: (runs, examples)."""
+    orders = [stream(Purpose.DATA_ORDER, seed, epoch).permutation(examples) for seed in seeds]
+    return torch.stack([torch.from_numpy(order) for order in orders])
+
+
+def train_examples(splits: Splits, settings: Settings) -> Tensor:
+    """Return the indices of the training examples that are measured, the same for every run."""
+    size = min(settings.evaluation.train_examples, len(splits.train))
+    generator = stream(Purpose.TRAIN_EXAMPLES, settings.dataset.split_seed)
+    return torch.from_numpy(stratified(splits.train.labels.cpu().numpy(), size, generator))
+
+
+def finite(noisy: Noisy, measured: Measured | None, run: int) -> bool:
+    """Whether a run's losses are numbers still, those of its training steps and the clean ones."""
+    total = noisy.loss[run].double()
+    if measured is not None:
+        total = total + measured.train.loss[run] + measured.test.loss[run]
+    return bool(total.isfinite())
+
+
+def _record(fleet: Fleet, noisy: Noisy, measured: Measured, run: int) -> Record:
+    return Record(
+        epoch=fleet.epoch,
+        updates=fleet.updates,
+        seconds=fleet.seconds / len(fleet.runs),
+        learning_rate=fleet.runs[run].settings.training.learning_rate,
+        p=fleet.p_in_force(run),
+        noisy_train_loss=noisy.loss[run].item(),
+        noisy_train_accuracy=noisy.accuracy[run].item(),
+        **measured.columns(run),
+    )

@@ -1,0 +1,85 @@
+"""One row of metrics.csv: its fields are the columns, their texts the definitions."""
+
+from dataclasses import dataclass, fields
+
+from torch import Tensor
+
+from dropout_lab.metrics import Scores
+
+
+@dataclass(frozen=True)
+class Record:
+    """What is known of one run after one epoch. Losses in nats, accuracies in [0, 1].
+
+    Args:
+        epoch: Passes over the training part so far.
+        updates: Steps of the optimizer so far.
+        seconds: Wall-clock time so far, training and evaluation: the fleet's, divided by its runs.
+        learning_rate: In force in this epoch.
+        p: The chance of dropping in force at the places of the placement, rounded to 1/65,536
+            where masks are drawn; a JSON list where the places differ.
+        noisy_train_loss: Mean loss of the training steps of this epoch, dropout on, each batch
+            before its update.
+        noisy_train_accuracy: Accuracy in these steps.
+        train_loss: Mean loss on the measured training examples, dropout off.
+        train_accuracy: Accuracy on them.
+        validation_loss: Mean loss on the validation examples, dropout off; nan if there are none.
+        validation_accuracy: Accuracy on them.
+        test_loss: Mean loss on the test examples, dropout off.
+        test_accuracy: Accuracy on them.
+        test_errors: How many of them are classified wrongly.
+        test_macro_f1: Their macro F1.
+        accuracy_gap: train_accuracy - test_accuracy.
+        loss_gap: test_loss - train_loss.
+    """
+
+    epoch: int
+    updates: int
+    seconds: float
+    learning_rate: float
+    p: float | str
+    noisy_train_loss: float
+    noisy_train_accuracy: float
+    train_loss: float
+    train_accuracy: float
+    validation_loss: float
+    validation_accuracy: float
+    test_loss: float
+    test_accuracy: float
+    test_errors: int
+    test_macro_f1: float
+    accuracy_gap: float
+    loss_gap: float
+
+
+RECORD_COLUMNS: tuple[str, ...] = tuple(field.name for field in fields(Record))
+
+
+@dataclass(frozen=True)
+class Noisy:
+    """What the training steps of an epoch saw, dropout on; tensors of shape ``(runs,)``."""
+
+    loss: Tensor
+    accuracy: Tensor
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The scores of the parts of the data after an epoch."""
+
+    train: Scores
+    validation: Scores
+    test: Scores
+
+    def columns(self, run: int) -> dict[str, float | int]:
+        """Return the clean columns of one run's record."""
+        train, test = self.train, self.test
+        columns: dict[str, float | int] = {}
+        for part, scores in (("train", train), ("validation", self.validation), ("test", test)):
+            columns[f"{part}_loss"] = scores.loss[run].item()
+            columns[f"{part}_accuracy"] = scores.accuracy[run].item()
+        columns["test_errors"] = int(test.errors[run].item())
+        columns["test_macro_f1"] = test.macro_f1[run].item()
+        columns["accuracy_gap"] = (train.accuracy[run] - test.accuracy[run]).item()
+        columns["loss_gap"] = (test.loss[run] - train.loss[run]).item()
+        return columns
