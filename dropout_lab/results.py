@@ -1,0 +1,89 @@
+"""The files of a results folder as text: their names, and CSV rows out and in.
+
+Writing and mending need only the standard library; every file opens as it is in pandas, R, Excel.
+"""
+
+import csv
+import io
+import json
+import math
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from dropout_lab.errors import StorageError
+
+MANIFEST = "manifest.json"
+METRICS = "metrics.csv"
+RUNS = "runs.csv"
+PLOTS = "plots"
+RUN_FOLDERS = "runs"
+MANIFEST_FORMAT = 1
+
+Row = dict[str, str]
+
+
+def cell_text(value: object) -> str:
+    """Return a value as a CSV field: empty for none, ``nan``, a JSON list for a list."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float):
+        return repr(value) if math.isfinite(value) else str(value)
+    if isinstance(value, list | tuple):
+        return json.dumps(list(value))
+    return str(value)
+
+
+def csv_text(rows: Iterable[Sequence[str]]) -> str:
+    """Return rows as CSV text, each ending in a newline."""
+    buffer = io.StringIO()
+    csv.writer(buffer, lineterminator="\n").writerows(rows)
+    return buffer.getvalue()
+
+
+def read_rows(path: Path) -> list[Row]:
+    """Return the whole rows of a CSV file; a torn last row is left out.
+
+    A row counts only with its newline and all its fields: a number cut short is still a number.
+    A missing file has no rows.
+
+    Raises:
+        StorageError: The file is there and cannot be read as text.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return []
+    except (OSError, UnicodeDecodeError) as error:
+        raise StorageError(f"{path} cannot be read: {error}.") from error
+    whole = text[: text.rfind("\n") + 1]
+    lines = list(csv.reader(io.StringIO(whole)))
+    if not lines:
+        return []
+    header = lines[0]
+    return [dict(zip(header, line, strict=True)) for line in lines[1:] if len(line) == len(header)]
+
+
+def read_manifest(folder: Path) -> dict[str, object] | None:
+    """Return the manifest of a study's folder; None if there is none.
+
+    Raises:
+        StorageError: It is damaged, or written by a newer dropout-lab.
+    """
+    path = folder / MANIFEST
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+        written = manifest["format"]
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise StorageError(
+            f"{path} cannot be read as a manifest ({error}); give another folder with --out."
+        ) from error
+    if not isinstance(written, int) or written > MANIFEST_FORMAT:
+        raise StorageError(
+            f"{path} has format {written}; this dropout-lab reads up to {MANIFEST_FORMAT}. "
+            "Update it: pip install --upgrade dropout-lab."
+        )
+    return dict(manifest)

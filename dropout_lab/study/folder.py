@@ -1,0 +1,174 @@
+"""A study's results folder: what stands in it, and the writing of it, in an order that loses nothing.
+
+At each epoch the rows of metrics.csv come first, then the checkpoints; at the end of a fleet its
+rows of runs.csv, then the checkpoints go. So whatever a checkpoint is about is on disk already,
+and rows beyond the newest checkpoint are those of an epoch that will be done again.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from dropout_lab import results
+from dropout_lab.config.grid import Run
+from dropout_lab.errors import StorageError
+from dropout_lab.files import append_text, make_folder, replace_file
+from dropout_lab.results import Row, cell_text, csv_text
+from dropout_lab.training import RECORD_COLUMNS, Record
+
+FINISHED = ("completed", "diverged")
+METRIC_COLUMNS = RECORD_COLUMNS[RECORD_COLUMNS.index("noisy_train_loss") :]
+
+
+class StudyFolder:
+    """The folder of one study, locked against a second writer while it is open.
+
+    Args:
+        path: ``results/<name>``, or wherever ``--out`` says.
+
+    Raises:
+        StorageError: Something else stands there, another process writes it, or it is damaged.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        if path.exists() and not path.is_dir():
+            raise StorageError(f"{path} is a file; give a folder with --out.")
+        self._lock = FileLock(path / ".lock", timeout=0)
+        self.manifest = results.read_manifest(path) if path.exists() else None
+        if self.manifest is None and path.exists() and self._foreign():
+            raise StorageError(
+                f"{path} has files in it and is not the folder of a study; nothing is written "
+                "there. Give another folder with --out."
+            )
+        self._metrics: dict[str, list[Row]] = {}
+        self._runs: dict[str, Row] = {}
+
+    def __enter__(self) -> "StudyFolder":
+        make_folder(self.path)
+        try:
+            self._lock.acquire()
+        except Timeout:
+            raise StorageError(
+                f"{self.path} is being written by another dropout-lab; wait for it to end, or "
+                "give another folder with --out."
+            ) from None
+        except OSError as error:
+            raise StorageError(f"{self.path} cannot be written: {error.strerror}.") from error
+        self.read()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._lock.release()
+
+    def read(self) -> None:
+        """Read the manifest and the rows that stand there now."""
+        self.manifest = results.read_manifest(self.path)
+        self._metrics = {}
+        for row in results.read_rows(self.path / results.METRICS):
+            self._metrics.setdefault(row.get("run_id", ""), []).append(row)
+        rows = results.read_rows(self.path / results.RUNS)
+        self._runs = {row.get("run_id", ""): row for row in rows}
+
+    @property
+    def finished(self) -> set[str]:
+        """The ids of the runs that need no training."""
+        return {run_id for run_id, row in self._runs.items() if row.get("status") in FINISHED}
+
+    @property
+    def statuses(self) -> dict[str, str]:
+        """The status of each run that has one."""
+        return {run_id: row["status"] for run_id, row in self._runs.items()}
+
+    def run_folder(self, run: Run) -> Path:
+        """Return where a run keeps what it needs to resume, its log and its weights."""
+        return self.path / results.RUN_FOLDERS / run.run_id
+
+    def write_manifest(self, manifest: Mapping[str, Any]) -> None:
+        """Replace the manifest."""
+        self.manifest = dict(manifest)
+        replace_file(self.path / results.MANIFEST, json.dumps(manifest, indent=1) + "\n")
+
+    def rewrite(self, runs: Mapping[str, Run], swept: Sequence[str]) -> None:
+        """Write both CSV files anew with the columns of ``swept``, rows of known runs only."""
+        self._swept = list(swept)
+        self._known = dict(runs)
+        self._metrics = {run_id: self._metrics.get(run_id, []) for run_id in runs}
+        self._runs = {run_id: row for run_id, row in self._runs.items() if run_id in runs}
+        rows = [
+            [*self._leading(runs[run_id]), *(row.get(c, "") for c in RECORD_COLUMNS)]
+            for run_id, rows in self._metrics.items()
+            for row in rows
+        ]
+        header = ["run_id", "seed", *self._swept, *RECORD_COLUMNS]
+        replace_file(self.path / results.METRICS, csv_text([header, *rows]))
+        self._write_runs()
+
+    def forget_after(self, runs: Iterable[Run], epoch: int) -> None:
+        """Drop the rows of runs beyond an epoch, and what runs.csv says of them."""
+        for run in runs:
+            rows = self._metrics.get(run.run_id, [])
+            self._metrics[run.run_id] = [row for row in rows if int(row["epoch"]) <= epoch]
+            self._runs.pop(run.run_id, None)
+        self.rewrite(self._known, self._swept)
+
+    def append(self, records: Mapping[str, Record]) -> None:
+        """Add records, by the id of their run, to metrics.csv."""
+        lines = []
+        for run_id, record in records.items():
+            row = {column: cell_text(value) for column, value in asdict(record).items()}
+            self._metrics[run_id].append(row)
+            lines.append([*self._leading(self._known[run_id]), *row.values()])
+        if lines:
+            append_text(self.path / results.METRICS, csv_text(lines))
+
+    def set_status(self, fleet: Sequence[tuple[Run, str, str, int]], examples: int) -> None:
+        """Write the rows of runs.csv of a fleet: its runs with status, message and epochs done."""
+        for run, status, message, epochs in fleet:
+            self._runs[run.run_id] = self._summary(run, status, message, epochs, examples)
+        self._write_runs()
+
+    def _summary(self, run: Run, status: str, message: str, epochs: int, examples: int) -> Row:
+        """Return a run's row: its last finite record, its best epoch by validation, its pace."""
+        rows = self._metrics.get(run.run_id, [])
+        finite = [row for row in rows if row["test_loss"] not in ("nan", "inf")]
+        last: Row = finite[-1] if finite else {}
+        judged = [row for row in finite if row["validation_accuracy"] not in ("", "nan")]
+        best: Row = max(judged, key=lambda row: float(row["validation_accuracy"]), default={})
+        seconds = float(rows[-1]["seconds"]) if rows else 0.0
+        seen = epochs * examples
+        return {
+            "status": status,
+            "epochs": str(epochs),
+            "updates": rows[-1]["updates"] if rows else "0",
+            **{column: last.get(column, "") for column in METRIC_COLUMNS},
+            "best_epoch": best.get("epoch", ""),
+            "best_validation_accuracy": best.get("validation_accuracy", ""),
+            "best_test_accuracy": best.get("test_accuracy", ""),
+            "seconds": cell_text(seconds),
+            "examples_per_second": cell_text(seen / seconds) if seconds else "",
+            "message": message,
+        }
+
+    def _write_runs(self) -> None:
+        after = ("epochs", "updates", *METRIC_COLUMNS, "best_epoch", "best_validation_accuracy",
+                 "best_test_accuracy", "seconds", "examples_per_second", "message")
+        rows = []
+        for run_id in self._known:
+            if run_id in self._runs:
+                row = self._runs[run_id]
+                leading = self._leading(self._known[run_id])
+                rows.append([leading[0], row["status"], *leading[1:], *(row.get(c, "") for c in after)])
+        header = ["run_id", "status", "seed", *self._swept, *after]
+        replace_file(self.path / results.RUNS, csv_text([header, *rows]))
+
+    def _leading(self, run: Run) -> list[str]:
+        values = run.cell.values
+        return [run.run_id, str(run.seed), *(cell_text(values.get(key)) for key in self._swept)]
+
+    def _foreign(self) -> bool:
+        return any(entry.name != ".lock" for entry in self.path.iterdir())

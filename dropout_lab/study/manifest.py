@@ -1,0 +1,158 @@
+"""What was asked of a study, by which program, on which machine, and how its runs are packed."""
+
+import hashlib
+import json
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from dropout_lab import __version__
+from dropout_lab.config.grid import Cell, Run, values_of
+from dropout_lab.config.schema import KEYS, SECTIONS, Settings
+from dropout_lab.errors import StorageError
+from dropout_lab.results import MANIFEST_FORMAT
+
+Manifest = dict[str, Any]
+
+_PACKAGES = ("torch", "numpy", "torchvision", "mlxtend", "pandas", "scipy", "matplotlib", "pydantic")
+
+
+def new_manifest(name: str, about: str, settings: Settings) -> Manifest:
+    """Return the manifest of a study that has no runs yet."""
+    return {
+        "format": MANIFEST_FORMAT,
+        "name": name,
+        "about": about,
+        "settings": settings_data(settings),
+        "settings_digest": digest(settings_data(settings)),
+        "swept": [],
+        "data_digests": {},
+        "fleets": [],
+        "runs": {},
+        "sessions": [],
+    }
+
+
+def settings_data(settings: Settings) -> dict[str, Any]:
+    """Return settings as JSON data, the sections that decide a run's numbers only."""
+    return {
+        section: getattr(settings, section).model_dump(mode="json") for section in SECTIONS
+    }
+
+
+def digest(data: object) -> str:
+    """Return the SHA-256 of JSON data."""
+    return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
+
+
+def join_study(manifest: Manifest, settings: Settings, cells: Iterable[Cell], path: Path) -> None:
+    """Add the swept keys of a request to a manifest, if both are of one study.
+
+    They are when their settings agree in every key that neither sweeps.
+
+    Raises:
+        StorageError: They are not; the differing keys are named.
+    """
+    swept = list(dict.fromkeys([*manifest["swept"], *(key for c in cells for key in c.values)]))
+    there, asked = manifest["settings"], settings_data(settings)
+    differing = [
+        f"{key} (there {json.dumps(_get(there, key))}, asked {json.dumps(_get(asked, key))})"
+        for key in KEYS
+        if key not in swept and _get(there, key) != _get(asked, key)
+    ]
+    if differing:
+        raise StorageError(
+            f"{path} holds another study; it differs in {', '.join(differing)}. "
+            "Give another folder with --out, or another name in the config."
+        )
+    manifest["swept"] = swept
+
+
+def add_runs(manifest: Manifest, fleets: Iterable[tuple[Run, ...]]) -> None:
+    """Add fleets and their runs, with what makes the runs again."""
+    for fleet in fleets:
+        manifest["fleets"].append([run.run_id for run in fleet])
+        for run in fleet:
+            manifest["runs"][run.run_id] = {
+                "seed": run.seed,
+                "settings": _difference(settings_data(run.settings), manifest["settings"]),
+            }
+
+
+def runs_in(manifest: Manifest) -> dict[str, Run]:
+    """Return the runs a manifest lists, by their id."""
+    runs = {}
+    for run_id, entry in manifest["runs"].items():
+        data = {
+            section: {**keys, **entry["settings"].get(section, {})}
+            for section, keys in manifest["settings"].items()
+        }
+        settings = Settings.model_validate(data)
+        cell = Cell(values_of(settings, manifest["swept"]), settings)
+        runs[run_id] = Run(run_id, entry["seed"], cell)
+    return runs
+
+
+def add_session(manifest: Manifest, command: str, device: str) -> None:
+    """Note that a command worked on the study: when, with which versions, on which machine."""
+    manifest["sessions"].append(
+        {
+            "command": command,
+            "started": datetime.now(UTC).isoformat(timespec="seconds"),
+            "dropout_lab": __version__,
+            "git_commit": _git_commit(),
+            "python": platform.python_version(),
+            "packages": {package: version(package) for package in _PACKAGES},
+            "machine": {
+                "system": platform.platform(),
+                "processor": _processor(),
+                "cores": os.cpu_count(),
+                "threads": torch.get_num_threads(),
+                "device": device,
+            },
+        }
+    )
+
+
+def _difference(data: Mapping[str, Any], base: Mapping[str, Any]) -> dict[str, Any]:
+    changed = {
+        section: {key: value for key, value in keys.items() if base[section][key] != value}
+        for section, keys in data.items()
+    }
+    return {section: keys for section, keys in changed.items() if keys}
+
+
+def _get(data: Mapping[str, Any], key: str) -> Any:
+    section, _, name = key.partition(".")
+    return data[section][name]
+
+
+def _git_commit() -> str | None:
+    """Return the commit of the program's own checkout, marked if it was changed since."""
+    folder = Path(__file__).parents[2]
+    if not (folder / ".git").exists():
+        return None
+    try:
+        described = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
+            cwd=folder, capture_output=True, text=True, timeout=5, check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return described.stdout.strip()
+
+
+def _processor() -> str:
+    if sys.platform == "linux":
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor()

@@ -1,0 +1,190 @@
+"""Running a study: start, resume, extend and repair are one thing, training what is missing."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from dropout_lab import data
+from dropout_lab.config.grid import Cell, Run, runs_of
+from dropout_lab.config.schema import DatasetSettings, Settings
+from dropout_lab.data import Splits
+from dropout_lab.errors import DataError
+from dropout_lab.study import manifest as manifests
+from dropout_lab.study.engine import Events, train_fleet
+from dropout_lab.study.folder import StudyFolder
+from dropout_lab.study.plan import pack
+from dropout_lab.study.signals import StopRequest
+
+
+@dataclass(frozen=True)
+class Study:
+    """What was asked: the runs, where they go, and how they are trained.
+
+    Args:
+        name: Name of the study.
+        about: One sentence on it.
+        settings: The config's own setting, the swept keys at their unswept values.
+        cells: What is to be there when the study is done.
+        seeds: The seeds of each cell.
+        out: The results folder.
+        data_dir: Where the data sets lie.
+        device: Where training happens.
+        fleet_size: The most runs in a fleet; none lets the network's size decide.
+        save_models: Whether each run's weights are kept.
+        command: The command line, for the manifest.
+    """
+
+    name: str
+    about: str
+    settings: Settings
+    cells: Sequence[Cell]
+    seeds: Sequence[int]
+    out: Path
+    data_dir: Path
+    device: torch.device
+    fleet_size: int | None = None
+    save_models: bool = False
+    command: str = ""
+
+    @property
+    def runs(self) -> list[Run]:
+        """All runs that were asked for."""
+        return runs_of(self.cells, self.seeds)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a study ended.
+
+    Args:
+        statuses: Of each run asked for, by its id.
+        trained: Runs trained now, not before.
+        seconds: Wall-clock time of this command's work.
+    """
+
+    statuses: dict[str, str]
+    trained: int
+    seconds: float
+
+    def count(self, status: str) -> int:
+        """Return how many of the runs have this status."""
+        return sum(each == status for each in self.statuses.values())
+
+
+def run_study(study: Study, events: Events, say: Callable[[str], None]) -> Outcome:
+    """Train every run of a study that is not finished, and keep everything on disk.
+
+    Args:
+        study: What is asked.
+        events: Told of the progress.
+        say: Takes a line for the user, such as that of a download.
+
+    Raises:
+        StorageError: The folder belongs to another study or cannot be written.
+        DataError: A data set is absent, damaged, or not the one the study began with.
+        InterruptedStudyError: A signal asked to stop; the epoch in progress was finished and kept.
+    """
+    began = time.perf_counter()
+    source = _Source(study, say)
+    folder = StudyFolder(study.out)
+    if folder.manifest is None:
+        source.splits(study.cells[0].settings.dataset)  # nothing is written before data are there
+    with folder, StopRequest() as stop:
+        fleets = _plan(study, folder)
+        wanted = {run.run_id for run in study.runs}
+        events.planned(fleets, len(wanted & folder.finished))
+        for fleet in fleets:
+            splits = source.splits(fleet[0].settings.dataset, folder)
+            train_fleet(
+                fleet, splits, folder, study.device, events, stop, save_models=study.save_models
+            )
+        statuses = folder.statuses
+    return Outcome(
+        statuses={run_id: statuses[run_id] for run_id in wanted},
+        trained=sum(len(fleet) for fleet in fleets),
+        seconds=time.perf_counter() - began,
+    )
+
+
+def planned_fleets(study: Study) -> list[tuple[Run, ...]]:
+    """Return what :func:`run_study` would train, writing nothing.
+
+    Raises:
+        StorageError: The folder belongs to another study.
+    """
+    folder = StudyFolder(study.out)
+    folder.read()
+    return _joined(study, folder)[1]
+
+
+def _plan(study: Study, folder: StudyFolder) -> list[tuple[Run, ...]]:
+    """Write what is planned into the folder; return the fleets to train."""
+    manifest, fleets = _joined(study, folder)
+    manifests.add_session(manifest, study.command, str(study.device))
+    folder.write_manifest(manifest)
+    folder.rewrite(manifests.runs_in(manifest), manifest["swept"])
+    return fleets
+
+
+def _joined(study: Study, folder: StudyFolder) -> tuple[manifests.Manifest, list[tuple[Run, ...]]]:
+    """Return the manifest with this request in it, and the fleets that have runs to train.
+
+    Fleets that were begun stay packed as they were, so that they go on to the same bits.
+    """
+    manifest = folder.manifest
+    if manifest is None:
+        manifest = manifests.new_manifest(study.name, study.about, study.settings)
+    manifests.join_study(manifest, study.settings, study.cells, study.out)
+    known = manifests.runs_in(manifest)
+    manifests.add_runs(
+        manifest, pack([run for run in study.runs if run.run_id not in known], study.fleet_size)
+    )
+    known = manifests.runs_in(manifest)
+    missing = {run.run_id for run in study.runs} - folder.finished
+    fleets = [
+        tuple(known[run_id] for run_id in fleet)
+        for fleet in manifest["fleets"]
+        if missing & set(fleet)
+    ]
+    return manifest, fleets
+
+
+class _Source:
+    """Loads the data a fleet needs; keeps the last, since neighbouring fleets mostly share it."""
+
+    def __init__(self, study: Study, say: Callable[[str], None]) -> None:
+        self.study, self.say = study, say
+        self.last: tuple[DatasetSettings, Splits] | None = None
+
+    def splits(self, settings: DatasetSettings, folder: StudyFolder | None = None) -> Splits:
+        if self.last is None or self.last[0] != settings:
+            self.last = None  # let go of the old before the new is read
+            loaded = data.load(data_dir=self.study.data_dir, say=self.say, **settings.model_dump())
+            self.last = (settings, loaded.to(self.study.device))
+        splits = self.last[1]
+        if folder is not None and folder.manifest is not None:
+            self._compare(settings, splits, folder, folder.manifest)
+        return splits
+
+    def _compare(
+        self,
+        settings: DatasetSettings,
+        splits: Splits,
+        folder: StudyFolder,
+        manifest: manifests.Manifest,
+    ) -> None:
+        digests = manifest["data_digests"]
+        key = manifests.digest(settings.model_dump())[:12]
+        if key not in digests:
+            digests[key] = splits.digest
+            folder.write_manifest(manifest)
+        if digests[key] != splits.digest:
+            raise DataError(
+                f"the data set {settings.name} is not the one this study began with: its digest "
+                f"is {splits.digest[:12]}, then it was {digests[key][:12]}. Restore the data, or "
+                "give another folder with --out."
+            )
+
