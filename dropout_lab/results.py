@@ -9,7 +9,10 @@ import json
 import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
+from dropout_lab.config.grid import Cell, Run, values_of
+from dropout_lab.config.schema import Settings
 from dropout_lab.errors import StorageError
 
 MANIFEST = "manifest.json"
@@ -20,6 +23,7 @@ RUN_FOLDERS = "runs"
 MANIFEST_FORMAT = 1
 
 Row = dict[str, str]
+Manifest = dict[str, Any]
 
 
 def cell_text(value: object) -> str:
@@ -65,7 +69,7 @@ def read_rows(path: Path) -> list[Row]:
     return [dict(zip(header, line, strict=True)) for line in lines[1:] if len(line) == len(header)]
 
 
-def read_manifest(folder: Path) -> dict[str, object] | None:
+def read_manifest(folder: Path) -> Manifest | None:
     """Return the manifest of a study's folder; None if there is none.
 
     Raises:
@@ -87,3 +91,17 @@ def read_manifest(folder: Path) -> dict[str, object] | None:
             "Update it: pip install --upgrade dropout-lab."
         )
     return dict(manifest)
+
+
+def runs_in(manifest: Manifest) -> dict[str, Run]:
+    """Return the runs a manifest lists, by their id."""
+    runs = {}
+    for run_id, entry in manifest["runs"].items():
+        data = {
+            section: {**keys, **entry["settings"].get(section, {})}
+            for section, keys in manifest["settings"].items()
+        }
+        settings = Settings.model_validate(data)
+        cell = Cell(values_of(settings, manifest["swept"]), settings)
+        runs[run_id] = Run(run_id, entry["seed"], cell)
+    return runs

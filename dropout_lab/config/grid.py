@@ -74,7 +74,7 @@ def sweep_cells(config: Config, *, baseline: bool = True) -> list[Cell]:
         for values in itertools.product(*axes.values())
     ]
     if baseline:
-        settings = [each for s in settings for each in (_without(s), s)]
+        settings = [each for s in settings for each in (without(s), s)]
         settings.sort(key=lambda s: not without_dropout(s))
     distinct = list(dict.fromkeys(settings))
     keys = list(axes)
@@ -165,8 +165,9 @@ def _settings(config: Settings) -> Settings:
 
 
 def _canonical(settings: Settings) -> Settings:
-    return _without(settings) if without_dropout(settings) else settings
+    return without(settings) if without_dropout(settings) else settings
 
 
-def _without(settings: Settings) -> Settings:
+def without(settings: Settings) -> Settings:
+    """Return the settings with nothing dropped: those of the run to compare with."""
     return settings.model_copy(update={"dropout": NO_DROPOUT})

@@ -14,6 +14,7 @@ __all__ = [
     "Splits",
     "fetch",
     "load",
+    "load_family",
     "present",
     "split",
     "stratified",

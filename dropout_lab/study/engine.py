@@ -2,6 +2,7 @@
 
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -89,6 +90,10 @@ def train_fleet(
         return
     folder.set_status(_statuses(fleet, "completed"), examples)
     drop_checkpoints(folders)
+    for run_folder in folders:
+        (run_folder / LOG).unlink(missing_ok=True)  # that of an earlier failure, now mended
+        with suppress(OSError):  # it stays if weights are in it
+            run_folder.rmdir()
     events.fleet_ended(runs, [f"run {runs[i].run_id}: {m}" for i, m in fleet.diverged.items()])
 
 

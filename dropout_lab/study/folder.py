@@ -110,11 +110,14 @@ class StudyFolder:
 
     def forget_after(self, runs: Iterable[Run], epoch: int) -> None:
         """Drop the rows of runs beyond an epoch, and what runs.csv says of them."""
+        stale = False
         for run in runs:
-            rows = self._metrics.get(run.run_id, [])
+            rows = self._metrics[run.run_id]
             self._metrics[run.run_id] = [row for row in rows if int(row["epoch"]) <= epoch]
-            self._runs.pop(run.run_id, None)
-        self.rewrite(self._known, self._swept)
+            stale |= len(self._metrics[run.run_id]) < len(rows)
+            stale |= self._runs.pop(run.run_id, None) is not None
+        if stale:
+            self.rewrite(self._known, self._swept)
 
     def append(self, records: Mapping[str, Record]) -> None:
         """Add records, by the id of their run, to metrics.csv."""

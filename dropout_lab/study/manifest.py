@@ -15,12 +15,10 @@ from typing import Any
 import torch
 
 from dropout_lab import __version__
-from dropout_lab.config.grid import Cell, Run, values_of
+from dropout_lab.config.grid import Cell, Run
 from dropout_lab.config.schema import KEYS, SECTIONS, Settings
 from dropout_lab.errors import StorageError
-from dropout_lab.results import MANIFEST_FORMAT
-
-Manifest = dict[str, Any]
+from dropout_lab.results import MANIFEST_FORMAT, Manifest
 
 _PACKAGES = ("torch", "numpy", "torchvision", "mlxtend", "pandas", "scipy", "matplotlib", "pydantic")
 
@@ -85,20 +83,6 @@ def add_runs(manifest: Manifest, fleets: Iterable[tuple[Run, ...]]) -> None:
                 "seed": run.seed,
                 "settings": _difference(settings_data(run.settings), manifest["settings"]),
             }
-
-
-def runs_in(manifest: Manifest) -> dict[str, Run]:
-    """Return the runs a manifest lists, by their id."""
-    runs = {}
-    for run_id, entry in manifest["runs"].items():
-        data = {
-            section: {**keys, **entry["settings"].get(section, {})}
-            for section, keys in manifest["settings"].items()
-        }
-        settings = Settings.model_validate(data)
-        cell = Cell(values_of(settings, manifest["swept"]), settings)
-        runs[run_id] = Run(run_id, entry["seed"], cell)
-    return runs
 
 
 def add_session(manifest: Manifest, command: str, device: str) -> None:

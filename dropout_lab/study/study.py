@@ -12,6 +12,7 @@ from dropout_lab.config.grid import Cell, Run, runs_of
 from dropout_lab.config.schema import DatasetSettings, Settings
 from dropout_lab.data import Splits
 from dropout_lab.errors import DataError
+from dropout_lab.results import Manifest, runs_in
 from dropout_lab.study import manifest as manifests
 from dropout_lab.study.engine import Events, train_fleet
 from dropout_lab.study.folder import StudyFolder
@@ -125,11 +126,11 @@ def _plan(study: Study, folder: StudyFolder) -> list[tuple[Run, ...]]:
     manifest, fleets = _joined(study, folder)
     manifests.add_session(manifest, study.command, str(study.device))
     folder.write_manifest(manifest)
-    folder.rewrite(manifests.runs_in(manifest), manifest["swept"])
+    folder.rewrite(runs_in(manifest), manifest["swept"])
     return fleets
 
 
-def _joined(study: Study, folder: StudyFolder) -> tuple[manifests.Manifest, list[tuple[Run, ...]]]:
+def _joined(study: Study, folder: StudyFolder) -> tuple[Manifest, list[tuple[Run, ...]]]:
     """Return the manifest with this request in it, and the fleets that have runs to train.
 
     Fleets that were begun stay packed as they were, so that they go on to the same bits.
@@ -138,11 +139,11 @@ def _joined(study: Study, folder: StudyFolder) -> tuple[manifests.Manifest, list
     if manifest is None:
         manifest = manifests.new_manifest(study.name, study.about, study.settings)
     manifests.join_study(manifest, study.settings, study.cells, study.out)
-    known = manifests.runs_in(manifest)
+    known = runs_in(manifest)
     manifests.add_runs(
         manifest, pack([run for run in study.runs if run.run_id not in known], study.fleet_size)
     )
-    known = manifests.runs_in(manifest)
+    known = runs_in(manifest)
     missing = {run.run_id for run in study.runs} - folder.finished
     fleets = [
         tuple(known[run_id] for run_id in fleet)
@@ -174,7 +175,7 @@ class _Source:
         settings: DatasetSettings,
         splits: Splits,
         folder: StudyFolder,
-        manifest: manifests.Manifest,
+        manifest: Manifest,
     ) -> None:
         digests = manifest["data_digests"]
         key = manifests.digest(settings.model_dump())[:12]

@@ -1,0 +1,1 @@
+"""From the CSV files to tables and pictures."""

@@ -1,0 +1,141 @@
+"""Pictures across cells: accuracy and gap against p, variant by placement, and every cell."""
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from dropout_lab.analysis import style
+from dropout_lab.analysis.tables import StudyTables, half_width, rows_of_cell
+
+_CELLS_SHOWN = 40
+
+
+def draw_by_p(study: StudyTables, table: pd.DataFrame, title: str) -> Figure | None:
+    """Draw test accuracy and gap at the end of training against p; None if p was not varied."""
+    if "dropout.p" not in study.swept:
+        return None
+    dropped = table[~table["bare"]]
+    numeric = pd.to_numeric(dropped["dropout.p"], errors="coerce")
+    if numeric.isna().any() or numeric.nunique() < 2:
+        return None
+    others = [key for key in study.swept if key != "dropout.p"]
+    figure = style.new_figure(10, 4.8)
+    panels = figure.subplots(1, 2)
+    bare = table[table["bare"]]
+    for axes, quantity in zip(panels, ("test_accuracy", "accuracy_gap"), strict=True):
+        for values, line in dropped.groupby(others, dropna=False, sort=False) if others else [((), dropped)]:
+            first = line.iloc[0]
+            variant = first.get("dropout.variant", "inverted")
+            whole = pd.concat([bare, line]) if len(bare) == 1 else line
+            means, halves, xs = [], [], []
+            for _, cell in whole.iterrows():
+                ends = _ends(study, cell, quantity)
+                p = 0.0 if cell["bare"] else float(cell["dropout.p"])
+                colour = style.p_colour(p)
+                axes.plot(np.full(len(ends), p), ends, ".", color=colour, alpha=0.45, zorder=2)
+                means.append(ends.mean() if len(ends) else np.nan)
+                halves.append(half_width(ends))
+                xs.append(p)
+            label = style.cell_label(first, tuple(others), False) if others else None
+            colour = style.variant_colour(variant) if others else "#888888"
+            axes.plot(xs, means, color=colour, zorder=1, label=label)
+            for x, mean, half in zip(xs, means, halves, strict=True):
+                face = style.p_colour(x)
+                axes.errorbar(x, mean, half, color=face, marker=style.variant_marker(variant),
+                              markersize=7, capsize=4, zorder=3)
+        axes.set_xlabel("p, the chance of dropping")
+        axes.set_xticks(sorted({0.0, *numeric.tolist()}) if numeric.nunique() <= 10 else axes.get_xticks())
+        style.percent_axis(axes)
+    panels[0].set_ylabel("test accuracy (%)")
+    panels[1].set_ylabel("train − test accuracy (percentage points)")
+    panels[0].set_title("test accuracy")
+    panels[1].set_title("overfitting gap")
+    if others:
+        handles, labels = panels[0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside right upper")
+    figure.suptitle(f"{title}: after the last epoch, dropout off (n = {int(table['seeds'].max())} seeds)")
+    style.footnote(figure, f"dots: seeds; {style.BARS}; p = 0: without dropout")
+    return figure
+
+
+def draw_variants(study: StudyTables, table: pd.DataFrame, title: str) -> Figure | None:
+    """Draw variant by placement as a heat map of the difference to no dropout; None without both.
+
+    Where p was varied too, a field shows the p chosen on validation.
+    """
+    if not {"dropout.variant", "dropout.placement"} <= set(study.swept):
+        return None
+    dropped = table[~table["bare"] & table["difference_mean"].notna()]
+    variants = list(dict.fromkeys(dropped["dropout.variant"]))
+    placements = list(dict.fromkeys(dropped["dropout.placement"]))
+    if not variants or not placements:
+        return None
+    field = np.full((len(variants), len(placements)), np.nan)
+    texts = {}
+    for i, variant in enumerate(variants):
+        for j, placement in enumerate(placements):
+            here = dropped[
+                (dropped["dropout.variant"] == variant) & (dropped["dropout.placement"] == placement)
+            ]
+            if here.empty:
+                continue
+            scores = here["validation_accuracy_mean"].fillna(here["test_accuracy_mean"])
+            best = here.loc[scores.idxmax()]
+            field[i, j] = 100 * best["difference_mean"]
+            half = 100 * best["difference_half"]
+            spread = f" ± {half:.2f}" if np.isfinite(half) else ""
+            p = f"\np = {best['dropout.p']:g}" if "dropout.p" in study.swept else ""
+            texts[i, j] = f"{field[i, j]:+.2f}{spread}{p}"
+    figure = style.new_figure(2.6 + 1.9 * len(placements), 2.2 + 0.75 * len(variants))
+    axes = figure.subplots()
+    limit = float(np.nanmax(np.abs(field))) or 1.0
+    image = axes.imshow(field, cmap="PuOr_r", vmin=-limit, vmax=limit, aspect="auto")
+    for (i, j), text in texts.items():
+        dark = abs(field[i, j]) > 0.65 * limit
+        axes.text(j, i, text, ha="center", va="center", color="white" if dark else "black")
+    axes.set_xticks(range(len(placements)), [str(placement) for placement in placements])
+    axes.set_yticks(range(len(variants)), variants)
+    axes.set_xlabel("placement")
+    axes.set_ylabel("variant")
+    axes.grid(visible=False)
+    figure.colorbar(image, label="test accuracy,\ndifference (percentage points)")
+    pairs = int(dropped["pairs"].max())
+    figure.suptitle(f"{title}: test accuracy minus that without dropout")
+    chosen = "p chosen on validation; " if "dropout.p" in study.swept else ""
+    style.footnote(figure, f"{chosen}mean of {pairs} seed pairs ± half the 95 % t interval")
+    return figure
+
+
+def draw_cells(study: StudyTables, table: pd.DataFrame, title: str) -> Figure:
+    """Draw the test accuracy of every cell with its seeds and interval, best on top."""
+    order = table.sort_values("test_accuracy_mean", ascending=True, na_position="first")
+    shown = order.tail(_CELLS_SHOWN)
+    figure = style.new_figure(9, 1.7 + 0.38 * len(shown))
+    axes = figure.subplots()
+    labels = []
+    for height, (_, cell) in enumerate(shown.iterrows()):
+        ends = _ends(study, cell, "test_accuracy")
+        colour = style.WITHOUT if cell["bare"] else style.p_colour(cell.get("dropout.p", 0.5))
+        variant = cell.get("dropout.variant", "none" if cell["bare"] else "inverted")
+        axes.plot(ends, np.full(len(ends), height), ".", color=colour, alpha=0.45)
+        if len(ends):
+            axes.errorbar(ends.mean(), height, xerr=half_width(ends), color=colour, capsize=4,
+                          marker=style.variant_marker(variant), markersize=7)
+        note = f" ({int(cell['others'])} not completed)" if cell["others"] else ""
+        labels.append(style.cell_label(cell, study.swept, bool(cell["bare"])) + note)
+    for level in table[table["bare"]]["test_accuracy_mean"].dropna():
+        axes.axvline(level, color=style.WITHOUT, linewidth=1, linestyle=":")
+    axes.set_yticks(range(len(shown)), labels)
+    axes.set_xlabel("test accuracy (%), after the last epoch, dropout off")
+    style.percent_axis(axes, "x")
+    figure.suptitle(f"{title} (n = {int(table['seeds'].max())} seeds)")
+    left_out = len(table) - len(shown)
+    rest = f"; {left_out} lower cells not shown" if left_out else ""
+    style.footnote(figure, f"dots: seeds; {style.BARS}; dotted line: without dropout{rest}")
+    return figure
+
+
+def _ends(study: StudyTables, cell: pd.Series, quantity: str) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":
+    runs = study.runs[study.runs["status"] == "completed"]
+    values = rows_of_cell(runs, cell, study.swept)[quantity].to_numpy(dtype=float)
+    return values[np.isfinite(values)]

@@ -1,0 +1,133 @@
+"""Curves over the epochs: with and without dropout side by side, and the overfitting gap."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from dropout_lab.analysis import style
+from dropout_lab.analysis.tables import (
+    StudyTables,
+    chosen_on_validation,
+    half_width,
+    rows_of_cell,
+)
+
+_PARTS = (("train", "--"), ("validation", ":"), ("test", "-"))
+_CURVES_SHOWN = 8
+
+
+def draw_curves(study: StudyTables, table: pd.DataFrame, title: str) -> Figure | None:
+    """Draw accuracy and loss of the three parts, left without dropout, right with it.
+
+    With dropout the cell is the one chosen on validation. None where there is nothing to draw.
+    """
+    bare = table[table["bare"]]
+    chosen = chosen_on_validation(table)
+    shown = [cell for cell in (bare.iloc[0] if len(bare) else None, chosen) if cell is not None]
+    if not shown:
+        return None
+    figure = style.new_figure(4.6 * len(shown) + 0.6, 6.6)
+    grid = figure.subplots(2, len(shown), sharex=True, sharey="row", squeeze=False)
+    for column, cell in enumerate(shown):
+        rows = rows_of_cell(study.metrics, cell, study.swept)
+        colour = _colour(cell)
+        for axes, quantity in zip(grid[:, column], ("accuracy", "loss"), strict=True):
+            for part, dashes in _PARTS:
+                _curve(axes, rows, f"{part}_{quantity}", colour, dashes, part)
+        seeds = rows["seed"].nunique()
+        label = style.cell_label(cell, study.swept, bool(cell["bare"]))
+        grid[0, column].set_title(f"{label} (n = {seeds} {'seed' if seeds == 1 else 'seeds'})")
+        grid[1, column].set_xlabel("epoch")
+        grid[0, column].legend(loc="lower right", title="dropout off")
+    grid[0, 0].set_ylabel("accuracy (%)")
+    grid[1, 0].set_ylabel("loss (nats, log scale)")
+    style.percent_axis(grid[0, 0])
+    grid[1, 0].set_yscale("log")
+    grid[0, 0].set_ylim(*_accuracy_limits(study.metrics, shown, study.swept))
+    figure.suptitle(title)
+    choice = "with dropout: the cell with the best mean validation accuracy; "
+    style.footnote(figure, (choice if chosen is not None else "") + style.BAND)
+    return figure
+
+
+def draw_gap(study: StudyTables, table: pd.DataFrame, title: str) -> Figure | None:
+    """Draw the gaps between training and test over the epochs, one curve for each cell.
+
+    Of more than eight cells, those without dropout and the best by validation are shown. None
+    where there is nothing to draw.
+    """
+    order = table.sort_values(["bare", "validation_accuracy_mean"], ascending=False, kind="stable")
+    shown = order.head(_CURVES_SHOWN).sort_index()
+    figure = style.new_figure(10, 4.8)
+    accuracy, loss = figure.subplots(1, 2)
+    drawn = 0
+    for _, cell in shown.iterrows():
+        rows = rows_of_cell(study.metrics, cell, study.swept)
+        label = style.cell_label(cell, study.swept, bool(cell["bare"]))
+        dashes = "-" if cell.get("dropout.variant", "inverted") in ("inverted", "none") else "--"
+        for axes, column in ((accuracy, "accuracy_gap"), (loss, "loss_gap")):
+            drawn += _curve(axes, rows, column, _colour(cell), dashes, label)
+    if not drawn:
+        return None
+    for axes, quantity in ((accuracy, "accuracy gap (percentage points)"), (loss, "loss gap (nats)")):
+        axes.set_xlabel("epoch")
+        axes.set_ylabel(quantity)
+        axes.axhline(0, color="#888888", linewidth=0.8)
+    style.percent_axis(accuracy)
+    accuracy.set_title("train − test accuracy")
+    loss.set_title("test − train loss")
+    handles, labels = accuracy.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside right upper")
+    n = int(shown["seeds"].max())
+    figure.suptitle(f"{title}: overfitting gap, dropout off (n = {n} seeds)")
+    left_out = len(table) - len(shown)
+    rest = f"; {left_out} cells with lower validation accuracy not shown" if left_out else ""
+    style.footnote(figure, style.BAND + rest)
+    return figure
+
+
+def _curve(
+    axes: Axes, rows: pd.DataFrame, column: str, colour: str, dashes: str, label: str
+) -> bool:
+    """Draw the mean over the seeds with its band; return whether there was anything to draw."""
+    points = pd.DataFrame(_over_seeds(rows, column), columns=["epoch", "mean", "half"])
+    if points["mean"].isna().all():
+        return False
+    axes.plot(points["epoch"], points["mean"], dashes, color=colour, label=label,
+              marker="o" if len(points) == 1 else None)
+    low, high = points["mean"] - points["half"], points["mean"] + points["half"]
+    axes.fill_between(points["epoch"], low, high, color=colour, alpha=0.15, linewidth=0)
+    return True
+
+
+def _over_seeds(rows: pd.DataFrame, column: str) -> Iterator[tuple[int, float, float]]:
+    for epoch, values in rows.groupby("epoch")[column]:
+        finite = values[np.isfinite(values)].to_numpy()
+        mean = float(finite.mean()) if len(finite) else float("nan")
+        yield int(epoch), mean, half_width(finite)
+
+
+def _accuracy_limits(
+    metrics: pd.DataFrame, shown: list[Any], swept: tuple[str, ...]
+) -> tuple[float, float]:
+    """Return limits that show where the curves end up: the first epochs may start below."""
+    last = []
+    for cell in shown:
+        rows = rows_of_cell(metrics, cell, swept)
+        late = rows[rows["epoch"] >= rows["epoch"].max() / 5]
+        last += [late[f"{part}_accuracy"].min() for part, _ in _PARTS]
+    finite = [value for value in last if np.isfinite(value)]
+    low = min(finite) if finite else 0.0
+    return max(0.0, low - 0.15 * (1 - low) - 0.001), 1 + 0.03 * (1 - low) + 0.0005
+
+
+def _colour(cell: pd.Series) -> str:
+    if cell["bare"]:
+        return style.WITHOUT
+    if "dropout.p" in cell.index:
+        return style.p_colour(cell["dropout.p"])
+    return style.variant_colour(cell.get("dropout.variant", "inverted"))

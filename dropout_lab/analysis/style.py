@@ -1,0 +1,118 @@
+"""How the pictures look: one colour for a p, one marker for a variant, the same in all of them."""
+
+import io
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from matplotlib import colormaps, rc_context
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
+
+from dropout_lab.files import replace_file
+
+WITHOUT = "#000000"  # without dropout, everywhere
+BAND = "band: 95 % t interval of the mean over seeds"
+BARS = "bars: 95 % t interval of the mean over seeds"
+# Paul Tol's bright scheme: told apart by readers with any kind of colour vision.
+_VARIANT_COLOURS = {
+    "none": WITHOUT,
+    "inverted": "#4477AA",
+    "standard": "#66CCEE",
+    "unscaled": "#EE6677",
+    "gaussian": "#228833",
+    "dropconnect": "#AA3377",
+}
+_VARIANT_MARKERS = {
+    "none": "o",
+    "inverted": "o",
+    "standard": "s",
+    "unscaled": "X",
+    "gaussian": "^",
+    "dropconnect": "D",
+}
+_SETTINGS = {
+    "font.size": 11,
+    "axes.titlesize": 11,
+    "axes.labelsize": 11,
+    "legend.fontsize": 9.5,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.alpha": 0.25,
+    "lines.linewidth": 1.8,
+    "text.parse_math": False,  # a name with a dollar sign is a name
+    "svg.fonttype": "none",  # text stays text
+    "svg.hashsalt": "dropout-lab",  # the same picture is the same file
+}
+
+
+def p_colour(p: object) -> str:
+    """Return the colour of a p: black at 0, then from dark to light along a perceptual scale."""
+    value = float(str(p)) if isinstance(p, int | float) else 0.5
+    return WITHOUT if value == 0 else to_hex(colormaps["plasma"](0.12 + 0.76 * value))
+
+
+def variant_colour(variant: object) -> str:
+    """Return the colour of a variant."""
+    return _VARIANT_COLOURS.get(str(variant), "#888888")
+
+
+def variant_marker(variant: object) -> str:
+    """Return the marker of a variant."""
+    return _VARIANT_MARKERS.get(str(variant), "o")
+
+
+def cell_label(values: Mapping[str, Any] | pd.Series, swept: tuple[str, ...], bare: bool) -> str:
+    """Return a cell in words: ``without dropout``, ``gaussian, p = 0.5, placement = input``."""
+    parts = []
+    for key in swept:
+        value = values[key]
+        if bare and key.startswith("dropout."):
+            continue
+        if value is None or value != value:  # nan
+            continue
+        name = key.partition(".")[2].replace("_", " ")
+        text = f"{value:g}" if isinstance(value, float) else str(value)
+        parts.append(text if key == "dropout.variant" else f"{name} = {text}")
+    words = ", ".join(parts)
+    if bare:
+        return "without dropout" + (f", {words}" if words else "")
+    return words or "with dropout"
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """Return an empty figure of so many inches, laid out without overlaps."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def style() -> Any:
+    """Return the context in which pictures are drawn and saved."""
+    return rc_context(_SETTINGS)
+
+
+def footnote(figure: Figure, text: str) -> None:
+    """Write what the reader must know below the picture."""
+    figure.supxlabel(text, fontsize=9, color="#444444")
+
+
+def percent_axis(axes: Axes, which: str = "y") -> None:
+    """Show fractions as per cent along an axis."""
+    axis = axes.yaxis if which == "y" else axes.xaxis
+    axis.set_major_formatter(lambda value, _: f"{100 * value:.4g}")
+
+
+def save(figure: Figure, folder: Path, name: str) -> list[Path]:
+    """Save a picture as PNG and SVG; return both paths."""
+    paths = []
+    for suffix, metadata in (("png", {"Software": None}), ("svg", {"Date": None})):
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format=suffix, dpi=160, metadata=metadata)
+        replace_file(folder / f"{name}.{suffix}", buffer.getvalue())
+        paths.append(folder / f"{name}.{suffix}")
+    return paths

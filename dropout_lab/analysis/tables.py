@@ -1,0 +1,159 @@
+"""A study's CSV files as data frames, and its cells summed up over the seeds."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.special import stdtrit
+
+from dropout_lab import results
+from dropout_lab.config.grid import run_id, without
+from dropout_lab.config.schema import without_dropout
+from dropout_lab.errors import StorageError
+
+LEVEL = 0.95  # of every interval
+
+
+@dataclass(frozen=True)
+class StudyTables:
+    """A study as it was read.
+
+    Args:
+        path: Its folder.
+        manifest: What was asked.
+        swept: The swept keys, dotted.
+        runs: runs.csv, with two more columns: ``bare`` (nothing is dropped) and ``partner`` (the
+            run_id of the run without dropout of the same seed and otherwise equal settings).
+        metrics: metrics.csv, with the same two columns.
+    """
+
+    path: Path
+    manifest: dict[str, Any]
+    swept: tuple[str, ...]
+    runs: pd.DataFrame
+    metrics: pd.DataFrame
+
+
+def read_study(path: Path) -> StudyTables:
+    """Read a study's folder.
+
+    Raises:
+        StorageError: It is no study's folder, is damaged, or has no finished epoch yet.
+    """
+    manifest = results.read_manifest(path)
+    if manifest is None:
+        raise StorageError(f"{path} has no {results.MANIFEST}; it is not the folder of a study.")
+    metrics = _frame(path / results.METRICS)
+    if metrics.empty:
+        raise StorageError(f"{path} has no finished epoch yet; train it first.")
+    known = results.runs_in(manifest)
+    extra = pd.DataFrame(
+        [
+            (run.run_id, without_dropout(run.settings), run_id(without(run.settings), run.seed))
+            for run in known.values()
+        ],
+        columns=["run_id", "bare", "partner"],
+    )
+    return StudyTables(
+        path=path,
+        manifest=manifest,
+        swept=tuple(manifest["swept"]),
+        runs=_frame(path / results.RUNS).merge(extra, on="run_id"),
+        metrics=metrics.merge(extra, on="run_id"),
+    )
+
+
+def find_studies(path: Path) -> list[Path]:
+    """Return the folders of the studies at or below a folder, in order of name.
+
+    Raises:
+        StorageError: There is none.
+    """
+    if not path.is_dir():
+        raise StorageError(f"{path} is not a folder; give that of a study, or of studies.")
+    found = sorted(manifest.parent for manifest in path.rglob(results.MANIFEST))
+    if not found:
+        raise StorageError(
+            f"{path} holds no study; train one first: dropout-lab sweep --out {path}."
+        )
+    return found
+
+
+def cells(study: StudyTables) -> pd.DataFrame:
+    """Return one row for each cell, over its completed runs.
+
+    Columns: the swept keys; ``bare``; ``seeds`` (completed runs); ``others`` (diverged, failed or
+    interrupted ones); for test_accuracy, validation_accuracy, accuracy_gap and test_loss
+    ``<name>_mean`` and ``<name>_sd`` (n - 1); for the paired difference in test accuracy to the
+    run without dropout of the same seed ``difference_mean``, ``difference_half`` (half the width
+    of its 95 % t interval) and ``pairs``. nan where there are too few runs.
+    """
+    runs = study.runs
+    done = runs[runs["status"] == "completed"]
+    accuracy = done.set_index("run_id")["test_accuracy"]
+    difference = done["test_accuracy"] - done["partner"].map(accuracy)
+    done = done.assign(difference=difference.where(~done["bare"]))
+    rows = []
+    for values, group in _by_cell(runs, study.swept):
+        mine = done[done["run_id"].isin(group["run_id"])]
+        row: dict[str, Any] = dict(zip(study.swept, values, strict=True))
+        row |= {"bare": bool(group["bare"].iloc[0]), "seeds": len(mine)}
+        row["others"] = len(group) - len(mine)
+        for name in ("test_accuracy", "validation_accuracy", "accuracy_gap", "test_loss"):
+            row[f"{name}_mean"], row[f"{name}_sd"] = mine[name].mean(), mine[name].std()
+        pairs = mine["difference"].dropna()
+        row["difference_mean"] = pairs.mean()
+        row["difference_half"] = half_width(pairs.to_numpy())
+        row["pairs"] = len(pairs)
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def half_width(values: "np.ndarray[Any, np.dtype[Any]]") -> float:
+    """Return half the width of the 95 % t interval of the mean; nan below two values."""
+    n = len(values)
+    if n < 2:
+        return float("nan")
+    return float(stdtrit(n - 1, (1 + LEVEL) / 2) * np.std(values, ddof=1) / np.sqrt(n))
+
+
+def chosen_on_validation(table: pd.DataFrame) -> pd.Series | None:
+    """Return the cell with dropout whose mean validation accuracy is highest; None if there is none."""
+    candidates = table[~table["bare"] & table["validation_accuracy_mean"].notna()]
+    if candidates.empty:
+        return None
+    return candidates.loc[candidates["validation_accuracy_mean"].idxmax()]
+
+
+def rows_of_cell(frame: pd.DataFrame, cell: pd.Series, swept: Sequence[str]) -> pd.DataFrame:
+    """Return the rows of a frame that belong to a cell."""
+    mask = pd.Series(True, index=frame.index)
+    for key in swept:
+        mask &= frame[key].isna() if pd.isna(cell[key]) else frame[key] == cell[key]
+    return frame[mask]
+
+
+def _by_cell(frame: pd.DataFrame, swept: Sequence[str]) -> list[tuple[tuple[Any, ...], pd.DataFrame]]:
+    if not swept:
+        return [((), frame)] if len(frame) else []
+    groups = frame.groupby(list(swept), dropna=False, sort=False)
+    return [(values if isinstance(values, tuple) else (values,), group) for values, group in groups]
+
+
+def _frame(path: Path) -> pd.DataFrame:
+    """Return a CSV file's whole rows; columns of numbers as numbers."""
+    rows = results.read_rows(path)
+    frame = pd.DataFrame(rows)
+    for column in frame.columns:
+        if column in ("run_id", "status", "message"):
+            continue
+        numbers = pd.to_numeric(frame[column].replace("", "nan"), errors="coerce")
+        texts = frame[column].isin(["", "nan", "inf", "-inf"])
+        if (numbers.notna() | texts).all():
+            frame[column] = numbers
+        else:
+            frame[column] = frame[column].where(frame[column] != "", None)
+    return frame

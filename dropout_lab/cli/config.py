@@ -1,0 +1,55 @@
+"""``dropout-lab config``: check a file, show it with its defaults, print the schema."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dropout_lab.cli import options
+
+config_app = typer.Typer(no_args_is_help=True, help="Check, show and describe config files.")
+ConfigArgument = Annotated[Path, typer.Argument(metavar="FILE", help="YAML file.")]
+
+
+@config_app.command()
+def check(files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="YAML files.")]) -> None:
+    """Say everything that is wrong with config files, or that nothing is."""
+    from dropout_lab.config.grid import seeds_of, sweep_cells
+    from dropout_lab.config.load import load
+    from dropout_lab.errors import ConfigError
+
+    mistakes: list[str] = []
+    for file in files:
+        try:
+            config = load(file)
+        except ConfigError as error:
+            mistakes += error.mistakes
+            continue
+        cells, seeds = len(sweep_cells(config)), len(seeds_of(config))
+        typer.echo(f"{file}: right; a sweep has {cells} cells x {seeds} seeds.")
+    if mistakes:
+        raise ConfigError(mistakes)
+
+
+@config_app.command()
+def show(file: ConfigArgument, set_: options.Set = None) -> None:
+    """Print a config with all its defaults filled in, as YAML."""
+    import yaml
+
+    from dropout_lab.config.load import Changes, load
+
+    config = load(file, Changes(settings=tuple(set_ or ()), sweep=True))
+    first = ("name", "about")
+    data = config.model_dump(mode="json")
+    ordered = {key: data[key] for key in (*first, *(key for key in data if key not in first))}
+    typer.echo(yaml.safe_dump(ordered, sort_keys=False, allow_unicode=True), nl=False)
+
+
+@config_app.command()
+def schema() -> None:
+    """Print the JSON Schema of a config, for an editor to complete and check YAML with."""
+    import json
+
+    from dropout_lab.config.schema import Config
+
+    typer.echo(json.dumps(Config.model_json_schema(), indent=1))

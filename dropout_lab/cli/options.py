@@ -1,0 +1,113 @@
+"""The options that train and sweep share, and how they become a study."""
+
+import os
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from dropout_lab.config.grid import Cell, seeds_of
+from dropout_lab.config.schema import Config
+from dropout_lab.errors import ConfigError
+
+if TYPE_CHECKING:
+    from dropout_lab.study import Study
+
+ConfigFile = Annotated[
+    Path | None,
+    typer.Option("--config", "-c", help="YAML file; without one, the defaults.", metavar="FILE"),
+]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="Change a key: --set training.epochs=5. May be repeated.",
+                 metavar="KEY=VALUE"),
+]
+Seeds = Annotated[
+    str | None, typer.Option(help="A count, or a list: --seeds 5, --seeds 3,7.", metavar="N|LIST")
+]
+Out = Annotated[
+    Path | None, typer.Option(help="Results folder. [default: results/<name>]", metavar="DIR")
+]
+Epochs = Annotated[int | None, typer.Option(help="Passes over the training part.", metavar="N")]
+Device = Annotated[str, typer.Option(help="auto, cpu or cuda.", metavar="NAME")]
+DataDir = Annotated[
+    Path | None,
+    typer.Option(help="Where the data sets lie. [default: the user's cache]",
+                 envvar="DROPOUT_LAB_DATA", metavar="DIR"),
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the plan; train and write nothing.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
+FleetSize = Annotated[
+    int | None, typer.Option("--fleet", help="Most runs trained in lockstep.", min=1, metavar="N")
+]
+SaveModels = Annotated[bool, typer.Option("--save-models", help="Keep each run's weights.")]
+
+
+def data_folder(data_dir: Path | None) -> Path:
+    """Return where data sets lie: as asked, or in the user's cache."""
+    if data_dir is not None:
+        return data_dir.expanduser()
+    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(cache).expanduser() / "dropout-lab"
+
+
+def check_device(device: str) -> None:
+    """Refuse a device's name that is none, before torch is imported.
+
+    Raises:
+        ConfigError: The name is unknown.
+    """
+    if device not in ("auto", "cpu", "cuda"):
+        raise ConfigError([f"--device is {device!r}; allowed: auto, cpu, cuda."])
+
+
+def make_study(
+    config: Config,
+    cells: Sequence[Cell],
+    *,
+    out: Path | None,
+    data_dir: Path | None,
+    device: str,
+    fleet: int | None,
+    save_models: bool,
+) -> "Study":
+    """Return the study that a config and the shared options ask for. Imports torch.
+
+    Raises:
+        ConfigError: The device asked for is not there.
+    """
+    import torch
+
+    from dropout_lab.study import Study
+
+    available = torch.cuda.is_available()
+    if device == "cuda" and not available:
+        raise ConfigError(["--device is cuda, and torch finds no CUDA device; leave it out."])
+    return Study(
+        name=config.name,
+        about=config.about,
+        settings=config,
+        cells=cells,
+        seeds=seeds_of(config),
+        out=out or Path("results") / config.name,
+        data_dir=data_folder(data_dir),
+        device=torch.device("cuda" if device != "cpu" and available else "cpu"),
+        fleet_size=fleet,
+        save_models=save_models,
+        command=shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+    )
+
+
+def plan_data(config: Config, cells: Sequence[Cell]) -> dict[str, Any]:
+    """Return the plan of a study as JSON data."""
+    seeds = seeds_of(config)
+    return {
+        "name": config.name,
+        "runs": len(cells) * len(seeds),
+        "seeds": list(seeds),
+        "cells": [dict(cell.values) for cell in cells],
+    }

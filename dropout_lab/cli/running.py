@@ -1,0 +1,95 @@
+"""What train and sweep do once the request is clear: plan or run, show, and set the status."""
+
+import json as json_module
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import typer
+from rich.console import Console
+
+from dropout_lab.cli.progress import new_progress
+from dropout_lab.cli.table import print_cells
+from dropout_lab.config.grid import Run
+from dropout_lab.results import METRICS, RUNS
+from dropout_lab.study import Outcome, Study, planned_fleets, run_study
+
+
+def run(study: Study, *, plots: bool, dry_run: bool, json: bool, quiet: bool) -> None:
+    """Run a study and print its cells; exit with 1 if some runs did not complete."""
+    if dry_run:
+        _print_plan(study, planned_fleets(study), as_json=json)
+        return
+    with new_progress(quiet=quiet) as progress:
+        outcome = run_study(study, progress, progress.say)
+
+    # Only now: pandas and matplotlib take a second that the first epoch should not wait for.
+    from dropout_lab.analysis.tables import cells, read_study
+
+    tables = read_study(study.out)
+    files: list[Path] = []
+    if plots:
+        from dropout_lab.analysis.plots import plot_study
+
+        files = plot_study(tables)
+    table = cells(tables)
+    if json:
+        typer.echo(json_module.dumps(_result(study, outcome, table, files), indent=1))
+    else:
+        console = Console()
+        print_cells(console, tables, table)
+        _print_end(console, study, outcome, files)
+    if outcome.count("completed") < len(outcome.statuses):
+        raise typer.Exit(1)
+
+
+def _print_plan(study: Study, fleets: Sequence[Sequence[Run]], *, as_json: bool) -> None:
+    runs = study.runs
+    missing = {run.run_id for fleet in fleets for run in fleet}
+    plan = {
+        "name": study.name,
+        "out": str(study.out),
+        "runs": len(runs),
+        "finished": sum(run.run_id not in missing for run in runs),
+        "seeds": list(study.seeds),
+        "cells": [dict(cell.values) for cell in study.cells],
+        "fleets": [[run.run_id for run in fleet] for fleet in fleets],
+    }
+    if as_json:
+        typer.echo(json_module.dumps(plan, indent=1))
+        return
+    typer.echo(
+        f"{study.name}: {len(runs)} runs ({len(study.cells)} cells x {len(study.seeds)} seeds), "
+        f"{plan['finished']} of them finished, {len(fleets)} fleets to train; into {study.out}"
+    )
+    for cell in study.cells:
+        values = ", ".join(f"{key} = {value}" for key, value in cell.values.items() if value is not None)
+        typer.echo(f"  {values or 'the setting of the config'}")
+    typer.echo("Nothing was trained or written.")
+
+
+def _result(study: Study, outcome: Outcome, table: Any, files: Sequence[Path]) -> dict[str, Any]:
+    return {
+        "name": study.name,
+        "out": str(study.out),
+        "seconds": outcome.seconds,
+        "trained": outcome.trained,
+        "statuses": outcome.statuses,
+        "cells": json_module.loads(table.to_json(orient="records")),
+        "plots": [str(file) for file in files],
+    }
+
+
+def _print_end(console: Console, study: Study, outcome: Outcome, files: Sequence[Path]) -> None:
+    """Say what was done and where the files are."""
+    kept = len(outcome.statuses) - outcome.trained
+    before = f", {kept} finished before" if kept > 0 else ""
+    console.print(
+        f"{outcome.trained} runs trained in {outcome.seconds:.1f} s{before}.", highlight=False
+    )
+    for status in ("diverged", "failed", "interrupted"):
+        if outcome.count(status):
+            console.print(f"{outcome.count(status)} {status}; see {study.out / RUNS}.", highlight=False)
+    paths = [study.out / METRICS, study.out / RUNS]
+    paths += [files[0].parent / "*.png"] if files else []
+    console.print("Files: " + ", ".join(map(str, paths)), highlight=False, soft_wrap=True)

@@ -1,0 +1,53 @@
+"""``dropout-lab sweep``: every combination of the grid, for each seed, and its pictures."""
+
+from typing import Annotated
+
+import typer
+
+from dropout_lab.cli import options
+from dropout_lab.config.grid import sweep_cells
+from dropout_lab.config.load import Changes, load
+
+
+def sweep(
+    config: options.ConfigFile = None,
+    p: Annotated[
+        str | None,
+        typer.Option("--p", help="What to sweep: --p 0,0.25,0.5 or --p 0:0.9:0.1.",
+                     metavar="LIST|RANGE"),
+    ] = None,
+    set_: options.Set = None,
+    seeds: options.Seeds = None,
+    epochs: options.Epochs = None,
+    baseline: Annotated[
+        bool,
+        typer.Option("--baseline/--no-baseline", help="Add a run without dropout for each seed."),
+    ] = True,
+    out: options.Out = None,
+    data_dir: options.DataDir = None,
+    device: options.Device = "auto",
+    fleet: options.FleetSize = None,
+    save_models: options.SaveModels = False,
+    dry_run: options.DryRun = False,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Train every combination of the grid for each seed, then draw the pictures.
+
+    The same command resumes what was interrupted; more values of p or more seeds extend the
+    study; finished runs are never trained again.
+    """
+    options.check_device(device)
+    changes = Changes(
+        settings=tuple(set_ or ()), epochs=epochs, seeds=seeds, p=p, sweep=True
+    )
+    settings = load(config, changes)
+    cells = sweep_cells(settings, baseline=baseline)
+
+    from dropout_lab.cli.running import run
+
+    study = options.make_study(
+        settings, cells, out=out, data_dir=data_dir, device=device, fleet=fleet,
+        save_models=save_models,
+    )
+    run(study, plots=True, dry_run=dry_run, json=json, quiet=quiet)

@@ -1,0 +1,37 @@
+"""``dropout-lab train``: the config's own setting, for each seed."""
+
+from dropout_lab.cli import options
+from dropout_lab.config.grid import single_cell
+from dropout_lab.config.load import Changes, load
+
+
+def train(
+    config: options.ConfigFile = None,
+    set_: options.Set = None,
+    seeds: options.Seeds = None,
+    epochs: options.Epochs = None,
+    out: options.Out = None,
+    data_dir: options.DataDir = None,
+    device: options.Device = "auto",
+    fleet: options.FleetSize = None,
+    save_models: options.SaveModels = False,
+    dry_run: options.DryRun = False,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Train the config's own setting, once for each seed.
+
+    The same command resumes what was interrupted; finished runs are never trained again.
+    """
+    options.check_device(device)
+    changes = Changes(settings=tuple(set_ or ()), epochs=epochs, seeds=seeds)
+    settings = load(config, changes)
+    cells = single_cell(settings)
+
+    from dropout_lab.cli.running import run
+
+    study = options.make_study(
+        settings, cells, out=out, data_dir=data_dir, device=device, fleet=fleet,
+        save_models=save_models,
+    )
+    run(study, plots=False, dry_run=dry_run, json=json, quiet=quiet)
