@@ -107,7 +107,8 @@ def initial_weights(
             "normal": model.init_std or 0.0,
         }[model.init]
         draws = [s.standard_normal((n_in, n_out), dtype=np.float32) for s in streams]
-        weights.append(torch.from_numpy(np.stack(draws)) * deviation)
+        stacked = torch.from_numpy(np.stack(draws)).to(torch.get_default_dtype())
+        weights.append(stacked * deviation)
     return weights
 
 

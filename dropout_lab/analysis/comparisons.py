@@ -32,7 +32,8 @@ def draw_by_p(study: StudyTables, table: pd.DataFrame, title: str) -> Figure | N
                 ends = _ends(study, cell, quantity)
                 p = 0.0 if cell["bare"] else float(cell["dropout.p"])
                 colour = style.p_colour(p)
-                axes.plot(np.full(len(ends), p), ends, ".", color=colour, alpha=0.45, zorder=2)
+                beside = np.full(len(ends), p - 0.02)
+                axes.plot(beside, ends, ".", color=colour, alpha=0.6, zorder=2)
                 means.append(ends.mean() if len(ends) else np.nan)
                 halves.append(half_width(ends))
                 xs.append(p)
@@ -53,7 +54,7 @@ def draw_by_p(study: StudyTables, table: pd.DataFrame, title: str) -> Figure | N
     if others:
         handles, labels = panels[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside right upper")
-    figure.suptitle(f"{title}: after the last epoch, dropout off (n = {int(table['seeds'].max())} seeds)")
+    figure.suptitle(f"{title}: after the last epoch, dropout off ({style.n_seeds(table['seeds'])})")
     style.footnote(figure, f"dots: seeds; {style.BARS}; p = 0: without dropout")
     return figure
 
@@ -117,7 +118,7 @@ def draw_cells(study: StudyTables, table: pd.DataFrame, title: str) -> Figure:
         ends = _ends(study, cell, "test_accuracy")
         colour = style.WITHOUT if cell["bare"] else style.p_colour(cell.get("dropout.p", 0.5))
         variant = cell.get("dropout.variant", "none" if cell["bare"] else "inverted")
-        axes.plot(ends, np.full(len(ends), height), ".", color=colour, alpha=0.45)
+        axes.plot(ends, np.full(len(ends), height - 0.25), ".", color=colour, alpha=0.6)
         if len(ends):
             axes.errorbar(ends.mean(), height, xerr=half_width(ends), color=colour, capsize=4,
                           marker=style.variant_marker(variant), markersize=7)
@@ -128,7 +129,7 @@ def draw_cells(study: StudyTables, table: pd.DataFrame, title: str) -> Figure:
     axes.set_yticks(range(len(shown)), labels)
     axes.set_xlabel("test accuracy (%), after the last epoch, dropout off")
     style.percent_axis(axes, "x")
-    figure.suptitle(f"{title} (n = {int(table['seeds'].max())} seeds)")
+    figure.suptitle(f"{title} ({style.n_seeds(table['seeds'])})")
     left_out = len(table) - len(shown)
     rest = f"; {left_out} lower cells not shown" if left_out else ""
     style.footnote(figure, f"dots: seeds; {style.BARS}; dotted line: without dropout{rest}")

@@ -38,15 +38,15 @@ def draw_curves(study: StudyTables, table: pd.DataFrame, title: str) -> Figure |
         for axes, quantity in zip(grid[:, column], ("accuracy", "loss"), strict=True):
             for part, dashes in _PARTS:
                 _curve(axes, rows, f"{part}_{quantity}", colour, dashes, part)
-        seeds = rows["seed"].nunique()
         label = style.cell_label(cell, study.swept, bool(cell["bare"]))
-        grid[0, column].set_title(f"{label} (n = {seeds} {'seed' if seeds == 1 else 'seeds'})")
+        grid[0, column].set_title(f"{label} ({style.n_seeds([rows['seed'].nunique()])})")
         grid[1, column].set_xlabel("epoch")
-        grid[0, column].legend(loc="lower right", title="dropout off")
+        grid[1, column].legend(loc="lower left", title="dropout off")
     grid[0, 0].set_ylabel("accuracy (%)")
     grid[1, 0].set_ylabel("loss (nats, log scale)")
     style.percent_axis(grid[0, 0])
     grid[1, 0].set_yscale("log")
+    style.plain_log_axis(grid[1, 0])
     grid[0, 0].set_ylim(*_accuracy_limits(study.metrics, shown, study.swept))
     figure.suptitle(title)
     choice = "with dropout: the cell with the best mean validation accuracy; "
@@ -82,8 +82,8 @@ def draw_gap(study: StudyTables, table: pd.DataFrame, title: str) -> Figure | No
     loss.set_title("test − train loss")
     handles, labels = accuracy.get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside right upper")
-    n = int(shown["seeds"].max())
-    figure.suptitle(f"{title}: overfitting gap, dropout off (n = {n} seeds)")
+    n = style.n_seeds(shown["seeds"])
+    figure.suptitle(f"{title}: overfitting gap, dropout off ({n})")
     left_out = len(table) - len(shown)
     rest = f"; {left_out} cells with lower validation accuracy not shown" if left_out else ""
     style.footnote(figure, style.BAND + rest)

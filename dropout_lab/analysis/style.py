@@ -1,7 +1,7 @@
 """How the pictures look: one colour for a p, one marker for a variant, the same in all of them."""
 
 import io
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +105,18 @@ def percent_axis(axes: Axes, which: str = "y") -> None:
     """Show fractions as per cent along an axis."""
     axis = axes.yaxis if which == "y" else axes.xaxis
     axis.set_major_formatter(lambda value, _: f"{100 * value:.4g}")
+
+
+def plain_log_axis(axes: Axes) -> None:
+    """Label a logarithmic y axis with plain numbers, as text without mathematics needs it."""
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+
+
+def n_seeds(counts: Iterable[int]) -> str:
+    """Return how many seeds stand behind a picture: ``n = 3 seeds``, ``n = 2 to 3 seeds``."""
+    values = sorted({int(count) for count in counts})
+    span = str(values[-1]) if len(values) == 1 else f"{values[0]} to {values[-1]}"
+    return f"n = {span} seed" if values == [1] else f"n = {span} seeds"
 
 
 def save(figure: Figure, folder: Path, name: str) -> list[Path]:

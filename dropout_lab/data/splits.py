@@ -56,8 +56,8 @@ class Splits:
     digest: str
 
     def pixels(self, images: Tensor) -> Tensor:
-        """Return uint8 images as the float32 numbers the network sees."""
-        return images.to(torch.float32).sub_(self.shift).mul_(self.scale)
+        """Return uint8 images as the numbers the network sees, in torch's default dtype."""
+        return images.to(torch.get_default_dtype()).sub_(self.shift).mul_(self.scale)
 
     def to(self, device: torch.device) -> "Splits":
         """Return the splits with their examples on another device."""

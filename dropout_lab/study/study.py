@@ -18,6 +18,7 @@ from dropout_lab.study.engine import Events, train_fleet
 from dropout_lab.study.folder import StudyFolder
 from dropout_lab.study.plan import pack
 from dropout_lab.study.signals import StopRequest
+from dropout_lab.training.allocator import keep_freed_memory
 
 
 @dataclass(frozen=True)
@@ -89,6 +90,7 @@ def run_study(study: Study, events: Events, say: Callable[[str], None]) -> Outco
         InterruptedStudyError: A signal asked to stop; the epoch in progress was finished and kept.
     """
     began = time.perf_counter()
+    keep_freed_memory()
     source = _Source(study, say)
     folder = StudyFolder(study.out)
     if folder.manifest is None:

@@ -1,0 +1,92 @@
+"""What the tests share: strictness, real MNIST where it is, small studies."""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from dropout_lab import data
+from dropout_lab.config.grid import Run, runs_of, single_cell, sweep_cells
+from dropout_lab.config.load import Changes, load
+from dropout_lab.config.schema import Config
+from dropout_lab.data import Splits
+
+os.environ.setdefault("MPLBACKEND", "Agg")
+
+
+@pytest.fixture(autouse=True)
+def _seeded() -> None:
+    torch.manual_seed(0)
+
+
+@pytest.fixture
+def float64() -> Iterator[None]:
+    """Run a test in double precision, where rounding cannot hide a mistake."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(before)
+
+
+@pytest.fixture
+def mnist_dir() -> Path:
+    """The folder of full MNIST, from the variable DROPOUT_LAB_DATA."""
+    folder = Path(os.environ.get("DROPOUT_LAB_DATA", ""))
+    if not os.environ.get("DROPOUT_LAB_DATA") or not data.present("mnist", folder):
+        pytest.skip("full MNIST is not here; DROPOUT_LAB_DATA names its folder")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def small_splits() -> Splits:
+    """500 training, 200 validation and 1,000 test images of MNIST."""
+    return data.load(
+        "mnist_5k",
+        Path("unused"),
+        lambda line: None,
+        train_size=500,
+        validation_size=200,
+        label_noise=0.0,
+        normalize="unit",
+        split_seed=0,
+    )
+
+
+SMALL = (
+    "dataset.train_size=500",
+    "dataset.validation_size=200",
+    "model.hidden=[16,12]",
+    "training.batch_size=64",
+)
+
+
+def make_config(*settings: str, sweep: bool = False, **changes: str | int) -> Config:
+    """Return a config of small runs with some settings changed."""
+    return load(None, Changes(settings=(*SMALL, *settings), sweep=sweep, **changes))  # type: ignore[arg-type]
+
+
+def make_runs(*settings: str, seeds: tuple[int, ...] = (0,)) -> list[Run]:
+    """Return small runs of one setting."""
+    return runs_of(single_cell(make_config(*settings)), seeds)
+
+
+def make_sweep(*settings: str, seeds: tuple[int, ...] = (0,)) -> list[Run]:
+    """Return the small runs of a grid, those without dropout left out."""
+    config = make_config(*settings, sweep=True)
+    return runs_of(sweep_cells(config, baseline=False), seeds)
+
+
+@pytest.fixture
+def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make every connection fail at once."""
+
+    def refuse(*args: object, **kwargs: object) -> None:
+        raise OSError("no network in this test")
+
+    monkeypatch.setattr("socket.socket.connect", refuse)
+    monkeypatch.setattr("socket.getaddrinfo", refuse)
+
+
+Say = Callable[[str], None]
