@@ -17,7 +17,7 @@ from dropout_lab.config.grid import (
     sweep_cells,
 )
 from dropout_lab.config.rules import complaints
-from dropout_lab.config.schema import KEYS, SECTION_CLASSES, SECTIONS, Config, Settings
+from dropout_lab.config.schema import KEYS, SECTION_CLASSES, SECTIONS, Config, Settings, SweepSettings
 from dropout_lab.errors import ConfigError
 
 _RESERVED_NAMES = {"con", "prn", "aux", "nul", *(f"{d}{n}" for d in ("com", "lpt") for n in "123456789")}
@@ -260,19 +260,25 @@ def _apply_setting(text: str, document: Document, *, sweep: bool) -> None:
     values: Any = value_text if is_range else _split(value_text, place)
     if not is_range and len(values) == 1:
         document.set(tuple(key.split(".")), values[0], place)
-        grid = _get(document.data, "sweep.grid")
-        if isinstance(grid, dict) and sweep:
-            grid.pop(key, None)  # the option fixes what the file would have swept
+        if sweep:
+            _grid(document, place).pop(key, None)  # the option fixes what would have been swept
     elif sweep:
-        if not isinstance(_get(document.data, "sweep.grid"), dict):
-            document.set(("sweep", "grid"), {}, place)
-        document.data["sweep"]["grid"][key] = values
+        _grid(document, place)[key] = values
         document.places[("sweep", "grid", key)] = place
     else:
         document.mistakes.append(
             f"{place}: several values make an axis, which is for `dropout-lab sweep`; "
             "for one list write it in brackets, e.g. --set model.hidden=[512,512]."
         )
+
+
+def _grid(document: Document, place: str) -> dict[str, Any]:
+    """Return the document's grid to change; the default one where the document has none."""
+    grid = _get(document.data, "sweep.grid")
+    if not isinstance(grid, dict):
+        grid = SweepSettings().grid
+        document.set(("sweep", "grid"), grid, place)
+    return grid
 
 
 def _split(text: str, place: str) -> list[Any]:

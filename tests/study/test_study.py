@@ -1,0 +1,336 @@
+"""A study's folder: complete, resumable, extendable, refusing what is not its own."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import torch
+from torch import nn
+
+from dropout_lab import results
+from dropout_lab.config.grid import Run, seeds_of, single_cell, sweep_cells
+from dropout_lab.errors import DataError, InterruptedStudyError, StorageError
+from dropout_lab.results import RUNS, read_rows
+from dropout_lab.study import Outcome, Study, planned_fleets, run_study
+from dropout_lab.study import engine as engine_module
+from dropout_lab.training import RECORD_COLUMNS, Epoch, Fleet, train
+from tests.conftest import make_config
+
+TIMES = ["seconds", "examples_per_second"]
+
+
+class Silent:
+    """Counts what a study tells."""
+
+    def __init__(self) -> None:
+        self.epochs = 0
+        self.problems: list[str] = []
+
+    def planned(self, fleets: Sequence[Sequence[Run]], finished: int) -> None:
+        self.finished = finished
+
+    def fleet_started(self, fleet: Sequence[Run], epochs_done: int, epochs: int) -> None:
+        self.started_after = epochs_done
+
+    def epoch_ended(self, fleet: Sequence[Run], epoch: Epoch) -> None:
+        self.epochs += 1
+
+    def fleet_ended(self, fleet: Sequence[Run], problems: Sequence[str]) -> None:
+        self.problems += problems
+
+
+class StopsAfter(Silent):
+    """Breaks off with an exception after so many epochs, as a kill would."""
+
+    def __init__(self, epochs: int) -> None:
+        super().__init__()
+        self.last = epochs
+
+    def epoch_ended(self, fleet: Sequence[Run], epoch: Epoch) -> None:
+        super().epoch_ended(fleet, epoch)
+        if self.epochs == self.last:
+            raise KeyboardInterrupt
+
+
+def study(out: Path, *settings: str, sweep: bool = True, **changes: Any) -> Study:
+    more = {key: changes.pop(key) for key in ("save_models", "fleet_size", "data_dir") if key in changes}
+    config = make_config("training.epochs=3", *settings, sweep=sweep, **changes)
+    cells = sweep_cells(config) if sweep else single_cell(config)
+    return Study(
+        name=config.name, about="", settings=config, cells=cells, seeds=seeds_of(config), out=out,
+        data_dir=more.pop("data_dir", Path("unused")), device=torch.device("cpu"), **more,
+    )  # fmt: skip
+
+
+def go(asked: Study, events: Silent | None = None) -> Outcome:
+    return run_study(asked, events or Silent(), lambda line: None)
+
+
+def without_times(path: Path) -> pd.DataFrame:
+    frame = pd.read_csv(path)
+    return frame.drop(columns=[column for column in TIMES if column in frame])
+
+
+def assert_same_results(one: Path, other: Path) -> None:
+    for name in (results.METRICS, RUNS):
+        left, right = (without_times(folder / name) for folder in (one, other))
+        pd.testing.assert_frame_equal(left, right, check_exact=True)
+
+
+def test_a_sweep_leaves_what_the_contract_says(tmp_path: Path) -> None:
+    out = tmp_path / "s"
+    outcome = go(study(out, p="0,0.5", seeds="2"))
+    assert outcome.count("completed") == outcome.trained == 4
+    metrics, runs = pd.read_csv(out / results.METRICS), pd.read_csv(out / RUNS)
+    assert list(metrics) == ["run_id", "seed", "dropout.p", *RECORD_COLUMNS]
+    assert len(metrics) == 4 * 3
+    assert list(runs)[:6] == ["run_id", "status", "seed", "dropout.p", "epochs", "updates"]
+    assert list(runs)[-6:] == [
+        "best_epoch", "best_validation_accuracy", "best_test_accuracy", "seconds",
+        "examples_per_second", "message",
+    ]  # fmt: skip
+    for _, run in runs.iterrows():
+        rows = metrics[metrics["run_id"] == run["run_id"]]
+        assert run["test_accuracy"] == rows["test_accuracy"].iloc[-1]
+        best = rows["validation_accuracy"].idxmax()
+        assert run["best_epoch"] == rows["epoch"][best]
+        assert run["best_test_accuracy"] == rows["test_accuracy"][best]
+        assert run["examples_per_second"] == pytest.approx(3 * 500 / run["seconds"])
+    manifest = json.loads((out / results.MANIFEST).read_text())
+    assert sorted(sum(manifest["fleets"], [])) == sorted(runs["run_id"])
+    assert not list((out / "runs").iterdir())  # nothing left that only resuming needs
+
+
+def test_finished_runs_are_never_trained_again(tmp_path: Path) -> None:
+    go(study(tmp_path / "s", p="0,0.5"))
+    events = Silent()
+    outcome = go(study(tmp_path / "s", p="0,0.5"), events)
+    assert (outcome.trained, events.epochs, events.finished) == (0, 0, 6)
+
+
+def test_more_p_and_more_seeds_extend_the_study(tmp_path: Path) -> None:
+    out = tmp_path / "s"
+    go(study(out, p="0,0.5", seeds="1"))
+    before = pd.read_csv(out / results.METRICS)
+    assert go(study(out, p="0,0.25,0.5", seeds="2")).trained == 4
+    after = pd.read_csv(out / results.METRICS)
+    pd.testing.assert_frame_equal(after[after["run_id"].isin(before["run_id"])], before)
+    go(study(tmp_path / "whole", p="0,0.25,0.5", seeds="2"))
+    whole = pd.read_csv(tmp_path / "whole" / results.METRICS)
+    assert set(after["run_id"]) == set(whole["run_id"])
+
+
+def test_train_then_sweep_share_a_folder_and_its_runs(tmp_path: Path) -> None:
+    out = tmp_path / "s"
+    go(study(out, sweep=False, seeds="2"))
+    assert go(study(out, p="0,0.5", seeds="2")).trained == 2  # those without dropout
+    runs = pd.read_csv(out / RUNS)
+    assert sorted(runs["dropout.p"]) == [0.0, 0.0, 0.5, 0.5]
+    assert list(pd.read_csv(out / results.METRICS))[2] == "dropout.p"
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+@pytest.mark.parametrize("epochs", [1, 2, 3, 4, 5])
+def test_broken_off_anywhere_and_resumed_is_the_undisturbed_study(
+    optimizer: str, epochs: int, tmp_path: Path
+) -> None:
+    asked = {"p": "0,0.25,0.5", "seeds": "2"}
+    setting = f"training.optimizer={optimizer}"
+    go(study(tmp_path / "undisturbed", setting, **asked))
+    with pytest.raises(KeyboardInterrupt):
+        go(study(tmp_path / "s", setting, **asked), StopsAfter(epochs))
+    go(study(tmp_path / "s", setting, **asked))
+    assert_same_results(tmp_path / "s", tmp_path / "undisturbed")
+
+
+def test_a_resumed_fleet_goes_on_where_it_stopped(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        go(study(tmp_path / "s", p="0.5", seeds="2"), StopsAfter(5))
+    events = Silent()
+    go(study(tmp_path / "s", p="0.5", seeds="2"), events)
+    # Two fleets of three epochs: the first was done, the second had done two of its three.
+    assert events.epochs == 1
+    assert events.started_after == 2
+
+
+def test_a_signal_ends_after_the_epoch_and_the_study_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import signal
+
+    class Signals(Silent):
+        def epoch_ended(self, fleet: Sequence[Run], epoch: Epoch) -> None:
+            super().epoch_ended(fleet, epoch)
+            signal.raise_signal(signal.SIGTERM)
+
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(InterruptedStudyError, match="Stopped after epoch 1 of 3") as caught:
+        go(study(tmp_path / "s", p="0,0.5"), Signals())
+    assert caught.value.exit_status == 143
+    assert signal.getsignal(signal.SIGTERM) == before
+    statuses = {row["status"] for row in read_rows(tmp_path / "s" / RUNS)}
+    assert statuses == {"interrupted"}
+    assert go(study(tmp_path / "s", p="0,0.5")).count("completed") == 6
+
+
+def test_a_checkpoint_with_a_flipped_byte_is_not_used(tmp_path: Path) -> None:
+    asked = {"p": "0.5", "seeds": "2"}
+    go(study(tmp_path / "undisturbed", **asked))
+    with pytest.raises(KeyboardInterrupt):
+        go(study(tmp_path / "s", **asked), StopsAfter(2))
+    (checkpoint, *_) = (tmp_path / "s" / "runs").rglob("*.pt")
+    content = bytearray(checkpoint.read_bytes())
+    content[len(content) // 2] ^= 1
+    checkpoint.write_bytes(content)
+    events = Silent()
+    go(study(tmp_path / "s", **asked), events)
+    assert events.epochs == 6  # from the start again, rather than from a damaged state
+    assert_same_results(tmp_path / "s", tmp_path / "undisturbed")
+
+
+def test_a_torn_row_is_trained_again_not_believed(tmp_path: Path) -> None:
+    asked = {"p": "0.5", "seeds": "2"}
+    go(study(tmp_path / "undisturbed", **asked))
+    with pytest.raises(KeyboardInterrupt):
+        go(study(tmp_path / "s", **asked), StopsAfter(2))
+    path = tmp_path / "s" / results.METRICS
+    path.write_text(path.read_text() + "0123456789ab,0,0.5,3,24,0.97")
+    go(study(tmp_path / "s", **asked))
+    assert_same_results(tmp_path / "s", tmp_path / "undisturbed")
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ("training.epochs=4", "training.epochs (there 3, asked 4)"),
+        ("dropout.placement=input", 'dropout.placement (there "hidden", asked "input")'),
+        ("dataset.label_noise=0.1", "dataset.label_noise (there 0.0, asked 0.1)"),
+    ],
+)
+def test_a_study_of_another_setting_is_refused(tmp_path: Path, change: str, words: str) -> None:
+    go(study(tmp_path / "s", p="0,0.5", seeds="1"))
+    before = {path: path.read_bytes() for path in (tmp_path / "s").iterdir() if path.is_file()}
+    with pytest.raises(StorageError, match="holds another study") as caught:
+        go(study(tmp_path / "s", change, p="0,0.5", seeds="1"))
+    assert words in str(caught.value)
+    assert all(path.read_bytes() == content for path, content in before.items())
+
+
+def test_a_foreign_folder_and_a_file_are_refused_untouched(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(StorageError, match="is not the folder of a study"):
+        go(study(tmp_path, p="0.5"))
+    with pytest.raises(StorageError, match="is a file"):
+        go(study(tmp_path / "notes.txt", p="0.5"))
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+    assert (tmp_path / "notes.txt").read_text() == "mine"
+
+
+def test_a_manifest_of_a_newer_program_is_refused(tmp_path: Path) -> None:
+    (tmp_path / results.MANIFEST).write_text('{"format": 99}')
+    with pytest.raises(StorageError, match="has format 99"):
+        go(study(tmp_path, p="0.5"))
+    (tmp_path / results.MANIFEST).write_text("{torn")
+    with pytest.raises(StorageError, match="cannot be read as a manifest"):
+        go(study(tmp_path, p="0.5"))
+
+
+def test_a_folder_being_written_is_left_to_its_writer(tmp_path: Path) -> None:
+    class SecondStarts(Silent):
+        def epoch_ended(self, fleet: Sequence[Run], epoch: Epoch) -> None:
+            with pytest.raises(StorageError, match="is being written by another dropout-lab"):
+                go(study(tmp_path / "s", p="0.5"))
+            super().epoch_ended(fleet, epoch)
+
+    events = SecondStarts()
+    go(study(tmp_path / "s", p="0.5", seeds="1"), events)
+    assert events.epochs == 6
+
+
+def test_absent_data_leave_nothing_behind(tmp_path: Path, no_network: None) -> None:
+    asked = study(tmp_path / "s", "dataset.name=mnist", p="0.5", data_dir=tmp_path / "data")
+    with pytest.raises(DataError, match="could not be downloaded"):
+        go(asked)
+    assert not (tmp_path / "s").exists()
+
+
+def test_changed_data_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        go(study(tmp_path / "s", p="0.5"), StopsAfter(1))
+    path = tmp_path / "s" / results.MANIFEST
+    manifest = json.loads(path.read_text())
+    manifest["data_digests"] = dict.fromkeys(manifest["data_digests"], "0" * 64)
+    path.write_text(json.dumps(manifest))
+    with pytest.raises(DataError, match="is not the one this study began with"):
+        go(study(tmp_path / "s", p="0.5"))
+
+
+def test_diverged_runs_are_finished_and_told(tmp_path: Path) -> None:
+    events = Silent()
+    asked = study(tmp_path / "s", "training.learning_rate=0.05,1e20", p="0.5", seeds="1")
+    outcome = go(asked, events)
+    assert (outcome.count("diverged"), outcome.count("completed")) == (2, 2)
+    assert all("the loss is not finite in epoch 1" in problem for problem in events.problems)
+    rows = {row["status"]: row for row in read_rows(tmp_path / "s" / RUNS)}
+    assert rows["diverged"]["message"] == "the loss is not finite in epoch 1"
+    assert rows["diverged"]["test_accuracy"] == ""
+    assert go(asked).trained == 0
+
+
+def test_an_exception_fails_its_fleet_and_the_study_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def train_or_fail(fleet: Fleet, splits: Any) -> Any:
+        if fleet.settings.dropout.variant == "gaussian":
+            raise RuntimeError("this variant is broken")
+        return train(fleet, splits)
+
+    monkeypatch.setattr(engine_module, "train", train_or_fail)
+    asked = study(tmp_path / "s", "dropout.variant=gaussian,inverted", p="0.5", seeds="2")
+    events = Silent()
+    outcome = go(asked, events)
+    assert (outcome.count("failed"), outcome.count("completed")) == (2, 4)
+    assert "2 runs failed: RuntimeError: this variant is broken" in events.problems[0]
+    failed = [row for row in read_rows(tmp_path / "s" / RUNS) if row["status"] == "failed"]
+    log = (tmp_path / "s" / "runs" / failed[0]["run_id"] / "log.txt").read_text()
+    assert "Traceback" in log
+    monkeypatch.undo()
+    assert go(asked).trained == 2  # the same command repairs it
+    assert not (tmp_path / "s" / "runs" / failed[0]["run_id"]).exists()
+
+
+def test_saved_weights_load_into_a_plain_network(tmp_path: Path) -> None:
+    asked = study(tmp_path / "s", sweep=False, seeds="1", save_models=True)
+    go(asked)
+    (path,) = (tmp_path / "s" / "runs").rglob("weights.pt")
+    net = nn.Sequential(
+        nn.Linear(784, 16), nn.ReLU(), nn.Dropout(0.5),
+        nn.Linear(16, 12), nn.ReLU(), nn.Dropout(0.5), nn.Linear(12, 10),
+    )  # fmt: skip
+    net.load_state_dict(torch.load(path, weights_only=True))
+    from dropout_lab import data
+
+    dataset = asked.settings.dataset.model_dump()
+    test = data.load(data_dir=Path("unused"), say=lambda line: None, **dataset).test
+    right = (net.eval()(test.images / 255).argmax(1) == test.labels).float().mean()
+    (row,) = read_rows(tmp_path / "s" / RUNS)
+    assert float(right) == pytest.approx(float(row["test_accuracy"]), abs=1e-6)
+
+
+def test_a_plan_writes_nothing_and_names_what_is_missing(tmp_path: Path) -> None:
+    asked = study(tmp_path / "s", p="0,0.5", seeds="2")
+    assert sum(map(len, planned_fleets(asked))) == 4
+    assert not (tmp_path / "s").exists()
+    go(asked)
+    assert planned_fleets(asked) == []
+    assert sum(map(len, planned_fleets(study(tmp_path / "s", p="0,0.5", seeds="3")))) == 2
+
+
+def test_different_data_sizes_in_one_study(tmp_path: Path) -> None:
+    asked = study(tmp_path / "s", "dataset.train_size=100,300", p="0.5", seeds="1")
+    assert go(asked).count("completed") == 4
+    manifest = json.loads((tmp_path / "s" / results.MANIFEST).read_text())
+    assert len(set(manifest["data_digests"].values())) == 2

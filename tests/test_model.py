@@ -1,0 +1,155 @@
+"""The fleet's networks against plain PyTorch ones, and where dropout sits in them."""
+
+import pytest
+import torch
+from torch import nn
+
+from dropout_lab.layers import VARIANTS, NoDropout
+from dropout_lab.model import MLP, initial_weights, p_of_fleet
+from tests.conftest import make_config, make_runs, make_sweep
+
+CPU = torch.device("cpu")
+
+
+def model_of(*settings: str, seeds: tuple[int, ...] = (0,)) -> MLP:
+    runs = make_runs(*settings, seeds=seeds)
+    made = [run.settings for run in runs]
+    return MLP(made[0], p_of_fleet(made), seeds, CPU)
+
+
+def plain_twin(model: MLP, activation: type[nn.Module], run: int = 0) -> nn.Sequential:
+    layers: list[nn.Module] = []
+    for weight, bias in zip(model.weights, model.biases, strict=True):
+        linear = nn.Linear(weight.shape[1], weight.shape[2])
+        linear.load_state_dict({"weight": weight[run].T, "bias": bias[run, 0]})
+        layers += [linear, activation()]
+    return nn.Sequential(*layers[:-1])
+
+
+@pytest.mark.parametrize(
+    ("name", "activation"),
+    [("relu", nn.ReLU), ("logistic", nn.Sigmoid), ("tanh", nn.Tanh), ("selu", nn.SELU), ("linear", nn.Identity)],
+)
+def test_without_dropout_it_is_the_plain_network(
+    name: str, activation: type[nn.Module], float64: None
+) -> None:
+    model = model_of("dropout.variant=none", f"model.activation={name}", seeds=(0, 1))
+    x = torch.randn(2, 5, 784)
+    logits = model(x)
+    for run in range(2):
+        torch.testing.assert_close(logits[run], plain_twin(model, activation, run)(x[run]))
+
+
+def test_examples_given_once_are_seen_by_every_run(float64: None) -> None:
+    model = model_of("dropout.variant=none", seeds=(0, 1))
+    x = torch.randn(1, 5, 784)
+    torch.testing.assert_close(model(x), model(x.repeat(2, 1, 1)))
+
+
+@pytest.mark.parametrize(
+    ("init", "variance"),
+    [("he", 2 / 784), ("glorot", 2 / (784 + 16)), ("lecun", 1 / 784), ("normal", 0.03**2)],
+)
+def test_initial_weights_have_the_variance_they_say(init: str, variance: float) -> None:
+    std = ["model.init_std=0.03"] if init == "normal" else []
+    model = model_of(f"model.init={init}", *std)
+    first, n = model.weights[0].detach(), 784 * 16
+    assert abs(float(first.mean())) < 5 * (variance / n) ** 0.5
+    assert abs(float(first.var()) / variance - 1) < 5 * (2 / n) ** 0.5
+    assert all(not bias.any() for bias in model.biases)
+
+
+def test_initial_weights_follow_the_seed_and_nothing_of_dropout() -> None:
+    sizes = (784, 16, 12, 10)
+    settings = make_config().model
+    together = initial_weights(settings, sizes, (0, 1))
+    alone = initial_weights(settings, sizes, (1,))
+    assert all(torch.equal(a[1], b[0]) for a, b in zip(together, alone, strict=True))
+    assert not torch.equal(together[0][0], together[0][1])
+    for change in ("dropout.p=0.1", "dropout.variant=gaussian", "dropout.placement=all"):
+        other = model_of(change)
+        assert all(torch.equal(a[0], b[0]) for a, b in zip(together, other.weights, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("settings", "places"),
+    [
+        (["dropout.placement=input"], {0}),
+        (["dropout.placement=hidden"], {1, 2}),
+        (["dropout.placement=all"], {0, 1, 2}),
+        (["dropout.placement=[2]"], {2}),
+        (["dropout.placement=[0,2]"], {0, 2}),
+        (["dropout.placement=hidden", "dropout.input_p=0.2"], {0, 1, 2}),
+        (["dropout.variant=none"], set()),
+    ],
+)
+def test_placement_names_the_layers_that_are_dropped_from(
+    settings: list[str], places: set[int]
+) -> None:
+    model = model_of(*settings)
+    found = {i for i, layer in enumerate(model.dropouts) if not isinstance(layer, NoDropout)}
+    assert found == places
+
+
+def test_each_place_has_its_own_p() -> None:
+    model = model_of("dropout.placement=all", "dropout.p=[0.125,0.25,0.5]")
+    assert [float(layer.p[0]) for layer in model.dropouts] == [0.125, 0.25, 0.5]  # type: ignore[index]
+
+
+def test_each_run_of_a_fleet_has_its_own_p() -> None:
+    settings = [run.settings for run in make_sweep("dropout.p=0.25,0.5,0.75")]
+    model = MLP(settings[0], p_of_fleet(settings), (0, 0, 0), CPU)
+    assert model.dropouts[1].p.tolist() == [0.25, 0.5, 0.75]  # type: ignore[union-attr]
+
+
+def hidden_zeros(position: str, activation: str) -> torch.Tensor:
+    """Return what enters the output layer when everything in the last hidden layer is dropped."""
+    model = model_of(
+        "dropout.placement=[2]", "dropout.p=1", f"dropout.position={position}", f"model.activation={activation}"
+    )
+    model.open_epoch(1)
+    with torch.no_grad():
+        model.weights[2].copy_(torch.eye(12, 10))
+        result: torch.Tensor = model(torch.randn(1, 3, 784))
+    return result
+
+
+def test_position_after_and_before_the_activation() -> None:
+    """Logistic tells them apart: dropped before it, a unit is logistic(0) = 1/2; after it, 0."""
+    assert torch.equal(hidden_zeros("after", "logistic"), torch.zeros(1, 3, 10))
+    torch.testing.assert_close(hidden_zeros("before", "logistic"), torch.full((1, 3, 10), 0.5))
+
+
+def test_with_relu_the_position_does_not_matter(float64: None) -> None:
+    """relu(m x) = m relu(x) for m >= 0: the same draws, the same logits."""
+    x = torch.randn(1, 6, 784)
+    results = []
+    for position in ("after", "before"):
+        model = model_of(f"dropout.position={position}")
+        model.open_epoch(1)
+        results.append(model(x))
+    torch.testing.assert_close(results[0], results[1])
+
+
+@pytest.mark.parametrize("variant", [name for name in VARIANTS if name != "none"])
+def test_every_variant_trains_and_rests_in_the_network(variant: str) -> None:
+    model = model_of(f"dropout.variant={variant}", "dropout.placement=all", seeds=(0, 1))
+    x = torch.rand(2, 4, 784)
+    model.open_epoch(1)
+    first, second = model(x), model(x)
+    assert not torch.equal(first, second)
+    first.sum().backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
+    model.eval()
+    assert torch.equal(model(x), model(x))
+
+
+def test_bfloat16_is_in_the_products_only() -> None:
+    exact, rough = model_of(), model_of("training.precision=bfloat16")
+    x = torch.rand(1, 4, 784)
+    for model in (exact, rough):
+        model.eval()
+    assert rough(x).dtype == torch.float32
+    difference = (exact(x) - rough(x)).abs().max()
+    assert 0 < difference < 0.05  # eight bits of mantissa, not twenty-four
+    assert all(p.dtype == torch.float32 for p in rough.parameters())
