@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
-from torch.nn import functional as F
+from torch import Tensor, nn
 
 
 @dataclass(frozen=True)
@@ -31,7 +30,7 @@ def losses(logits: Tensor, labels: Tensor) -> Tensor:
     Shape:
         ``logits``: ``(runs, batch, classes)``, ``labels``: ``(runs, batch)``. Output: ``(runs,)``.
     """
-    each = F.cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="none")
+    each = nn.functional.cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="none")
     return each.view(labels.shape).mean(dim=1)
 
 

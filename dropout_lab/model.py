@@ -1,6 +1,8 @@
 """The network: fully connected layers with a leading run axis, and the places dropout takes."""
 
+import itertools
 from collections.abc import Sequence
+from typing import cast
 
 import numpy as np
 import torch
@@ -75,12 +77,13 @@ class MLP(nn.Module):
         """Return the logits of ``x``."""
         with torch.autocast(x.device.type, torch.bfloat16, enabled=self.precision == "bfloat16"):
             h = x.expand(self.runs, -1, -1)  # (runs, batch, 784)
-            for place, dropout in enumerate(self.dropouts):
+            for place, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
+                dropout = cast(Dropout, self.dropouts[place])
                 before = place > 0 and self.position == "before"
                 if place:
                     h = self.activation(dropout(h) if before else h)
                 connect = affine if before else dropout.connect
-                h = connect(h, self.weights[place], self.biases[place])  # (runs, batch, out)
+                h = connect(h, weight, bias)  # (runs, batch, out)
         return h
 
     @property
@@ -99,7 +102,7 @@ def initial_weights(
     """
     streams = [stream(Purpose.INITIAL_WEIGHTS, seed) for seed in seeds]
     weights = []
-    for n_in, n_out in zip(sizes[:-1], sizes[1:], strict=True):
+    for n_in, n_out in itertools.pairwise(sizes):
         deviation = {
             "he": (2 / n_in) ** 0.5,
             "glorot": (2 / (n_in + n_out)) ** 0.5,

@@ -66,9 +66,7 @@ class TorchNoise:
 
     def normal(self, shape: Sequence[int], device: torch.device) -> Tensor:
         """Return float32 draws of ``shape`` from the standard normal distribution."""
-        return torch.randn(
-            *shape, dtype=torch.float32, device=device, generator=self.generator
-        )
+        return torch.randn(*shape, dtype=torch.float32, device=device, generator=self.generator)
 
 
 class NumpyNoise:

@@ -1,14 +1,13 @@
 """SGD, Adam and AdamW from torch.optim, with a learning rate and regularizers for each run."""
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from dropout_lab.config.schema import Settings
-from dropout_lab.model import MLP
 
 RunState = list[dict[str, Tensor]]
 
@@ -20,21 +19,28 @@ class FleetOptimizer:
     form a span, and each span's slice of the weights is a parameter of its own.
 
     Args:
-        model: The fleet's networks.
+        weights: The weights of each layer, ``(runs, in, out)``.
+        biases: The biases of each layer, ``(runs, 1, out)``.
         settings: The settings of each run, in the order of the run axis; they share the optimizer
             and the momentum, and may differ in learning rate, l2, l1 and max_norm.
     """
 
-    def __init__(self, model: MLP, settings: Sequence[Settings]) -> None:
-        self.model = model
+    def __init__(
+        self,
+        weights: Iterable[torch.nn.Parameter],
+        biases: Iterable[torch.nn.Parameter],
+        settings: Sequence[Settings],
+    ) -> None:
+        self.weights, self.biases = tuple(weights), tuple(biases)
+        self.runs = len(settings)
         self._slices: list[tuple[torch.nn.Parameter, slice, Tensor]] = []
         groups = []
         for span, learning_rate, l2 in _spans(settings):
-            for parameters, decay in ((model.weights, l2), (model.biases, 0.0)):
+            for parameters, decay in ((self.weights, l2), (self.biases, 0.0)):
                 own = [self._slice(parameter, span) for parameter in parameters]
                 groups.append({"params": own, "lr": learning_rate, "weight_decay": decay})
         self.torch_optimizer = _torch_optimizer(settings[0], groups)
-        device = model.weights[0].device
+        device = self.weights[0].device
         l1 = torch.tensor([each.regularization.l1 for each in settings])
         self._l1 = l1.view(-1, 1, 1).to(device) if l1.any() else None
         bounds = [each.regularization.max_norm for each in settings]
@@ -45,22 +51,23 @@ class FleetOptimizer:
 
     def step(self, losses: Tensor) -> None:
         """Move the weights of each run down the gradient of its own loss; ``losses``: (runs,)."""
-        for parameter in self.model.parameters():
+        for parameter in (*self.weights, *self.biases):
             parameter.grad = None
-        losses.sum().backward()  # type: ignore[no-untyped-call]  # each run feels only its own
+        losses.sum().backward()  # each run feels only its own loss
         if self._l1 is not None:
-            for weight in self.model.weights:
-                weight.grad += self._l1 * weight.detach().sign()  # type: ignore[operator]
+            for weight in self.weights:
+                if weight.grad is not None:
+                    weight.grad += self._l1 * weight.detach().sign()
         for parameter, span, piece in self._slices:
             piece.grad = None if parameter.grad is None else parameter.grad[span]
         self.torch_optimizer.step()
         if self._bounds is not None:
-            for weight in self.model.weights:
+            for weight in self.weights:
                 bound_norms(weight.detach(), self._bounds)
 
     def run_states(self) -> list[RunState]:
         """Return what the optimizer remembers of each run, one entry for each parameter."""
-        states: list[RunState] = [[] for _ in range(self.model.runs)]
+        states: list[RunState] = [[] for _ in range(self.runs)]
         for _, span, piece in self._slices:
             state = self.torch_optimizer.state[piece]
             for offset, run in enumerate(range(span.start, span.stop)):

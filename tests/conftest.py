@@ -64,7 +64,7 @@ SMALL = (
 
 def make_config(*settings: str, sweep: bool = False, **changes: str | int) -> Config:
     """Return a config of small runs with some settings changed."""
-    return load(None, Changes(settings=(*SMALL, *settings), sweep=sweep, **changes))  # type: ignore[arg-type]
+    return load(None, Changes(settings=(*SMALL, *settings), sweep=sweep, **changes))
 
 
 def make_runs(*settings: str, seeds: tuple[int, ...] = (0,)) -> list[Run]:

@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from torch.nn import functional as F
+from torch import nn
 
 from dropout_lab.metrics import Tally, losses
 
@@ -12,7 +12,7 @@ CPU = torch.device("cpu")
 
 
 def logits_for(predictions: list[int], classes: int) -> torch.Tensor:
-    return F.one_hot(torch.tensor([predictions]), classes).float()
+    return nn.functional.one_hot(torch.tensor([predictions]), classes).float()
 
 
 def test_macro_f1_by_hand() -> None:
@@ -43,7 +43,9 @@ def test_batches_of_different_size_add_up_to_the_whole(float64: None) -> None:
         parts.add(logits[:, start:stop], labels[:, start:stop])
     for name in ("loss", "accuracy", "errors", "macro_f1"):
         torch.testing.assert_close(getattr(parts.scores(), name), getattr(whole.scores(), name))
-    expected = torch.stack([F.cross_entropy(logits[run], labels[run]) for run in range(2)])
+    expected = torch.stack(
+        [nn.functional.cross_entropy(logits[run], labels[run]) for run in range(2)]
+    )
     torch.testing.assert_close(whole.scores().loss, expected)
 
 

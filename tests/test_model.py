@@ -28,7 +28,13 @@ def plain_twin(model: MLP, activation: type[nn.Module], run: int = 0) -> nn.Sequ
 
 @pytest.mark.parametrize(
     ("name", "activation"),
-    [("relu", nn.ReLU), ("logistic", nn.Sigmoid), ("tanh", nn.Tanh), ("selu", nn.SELU), ("linear", nn.Identity)],
+    [
+        ("relu", nn.ReLU),
+        ("logistic", nn.Sigmoid),
+        ("tanh", nn.Tanh),
+        ("selu", nn.SELU),
+        ("linear", nn.Identity),
+    ],
 )
 def test_without_dropout_it_is_the_plain_network(
     name: str, activation: type[nn.Module], float64: None
@@ -93,19 +99,22 @@ def test_placement_names_the_layers_that_are_dropped_from(
 
 def test_each_place_has_its_own_p() -> None:
     model = model_of("dropout.placement=all", "dropout.p=[0.125,0.25,0.5]")
-    assert [float(layer.p[0]) for layer in model.dropouts] == [0.125, 0.25, 0.5]  # type: ignore[index]
+    assert [float(layer.p[0]) for layer in model.dropouts] == [0.125, 0.25, 0.5]
 
 
 def test_each_run_of_a_fleet_has_its_own_p() -> None:
     settings = [run.settings for run in make_sweep("dropout.p=0.25,0.5,0.75")]
     model = MLP(settings[0], p_of_fleet(settings), (0, 0, 0), CPU)
-    assert model.dropouts[1].p.tolist() == [0.25, 0.5, 0.75]  # type: ignore[union-attr]
+    assert model.dropouts[1].p.tolist() == [0.25, 0.5, 0.75]
 
 
 def hidden_zeros(position: str, activation: str) -> torch.Tensor:
     """Return what enters the output layer when everything in the last hidden layer is dropped."""
     model = model_of(
-        "dropout.placement=[2]", "dropout.p=1", f"dropout.position={position}", f"model.activation={activation}"
+        "dropout.placement=[2]",
+        "dropout.p=1",
+        f"dropout.position={position}",
+        f"model.activation={activation}",
     )
     model.open_epoch(1)
     with torch.no_grad():

@@ -19,7 +19,8 @@ sources = pytest.mark.parametrize("source", SOURCES.values(), ids=list(SOURCES))
 def test_the_same_name_is_the_same_stream_and_another_name_another() -> None:
     names = [
         *((purpose, 0) for purpose in Purpose),
-        (Purpose.MASKS, 1), (Purpose.MASKS, 0, 1), (Purpose.MASKS, 0, 1, 1), (Purpose.MASKS, 2**63 - 1),
+        (Purpose.MASKS, 1), (Purpose.MASKS, 0, 1), (Purpose.MASKS, 0, 1, 1),
+        (Purpose.MASKS, 2**63 - 1),
     ]  # fmt: skip
     first = {name: stream(*name).integers(2**63) for name in names}
     again = {name: stream(*name).integers(2**63) for name in names}
@@ -28,7 +29,7 @@ def test_the_same_name_is_the_same_stream_and_another_name_another() -> None:
 
 
 @sources
-def test_lanes_are_uniform_in_every_position_of_a_word(source) -> None:  # type: ignore[no-untyped-def]
+def test_lanes_are_uniform_in_every_position_of_a_word(source) -> None:
     """Chi-squared over 16 bins for each of the four lanes of a word: mean 15, s.d. sqrt(30).
 
     The trap is a sign bit that is always 0, which leaves half the bins of one lane empty.
@@ -41,7 +42,7 @@ def test_lanes_are_uniform_in_every_position_of_a_word(source) -> None:  # type:
 
 
 @sources
-def test_lanes_of_one_word_are_independent(source) -> None:  # type: ignore[no-untyped-def]
+def test_lanes_of_one_word_are_independent(source) -> None:
     """The correlation of any two lanes is within five standard errors, 5 / sqrt(n), of 0."""
     draws = source().lanes((40_000, 4), CPU).double()
     correlation = torch.corrcoef(draws.T)
@@ -50,7 +51,7 @@ def test_lanes_of_one_word_are_independent(source) -> None:  # type: ignore[no-u
 
 
 @sources
-def test_normal_draws_have_mean_0_and_variance_1(source) -> None:  # type: ignore[no-untyped-def]
+def test_normal_draws_have_mean_0_and_variance_1(source) -> None:
     n = 100_000
     draws = source().normal((n,), CPU)
     assert draws.dtype == torch.float32
@@ -60,7 +61,7 @@ def test_normal_draws_have_mean_0_and_variance_1(source) -> None:  # type: ignor
 
 @sources
 @pytest.mark.parametrize("shape", [(1,), (3,), (4,), (5, 3), (2, 1, 7)])
-def test_any_shape_is_served(source, shape: tuple[int, ...]) -> None:  # type: ignore[no-untyped-def]
+def test_any_shape_is_served(source, shape: tuple[int, ...]) -> None:
     assert source().lanes(shape, CPU).shape == shape
     assert source().normal(shape, CPU).shape == shape
 

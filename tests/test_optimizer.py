@@ -14,12 +14,14 @@ def fleet(*settings: str, seeds: tuple[int, ...] = (0,)) -> tuple[MLP, FleetOpti
     runs = make_sweep("dropout.variant=none", "dropout.p=0", *settings, seeds=seeds)
     made = [run.settings for run in runs]
     model = MLP(made[0], p_of_fleet(made), [run.seed for run in runs], CPU)
-    return model, FleetOptimizer(model, made)
+    return model, FleetOptimizer(model.weights, model.biases, made)
 
 
 def quadratic(model: MLP) -> torch.Tensor:
     """A loss for each run whose gradient is the parameter itself: half the squared norm."""
-    return torch.stack([sum(0.5 * p[run].square().sum() for p in model.parameters()) for run in range(model.runs)])  # type: ignore[misc]
+    return torch.stack(
+        [sum(0.5 * p[run].square().sum() for p in model.parameters()) for run in range(model.runs)]
+    )
 
 
 @pytest.mark.parametrize(
@@ -37,16 +39,18 @@ def quadratic(model: MLP) -> torch.Tensor:
 )
 def test_each_run_moves_as_torchs_own_optimizer_would_at_its_rate(
     settings: list[str], make, float64: None
-) -> None:  # type: ignore[no-untyped-def]
+) -> None:
     model, optimizer = fleet(*settings, "training.learning_rate=0.1,0.01")
     rates = [0.1, 0.01]
-    twins = [[p[run].detach().clone().requires_grad_() for p in model.parameters()] for run in range(2)]
+    twins = [
+        [p[run].detach().clone().requires_grad_() for p in model.parameters()] for run in range(2)
+    ]
     theirs = [make(twin, rate) for twin, rate in zip(twins, rates, strict=True)]
     for _ in range(5):
         optimizer.step(quadratic(model))
         for twin, their in zip(twins, theirs, strict=True):
             their.zero_grad()
-            sum(0.5 * p.square().sum() for p in twin).backward()  # type: ignore[union-attr]
+            sum(0.5 * p.square().sum() for p in twin).backward()
             their.step()
     for run, twin in enumerate(twins):
         for ours, plain in zip(model.parameters(), twin, strict=True):
@@ -56,24 +60,27 @@ def test_each_run_moves_as_torchs_own_optimizer_would_at_its_rate(
 def test_l2_and_l1_by_hand(float64: None) -> None:
     """Plain SGD, rate 0.1, no loss: w - 0.1 (l2 w + l1 sign w); biases stay."""
     model, optimizer = fleet(
-        "training.momentum=0", "training.learning_rate=0.1", "regularization.l2=0.5", "regularization.l1=0.2"
+        "training.momentum=0",
+        "training.learning_rate=0.1",
+        "regularization.l2=0.5",
+        "regularization.l1=0.2",
     )
     with torch.no_grad():
         model.weights[0].view(-1)[:3] = torch.tensor([2.0, -2.0, 0.0])
         model.biases[0].fill_(3.0)
-    optimizer.step(torch.stack([0 * sum(p.sum() for p in model.parameters())]))  # type: ignore[list-item]
+    optimizer.step(0 * quadratic(model))
     expected = [2.0 - 0.1 * (1.0 + 0.2), -2.0 + 0.1 * (1.0 + 0.2), 0.0]
     torch.testing.assert_close(model.weights[0].view(-1)[:3].detach(), torch.tensor(expected))
     assert (model.biases[0] == 3).all()
 
 
 def test_l2_of_adamw_is_decoupled(float64: None) -> None:
-    """w (1 - rate * l2), whatever the gradient's scale; here the gradient is 0."""
+    """W (1 - rate * l2), whatever the gradient's scale; here the gradient is 0."""
     model, optimizer = fleet(
         "training.optimizer=adamw", "training.learning_rate=0.1", "regularization.l2=0.5"
     )
     before = model.weights[0].detach().clone()
-    optimizer.step(torch.stack([0 * sum(p.sum() for p in model.parameters())]))  # type: ignore[list-item]
+    optimizer.step(0 * quadratic(model))
     torch.testing.assert_close(model.weights[0].detach(), before * 0.95)
 
 

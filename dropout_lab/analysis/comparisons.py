@@ -1,7 +1,10 @@
 """Pictures across cells: accuracy and gap against p, variant by placement, and every cell."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from dropout_lab.analysis import style
@@ -16,36 +19,26 @@ def draw_by_p(study: StudyTables, table: pd.DataFrame, title: str) -> Figure | N
         return None
     dropped = table[~table["bare"]]
     numeric = pd.to_numeric(dropped["dropout.p"], errors="coerce")
-    if numeric.isna().any() or numeric.nunique() < 2:
+    bare = table[table["bare"]]
+    if numeric.isna().any() or numeric.nunique() + bool(len(bare)) < 2:
         return None
-    others = [key for key in study.swept if key != "dropout.p"]
+    others = tuple(key for key in study.swept if key != "dropout.p")
+    lines = (
+        [line for _, line in dropped.groupby(list(others), dropna=False, sort=False)]
+        if others
+        else [dropped]
+    )
     figure = style.new_figure(10, 4.8)
     panels = figure.subplots(1, 2)
-    bare = table[table["bare"]]
     for axes, quantity in zip(panels, ("test_accuracy", "accuracy_gap"), strict=True):
-        for values, line in dropped.groupby(others, dropna=False, sort=False) if others else [((), dropped)]:
-            first = line.iloc[0]
-            variant = first.get("dropout.variant", "inverted")
+        for line in lines:
+            # The one cell without dropout is where each line begins, at p = 0.
             whole = pd.concat([bare, line]) if len(bare) == 1 else line
-            means, halves, xs = [], [], []
-            for _, cell in whole.iterrows():
-                ends = _ends(study, cell, quantity)
-                p = 0.0 if cell["bare"] else float(cell["dropout.p"])
-                colour = style.p_colour(p)
-                beside = np.full(len(ends), p - 0.02)
-                axes.plot(beside, ends, ".", color=colour, alpha=0.6, zorder=2)
-                means.append(ends.mean() if len(ends) else np.nan)
-                halves.append(half_width(ends))
-                xs.append(p)
-            label = style.cell_label(first, tuple(others), False) if others else None
-            colour = style.variant_colour(variant) if others else "#888888"
-            axes.plot(xs, means, color=colour, zorder=1, label=label)
-            for x, mean, half in zip(xs, means, halves, strict=True):
-                face = style.p_colour(x)
-                axes.errorbar(x, mean, half, color=face, marker=style.variant_marker(variant),
-                              markersize=7, capsize=4, zorder=3)
+            label = style.cell_label(line.iloc[0], others, False) if others else None
+            _line_over_p(axes, study, whole, quantity, label)
         axes.set_xlabel("p, the chance of dropping")
-        axes.set_xticks(sorted({0.0, *numeric.tolist()}) if numeric.nunique() <= 10 else axes.get_xticks())
+        if numeric.nunique() <= 10:
+            axes.set_xticks(sorted({0.0, *numeric.tolist()}))
         style.percent_axis(axes)
     panels[0].set_ylabel("test accuracy (%)")
     panels[1].set_ylabel("train − test accuracy (percentage points)")
@@ -54,9 +47,31 @@ def draw_by_p(study: StudyTables, table: pd.DataFrame, title: str) -> Figure | N
     if others:
         handles, labels = panels[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside right upper")
-    figure.suptitle(f"{title}: after the last epoch, dropout off ({style.n_seeds(table['seeds'])})")
+    n = style.n_seeds(table["seeds"])
+    figure.suptitle(f"{title}: after the last epoch, dropout off ({n})")
     style.footnote(figure, f"dots: seeds; {style.BARS}; p = 0: without dropout")
     return figure
+
+
+def _line_over_p(
+    axes: Axes, study: StudyTables, line: pd.DataFrame, quantity: str, label: str | None
+) -> None:
+    """Draw the means of some cells over p, with their seeds and intervals."""
+    variant = line.iloc[-1].get("dropout.variant", "inverted")
+    points = []
+    for _, cell in line.iterrows():
+        ends = _ends(study, cell, quantity)
+        p = 0.0 if cell["bare"] else float(cell["dropout.p"])
+        mean = ends.mean() if len(ends) else np.nan
+        points.append((p, mean))
+        look: dict[str, Any] = {
+            "color": style.p_colour(p),
+            "marker": style.variant_marker(variant),
+        }
+        axes.plot(np.full(len(ends), p - 0.02), ends, ".", color=look["color"], alpha=0.6, zorder=2)
+        axes.errorbar(p, mean, half_width(ends), markersize=7, capsize=4, zorder=3, **look)
+    colour = "#888888" if label is None else style.variant_colour(variant)
+    axes.plot(*zip(*points, strict=True), color=colour, zorder=1, label=label)
 
 
 def draw_variants(study: StudyTables, table: pd.DataFrame, title: str) -> Figure | None:
@@ -76,7 +91,8 @@ def draw_variants(study: StudyTables, table: pd.DataFrame, title: str) -> Figure
     for i, variant in enumerate(variants):
         for j, placement in enumerate(placements):
             here = dropped[
-                (dropped["dropout.variant"] == variant) & (dropped["dropout.placement"] == placement)
+                (dropped["dropout.variant"] == variant)
+                & (dropped["dropout.placement"] == placement)
             ]
             if here.empty:
                 continue
@@ -120,8 +136,15 @@ def draw_cells(study: StudyTables, table: pd.DataFrame, title: str) -> Figure:
         variant = cell.get("dropout.variant", "none" if cell["bare"] else "inverted")
         axes.plot(ends, np.full(len(ends), height - 0.25), ".", color=colour, alpha=0.6)
         if len(ends):
-            axes.errorbar(ends.mean(), height, xerr=half_width(ends), color=colour, capsize=4,
-                          marker=style.variant_marker(variant), markersize=7)
+            axes.errorbar(
+                ends.mean(),
+                height,
+                xerr=half_width(ends),
+                color=colour,
+                capsize=4,
+                marker=style.variant_marker(variant),
+                markersize=7,
+            )
         note = f" ({int(cell['others'])} not completed)" if cell["others"] else ""
         labels.append(style.cell_label(cell, study.swept, bool(cell["bare"])) + note)
     for level in table[table["bare"]]["test_accuracy_mean"].dropna():
@@ -136,7 +159,10 @@ def draw_cells(study: StudyTables, table: pd.DataFrame, title: str) -> Figure:
     return figure
 
 
-def _ends(study: StudyTables, cell: pd.Series, quantity: str) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":
+def _ends(
+    study: StudyTables, cell: pd.Series, quantity: str
+) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":
     runs = study.runs[study.runs["status"] == "completed"]
-    values = rows_of_cell(runs, cell, study.swept)[quantity].to_numpy(dtype=float)
-    return values[np.isfinite(values)]
+    values = np.asarray(rows_of_cell(runs, cell, study.swept)[quantity], dtype=np.float64)
+    finite: np.ndarray[tuple[int], np.dtype[np.float64]] = values[np.isfinite(values)]
+    return finite

@@ -73,7 +73,10 @@ def draw_gap(study: StudyTables, table: pd.DataFrame, title: str) -> Figure | No
             drawn += _curve(axes, rows, column, _colour(cell), dashes, label)
     if not drawn:
         return None
-    for axes, quantity in ((accuracy, "accuracy gap (percentage points)"), (loss, "loss gap (nats)")):
+    for axes, quantity in (
+        (accuracy, "accuracy gap (percentage points)"),
+        (loss, "loss gap (nats)"),
+    ):
         axes.set_xlabel("epoch")
         axes.set_ylabel(quantity)
         axes.axhline(0, color="#888888", linewidth=0.8)
@@ -97,8 +100,14 @@ def _curve(
     points = pd.DataFrame(_over_seeds(rows, column), columns=["epoch", "mean", "half"])
     if points["mean"].isna().all():
         return False
-    axes.plot(points["epoch"], points["mean"], dashes, color=colour, label=label,
-              marker="o" if len(points) == 1 else None)
+    axes.plot(
+        points["epoch"],
+        points["mean"],
+        dashes,
+        color=colour,
+        label=label,
+        marker="o" if len(points) == 1 else None,
+    )
     low, high = points["mean"] - points["half"], points["mean"] + points["half"]
     axes.fill_between(points["epoch"], low, high, color=colour, alpha=0.15, linewidth=0)
     return True
@@ -108,7 +117,7 @@ def _over_seeds(rows: pd.DataFrame, column: str) -> Iterator[tuple[int, float, f
     for epoch, values in rows.groupby("epoch")[column]:
         finite = values[np.isfinite(values)].to_numpy()
         mean = float(finite.mean()) if len(finite) else float("nan")
-        yield int(epoch), mean, half_width(finite)
+        yield int(str(epoch)), mean, half_width(finite)
 
 
 def _accuracy_limits(

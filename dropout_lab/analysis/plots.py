@@ -11,8 +11,14 @@ from dropout_lab.analysis.tables import StudyTables, cells
 from dropout_lab.files import make_folder
 from dropout_lab.results import PLOTS
 
-_DROPOUT_AXES = ("dropout.p", "dropout.variant", "dropout.placement", "dropout.position",
-                 "dropout.mask", "dropout.input_p")
+_DROPOUT_AXES = (
+    "dropout.p",
+    "dropout.variant",
+    "dropout.placement",
+    "dropout.position",
+    "dropout.mask",
+    "dropout.input_p",
+)
 _GROUPS_SHOWN = 6
 
 

@@ -34,7 +34,8 @@ _VARIANT_MARKERS = {
     "gaussian": "^",
     "dropconnect": "D",
 }
-_SETTINGS = {
+_LABEL_FIRST = {"dropout.variant": 0, "dropout.placement": 1, "dropout.p": 2}
+_SETTINGS: Any = {
     "font.size": 11,
     "axes.titlesize": 11,
     "axes.labelsize": 11,
@@ -69,7 +70,7 @@ def variant_marker(variant: object) -> str:
 def cell_label(values: Mapping[str, Any] | pd.Series, swept: tuple[str, ...], bare: bool) -> str:
     """Return a cell in words: ``without dropout``, ``gaussian, p = 0.5, placement = input``."""
     parts = []
-    for key in swept:
+    for key in sorted(swept, key=lambda key: _LABEL_FIRST.get(key, len(_LABEL_FIRST))):
         value = values[key]
         if bare and key.startswith("dropout."):
             continue

@@ -121,11 +121,12 @@ def half_width(values: "np.ndarray[Any, np.dtype[Any]]") -> float:
 
 
 def chosen_on_validation(table: pd.DataFrame) -> pd.Series | None:
-    """Return the cell with dropout whose mean validation accuracy is highest; None if there is none."""
+    """Return the cell with dropout of the highest mean validation accuracy; None without one."""
     candidates = table[~table["bare"] & table["validation_accuracy_mean"].notna()]
     if candidates.empty:
         return None
-    return candidates.loc[candidates["validation_accuracy_mean"].idxmax()]
+    best = int(np.argmax(candidates["validation_accuracy_mean"].to_numpy()))
+    return candidates.iloc[best]
 
 
 def rows_of_cell(frame: pd.DataFrame, cell: pd.Series, swept: Sequence[str]) -> pd.DataFrame:
@@ -136,7 +137,9 @@ def rows_of_cell(frame: pd.DataFrame, cell: pd.Series, swept: Sequence[str]) -> 
     return frame[mask]
 
 
-def _by_cell(frame: pd.DataFrame, swept: Sequence[str]) -> list[tuple[tuple[Any, ...], pd.DataFrame]]:
+def _by_cell(
+    frame: pd.DataFrame, swept: Sequence[str]
+) -> list[tuple[tuple[Any, ...], pd.DataFrame]]:
     if not swept:
         return [((), frame)] if len(frame) else []
     groups = frame.groupby(list(swept), dropna=False, sort=False)

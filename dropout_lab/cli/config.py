@@ -12,7 +12,9 @@ ConfigArgument = Annotated[Path, typer.Argument(metavar="FILE", help="YAML file.
 
 
 @config_app.command()
-def check(files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="YAML files.")]) -> None:
+def check(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="YAML files.")],
+) -> None:
     """Say everything that is wrong with config files, or that nothing is."""
     from dropout_lab.config.grid import seeds_of, sweep_cells
     from dropout_lab.config.load import load

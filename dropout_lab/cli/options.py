@@ -22,8 +22,9 @@ ConfigFile = Annotated[
 ]
 Set = Annotated[
     list[str] | None,
-    typer.Option("--set", help="Change a key: --set training.epochs=5. May be repeated.",
-                 metavar="KEY=VALUE"),
+    typer.Option(
+        "--set", help="Change a key: --set training.epochs=5. May be repeated.", metavar="KEY=VALUE"
+    ),
 ]
 Seeds = Annotated[
     str | None, typer.Option(help="A count, or a list: --seeds 5, --seeds 3,7.", metavar="N|LIST")
@@ -35,8 +36,11 @@ Epochs = Annotated[int | None, typer.Option(help="Passes over the training part.
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.", metavar="NAME")]
 DataDir = Annotated[
     Path | None,
-    typer.Option(help="Where the data sets lie. [default: the user's cache]",
-                 envvar="DROPOUT_LAB_DATA", metavar="DIR"),
+    typer.Option(
+        help="Where the data sets lie. [default: the user's cache]",
+        envvar="DROPOUT_LAB_DATA",
+        metavar="DIR",
+    ),
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the plan; train and write nothing.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]

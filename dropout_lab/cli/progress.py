@@ -7,7 +7,14 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 from dropout_lab.config.grid import Run
 from dropout_lab.study import Events
@@ -137,9 +144,7 @@ class LiveProgress(QuietProgress):
     def planned(self, fleets: Sequence[Sequence[Run]], finished: int) -> None:
         """Begin the study's bar; its unit is the epoch of a run."""
         self.fleets = len(fleets)
-        total = sum(
-            len(fleet) * (fleet[0].settings.training.epochs or 1) for fleet in fleets
-        )
+        total = sum(len(fleet) * (fleet[0].settings.training.epochs or 1) for fleet in fleets)
         if fleets:
             self.study = self.progress.add_task("run-epochs", total=total, accuracy="")
         if finished:

@@ -63,7 +63,9 @@ def _print_plan(study: Study, fleets: Sequence[Sequence[Run]], *, as_json: bool)
         f"{plan['finished']} of them finished, {len(fleets)} fleets to train; into {study.out}"
     )
     for cell in study.cells:
-        values = ", ".join(f"{key} = {value}" for key, value in cell.values.items() if value is not None)
+        values = ", ".join(
+            f"{key} = {value}" for key, value in cell.values.items() if value is not None
+        )
         typer.echo(f"  {values or 'the setting of the config'}")
     typer.echo("Nothing was trained or written.")
 
@@ -89,7 +91,9 @@ def _print_end(console: Console, study: Study, outcome: Outcome, files: Sequence
     )
     for status in ("diverged", "failed", "interrupted"):
         if outcome.count(status):
-            console.print(f"{outcome.count(status)} {status}; see {study.out / RUNS}.", highlight=False)
+            console.print(
+                f"{outcome.count(status)} {status}; see {study.out / RUNS}.", highlight=False
+            )
     paths = [study.out / METRICS, study.out / RUNS]
     paths += [files[0].parent / "*.png"] if files else []
     console.print("Files: " + ", ".join(map(str, paths)), highlight=False, soft_wrap=True)

@@ -13,8 +13,9 @@ def sweep(
     config: options.ConfigFile = None,
     p: Annotated[
         str | None,
-        typer.Option("--p", help="What to sweep: --p 0,0.25,0.5 or --p 0:0.9:0.1.",
-                     metavar="LIST|RANGE"),
+        typer.Option(
+            "--p", help="What to sweep: --p 0,0.25,0.5 or --p 0:0.9:0.1.", metavar="LIST|RANGE"
+        ),
     ] = None,
     set_: options.Set = None,
     seeds: options.Seeds = None,
@@ -38,16 +39,19 @@ def sweep(
     study; finished runs are never trained again.
     """
     options.check_device(device)
-    changes = Changes(
-        settings=tuple(set_ or ()), epochs=epochs, seeds=seeds, p=p, sweep=True
-    )
+    changes = Changes(settings=tuple(set_ or ()), epochs=epochs, seeds=seeds, p=p, sweep=True)
     settings = load(config, changes)
     cells = sweep_cells(settings, baseline=baseline)
 
     from dropout_lab.cli.running import run
 
     study = options.make_study(
-        settings, cells, out=out, data_dir=data_dir, device=device, fleet=fleet,
+        settings,
+        cells,
+        out=out,
+        data_dir=data_dir,
+        device=device,
+        fleet=fleet,
         save_models=save_models,
     )
     run(study, plots=True, dry_run=dry_run, json=json, quiet=quiet)

@@ -13,7 +13,9 @@ from dropout_lab.analysis.tables import StudyTables, chosen_on_validation
 
 def print_cells(console: Console, study: StudyTables, table: pd.DataFrame) -> None:
     """Print each cell's mean ± s.d. and its paired difference to the run without dropout."""
-    out = Table(box=box.SIMPLE_HEAD, title=f"{study.manifest['name']}: after the last epoch, dropout off")
+    out = Table(
+        box=box.SIMPLE_HEAD, title=f"{study.manifest['name']}: after the last epoch, dropout off"
+    )
     out.add_column("cell", overflow="fold")
     out.add_column("n", justify="right")
     for name in ("test accuracy %", "gap, points", "vs without, points"):
@@ -27,7 +29,9 @@ def print_cells(console: Console, study: StudyTables, table: pd.DataFrame) -> No
             str(int(cell["seeds"])) + (f" (+{int(cell['others'])})" if cell["others"] else ""),
             _percent(cell["test_accuracy_mean"], cell["test_accuracy_sd"]),
             _percent(cell["accuracy_gap_mean"], cell["accuracy_gap_sd"]),
-            "" if cell["bare"] else _percent(cell["difference_mean"], cell["difference_half"], sign=True),
+            ""
+            if cell["bare"]
+            else _percent(cell["difference_mean"], cell["difference_half"], sign=True),
         )
     console.print(out, highlight=False)
     notes = ["mean ± s.d. over n seeds; gap = train − test"]

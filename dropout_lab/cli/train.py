@@ -31,7 +31,12 @@ def train(
     from dropout_lab.cli.running import run
 
     study = options.make_study(
-        settings, cells, out=out, data_dir=data_dir, device=device, fleet=fleet,
+        settings,
+        cells,
+        out=out,
+        data_dir=data_dir,
+        device=device,
+        fleet=fleet,
         save_models=save_models,
     )
     run(study, plots=False, dry_run=dry_run, json=json, quiet=quiet)

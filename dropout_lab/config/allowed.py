@@ -97,7 +97,9 @@ def _range(schema: dict[str, Any]) -> str:
     low = schema.get("minimum", schema.get("exclusiveMinimum"))
     high = schema.get("maximum", schema.get("exclusiveMaximum"))
     if high is None:
-        return "" if low is None else f" {'of at least' if 'minimum' in schema else 'above'} {low:g}"
+        return (
+            "" if low is None else f" {'of at least' if 'minimum' in schema else 'above'} {low:g}"
+        )
     opening = "[" if "minimum" in schema else "("
     closing = "]" if "maximum" in schema else ")"
     upper = "2**63" if high == 2**63 else f"{high:g}"

@@ -120,7 +120,7 @@ def _compose(text: str, document: Document) -> yaml.Node | None:
     depth = documents = 0
     try:
         for event in yaml.parse(text, Loader=yaml.SafeLoader):
-            at = f"{source}:{event.start_mark.line + 1}"
+            at = f"{source}:{event.start_mark.line + 1}"  # type: ignore[union-attr]
             documents += isinstance(event, yaml.DocumentStartEvent)
             depth += isinstance(event, yaml.CollectionStartEvent)
             depth -= isinstance(event, yaml.CollectionEndEvent)
@@ -130,9 +130,10 @@ def _compose(text: str, document: Document) -> yaml.Node | None:
                 raise ConfigError([f"{at}: nested deeper than {DEEPEST_NESTING} levels."])
             if isinstance(event, yaml.AliasEvent):
                 raise ConfigError([f"{at}: aliases (*{event.anchor}) are not allowed; repeat it."])
-            if getattr(event, "tag", None) is not None:
-                document.mistakes.append(f"{at}: tags ({event.tag}) are not allowed; drop it.")
-        return yaml.compose(text, Loader=yaml.SafeLoader)  # type: ignore[no-any-return]
+            tag = getattr(event, "tag", None)
+            if tag is not None:
+                document.mistakes.append(f"{at}: tags ({tag}) are not allowed; drop it.")
+        return yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         at, snippet = source, None
@@ -153,7 +154,7 @@ def _plain(node: yaml.Node, path: KeyPath, document: Document) -> Any:
     if isinstance(node, yaml.SequenceNode):
         return [_plain(item, path, document) for item in node.value]
     text: str = node.value
-    if node.style in ("'", '"', "|", ">"):
+    if getattr(node, "style", None) in ("'", '"', "|", ">"):
         return text
     return _scalar(text)
 

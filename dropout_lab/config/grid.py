@@ -78,8 +78,10 @@ def sweep_cells(config: Config, *, baseline: bool = True) -> list[Cell]:
         settings.sort(key=lambda s: not without_dropout(s))
     distinct = list(dict.fromkeys(settings))
     keys = list(axes)
-    if any(map(without_dropout, distinct)) and not {"dropout.p", "dropout.variant"} & set(keys):
-        keys.append("dropout.p")
+    for key in ("dropout.p", "dropout.input_p"):
+        # What the grid does not name may still tell the cell without dropout from another.
+        if len({json.dumps(values_of(s, keys)) for s in distinct}) < len(distinct):
+            keys += [] if key in keys else [key]
     return [Cell(values_of(s, keys), s) for s in distinct]
 
 

@@ -17,10 +17,23 @@ from dropout_lab.config.grid import (
     sweep_cells,
 )
 from dropout_lab.config.rules import complaints
-from dropout_lab.config.schema import KEYS, SECTION_CLASSES, SECTIONS, Config, Settings, SweepSettings
+from dropout_lab.config.schema import (
+    KEYS,
+    SECTION_CLASSES,
+    SECTIONS,
+    Config,
+    Settings,
+    SweepSettings,
+)
 from dropout_lab.errors import ConfigError
 
-_RESERVED_NAMES = {"con", "prn", "aux", "nul", *(f"{d}{n}" for d in ("com", "lpt") for n in "123456789")}
+_RESERVED_NAMES = {
+    "con",
+    "prn",
+    "aux",
+    "nul",
+    *(f"{d}{n}" for d in ("com", "lpt") for n in "123456789"),
+}
 
 
 @dataclass(frozen=True)
@@ -42,7 +55,7 @@ class Changes:
     sweep: bool = False
 
 
-def load(path: Path | None, changes: Changes = Changes()) -> Config:  # noqa: B008  # frozen
+def load(path: Path | None, changes: Changes = Changes()) -> Config:  # frozen
     """Read a config file (without one, the defaults) and apply the command line's changes.
 
     Raises:
@@ -150,7 +163,10 @@ def _validated(data: dict[str, Any], mistakes: _Mistakes) -> Config | None:
         data = {**data, "sweep": {}}
     elif grid is not None:
         # Axes are checked on their own, with the axis named; here only their form counts.
-        data = {**data, "sweep": {"grid": {k: v for k, v in grid.items() if isinstance(v, list | str)}}}
+        data = {
+            **data,
+            "sweep": {"grid": {k: v for k, v in grid.items() if isinstance(v, list | str)}},
+        }
     try:
         config = Config.model_validate(data)
     except ValidationError as error:
@@ -274,11 +290,12 @@ def _apply_setting(text: str, document: Document, *, sweep: bool) -> None:
 
 def _grid(document: Document, place: str) -> dict[str, Any]:
     """Return the document's grid to change; the default one where the document has none."""
-    grid = _get(document.data, "sweep.grid")
-    if not isinstance(grid, dict):
-        grid = SweepSettings().grid
-        document.set(("sweep", "grid"), grid, place)
-    return grid
+    grid: Any = _get(document.data, "sweep.grid")
+    if isinstance(grid, dict):
+        return grid
+    default: dict[str, Any] = SweepSettings().grid
+    document.set(("sweep", "grid"), default, place)
+    return default
 
 
 def _split(text: str, place: str) -> list[Any]:
@@ -297,4 +314,3 @@ def _get(data: Mapping[str, Any], dotted: str) -> Any:
 def _name_from(path: Path) -> str:
     kept = "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "_" for c in path.stem)
     return kept.strip("._-")[:100] or "study"
-

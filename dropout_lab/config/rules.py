@@ -137,7 +137,9 @@ RULES: tuple[tuple[frozenset[str], Rule], ...] = (
 )
 
 
-def complaints(settings: Settings, *, except_sections: frozenset[str] = frozenset()) -> list[Complaint]:
+def complaints(
+    settings: Settings, *, except_sections: frozenset[str] = frozenset()
+) -> list[Complaint]:
     """Return what does not hold between the keys of the sections that are in order."""
     return [
         complaint

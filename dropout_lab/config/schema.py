@@ -137,11 +137,15 @@ class EvaluationSettings(Section):
     )
 
 
+def _default_grid() -> dict[str, list[Any] | str]:
+    return {"dropout.p": [0.0, 0.25, 0.5, 0.75]}
+
+
 class SweepSettings(Section):
     """What is varied."""
 
     grid: dict[str, list[Any] | str] = Field(
-        default_factory=lambda: {"dropout.p": [0.0, 0.25, 0.5, 0.75]},
+        default_factory=_default_grid,
         description="dotted key: list of values, or start:stop:step; all combinations are run",
     )
 
@@ -164,9 +168,7 @@ class Config(Settings):
         "quickstart", description="the results go to results/<name>"
     )
     about: str = Field("", max_length=500, description="one sentence, shown with the results")
-    seeds: Count | Seeds = Field(
-        3, description="how many seeds (0, 1, ...), or the list of them"
-    )
+    seeds: Count | Seeds = Field(3, description="how many seeds (0, 1, ...), or the list of them")
     sweep: SweepSettings = Field(default_factory=SweepSettings)
 
 

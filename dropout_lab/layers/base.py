@@ -43,7 +43,7 @@ class Dropout(nn.Module):
             raise ValueError(f"mask is {mask!r}; it must be one of {', '.join(MASKS)}.")
         self.mask = mask
         self.noise: Noise = TorchNoise() if noise is None else noise
-        self.p = p  # type: ignore[assignment]  # the setter takes numbers too
+        self.p = p
 
     @property
     def p(self) -> Tensor:

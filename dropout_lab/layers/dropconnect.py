@@ -118,9 +118,7 @@ class _PerExampleProduct(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(
-        ctx: Any, x: Tensor, weight: Tensor, threshold: Tensor, noise: Noise
-    ) -> Tensor:
+    def forward(ctx: Any, x: Tensor, weight: Tensor, threshold: Tensor, noise: Noise) -> Tensor:
         masks = []
         z = x.new_empty(*x.shape[:-1], weight.shape[-1])
         for example, row in enumerate(_rows(x)):
@@ -136,9 +134,7 @@ class _PerExampleProduct(torch.autograd.Function):
         x, weight, *masks = ctx.saved_tensors
         dx = torch.empty_like(x) if ctx.needs_input_grad[0] else None
         dweight = torch.zeros_like(weight)
-        for example, (row, slope, kept) in enumerate(
-            zip(_rows(x), _rows(dz), masks, strict=True)
-        ):
+        for example, (row, slope, kept) in enumerate(zip(_rows(x), _rows(dz), masks, strict=True)):
             dweight += row.mT * slope * kept
             if dx is not None:
                 dx[..., example : example + 1, :] = slope @ (weight * kept).mT
@@ -147,4 +143,5 @@ class _PerExampleProduct(torch.autograd.Function):
 
 def _rows(x: Tensor) -> Sequence[Tensor]:
     """Split ``(..., batch, features)`` into its examples, each ``(..., 1, features)``."""
-    return x.split(1, dim=-2)
+    rows: Sequence[Tensor] = x.split(1, dim=-2)
+    return rows

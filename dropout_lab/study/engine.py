@@ -100,8 +100,12 @@ def train_fleet(
 def _statuses(fleet: Fleet, going: str) -> list[tuple[Run, str, str, int]]:
     """Return each run with its status and message; ``going`` is that of those not diverged."""
     return [
-        (run, "diverged" if index in fleet.diverged else going, fleet.diverged.get(index, ""),
-         fleet.epoch)
+        (
+            run,
+            "diverged" if index in fleet.diverged else going,
+            fleet.diverged.get(index, ""),
+            fleet.epoch,
+        )
         for index, run in enumerate(fleet.runs)
     ]
 

@@ -1,4 +1,4 @@
-"""A study's results folder: what stands in it, and the writing of it, in an order that loses nothing.
+"""A study's results folder: what stands in it, written in an order that loses nothing.
 
 At each epoch the rows of metrics.csv come first, then the checkpoints; at the end of a fleet its
 rows of runs.csv, then the checkpoints go. So whatever a checkpoint is about is on disk already,
@@ -153,14 +153,25 @@ class StudyFolder:
         }
 
     def _write_runs(self) -> None:
-        after = ("epochs", "updates", *METRIC_COLUMNS, "best_epoch", "best_validation_accuracy",
-                 "best_test_accuracy", "seconds", "examples_per_second", "message")
+        after = (
+            "epochs",
+            "updates",
+            *METRIC_COLUMNS,
+            "best_epoch",
+            "best_validation_accuracy",
+            "best_test_accuracy",
+            "seconds",
+            "examples_per_second",
+            "message",
+        )
         rows = []
         for run_id in self._known:
             if run_id in self._runs:
                 row = self._runs[run_id]
                 leading = self._leading(self._known[run_id])
-                rows.append([leading[0], row["status"], *leading[1:], *(row.get(c, "") for c in after)])
+                rows.append(
+                    [leading[0], row["status"], *leading[1:], *(row.get(c, "") for c in after)]
+                )
         header = ["run_id", "status", "seed", *self._swept, *after]
         replace_file(self.path / results.RUNS, csv_text([header, *rows]))
 

@@ -20,7 +20,16 @@ from dropout_lab.config.schema import KEYS, SECTIONS, Settings
 from dropout_lab.errors import StorageError
 from dropout_lab.results import MANIFEST_FORMAT, Manifest
 
-_PACKAGES = ("torch", "numpy", "torchvision", "mlxtend", "pandas", "scipy", "matplotlib", "pydantic")
+_PACKAGES = (
+    "torch",
+    "numpy",
+    "torchvision",
+    "mlxtend",
+    "pandas",
+    "scipy",
+    "matplotlib",
+    "pydantic",
+)
 
 
 def new_manifest(name: str, about: str, settings: Settings) -> Manifest:
@@ -41,9 +50,7 @@ def new_manifest(name: str, about: str, settings: Settings) -> Manifest:
 
 def settings_data(settings: Settings) -> dict[str, Any]:
     """Return settings as JSON data, the sections that decide a run's numbers only."""
-    return {
-        section: getattr(settings, section).model_dump(mode="json") for section in SECTIONS
-    }
+    return {section: getattr(settings, section).model_dump(mode="json") for section in SECTIONS}
 
 
 def digest(data: object) -> str:
@@ -127,7 +134,11 @@ def _git_commit() -> str | None:
     try:
         described = subprocess.run(
             ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
-            cwd=folder, capture_output=True, text=True, timeout=5, check=True,
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            timeout=5,
+            check=True,
         )
     except (OSError, subprocess.SubprocessError):
         return None

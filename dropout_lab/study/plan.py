@@ -1,5 +1,6 @@
 """Packing runs into fleets: the same request packs the same way, on every machine."""
 
+import itertools
 import json
 from collections.abc import Iterable, Sequence
 
@@ -37,15 +38,17 @@ def pack(runs: Iterable[Run], fleet_size: int | None = None) -> list[tuple[Run, 
         members = sorted(kind, key=lambda run: _rates(run.settings))
         size = fleet_size or suitable_size(members[0].settings)
         count = -(-len(members) // size)
-        fleets += [tuple(members[i * len(members) // count : (i + 1) * len(members) // count])
-                   for i in range(count)]
+        fleets += [
+            tuple(members[i * len(members) // count : (i + 1) * len(members) // count])
+            for i in range(count)
+        ]
     return fleets
 
 
 def suitable_size(settings: Settings) -> int:
     """Return the most runs of these settings to train in one fleet."""
     sizes = (_INPUTS, *settings.model.hidden, _CLASSES)
-    weights = sum(a * b for a, b in zip(sizes[:-1], sizes[1:], strict=True))
+    weights = sum(a * b for a, b in itertools.pairwise(sizes))
     return max(1, min(_LARGEST_FLEET, _FLEET_WEIGHTS // weights))
 
 

@@ -190,4 +190,3 @@ class _Source:
                 f"is {splits.digest[:12]}, then it was {digests[key][:12]}. Restore the data, or "
                 "give another folder with --out."
             )
-

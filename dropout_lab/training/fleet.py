@@ -35,7 +35,7 @@ class Fleet:
         self.settings: Settings = settings[0]
         self.seeds = [run.seed for run in runs]
         self.model = MLP(self.settings, p_of_fleet(settings), self.seeds, device)
-        self.optimizer = FleetOptimizer(self.model, settings)
+        self.optimizer = FleetOptimizer(self.model.weights, self.model.biases, settings)
         self.epoch = 0
         self.updates = 0
         self.seconds = 0.0

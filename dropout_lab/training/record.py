@@ -1,6 +1,7 @@
 """One row of metrics.csv: its fields are the columns, their texts the definitions."""
 
 from dataclasses import dataclass, fields
+from typing import Any
 
 from torch import Tensor
 
@@ -71,10 +72,10 @@ class Measured:
     validation: Scores
     test: Scores
 
-    def columns(self, run: int) -> dict[str, float | int]:
+    def columns(self, run: int) -> dict[str, Any]:
         """Return the clean columns of one run's record."""
         train, test = self.train, self.test
-        columns: dict[str, float | int] = {}
+        columns: dict[str, Any] = {}
         for part, scores in (("train", train), ("validation", self.validation), ("test", test)):
             columns[f"{part}_loss"] = scores.loss[run].item()
             columns[f"{part}_accuracy"] = scores.accuracy[run].item()

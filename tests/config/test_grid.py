@@ -9,7 +9,7 @@ from tests.conftest import make_config
 
 
 def swept(*settings: str, **changes: str) -> Config:
-    return load(None, Changes(settings=settings, sweep=True, **changes))  # type: ignore[arg-type]
+    return load(None, Changes(settings=settings, sweep=True, **changes))
 
 
 def test_all_combinations_are_run() -> None:
@@ -45,6 +45,14 @@ def test_the_run_without_dropout_shows_p_where_nothing_else_would_tell() -> None
     cells = sweep_cells(swept("model.hidden=[8],[9]", "dropout.p=0.5"))
     assert [(cell.values["model.hidden"], cell.values["dropout.p"]) for cell in cells] == [
         ((8,), 0.0), ((9,), 0.0), ((8,), 0.5), ((9,), 0.5),
+    ]  # fmt: skip
+
+
+def test_no_two_cells_show_the_same_values() -> None:
+    """Input dropout alone is not the run without dropout, though p is 0 in both."""
+    cells = sweep_cells(swept("dropout.input_p=0.2", p="0,0.5"))
+    assert [(cell.values["dropout.p"], cell.values["dropout.input_p"]) for cell in cells] == [
+        (0.0, 0.0), (0.0, 0.2), (0.5, 0.2),
     ]  # fmt: skip
 
 

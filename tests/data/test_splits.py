@@ -26,9 +26,9 @@ def numbers(part: Examples) -> set[int]:
 DEFAULTS = {"train_size": None, "validation_size": 50, "label_noise": 0.0, "normalize": "unit"}
 
 
-def splits(split_seed: int = 0, **changes: object):  # type: ignore[no-untyped-def]
+def splits(split_seed: int = 0, **changes: object):
     arguments = {**DEFAULTS, **changes}
-    return split(made(), made(100, seed=2), split_seed=split_seed, **arguments)  # type: ignore[arg-type]
+    return split(made(), made(100, seed=2), split_seed=split_seed, **arguments)
 
 
 def test_parts_are_disjoint_whole_and_stratified() -> None:
@@ -76,7 +76,12 @@ def test_standard_normalization_is_that_of_the_training_part_alone() -> None:
     pixels = parts.pixels(parts.train.images).double()
     assert abs(float(pixels.mean())) < 1e-5
     assert abs(float(pixels.std(correction=0)) - 1) < 1e-5
-    other = split(made(), made(100, seed=9), split_seed=0, **{**DEFAULTS, "normalize": "standard", "train_size": 100})  # type: ignore[arg-type]
+    other = split(
+        made(),
+        made(100, seed=9),
+        split_seed=0,
+        **{**DEFAULTS, "normalize": "standard", "train_size": 100},
+    )
     assert (other.shift, other.scale) == (parts.shift, parts.scale)
 
 
@@ -87,17 +92,17 @@ def test_unit_normalization_maps_0_to_0_and_255_to_1() -> None:
 
 def test_images_of_one_grey_have_a_finite_normalization() -> None:
     flat = Examples(torch.full((100, 784), 7, dtype=torch.uint8), torch.arange(100) % 10)
-    parts = split(flat, flat, split_seed=0, **{**DEFAULTS, "normalize": "standard"})  # type: ignore[arg-type]
+    parts = split(flat, flat, split_seed=0, **{**DEFAULTS, "normalize": "standard"})
     assert np.isfinite([parts.shift, parts.scale]).all()
 
 
 def test_the_digest_changes_with_a_pixel_and_with_a_label() -> None:
     training, test = made(), made(100, seed=2)
-    digests = {split(training, test, split_seed=0, **DEFAULTS).digest}  # type: ignore[arg-type]
+    digests = {split(training, test, split_seed=0, **DEFAULTS).digest}
     training.images[5, 700] ^= 1
-    digests.add(split(training, test, split_seed=0, **DEFAULTS).digest)  # type: ignore[arg-type]
+    digests.add(split(training, test, split_seed=0, **DEFAULTS).digest)
     test.labels[0] = 9
-    digests.add(split(training, test, split_seed=0, **DEFAULTS).digest)  # type: ignore[arg-type]
+    digests.add(split(training, test, split_seed=0, **DEFAULTS).digest)
     assert len(digests) == 3
 
 

@@ -52,7 +52,9 @@ def test_the_threshold_keeps_exactly_its_share_of_all_lanes() -> None:
     """Counted over every value a lane can have; the sign bit is the trap."""
     every_lane = torch.arange(-(2**15), 2**15).to(torch.int16)
     for dropped in (0, 1, 6554, 32767, 32768, 32769, 65535):
-        threshold = keep_threshold(round_to_lanes(torch.tensor(dropped / 65536, dtype=torch.float64)))
+        threshold = keep_threshold(
+            round_to_lanes(torch.tensor(dropped / 65536, dtype=torch.float64))
+        )
         assert int((every_lane < threshold).sum()) == dropped
 
 
@@ -66,8 +68,8 @@ def test_standard_and_inverted_are_one_network_by_the_algebra_of_scaling(float64
     standard = nn.Sequential(nn.Linear(6, 8), nn.Tanh(), StandardDropout(1 - q), nn.Linear(8, 3))
     inverted = copy.deepcopy(standard)
     inverted[2] = InvertedDropout(1 - q)
-    q = 1 - float(inverted[2].p)  # type: ignore[arg-type]
-    inverted[3].weight.data *= q  # type: ignore[operator, union-attr]
+    q = 1 - float(inverted[2].p)
+    inverted[3].weight.data *= q
     rate = 0.1
     for step in range(20):
         x, labels = torch.randn(10, 6), torch.randint(0, 3, (10,))
@@ -77,7 +79,7 @@ def test_standard_and_inverted_are_one_network_by_the_algebra_of_scaling(float64
             nn.functional.cross_entropy(net(x), labels).backward()
             for name, parameter in net.named_parameters():
                 own = rate_above if name == "3.weight" else rate
-                parameter.data -= own * parameter.grad  # type: ignore[operator]
+                parameter.data -= own * parameter.grad
     x = torch.randn(50, 6)
     difference = (standard.eval()(x) - inverted.eval()(x)).detach().abs().max()
     assert float(difference) < 1e-10
@@ -103,7 +105,9 @@ def test_per_example_gradients_average_to_the_batch_gradient(float64: None) -> N
     linear, target = nn.Linear(10, 5), torch.tensor([0, 4, 2, 1, 4])
     total = torch.zeros_like(linear.weight)
     for example in range(5):
-        loss = nn.functional.cross_entropy(linear(out[example : example + 1]), target[example : example + 1])
+        loss = nn.functional.cross_entropy(
+            linear(out[example : example + 1]), target[example : example + 1]
+        )
         total += torch.autograd.grad(loss, linear.weight)[0]
     loss = nn.functional.cross_entropy(linear(out), target)
     (batch,) = torch.autograd.grad(loss, linear.weight)
@@ -116,7 +120,11 @@ def test_per_example_gradients_average_to_the_batch_gradient(float64: None) -> N
 def test_a_unit_dropped_for_every_example_gets_exactly_zero_gradient() -> None:
     draws = torch.full((15, 10), 2**15 - 1, dtype=torch.int16)
     draws[:, 3] = -(2**15)
-    first, layer, second = nn.Linear(5, 10), InvertedDropout(0.5, noise=Recorded(draws)), nn.Linear(10, 1)
+    first, layer, second = (
+        nn.Linear(5, 10),
+        InvertedDropout(0.5, noise=Recorded(draws)),
+        nn.Linear(10, 1),
+    )
     second(layer(torch.tanh(first(torch.randn(15, 5))))).square().mean().backward()
     assert first.weight.grad is not None
     assert second.weight.grad is not None

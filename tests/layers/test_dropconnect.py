@@ -15,13 +15,12 @@ masks = pytest.mark.parametrize("mask", ["element", "batch"])
 
 
 def test_by_hand_on_a_2_by_3_matrix() -> None:
-    """x = [1, 10]; W = [[1, 2, 3], [4, 5, 6]] with 3 and 4 dropped; the middle bias dropped."""
+    """X = [1, 10]; W = [[1, 2, 3], [4, 5, 6]] with 3 and 4 dropped; the middle bias dropped."""
     weight = torch.tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])
     bias = torch.tensor([[0.5, 0.5, 0.5]])
     weight_draws = lanes(0.9, 0.9, 0.1, 0.1, 0.9, 0.9).view(2, 3)
     bias_draws = lanes(0.9, 0.1, 0.9).view(1, 3)
-    layer = DropConnect(0.5, mask="batch", noise=Recorded(bias_draws, weight_draws))
-    layer.noise = _ByShape(weight_draws, bias_draws)
+    layer = DropConnect(0.5, mask="batch", noise=_ByShape(weight_draws, bias_draws))
     z = layer.connect(torch.tensor([[1.0, 10.0]]), weight, bias)
     # kept weights and biases count twice: [1, 2 + 50, 60] * 2 + [1, 0, 1]
     torch.testing.assert_close(z, torch.tensor([[3.0, 104.0, 121.0]]))
@@ -79,7 +78,11 @@ def test_the_gradient_against_finite_differences(mask: Mask, float64: None) -> N
 def test_mean_and_variance_of_the_pre_activation(mask: Mask) -> None:
     """E[z] = Wx + b; Var[z] = p / q * (sum of (w x)^2 + b^2). Within five standard errors."""
     n, p = 4_000, 0.4
-    x, weight, bias = torch.randn(1, 6).double(), torch.randn(6, 1).double(), torch.randn(1, 1).double()
+    x, weight, bias = (
+        torch.randn(1, 6).double(),
+        torch.randn(6, 1).double(),
+        torch.randn(1, 1).double(),
+    )
     layer = DropConnect(p, mask=mask)
     q = 1 - float(layer.p)
     if mask == "element":
@@ -151,7 +154,10 @@ def test_dropping_whole_rows_is_dropout_of_units(float64: None) -> None:
 def test_linear_layer_in_a_plain_model(mask: Mask, bias: bool) -> None:
     theirs = nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Dropout(0.5), nn.Linear(3, 2, bias=bias))
     ours = nn.Sequential(
-        nn.Linear(4, 3), nn.ReLU(), nn.Identity(), DropConnectLinear(3, 2, 0.5, mask=mask, bias=bias)
+        nn.Linear(4, 3),
+        nn.ReLU(),
+        nn.Identity(),
+        DropConnectLinear(3, 2, 0.5, mask=mask, bias=bias),
     )
     ours.load_state_dict(theirs.state_dict())
     assert sum(p.numel() for p in ours.parameters()) == sum(p.numel() for p in theirs.parameters())

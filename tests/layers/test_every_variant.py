@@ -1,5 +1,6 @@
 """Laws that hold for every unit variant of VARIANTS; what is peculiar to one has its own file."""
 
+import itertools
 import math
 
 import pytest
@@ -39,7 +40,7 @@ def test_p_zero_changes_no_bit(variant: type[UnitDropout], shape: tuple[int, ...
 def test_the_highest_p_has_a_finite_gradient(variant: type[UnitDropout]) -> None:
     x = torch.randn(4, 7, requires_grad=True)
     y = variant(variant.highest_p)(x)
-    y.sum().backward()  # type: ignore[no-untyped-call]
+    y.sum().backward()
     assert y.isfinite().all()
     assert x.grad is not None
     assert x.grad.isfinite().all()
@@ -54,7 +55,7 @@ def test_p_one_drops_everything(name: str) -> None:
     y = layer(x)
     y.sum().backward()
     assert torch.equal(y, torch.zeros_like(y))
-    assert torch.equal(x.grad, torch.zeros_like(x))  # type: ignore[arg-type]
+    assert torch.equal(x.grad, torch.zeros_like(x))
 
 
 @every
@@ -67,10 +68,10 @@ def test_p_outside_its_range_is_refused_at_construction(variant: type[Dropout], 
 @every
 def test_p_may_be_set_later_and_is_checked_then(variant: type[Dropout]) -> None:
     layer = variant(0.0)
-    layer.p = 0.5  # type: ignore[assignment]
+    layer.p = 0.5
     assert float(layer.p) == 0.5
     with pytest.raises(ValueError, match="drop probability"):
-        layer.p = 2.0  # type: ignore[assignment]
+        layer.p = 2.0
 
 
 @noisy
@@ -78,7 +79,7 @@ def test_setting_p_takes_effect_at_once(variant: type[UnitDropout]) -> None:
     x, draws = torch.randn(6, 8), draws_for(variant, (6, 8))
     layer = variant(0.0, noise=Recorded(draws, draws))
     before = layer(x)
-    layer.p = 0.75  # type: ignore[assignment]
+    layer.p = 0.75
     assert torch.equal(before, x)
     assert torch.equal(layer(x), variant(0.75, noise=Recorded(draws))(x))
 
@@ -129,7 +130,7 @@ def test_mask_batch_needs_a_batch_axis(variant: type[UnitDropout]) -> None:
 @every
 def test_an_unknown_mask_is_refused(variant: type[Dropout]) -> None:
     with pytest.raises(ValueError, match="must be one of element, batch"):
-        variant(0.5, mask="rows")  # type: ignore[arg-type]
+        variant(0.5, mask="rows")
 
 
 @noisy
@@ -177,17 +178,15 @@ def test_torchs_seed_makes_the_same_noise_again(variant: type[UnitDropout]) -> N
 
 @noisy
 def test_the_gradient_carries_the_same_noise(variant: type[UnitDropout]) -> None:
-    """y = x * noise, so dy/dx is the noise, which y / x shows."""
+    """Y = x * noise, so dy/dx is the noise, which y / x shows."""
     x = (torch.rand(6, 40) + 0.5).requires_grad_()
     y = variant(0.4)(x)
-    y.sum().backward()  # type: ignore[no-untyped-call]
+    y.sum().backward()
     torch.testing.assert_close(x.grad, (y / x).detach())
 
 
 @noisy
-def test_the_gradient_against_finite_differences(
-    variant: type[UnitDropout], float64: None
-) -> None:
+def test_the_gradient_against_finite_differences(variant: type[UnitDropout], float64: None) -> None:
     x, draws = torch.randn(3, 4, requires_grad=True), draws_for(variant, (3, 4))
     assert torch.autograd.gradcheck(lambda x: variant(0.4, noise=Recorded(draws))(x).sin(), x)
 
@@ -235,7 +234,7 @@ def test_masks_nest_over_p(name: str) -> None:
     """What is kept at a higher p is kept at every lower one, with the same draws."""
     x, draws = torch.ones(30, 40), TorchNoise().lanes((30, 40), CPU)
     kept = [UNIT[name](p, noise=Recorded(draws))(x) != 0 for p in (0.1, 0.3, 0.6, 0.9)]
-    for lower, higher in zip(kept[:-1], kept[1:], strict=True):
+    for lower, higher in itertools.pairwise(kept):
         assert (lower | ~higher).all()
         assert lower.sum() > higher.sum()
 

@@ -8,7 +8,7 @@ from tests.recorded import Recorded
 
 
 def test_by_hand() -> None:
-    """p = 0.2: variance 0.25, deviation 0.5; x * (1 + 0.5 * draw)."""
+    """P = 0.2: variance 0.25, deviation 0.5; x * (1 + 0.5 * draw)."""
     draws = torch.tensor([0.0, 2.0, -2.0, 1.0])
     y = GaussianDropout(0.2, noise=Recorded(draws))(torch.tensor([3.0, 3.0, 3.0, -6.0]))
     torch.testing.assert_close(y, torch.tensor([3.0, 6.0, 0.0, -9.0]))

@@ -16,7 +16,8 @@ def test_runs_that_differ_in_seed_p_rate_and_strengths_share_a_fleet() -> None:
 
 def test_what_changes_the_program_starts_another_fleet() -> None:
     for axis in (
-        "model.hidden=[16],[16,12]", "dropout.variant=inverted,gaussian", "dropout.mask=element,batch",
+        "model.hidden=[16],[16,12]", "dropout.variant=inverted,gaussian",
+        "dropout.mask=element,batch",
         "training.batch_size=32,64", "dataset.train_size=100,200", "training.epochs=1,2",
         "training.optimizer=sgd,adam", "training.momentum=0,0.9", "dropout.placement=input,hidden",
     ):  # fmt: skip

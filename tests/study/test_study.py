@@ -56,7 +56,9 @@ class StopsAfter(Silent):
 
 
 def study(out: Path, *settings: str, sweep: bool = True, **changes: Any) -> Study:
-    more = {key: changes.pop(key) for key in ("save_models", "fleet_size", "data_dir") if key in changes}
+    more = {
+        key: changes.pop(key) for key in ("save_models", "fleet_size", "data_dir") if key in changes
+    }
     config = make_config("training.epochs=3", *settings, sweep=sweep, **changes)
     cells = sweep_cells(config) if sweep else single_cell(config)
     return Study(
@@ -100,7 +102,9 @@ def test_a_sweep_leaves_what_the_contract_says(tmp_path: Path) -> None:
         assert run["best_test_accuracy"] == rows["test_accuracy"][best]
         assert run["examples_per_second"] == pytest.approx(3 * 500 / run["seconds"])
     manifest = json.loads((out / results.MANIFEST).read_text())
-    assert sorted(sum(manifest["fleets"], [])) == sorted(runs["run_id"])
+    assert sorted(run_id for fleet in manifest["fleets"] for run_id in fleet) == sorted(
+        runs["run_id"]
+    )
     assert not list((out / "runs").iterdir())  # nothing left that only resuming needs
 
 

@@ -28,7 +28,7 @@ def with_nn_dropout(splits: Splits, epochs: int, rate: float, seed: int) -> floa
     weights = initial_weights(load(None).model, (784, 512, 512, 10), (seed,))
     for layer, weight in zip(net[::3], weights, strict=True):
         layer.weight.data = weight[0].T.contiguous()
-        layer.bias.data.zero_()  # type: ignore[operator, union-attr]
+        layer.bias.data.zero_()
     optimizer = torch.optim.SGD(net.parameters(), lr=rate, momentum=0.9)
     for _ in range(epochs):
         for batch in torch.randperm(len(splits.train)).split(128):

@@ -16,7 +16,9 @@ from tests.conftest import make_config, make_runs, make_sweep
 CPU = torch.device("cpu")
 
 
-def trained(splits: Splits, *settings: str, seeds: tuple[int, ...] = (0,)) -> tuple[Fleet, list[Epoch]]:
+def trained(
+    splits: Splits, *settings: str, seeds: tuple[int, ...] = (0,)
+) -> tuple[Fleet, list[Epoch]]:
     fleet = Fleet(make_runs("training.epochs=2", *settings, seeds=seeds), CPU)
     return fleet, list(train(fleet, splits))
 
@@ -69,7 +71,12 @@ def test_the_loop_is_plain_pytorch_written_out(small_splits: Splits, float64: No
 def test_dropout_changes_neither_the_weights_at_start_nor_the_order(small_splits: Splits) -> None:
     """Paired by seed: what enters the first step is the same, whatever is dropped."""
     starts = []
-    for settings in (["dropout.p=0.5"], ["dropout.p=0.1"], ["dropout.variant=gaussian"], ["dropout.variant=none"]):
+    for settings in (
+        ["dropout.p=0.5"],
+        ["dropout.p=0.1"],
+        ["dropout.variant=gaussian"],
+        ["dropout.variant=none"],
+    ):
         fleet = Fleet(make_runs(*settings), CPU)
         starts.append([p.clone() for p in fleet.model.parameters()])
     for other in starts[1:]:
@@ -78,7 +85,9 @@ def test_dropout_changes_neither_the_weights_at_start_nor_the_order(small_splits
 
 
 def test_each_epoch_and_each_seed_has_its_own_order() -> None:
-    orders = [tuple(data_order([seed], epoch, 50)[0].tolist()) for seed in (0, 1) for epoch in (1, 2)]
+    orders = [
+        tuple(data_order([seed], epoch, 50)[0].tolist()) for seed in (0, 1) for epoch in (1, 2)
+    ]
     assert len(set(orders)) == 4
     assert all(sorted(order) == list(range(50)) for order in orders)
 
@@ -87,9 +96,14 @@ def test_each_epoch_and_each_seed_has_its_own_order() -> None:
 def test_p_zero_trains_to_the_bits_of_no_dropout(variant: str, small_splits: Splits) -> None:
     mask = ["dropout.mask=batch"] if variant == "dropconnect" else []
     run = make_runs("training.epochs=2", f"dropout.variant={variant}", *mask)[0]
-    zero = run.settings.model_copy(update={"dropout": run.settings.dropout.model_copy(update={"p": 0.0})})
+    zero = run.settings.model_copy(
+        update={"dropout": run.settings.dropout.model_copy(update={"p": 0.0})}
+    )
     run = type(run)(run.run_id, 0, type(run.cell)({}, zero))
-    dropped, bare = Fleet([run], CPU), Fleet(make_runs("training.epochs=2", "dropout.variant=none"), CPU)
+    dropped, bare = (
+        Fleet([run], CPU),
+        Fleet(make_runs("training.epochs=2", "dropout.variant=none"), CPU),
+    )
     for fleet in (dropped, bare):
         list(train(fleet, small_splits))
     assert dropped.settings.dropout.variant == variant
@@ -134,7 +148,9 @@ def test_a_record_is_what_it_says(small_splits: Splits, float64: None) -> None:
     assert record.noisy_train_loss > record.train_loss  # noise on, and before the updates
 
 
-def test_the_recorded_p_is_the_rounded_one_and_a_list_where_places_differ(small_splits: Splits) -> None:
+def test_the_recorded_p_is_the_rounded_one_and_a_list_where_places_differ(
+    small_splits: Splits,
+) -> None:
     _, epochs = trained(small_splits, "dropout.p=0.1")
     assert epochs[0].records[0].p == 6554 / 65536
     _, epochs = trained(small_splits, "dropout.p=[0.25,0.5]")
@@ -160,7 +176,9 @@ def test_measuring_less_often_changes_no_weight(small_splits: Splits) -> None:
         assert torch.equal(ours, theirs)
 
 
-def test_measured_training_examples_are_stratified_and_the_same_for_all(small_splits: Splits) -> None:
+def test_measured_training_examples_are_stratified_and_the_same_for_all(
+    small_splits: Splits,
+) -> None:
     settings = make_config("evaluation.train_examples=100")
     chosen = train_examples(small_splits, settings)
     assert len(set(chosen.tolist())) == 100
@@ -202,7 +220,9 @@ def test_a_restored_fleet_goes_on_to_the_same_bits(optimizer: str, small_splits:
     resumed = Fleet(runs, CPU)
     resumed.restore(checkpoints)
     rest = list(train(resumed, small_splits))
-    for ours, theirs in zip(undisturbed.model.parameters(), resumed.model.parameters(), strict=True):
+    for ours, theirs in zip(
+        undisturbed.model.parameters(), resumed.model.parameters(), strict=True
+    ):
         assert torch.equal(ours, theirs)
     for run, record in expected[-1].records.items():
         assert rest[-1].records[run].test_loss == record.test_loss
@@ -211,8 +231,10 @@ def test_a_restored_fleet_goes_on_to_the_same_bits(optimizer: str, small_splits:
 def test_no_validation_part_is_nan_and_no_divergence(small_splits: Splits) -> None:
     from dataclasses import replace
 
-    empty = replace(small_splits, validation=small_splits.validation[torch.tensor([], dtype=torch.long)])
+    empty = replace(
+        small_splits, validation=small_splits.validation[torch.tensor([], dtype=torch.long)]
+    )
     fleet = Fleet(make_runs("training.epochs=1"), CPU)
-    record = list(train(fleet, empty))[0].records[0]
+    record = next(iter(train(fleet, empty))).records[0]
     assert math.isnan(record.validation_accuracy)
     assert not fleet.diverged

@@ -1,0 +1,171 @@
+"""What is in the pictures: the data of the artists, labels with units, n, and what the band is."""
+
+from pathlib import Path
+
+import matplotlib.image
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+from dropout_lab.analysis import style
+from dropout_lab.analysis.comparisons import draw_by_p, draw_cells, draw_variants
+from dropout_lab.analysis.curves import draw_curves, draw_gap
+from dropout_lab.analysis.plots import plot_study
+from dropout_lab.analysis.tables import StudyTables, cells, read_study
+from tests.analysis.test_tables import made_study
+
+
+@pytest.fixture
+def by_p(tmp_path: Path) -> StudyTables:
+    accuracies = [0.90, 0.92, 0.93, 0.95, 0.91, 0.92]
+    return read_study(made_study(tmp_path / "study", "dropout.p=0,0.25,0.5", accuracies=accuracies))
+
+
+@pytest.fixture
+def by_variant(tmp_path: Path) -> StudyTables:
+    settings = (
+        "dropout.variant=inverted,gaussian",
+        "dropout.placement=input,hidden",
+        "dropout.p=0.25,0.5",
+    )
+    accuracies = [0.9, 0.9, *(0.91 + 0.001 * i for i in range(16))]
+    return read_study(made_study(tmp_path / "study", *settings, accuracies=accuracies))
+
+
+def words(figure: Figure) -> str:
+    texts = [text.get_text() for text in figure.findobj(lambda artist: hasattr(artist, "get_text"))]
+    return " | ".join(texts)
+
+
+def test_curves_stand_side_by_side_with_one_scale(by_p: StudyTables) -> None:
+    figure = draw_curves(by_p, cells(by_p), "name")
+    assert figure is not None
+    top_left, top_right, *_ = figure.axes
+    assert "without dropout (n = 2 seeds)" in top_left.get_title()
+    assert "p = 0.25 (n = 2 seeds)" in top_right.get_title()  # the best on validation
+    assert top_left.get_ylim() == top_right.get_ylim()
+    test_curve = next(line for line in top_right.lines if line.get_label() == "test")
+    np.testing.assert_allclose(test_curve.get_ydata(), [0.94, 0.94])
+    assert {line.get_label() for line in top_left.lines} == {"train", "validation", "test"}
+    for word in ("accuracy (%)", "loss (nats, log scale)", "epoch", "95 % t interval", "name"):
+        assert word in words(figure)
+
+
+def test_the_gap_has_a_curve_for_each_cell_and_the_band_of_the_seeds(by_p: StudyTables) -> None:
+    figure = draw_gap(by_p, cells(by_p), "name")
+    assert figure is not None
+    accuracy = figure.axes[0]
+    curves = {line.get_label(): line.get_ydata() for line in accuracy.lines}
+    np.testing.assert_allclose(curves["without dropout"], [0.08, 0.08])
+    np.testing.assert_allclose(curves["p = 0.25"], [0.05, 0.05])
+    (low, high) = accuracy.collections[0].get_paths()[0].get_extents().intervaly
+    assert (high - low) / 2 == pytest.approx(12.7062 * 0.01, rel=1e-4)  # t(0.975, 1) * 0.01
+    for word in ("percentage points", "loss gap (nats)", "n = 2 seeds"):
+        assert word in words(figure)
+
+
+def test_accuracy_and_gap_against_p(by_p: StudyTables) -> None:
+    figure = draw_by_p(by_p, cells(by_p), "name")
+    assert figure is not None
+    line = next(line for line in figure.axes[0].lines if len(line.get_xdata()) == 3)
+    np.testing.assert_allclose(line.get_xdata(), [0, 0.25, 0.5])
+    np.testing.assert_allclose(line.get_ydata(), [0.91, 0.94, 0.915])
+    for word in ("p, the chance of dropping", "test accuracy (%)", "dots: seeds", "n = 2 seeds"):
+        assert word in words(figure)
+
+
+def test_there_is_no_picture_against_p_where_p_was_not_varied(tmp_path: Path) -> None:
+    path = made_study(
+        tmp_path / "s", "dropout.placement=input,hidden", "dropout.p=0.5", accuracies=[0.9] * 6
+    )
+    study = read_study(path)
+    assert draw_by_p(study, cells(study), "name") is None
+
+
+def test_variant_by_placement_shows_differences_at_the_p_chosen_on_validation(
+    by_variant: StudyTables,
+) -> None:
+    figure = draw_variants(by_variant, cells(by_variant), "name")
+    assert figure is not None
+    field = figure.axes[0].images[0].get_array()
+    # runs are in pairs of seeds; the last four of eight cells have p = 0.5, and the better values
+    differences = {0.91 + 0.001 * (2 * cell + 0.5) - 0.9 for cell in (4, 5, 6, 7)}
+    assert field is not None
+    np.testing.assert_allclose(sorted(field.ravel()), sorted(100 * d for d in differences))
+    for word in (
+        "inverted",
+        "gaussian",
+        "input",
+        "hidden",
+        "p = 0.5",
+        "percentage points",
+        "2 seed pairs",
+    ):
+        assert word in words(figure)
+
+
+def test_every_cell_is_listed_with_its_seeds(by_variant: StudyTables) -> None:
+    table = cells(by_variant)
+    figure = draw_cells(by_variant, table, "name")
+    labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    assert len(labels) == len(table) == 9
+    assert "without dropout" in labels
+    assert "gaussian, placement = input, p = 0.5" in labels
+
+
+def test_a_p_has_one_colour_everywhere(by_p: StudyTables) -> None:
+    table = cells(by_p)
+    gap, against = draw_gap(by_p, table, ""), draw_by_p(by_p, table, "")
+    assert gap is not None
+    assert against is not None
+    curve = next(line for line in gap.axes[0].lines if line.get_label() == "p = 0.25")
+    assert curve.get_color() == style.p_colour(0.25)
+    dots = [line for line in against.axes[0].lines if len(line.get_xdata()) == 2]
+    assert {line.get_color() for line in dots} == {style.p_colour(p) for p in (0.0, 0.25, 0.5)}
+    assert style.p_colour(0.0) == style.WITHOUT
+
+
+def test_pictures_are_saved_as_png_and_svg_and_the_same_again(by_p: StudyTables) -> None:
+    files = plot_study(by_p)
+    names = {path.name for path in files}
+    assert names == {
+        f"{kind}.{end}" for kind in ("curves", "gap", "by_p", "cells") for end in ("png", "svg")
+    }
+    before = {path: path.read_bytes() for path in files}
+    for path in files:
+        if path.suffix == ".png":
+            assert matplotlib.image.imread(path).std() > 0.01  # there is something to see
+    plot_study(by_p)
+    assert {path: path.read_bytes() for path in files} == before
+
+
+def test_settings_beside_dropout_have_their_own_pictures(tmp_path: Path) -> None:
+    path = made_study(
+        tmp_path / "s", "training.learning_rate=0.1,0.2", "dropout.p=0,0.5", accuracies=[0.9] * 8
+    )
+    names = {file.stem for file in plot_study(read_study(path))}
+    assert {"curves_1", "curves_2", "gap_1", "gap_2", "cells"} <= names
+
+
+@pytest.mark.parametrize("name", ["$x_{", "%s", "<script>alert(1)</script>", "a" * 300, "\\frac"])
+def test_any_name_can_be_drawn(name: str, by_p: StudyTables) -> None:
+    by_p.manifest["name"] = name
+    assert plot_study(by_p)
+
+
+@pytest.mark.parametrize(("seeds", "epochs"), [(1, 1), (1, 3), (3, 1)])
+def test_one_seed_or_one_epoch_is_drawn_without_a_warning(
+    tmp_path: Path, seeds: int, epochs: int
+) -> None:
+    path = made_study(
+        tmp_path / "s", "dropout.p=0,0.5", accuracies=[0.9] * 2 * seeds, seeds=seeds, epochs=epochs
+    )
+    assert plot_study(read_study(path))
+
+
+def test_only_failed_runs_are_drawn_without_a_warning(tmp_path: Path) -> None:
+    path = made_study(
+        tmp_path / "s", "dropout.p=0,0.5", accuracies=[0.9] * 4, statuses=["diverged"] * 4
+    )
+    files = plot_study(read_study(path))
+    assert files

@@ -1,0 +1,237 @@
+"""The commands as a user meets them: what they print where, and their exit status."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+from dropout_lab import __version__
+from dropout_lab.cli import main
+
+SMALL = [
+    "--set", "dataset.train_size=300", "--set", "dataset.validation_size=100",
+    "--set", "model.hidden=[8]", "--epochs", "2",
+]  # fmt: skip
+
+
+class Result:
+    """What a command left: its exit status, its two outputs."""
+
+    def __init__(self, status: int, out: str, err: str) -> None:
+        self.status, self.out, self.err = status, out, err
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]):
+    """Run a command in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "100")
+
+    def command(*arguments: str) -> Result:
+        monkeypatch.setattr(sys, "argv", ["dropout-lab", *arguments])
+        status = 0
+        try:
+            main()
+        except SystemExit as exit_:
+            status = exit_.code if isinstance(exit_.code, int) else 0
+        return Result(status, *capfd.readouterr())
+
+    return command
+
+
+def test_sweep_ends_with_a_table_and_the_files(run, tmp_path: Path) -> None:
+    result = run("sweep", "--p", "0,0.5", "--seeds", "2", *SMALL)
+    assert result.status == 0
+    for words in ("without dropout", "p = 0.5", "test accuracy %", "4 runs trained", "metrics.csv"):
+        assert words in result.out
+    assert "fleet 1/2" in result.err  # progress is not in the way of results
+    assert "fleet 1/2" not in result.out
+    plots = tmp_path / "results" / "quickstart" / "plots"
+    assert {"curves.png", "gap.png", "by_p.png", "cells.png"} <= {p.name for p in plots.iterdir()}
+    again = run("sweep", "--p", "0,0.5", "--seeds", "2", *SMALL)
+    assert "0 runs trained" in again.out
+    assert "4 finished before" in again.out
+
+
+def test_train_prints_its_cell(run) -> None:
+    result = run("train", "--seeds", "2", "--quiet", *SMALL)
+    assert result.status == 0
+    assert "with dropout" in result.out
+    assert result.err == ""
+
+
+def test_json_is_pure(run) -> None:
+    result = run("sweep", "--json", "--p", "0,0.5", "--seeds", "1", *SMALL)
+    data = json.loads(result.out)
+    assert data["trained"] == 2
+    assert set(data["statuses"].values()) == {"completed"}
+    assert [cell["dropout.p"] for cell in data["cells"]] == [0.0, 0.5]
+    assert json.loads(run("plot", "--json").out)
+
+
+def test_a_dry_run_shows_the_plan_and_writes_nothing(run, tmp_path: Path) -> None:
+    result = run("sweep", "--dry-run", "--p", "0:0.5:0.25", "--seeds", "2", *SMALL)
+    assert "6 runs (3 cells x 2 seeds)" in result.out
+    assert "Nothing was trained or written." in result.out
+    plan = json.loads(run("train", "--dry-run", "--json", *SMALL).out)
+    assert (plan["runs"], plan["finished"], len(plan["fleets"])) == (3, 0, 1)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_diverged_run_is_exit_1_and_named(run) -> None:
+    result = run("train", "--seeds", "1", "--set", "training.learning_rate=1e20", *SMALL)
+    assert result.status == 1
+    assert "the loss is not finite in epoch 1" in result.err
+    assert "1 diverged; see" in result.out
+
+
+def test_mistakes_are_exit_2_and_nothing_is_written(run, tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text("dropout:\n  variant: gausian\n  p: 3\n")
+    result = run("sweep", "--config", "c.yaml", "--set", "trainin.epochs=3")
+    assert result.status == 2
+    assert "c.yaml:2: dropout.variant" in result.err
+    assert "c.yaml:3: dropout.p is 3" in result.err
+    assert "--set trainin.epochs=3: trainin.epochs is not a setting" in result.err
+    assert "3 mistakes; nothing was run." in result.err
+    assert "Traceback" not in result.err
+    assert [path.name for path in tmp_path.iterdir()] == ["c.yaml"]
+
+
+def test_absent_data_are_exit_3(run, tmp_path: Path, no_network: None) -> None:
+    result = run("train", "--set", "dataset.name=kmnist", "--data-dir", "data")
+    assert result.status == 3
+    assert "Offline: copy the four files" in result.err
+    assert not (tmp_path / "results").exists()
+
+
+def test_a_foreign_folder_is_exit_4(run, tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "letter.txt").write_text("dear")
+    result = run("train", "--out", "mine", *SMALL)
+    assert result.status == 4
+    assert "is not the folder of a study" in result.err
+    assert run("plot", "mine").status == 4
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["swep"], "sweep"),
+        (["sweep", "--pp", "1"], "No such option"),
+        (["train", "--fleet", "0"], "Invalid value for '--fleet'"),
+        (["train", "--device", "tpu"], "allowed: auto, cpu, cuda"),
+        (["data", "fetch", "minst"], "known: mnist_5k, mnist"),
+        (["config", "check", "absent.yaml"], "does not exist"),
+    ],
+)
+def test_usage_mistakes_are_exit_2(run, arguments: list[str], words: str) -> None:
+    result = run(*arguments)
+    assert result.status == 2
+    assert words in result.err
+    assert "Traceback" not in result.err
+
+
+def test_plot_draws_every_study_below_a_folder(run, tmp_path: Path) -> None:
+    run("train", "--out", "studies/a", *SMALL)
+    run("train", "--out", "studies/b", *SMALL)
+    result = run("plot", "studies")
+    assert result.status == 0
+    assert result.out.count("files in") == 2
+    (tmp_path / "studies" / "a" / "manifest.json").write_text("torn")
+    damaged = run("plot", "studies")
+    assert damaged.status == 4
+    assert "studies/b" in damaged.out
+    assert "cannot be read as a manifest" in damaged.err
+
+
+def test_config_check_show_and_schema(run, tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text("dropout: {p: 0.3}\n")
+    checked = run("config", "check", "c.yaml")
+    assert (checked.status, "4 cells x 3 seeds" in checked.out) == (0, True)
+    shown = run("config", "show", "c.yaml", "--set", "training.epochs=7")
+    data = yaml.safe_load(shown.out)
+    assert data["name"] == "c"
+    assert data["dropout"]["p"] == 0.3
+    assert data["training"]["epochs"] == 7
+    (tmp_path / "again.yaml").write_text(shown.out)
+    assert yaml.safe_load(run("config", "show", "again.yaml").out) == data
+    schema = json.loads(run("config", "schema").out)
+    assert schema["$defs"]["DropoutSettings"]["additionalProperties"] is False
+
+
+def test_data_list_names_all_sets(run) -> None:
+    result = run("data", "list", "--data-dir", "nowhere")
+    for name in ("mnist_5k", "mnist", "fashion_mnist", "kmnist"):
+        assert name in result.out
+    assert "nothing to fetch" in run("data", "fetch", "mnist_5k").out
+
+
+def test_version_and_help(run) -> None:
+    assert run("--version").out.strip() == __version__
+    helped = run("--help")
+    assert helped.status == 0
+    for command in ("train", "sweep", "plot", "config", "data"):
+        assert command in helped.out
+    assert run().status == 2
+
+
+IMPORTS_NO_TORCH = """
+import sys
+sys.argv = {arguments!r}
+from dropout_lab.cli import main
+try:
+    main()
+except SystemExit as exit_:
+    heavy = {{"torch", "pandas", "matplotlib", "scipy", "numpy"}} & set(sys.modules)
+    print(exit_.code, sorted(heavy))
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status"),
+    [
+        (["dropout-lab", "--help"], 0),
+        (["dropout-lab", "sweep", "--help"], 0),
+        (["dropout-lab", "sweep", "--set", "dropout.p=2"], 2),
+        (["dropout-lab", "train", "--config", "absent.yaml"], 2),
+        (["dropout-lab", "sweep", "--p", "0:1"], 2),
+        (["dropout-lab", "config", "schema"], 0),
+    ],
+)
+def test_help_and_mistakes_answer_without_importing_torch(
+    arguments: list[str], status: int
+) -> None:
+    code = IMPORTS_NO_TORCH.format(arguments=arguments)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] in (f"{status} []", "None []" if status == 0 else "")
+
+
+def test_an_interrupt_finishes_the_epoch_and_exits_130(tmp_path: Path) -> None:
+    command = [
+        sys.executable, "-m", "dropout_lab", "train", "--out", str(tmp_path / "s"),
+        "--epochs", "5000",
+        "--seeds", "1", "--set", "model.hidden=[8]",
+    ]  # fmt: skip
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    metrics = tmp_path / "s" / "metrics.csv"
+    while process.poll() is None and (not metrics.exists() or metrics.read_text().count("\n") < 2):
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "The same command goes on from there." in err
+    assert "Traceback" not in err
+    assert "interrupted" in (tmp_path / "s" / "runs.csv").read_text()
+
+
+def test_a_reader_that_goes_away_is_no_error(tmp_path: Path) -> None:
+    command = f"{sys.executable} -m dropout_lab config schema | head -n 1"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, env=dict(os.environ))
+    assert done.stdout == "{\n"
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,80 @@
+"""Imports run one way, files stay small, and the project speaks of itself alone."""
+
+import ast
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "dropout_lab"
+LINES = [
+    {"errors"},
+    {"files", "noise"},
+    {"layers", "config", "data"},
+    {"model", "optimizer", "metrics", "results"},
+    {"training"},
+    {"study", "analysis"},
+    {"cli"},
+]
+LINE_OF = {name: line for line, names in enumerate(LINES) for name in names}
+
+
+def imported_parts(source: str) -> set[str]:
+    """Return the parts of this package that a source text imports, wherever in the text."""
+    modules = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            modules |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            modules |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return {m.split(".")[1] for m in modules if m.startswith("dropout_lab.")}
+
+
+def test_imports_run_downwards() -> None:
+    wrong = []
+    for path in sorted(PACKAGE.rglob("*.py")):
+        part = path.relative_to(PACKAGE).with_suffix("").parts[0]
+        if part.startswith("__"):
+            continue  # the package's front door, __init__ and __main__, sees every part
+        for other in imported_parts(path.read_text()) - {part, "__version__"}:
+            if LINE_OF[other] >= LINE_OF[part]:
+                wrong.append(f"{path.relative_to(PACKAGE)} imports {other}, which is not below it")
+    assert not wrong, "\n".join(wrong)
+
+
+def functions(tree: ast.AST) -> list[ast.FunctionDef]:
+    return [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
+
+
+@pytest.mark.parametrize(
+    "path", sorted(PACKAGE.rglob("*.py")), ids=lambda p: str(p.relative_to(ROOT))
+)
+def test_files_and_functions_stay_small(path: Path) -> None:
+    source = path.read_text()
+    assert len(source.splitlines()) <= 330
+    for function in functions(ast.parse(source)):
+        lines = (function.end_lineno or 0) - function.lineno + 1
+        assert lines <= 60, f"{function.name} has {lines} lines"
+
+
+def test_the_training_loop_fits_one_screen() -> None:
+    (loop,) = [
+        function
+        for function in functions(ast.parse((PACKAGE / "training" / "loop.py").read_text()))
+        if function.name == "train"
+    ]
+    assert (loop.end_lineno or 0) - loop.lineno + 1 <= 60
+
+
+def test_neither_data_nor_weights_are_tracked() -> None:
+    if not (ROOT / ".git").exists():
+        pytest.skip("not a git checkout")
+    tracked = subprocess.run(
+        ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.splitlines()
+    assert not [name for name in tracked if name.endswith((".pt", ".npz", ".gz", "ubyte"))]
+    stray = [
+        n for n in tracked if n.startswith("results/") and "/" in n[8:] and "reference/" not in n
+    ]
+    assert not stray
