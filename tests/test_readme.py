@@ -1,0 +1,97 @@
+"""The README is true: its commands are accepted, its code runs, its tables are the program's."""
+
+import re
+import shlex
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from dropout_lab.cli import main
+from dropout_lab.config.schema import Config
+from dropout_lab.layers import VARIANTS
+from dropout_lab.training import RECORD_COLUMNS
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+FENCES = re.findall(r"^```(\w*)\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
+COMMANDS = [
+    shlex.split(line.partition("dropout-lab")[2], comments=True)
+    for language, text in FENCES
+    if language == "bash"
+    for line in text.splitlines()
+    if "dropout-lab " in line
+]
+
+
+def test_the_first_two_commands_are_whole() -> None:
+    (_, first), (_, second) = FENCES[:2]
+    assert "python3 -m venv .venv" in first
+    assert "dropout-lab sweep --config configs/quickstart.yaml" in first
+    assert "python3 -m venv .venv" in second
+    assert second.strip().endswith("pytest")
+
+
+@pytest.mark.parametrize("arguments", COMMANDS, ids=" ".join)
+def test_every_command_is_accepted(
+    arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Training commands with --dry-run, which checks everything and does nothing."""
+    if arguments[0] == "plot":
+        pytest.skip("needs a study; tests/cli runs it")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "configs").symlink_to(ROOT / "configs")
+    dry = ["--dry-run"] if arguments[0] in ("train", "sweep") else []
+    monkeypatch.setattr(sys, "argv", ["dropout-lab", *arguments, *dry])
+    with pytest.raises(SystemExit) as caught:
+        main()
+    assert caught.value.code in (0, None)
+
+
+def test_the_python_code_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    (code,) = [text for language, text in FENCES if language == "python"]
+    exec(code, {})
+    assert capsys.readouterr().out == "torch.Size([8, 10])\n"
+
+
+def test_the_config_shown_is_the_schema_with_its_defaults() -> None:
+    (text,) = [text for language, text in FENCES if language == "yaml"]
+    shown = yaml.safe_load(text)
+    del shown["name"], shown["about"]
+    defaults = Config().model_dump(mode="json")
+    for section, keys in defaults.items():
+        if isinstance(keys, dict) and section != "sweep":
+            hidden = {key for key, value in keys.items() if value is None} - set(shown[section])
+            assert shown[section] | dict.fromkeys(hidden) == keys
+    assert (shown["seeds"], shown["sweep"]) == (defaults["seeds"], defaults["sweep"])
+
+
+def test_the_error_shown_is_the_one_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (shown,) = [text for language, text in FENCES if "mistakes; nothing was run" in text]
+    monkeypatch.chdir(tmp_path)
+    Path("c.yaml").write_text("dropout:\n  variant: gausian\n  p: 3\n")
+    monkeypatch.setattr(sys, "argv", ["dropout-lab", "config", "check", "c.yaml"])
+    with pytest.raises(SystemExit):
+        main()
+    assert capsys.readouterr().err == shown
+
+
+def table_after(heading: str) -> str:
+    return README.partition(f"## {heading}")[2].partition("\n## ")[0]
+
+
+def test_the_tables_name_every_column_and_every_variant() -> None:
+    columns = re.findall(
+        r"`(\w+)`", "".join(re.findall(r"^\| `.*? \|", table_after("The results"), re.M))
+    )
+    assert columns == list(RECORD_COLUMNS)
+    variants = re.findall(r"^\| `(\w+)`", table_after("The variants"), flags=re.MULTILINE)
+    assert set(variants) == set(VARIANTS)
+
+
+def test_every_file_the_readme_links_to_is_there() -> None:
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", README):
+        assert (ROOT / target).exists(), target
