@@ -38,7 +38,8 @@ def show(file: ConfigArgument, set_: options.Set = None) -> None:
     """Print a config with all its defaults filled in, as YAML."""
     import yaml
 
-    from dropout_lab.config.load import Changes, load
+    from dropout_lab.config.changes import Changes
+    from dropout_lab.config.load import load
 
     config = load(file, Changes(settings=tuple(set_ or ()), sweep=True))
     first = ("name", "about")

@@ -5,7 +5,7 @@ import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -104,14 +104,3 @@ def make_study(
         save_models=save_models,
         command=shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
     )
-
-
-def plan_data(config: Config, cells: Sequence[Cell]) -> dict[str, Any]:
-    """Return the plan of a study as JSON data."""
-    seeds = seeds_of(config)
-    return {
-        "name": config.name,
-        "runs": len(cells) * len(seeds),
-        "seeds": list(seeds),
-        "cells": [dict(cell.values) for cell in cells],
-    }

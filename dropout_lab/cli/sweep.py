@@ -5,8 +5,9 @@ from typing import Annotated
 import typer
 
 from dropout_lab.cli import options
+from dropout_lab.config.changes import Changes
 from dropout_lab.config.grid import sweep_cells
-from dropout_lab.config.load import Changes, load
+from dropout_lab.config.load import load
 
 
 def sweep(

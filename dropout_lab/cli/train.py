@@ -1,8 +1,9 @@
 """``dropout-lab train``: the config's own setting, for each seed."""
 
 from dropout_lab.cli import options
+from dropout_lab.config.changes import Changes
 from dropout_lab.config.grid import single_cell
-from dropout_lab.config.load import Changes, load
+from dropout_lab.config.load import load
 
 
 def train(

@@ -1,14 +1,14 @@
 """A document and the command line's changes to it, to a checked config: every mistake at once."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
 from dropout_lab.config.allowed import shown, unknown_dotted, unknown_key, wrong_value
-from dropout_lab.config.document import Document, KeyPath, parse_value, read_document
+from dropout_lab.config.changes import Changes, apply, get
+from dropout_lab.config.document import Document, KeyPath, read_document
 from dropout_lab.config.grid import (
     LARGEST_STUDY,
     axis_values,
@@ -23,39 +23,14 @@ from dropout_lab.config.schema import (
     SECTIONS,
     Config,
     Settings,
-    SweepSettings,
 )
 from dropout_lab.errors import ConfigError
 
-_RESERVED_NAMES = {
-    "con",
-    "prn",
-    "aux",
-    "nul",
-    *(f"{d}{n}" for d in ("com", "lpt") for n in "123456789"),
-}
+_DEVICES = {f"{device}{number}" for device in ("com", "lpt") for number in "123456789"}
+_RESERVED_NAMES = {"con", "prn", "aux", "nul"} | _DEVICES
 
 
-@dataclass(frozen=True)
-class Changes:
-    """What the command line changes in a config.
-
-    Args:
-        settings: ``key=value`` texts, dotted; in a sweep a comma list makes an axis.
-        epochs: Training epochs.
-        seeds: A count, or a comma list of seeds.
-        p: The axis ``dropout.p``: a comma list or ``start:stop:step``.
-        sweep: Whether axes are allowed.
-    """
-
-    settings: tuple[str, ...] = ()
-    epochs: int | None = None
-    seeds: str | None = None
-    p: str | None = None
-    sweep: bool = False
-
-
-def load(path: Path | None, changes: Changes = Changes()) -> Config:  # frozen
+def load(path: Path | None, changes: Changes | None = None) -> Config:
     """Read a config file (without one, the defaults) and apply the command line's changes.
 
     Raises:
@@ -66,7 +41,8 @@ def load(path: Path | None, changes: Changes = Changes()) -> Config:  # frozen
     else:
         document = read_document(path)
         document.data.setdefault("name", _name_from(path))
-    _apply(changes, document)
+    if changes is not None:
+        apply(changes, document)
     return check(document)
 
 
@@ -173,7 +149,7 @@ def _validated(data: dict[str, Any], mistakes: _Mistakes) -> Config | None:
         for entry in error.errors():
             path = tuple(str(part) for part in entry["loc"])
             key = ".".join(path[:2]) if path[0] in SECTION_CLASSES else path[0]
-            mistakes.add(key, wrong_value(key, _get(data, key)))
+            mistakes.add(key, wrong_value(key, get(data, key)))
         return None
     return None if mistakes.found else config
 
@@ -235,80 +211,6 @@ def _check_cells(config: Config, mistakes: _Mistakes) -> None:
         for key, message in complaints(cell.settings):
             path = ("sweep", "grid", key) if key in grid else tuple(key.split("."))
             mistakes.add(key, f"in the sweep, with {where}: {message}", path=path)
-
-
-def _apply(changes: Changes, document: Document) -> None:
-    """Write the command line's changes into the document."""
-    if changes.epochs is not None:
-        document.set(("training", "epochs"), changes.epochs, "--epochs")
-        document.set(("training", "updates"), None, "--epochs")
-    if changes.seeds is not None:
-        place = f"--seeds {changes.seeds}"
-        values = _split(changes.seeds, place)
-        listed = len(values) > 1 or "," in changes.seeds
-        document.set(("seeds",), values if listed else values[0], place)
-    if changes.p is not None:
-        place = f"--p {changes.p}"
-        axis = changes.p if ":" in changes.p else _split(changes.p, place)
-        document.set(("sweep", "grid"), {"dropout.p": axis}, place)
-        document.places[("sweep", "grid", "dropout.p")] = place
-    for text in changes.settings:
-        _apply_setting(text, document, sweep=changes.sweep)
-
-
-def _apply_setting(text: str, document: Document, *, sweep: bool) -> None:
-    key, equals, value_text = text.partition("=")
-    place = f"--set {text}"
-    if not equals:
-        document.mistakes.append(f"{place}: write --set key=value, e.g. --set training.epochs=5.")
-        return
-    own = ("name", "about", "seeds")
-    if key not in KEYS and key not in own:
-        document.mistakes.append(f"{place}: {unknown_dotted(key, extra=own)}")
-        return
-    if not value_text.strip():
-        document.mistakes.append(f"{place}: {key} has no value; write null if that is meant.")
-        return
-    if key in own:
-        document.set((key,), parse_value(value_text, place), place)
-        return
-    is_range = value_text.count(":") == 2
-    values: Any = value_text if is_range else _split(value_text, place)
-    if not is_range and len(values) == 1:
-        document.set(tuple(key.split(".")), values[0], place)
-        if sweep:
-            _grid(document, place).pop(key, None)  # the option fixes what would have been swept
-    elif sweep:
-        _grid(document, place)[key] = values
-        document.places[("sweep", "grid", key)] = place
-    else:
-        document.mistakes.append(
-            f"{place}: several values make an axis, which is for `dropout-lab sweep`; "
-            "for one list write it in brackets, e.g. --set model.hidden=[512,512]."
-        )
-
-
-def _grid(document: Document, place: str) -> dict[str, Any]:
-    """Return the document's grid to change; the default one where the document has none."""
-    grid: Any = _get(document.data, "sweep.grid")
-    if isinstance(grid, dict):
-        return grid
-    default: dict[str, Any] = SweepSettings().grid
-    document.set(("sweep", "grid"), default, place)
-    return default
-
-
-def _split(text: str, place: str) -> list[Any]:
-    """Split a comma list, leaving commas inside brackets alone."""
-    value = parse_value(f"[{text}]", place)
-    return value if isinstance(value, list) and value else [None]
-
-
-def _get(data: Mapping[str, Any], dotted: str) -> Any:
-    node: Any = data
-    for part in dotted.split("."):
-        node = node.get(part) if isinstance(node, Mapping) else None
-    return node
 
 
 def _name_from(path: Path) -> str:

@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
+from dropout_lab.config.changes import Changes
 from dropout_lab.config.grid import get, run_id, runs_of, single_cell, sweep_cells, without
-from dropout_lab.config.load import Changes, load
+from dropout_lab.config.load import load
 from dropout_lab.config.schema import Config, p_of_places, without_dropout
 from tests.conftest import make_config
 

@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dropout_lab.config.changes import Changes
 from dropout_lab.config.document import parse_document
 from dropout_lab.config.grid import sweep_cells
-from dropout_lab.config.load import Changes, check, load
+from dropout_lab.config.load import check, load
 from dropout_lab.config.schema import KEYS, Config, VariantName
 from dropout_lab.data import FOLDERS
 from dropout_lab.errors import ConfigError

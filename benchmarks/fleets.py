@@ -1,0 +1,61 @@
+"""A sweep of 20 runs in fleets against the same 20 runs one after the other, in this process.
+
+python benchmarks/fleets.py [repetitions] [epochs] [data folder for full MNIST]
+"""
+
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import torch
+from report import figure, heading, verdict
+
+from dropout_lab.cli.progress import QuietProgress
+from dropout_lab.config.changes import Changes
+from dropout_lab.config.grid import seeds_of, sweep_cells
+from dropout_lab.config.load import load
+from dropout_lab.study import Study, run_study
+
+
+def seconds(fleet_size: int | None, epochs: int, data_dir: Path | None) -> float:
+    """Return how long the sweep takes, evaluation and files included."""
+    dataset = ("dataset.name=mnist", "dataset.validation_size=5000") if data_dir else ()
+    changes = Changes(dataset, epochs=epochs, seeds="2", p="0:0.9:0.1", sweep=True)
+    config = load(None, changes)
+    with tempfile.TemporaryDirectory() as folder:
+        study = Study(
+            name="fleets",
+            about="",
+            settings=config,
+            cells=sweep_cells(config),
+            seeds=seeds_of(config),
+            out=Path(folder) / "study",
+            data_dir=data_dir or Path(),
+            device=torch.device("cpu"),
+            fleet_size=fleet_size,
+        )
+        began = time.perf_counter()
+        run_study(study, QuietProgress(), lambda line: None)
+        return time.perf_counter() - began
+
+
+def main() -> None:
+    """Measure in turn, A B A B, and compare pair by pair."""
+    repetitions = int(sys.argv[1]) if len(sys.argv) > 1 else 5
+    epochs = int(sys.argv[2]) if len(sys.argv) > 2 else 2
+    data_dir = Path(sys.argv[3]) if len(sys.argv) > 3 else None
+    name = "full MNIST" if data_dir else "mnist_5k"
+    heading(f"20 runs of 784-512-512-10, 10 p x 2 seeds, {epochs} epochs of {name}, batch 128, SGD")
+    seconds(None, 1, data_dir)  # warm-up
+    pairs = [
+        (seconds(None, epochs, data_dir), seconds(1, epochs, data_dir)) for _ in range(repetitions)
+    ]
+    figure("in fleets", [fleets for fleets, _ in pairs], "s")
+    figure("one after the other (--fleet 1)", [single for _, single in pairs], "s")
+    ratio = figure("ratio, pair by pair", [fleets / single for fleets, single in pairs], "")
+    verdict("fleets / single", ratio, 1.0)
+
+
+if __name__ == "__main__":
+    main()

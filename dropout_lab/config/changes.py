@@ -1,0 +1,103 @@
+"""What the command line changes in a config: written into the document, as if it stood there."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from dropout_lab.config.allowed import unknown_dotted
+from dropout_lab.config.document import Document, parse_value
+from dropout_lab.config.schema import KEYS, SweepSettings
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What the command line changes in a config.
+
+    Args:
+        settings: ``key=value`` texts, dotted; in a sweep a comma list makes an axis.
+        epochs: Training epochs.
+        seeds: A count, or a comma list of seeds.
+        p: The axis ``dropout.p``: a comma list or ``start:stop:step``.
+        sweep: Whether axes are allowed.
+    """
+
+    settings: tuple[str, ...] = ()
+    epochs: int | None = None
+    seeds: str | None = None
+    p: str | None = None
+    sweep: bool = False
+
+
+def apply(changes: Changes, document: Document) -> None:
+    """Write the command line's changes into the document."""
+    if changes.epochs is not None:
+        document.set(("training", "epochs"), changes.epochs, "--epochs")
+        document.set(("training", "updates"), None, "--epochs")
+    if changes.seeds is not None:
+        place = f"--seeds {changes.seeds}"
+        values = _split(changes.seeds, place)
+        listed = len(values) > 1 or "," in changes.seeds
+        document.set(("seeds",), values if listed else values[0], place)
+    if changes.p is not None:
+        place = f"--p {changes.p}"
+        axis = changes.p if ":" in changes.p else _split(changes.p, place)
+        document.set(("sweep", "grid"), {"dropout.p": axis}, place)
+        document.places[("sweep", "grid", "dropout.p")] = place
+    for text in changes.settings:
+        _apply_setting(text, document, sweep=changes.sweep)
+
+
+def _apply_setting(text: str, document: Document, *, sweep: bool) -> None:
+    key, equals, value_text = text.partition("=")
+    place = f"--set {text}"
+    if not equals:
+        document.mistakes.append(f"{place}: write --set key=value, e.g. --set training.epochs=5.")
+        return
+    own = ("name", "about", "seeds")
+    if key not in KEYS and key not in own:
+        document.mistakes.append(f"{place}: {unknown_dotted(key, extra=own)}")
+        return
+    if not value_text.strip():
+        document.mistakes.append(f"{place}: {key} has no value; write null if that is meant.")
+        return
+    if key in own:
+        document.set((key,), parse_value(value_text, place), place)
+        return
+    is_range = value_text.count(":") == 2
+    values: Any = value_text if is_range else _split(value_text, place)
+    if not is_range and len(values) == 1:
+        document.set(tuple(key.split(".")), values[0], place)
+        if sweep:
+            _grid(document, place).pop(key, None)  # the option fixes what would have been swept
+    elif sweep:
+        _grid(document, place)[key] = values
+        document.places[("sweep", "grid", key)] = place
+    else:
+        document.mistakes.append(
+            f"{place}: several values make an axis, which is for `dropout-lab sweep`; "
+            "for one list write it in brackets, e.g. --set model.hidden=[512,512]."
+        )
+
+
+def _grid(document: Document, place: str) -> dict[str, Any]:
+    """Return the document's grid to change; the default one where the document has none."""
+    grid: Any = get(document.data, "sweep.grid")
+    if isinstance(grid, dict):
+        return grid
+    default: dict[str, Any] = SweepSettings().grid
+    document.set(("sweep", "grid"), default, place)
+    return default
+
+
+def _split(text: str, place: str) -> list[Any]:
+    """Split a comma list, leaving commas inside brackets alone."""
+    value = parse_value(f"[{text}]", place)
+    return value if isinstance(value, list) and value else [None]
+
+
+def get(data: Mapping[str, Any], dotted: str) -> Any:
+    """Return the value at a dotted path, None where there is none."""
+    node: Any = data
+    for part in dotted.split("."):
+        node = node.get(part) if isinstance(node, Mapping) else None
+    return node
