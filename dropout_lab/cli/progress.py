@@ -128,7 +128,7 @@ class LiveProgress(QuietProgress):
         )
         self.study: TaskID | None = None
         self.fleet: TaskID | None = None
-        self.fleets = self.number = 0
+        self.fleets = self.number = self.total = 0
 
     def __enter__(self) -> Self:
         self.progress.start()
@@ -144,9 +144,9 @@ class LiveProgress(QuietProgress):
     def planned(self, fleets: Sequence[Sequence[Run]], finished: int) -> None:
         """Begin the study's bar; its unit is the epoch of a run."""
         self.fleets = len(fleets)
-        total = sum(len(fleet) * (fleet[0].settings.training.epochs or 1) for fleet in fleets)
+        self.total = sum(len(fleet) * _epochs_asked(fleet) for fleet in fleets)
         if fleets:
-            self.study = self.progress.add_task("run-epochs", total=total, accuracy="")
+            self.study = self.progress.add_task("epochs x runs", total=self.total, accuracy="")
         if finished:
             self.say(f"{finished} runs finished before")
 
@@ -156,7 +156,8 @@ class LiveProgress(QuietProgress):
         label = f"fleet {self.number}/{self.fleets}, {len(fleet)} runs"
         self.fleet = self.progress.add_task(label, total=epochs, completed=epochs_done, accuracy="")
         if self.study is not None:
-            self.progress.advance(self.study, epochs_done * len(fleet))
+            self.total += len(fleet) * (epochs - _epochs_asked(fleet))
+            self.progress.update(self.study, total=self.total, advance=epochs_done * len(fleet))
 
     def epoch_ended(self, fleet: Sequence[Run], epoch: Epoch) -> None:
         """Move both bars."""
@@ -173,6 +174,11 @@ class LiveProgress(QuietProgress):
             self.progress.remove_task(self.fleet)
         for problem in problems:
             self.say(problem)
+
+
+def _epochs_asked(fleet: Sequence[Run]) -> int:
+    """Return the epochs of a fleet; 1 where updates were asked for and the data not yet read."""
+    return fleet[0].settings.training.epochs or 1
 
 
 def mean_accuracy(epoch: Epoch) -> str:

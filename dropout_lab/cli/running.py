@@ -11,7 +11,7 @@ from rich.console import Console
 from dropout_lab.cli.progress import new_progress
 from dropout_lab.cli.table import print_cells
 from dropout_lab.config.grid import Run
-from dropout_lab.results import METRICS, RUNS
+from dropout_lab.results import METRICS, RUNS, cell_text
 from dropout_lab.study import Outcome, Study, planned_fleets, run_study
 
 
@@ -64,7 +64,7 @@ def _print_plan(study: Study, fleets: Sequence[Sequence[Run]], *, as_json: bool)
     )
     for cell in study.cells:
         values = ", ".join(
-            f"{key} = {value}" for key, value in cell.values.items() if value is not None
+            f"{key} = {cell_text(value)}" for key, value in cell.values.items() if value is not None
         )
         typer.echo(f"  {values or 'the setting of the config'}")
     typer.echo("Nothing was trained or written.")
