@@ -8,6 +8,8 @@ from pathlib import Path
 
 from dropout_lab.errors import StorageError
 
+_TEMPORARY = ".tmp"
+
 
 def replace_file(path: Path, content: str | bytes) -> None:
     """Give ``path`` a new content, whole or not at all, even if the power fails.
@@ -20,7 +22,7 @@ def replace_file(path: Path, content: str | bytes) -> None:
     """
     data = content.encode() if isinstance(content, str) else content
     with _reported(path):
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        handle, temporary = tempfile.mkstemp(_TEMPORARY, f".{path.name}.", path.parent)
         try:
             with os.fdopen(handle, "wb") as file:
                 file.write(data)
@@ -33,6 +35,12 @@ def replace_file(path: Path, content: str | bytes) -> None:
                 os.unlink(temporary)
             raise
         _keep_entries(path.parent)
+
+
+def remove_temporaries(folder: Path) -> None:
+    """Remove what a process killed in :func:`replace_file` left in a folder."""
+    for path in folder.glob(f".*{_TEMPORARY}"):
+        path.unlink(missing_ok=True)
 
 
 def append_text(path: Path, text: str) -> None:

@@ -53,20 +53,30 @@ def read_rows(path: Path) -> list[Row]:
     A missing file has no rows.
 
     Raises:
-        StorageError: The file is there and cannot be read as text.
+        StorageError: The file is there and is not the table that was written.
     """
+    return read_table(path)[1]
+
+
+def read_table(path: Path) -> tuple[list[str], list[Row]]:
+    """Return the header of a CSV file and its whole rows; see :func:`read_rows`."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")  # a spreadsheet may have added a mark
+        lines = list(csv.reader(io.StringIO(text[: text.rfind("\n") + 1])))
     except FileNotFoundError:
-        return []
-    except (OSError, UnicodeDecodeError) as error:
+        return [], []
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise StorageError(f"{path} cannot be read: {error}.") from error
-    whole = text[: text.rfind("\n") + 1]
-    lines = list(csv.reader(io.StringIO(whole)))
     if not lines:
-        return []
+        return [], []
     header = lines[0]
-    return [dict(zip(header, line, strict=True)) for line in lines[1:] if len(line) == len(header)]
+    if "run_id" not in header:
+        raise StorageError(
+            f"{path} has no column run_id; it was changed by another program. Restore the file, "
+            "or give another folder with --out."
+        )
+    rows = [dict(zip(header, line, strict=True)) for line in lines[1:] if len(line) == len(header)]
+    return header, rows
 
 
 def read_manifest(folder: Path) -> Manifest | None:

@@ -58,15 +58,6 @@ def test_files_and_functions_stay_small(path: Path) -> None:
         assert lines <= 60, f"{function.name} has {lines} lines"
 
 
-def test_the_training_loop_fits_one_screen() -> None:
-    (loop,) = [
-        function
-        for function in functions(ast.parse((PACKAGE / "training" / "loop.py").read_text()))
-        if function.name == "train"
-    ]
-    assert (loop.end_lineno or 0) - loop.lineno + 1 <= 60
-
-
 def test_neither_data_nor_weights_are_tracked() -> None:
     if not (ROOT / ".git").exists():
         pytest.skip("not a git checkout")

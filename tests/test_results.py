@@ -30,23 +30,23 @@ def test_what_is_written_is_read_back(
     tmp_path_factory: pytest.TempPathFactory, rows: list[list[str]]
 ) -> None:
     path = tmp_path_factory.mktemp("csv") / "a.csv"
-    path.write_text(csv_text([["a", "b"], *rows]), encoding="utf-8")
-    assert read_rows(path) == [{"a": row[0], "b": row[1]} for row in rows]
+    path.write_text(csv_text([["run_id", "b"], *rows]), encoding="utf-8")
+    assert read_rows(path) == [{"run_id": row[0], "b": row[1]} for row in rows]
 
 
 @pytest.mark.parametrize("torn", ["2,0.9", "2", "2,", "2,0.97\n3,0.98\n4,0.9"])
 def test_a_row_counts_only_with_its_newline(tmp_path: Path, torn: str) -> None:
     path = tmp_path / "a.csv"
-    path.write_text(f"epoch,accuracy\n1,0.95\n{torn}")
+    path.write_text(f"run_id,accuracy\n1,0.95\n{torn}")
     whole = 1 + torn.count("\n")
     assert len(read_rows(path)) == whole
-    assert read_rows(path)[0] == {"epoch": "1", "accuracy": "0.95"}
+    assert read_rows(path)[0] == {"run_id": "1", "accuracy": "0.95"}
 
 
 def test_a_row_of_another_width_is_left_out(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
-    path.write_text("a,b\n1,2\n3\n4,5,6\n7,8\n")
-    assert [row["a"] for row in read_rows(path)] == ["1", "7"]
+    path.write_text("run_id,b\n1,2\n3\n4,5,6\n7,8\n")
+    assert [row["run_id"] for row in read_rows(path)] == ["1", "7"]
 
 
 def test_a_missing_file_has_no_rows_and_no_text_is_an_error(tmp_path: Path) -> None:

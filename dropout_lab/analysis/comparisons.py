@@ -22,6 +22,8 @@ def draw_by_p(study: StudyTables, table: pd.DataFrame, title: str) -> Figure | N
     bare = table[table["bare"]]
     if numeric.isna().any() or numeric.nunique() + bool(len(bare)) < 2:
         return None
+    if table["test_accuracy_mean"].isna().all():
+        return None
     others = tuple(key for key in study.swept if key != "dropout.p")
     lines = (
         [line for _, line in dropped.groupby(list(others), dropna=False, sort=False)]
@@ -59,7 +61,7 @@ def _line_over_p(
     """Draw the means of some cells over p, with their seeds and intervals."""
     variant = line.iloc[-1].get("dropout.variant", "inverted")
     points = []
-    for _, cell in line.iterrows():
+    for _, cell in line.sort_values("dropout.p").iterrows():
         ends = _ends(study, cell, quantity)
         p = 0.0 if cell["bare"] else float(cell["dropout.p"])
         mean = ends.mean() if len(ends) else np.nan
@@ -81,6 +83,10 @@ def draw_variants(study: StudyTables, table: pd.DataFrame, title: str) -> Figure
     """
     if not {"dropout.variant", "dropout.placement"} <= set(study.swept):
         return None
+    if {"dropout.mask", "dropout.position", "dropout.input_p"} & set(study.swept):
+        return None  # a field would stand for several settings
+    if "dropout.p" in study.swept and table["validation_accuracy_mean"].isna().all():
+        return None  # without validation there is nothing to choose p on
     dropped = table[~table["bare"] & table["difference_mean"].notna()]
     variants = list(dict.fromkeys(dropped["dropout.variant"]))
     placements = list(dict.fromkeys(dropped["dropout.placement"]))
@@ -96,12 +102,12 @@ def draw_variants(study: StudyTables, table: pd.DataFrame, title: str) -> Figure
             ]
             if here.empty:
                 continue
-            scores = here["validation_accuracy_mean"].fillna(here["test_accuracy_mean"])
-            best = here.loc[scores.idxmax()]
+            scores = here["validation_accuracy_mean"].to_numpy()
+            best = here.iloc[int(np.argmax(scores)) if len(here) > 1 else 0]
             field[i, j] = 100 * best["difference_mean"]
             half = 100 * best["difference_half"]
             spread = f" ± {half:.2f}" if np.isfinite(half) else ""
-            p = f"\np = {best['dropout.p']:g}" if "dropout.p" in study.swept else ""
+            p = f"\np = {style.value_text(best['dropout.p'])}" if "dropout.p" in study.swept else ""
             texts[i, j] = f"{field[i, j]:+.2f}{spread}{p}"
     figure = style.new_figure(2.6 + 1.9 * len(placements), 2.2 + 0.75 * len(variants))
     axes = figure.subplots()
@@ -116,10 +122,10 @@ def draw_variants(study: StudyTables, table: pd.DataFrame, title: str) -> Figure
     axes.set_ylabel("variant")
     axes.grid(visible=False)
     figure.colorbar(image, label="test accuracy,\ndifference (percentage points)")
-    pairs = int(dropped["pairs"].max())
+    pairs = style.n_seeds(dropped["pairs"])
     figure.suptitle(f"{title}: test accuracy minus that without dropout")
     chosen = "p chosen on validation; " if "dropout.p" in study.swept else ""
-    style.footnote(figure, f"{chosen}mean of {pairs} seed pairs ± half the 95 % t interval")
+    style.footnote(figure, f"{chosen}mean over paired seeds ({pairs}) ± half the 95 % t interval")
     return figure
 
 

@@ -32,16 +32,20 @@ def draw_curves(study: StudyTables, table: pd.DataFrame, title: str) -> Figure |
         return None
     figure = style.new_figure(4.6 * len(shown) + 0.6, 6.6)
     grid = figure.subplots(2, len(shown), sharex=True, sharey="row", squeeze=False)
+    drawn = 0
     for column, cell in enumerate(shown):
         rows = rows_of_cell(study.metrics, cell, study.swept)
         colour = _colour(cell)
         for axes, quantity in zip(grid[:, column], ("accuracy", "loss"), strict=True):
             for part, dashes in _PARTS:
-                _curve(axes, rows, f"{part}_{quantity}", colour, dashes, part)
+                drawn += _curve(axes, rows, f"{part}_{quantity}", colour, dashes, part)
         label = style.cell_label(cell, study.swept, bool(cell["bare"]))
         grid[0, column].set_title(f"{label} ({style.n_seeds([rows['seed'].nunique()])})")
         grid[1, column].set_xlabel("epoch")
-        grid[1, column].legend(loc="lower left", title="dropout off")
+        if grid[1, column].lines:
+            grid[1, column].legend(loc="lower left", title="dropout off")
+    if not drawn:
+        return None
     grid[0, 0].set_ylabel("accuracy (%)")
     grid[1, 0].set_ylabel("loss (nats, log scale)")
     style.percent_axis(grid[0, 0])

@@ -53,7 +53,10 @@ _SETTINGS: Any = {
 
 def p_colour(p: object) -> str:
     """Return the colour of a p: black at 0, then from dark to light along a perceptual scale."""
-    value = float(str(p)) if isinstance(p, int | float) else 0.5
+    try:
+        value = float(str(p))
+    except ValueError:  # a list, one p for each place
+        value = 0.5
     return WITHOUT if value == 0 else to_hex(colormaps["plasma"](0.12 + 0.76 * value))
 
 
@@ -74,15 +77,20 @@ def cell_label(values: Mapping[str, Any] | pd.Series, swept: tuple[str, ...], ba
         value = values[key]
         if bare and key.startswith("dropout."):
             continue
-        if value is None or value != value:  # nan
-            continue
         name = key.partition(".")[2].replace("_", " ")
-        text = f"{value:g}" if isinstance(value, float) else str(value)
+        text = value_text(value)
         parts.append(text if key == "dropout.variant" else f"{name} = {text}")
     words = ", ".join(parts)
     if bare:
         return "without dropout" + (f", {words}" if words else "")
     return words or "with dropout"
+
+
+def value_text(value: object) -> str:
+    """Return a swept value in words; ``none`` where it is null."""
+    if value is None or value != value:  # nan
+        return "none"
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def new_figure(width: float, height: float) -> Figure:

@@ -41,14 +41,14 @@ def read_study(path: Path) -> StudyTables:
     """Read a study's folder.
 
     Raises:
-        StorageError: It is no study's folder, is damaged, or has no finished epoch yet.
+        StorageError: It is no study's folder, is damaged, or has no finished run yet.
     """
     manifest = results.read_manifest(path)
     if manifest is None:
         raise StorageError(f"{path} has no {results.MANIFEST}; it is not the folder of a study.")
-    metrics = _frame(path / results.METRICS)
-    if metrics.empty:
-        raise StorageError(f"{path} has no finished epoch yet; train it first.")
+    metrics, runs = _frame(path / results.METRICS), _frame(path / results.RUNS)
+    if runs.empty:
+        raise StorageError(f"{path} has no finished run yet; the same command goes on with it.")
     known = results.runs_in(manifest)
     extra = pd.DataFrame(
         [
@@ -61,7 +61,7 @@ def read_study(path: Path) -> StudyTables:
         path=path,
         manifest=manifest,
         swept=tuple(manifest["swept"]),
-        runs=_frame(path / results.RUNS).merge(extra, on="run_id"),
+        runs=runs.merge(extra, on="run_id"),
         metrics=metrics.merge(extra, on="run_id"),
     )
 
@@ -148,8 +148,8 @@ def _by_cell(
 
 def _frame(path: Path) -> pd.DataFrame:
     """Return a CSV file's whole rows; columns of numbers as numbers."""
-    rows = results.read_rows(path)
-    frame = pd.DataFrame(rows)
+    header, rows = results.read_table(path)
+    frame = pd.DataFrame(rows, columns=pd.Index(header or ["run_id"]))
     for column in frame.columns:
         if column in ("run_id", "status", "message"):
             continue

@@ -1,6 +1,5 @@
 """The front door: the list of commands, and what becomes of an error."""
 
-import os
 import sys
 
 import typer
@@ -48,13 +47,6 @@ def main() -> None:
     except DropoutLabError as error:
         _tell(str(error))
         sys.exit(error.exit_status)
-    except KeyboardInterrupt:
-        _tell("Stopped at once; the epoch in progress is lost, the same command goes on.")
-        sys.exit(130)
-    except BrokenPipeError:
-        # The reader went away (`| head`): nothing more can be said, and nothing is wrong.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
 
 
 def _tell(message: str) -> None:

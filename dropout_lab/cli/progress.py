@@ -123,7 +123,7 @@ class LiveProgress(QuietProgress):
             TextColumn("{task.fields[accuracy]}"),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
-            console=Console(stderr=True),
+            console=Console(stderr=True, markup=False),
             transient=True,
         )
         self.study: TaskID | None = None

@@ -36,7 +36,7 @@ def run(study: Study, *, plots: bool, dry_run: bool, json: bool, quiet: bool) ->
     if json:
         typer.echo(json_module.dumps(_result(study, outcome, table, files), indent=1))
     else:
-        console = Console()
+        console = Console(markup=False)
         print_cells(console, tables, table)
         _print_end(console, study, outcome, files)
     if outcome.count("completed") < len(outcome.statuses):

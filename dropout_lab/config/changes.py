@@ -33,6 +33,9 @@ def apply(changes: Changes, document: Document) -> None:
     if changes.epochs is not None:
         document.set(("training", "epochs"), changes.epochs, "--epochs")
         document.set(("training", "updates"), None, "--epochs")
+        if changes.sweep:
+            for key in ("training.epochs", "training.updates"):
+                _grid(document, "--epochs").pop(key, None)
     if changes.seeds is not None:
         place = f"--seeds {changes.seeds}"
         values = _split(changes.seeds, place)
@@ -41,7 +44,7 @@ def apply(changes: Changes, document: Document) -> None:
     if changes.p is not None:
         place = f"--p {changes.p}"
         axis = changes.p if ":" in changes.p else _split(changes.p, place)
-        document.set(("sweep", "grid"), {"dropout.p": axis}, place)
+        _grid(document, place)["dropout.p"] = axis
         document.places[("sweep", "grid", "dropout.p")] = place
     for text in changes.settings:
         _apply_setting(text, document, sweep=changes.sweep)
@@ -84,6 +87,8 @@ def _grid(document: Document, place: str) -> dict[str, Any]:
     grid: Any = get(document.data, "sweep.grid")
     if isinstance(grid, dict):
         return grid
+    if grid is not None:
+        return {}  # what stands there is a mistake, and will be told as one
     default: dict[str, Any] = SweepSettings().grid
     document.set(("sweep", "grid"), default, place)
     return default

@@ -45,8 +45,10 @@ class Document:
         """Give ``path`` a value from elsewhere, as if it stood in the file."""
         node = self.data
         for key in path[:-1]:
-            if not isinstance(node.get(key), dict):
+            if node.get(key) is None:
                 node[key] = {}
+            if not isinstance(node[key], dict):
+                return  # what stands there is a mistake, and will be told as one
             node = node[key]
         node[path[-1]] = value
         self.places = {p: at for p, at in self.places.items() if p[: len(path)] != path}

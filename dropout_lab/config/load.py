@@ -124,6 +124,8 @@ def _known(data: Mapping[str, Any], mistakes: _Mistakes) -> dict[str, Any]:
         fields = kind.model_fields if kind is not None else {"grid": None}
         known[key] = {}
         for name, entry in (value or {}).items():
+            if key == "sweep" and entry is None:
+                continue  # an empty grid, as an empty section, is one of defaults
             if name in fields:
                 known[key][name] = entry
             else:

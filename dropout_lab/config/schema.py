@@ -168,7 +168,9 @@ class Config(Settings):
         "quickstart", description="the results go to results/<name>"
     )
     about: str = Field("", max_length=500, description="one sentence, shown with the results")
-    seeds: Count | Seeds = Field(3, description="how many seeds (0, 1, ...), or the list of them")
+    seeds: Annotated[int, Field(ge=1, le=100_000)] | Seeds = Field(
+        3, description="how many seeds (0, 1, ...), or the list of them"
+    )
     sweep: SweepSettings = Field(default_factory=SweepSettings)
 
 

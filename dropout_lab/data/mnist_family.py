@@ -1,5 +1,6 @@
 """MNIST, Fashion-MNIST and KMNIST in torchvision's layout: found, fetched, checked, read."""
 
+import hashlib
 import struct
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,6 +23,12 @@ FILES = (
 )
 _SIZES = {"train": 60_000, "t10k": 10_000}
 _SIDE = 28
+# SHA-256 of the labels of MNIST: the three sets have equal names and sizes, so that only the
+# content tells the files of MNIST from those of another set in their place.
+_MNIST_LABELS = {
+    "train": "1feba77c54802fa5339a11837ea4b2866434b83314ec45192930f1df69120c13",
+    "t10k": "ddeff807876a9661a1110d45c266c86239a3a1b7d37da0c3716a7a683c852ff5",
+}
 _IMAGES_MAGIC, _LABELS_MAGIC = 2051, 2049  # unsigned bytes in three axes, in one
 
 
@@ -57,7 +64,8 @@ def fetch(name: str, data_dir: Path, say: Callable[[str], None]) -> None:
     with _writable(folder):
         folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(folder / ".fetch.lock")
-    with lock:  # of two processes one fetches, the other waits and finds the files
+        lock.acquire()  # of two processes one fetches, the other waits and finds the files
+    with lock:
         for packed_name, md5 in source.resources:
             unpacked, packed = folder / packed_name.removesuffix(".gz"), folder / packed_name
             if unpacked.is_file():
@@ -88,15 +96,19 @@ def load_family(name: str, data_dir: Path) -> tuple[Examples, Examples]:
         DataError: A file is missing, truncated, too long, or not what its name says.
     """
     folder = raw_folder(name, data_dir)
-    return _part(folder, "train"), _part(folder, "t10k")
+    return _part(name, folder, "train"), _part(name, folder, "t10k")
 
 
-def _part(folder: Path, part: str) -> Examples:
+def _part(name: str, folder: Path, part: str) -> Examples:
     images = _idx(folder / f"{part}-images-idx3-ubyte", _IMAGES_MAGIC, (_SIZES[part], _SIDE, _SIDE))
     path = folder / f"{part}-labels-idx1-ubyte"
     labels = _idx(path, _LABELS_MAGIC, (_SIZES[part],))
     if labels.max() >= CLASSES:
         raise DataError(f"{path} holds the label {labels.max()}; labels are 0 to {CLASSES - 1}.")
+    is_mnist = hashlib.sha256(labels.tobytes()).hexdigest() == _MNIST_LABELS[part]
+    if is_mnist != (name == "mnist"):
+        whose = "not MNIST's" if name == "mnist" else "MNIST's"
+        raise DataError(f"{path} is {whose}: the files of another data set lie in {folder}.")
     return Examples(
         torch.from_numpy(images.reshape(len(images), -1)), torch.from_numpy(labels.astype(np.int64))
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from dropout_lab.files import make_folder, replace_file
+from dropout_lab.files import make_folder, remove_temporaries, replace_file
 from dropout_lab.training.fleet import RunCheckpoint
 
 _NAME = re.compile(r"checkpoint_(\d+)\.pt")
@@ -31,19 +31,25 @@ def save_checkpoints(folders: Sequence[Path], checkpoints: Sequence[RunCheckpoin
     drop_checkpoints(folders, before=checkpoints[0]["epoch"])
 
 
-def load_checkpoints(folders: Sequence[Path]) -> list[RunCheckpoint] | None:
-    """Return the newest checkpoints that all runs of a fleet have whole; None without any."""
+def load_checkpoints(folders: Sequence[Path], device: torch.device) -> list[RunCheckpoint] | None:
+    """Return the newest checkpoints that all runs of a fleet have whole; None without any.
+
+    Args:
+        folders: Those of the runs of a fleet.
+        device: Where the tensors are wanted, wherever they were saved from.
+    """
     epochs = set.intersection(*(set(_epochs(folder)) for folder in folders))
     for epoch in sorted(epochs, reverse=True):
-        loaded = [_read(_epochs(folder)[epoch]) for folder in folders]
+        loaded = [_read(_epochs(folder)[epoch], device) for folder in folders]
         if all(checkpoint is not None for checkpoint in loaded):
             return [checkpoint for checkpoint in loaded if checkpoint is not None]
     return None
 
 
 def drop_checkpoints(folders: Sequence[Path], before: int | None = None) -> None:
-    """Remove the checkpoints of runs, all or those of earlier epochs."""
+    """Remove the checkpoints of runs, all or those of earlier epochs, and what was half written."""
     for folder in folders:
+        remove_temporaries(folder)
         for epoch, path in _epochs(folder).items():
             if before is None or epoch < before:
                 path.unlink(missing_ok=True)
@@ -56,11 +62,11 @@ def _epochs(folder: Path) -> dict[int, Path]:
     return {int(match[1]): path for match, path in matches if match}
 
 
-def _read(path: Path) -> RunCheckpoint | None:
+def _read(path: Path, device: torch.device) -> RunCheckpoint | None:
     """Return a checkpoint, or None if its bytes are not those that were written."""
     content = path.read_bytes()
     digest, body = content[:_DIGEST_BYTES], content[_DIGEST_BYTES:]
     if hashlib.sha256(body).digest() != digest:
         return None
-    checkpoint: RunCheckpoint = torch.load(io.BytesIO(body), weights_only=True)
+    checkpoint: RunCheckpoint = torch.load(io.BytesIO(body), map_location=device, weights_only=True)
     return checkpoint

@@ -1,9 +1,8 @@
 """One fleet from wherever it stands to its end, every epoch on disk before the next begins."""
 
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import Protocol
 
 import torch
@@ -13,7 +12,7 @@ from dropout_lab.data import Splits
 from dropout_lab.errors import DropoutLabError, InterruptedStudyError
 from dropout_lab.files import make_folder, replace_file
 from dropout_lab.study.checkpoint import drop_checkpoints, load_checkpoints, save_checkpoints
-from dropout_lab.study.folder import StudyFolder
+from dropout_lab.study.folder import RunEnd, StudyFolder
 from dropout_lab.study.signals import StopRequest
 from dropout_lab.study.weights import save_weights
 from dropout_lab.training import Epoch, Fleet, train
@@ -56,22 +55,23 @@ def train_fleet(
         StorageError: The folder cannot be written.
         InterruptedStudyError: A stop was requested; the epoch in progress was finished and kept.
     """
-    examples = len(splits.train)
     folders = [folder.run_folder(run) for run in runs]
+    last_epoch, _ = length(runs[0].settings, len(splits.train))
+    fleet: Fleet | None = None
     try:
         fleet = Fleet(runs, device)
-        checkpoints = load_checkpoints(folders)
+        checkpoints = load_checkpoints(folders, device)
         if checkpoints is not None:
             fleet.restore(checkpoints)
         folder.forget_after(runs, fleet.epoch)
-        events.fleet_started(runs, fleet.epoch, length(fleet.settings, examples)[0])
+        _tell(events.fleet_started, runs, fleet.epoch, last_epoch)
         for epoch in train(fleet, splits):
             folder.append({runs[i].run_id: record for i, record in epoch.records.items()})
             if epoch.number < epoch.of:
                 save_checkpoints(folders, fleet.checkpoint())
-            events.epoch_ended(runs, epoch)
+            _tell(events.epoch_ended, runs, epoch)
             if stop.signal_number is not None and epoch.number < epoch.of:
-                folder.set_status(_statuses(fleet, "interrupted"), examples)
+                folder.set_status(_ends(fleet, splits, "interrupted"))
                 raise InterruptedStudyError(
                     f"Stopped after epoch {epoch.number} of {epoch.of}; everything so far is in "
                     f"{folder.path}. The same command goes on from there.",
@@ -83,34 +83,55 @@ def train_fleet(
     except DropoutLabError:
         raise
     except Exception as error:  # a failure of these runs, whatever it is, is not the study's
-        _keep_logs(folders, traceback.format_exc())
-        message = f"{type(error).__name__}: {error}".splitlines()[0][:200]
-        folder.set_status([(run, "failed", message, 0) for run in runs], examples)
-        events.fleet_ended(runs, [f"{len(runs)} runs failed: {message}; see {folders[0] / LOG}"])
+        problem = _fail(runs, folder, error, epochs=0 if fleet is None else fleet.epoch)
+        _tell(events.fleet_ended, runs, [problem])
         return
-    folder.set_status(_statuses(fleet, "completed"), examples)
+    ends = _ends(fleet, splits, "completed")
+    folder.set_status(ends)
     drop_checkpoints(folders)
     for run_folder in folders:
         (run_folder / LOG).unlink(missing_ok=True)  # that of an earlier failure, now mended
         with suppress(OSError):  # it stays if weights are in it
             run_folder.rmdir()
-    events.fleet_ended(runs, [f"run {runs[i].run_id}: {m}" for i, m in fleet.diverged.items()])
+    _tell(events.fleet_ended, runs, [f"run {e.run.run_id}: {e.message}" for e in ends if e.message])
 
 
-def _statuses(fleet: Fleet, going: str) -> list[tuple[Run, str, str, int]]:
-    """Return each run with its status and message; ``going`` is that of those not diverged."""
-    return [
-        (
-            run,
-            "diverged" if index in fleet.diverged else going,
-            fleet.diverged.get(index, ""),
-            fleet.epoch,
+def _ends(fleet: Fleet, splits: Splits, going: str) -> list[RunEnd]:
+    """Return how each run stands; ``going`` is the status of those that have not diverged."""
+    examples, batch_size = len(splits.train), fleet.settings.training.batch_size
+    steps = -(-examples // batch_size)
+    ends = []
+    for index, run in enumerate(fleet.runs):
+        diverged = fleet.diverged.get(index)
+        epochs = diverged or fleet.epoch
+        updates = min(fleet.updates, epochs * steps)
+        whole, rest = divmod(updates, steps)
+        ends.append(
+            RunEnd(
+                run=run,
+                status="diverged" if diverged else going,
+                message=f"the loss is not finite in epoch {diverged}" if diverged else "",
+                epochs=epochs,
+                updates=updates,
+                examples=whole * examples + rest * batch_size,
+                seconds=fleet.seconds / len(fleet.runs) * updates / max(fleet.updates, 1),
+            )
         )
-        for index, run in enumerate(fleet.runs)
-    ]
+    return ends
 
 
-def _keep_logs(folders: Sequence[Path], text: str) -> None:
-    for run_folder in folders:
-        make_folder(run_folder)
-        replace_file(run_folder / LOG, text)
+def _tell(event: Callable[..., None], *arguments: object) -> None:
+    """Tell of an event; a terminal that has gone away is no failure of a run."""
+    with suppress(OSError):
+        event(*arguments)
+
+
+def _fail(runs: Sequence[Run], folder: StudyFolder, error: Exception, epochs: int) -> str:
+    """Keep the traceback in the runs' logs and mark them failed; return a sentence that says so."""
+    trace = "".join(traceback.format_exception(error))
+    for run in runs:
+        make_folder(folder.run_folder(run))
+        replace_file(folder.run_folder(run) / LOG, trace)
+    message = f"{type(error).__name__}: {error}".splitlines()[0][:200]
+    folder.set_status([RunEnd(run, "failed", message, epochs) for run in runs])
+    return f"{len(runs)} runs failed: {message}; see {folder.run_folder(runs[0]) / LOG}"

@@ -7,7 +7,7 @@ and rows beyond the newest checkpoint are those of an epoch that will be done ag
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +16,34 @@ from filelock import FileLock, Timeout
 from dropout_lab import results
 from dropout_lab.config.grid import Run
 from dropout_lab.errors import StorageError
-from dropout_lab.files import append_text, make_folder, replace_file
+from dropout_lab.files import append_text, make_folder, remove_temporaries, replace_file
 from dropout_lab.results import Row, cell_text, csv_text
 from dropout_lab.training import RECORD_COLUMNS, Record
 
-FINISHED = ("completed", "diverged")
 METRIC_COLUMNS = RECORD_COLUMNS[RECORD_COLUMNS.index("noisy_train_loss") :]
+
+
+@dataclass(frozen=True)
+class RunEnd:
+    """How a run ended, or was broken off.
+
+    Args:
+        run: The run.
+        status: ``completed``, ``diverged``, ``failed`` or ``interrupted``.
+        message: Why, where that needs saying.
+        epochs: Epochs begun or done; of a diverged run, the one in which it did.
+        updates: Optimizer steps done by then.
+        examples: Training examples seen by then.
+        seconds: The run's share of its fleet's time by then.
+    """
+
+    run: Run
+    status: str
+    message: str = ""
+    epochs: int = 0
+    updates: int = 0
+    examples: int = 0
+    seconds: float = 0.0
 
 
 class StudyFolder:
@@ -36,11 +58,15 @@ class StudyFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        if path.exists() and not path.is_dir():
+        try:
+            there = path.exists()
+        except OSError as error:
+            raise StorageError(f"{path} cannot be used: {error.strerror}.") from error
+        if there and not path.is_dir():
             raise StorageError(f"{path} is a file; give a folder with --out.")
         self._lock = FileLock(path / ".lock", timeout=0)
-        self.manifest = results.read_manifest(path) if path.exists() else None
-        if self.manifest is None and path.exists() and self._foreign():
+        self.manifest = results.read_manifest(path) if there else None
+        if self.manifest is None and there and self._foreign():
             raise StorageError(
                 f"{path} has files in it and is not the folder of a study; nothing is written "
                 "there. Give another folder with --out."
@@ -59,6 +85,7 @@ class StudyFolder:
             ) from None
         except OSError as error:
             raise StorageError(f"{self.path} cannot be written: {error.strerror}.") from error
+        remove_temporaries(self.path)  # those of a process that was killed while writing
         self.read()
         return self
 
@@ -74,8 +101,14 @@ class StudyFolder:
 
     @property
     def finished(self) -> set[str]:
-        """The ids of the runs that need no training."""
-        return {run_id for run_id, row in self._runs.items() if row.get("status") in FINISHED}
+        """The ids of the runs that need no training: finished, and their records are there."""
+        recorded = {row["run_id"] for row in self._metrics}
+        return {
+            run_id
+            for run_id, row in self._runs.items()
+            if row.get("status") == "diverged"
+            or (row.get("status") == "completed" and run_id in recorded)
+        }
 
     @property
     def statuses(self) -> dict[str, str]:
@@ -124,32 +157,30 @@ class StudyFolder:
         if lines:
             append_text(self.path / results.METRICS, csv_text(lines))
 
-    def set_status(self, fleet: Sequence[tuple[Run, str, str, int]], examples: int) -> None:
-        """Write the rows of runs.csv of a fleet: its runs with status, message and epochs done."""
-        for run, status, message, epochs in fleet:
-            self._runs[run.run_id] = self._summary(run, status, message, epochs, examples)
+    def set_status(self, ends: Iterable[RunEnd]) -> None:
+        """Write the rows of runs.csv of some runs."""
+        for end in ends:
+            self._runs[end.run.run_id] = self._summary(end)
         self._write_runs()
 
-    def _summary(self, run: Run, status: str, message: str, epochs: int, examples: int) -> Row:
+    def _summary(self, end: RunEnd) -> Row:
         """Return a run's row: its last finite record, its best epoch by validation, its pace."""
-        rows = [row for row in self._metrics if row["run_id"] == run.run_id]
+        rows = [row for row in self._metrics if row["run_id"] == end.run.run_id]
         finite = [row for row in rows if row["test_loss"] not in ("nan", "inf")]
         last: Row = finite[-1] if finite else {}
         judged = [row for row in finite if row["validation_accuracy"] not in ("", "nan")]
         best: Row = max(judged, key=lambda row: float(row["validation_accuracy"]), default={})
-        seconds = float(rows[-1]["seconds"]) if rows else 0.0
-        seen = epochs * examples
         return {
-            "status": status,
-            "epochs": str(epochs),
-            "updates": rows[-1]["updates"] if rows else "0",
+            "status": end.status,
+            "epochs": str(end.epochs),
+            "updates": str(end.updates),
             **{column: last.get(column, "") for column in METRIC_COLUMNS},
             "best_epoch": best.get("epoch", ""),
             "best_validation_accuracy": best.get("validation_accuracy", ""),
             "best_test_accuracy": best.get("test_accuracy", ""),
-            "seconds": cell_text(seconds),
-            "examples_per_second": cell_text(seen / seconds) if seconds else "",
-            "message": message,
+            "seconds": cell_text(end.seconds),
+            "examples_per_second": cell_text(end.examples / end.seconds) if end.seconds else "",
+            "message": end.message,
         }
 
     def _write_runs(self) -> None:
@@ -180,4 +211,5 @@ class StudyFolder:
         return [run.run_id, str(run.seed), *(cell_text(values.get(key)) for key in self._swept)]
 
     def _foreign(self) -> bool:
-        return any(entry.name != ".lock" for entry in self.path.iterdir())
+        # What a killed first start leaves (a lock, a temporary file) begins with a dot.
+        return any(not entry.name.startswith(".") for entry in self.path.iterdir())

@@ -1,7 +1,9 @@
-"""Stopping on request: a first signal ends after the epoch in progress, a second interrupt now."""
+"""Stopping on request: a first signal ends after the epoch in progress, a second one now."""
 
 import signal
 from types import FrameType
+
+from dropout_lab.errors import InterruptedStudyError
 
 
 class StopRequest:
@@ -22,5 +24,7 @@ class StopRequest:
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         if self.signal_number is not None:
-            raise KeyboardInterrupt
+            raise InterruptedStudyError(
+                "Stopped at once; the epoch in progress is lost. The same command goes on.", number
+            )
         self.signal_number = number

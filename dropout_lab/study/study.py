@@ -11,7 +11,7 @@ from dropout_lab import data
 from dropout_lab.config.grid import Cell, Run, runs_of
 from dropout_lab.config.schema import DatasetSettings, Settings
 from dropout_lab.data import Splits
-from dropout_lab.errors import DataError
+from dropout_lab.errors import DataError, InterruptedStudyError
 from dropout_lab.results import Manifest, runs_in
 from dropout_lab.study import manifest as manifests
 from dropout_lab.study.engine import Events, train_fleet
@@ -100,6 +100,12 @@ def run_study(study: Study, events: Events, say: Callable[[str], None]) -> Outco
         wanted = {run.run_id for run in study.runs}
         events.planned(fleets, len(wanted & folder.finished))
         for fleet in fleets:
+            if stop.signal_number is not None:
+                raise InterruptedStudyError(
+                    f"Stopped between two fleets; everything so far is in {study.out}. "
+                    "The same command goes on from there.",
+                    stop.signal_number,
+                )
             splits = source.splits(fleet[0].settings.dataset, folder)
             train_fleet(
                 fleet, splits, folder, study.device, events, stop, save_models=study.save_models

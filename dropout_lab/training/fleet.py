@@ -25,7 +25,7 @@ class Fleet:
         epoch: Epochs done.
         updates: Optimizer steps done.
         seconds: Wall-clock time used so far.
-        diverged: For each run that diverged, by its index, a sentence that says when.
+        diverged: For each run that diverged, by its index, the epoch in which it did.
     """
 
     def __init__(self, runs: Sequence[Run], device: torch.device) -> None:
@@ -39,7 +39,7 @@ class Fleet:
         self.epoch = 0
         self.updates = 0
         self.seconds = 0.0
-        self.diverged: dict[int, str] = {}
+        self.diverged: dict[int, int] = {}
 
     def p_in_force(self, run: int) -> float | str:
         """Return the p at the places of a run's placement; a JSON list where they differ."""
@@ -61,7 +61,7 @@ class Fleet:
                 "epoch": self.epoch,
                 "updates": self.updates,
                 "seconds": self.seconds,
-                "diverged": self.diverged.get(run, ""),
+                "diverged": self.diverged.get(run, 0),
                 "parameters": [parameter.detach()[run].clone() for parameter in parameters],
                 "optimizer": optimizer_states[run],
             }

@@ -75,7 +75,7 @@ def train(fleet: Fleet, splits: Splits) -> Iterator[Epoch]:
         going = [run for run in range(model.runs) if run not in fleet.diverged]
         for run in going:
             if not finite(noisy, measured, run):
-                fleet.diverged[run] = f"the loss is not finite in epoch {fleet.epoch}"
+                fleet.diverged[run] = fleet.epoch
         records = {run: _record(fleet, noisy, measured, run) for run in going if measured}
         yield Epoch(fleet.epoch, last_epoch, records)
 

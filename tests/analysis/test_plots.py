@@ -99,7 +99,7 @@ def test_variant_by_placement_shows_differences_at_the_p_chosen_on_validation(
         "hidden",
         "p = 0.5",
         "percentage points",
-        "2 seed pairs",
+        "paired seeds (n = 2 seeds)",
     ):
         assert word in words(figure)
 
@@ -167,5 +167,39 @@ def test_only_failed_runs_are_drawn_without_a_warning(tmp_path: Path) -> None:
     path = made_study(
         tmp_path / "s", "dropout.p=0,0.5", accuracies=[0.9] * 4, statuses=["diverged"] * 4
     )
-    files = plot_study(read_study(path))
-    assert files
+    assert {file.stem for file in plot_study(read_study(path))} == {"curves", "gap", "cells"}
+
+
+def test_points_are_joined_in_the_order_of_p(tmp_path: Path) -> None:
+    """Whatever the order they were asked for in, or added to the study."""
+    path = made_study(tmp_path / "s", "dropout.p=0.5,0,0.25", accuracies=[0.9] * 6)
+    study = read_study(path)
+    figure = draw_by_p(study, cells(study), "")
+    assert figure is not None
+    line = next(line for line in figure.axes[0].lines if len(line.get_xdata()) == 3)
+    assert list(line.get_xdata()) == [0.0, 0.25, 0.5]
+
+
+def test_lists_of_p_can_be_drawn(tmp_path: Path) -> None:
+    settings = ("dropout.variant=inverted,gaussian", "dropout.placement=hidden,[1,2]")
+    path = made_study(tmp_path / "s", *settings, "dropout.p=0.5,[0.2,0.5]", accuracies=[0.9] * 18)
+    assert plot_study(read_study(path))
+
+
+def test_without_validation_no_p_is_chosen(tmp_path: Path) -> None:
+    settings = ("dropout.variant=inverted,gaussian", "dropout.placement=input,hidden")
+    path = made_study(tmp_path / "s", *settings, "dropout.p=0.25,0.5", accuracies=[0.9] * 18)
+    study = read_study(path)
+    for frame in (study.runs, study.metrics):
+        frame["validation_accuracy"] = float("nan")
+    assert draw_variants(study, cells(study), "") is None
+
+
+def test_a_study_without_a_record_lists_its_failed_runs(tmp_path: Path) -> None:
+    path = made_study(
+        tmp_path / "s", "dropout.p=0,0.5", accuracies=[0.9] * 4, statuses=["failed"] * 4
+    )
+    (path / "metrics.csv").write_text((path / "metrics.csv").read_text().splitlines()[0] + "\n")
+    study = read_study(path)
+    assert {file.name for file in plot_study(study)} == {"cells.png", "cells.svg"}
+    assert "without dropout (2 not completed)" in words(draw_cells(study, cells(study), ""))

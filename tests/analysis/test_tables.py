@@ -183,7 +183,7 @@ def test_what_is_no_study_is_refused_by_name(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="is not a folder"):
         find_studies(tmp_path / "absent")
     path = made_study(tmp_path / "s", "dropout.p=0,0.5", accuracies=[0.9, 0.92, 0.93, 0.94])
-    header = (path / results.METRICS).read_text().splitlines()[0]
-    (path / results.METRICS).write_text(header + "\n")
-    with pytest.raises(StorageError, match="has no finished epoch yet"):
+    header = (path / results.RUNS).read_text().splitlines()[0]
+    (path / results.RUNS).write_text(header + "\n")
+    with pytest.raises(StorageError, match="has no finished run yet"):
         read_study(path)

@@ -115,6 +115,7 @@ sweep: {grid: {dropout.p: [0, 2], trainig.epochs: [1]}}
         ("dataset: {validation_size: 5}", "give 0, or at least 10"),
         ("regularization: {max_norm: 0}", "a number above 0"),
         ("seeds: 0", "seeds is 0"),
+        ("seeds: 1000000000", "seeds is 1000000000"),
         ("seeds: [1, 1]", "name each seed once"),
         ("seeds: [-1]", "seeds is [-1]"),
         ("seeds: 1.5", "seeds is 1.5"),
@@ -193,6 +194,33 @@ def test_p_as_a_list_and_as_a_range() -> None:
     exact = [0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9]
     assert changed(p="0:0.9:0.1", sweep=True).sweep.grid == {"dropout.p": exact}
     assert changed(p="0.9:0.8:-0.05", sweep=True).sweep.grid == {"dropout.p": [0.9, 0.85, 0.8]}
+
+
+def test_an_option_of_one_axis_leaves_the_others(tmp_path: Path) -> None:
+    path = tmp_path / "c.yaml"
+    path.write_text(
+        "sweep: {grid: {training.epochs: [5, 6], training.learning_rate: [0.1, 0.2]}}\n"
+    )
+    config = load(path, Changes(epochs=2, p="0,0.5", sweep=True))
+    assert config.sweep.grid == {"training.learning_rate": [0.1, 0.2], "dropout.p": [0.0, 0.5]}
+    assert config.training.epochs == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "changes", "words"),
+    [
+        ("training: foo\n", Changes(epochs=2), 'training is "foo"; expected a mapping'),
+        ("sweep: {grid: [1]}\n", Changes(("dropout.p=0,1",), sweep=True), "sweep.grid is [1]"),
+    ],
+)
+def test_an_option_hides_no_mistake(
+    tmp_path: Path, text: str, changes: Changes, words: str
+) -> None:
+    path = tmp_path / "c.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        load(path, changes)
+    assert words in str(caught.value)
 
 
 def test_seeds_as_a_count_and_as_a_list() -> None:

