@@ -153,15 +153,17 @@ def draw_cells(study: StudyTables, table: pd.DataFrame, title: str) -> Figure:
             )
         note = f" ({int(cell['others'])} not completed)" if cell["others"] else ""
         labels.append(style.cell_label(cell, study.swept, bool(cell["bare"])) + note)
-    for level in table[table["bare"]]["test_accuracy_mean"].dropna():
-        axes.axvline(level, color=style.WITHOUT, linewidth=1, linestyle=":")
+    bare = table[table["bare"]]["test_accuracy_mean"].dropna()
+    if len(bare) == 1:
+        axes.axvline(bare.iloc[0], color=style.WITHOUT, linewidth=1, linestyle=":")
     axes.set_yticks(range(len(shown)), labels)
     axes.set_xlabel("test accuracy (%), after the last epoch, dropout off")
     style.percent_axis(axes, "x")
     figure.suptitle(f"{title} ({style.n_seeds(table['seeds'])})")
     left_out = len(table) - len(shown)
     rest = f"; {left_out} lower cells not shown" if left_out else ""
-    style.footnote(figure, f"dots: seeds; {style.BARS}; dotted line: without dropout{rest}")
+    dotted = "; dotted line: without dropout" if len(bare) == 1 else ""
+    style.footnote(figure, f"dots: seeds; {style.BARS}{dotted}{rest}")
     return figure
 
 
