@@ -48,17 +48,14 @@ class Tally:
         self.loss = torch.zeros(runs, dtype=torch.float64, device=device)
         self.confusion = torch.zeros(runs, classes, classes, dtype=torch.int64, device=device)
 
-    def add(self, logits: Tensor, labels: Tensor, batch_losses: Tensor | None = None) -> None:
+    def add(self, logits: Tensor, labels: Tensor) -> None:
         """Count a batch.
 
         Args:
             logits: ``(runs, batch, classes)``.
             labels: ``(runs, batch)``.
-            batch_losses: :func:`losses` of the batch, if they are known already.
         """
-        if batch_losses is None:
-            batch_losses = losses(logits, labels)
-        self.loss += batch_losses.double() * labels.shape[1]
+        self.loss += losses(logits, labels).double() * labels.shape[1]
         pairs = labels * self.classes + logits.argmax(dim=2)  # (runs, batch)
         pairs += torch.arange(self.runs, device=pairs.device).view(-1, 1) * self.classes**2
         counts = torch.bincount(pairs.flatten(), minlength=self.confusion.numel())

@@ -33,11 +33,11 @@ def draw_by_p(study: StudyTables, table: pd.DataFrame, title: str) -> Figure | N
     figure = style.new_figure(10, 4.8)
     panels = figure.subplots(1, 2)
     for axes, quantity in zip(panels, ("test_accuracy", "accuracy_gap"), strict=True):
-        for line in lines:
+        for index, line in enumerate(lines):
             # The one cell without dropout is where each line begins, at p = 0.
             whole = pd.concat([bare, line]) if len(bare) == 1 else line
             label = style.cell_label(line.iloc[0], others, False) if others else None
-            _line_over_p(axes, study, whole, quantity, label)
+            _line_over_p(axes, study, whole, quantity, label, style.dashes(index))
         axes.set_xlabel("p, the chance of dropping")
         if numeric.nunique() <= 10:
             axes.set_xticks(sorted({0.0, *numeric.tolist()}))
@@ -56,7 +56,12 @@ def draw_by_p(study: StudyTables, table: pd.DataFrame, title: str) -> Figure | N
 
 
 def _line_over_p(
-    axes: Axes, study: StudyTables, line: pd.DataFrame, quantity: str, label: str | None
+    axes: Axes,
+    study: StudyTables,
+    line: pd.DataFrame,
+    quantity: str,
+    label: str | None,
+    dashes: str,
 ) -> None:
     """Draw the means of some cells over p, with their seeds and intervals."""
     variant = line.iloc[-1].get("dropout.variant", "inverted")
@@ -73,7 +78,7 @@ def _line_over_p(
         axes.plot(np.full(len(ends), p - 0.02), ends, ".", color=look["color"], alpha=0.6, zorder=2)
         axes.errorbar(p, mean, half_width(ends), markersize=7, capsize=4, zorder=3, **look)
     colour = "#888888" if label is None else style.variant_colour(variant)
-    axes.plot(*zip(*points, strict=True), color=colour, zorder=1, label=label)
+    axes.plot(*zip(*points, strict=True), dashes, color=colour, zorder=1, label=label)
 
 
 def draw_variants(study: StudyTables, table: pd.DataFrame, title: str) -> Figure | None:

@@ -43,15 +43,15 @@ def draw_curves(study: StudyTables, table: pd.DataFrame, title: str) -> Figure |
         grid[0, column].set_title(f"{label} ({style.n_seeds([rows['seed'].nunique()])})")
         grid[1, column].set_xlabel("epoch")
         if grid[1, column].lines:
-            grid[1, column].legend(loc="lower left", title="dropout off")
+            grid[1, column].legend(loc="upper right", title="dropout off")
     if not drawn:
         return None
     grid[0, 0].set_ylabel("accuracy (%)")
-    grid[1, 0].set_ylabel("loss (nats, log scale)")
+    grid[1, 0].set_ylabel("loss (nats)")
     style.percent_axis(grid[0, 0])
-    grid[1, 0].set_yscale("log")
-    style.plain_log_axis(grid[1, 0])
-    grid[0, 0].set_ylim(*_accuracy_limits(study.metrics, shown, study.swept))
+    low, highest_loss = _late_extremes(study.metrics, shown, study.swept)
+    grid[0, 0].set_ylim(max(0.0, low - 0.15 * (1 - low) - 0.001), 1 + 0.03 * (1 - low) + 0.0005)
+    grid[1, 0].set_ylim(0, 1.5 * highest_loss)
     figure.suptitle(title)
     choice = "with dropout: the cell with the best mean validation accuracy; "
     style.footnote(figure, (choice if chosen is not None else "") + style.BAND)
@@ -69,10 +69,13 @@ def draw_gap(study: StudyTables, table: pd.DataFrame, title: str) -> Figure | No
     figure = style.new_figure(10, 4.8)
     accuracy, loss = figure.subplots(1, 2)
     drawn = 0
+    kinds: dict[tuple[str, ...], str] = {}
     for _, cell in shown.iterrows():
         rows = rows_of_cell(study.metrics, cell, study.swept)
         label = style.cell_label(cell, study.swept, bool(cell["bare"]))
-        dashes = "-" if cell.get("dropout.variant", "inverted") in ("inverted", "none") else "--"
+        dashes = "-"
+        if not cell["bare"]:
+            dashes = kinds.setdefault(style.kind_of(cell), style.dashes(len(kinds)))
         for axes, column in ((accuracy, "accuracy_gap"), (loss, "loss_gap")):
             drawn += _curve(axes, rows, column, _colour(cell), dashes, label)
     if not drawn:
@@ -124,18 +127,21 @@ def _over_seeds(rows: pd.DataFrame, column: str) -> Iterator[tuple[int, float, f
         yield int(str(epoch)), mean, half_width(finite)
 
 
-def _accuracy_limits(
+def _late_extremes(
     metrics: pd.DataFrame, shown: list[Any], swept: tuple[str, ...]
 ) -> tuple[float, float]:
-    """Return limits that show where the curves end up: the first epochs may start below."""
-    last = []
+    """Return the lowest accuracy and the highest loss after the first fifth of the epochs.
+
+    The axes show where the curves end up; where they start may lie outside.
+    """
+    accuracies, losses = [0.999], [1e-3]
     for cell in shown:
         rows = rows_of_cell(metrics, cell, swept)
         late = rows[rows["epoch"] >= rows["epoch"].max() / 5]
-        last += [late[f"{part}_accuracy"].min() for part, _ in _PARTS]
-    finite = [value for value in last if np.isfinite(value)]
-    low = min(finite) if finite else 0.0
-    return max(0.0, low - 0.15 * (1 - low) - 0.001), 1 + 0.03 * (1 - low) + 0.0005
+        for part, _ in _PARTS:
+            accuracies += late[f"{part}_accuracy"].dropna().tolist()
+            losses += [loss for loss in late[f"{part}_loss"] if np.isfinite(loss)]
+    return min(accuracies), max(losses)
 
 
 def _colour(cell: pd.Series) -> str:

@@ -116,9 +116,15 @@ def percent_axis(axes: Axes, which: str = "y") -> None:
     axis.set_major_formatter(lambda value, _: f"{100 * value:.4g}")
 
 
-def plain_log_axis(axes: Axes) -> None:
-    """Label a logarithmic y axis with plain numbers, as text without mathematics needs it."""
-    axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+def kind_of(cell: pd.Series) -> tuple[str, ...]:
+    """Return what is swept of a cell's dropout beside p; cells of a kind share their dashes."""
+    keys = [key for key in cell.index if key.startswith("dropout.") and key != "dropout.p"]
+    return tuple(value_text(cell[key]) for key in keys)
+
+
+def dashes(index: int) -> str:
+    """Return the dashes of the index-th kind of cell in a picture."""
+    return ("-", "--", "-.", ":")[index % 4]
 
 
 def n_seeds(counts: Iterable[int]) -> str:

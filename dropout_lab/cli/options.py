@@ -102,5 +102,5 @@ def make_study(
         device=torch.device("cuda" if device != "cpu" and available else "cpu"),
         fleet_size=fleet,
         save_models=save_models,
-        command=shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        command=shlex.join(["dropout-lab", *sys.argv[1:]]),
     )

@@ -47,7 +47,7 @@ def test_curves_stand_side_by_side_with_one_scale(by_p: StudyTables) -> None:
     test_curve = next(line for line in top_right.lines if line.get_label() == "test")
     np.testing.assert_allclose(test_curve.get_ydata(), [0.94, 0.94])
     assert {line.get_label() for line in top_left.lines} == {"train", "validation", "test"}
-    for word in ("accuracy (%)", "loss (nats, log scale)", "epoch", "95 % t interval", "name"):
+    for word in ("accuracy (%)", "loss (nats)", "epoch", "95 % t interval", "name"):
         assert word in words(figure)
 
 
