@@ -41,7 +41,7 @@ def draw_curves(study: StudyTables, table: pd.DataFrame, title: str) -> Figure |
                 drawn += _curve(axes, rows, f"{part}_{quantity}", colour, dashes, part)
         label = style.cell_label(cell, study.swept, bool(cell["bare"]))
         grid[0, column].set_title(f"{label} ({style.n_seeds([rows['seed'].nunique()])})")
-        grid[1, column].set_xlabel("epoch")
+        style.epoch_axis(grid[1, column])
         if grid[1, column].lines:
             grid[1, column].legend(loc="upper right", title="dropout off")
     if not drawn:
@@ -84,7 +84,7 @@ def draw_gap(study: StudyTables, table: pd.DataFrame, title: str) -> Figure | No
         (accuracy, "accuracy gap (percentage points)"),
         (loss, "loss gap (nats)"),
     ):
-        axes.set_xlabel("epoch")
+        style.epoch_axis(axes)
         axes.set_ylabel(quantity)
         axes.axhline(0, color="#888888", linewidth=0.8)
     style.percent_axis(accuracy)

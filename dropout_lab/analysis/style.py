@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from dropout_lab.files import replace_file
 
@@ -108,6 +109,12 @@ def style() -> Any:
 def footnote(figure: Figure, text: str) -> None:
     """Write what the reader must know below the picture."""
     figure.supxlabel(text, fontsize=9, color="#444444")
+
+
+def epoch_axis(axes: Axes) -> None:
+    """Label the x axis with whole epochs."""
+    axes.set_xlabel("epoch")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 
 def percent_axis(axes: Axes, which: str = "y") -> None:

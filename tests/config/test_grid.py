@@ -1,7 +1,5 @@
 """Cells, the run without dropout beside them, and ids that follow the numbers only."""
 
-from pathlib import Path
-
 from dropout_lab.config.changes import Changes
 from dropout_lab.config.grid import get, run_id, runs_of, single_cell, sweep_cells, without
 from dropout_lab.config.load import load
@@ -105,8 +103,3 @@ def test_the_partner_without_dropout_keeps_everything_else() -> None:
     bare = without(settings)
     assert without_dropout(bare)
     assert get(bare, "training.learning_rate") == 0.2
-
-
-def test_the_file_of_the_quickstart_sweeps_four_values_of_p() -> None:
-    cells = sweep_cells(load(Path("configs/quickstart.yaml")))
-    assert [cell.values["dropout.p"] for cell in cells] == [0.0, 0.25, 0.5, 0.75]

@@ -9,12 +9,16 @@ from hypothesis import strategies as st
 
 from dropout_lab.config.changes import Changes
 from dropout_lab.config.document import parse_document
-from dropout_lab.config.grid import sweep_cells
+from dropout_lab.config.grid import runs_of, seeds_of, sweep_cells
 from dropout_lab.config.load import check, load
 from dropout_lab.config.schema import KEYS, Config, VariantName
 from dropout_lab.data import FOLDERS
 from dropout_lab.errors import ConfigError
 from dropout_lab.layers import VARIANTS
+
+
+def run_ids(config: Config) -> list[str]:
+    return [run.run_id for run in runs_of(sweep_cells(config), seeds_of(config))]
 
 
 def mistakes_of(text: str) -> list[str]:
@@ -34,9 +38,12 @@ def test_the_schemas_names_are_those_of_the_tables() -> None:
 
 
 def test_the_quickstart_is_the_defaults() -> None:
-    """Without --config the quickstart runs: the same runs, so the same folder serves both."""
+    """Without --config its runs and those of one more p: the same folder serves both."""
     defaults, quickstart = load(None), load(Path("configs/quickstart.yaml"))
-    assert quickstart.model_copy(update={"about": defaults.about}) == defaults
+    rest = {"about": defaults.about, "sweep": defaults.sweep}
+    assert quickstart.model_copy(update=rest) == defaults
+    ours, theirs = (set(run_ids(config)) for config in (quickstart, defaults))
+    assert ours < theirs
 
 
 @pytest.mark.parametrize("path", sorted(Path("configs").glob("**/*.yaml")), ids=str)
