@@ -2,17 +2,43 @@
 
 import itertools
 from collections.abc import Sequence
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from dropout_lab.config.schema import ModelSettings, Settings, p_of_places
-from dropout_lab.layers import VARIANTS, Dropout, NoDropout, affine
+from dropout_lab.catalogue import CATALOGUE
+from dropout_lab.config.schema import DropoutSettings, ModelSettings, Settings, p_of_places
+from dropout_lab.layers import VARIANTS, Dropout, Entering, NoDropout, affine
 from dropout_lab.noise import FleetNoise, Purpose, stream
 
 INPUTS, CLASSES = 784, 10
+
+
+class Maxout(nn.Module):
+    """The largest of each unit's linear pieces.
+
+    Args:
+        pieces: Of each unit, at least 2.
+
+    Shape:
+        ``z``: ``(..., units * pieces)``, the pieces of a unit side by side. Output:
+        ``(..., units)``.
+
+    Paper:
+        Goodfellow, Warde-Farley, Mirza, Courville, Bengio (2013), Maxout Networks, ICML.
+    """
+
+    def __init__(self, pieces: int) -> None:
+        super().__init__()
+        self.pieces = pieces
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Return the largest piece of each unit."""
+        largest: Tensor = z.unflatten(-1, (-1, self.pieces)).amax(dim=-1)
+        return largest
+
 
 _ACTIVATIONS: dict[str, type[nn.Module]] = {
     "relu": nn.ReLU,
@@ -28,7 +54,7 @@ class MLP(nn.Module):
 
     Place 0 is the input and place i the i-th hidden layer; each has its own dropout layer.
     Without noise, ``h_0 = x``, ``h_i = activation(h_{i-1} W_i + b_i)``, and the logits are
-    ``h_n W_{n+1} + b_{n+1}``.
+    ``h_n W_{n+1} + b_{n+1}``. With maxout, ``W_i`` has a column for each piece of each unit.
 
     Args:
         settings: Those all runs of the fleet share; p is taken from ``p`` instead.
@@ -53,20 +79,31 @@ class MLP(nn.Module):
         weights = initial_weights(settings.model, sizes, seeds)
         self.weights = nn.ParameterList([weight.to(device) for weight in weights])
         self.biases = nn.ParameterList(
-            [torch.zeros(len(seeds), 1, size, device=device) for size in sizes[1:]]
+            [torch.zeros(len(seeds), 1, weight.shape[2], device=device) for weight in weights]
         )
-        self.activation = _ACTIVATIONS[settings.model.activation]()
+        self.pieces = settings.model.pieces or 1
+        self.activation = (
+            Maxout(self.pieces)
+            if settings.model.activation == "maxout"
+            else _ACTIVATIONS[settings.model.activation]()
+        )
         self.position = settings.dropout.position
         self.precision = settings.training.precision
         self.noises = [FleetNoise(seeds, place, device) for place in p]
-        variant = VARIANTS[settings.dropout.variant]
+        options = options_of(settings.dropout)
         layers: dict[int, Dropout] = {
-            place: variant(p[place], mask=settings.dropout.mask, noise=noise)
+            place: VARIANTS[settings.dropout.variant](p[place], noise=noise, **options)
             for place, noise in zip(p, self.noises, strict=True)
         }
         self.dropouts = nn.ModuleList(
             [layers.get(place, NoDropout()) for place in range(len(sizes) - 1)]
         )
+        for place, layer in layers.items():
+            last = place == len(sizes) - 2
+            layer.begin(
+                self.weights[place].detach(), "softmax" if last else settings.model.activation
+            )
+        self.dropouts.to(device)
 
     def open_epoch(self, epoch: int) -> None:
         """Go to the start of an epoch's draws."""
@@ -77,14 +114,65 @@ class MLP(nn.Module):
         """Return the logits of ``x``."""
         with torch.autocast(x.device.type, torch.bfloat16, enabled=self.precision == "bfloat16"):
             h = x.expand(self.runs, -1, -1)  # (runs, batch, 784)
-            for place, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
-                dropout = cast(Dropout, self.dropouts[place])
+            entering = None
+            for place, (dropout, weight, bias) in enumerate(self.places()):
                 before = place > 0 and self.position == "before"
                 if place:
-                    h = self.activation(dropout(h) if before else h)
-                connect = affine if before else dropout.connect
-                h = connect(h, weight, bias)  # (runs, batch, out)
+                    z = dropout(h) if before else h
+                    h = self.activation(z)
+                    entering = Entering(self.weights[place - 1], z)
+                if self.position == "after" and place + 1 < len(self.dropouts):
+                    # What the next place drops whole need not be computed.
+                    weight, bias = self._dropout(place + 1).needed(weight, bias)
+                if before:
+                    h = affine(h, weight, bias)
+                else:
+                    h = dropout.connect(h, weight, bias, entering)  # (runs, batch, out)
         return h
+
+    def places(self) -> list[tuple[Dropout, Tensor, Tensor]]:
+        """Return each place's dropout, and the weights and biases that lead on from there."""
+        dropouts = [cast(Dropout, layer) for layer in self.dropouts]
+        return list(zip(dropouts, self.weights, self.biases, strict=True))
+
+    def penalty(self, progress: float) -> Tensor | None:
+        """Return what the dropout layers add to each run's loss, times N; none if nothing.
+
+        Args:
+            progress: Share of the training that is done, in [0, 1].
+        """
+        each = [dropout.penalty(weight, progress) for dropout, weight, _ in self.places()]
+        added = [penalty for penalty in each if penalty is not None]
+        return torch.stack(added).sum(dim=0) if added else None
+
+    def set_p(self, p: dict[int, Tensor]) -> None:
+        """Set the p of some places, each of shape ``(runs,)``."""
+        for place, value in p.items():
+            self._dropout(place).p = value
+
+    def constrain(self) -> None:
+        """Bring what the dropout layers learn back into its range, after an optimizer step."""
+        with torch.no_grad():
+            for dropout, _, _ in self.places():
+                dropout.constrain()
+
+    def prune(self, wanted: bool) -> None:
+        """Say whether evaluation leaves out what targeted dropout may drop."""
+        for dropout, _, _ in self.places():
+            dropout.pruned = wanted
+
+    @property
+    def prunable(self) -> bool:
+        """Whether some dropout layer is made to be pruned."""
+        return any(dropout.prunable for dropout, _, _ in self.places())
+
+    def _dropout(self, place: int) -> Dropout:
+        return cast(Dropout, self.dropouts[place])
+
+    @property
+    def learned(self) -> list[nn.Parameter]:
+        """What the dropout layers learn; the run axis comes first."""
+        return list(self.dropouts.parameters())
 
     @property
     def runs(self) -> int:
@@ -92,24 +180,32 @@ class MLP(nn.Module):
         return int(self.weights[0].shape[0])
 
 
+def options_of(dropout: DropoutSettings) -> dict[str, Any]:
+    """Return the arguments of a variant's layer beside p and noise; the layer knows the rest."""
+    given = {key: getattr(dropout, key) for key in CATALOGUE[dropout.variant].options}
+    return {"mask": dropout.mask} | {k: value for k, value in given.items() if value is not None}
+
+
 def initial_weights(
     model: ModelSettings, sizes: Sequence[int], seeds: Sequence[int]
 ) -> list[Tensor]:
     """Return the initial weights of each layer, each run's from its own seed: (runs, in, out).
 
+    Under maxout a hidden layer has a column for each piece of each unit; out is that of units.
     They are normal with mean 0 and variance 2/in (he), 2/(in + out) (glorot), 1/in (lecun) or
     init_std**2 (normal). Nothing but the shape, the init and the seed enters.
     """
     streams = [stream(Purpose.INITIAL_WEIGHTS, seed) for seed in seeds]
     weights = []
-    for n_in, n_out in itertools.pairwise(sizes):
+    for place, (n_in, n_out) in enumerate(itertools.pairwise(sizes)):
         deviation = {
             "he": (2 / n_in) ** 0.5,
             "glorot": (2 / (n_in + n_out)) ** 0.5,
             "lecun": (1 / n_in) ** 0.5,
             "normal": model.init_std or 0.0,
         }[model.init]
-        draws = [s.standard_normal((n_in, n_out), dtype=np.float32) for s in streams]
+        columns = n_out * (model.pieces or 1) if place < len(sizes) - 2 else n_out
+        draws = [s.standard_normal((n_in, columns), dtype=np.float32) for s in streams]
         stacked = torch.from_numpy(np.stack(draws)).to(torch.get_default_dtype())
         weights.append(stacked * deviation)
     return weights

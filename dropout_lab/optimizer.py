@@ -10,6 +10,7 @@ from torch import Tensor
 from dropout_lab.config.schema import Settings
 
 RunState = list[dict[str, Tensor]]
+_SHARED = "step"  # what torch.optim remembers of all runs together; the rest has a run axis
 
 
 class FleetOptimizer:
@@ -23,6 +24,7 @@ class FleetOptimizer:
         biases: The biases of each layer, ``(runs, 1, out)``.
         settings: The settings of each run, in the order of the run axis; they share the optimizer
             and the momentum, and may differ in learning rate, l2, l1 and max_norm.
+        learned: What the dropout layers learn, ``(runs, ...)``; no regularizer touches it.
     """
 
     def __init__(
@@ -30,13 +32,15 @@ class FleetOptimizer:
         weights: Iterable[torch.nn.Parameter],
         biases: Iterable[torch.nn.Parameter],
         settings: Sequence[Settings],
+        learned: Iterable[torch.nn.Parameter] = (),
     ) -> None:
         self.weights, self.biases = tuple(weights), tuple(biases)
+        self.learned = tuple(learned)
         self.runs = len(settings)
         self._slices: list[tuple[torch.nn.Parameter, slice, Tensor]] = []
         groups = []
         for span, learning_rate, l2 in _spans(settings):
-            for parameters, decay in ((self.weights, l2), (self.biases, 0.0)):
+            for parameters, decay in ((self.weights, l2), (self.biases + self.learned, 0.0)):
                 own = [self._slice(parameter, span) for parameter in parameters]
                 groups.append({"params": own, "lr": learning_rate, "weight_decay": decay})
         self.torch_optimizer = _torch_optimizer(settings[0], groups)
@@ -51,7 +55,7 @@ class FleetOptimizer:
 
     def step(self, losses: Tensor) -> None:
         """Move the weights of each run down the gradient of its own loss; ``losses``: (runs,)."""
-        for parameter in (*self.weights, *self.biases):
+        for parameter in (*self.weights, *self.biases, *self.learned):
             parameter.grad = None
         losses.sum().backward()  # each run feels only its own loss
         if self._l1 is not None:
@@ -72,7 +76,11 @@ class FleetOptimizer:
             state = self.torch_optimizer.state[piece]
             for offset, run in enumerate(range(span.start, span.stop)):
                 states[run].append(
-                    {n: _of_run(value, offset) for n, value in state.items() if value is not None}
+                    {
+                        name: (value if name == _SHARED else value[offset]).detach().clone()
+                        for name, value in state.items()
+                        if value is not None
+                    }
                 )
         return states
 
@@ -82,9 +90,9 @@ class FleetOptimizer:
         for _, span, piece in self._slices:
             own = [next(taken[run]) for run in range(span.start, span.stop)]
             self.torch_optimizer.state[piece] = {
-                name: torch.stack([state[name] for state in own])
-                if own[0][name].ndim
-                else own[0][name]
+                name: own[0][name]
+                if name == _SHARED
+                else torch.stack([state[name] for state in own])
                 for name in own[0]
             }
 
@@ -128,8 +136,3 @@ def _torch_optimizer(settings: Settings, groups: list[dict[str, Any]]) -> torch.
             return torch.optim.Adam(groups, fused=True)
         case "adamw":
             return torch.optim.AdamW(groups, fused=True)
-
-
-def _of_run(value: Tensor, offset: int) -> Tensor:
-    """Return a run's part of an optimizer's tensor; a step count is the same for all."""
-    return (value[offset] if value.ndim else value).detach().clone()

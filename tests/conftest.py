@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from dropout_lab import data
+from dropout_lab.catalogue import CATALOGUE
 from dropout_lab.config.changes import Changes
 from dropout_lab.config.grid import Run, runs_of, single_cell, sweep_cells
 from dropout_lab.config.load import load
@@ -77,6 +78,15 @@ def make_sweep(*settings: str, seeds: tuple[int, ...] = (0,)) -> list[Run]:
     """Return the small runs of a grid, those without dropout left out."""
     config = make_config(*settings, sweep=True)
     return runs_of(sweep_cells(config, baseline=False), seeds)
+
+
+def with_variant(name: str) -> list[str]:
+    """Return the settings of a variant at every place that it can take, in its cheapest form."""
+    kind = CATALOGUE[name]
+    needed = [f"dropout.{key}=0.5" for key in kind.needed]
+    mask = ["dropout.mask=batch"] if name == "dropconnect" else []
+    placement = "hidden" if kind.hidden_only else "all"
+    return [f"dropout.variant={name}", f"dropout.placement={placement}", *needed, *mask]
 
 
 @pytest.fixture

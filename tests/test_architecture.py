@@ -9,10 +9,10 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "dropout_lab"
 LINES = [
-    {"errors"},
+    {"errors", "catalogue"},
     {"files", "noise"},
     {"layers", "config", "data"},
-    {"model", "optimizer", "metrics", "results"},
+    {"model", "optimizer", "metrics", "schedules", "results"},
     {"training"},
     {"study", "analysis"},
     {"cli"},

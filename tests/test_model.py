@@ -1,12 +1,23 @@
 """The fleet's networks against plain PyTorch ones, and where dropout sits in them."""
 
+from pathlib import Path
+
 import pytest
 import torch
 from torch import nn
 
-from dropout_lab.layers import VARIANTS, NoDropout
+from dropout_lab.catalogue import CATALOGUE
+from dropout_lab.layers import (
+    VARIANTS,
+    BatchwiseDropout,
+    Dropout,
+    NoDropout,
+    UnitDropout,
+    affine,
+)
 from dropout_lab.model import MLP, initial_weights, p_of_fleet
-from tests.conftest import make_config, make_runs, make_sweep
+from dropout_lab.study.weights import save_weights
+from tests.conftest import make_config, make_runs, make_sweep, with_variant
 
 CPU = torch.device("cpu")
 
@@ -141,16 +152,88 @@ def test_with_relu_the_position_does_not_matter(float64: None) -> None:
 
 
 @pytest.mark.parametrize("variant", [name for name in VARIANTS if name != "none"])
-def test_every_variant_trains_and_rests_in_the_network(variant: str) -> None:
-    model = model_of(f"dropout.variant={variant}", "dropout.placement=all", seeds=(0, 1))
+@pytest.mark.parametrize("activation", ["relu", "tanh", "maxout"])
+def test_every_variant_trains_and_rests_in_the_network(variant: str, activation: str) -> None:
+    kind = CATALOGUE[variant]
+    if kind.activations and activation not in kind.activations:
+        pytest.skip("the config refuses it")
+    pieces = ["model.pieces=3"] if activation == "maxout" else []
+    activated = [f"model.activation={activation}", *pieces]
+    model = model_of(*with_variant(variant), *activated, seeds=(0, 1))
     x = torch.rand(2, 4, 784)
     model.open_epoch(1)
     first, second = model(x), model(x)
-    assert not torch.equal(first, second)
-    first.sum().backward()
+    assert torch.equal(first, second) != kind.noisy
+    penalty = model.penalty(1.0)
+    assert (penalty is not None) == bool(kind.learned)
+    (first.sum() + (0 if penalty is None else penalty.sum())).backward()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
+    assert [p.shape[0] for p in model.learned] == [2] * len(model.learned)
+    assert bool(model.learned) == bool(kind.learned)
     model.eval()
     assert torch.equal(model(x), model(x))
+
+
+def test_maxout_is_the_largest_piece_of_each_unit(float64: None) -> None:
+    model = model_of("dropout.variant=none", "model.activation=maxout", "model.pieces=3")
+    assert [tuple(w.shape[1:]) for w in model.weights] == [(784, 48), (16, 36), (12, 10)]
+    x = torch.randn(1, 5, 784)
+    h = x[0]
+    for place, (weight, bias) in enumerate(zip(model.weights, model.biases, strict=True)):
+        z = h @ weight[0] + bias[0]
+        units = [z[:, 3 * unit : 3 * unit + 3].max(dim=1).values for unit in range(z.shape[1] // 3)]
+        h = z if place == 2 else torch.stack(units, dim=1)
+    torch.testing.assert_close(model(x)[0], h)
+
+
+@pytest.mark.parametrize("activation", ["relu", "maxout"])
+def test_batchwise_computes_on_submatrices_what_masks_give(
+    activation: str, float64: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Logits and all gradients, against the same net with the layers' own masks."""
+    pieces = ["model.pieces=3"] if activation == "maxout" else []
+    settings = [*with_variant("batchwise"), f"model.activation={activation}", *pieces]
+    x = torch.randn(2, 6, 784)
+    found = []
+    for masked in (False, True):
+        model = model_of(*settings, seeds=(0, 1))
+        if masked:
+            monkeypatch.setattr(BatchwiseDropout, "needed", Dropout.needed)
+            monkeypatch.setattr(BatchwiseDropout, "connect", UnitDropout.connect)
+        model.open_epoch(1)
+        logits = model(x)
+        logits.sin().sum().backward()
+        found.append([logits, *(p.grad for p in model.parameters())])
+    for ours, theirs in zip(*found, strict=True):
+        torch.testing.assert_close(ours, theirs)
+
+
+def test_batchwise_multiplies_small_matrices_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At p = 0.5 with 784-16-12-10 the products are of 392 x 8, 8 x 6 and 6 x 10."""
+    model = model_of(*with_variant("batchwise"), "dropout.p=0.5")
+    shapes = []
+
+    def product(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
+        shapes.append(tuple(weight.shape[1:]))
+        return affine(x, weight, bias)
+
+    monkeypatch.setattr("dropout_lab.layers.batchwise.affine", product)
+    model.open_epoch(1)
+    model(torch.rand(1, 4, 784))
+    assert shapes == [(392, 8), (8, 6), (6, 10)]
+
+
+def test_what_a_state_dict_of_nn_dropout_has_is_enough(tmp_path: Path) -> None:
+    """The weights of a run with a learned variant load into a plain net and back."""
+    model = model_of(*with_variant("concrete"))
+    plain = nn.Sequential(
+        nn.Linear(784, 16), nn.ReLU(), nn.Dropout(), nn.Linear(16, 12), nn.ReLU(), nn.Dropout(),
+        nn.Linear(12, 10),
+    )  # fmt: skip
+    save_weights(tmp_path, model, 0)
+    plain.load_state_dict(torch.load(tmp_path / "weights.pt", weights_only=True))
+    x = torch.rand(5, 784)
+    torch.testing.assert_close(plain.eval()(x), model.eval()(x[None])[0])
 
 
 def test_bfloat16_is_in_the_products_only() -> None:

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from dropout_lab.cli import main
-from dropout_lab.config.schema import Config
+from dropout_lab.config.schema import Config, DropoutSettings, variant_options
 from dropout_lab.layers import VARIANTS
 from dropout_lab.training import RECORD_COLUMNS
 
@@ -88,8 +88,21 @@ def test_the_tables_name_every_column_and_every_variant() -> None:
         r"`(\w+)`", "".join(re.findall(r"^\| `.*? \|", table_after("The results"), re.M))
     )
     assert columns == list(RECORD_COLUMNS)
-    variants = re.findall(r"^\| `(\w+)`", table_after("The variants"), flags=re.MULTILINE)
-    assert set(variants) == set(VARIANTS)
+    assert set(first_cells("## The variants")) == set(VARIANTS)
+    keys = set(first_cells("keys of their own"))
+    assert keys == set(variant_options())
+    choices = DropoutSettings.model_json_schema()["properties"]
+    losses = {*first_cells("### Losses built on dropout"), "cross_entropy"}
+    assert losses == set(choices["loss"]["enum"])
+    assert set(first_cells("### Schedules of p")) == set(choices["schedule"]["enum"])
+
+
+def first_cells(after: str) -> list[str]:
+    """Return the code words of the first column of the first table after a text."""
+    rows = re.search(r"^\|.*?(?=\n\n)", README.partition(after)[2], re.MULTILINE | re.DOTALL)
+    assert rows
+    cells = [line.split("|")[1] for line in rows[0].splitlines()]
+    return [word for cell in cells for word in re.findall(r"`(\w+)`", cell)]
 
 
 def test_every_file_the_readme_links_to_is_there() -> None:

@@ -8,7 +8,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from dropout_lab.analysis import style
-from dropout_lab.analysis.tables import StudyTables, half_width, rows_of_cell
+from dropout_lab.analysis.tables import (
+    StudyTables,
+    differences_of_cell,
+    half_width,
+    rows_of_cell,
+)
 
 _CELLS_SHOWN = 40
 
@@ -88,7 +93,8 @@ def draw_variants(study: StudyTables, table: pd.DataFrame, title: str) -> Figure
     """
     if not {"dropout.variant", "dropout.placement"} <= set(study.swept):
         return None
-    if {"dropout.mask", "dropout.position", "dropout.input_p"} & set(study.swept):
+    told = {"dropout.variant", "dropout.placement", "dropout.p"}
+    if any(key.startswith("dropout.") for key in set(study.swept) - told):
         return None  # a field would stand for several settings
     if "dropout.p" in study.swept and table["validation_accuracy_mean"].isna().all():
         return None  # without validation there is nothing to choose p on
@@ -135,41 +141,70 @@ def draw_variants(study: StudyTables, table: pd.DataFrame, title: str) -> Figure
 
 
 def draw_cells(study: StudyTables, table: pd.DataFrame, title: str) -> Figure:
-    """Draw the test accuracy of every cell with its seeds and interval, best on top."""
+    """Rank every cell by its test accuracy, with its seeds and interval, best on top.
+
+    Where runs without dropout of the same seeds are there, the paired difference stands beside it.
+    """
     order = table.sort_values("test_accuracy_mean", ascending=True, na_position="first")
     shown = order.tail(_CELLS_SHOWN)
-    figure = style.new_figure(9, 1.7 + 0.38 * len(shown))
-    axes = figure.subplots()
+    paired = bool(shown["pairs"].any())
+    figure = style.new_figure(11 if paired else 9, 1.7 + 0.34 * len(shown))
+    panels = figure.subplots(1, 1 + paired, sharey=True, squeeze=False)[0]
     labels = []
     for height, (_, cell) in enumerate(shown.iterrows()):
-        ends = _ends(study, cell, "test_accuracy")
-        colour = style.WITHOUT if cell["bare"] else style.p_colour(cell.get("dropout.p", 0.5))
-        variant = cell.get("dropout.variant", "none" if cell["bare"] else "inverted")
-        axes.plot(ends, np.full(len(ends), height - 0.25), ".", color=colour, alpha=0.6)
-        if len(ends):
-            axes.errorbar(
-                ends.mean(),
-                height,
-                xerr=half_width(ends),
-                color=colour,
-                capsize=4,
-                marker=style.variant_marker(variant),
-                markersize=7,
-            )
+        _ranked(panels[0], height, cell, _ends(study, cell, "test_accuracy"), study.swept)
+        if paired and not cell["bare"]:
+            _ranked(panels[1], height, cell, differences_of_cell(study, cell), study.swept)
         note = f" ({int(cell['others'])} not completed)" if cell["others"] else ""
         labels.append(style.cell_label(cell, study.swept, bool(cell["bare"])) + note)
     bare = table[table["bare"]]["test_accuracy_mean"].dropna()
+    line = {"color": style.WITHOUT, "linewidth": 1, "linestyle": ":"}
     if len(bare) == 1:
-        axes.axvline(bare.iloc[0], color=style.WITHOUT, linewidth=1, linestyle=":")
-    axes.set_yticks(range(len(shown)), labels)
-    axes.set_xlabel("test accuracy (%), after the last epoch, dropout off")
-    style.percent_axis(axes, "x")
-    figure.suptitle(f"{title} ({style.n_seeds(table['seeds'])})")
+        panels[0].axvline(bare.iloc[0], **line)
+    panels[0].set_yticks(range(len(shown)), labels)
+    panels[0].set_xlabel("test accuracy (%)")
+    if paired:
+        panels[1].axvline(0, **line)
+        panels[1].set_xlabel("minus that without dropout\n(points, paired by seed)")
+    for axes in panels:
+        style.percent_axis(axes, "x")
+    n = style.n_seeds(table["seeds"])
+    figure.suptitle(f"{title}: after the last epoch, dropout off ({n})")
     left_out = len(table) - len(shown)
     rest = f"; {left_out} lower cells not shown" if left_out else ""
-    dotted = "; dotted line: without dropout" if len(bare) == 1 else ""
-    style.footnote(figure, f"dots: seeds; {style.BARS}{dotted}{rest}")
+    dotted = "; dotted line: without dropout" if len(bare) == 1 or paired else ""
+    style.footnote(figure, f"{_common_p(study)}dots: seeds; {style.BARS}{dotted}{rest}")
     return figure
+
+
+def _common_p(study: StudyTables) -> str:
+    """Return the p of all cells in words, where variants were swept at one p."""
+    if "dropout.variant" not in study.swept or "dropout.p" in study.swept:
+        return ""
+    return f"p = {style.value_text(study.manifest['settings']['dropout']['p'])}; "
+
+
+def _ranked(
+    axes: Axes,
+    height: int,
+    cell: pd.Series,
+    values: "np.ndarray[tuple[int], np.dtype[np.float64]]",
+    swept: tuple[str, ...],
+) -> None:
+    """Draw the seeds of a cell and, above them, their mean and its interval."""
+    variant = cell.get("dropout.variant", "none" if cell["bare"] else "inverted")
+    colour = style.cell_colour(cell, swept)
+    axes.plot(values, np.full(len(values), height - 0.25), ".", color=colour, alpha=0.6)
+    if len(values):
+        axes.errorbar(
+            values.mean(),
+            height,
+            xerr=half_width(values),
+            color=colour,
+            capsize=4,
+            marker=style.variant_marker(variant),
+            markersize=7,
+        )
 
 
 def _ends(

@@ -35,7 +35,7 @@ def draw_curves(study: StudyTables, table: pd.DataFrame, title: str) -> Figure |
     drawn = 0
     for column, cell in enumerate(shown):
         rows = rows_of_cell(study.metrics, cell, study.swept)
-        colour = _colour(cell)
+        colour = style.cell_colour(cell, study.swept)
         for axes, quantity in zip(grid[:, column], ("accuracy", "loss"), strict=True):
             for part, dashes in _PARTS:
                 drawn += _curve(axes, rows, f"{part}_{quantity}", colour, dashes, part)
@@ -77,7 +77,7 @@ def draw_gap(study: StudyTables, table: pd.DataFrame, title: str) -> Figure | No
         if not cell["bare"]:
             dashes = kinds.setdefault(style.kind_of(cell), style.dashes(len(kinds)))
         for axes, column in ((accuracy, "accuracy_gap"), (loss, "loss_gap")):
-            drawn += _curve(axes, rows, column, _colour(cell), dashes, label)
+            drawn += _curve(axes, rows, column, style.cell_colour(cell, study.swept), dashes, label)
     if not drawn:
         return None
     for axes, quantity in (
@@ -142,11 +142,3 @@ def _late_extremes(
             accuracies += late[f"{part}_accuracy"].dropna().tolist()
             losses += [loss for loss in late[f"{part}_loss"] if np.isfinite(loss)]
     return min(accuracies), max(losses)
-
-
-def _colour(cell: pd.Series) -> str:
-    if cell["bare"]:
-        return style.WITHOUT
-    if "dropout.p" in cell.index:
-        return style.p_colour(cell["dropout.p"])
-    return style.variant_colour(cell.get("dropout.variant", "inverted"))

@@ -11,14 +11,6 @@ from dropout_lab.analysis.tables import StudyTables, cells
 from dropout_lab.files import make_folder
 from dropout_lab.results import PLOTS
 
-_DROPOUT_AXES = (
-    "dropout.p",
-    "dropout.variant",
-    "dropout.placement",
-    "dropout.position",
-    "dropout.mask",
-    "dropout.input_p",
-)
 _GROUPS_SHOWN = 6
 
 
@@ -52,7 +44,7 @@ def plot_study(study: StudyTables) -> list[Path]:
 
 def _groups(study: StudyTables, table: pd.DataFrame) -> list[tuple[str, str, pd.DataFrame]]:
     """Return the combinations of the settings beside dropout: file suffix, words, their cells."""
-    others = [key for key in study.swept if key not in _DROPOUT_AXES]
+    others = [key for key in study.swept if not key.startswith("dropout.")]
     if not others:
         return [("", "", table)]
     groups = []

@@ -18,23 +18,35 @@ from dropout_lab.files import replace_file
 WITHOUT = "#000000"  # without dropout, everywhere
 BAND = "band: 95 % t interval of the mean over seeds"
 BARS = "bars: 95 % t interval of the mean over seeds"
-# Paul Tol's bright scheme: told apart by readers with any kind of colour vision.
-_VARIANT_COLOURS = {
-    "none": WITHOUT,
-    "inverted": "#4477AA",
-    "standard": "#66CCEE",
-    "unscaled": "#EE6677",
-    "gaussian": "#228833",
-    "dropconnect": "#AA3377",
+# Paul Tol's bright scheme and two more of his: told apart with any kind of colour vision.
+# A family of variants shares a colour, its members differ by marker.
+_BLUE, _CYAN, _RED, _GREEN, _YELLOW = "#4477AA", "#66CCEE", "#EE6677", "#228833", "#CCBB44"
+_PURPLE, _TEAL, _ORANGE = "#AA3377", "#44AA99", "#EE7733"
+_VARIANT_LOOKS = {
+    "none": (WITHOUT, "o"),
+    "inverted": (_BLUE, "o"),
+    "standard": (_CYAN, "s"),
+    "unscaled": (_RED, "X"),
+    "gaussian": (_GREEN, "^"),
+    "uniform": (_GREEN, "v"),
+    "alpha": (_RED, "P"),
+    "standout": (_CYAN, "*"),
+    "concrete": (_YELLOW, "o"),
+    "variational_a": (_YELLOW, "^"),
+    "variational_a2": (_YELLOW, "v"),
+    "variational_b": (_YELLOW, "D"),
+    "sparse_variational": (_YELLOW, "X"),
+    "multinomial": (_TEAL, "h"),
+    "evolutional": (_TEAL, "p"),
+    "shakeout": (_PURPLE, "P"),
+    "targeted_unit": (_ORANGE, "s"),
+    "targeted_weight": (_ORANGE, "D"),
+    "fast": (_GREEN, "<"),
+    "batchwise": (_BLUE, "p"),
+    "dropconnect": (_PURPLE, "D"),
+    "gaussian_dropconnect": (_PURPLE, "d"),
 }
-_VARIANT_MARKERS = {
-    "none": "o",
-    "inverted": "o",
-    "standard": "s",
-    "unscaled": "X",
-    "gaussian": "^",
-    "dropconnect": "D",
-}
+_OTHER_LOOK = ("#888888", "o")
 _LABEL_FIRST = {"dropout.variant": 0, "dropout.placement": 1, "dropout.p": 2}
 _SETTINGS: Any = {
     "font.size": 11,
@@ -63,12 +75,21 @@ def p_colour(p: object) -> str:
 
 def variant_colour(variant: object) -> str:
     """Return the colour of a variant."""
-    return _VARIANT_COLOURS.get(str(variant), "#888888")
+    return _VARIANT_LOOKS.get(str(variant), _OTHER_LOOK)[0]
 
 
 def variant_marker(variant: object) -> str:
     """Return the marker of a variant."""
-    return _VARIANT_MARKERS.get(str(variant), "o")
+    return _VARIANT_LOOKS.get(str(variant), _OTHER_LOOK)[1]
+
+
+def cell_colour(cell: pd.Series, swept: tuple[str, ...]) -> str:
+    """Return the colour of a cell: by its p where p was swept, else by its variant."""
+    if cell["bare"]:
+        return WITHOUT
+    if "dropout.p" in swept:
+        return p_colour(cell["dropout.p"])
+    return variant_colour(cell.get("dropout.variant", "inverted"))
 
 
 def cell_label(values: Mapping[str, Any] | pd.Series, swept: tuple[str, ...], bare: bool) -> str:

@@ -92,10 +92,7 @@ def cells(study: StudyTables) -> pd.DataFrame:
     of its 95 % t interval) and ``pairs``. nan where there are too few runs.
     """
     runs = study.runs
-    done = runs[runs["status"] == "completed"]
-    accuracy = done.set_index("run_id")["test_accuracy"]
-    difference = done["test_accuracy"] - done["partner"].map(accuracy)
-    done = done.assign(difference=difference.where(~done["bare"]))
+    done = _with_difference(runs)
     rows = []
     for values, group in _by_cell(runs, study.swept):
         mine = done[done["run_id"].isin(group["run_id"])]
@@ -110,6 +107,25 @@ def cells(study: StudyTables) -> pd.DataFrame:
         row["pairs"] = len(pairs)
         rows.append(row)
     return pd.DataFrame(rows)
+
+
+def differences_of_cell(
+    study: StudyTables, cell: pd.Series
+) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":
+    """Return the test accuracy of a cell's runs minus that of the same seed without dropout."""
+    runs = rows_of_cell(_with_difference(study.runs), cell, study.swept)
+    values: np.ndarray[tuple[int], np.dtype[np.float64]] = (
+        runs["difference"].dropna().to_numpy(dtype=np.float64)
+    )
+    return values
+
+
+def _with_difference(runs: pd.DataFrame) -> pd.DataFrame:
+    """Return the completed runs with a column ``difference``, nan where there is no partner."""
+    done = runs[runs["status"] == "completed"]
+    accuracy = done.set_index("run_id")["test_accuracy"]
+    difference = done["test_accuracy"] - done["partner"].map(accuracy)
+    return done.assign(difference=difference.where(~done["bare"]))
 
 
 def half_width(values: "np.ndarray[Any, np.dtype[Any]]") -> float:

@@ -10,6 +10,7 @@ from dropout_lab.cli.data import data_app
 from dropout_lab.cli.plot import plot
 from dropout_lab.cli.sweep import sweep
 from dropout_lab.cli.train import train
+from dropout_lab.cli.variants import variants
 from dropout_lab.errors import DropoutLabError
 
 app = typer.Typer(
@@ -21,6 +22,7 @@ app = typer.Typer(
 app.command()(train)
 app.command()(sweep)
 app.command()(plot)
+app.command()(variants)
 app.add_typer(config_app, name="config")
 app.add_typer(data_app, name="data")
 

@@ -16,6 +16,7 @@ def check(
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="YAML files.")],
 ) -> None:
     """Say everything that is wrong with config files, or that nothing is."""
+    from dropout_lab.config.dropout_rules import cautions
     from dropout_lab.config.grid import seeds_of, sweep_cells
     from dropout_lab.config.load import load
     from dropout_lab.errors import ConfigError
@@ -27,8 +28,11 @@ def check(
         except ConfigError as error:
             mistakes += error.mistakes
             continue
-        cells, seeds = len(sweep_cells(config)), len(seeds_of(config))
-        typer.echo(f"{file}: right; a sweep has {cells} cells x {seeds} seeds.")
+        cells, seeds = sweep_cells(config), len(seeds_of(config))
+        typer.echo(f"{file}: right; a sweep has {len(cells)} cells x {seeds} seeds.")
+        told = dict.fromkeys(text for cell in cells for text in cautions(cell.settings))
+        for text in told:
+            typer.echo(f"{file}: warning: {text}", err=True)
     if mistakes:
         raise ConfigError(mistakes)
 

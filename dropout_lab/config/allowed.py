@@ -25,7 +25,7 @@ def wrong_value(key: str, value: object) -> str:
     if isinstance(value, str):
         known = words.removeprefix("one of ").replace(" or ", ", ").split(", ")
         others = {theirs: ours for theirs, ours in OTHER_VALUES.items() if ours in known}
-        near = _did_you_mean(value, [*known, *others])
+        near = nearest(value, [*known, *others])
         for theirs, ours in others.items():
             near = near.replace(repr(theirs), repr(ours))
     return f"{key} is {shown(value)};{near} allowed: {words}."
@@ -37,7 +37,7 @@ def unknown_key(dotted: str, known: Iterable[str]) -> str:
     if name in OTHER_WORDS:
         return f"{dotted} is not a setting; {OTHER_WORDS[name]}."
     known = list(known)
-    near = _did_you_mean(name, known)
+    near = nearest(name, known)
     elsewhere = [key for key in KEYS if key.split(".")[1] == name]
     if not near and elsewhere:
         near = f" did you mean {' or '.join(elsewhere)}?"
@@ -54,7 +54,7 @@ def unknown_dotted(dotted: str, *, extra: Iterable[str] = ()) -> str:
         return f"{dotted} is not a setting; {OTHER_WORDS[name]}."
     known = [*KEYS, *extra]
     same_name = [key for key in KEYS if key.split(".")[1] == name]
-    near = f" did you mean {same_name[0]}?" if same_name else _did_you_mean(dotted, known)
+    near = f" did you mean {same_name[0]}?" if same_name else nearest(dotted, known)
     return f"{dotted} is not a setting;{near} `dropout-lab config schema` lists them all."
 
 
@@ -64,7 +64,8 @@ def shown(value: object) -> str:
     return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"
 
 
-def _did_you_mean(word: str, known: Iterable[str]) -> str:
+def nearest(word: str, known: Iterable[str]) -> str:
+    """Return `` did you mean ...?`` with the nearest known word, or nothing."""
     near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
     return f" did you mean {near[0]!r}?" if near else ""
 

@@ -9,11 +9,13 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
+from dropout_lab.catalogue import CATALOGUE
 from dropout_lab.config.schema import (
     SECTIONS,
     Config,
     DropoutSettings,
     Settings,
+    variant_options,
     without_dropout,
 )
 
@@ -22,6 +24,21 @@ NUMBERS = 1
 LARGEST_RANGE = 1_000
 LARGEST_STUDY = 100_000
 NO_DROPOUT = DropoutSettings(variant="none", p=0.0)
+# Keys that came after the first run ids were given: at their defaults they are no part of one, so
+# that a study begun before them goes on.
+_LATER_KEYS = {
+    "model": ("pieces",),
+    "dropout": (
+        "schedule",
+        "start_p",
+        "cutoff",
+        "curriculum_rate",
+        "stop_last",
+        "loss",
+        "loss_weight",
+        *variant_options(),
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -92,12 +109,21 @@ def runs_of(cells: Iterable[Cell], seeds: Sequence[int]) -> list[Run]:
 
 def run_id(settings: Settings, seed: int) -> str:
     """Return the digest of everything that can change the run's numbers."""
-    text = json.dumps([NUMBERS, settings.model_dump(), seed], sort_keys=True)
+    data = settings.model_dump()
+    for section, keys in _LATER_KEYS.items():
+        defaults = type(getattr(settings, section))()
+        for key in keys:
+            if data[section][key] == getattr(defaults, key):
+                del data[section][key]
+    text = json.dumps([NUMBERS, data, seed], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def values_of(settings: Settings, keys: Iterable[str]) -> dict[str, Any]:
-    """Return the values of the dotted ``keys``; None where a key has no meaning."""
+    """Return the values of the dotted ``keys``; None where a key has no meaning.
+
+    A key that the variant does not read is None in canonical settings.
+    """
     meaningful = {"dropout.variant", "dropout.p", "dropout.input_p"}
     bare = without_dropout(settings)
     return {
@@ -167,7 +193,12 @@ def _settings(config: Settings) -> Settings:
 
 
 def _canonical(settings: Settings) -> Settings:
-    return without(settings) if without_dropout(settings) else settings
+    """Return the settings with what has no meaning in them taken out."""
+    if without_dropout(settings):
+        return without(settings)
+    read = CATALOGUE[settings.dropout.variant].options
+    unread = {key: None for key in variant_options() if key not in read}
+    return settings.model_copy(update={"dropout": settings.dropout.model_copy(update=unread)})
 
 
 def without(settings: Settings) -> Settings:

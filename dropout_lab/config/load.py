@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from dropout_lab.config.allowed import shown, unknown_dotted, unknown_key, wrong_value
 from dropout_lab.config.changes import Changes, apply, get
 from dropout_lab.config.document import Document, KeyPath, read_document
+from dropout_lab.config.dropout_rules import unread_options
 from dropout_lab.config.grid import (
     LARGEST_STUDY,
     axis_values,
@@ -43,11 +44,16 @@ def load(path: Path | None, changes: Changes | None = None) -> Config:
         document.data.setdefault("name", _name_from(path))
     if changes is not None:
         apply(changes, document)
-    return check(document)
+    return check(document, sweep=changes is not None and changes.sweep)
 
 
-def check(document: Document) -> Config:
+def check(document: Document, *, sweep: bool = False) -> Config:
     """Return the config a document means.
+
+    Args:
+        document: The file, with the command line's changes in it.
+        sweep: Whether the grid is going to be run. One that the document gives is checked anyway;
+            the default one only then, since it need not suit what is trained on its own.
 
     Raises:
         ConfigError: Everything that is wrong with it, in the order of the file.
@@ -70,7 +76,7 @@ def check(document: Document) -> Config:
     config = config.model_copy(
         update={"sweep": config.sweep.model_copy(update={"grid": axes})} if axes else {}
     )
-    _check_cells(config, mistakes)
+    _check_cells(config, mistakes, sweep=sweep or bool(axes))
     if mistakes:
         raise ConfigError(mistakes.in_order())
     return config
@@ -201,14 +207,18 @@ def _check_grid(grid: Any, mistakes: _Mistakes) -> dict[str, list[Any]]:
     return axes
 
 
-def _check_cells(config: Config, mistakes: _Mistakes) -> None:
+def _check_cells(config: Config, mistakes: _Mistakes, *, sweep: bool) -> None:
     """Check the rules between keys in every cell, and that the study is not beyond all reason."""
     grid = {key: axis_values(axis) for key, axis in config.sweep.grid.items()}
     runs = grid_size(grid) * len(seeds_of(config))
     if runs > LARGEST_STUDY:
         mistakes.add("sweep.grid", f"the sweep has {runs:,} runs; at most {LARGEST_STUDY:,}.")
         return
-    for cell in sweep_cells(config, baseline=False):
+    cells = sweep_cells(config, baseline=False) if sweep else []
+    used: set[str] = {config.dropout.variant, *(cell.settings.dropout.variant for cell in cells)}
+    for key, message in unread_options(config, used):
+        mistakes.add(key, message)
+    for cell in cells:
         where = ", ".join(f"{key}={shown(value)}" for key, value in cell.values.items())
         for key, message in complaints(cell.settings):
             path = ("sweep", "grid", key) if key in grid else tuple(key.split("."))

@@ -2,9 +2,16 @@
 
 from collections.abc import Callable, Iterator
 
+from dropout_lab.config.dropout_rules import (
+    Complaint,
+    activation_fits,
+    loss_fits,
+    p_in_range,
+    place_fits,
+    schedule_fits,
+)
 from dropout_lab.config.schema import Settings, places
 
-Complaint = tuple[str, str]  # dotted key to blame, message without its place
 Rule = Callable[[Settings], Iterator[Complaint]]
 
 # Examples of the training part, before validation is taken from it.
@@ -49,7 +56,7 @@ def _batch(settings: Settings) -> Iterator[Complaint]:
         )
 
 
-def _init(settings: Settings) -> Iterator[Complaint]:
+def _model(settings: Settings) -> Iterator[Complaint]:
     model = settings.model
     if model.init == "normal" and model.init_std is None:
         yield "model.init", "model.init is normal, which needs model.init_std, e.g. init_std: 0.01."
@@ -58,6 +65,17 @@ def _init(settings: Settings) -> Iterator[Complaint]:
             "model.init_std",
             f"model.init_std is given, but model.init is {model.init}: write init: normal, "
             "or leave init_std out.",
+        )
+    if model.activation == "maxout" and model.pieces is None:
+        yield (
+            "model.activation",
+            "model.activation is maxout, which needs model.pieces, e.g. pieces: 5.",
+        )
+    if model.activation != "maxout" and model.pieces is not None:
+        yield (
+            "model.pieces",
+            f"model.pieces is given, but model.activation is {model.activation}: write "
+            "activation: maxout, or leave pieces out.",
         )
 
 
@@ -93,23 +111,6 @@ def _placement(settings: Settings) -> Iterator[Complaint]:
             )
 
 
-def _variant(settings: Settings) -> Iterator[Complaint]:
-    dropout = settings.dropout
-    values = dropout.p if isinstance(dropout.p, tuple) else (dropout.p,)
-    if dropout.variant == "gaussian" and (1.0 in values or dropout.input_p == 1):
-        yield (
-            "dropout.p",
-            "dropout.p is 1 with variant gaussian, whose variance p / (1 - p) is infinite there; "
-            "give a p below 1.",
-        )
-    if dropout.variant == "dropconnect" and dropout.position == "before":
-        yield (
-            "dropout.position",
-            "dropout.position is before, but dropconnect drops weights, which have no position; "
-            "leave it out.",
-        )
-
-
 def _length(settings: Settings) -> Iterator[Complaint]:
     training = settings.training
     if (training.epochs is None) == (training.updates is None):
@@ -129,9 +130,13 @@ def _momentum(settings: Settings) -> Iterator[Complaint]:
 RULES: tuple[tuple[frozenset[str], Rule], ...] = (
     (frozenset({"dataset"}), _sizes),
     (frozenset({"dataset", "training"}), _batch),
-    (frozenset({"model"}), _init),
+    (frozenset({"model"}), _model),
     (frozenset({"model", "dropout"}), _placement),
-    (frozenset({"dropout"}), _variant),
+    (frozenset({"model", "dropout"}), p_in_range),
+    (frozenset({"model", "dropout"}), place_fits),
+    (frozenset({"model", "dropout"}), activation_fits),
+    (frozenset({"model", "dropout"}), loss_fits),
+    (frozenset({"dropout", "training"}), schedule_fits),
     (frozenset({"training"}), _length),
     (frozenset({"training"}), _momentum),
 )

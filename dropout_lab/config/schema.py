@@ -4,7 +4,32 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-VariantName = Literal["none", "inverted", "standard", "unscaled", "gaussian", "dropconnect"]
+from dropout_lab.catalogue import CATALOGUE
+
+VariantName = Literal[
+    "none",
+    "inverted",
+    "standard",
+    "unscaled",
+    "gaussian",
+    "uniform",
+    "alpha",
+    "standout",
+    "concrete",
+    "variational_a",
+    "variational_a2",
+    "variational_b",
+    "sparse_variational",
+    "multinomial",
+    "evolutional",
+    "shakeout",
+    "targeted_unit",
+    "targeted_weight",
+    "fast",
+    "batchwise",
+    "dropconnect",
+    "gaussian_dropconnect",
+]
 DatasetName = Literal["mnist_5k", "mnist", "fashion_mnist", "kmnist"]
 
 # Numbers are strict: true is not 1, and "0.5" is not 0.5. An integer passes where a float is meant.
@@ -15,12 +40,15 @@ Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 LayerIndex = Annotated[int, Field(ge=0)]
+Share = Annotated[float, Field(gt=0, le=1)]
 
 # YAML's lists are taken as tuples; their items stay strict.
 Counts = Annotated[tuple[Count, ...], Field(strict=False, min_length=1)]
 Seeds = Annotated[tuple[Seed, ...], Field(strict=False, min_length=1)]
 Probabilities = Annotated[tuple[Probability, ...], Field(strict=False, min_length=1)]
 LayerIndices = Annotated[tuple[LayerIndex, ...], Field(strict=False, min_length=1)]
+ShareOfTraining = Annotated[float, Field(ge=0, le=1)]
+WarmUp = Annotated[tuple[ShareOfTraining, ...], Field(strict=False, min_length=2, max_length=2)]
 
 NAME_PATTERN = r"^[A-Za-z0-9]([A-Za-z0-9._-]{0,98}[A-Za-z0-9_-])?$"
 
@@ -57,8 +85,11 @@ class ModelSettings(Section):
     """The network: fully connected layers and the softmax that ends them."""
 
     hidden: Counts = Field((512, 512), description="units of each hidden layer")
-    activation: Literal["relu", "logistic", "tanh", "selu", "linear"] = Field(
+    activation: Literal["relu", "logistic", "tanh", "selu", "linear", "maxout"] = Field(
         "relu", description="activation of the hidden units"
+    )
+    pieces: Annotated[int, Field(ge=2)] | None = Field(
+        None, description="linear pieces of each hidden unit, with activation: maxout"
     )
     init: Literal["he", "glorot", "lecun", "normal"] = Field(
         "he",
@@ -88,6 +119,50 @@ class DropoutSettings(Section):
     )
     mask: Literal["element", "batch"] = Field(
         "element", description="element: a mask per example; batch: one mask per batch"
+    )
+    schedule: Literal[
+        "constant", "linear", "cosine", "exponential", "annealed", "early", "late", "step"
+    ] = Field("constant", description="how p changes from update to update, see the README")
+    start_p: Probability | None = Field(
+        None, description="p at the first update, with schedule linear, cosine or step; null = 0"
+    )
+    cutoff: Count | None = Field(
+        None,
+        description="epoch after which early ends, late and step begin, annealed has reached 0",
+    )
+    curriculum_rate: Positive | None = Field(
+        None, description="rate per update of schedule exponential; null = 10 / updates in all"
+    )
+    stop_last: Annotated[int, Field(ge=0)] = Field(
+        0, description="last epochs trained without dropout, whatever the schedule"
+    )
+    loss: Literal["cross_entropy", "r_drop", "expectation_linear", "fraternal"] = Field(
+        "cross_entropy", description="cross-entropy, or with a term that compares noisy passes"
+    )
+    loss_weight: Strength | None = Field(
+        None, description="weight of that term; null = 1 (fraternal: 0.1)"
+    )
+    share: Share | None = Field(
+        None, description="targeted: share of the units or weights that are candidates"
+    )
+    alpha_per: Literal["layer", "unit", "weight"] | None = Field(
+        None, description="variational: what has an alpha of its own; null = layer"
+    )
+    kl_weight: Strength | None = Field(
+        None,
+        description="variational: factor of the KL (of a third of it in variational_a2); null = 1",
+    )
+    kl_warmup: WarmUp | None = Field(
+        None,
+        description="variational: shares of the training between which the KL's weight rises from "
+        "0; null = [0, 0] (sparse_variational: [0.025, 0.1])",
+    )
+    slope: float | None = Field(
+        None, description="standout: slope of the keep probability in the pre-activation; null = 1"
+    )
+    strength: Strength | None = Field(None, description="shakeout: the constant c; null = 0.1")
+    length_scale: Strength | None = Field(
+        None, description="concrete: prior length scale l, weights cost l^2/N; null = 1e-4"
     )
 
 
@@ -197,6 +272,12 @@ OTHER_WORDS: dict[str, str] = {
 OTHER_VALUES: dict[str, str] = {
     "bernoulli": "inverted",
     "dropout": "inverted",
+    "adaptive": "standout",
+    "variational": "variational_a",
+    "molchanov": "sparse_variational",
+    "targeted": "targeted_weight",
+    "curriculum": "exponential",
+    "rdrop": "r_drop",
     "sigmoid": "logistic",
     "identity": "linear",
     "fashion": "fashion_mnist",
@@ -225,6 +306,11 @@ def p_of_places(settings: Settings) -> dict[int, float]:
     if dropout.input_p > 0:
         result[0] = dropout.input_p
     return dict(sorted(result.items()))
+
+
+def variant_options() -> tuple[str, ...]:
+    """Return the keys of the section dropout that only some variants read."""
+    return tuple(dict.fromkeys(key for kind in CATALOGUE.values() for key in kind.options))
 
 
 def without_dropout(settings: Settings) -> bool:

@@ -1,12 +1,38 @@
 """The dropout variants: one file each, and the one table that lists them."""
 
-from dropout_lab.layers.base import BernoulliDropout, Dropout, Mask, UnitDropout, affine
-from dropout_lab.layers.dropconnect import DropConnect, DropConnectLinear
+from dropout_lab.layers.alpha import AlphaDropout
+from dropout_lab.layers.base import (
+    BernoulliDropout,
+    Dropout,
+    Entering,
+    Mask,
+    UnitDropout,
+    WeightDropout,
+    affine,
+)
+from dropout_lab.layers.batchwise import BatchwiseDropout
+from dropout_lab.layers.concrete import ConcreteDropout
+from dropout_lab.layers.dropconnect import DropConnect
+from dropout_lab.layers.fast import FastDropout
 from dropout_lab.layers.gaussian import GaussianDropout
+from dropout_lab.layers.gaussian_dropconnect import GaussianDropConnect
 from dropout_lab.layers.inverted import InvertedDropout
+from dropout_lab.layers.learned import LearnedDropout
+from dropout_lab.layers.linear import DropoutLinear
+from dropout_lab.layers.multinomial import EvolutionalDropout, MultinomialDropout
 from dropout_lab.layers.none import NoDropout
+from dropout_lab.layers.shakeout import ShakeoutDropout
+from dropout_lab.layers.sparse_variational import SparseVariationalDropout
 from dropout_lab.layers.standard import StandardDropout
+from dropout_lab.layers.standout import StandoutDropout
+from dropout_lab.layers.targeted import TargetedUnitDropout, TargetedWeightDropout
+from dropout_lab.layers.uniform import UniformDropout
 from dropout_lab.layers.unscaled import UnscaledDropout
+from dropout_lab.layers.variational import (
+    VariationalA2Dropout,
+    VariationalADropout,
+    VariationalBDropout,
+)
 
 VARIANTS: dict[str, type[Dropout]] = {
     "none": NoDropout,
@@ -14,21 +40,56 @@ VARIANTS: dict[str, type[Dropout]] = {
     "standard": StandardDropout,
     "unscaled": UnscaledDropout,
     "gaussian": GaussianDropout,
+    "uniform": UniformDropout,
+    "alpha": AlphaDropout,
+    "standout": StandoutDropout,
+    "concrete": ConcreteDropout,
+    "variational_a": VariationalADropout,
+    "variational_a2": VariationalA2Dropout,
+    "variational_b": VariationalBDropout,
+    "sparse_variational": SparseVariationalDropout,
+    "multinomial": MultinomialDropout,
+    "evolutional": EvolutionalDropout,
+    "shakeout": ShakeoutDropout,
+    "targeted_unit": TargetedUnitDropout,
+    "targeted_weight": TargetedWeightDropout,
+    "fast": FastDropout,
+    "batchwise": BatchwiseDropout,
     "dropconnect": DropConnect,
+    "gaussian_dropconnect": GaussianDropConnect,
 }
 
 __all__ = [
     "VARIANTS",
+    "AlphaDropout",
+    "BatchwiseDropout",
     "BernoulliDropout",
+    "ConcreteDropout",
     "DropConnect",
-    "DropConnectLinear",
     "Dropout",
+    "DropoutLinear",
+    "Entering",
+    "EvolutionalDropout",
+    "FastDropout",
+    "GaussianDropConnect",
     "GaussianDropout",
     "InvertedDropout",
+    "LearnedDropout",
     "Mask",
+    "MultinomialDropout",
     "NoDropout",
+    "ShakeoutDropout",
+    "SparseVariationalDropout",
     "StandardDropout",
+    "StandoutDropout",
+    "TargetedUnitDropout",
+    "TargetedWeightDropout",
+    "UniformDropout",
     "UnitDropout",
     "UnscaledDropout",
+    "VariationalA2Dropout",
+    "VariationalADropout",
+    "VariationalBDropout",
+    "WeightDropout",
     "affine",
 ]

@@ -1,22 +1,39 @@
 """What the dropout layers share: p, a noise source, and their place between two layers of a net."""
 
-from typing import Literal
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 
+from dropout_lab.catalogue import Variant
 from dropout_lab.noise import LANES, Noise, TorchNoise
 
 Mask = Literal["element", "batch"]
 MASKS: tuple[Mask, ...] = ("element", "batch")
 
 
+@dataclass(frozen=True)
+class Entering:
+    """What lies before the units of a hidden layer.
+
+    Args:
+        weight: The weights that enter them, ``(runs, in, units)``.
+        preactivation: What they were activated from, ``(runs, batch, units)``.
+    """
+
+    weight: Tensor
+    preactivation: Tensor
+
+
 class Dropout(nn.Module):
     """Base of all dropout layers: a drop probability and a source of noise.
 
-    ``p`` may be set at any time, is never trained, and has no entry in ``state_dict``, so a
-    checkpoint of the same net with ``nn.Dropout`` loads. A variant writes either ``drop``
-    (:class:`UnitDropout`) or ``connect`` (noise on weights).
+    ``p`` may be set at any time and has no entry in ``state_dict``, so a checkpoint of the same
+    net with ``nn.Dropout`` loads. Where it is 0, nothing is dropped and nothing is learned. A
+    variant writes either ``drop`` (:class:`UnitDropout`) or ``connect`` (what happens on the way
+    through weights), and what else it needs of the rest, which does nothing here.
 
     Args:
         p: The chance of dropping, in [0, 1]: one number, or a tensor whose axes are the leading
@@ -28,8 +45,9 @@ class Dropout(nn.Module):
         ValueError: ``p`` is outside its range or nan, or ``mask`` is unknown.
     """
 
-    highest_p = 1.0  # a variant whose formula has no value at p = 1 says so here
-    p_one_means = ""
+    variant: ClassVar[Variant] = Variant(formula="", p="chance of dropping", paper="")
+    prunable: ClassVar[bool] = False  # whether it looks at ``pruned``
+    pruned = False  # evaluate as after pruning
 
     def __init__(
         self,
@@ -55,18 +73,67 @@ class Dropout(nn.Module):
         self._p = self._realized(self._checked(p))
         self._placed: dict[tuple[object, ...], tuple[Tensor, ...]] = {}
 
-    def connect(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    def connect(
+        self, x: Tensor, weight: Tensor, bias: Tensor | None, entering: Entering | None = None
+    ) -> Tensor:
         """Carry ``x`` through this layer and on through the weights of the next.
 
+        Args:
+            x: ``(runs, batch, in)``.
+            weight: ``(runs, in, out)``.
+            bias: ``(runs, 1, out)`` or none.
+            entering: What lies before ``x``; none at the input.
+
         Shape:
-            ``x``: ``(runs, batch, in)``, ``weight``: ``(runs, in, out)``, ``bias``:
-            ``(runs, 1, out)`` or none. Output: ``(runs, batch, out)``. Without the run axis alike.
+            Output: ``(runs, batch, out)``. Without the run axis alike.
         """
         raise NotImplementedError
+
+    def begin(self, weight: Tensor, activation: str) -> None:
+        """Get to know, before training, the weights that leave this place and what they lead to.
+
+        Args:
+            weight: ``(runs, in, out)``, or without the run axis.
+            activation: ``softmax`` where the output layer follows.
+        """
+
+    def needed(self, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the part of the weights and biases *entering* this place that will be used."""
+        return weight, bias
+
+    def penalty(self, weight: Tensor, progress: float) -> Tensor | None:
+        """Return what each run's loss has beside the data's, times the number of examples N.
+
+        Args:
+            weight: The weights that leave this place, ``(runs, in, out)``.
+            progress: Share of the training that is done, in [0, 1].
+
+        Returns:
+            Nats, of shape ``(runs,)``; none where nothing is added.
+        """
+        return None
+
+    def constrain(self) -> None:
+        """Bring what is learned back into its range; to be called after each optimizer step."""
+
+    def sparsity(self, weight: Tensor) -> Tensor | None:
+        """Return the share of the units or weights that pruning takes away: ``(runs,)``."""
+        return None
 
     def extra_repr(self) -> str:
         """Return what ``print`` shows of the layer."""
         return f"p={self._p.tolist()}, mask={self.mask!r}"
+
+    def noise_shape(self, x: Tensor) -> tuple[int, ...]:
+        """Return the shape of the draws for ``x``: 1 along the batch if the batch shares a mask."""
+        if self.mask == "element":
+            return tuple(x.shape)
+        if x.ndim < 2:
+            raise ValueError(
+                f"mask is 'batch' and x has shape {tuple(x.shape)}; one mask for a batch needs a "
+                "batch axis, the last but one. Pass x of shape (batch, features)."
+            )
+        return (*x.shape[:-2], 1, x.shape[-1])
 
     def constants(self, p: Tensor) -> tuple[Tensor, ...]:
         """Return the tensors of the formula that depend on p alone; same shape as ``p``."""
@@ -88,15 +155,17 @@ class Dropout(nn.Module):
 
     def _checked(self, p: float | Tensor) -> Tensor:
         p = torch.as_tensor(p, dtype=torch.float64).detach().cpu()
-        outside = p[~((p >= 0) & (p <= self.highest_p))]  # with ~, so that nan is outside too
-        if not outside.numel():
-            return p
-        if bool((outside == 1).any()):
-            raise ValueError(f"p is 1; {self.p_one_means} Give a p in [0, 1).")
-        raise ValueError(
-            f"p is {outside[0].item():g}; a drop probability lies in [0, 1]. "
-            "p is the chance of dropping; for a chance q of keeping, pass 1 - q."
-        )
+        outside = p[~((p >= 0) & (p <= 1))]  # with ~, so that nan is outside too
+        if outside.numel():
+            raise ValueError(
+                f"p is {outside[0].item():g}; a drop probability lies in [0, 1]. "
+                "p is the chance of dropping; for a chance q of keeping, pass 1 - q."
+            )
+        above = p[p > self.variant.highest_p]
+        if above.numel():
+            most = "a p in [0, 1)" if above[0] == 1 else f"at most {self.variant.highest_p:g}"
+            raise ValueError(f"p is {above[0].item():g}; {self.variant.beyond}. Give {most}.")
+        return p
 
 
 class UnitDropout(Dropout):
@@ -120,20 +189,24 @@ class UnitDropout(Dropout):
         """Return what stands for ``x`` in evaluation; no noise is drawn."""
         return x
 
-    def connect(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    def connect(
+        self, x: Tensor, weight: Tensor, bias: Tensor | None, entering: Entering | None = None
+    ) -> Tensor:
         """Carry ``x`` through this layer and on through the weights of the next."""
         return affine(self(x), weight, bias)
 
-    def noise_shape(self, x: Tensor) -> tuple[int, ...]:
-        """Return the shape of the draws for ``x``: 1 along the batch if the batch shares a mask."""
-        if self.mask == "element":
-            return tuple(x.shape)
-        if x.ndim < 2:
-            raise ValueError(
-                f"mask is 'batch' and x has shape {tuple(x.shape)}; one mask for a batch needs a "
-                "batch axis, the last but one. Pass x of shape (batch, features)."
-            )
-        return (*x.shape[:-2], 1, x.shape[-1])
+
+class WeightDropout(Dropout):
+    """Base of the layers that act on the way through the weights, and on nothing else."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Refuse: there is nothing to do to units alone."""
+        name = type(self).__name__
+        raise TypeError(
+            f"{name} acts on the way through weights, not on units alone; write "
+            f"DropoutLinear(in, out, {name}(...)) in place of nn.Linear(in, out), or call "
+            "connect(x, weight, bias)."
+        )
 
 
 class BernoulliDropout(UnitDropout):
@@ -178,6 +251,18 @@ def keep_threshold(p: Tensor) -> Tensor:
     At p = 1 the threshold would be one more than a lane can be; the caller multiplies by 0 there.
     """
     return (p * LANES - LANES // 2).clamp(max=LANES // 2 - 1).to(torch.int16)
+
+
+def uniform(noise: Noise, shape: Sequence[int], device: torch.device) -> Tensor:
+    """Return float64 draws of ``shape``, uniform on (0, 1), of 32 bits, each from two lanes."""
+    words = noise.lanes((*shape, 2), device).contiguous().view(torch.int32).squeeze(-1)
+    return (words.double() + (2.0**31 + 0.5)) / 2.0**32
+
+
+def lane_fractions(lanes: Tensor, like: Tensor) -> Tensor:
+    """Return lanes as numbers in (0, 1), symmetric about 1/2; float32, float64 for a float64."""
+    dtype = torch.promote_types(like.dtype, torch.float32)  # half precision would round to 1
+    return (lanes.to(dtype) + (LANES // 2 + 0.5)) / LANES
 
 
 def affine(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:

@@ -4,13 +4,20 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from dropout_lab.layers.base import Dropout, Mask, affine, keep_threshold, round_to_lanes
+from dropout_lab.catalogue import CATALOGUE
+from dropout_lab.layers.base import (
+    Entering,
+    WeightDropout,
+    affine,
+    keep_threshold,
+    round_to_lanes,
+)
 from dropout_lab.noise import Noise
 
 
-class DropConnect(Dropout):
+class DropConnect(WeightDropout):
     r"""Zero each weight and each bias of a linear map with probability ``p``, and divide by 1 - p.
 
     .. math:: z = \left(\frac{M \circ W}{1 - p}\right)^{\top} x + \frac{m \circ b}{1 - p}, \qquad
@@ -41,14 +48,11 @@ class DropConnect(Dropout):
         sample a Gaussian approximation in evaluation, where this uses the mean.
     """
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Refuse: noise on weights has nothing to do to units alone."""
-        raise TypeError(
-            "DropConnect acts on weights, not on units; use DropConnectLinear(in, out, p) in place "
-            "of nn.Linear, or call connect(x, weight, bias)."
-        )
+    variant = CATALOGUE["dropconnect"]
 
-    def connect(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    def connect(
+        self, x: Tensor, weight: Tensor, bias: Tensor | None, entering: Entering | None = None
+    ) -> Tensor:
         """Carry ``x`` through the weights, some of them dropped in training."""
         if not self.training:
             return affine(x, weight, bias)
@@ -72,42 +76,6 @@ class DropConnect(Dropout):
 
     def _realized(self, p: Tensor) -> Tensor:
         return round_to_lanes(p)
-
-
-class DropConnectLinear(nn.Linear):
-    """A linear layer under DropConnect, in place of ``nn.Linear`` in anybody's model.
-
-    Its ``state_dict`` is that of ``nn.Linear``.
-
-    Args:
-        in_features: Units that enter.
-        out_features: Units that leave.
-        p: Chance of dropping a weight or bias, in [0, 1].
-        mask: ``element`` (a weight mask per example) or ``batch`` (one per batch).
-        noise: Source of the coin tosses; by default PyTorch's global generator.
-        bias: Whether there is a bias.
-
-    Shape:
-        ``x``: ``(batch, in_features)``. Output: ``(batch, out_features)``.
-    """
-
-    def __init__(
-        self,
-        in_features: int,
-        out_features: int,
-        p: float = 0.5,
-        *,
-        mask: Mask = "element",
-        noise: Noise | None = None,
-        bias: bool = True,
-    ) -> None:
-        super().__init__(in_features, out_features, bias=bias)
-        self.dropconnect = DropConnect(p, mask=mask, noise=noise)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return the linear map of ``x``, some of its weights dropped in training."""
-        bias = None if self.bias is None else self.bias.unsqueeze(0)
-        return self.dropconnect.connect(x, self.weight.T, bias)
 
 
 class _PerExampleProduct(torch.autograd.Function):

@@ -2,6 +2,7 @@
 
 from torch import Tensor
 
+from dropout_lab.catalogue import CATALOGUE
 from dropout_lab.layers.base import UnitDropout
 
 
@@ -30,8 +31,7 @@ class GaussianDropout(UnitDropout):
         section 10, with their keep probability q = 1 - p: variance (1 - q) / q.
     """
 
-    highest_p = 1 - 2.0**-53
-    p_one_means = "the variance p / (1 - p) of gaussian noise is infinite there."
+    variant = CATALOGUE["gaussian"]
 
     def drop(self, x: Tensor) -> Tensor:
         """Return ``x`` times its noise."""

@@ -2,6 +2,7 @@
 
 from torch import Tensor
 
+from dropout_lab.catalogue import CATALOGUE
 from dropout_lab.layers.base import BernoulliDropout
 
 
@@ -36,6 +37,8 @@ class InvertedDropout(BernoulliDropout):
         tensor([[1., 1., 1.],
                 [0., 0., 0.]])
     """
+
+    variant = CATALOGUE["inverted"]
 
     def kept_scale(self, p: Tensor) -> Tensor:
         """Return ``1 / (1 - p)``."""

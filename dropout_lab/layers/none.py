@@ -2,6 +2,7 @@
 
 from torch import Tensor
 
+from dropout_lab.catalogue import CATALOGUE
 from dropout_lab.layers.base import UnitDropout
 
 
@@ -13,6 +14,8 @@ class NoDropout(UnitDropout):
     Shape:
         ``x``: any. Output: ``x`` itself.
     """
+
+    variant = CATALOGUE["none"]
 
     def drop(self, x: Tensor) -> Tensor:
         """Return ``x`` itself."""

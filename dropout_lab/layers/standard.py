@@ -2,6 +2,7 @@
 
 from torch import Tensor
 
+from dropout_lab.catalogue import CATALOGUE
 from dropout_lab.layers.base import BernoulliDropout
 
 
@@ -32,6 +33,8 @@ class StandardDropout(BernoulliDropout):
         section 4. Their p is the chance q = 1 - p of *keeping* a unit, and it is the outgoing
         weights they multiply at test time, which is the same.
     """
+
+    variant = CATALOGUE["standard"]
 
     def rest(self, x: Tensor) -> Tensor:
         """Return ``(1 - p) * x``."""

@@ -1,5 +1,6 @@
 """Dropout with its scaling forgotten, kept to show what goes wrong."""
 
+from dropout_lab.catalogue import CATALOGUE
 from dropout_lab.layers.base import BernoulliDropout
 
 
@@ -25,3 +26,5 @@ class UnscaledDropout(BernoulliDropout):
     Raises:
         ValueError: ``p`` is outside [0, 1] or nan, or its shape does not lead that of ``x``.
     """
+
+    variant = CATALOGUE["unscaled"]

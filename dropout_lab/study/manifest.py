@@ -67,7 +67,9 @@ def join_study(manifest: Manifest, settings: Settings, cells: Iterable[Cell], pa
         StorageError: They are not; the differing keys are named.
     """
     swept = list(dict.fromkeys([*manifest["swept"], *(key for c in cells for key in c.values)]))
-    there, asked = manifest["settings"], settings_data(settings)
+    # Through the schema, since an older program's manifest lacks the keys that came later.
+    there = settings_data(Settings.model_validate(manifest["settings"]))
+    asked = settings_data(settings)
     differing = [
         f"{key} (there {json.dumps(_get(there, key))}, asked {json.dumps(_get(asked, key))})"
         for key in KEYS
@@ -115,7 +117,7 @@ def add_session(manifest: Manifest, command: str, device: str) -> None:
 
 def _difference(data: Mapping[str, Any], base: Mapping[str, Any]) -> dict[str, Any]:
     changed = {
-        section: {key: value for key, value in keys.items() if base[section][key] != value}
+        section: {key: value for key, value in keys.items() if base[section].get(key) != value}
         for section, keys in data.items()
     }
     return {section: keys for section, keys in changed.items() if keys}

@@ -4,6 +4,7 @@ import itertools
 import json
 from collections.abc import Iterable, Sequence
 
+from dropout_lab.catalogue import CATALOGUE
 from dropout_lab.config.grid import Run
 from dropout_lab.config.schema import Settings
 
@@ -48,15 +49,16 @@ def pack(runs: Iterable[Run], fleet_size: int | None = None) -> list[tuple[Run, 
 def suitable_size(settings: Settings) -> int:
     """Return the most runs of these settings to train in one fleet."""
     sizes = (_INPUTS, *settings.model.hidden, _CLASSES)
-    weights = sum(a * b for a, b in itertools.pairwise(sizes))
+    weights = sum(a * b for a, b in itertools.pairwise(sizes)) * (settings.model.pieces or 1)
     return max(1, min(_LARGEST_FLEET, _FLEET_WEIGHTS // weights))
 
 
 def program(settings: Settings) -> str:
     """Return what must be equal for two runs to share a fleet, as a text to compare."""
     data = settings.model_dump()
+    fixed = {"p", "input_p"} if CATALOGUE[settings.dropout.variant].one_p else set()
     for section, keys in FREE_KEYS.items():
-        for key in keys:
+        for key in keys - fixed:
             value = data[section].pop(key)
             if key == "p":  # lists of p fit together if their places do, whatever the values
                 data[section]["places"] = len(value) if isinstance(value, Sequence) else 0

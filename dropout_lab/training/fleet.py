@@ -22,6 +22,7 @@ class Fleet:
         device: Where they are trained.
 
     Attributes:
+        p: The p of each place and run at full strength, before a schedule changes it.
         epoch: Epochs done.
         updates: Optimizer steps done.
         seconds: Wall-clock time used so far.
@@ -34,8 +35,10 @@ class Fleet:
         settings = [run.settings for run in runs]
         self.settings: Settings = settings[0]
         self.seeds = [run.seed for run in runs]
-        self.model = MLP(self.settings, p_of_fleet(settings), self.seeds, device)
-        self.optimizer = FleetOptimizer(self.model.weights, self.model.biases, settings)
+        self.p = p_of_fleet(settings)
+        self.model = MLP(self.settings, self.p, self.seeds, device)
+        model = self.model
+        self.optimizer = FleetOptimizer(model.weights, model.biases, settings, model.learned)
         self.epoch = 0
         self.updates = 0
         self.seconds = 0.0
@@ -43,18 +46,29 @@ class Fleet:
 
     def p_in_force(self, run: int) -> float | str:
         """Return the p at the places of a run's placement; a JSON list where they differ."""
-        settings = self.runs[run].settings
-        if settings.dropout.variant == "none":
+        if not self.p:
             return 0.0
+        of_places = self.model.places()
+        values = [float(of_places[place][0].p[run]) for place in places(self.settings)]
+        return values[0] if len(set(values)) == 1 else json.dumps(values)
+
+    def sparsity(self, run: int) -> float | str | None:
+        """Return what pruning takes away at the places of a run; None if nothing is pruned."""
+        of_places = self.model.places()
         values = []
-        for place in places(settings):
-            p = self.model.dropouts[place].p
-            values.append(float(p[run]))  # type: ignore[index]  # a tensor over the runs
+        for place in places(self.settings) if self.p else ():
+            dropout, weight, _ = of_places[place]
+            share = dropout.sparsity(weight.detach())
+            if share is None:
+                return None
+            values.append(float(share[run]))
+        if not values:
+            return None
         return values[0] if len(set(values)) == 1 else json.dumps(values)
 
     def checkpoint(self) -> list[RunCheckpoint]:
         """Return what each run needs to resume: tensors and plain numbers only."""
-        parameters = [*self.model.weights, *self.model.biases]
+        parameters = list(self.model.parameters())
         optimizer_states = self.optimizer.run_states()
         return [
             {
@@ -70,7 +84,7 @@ class Fleet:
 
     def restore(self, checkpoints: Sequence[RunCheckpoint]) -> None:
         """Go on from what :meth:`checkpoint` returned for these very runs."""
-        parameters = [*self.model.weights, *self.model.biases]
+        parameters = list(self.model.parameters())
         with torch.no_grad():
             for index, parameter in enumerate(parameters):
                 parts = [checkpoint["parameters"][index] for checkpoint in checkpoints]

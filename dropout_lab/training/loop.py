@@ -10,11 +10,12 @@ from torch import Tensor
 
 from dropout_lab.config.schema import Settings
 from dropout_lab.data import Splits, stratified
-from dropout_lab.metrics import losses
 from dropout_lab.noise import Purpose, stream
-from dropout_lab.training.evaluation import evaluate
+from dropout_lab.schedules import Schedule
+from dropout_lab.training.evaluation import evaluate, evaluate_pruned
 from dropout_lab.training.fleet import Fleet
-from dropout_lab.training.record import Measured, Noisy, Record
+from dropout_lab.training.objective import Noisy, Objective
+from dropout_lab.training.record import Measured, Record
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,9 @@ def train(fleet: Fleet, splits: Splits) -> Iterator[Epoch]:
     model, optimizer = fleet.model, fleet.optimizer
     batch_size = fleet.settings.training.batch_size
     last_epoch, last_update = length(fleet.settings, len(splits.train))
+    steps = math.ceil(len(splits.train) / batch_size)
+    schedule = Schedule(fleet.settings.dropout, fleet.p, steps, last_update)
+    objective = Objective(model, fleet.settings.dropout, len(splits.train))
     measured_train = splits.train[train_examples(splits, fleet.settings).to(fleet.device)]
 
     while fleet.epoch < last_epoch and len(fleet.diverged) < len(fleet.runs):
@@ -51,25 +55,25 @@ def train(fleet: Fleet, splits: Splits) -> Iterator[Epoch]:
         model.open_epoch(fleet.epoch)
         order = data_order(fleet.seeds, fleet.epoch, len(splits.train)).to(fleet.device)
         order = order[:, : (last_update - fleet.updates) * batch_size]  # (runs, examples)
-        noisy_loss = torch.zeros(model.runs, device=fleet.device)
-        noisy_right = torch.zeros(model.runs, device=fleet.device)
+        noisy = Noisy(model.runs, fleet.device)
 
         for indices in order.split(batch_size, dim=1):  # (runs, batch)
+            model.set_p(schedule.at(fleet.updates))
+            pixels = splits.pixels(splits.train.images[indices])
             labels = splits.train.labels[indices]
-            logits = model(splits.pixels(splits.train.images[indices]))  # (runs, batch, classes)
-            batch_losses = losses(logits, labels)  # (runs,)
-            optimizer.step(batch_losses)
-            noisy_loss += batch_losses.detach() * indices.shape[1]
-            noisy_right += (logits.argmax(dim=2) == labels).sum(dim=1)
+            step = objective(pixels, labels, fleet.updates / last_update)
+            optimizer.step(step.total)
+            model.constrain()
+            noisy.add(step, labels)
             fleet.updates += 1
 
-        noisy = Noisy(noisy_loss / order.shape[1], noisy_right / order.shape[1])
         measured = None
         if due(fleet.epoch, last_epoch, fleet.settings):
             measured = Measured(
                 train=evaluate(model, measured_train, splits),
                 validation=evaluate(model, splits.validation, splits),
                 test=evaluate(model, splits.test, splits),
+                pruned=evaluate_pruned(model, splits.test, splits),
             )
         fleet.seconds = offset + time.perf_counter() - began
         going = [run for run in range(model.runs) if run not in fleet.diverged]
@@ -109,7 +113,7 @@ def train_examples(splits: Splits, settings: Settings) -> Tensor:
 
 def finite(noisy: Noisy, measured: Measured | None, run: int) -> bool:
     """Whether a run's losses are numbers still, those of its training steps and the clean ones."""
-    total = noisy.loss[run].double()
+    total = noisy.loss[run].double() + noisy.added[run]
     if measured is not None:
         total = total + measured.train.loss[run] + measured.test.loss[run]
     return bool(total.isfinite())
@@ -124,5 +128,7 @@ def _record(fleet: Fleet, noisy: Noisy, measured: Measured, run: int) -> Record:
         p=fleet.p_in_force(run),
         noisy_train_loss=noisy.loss[run].item(),
         noisy_train_accuracy=noisy.accuracy[run].item(),
+        dropout_loss=noisy.added[run].item(),
+        sparsity=fleet.sparsity(run),
         **measured.columns(run),
     )

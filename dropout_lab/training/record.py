@@ -3,8 +3,6 @@
 from dataclasses import dataclass, fields
 from typing import Any
 
-from torch import Tensor
-
 from dropout_lab.metrics import Scores
 
 
@@ -17,8 +15,9 @@ class Record:
         updates: Steps of the optimizer so far.
         seconds: Wall-clock time so far, training and evaluation: the fleet's, divided by its runs.
         learning_rate: In force in this epoch.
-        p: The chance of dropping in force at the places of the placement, rounded to 1/65,536
-            where masks are drawn; a JSON list where the places differ.
+        p: The chance of dropping in force in the last update, at the places of the placement, as
+            it was used (rounded to 1/65,536 where coins are tossed) or learned; a JSON list where
+            the places differ.
         noisy_train_loss: Mean loss of the training steps of this epoch, dropout on, each batch
             before its update.
         noisy_train_accuracy: Accuracy in these steps.
@@ -32,6 +31,13 @@ class Record:
         test_macro_f1: Their macro F1.
         accuracy_gap: train_accuracy - test_accuracy.
         loss_gap: test_loss - train_loss.
+        dropout_loss: Mean, in the training steps of this epoch, of what was minimized beside the
+            cross-entropy: the penalties of variants that learn, and the terms of r_drop,
+            expectation_linear and fraternal; 0 without any.
+        sparsity: Share of the weights or units that pruning takes away, for the variants that
+            prune; a JSON list where the places differ.
+        pruned_test_accuracy: Accuracy on the test examples after pruning them, for targeted
+            dropout.
     """
 
     epoch: int
@@ -51,17 +57,12 @@ class Record:
     test_macro_f1: float
     accuracy_gap: float
     loss_gap: float
+    dropout_loss: float
+    sparsity: float | str | None
+    pruned_test_accuracy: float | None
 
 
 RECORD_COLUMNS: tuple[str, ...] = tuple(field.name for field in fields(Record))
-
-
-@dataclass(frozen=True)
-class Noisy:
-    """What the training steps of an epoch saw, dropout on; tensors of shape ``(runs,)``."""
-
-    loss: Tensor
-    accuracy: Tensor
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,7 @@ class Measured:
     train: Scores
     validation: Scores
     test: Scores
+    pruned: Scores | None = None
 
     def columns(self, run: int) -> dict[str, Any]:
         """Return the clean columns of one run's record."""
@@ -83,4 +85,5 @@ class Measured:
         columns["test_macro_f1"] = test.macro_f1[run].item()
         columns["accuracy_gap"] = (train.accuracy[run] - test.accuracy[run]).item()
         columns["loss_gap"] = (test.loss[run] - train.loss[run]).item()
+        columns["pruned_test_accuracy"] = self.pruned and self.pruned.accuracy[run].item()
         return columns

@@ -1,14 +1,36 @@
 """Cells, the run without dropout beside them, and ids that follow the numbers only."""
 
+import json
+from pathlib import Path
+
+import pytest
+
 from dropout_lab.config.changes import Changes
 from dropout_lab.config.grid import get, run_id, runs_of, single_cell, sweep_cells, without
 from dropout_lab.config.load import load
 from dropout_lab.config.schema import Config, p_of_places, without_dropout
+from dropout_lab.results import runs_in
 from tests.conftest import make_config
 
 
 def swept(*settings: str, **changes: str) -> Config:
     return load(None, Changes(settings=settings, sweep=True, **changes))
+
+
+@pytest.mark.parametrize("path", sorted(Path("results/reference").glob("*/manifest.json")), ids=str)
+def test_keys_that_came_later_leave_published_run_ids_alone(path: Path) -> None:
+    manifest = json.loads(path.read_text())
+    runs = runs_in(manifest)
+    assert runs
+    assert all(run_id(run.settings, run.seed) == name for name, run in runs.items())
+
+
+def test_a_later_key_counts_when_it_is_set() -> None:
+    ids = {
+        run_id(make_config(*settings), 0)
+        for settings in ((), ("dropout.schedule=linear",), ("dropout.stop_last=1",))
+    }
+    assert len(ids) == 3
 
 
 def test_all_combinations_are_run() -> None:

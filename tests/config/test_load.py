@@ -105,7 +105,10 @@ sweep: {grid: {dropout.p: [0, 2], trainig.epochs: [1]}}
         ("dropout: {placement: []}", "dropout.placement is []"),
         ("dropout: {placement: all, p: [0.1, 0.2, 0.3], input_p: 0.2}", "give it once"),
         ("dropout: {variant: gaussian, p: 1}", "infinite"),
-        ("dropout: {variant: dropconnect, position: before}", "which have no position"),
+        (
+            "dropout: {variant: dropconnect, position: before}",
+            "acts on the way through the weights",
+        ),
         ("dropout: {variant: bernoulli}", "did you mean 'inverted'?"),
         ("training: {epochs: 0}", "training.epochs is 0"),
         ("training: {epochs: 3, updates: 5}", "one of them; both are given"),

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from dropout_lab.layers import DropConnect, DropConnectLinear, InvertedDropout, Mask
+from dropout_lab.layers import DropConnect, DropoutLinear, InvertedDropout, Mask
 from dropout_lab.noise import FleetNoise, TorchNoise
 from tests.recorded import Forbidden, Recorded, lanes
 
@@ -157,7 +157,7 @@ def test_linear_layer_in_a_plain_model(mask: Mask, bias: bool) -> None:
         nn.Linear(4, 3),
         nn.ReLU(),
         nn.Identity(),
-        DropConnectLinear(3, 2, 0.5, mask=mask, bias=bias),
+        DropoutLinear(3, 2, DropConnect(0.5, mask=mask), bias=bias),
     )
     ours.load_state_dict(theirs.state_dict())
     assert sum(p.numel() for p in ours.parameters()) == sum(p.numel() for p in theirs.parameters())
@@ -167,5 +167,5 @@ def test_linear_layer_in_a_plain_model(mask: Mask, bias: bool) -> None:
 
 
 def test_units_alone_are_refused() -> None:
-    with pytest.raises(TypeError, match="acts on weights, not on units"):
+    with pytest.raises(TypeError, match="not on units alone"):
         DropConnect(0.5)(torch.ones(2, 3))

@@ -6,12 +6,13 @@ import pytest
 import torch
 from torch import nn
 
+from dropout_lab.catalogue import CATALOGUE
 from dropout_lab.data import Splits
 from dropout_lab.layers import VARIANTS
 from dropout_lab.noise import Purpose, stream
 from dropout_lab.training import Epoch, Fleet, evaluate, train
 from dropout_lab.training.loop import data_order, train_examples
-from tests.conftest import make_config, make_runs, make_sweep
+from tests.conftest import make_config, make_runs, make_sweep, with_variant
 
 CPU = torch.device("cpu")
 
@@ -26,9 +27,9 @@ def trained(
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_a_fleet_is_its_runs(variant: str, small_splits: Splits, float64: None) -> None:
     """In double precision, so that only rounding may differ: runs of different p, rate and seed."""
-    mask = ["dropout.mask=batch"] if variant == "dropconnect" else []
-    settings = ["training.epochs=2", f"dropout.variant={variant}", "dropout.placement=all", *mask]
-    varied = ["training.learning_rate=0.05,0.1", "regularization.l2=0,0.001", "dropout.p=0.25,0.5"]
+    settings = ["training.epochs=2", *with_variant(variant)]
+    varied = ["training.learning_rate=0.05,0.1", "regularization.l2=0,0.001"]
+    varied += ["dropout.p=0.5"] if CATALOGUE[variant].one_p else ["dropout.p=0.25,0.5"]
     runs = make_sweep(*settings, *varied, seeds=(0, 1))
     together = Fleet(runs, CPU)
     fleet_records = list(train(together, small_splits))[-1].records
@@ -94,8 +95,7 @@ def test_each_epoch_and_each_seed_has_its_own_order() -> None:
 
 @pytest.mark.parametrize("variant", [name for name in VARIANTS if name != "none"])
 def test_p_zero_trains_to_the_bits_of_no_dropout(variant: str, small_splits: Splits) -> None:
-    mask = ["dropout.mask=batch"] if variant == "dropconnect" else []
-    run = make_runs("training.epochs=2", f"dropout.variant={variant}", *mask)[0]
+    run = make_runs("training.epochs=2", *with_variant(variant))[0]
     zero = run.settings.model_copy(
         update={"dropout": run.settings.dropout.model_copy(update={"p": 0.0})}
     )
@@ -107,8 +107,9 @@ def test_p_zero_trains_to_the_bits_of_no_dropout(variant: str, small_splits: Spl
     for fleet in (dropped, bare):
         list(train(fleet, small_splits))
     assert dropped.settings.dropout.variant == variant
-    for ours, theirs in zip(dropped.model.parameters(), bare.model.parameters(), strict=True):
-        assert torch.equal(ours, theirs)
+    ours = [*dropped.model.weights, *dropped.model.biases]
+    for our, theirs in zip(ours, bare.model.parameters(), strict=True):
+        assert torch.equal(our, theirs)
 
 
 def test_a_diverged_run_is_marked_and_the_others_are_unharmed(small_splits: Splits) -> None:

@@ -1,0 +1,231 @@
+"""What is known of each dropout variant without running it: the catalogue, torch-free.
+
+The command ``dropout-lab variants`` prints it, the config is checked against it, and each layer
+takes its range of p from it.
+"""
+
+from dataclasses import dataclass
+
+_INFINITE = "the variance p / (1 - p) of its noise is infinite there"
+_NOTHING_LEFT = "nothing would be kept to be divided by 1 - p"
+_ALPHA = "alpha = p / (1 - p) at the start"
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A kind of dropout.
+
+    Args:
+        formula: What it does to the units x of a place, or to the weights W that leave it.
+        p: What p means.
+        paper: Where it was published.
+        cost: Time of a training step, relative to one of ``none``; see ``COST_MEASURED``.
+        learned: What it learns beside the weights.
+        highest_p: The largest p it takes; below 1 where the formula has no value at 1.
+        beyond: Why not more.
+        options: Keys of the section ``dropout`` that only some variants read.
+        needed: Those of them that have no default.
+        between: It acts on the way through the weights, so it has no position before or after
+            the activation.
+        hidden_only: It looks at the weights that enter a place, which the input has none of.
+        activations: The activations it is made for; none: any. Others are refused.
+        noisy: Whether it draws anything.
+        one_p: Runs of one fleet need the same p, since p decides the shapes.
+        remark: What its user should know before comparing it with others.
+    """
+
+    formula: str
+    p: str
+    paper: str
+    cost: float = 1.0
+    learned: str = ""
+    highest_p: float = 1.0
+    beyond: str = ""
+    options: tuple[str, ...] = ()
+    needed: tuple[str, ...] = ()
+    between: bool = False
+    hidden_only: bool = False
+    activations: tuple[str, ...] = ()
+    noisy: bool = True
+    one_p: bool = False
+    remark: str = ""
+
+
+COST_MEASURED = "not measured yet"
+
+_BELOW_ONE = 1 - 2.0**-53
+_DROP = "chance of dropping a unit"
+_VARIANCE = "the noise has variance p / (1 - p)"
+_EVERY_MOMENT = ("relu", "logistic", "tanh", "linear")
+_ONE_PRE_ACTIVATION = ("relu", "logistic", "tanh", "selu", "linear")
+_JMLR = "Srivastava et al. 2014, JMLR 15"
+_KINGMA = "Kingma, Salimans, Welling 2015, NIPS"
+
+CATALOGUE: dict[str, Variant] = {
+    "none": Variant(formula="x", p="no part", paper="", noisy=False),
+    "inverted": Variant(formula="x k / (1-p), k ~ Bernoulli(1-p)", p=_DROP, paper=_JMLR),
+    "standard": Variant(
+        formula="x k, k ~ Bernoulli(1-p); in evaluation (1-p) x", p=_DROP, paper=_JMLR
+    ),
+    "unscaled": Variant(
+        formula="x k, k ~ Bernoulli(1-p); in evaluation x",
+        p=_DROP,
+        paper="",
+        remark="a mistake, on purpose: the scaling is forgotten",
+    ),
+    "gaussian": Variant(
+        formula="x r, r ~ N(1, p/(1-p))",
+        p=_VARIANCE,
+        paper=_JMLR,
+        highest_p=_BELOW_ONE,
+        beyond=_INFINITE,
+    ),
+    "uniform": Variant(
+        formula="x r, r ~ U(1-w, 1+w), w^2 = 3 p/(1-p)",
+        p=_VARIANCE,
+        paper="Shen et al. 2018, IEEE TNNLS (continuous dropout)",
+        highest_p=_BELOW_ONE,
+        beyond=_INFINITE,
+    ),
+    "alpha": Variant(
+        formula="a (x k + alpha' (1-k)) + b, keeping mean 0 and variance 1",
+        p=_DROP,
+        paper="Klambauer et al. 2017, NIPS",
+        highest_p=_BELOW_ONE,
+        beyond="no affine map restores the variance of a constant",
+        remark="made for activation: selu with init: lecun and normalize: standard",
+    ),
+    "standout": Variant(
+        formula="x k, k ~ Bernoulli(sigmoid(slope z + beta)); in evaluation the mean",
+        p="chance of dropping a unit whose pre-activation z is 0: beta = log((1-p)/p)",
+        paper="Ba & Frey 2013, NIPS",
+        options=("slope",),
+        hidden_only=True,
+        activations=_ONE_PRE_ACTIVATION,
+    ),
+    "concrete": Variant(
+        formula="x (1-z) / (1-p), z = sigmoid((logit p + logit u) / 0.1), u ~ U(0,1)",
+        p="chance of dropping at the start",
+        paper="Gal, Hron, Kendall 2017, NIPS",
+        learned="p of each place",
+        highest_p=_BELOW_ONE,
+        beyond="logit p is infinite there",
+        options=("length_scale",),
+    ),
+    "variational_a": Variant(
+        formula="x r, r ~ N(1, alpha); loss + KL/N",
+        p=_ALPHA,
+        paper=_KINGMA,
+        learned="alpha <= 1, of each place or unit",
+        highest_p=0.5,
+        beyond="alpha = p / (1 - p) is at most 1, the range of the KL's approximation",
+        options=("alpha_per", "kl_weight", "kl_warmup"),
+    ),
+    "variational_a2": Variant(
+        formula="x r, r ~ N(1, alpha); loss + KL/(3N)",
+        p=_ALPHA,
+        paper=_KINGMA,
+        learned="alpha <= 1, of each place or unit",
+        highest_p=0.5,
+        beyond="alpha = p / (1 - p) is at most 1, the range of the KL's approximation",
+        options=("alpha_per", "kl_weight", "kl_warmup"),
+    ),
+    "variational_b": Variant(
+        formula="z ~ N(x W + b, x^2 (alpha W^2)); loss + KL/N",
+        p=_ALPHA,
+        paper=_KINGMA,
+        learned="alpha <= 1, of each place, unit or weight",
+        highest_p=0.5,
+        beyond="alpha = p / (1 - p) is at most 1, the range of the KL's approximation",
+        options=("alpha_per", "kl_weight", "kl_warmup"),
+        between=True,
+    ),
+    "sparse_variational": Variant(
+        formula="z ~ N(x W + b, x^2 s^2); loss + KL/N; in evaluation W where s^2/W^2 < e^3",
+        p="s^2 at the start is p / (1 - p) of the weights' mean square",
+        paper="Molchanov, Ashukha, Vetrov 2017, ICML",
+        learned="s of each weight",
+        highest_p=_BELOW_ONE,
+        beyond=_INFINITE,
+        options=("kl_weight", "kl_warmup"),
+        between=True,
+        remark="made for optimizer: adam; it gives accuracy away for zeros where N is small",
+    ),
+    "multinomial": Variant(
+        formula="x m / (k/d), m ~ Multinomial(k; 1/d, ..., 1/d)",
+        p="1 - k/d: k draws among the d units",
+        paper="Li, Gong, Yang 2016, NIPS",
+        highest_p=_BELOW_ONE,
+        beyond="no draw would be left",
+        remark="its noise has variance (1 - 1/d) / (1 - p), that of inverted at p / (1 - p)",
+    ),
+    "evolutional": Variant(
+        formula="x m / (k q), m ~ Multinomial(k; q), q_i ~ sqrt(mean of x_i^2 over the batch)",
+        p="1 - k/d: k draws among the d units",
+        paper="Li, Gong, Yang 2016, NIPS",
+        highest_p=_BELOW_ONE,
+        beyond="no draw would be left",
+        remark="units that are active in the batch share most of the draws",
+    ),
+    "shakeout": Variant(
+        formula="W -> -c sign(W) or (W + c p sign(W)) / (1-p), by the unit's coin",
+        p="chance of a unit's weights going to -c sign(W)",
+        paper="Kang, Li, Tao 2016, AAAI",
+        highest_p=_BELOW_ONE,
+        beyond=_NOTHING_LEFT,
+        options=("strength",),
+        between=True,
+    ),
+    "targeted_unit": Variant(
+        formula="x k where a unit's incoming norm is among the share's lowest, else x",
+        p="chance of dropping a unit that is a candidate",
+        paper="Gomez et al. 2019, arXiv:1905.13678",
+        options=("share",),
+        needed=("share",),
+        between=True,
+        hidden_only=True,
+        activations=_ONE_PRE_ACTIVATION,
+        remark="made to be pruned: pruned_test_accuracy is its measure",
+    ),
+    "targeted_weight": Variant(
+        formula="W k where |W| is among the share's smallest of its output unit, else W",
+        p="chance of dropping a weight that is a candidate; one mask for a batch",
+        paper="Gomez et al. 2019, arXiv:1905.13678",
+        options=("share",),
+        needed=("share",),
+        between=True,
+        remark="made to be pruned: pruned_test_accuracy is its measure",
+    ),
+    "fast": Variant(
+        formula="the mean of the next activation under z ~ N(x W + b, p/(1-p) x^2 W^2)",
+        p=_VARIANCE,
+        paper="Wang & Manning 2013, ICML",
+        highest_p=_BELOW_ONE,
+        beyond=_INFINITE,
+        between=True,
+        activations=_EVERY_MOMENT,
+        noisy=False,
+    ),
+    "batchwise": Variant(
+        formula="exactly k of d units, the same for a batch, times d/k; the rest not computed",
+        p="1 - k/d",
+        paper="Graham, Reizenstein, Robinson 2015",
+        highest_p=_BELOW_ONE,
+        beyond="no unit would be left",
+        one_p=True,
+    ),
+    "dropconnect": Variant(
+        formula="W M / (1-p), M ~ Bernoulli(1-p)",
+        p="chance of dropping a weight",
+        paper="Wan et al. 2013, ICML",
+        between=True,
+    ),
+    "gaussian_dropconnect": Variant(
+        formula="W r, r ~ N(1, p/(1-p))",
+        p=_VARIANCE,
+        paper="McClure & Kriegeskorte 2016; Kingma et al. 2015, type B",
+        highest_p=_BELOW_ONE,
+        beyond=_INFINITE,
+        between=True,
+    ),
+}

@@ -1,0 +1,151 @@
+"""Batchwise dropout: one mask for a batch, and the dropped units are not computed at all."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from dropout_lab.catalogue import CATALOGUE
+from dropout_lab.layers.base import Entering, Mask, UnitDropout, affine, uniform
+from dropout_lab.noise import Noise
+
+
+class BatchwiseDropout(UnitDropout):
+    r"""Keep exactly k of the d units, the same for the whole batch, and multiply them by d / k.
+
+    .. math:: y_i = x_i \frac{d}{k} \mathbb{1}[i \in S], \qquad S \text{ uniform among the subsets
+              of size } k = \operatorname{round}((1 - p) d)
+
+    The noise has mean 1 and variance ``d/k - 1``. In a network the products run over submatrices:
+    ``needed`` hands out the weights that lead to kept units, ``connect`` takes those that leave
+    them, so a hidden layer between two others costs ``(k/d)**2`` of its product. Evaluation leaves
+    ``x`` as it is.
+
+    Args:
+        p: ``1 - k/d``, in [0, 1), the same for all runs of a fleet; rounded to that of a whole k of
+            at least 1 once d is known.
+        mask: No part: it is one mask for a batch.
+        noise: Source of the choice; by default PyTorch's global generator. The kept of a higher p
+            are among those of a lower one.
+
+    Shape:
+        ``x``: ``(*p.shape, batch, d)``. Output: the same shape and dtype.
+
+    Raises:
+        ValueError: ``p`` is outside [0, 1) or nan, or differs between the runs.
+
+    Paper:
+        Graham, Reizenstein, Robinson (2015), Efficient batchwise dropout training using
+        submatrices, arXiv:1502.02478 [id unverified].
+    """
+
+    variant = CATALOGUE["batchwise"]
+
+    def __init__(
+        self, p: float | Tensor = 0.5, *, mask: Mask = "batch", noise: Noise | None = None
+    ) -> None:
+        self.units: int | None = None
+        super().__init__(p, mask=mask, noise=noise)
+        self.mask = "batch"
+        self._chosen: Tensor | None = None  # between needed and connect
+
+    def begin(self, weight: Tensor, activation: str) -> None:
+        """Get to know d, and round p to what it allows."""
+        self.units = weight.shape[-2]
+        self.p = self._p
+
+    def needed(self, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
+        """Choose the units of this batch; return what leads to them: ``(runs, any, k)``."""
+        units = self.units or weight.shape[-1]
+        self._chosen = self.choose(units, weight) if self.training else None
+        if self._chosen is None:
+            return weight, bias
+        pieces = weight.shape[-1] // units  # several columns for a unit of maxout
+        columns = self._chosen[..., None] * pieces + torch.arange(pieces, device=weight.device)
+        columns = columns.flatten(-2)
+        return _select(weight, columns, -1), _select(bias, columns, -1)
+
+    def connect(
+        self, x: Tensor, weight: Tensor, bias: Tensor | None, entering: Entering | None = None
+    ) -> Tensor:
+        """Carry the kept units on through the weights that leave them."""
+        chosen, self._chosen = self._chosen, None
+        if not self.training:
+            return affine(x, weight, bias)
+        if chosen is None:  # nobody asked what is needed: x has all its units
+            chosen = self.choose(x.shape[-1], x)
+            x = x if chosen is None else _select(x, chosen, -1)
+        if chosen is None:
+            return affine(x, weight, bias)
+        scale = weight.shape[-2] / chosen.shape[-1]
+        return affine(x * scale, _select(weight, chosen, -2), bias)
+
+    def drop(self, x: Tensor) -> Tensor:
+        """Return ``x`` times d / k where it is kept, and 0 elsewhere."""
+        self.placed(x)  # refuses a p whose axes do not lead those of x
+        chosen = self.choose(x.shape[-1], x)
+        if chosen is None:
+            return x
+        if chosen.ndim > x.ndim - 1:
+            raise ValueError(
+                f"x has shape {tuple(x.shape)}; one mask for a batch needs a batch axis, the last "
+                "but one. Pass x of shape (batch, features)."
+            )
+        scale = x.new_zeros(*chosen.shape[:-1], x.shape[-1])
+        scale.scatter_(-1, chosen, x.shape[-1] / chosen.shape[-1])
+        return x * scale.view(scale.shape[:-1] + (1,) * (x.ndim - scale.ndim) + scale.shape[-1:])
+
+    def choose(self, units: int, like: Tensor) -> Tensor | None:
+        """Return the indices of the kept units, rising: ``(*p.shape, k)``; none if all are."""
+        counts = {self._kept(float(p), units) for p in self._p.view(-1)}
+        if len(counts) > 1:
+            raise ValueError(
+                f"p is {self._p.tolist()}; batchwise dropout needs one p for all runs of a "
+                "fleet, so that their submatrices have one shape."
+            )
+        (kept,) = counts
+        draws = uniform(self.noise, (*self._p.shape, units), like.device)
+        if kept == units:
+            return None
+        return draws.argsort(dim=-1)[..., :kept].sort(dim=-1).values
+
+    def _realized(self, p: Tensor) -> Tensor:
+        if self.units is None:
+            return p
+        kept = [self._kept(float(each), self.units) / self.units for each in p.view(-1)]
+        return 1 - torch.tensor(kept, dtype=torch.float64).view(p.shape)
+
+    @staticmethod
+    def _kept(p: float, units: int) -> int:
+        return max(round((1 - p) * units), 1)
+
+
+def _select(tensor: Tensor, chosen: Tensor, dim: int) -> Tensor:
+    selected: Tensor = _Select.apply(tensor, chosen, dim)
+    return selected
+
+
+class _Select(torch.autograd.Function):
+    """Of each run's matrix, the chosen rows (dim -2) or columns (dim -1), each at most once.
+
+    The gradient is copied to its place; that of ``torch.gather`` would add it up one by one.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, tensor: Tensor, chosen: Tensor, dim: int) -> Tensor:
+        ctx.save_for_backward(chosen)
+        ctx.shape, ctx.dim = tensor.shape, dim
+        if chosen.ndim == 1:
+            return tensor.index_select(dim, chosen)
+        return torch.stack([t.index_select(dim, c) for t, c in zip(tensor, chosen, strict=True)])
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        (gradient,), (chosen,) = gradients, ctx.saved_tensors
+        whole = gradient.new_zeros(ctx.shape)
+        if chosen.ndim == 1:
+            whole.index_copy_(ctx.dim, chosen, gradient)
+        else:
+            for run, indices in enumerate(chosen):
+                whole[run].index_copy_(ctx.dim, indices, gradient[run])
+        return whole, None, None

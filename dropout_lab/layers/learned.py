@@ -1,0 +1,74 @@
+"""What the variants share that learn their noise: p is where it starts."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from dropout_lab.layers.base import Dropout
+
+
+class LearnedDropout(Dropout):
+    """Base of the layers with parameters of their own.
+
+    ``p`` is where learning starts; read, it is the p in force. Where it starts at 0 nothing is
+    dropped and nothing learned. A ``state_dict`` without the learned parameters loads, and leaves
+    them as they are, so one of the same net with ``nn.Dropout`` does.
+    """
+
+    @property
+    def p(self) -> Tensor:
+        """The p in force, float64, of shape ``()`` or that of the leading axes."""
+        learned = self.learned_p().detach().double().cpu()
+        return torch.where(self._p > 0, learned, 0.0)
+
+    @p.setter
+    def p(self, p: float | Tensor) -> None:
+        self._p = self._checked(p)
+        self._placed = {}
+        self.restart()
+
+    def learned_p(self) -> Tensor:
+        """Return the p that the learned parameters stand for; mean over what has its own."""
+        raise NotImplementedError
+
+    def restart(self) -> None:
+        """Put the learned parameters where p says."""
+        raise NotImplementedError
+
+    def constants(self, p: Tensor) -> tuple[Tensor, ...]:
+        """Return where there is noise: p above 0."""
+        return (p > 0,)
+
+    def extra_repr(self) -> str:
+        """Return what ``print`` shows of the layer."""
+        return f"p={self._p.tolist()} at the start, mask={self.mask!r}"
+
+    def started(self) -> Tensor:
+        """Return the p to start from, float64, in (0, 1) also where nothing is dropped."""
+        return self._p.where(self._p > 0, 0.5)
+
+    def active(self, like: Tensor) -> Tensor:
+        """Return, for each run, 1 where there is noise and 0 where there is none."""
+        return (self._p > 0).to(like.device, like.dtype)
+
+    def set_parameter(self, name: str, values: Tensor) -> None:
+        """Give a learned parameter its values, keeping the parameter if it is there."""
+        values = values.to(torch.get_default_dtype())
+        parameter = self._parameters.get(name)
+        if parameter is None or parameter.shape != values.shape:
+            self.register_parameter(name, torch.nn.Parameter(values.contiguous()))
+        else:
+            with torch.no_grad():
+                parameter.copy_(values)
+
+    def _load_from_state_dict(
+        self, state_dict: Any, prefix: str, metadata: Any, strict: bool, *lists: Any
+    ) -> None:
+        missing, unexpected, errors = lists
+        own = {prefix + name for name in self._parameters}
+        found: list[str] = []
+        super()._load_from_state_dict(
+            state_dict, prefix, metadata, strict, found, unexpected, errors
+        )
+        missing += [name for name in found if name not in own]

@@ -1,0 +1,269 @@
+"""For each variant: how to make it, what to give it, and the law of what comes out of it."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from scipy.integrate import quad
+from scipy.special import expit
+from torch import Tensor
+
+from dropout_lab.catalogue import CATALOGUE
+from dropout_lab.layers import VARIANTS, Dropout, Entering, UnitDropout
+from dropout_lab.noise import Noise, TorchNoise
+
+CPU = torch.device("cpu")
+NAMES = list(VARIANTS)
+UNIT = [name for name, kind in VARIANTS.items() if issubclass(kind, UnitDropout)]
+NOISY = [name for name in NAMES if CATALOGUE[name].noisy]
+NOISY_UNIT = [name for name in UNIT if name in NOISY]
+LEARNED = [name for name in NAMES if CATALOGUE[name].learned]
+ONE_MASK = ["batchwise", "targeted_weight"]  # one for a batch, whatever ``mask`` says
+OWN_MASKS = [name for name in NOISY if name not in ONE_MASK]
+OPTIONS: dict[str, dict[str, float]] = {
+    "targeted_unit": {"share": 0.5},
+    "targeted_weight": {"share": 0.5},
+}
+
+
+@dataclass(frozen=True)
+class Place:
+    """What ``connect`` is given; without a run axis, or all of it with one."""
+
+    x: Tensor  # (batch, units)
+    weight: Tensor  # (units, outputs), no entry near 0
+    bias: Tensor  # (1, outputs)
+    entering: Entering  # (4, units) and (batch, units)
+
+    def run(self, index: int | slice) -> "Place":
+        """Return what one run of the fleet is given, or some runs."""
+        before = Entering(self.entering.weight[index], self.entering.preactivation[index])
+        return Place(self.x[index], self.weight[index], self.bias[index], before)
+
+    def one_example(self, times: int = 1) -> "Place":
+        """Return the place with its first example alone, so many times."""
+        z = self.entering.preactivation[:1].expand(times, -1)
+        before = Entering(self.entering.weight, z)
+        return Place(self.x[:1].expand(times, -1), self.weight, self.bias, before)
+
+    def fleet(self, runs: int) -> "Place":
+        """Return so many runs that are all given the same."""
+        given = (self.x, self.weight, self.bias, self.entering.weight, self.entering.preactivation)
+        x, weight, bias, w, z = (tensor.expand(runs, -1, -1) for tensor in given)
+        return Place(x, weight, bias, Entering(w, z))
+
+
+def place(runs: int | None = None, batch: int = 3, units: int = 5, outputs: int = 4) -> Place:
+    """Make up what a layer is given."""
+    lead = () if runs is None else (runs,)
+    weight = torch.randn(*lead, units, outputs)
+    weight = weight.sign() * (0.5 + torch.rand(weight.shape))
+    return Place(
+        torch.randn(*lead, batch, units),
+        weight,
+        torch.randn(*lead, 1, outputs),
+        Entering(torch.randn(*lead, 4, units), torch.randn(*lead, batch, units)),
+    )
+
+
+def make(name: str, p: float | Sequence[float], at: Place | None = None, **rest: object) -> Dropout:
+    """Return a layer of the variant, which has begun at a place where one is given."""
+    numbers = p if isinstance(p, float) else torch.tensor(p, dtype=torch.float64)
+    layer = VARIANTS[name](numbers, **OPTIONS.get(name, {}), **rest)
+    if at is not None:
+        layer.begin(at.weight, "relu")
+    return layer
+
+
+def act(layer: Dropout, at: Place) -> Tensor:
+    """Carry the place's units through the layer and its weights."""
+    return layer.connect(at.x, at.weight, at.bias, at.entering)
+
+
+def ps_of_runs(name: str, *ps: float) -> tuple[float, ...]:
+    """Return p for each run of a fleet; where a fleet has one p, the last for all."""
+    return (ps[-1],) * len(ps) if CATALOGUE[name].one_p else ps
+
+
+def seeded(seed: int = 3) -> TorchNoise:
+    """Return a noise source at the start of its draws."""
+    return TorchNoise(torch.Generator().manual_seed(seed))
+
+
+class Recording:
+    """Draws with torch's generator and keeps what was drawn."""
+
+    def __init__(self) -> None:
+        self.drawn: list[Tensor] = []
+        self.source: Noise = TorchNoise()
+
+    def lanes(self, shape: Sequence[int], device: torch.device) -> Tensor:
+        self.drawn.append(self.source.lanes(shape, device))
+        return self.drawn[-1]
+
+    def normal(self, shape: Sequence[int], device: torch.device) -> Tensor:
+        self.drawn.append(self.source.normal(shape, device))
+        return self.drawn[-1]
+
+
+class Extreme:
+    """Draws nothing but the lowest (-1) or the highest (1) of all values."""
+
+    def __init__(self, side: int) -> None:
+        self.side = side
+
+    def lanes(self, shape: Sequence[int], device: torch.device) -> Tensor:
+        value = 2**15 - 1 if self.side > 0 else -(2**15)
+        return torch.full(tuple(shape), value, dtype=torch.int16)
+
+    def normal(self, shape: Sequence[int], device: torch.device) -> Tensor:
+        return torch.full(tuple(shape), 9.0 * self.side)
+
+
+Moments = tuple[Tensor, Tensor]  # mean and variance of each pre-activation, (outputs,)
+Law = Callable[[float, Place], Moments]
+
+
+def _through(at: Place, mean: Tensor, covariance: Tensor) -> Moments:
+    """Carry the mean and the covariance of the noisy units through the weights."""
+    through = torch.einsum("ij,ik,kj->j", at.weight, covariance, at.weight)
+    return mean @ at.weight + at.bias[0], through
+
+
+def _noise(variance: Callable[[float], float]) -> Law:
+    """Units times independent noise of mean 1."""
+
+    def law(p: float, at: Place) -> Moments:
+        x = at.x[0]
+        return _through(at, x, (x * x * variance(p)).diag())
+
+    return law
+
+
+def _coin(height: Callable[[float], float]) -> Law:
+    """Units times a coin that is worth so much, with probability 1 - p."""
+
+    def law(p: float, at: Place) -> Moments:
+        x = at.x[0] * height(p)
+        return _through(at, x * (1 - p), (x * x * p * (1 - p)).diag())
+
+    return law
+
+
+def _alpha(p: float, at: Place) -> Moments:
+    q, low = 1 - p, -1.7580993408473766
+    a = (q + low**2 * q * p) ** -0.5
+    x = at.x[0]
+    mean = a * (q * x + p * low) - a * p * low
+    return _through(at, mean, (a * a * p * q * (x - low) ** 2).diag())
+
+
+def _standout(p: float, at: Place) -> Moments:
+    x, q = at.x[0], torch.sigmoid(at.entering.preactivation[0] + math.log((1 - p) / p))
+    return _through(at, x * q, (x * x * q * (1 - q)).diag())
+
+
+def relaxed_coin(p: float, power: int) -> float:
+    """Return E[r**power] of concrete noise by quadrature over v = logit u, which is logistic."""
+
+    def integrand(v: float) -> float:
+        noise = expit(-(math.log(p / (1 - p)) + v) / 0.1) / (1 - p)
+        return float(noise**power * expit(v) * expit(-v))
+
+    step = math.log((1 - p) / p)
+    return float(quad(integrand, -40, 40, points=[step - 1, step, step + 1], limit=200)[0])
+
+
+def _concrete(p: float, at: Place) -> Moments:
+    x, mean = at.x[0], relaxed_coin(p, 1)
+    return _through(at, x * mean, (x * x * (relaxed_coin(p, 2) - mean**2)).diag())
+
+
+def _multinomial(p: float, at: Place, chances: Tensor | None = None) -> Moments:
+    """Cov[m_i, m_j] = k (q_i [i = j] - q_i q_j), divided by k q_i and k q_j."""
+    x = at.x[0]
+    k, q = max(round((1 - p) * len(x)), 1), torch.full_like(x, 1 / len(x))
+    q = q if chances is None else chances
+    return _through(at, x, torch.outer(x, x) * ((1 / q).diag() - 1) / k)
+
+
+def _evolutional(p: float, at: Place) -> Moments:
+    return _multinomial(p, at, at.x[0].abs() / at.x[0].abs().sum())
+
+
+def _batchwise(p: float, at: Place) -> Moments:
+    """Two units are both kept with the chance k (k - 1) / (d (d - 1))."""
+    x = at.x[0]
+    d = len(x)
+    k = round((1 - p) * d)
+    both = torch.full((d, d), (k - 1) / k * d / (d - 1)).fill_diagonal_(d / k)
+    return _through(at, x, torch.outer(x, x) * (both - 1))
+
+
+def lowest(sizes: Tensor, count: int) -> Tensor:
+    """Return which so many numbers are the lowest, by sorting a list."""
+    edge = sorted(sizes.tolist())[count - 1]
+    return torch.tensor([size <= edge for size in sizes.tolist()])
+
+
+def _targeted_unit(p: float, at: Place) -> Moments:
+    norms = at.entering.weight.square().sum(dim=0)
+    x, chance = at.x[0], p * lowest(norms, len(norms) // 2)
+    return _through(at, x * (1 - chance), (x * x * chance * (1 - chance)).diag())
+
+
+def _targeted_weight(p: float, at: Place) -> Moments:
+    columns = [lowest(column.abs(), len(column) // 2) for column in at.weight.T]
+    terms, chance = at.x.T * at.weight, p * torch.stack(columns, dim=1)
+    mean = (terms * (1 - chance)).sum(dim=0) + at.bias[0]
+    return mean, (terms**2 * chance * (1 - chance)).sum(dim=0)
+
+
+def _on_weights(p: float, at: Place) -> Moments:
+    terms = at.x.T * at.weight
+    return terms.sum(dim=0) + at.bias[0], p / (1 - p) * terms.square().sum(dim=0)
+
+
+def _dropconnect(p: float, at: Place) -> Moments:
+    mean, variance = _on_weights(p, at)
+    return mean, variance + p / (1 - p) * at.bias[0] ** 2
+
+
+def _sparse_variational(p: float, at: Place) -> Moments:
+    mean, _ = _on_weights(p, at)
+    return mean, p / (1 - p) * at.weight.square().mean() * at.x.square().sum().expand_as(mean)
+
+
+def _shakeout(p: float, at: Place) -> Moments:
+    """The two values of a weight, -c s and (w + c p s) / (1 - p), are (w + c s) / (1 - p) apart."""
+    apart = at.x.T * (at.weight + 0.1 * at.weight.sign()) / (1 - p)
+    return (at.x @ at.weight + at.bias)[0], p * (1 - p) * apart.square().sum(dim=0)
+
+
+def _odds(p: float) -> float:
+    return p / (1 - p)
+
+
+LAWS: dict[str, Law] = {
+    "inverted": _coin(lambda p: 1 / (1 - p)),
+    "standard": _coin(lambda p: 1),
+    "unscaled": _coin(lambda p: 1),
+    "gaussian": _noise(_odds),
+    "uniform": _noise(_odds),
+    "alpha": _alpha,
+    "standout": _standout,
+    "concrete": _concrete,
+    "variational_a": _noise(_odds),
+    "variational_a2": _noise(_odds),
+    "variational_b": _on_weights,
+    "sparse_variational": _sparse_variational,
+    "multinomial": _multinomial,
+    "evolutional": _evolutional,
+    "shakeout": _shakeout,
+    "targeted_unit": _targeted_unit,
+    "targeted_weight": _targeted_weight,
+    "batchwise": _batchwise,
+    "dropconnect": _dropconnect,
+    "gaussian_dropconnect": _on_weights,
+}
