@@ -236,6 +236,16 @@ def test_what_a_state_dict_of_nn_dropout_has_is_enough(tmp_path: Path) -> None:
     torch.testing.assert_close(plain.eval()(x), model.eval()(x[None])[0])
 
 
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_every_variant_takes_bfloat16_products(variant: str) -> None:
+    model = model_of(*with_variant(variant), "training.precision=bfloat16", "dropout.p=0.25")
+    model.open_epoch(1)
+    logits = model(torch.rand(1, 4, 784))
+    assert logits.dtype == torch.float32
+    logits.sum().backward()
+    assert all(p.grad is None or p.grad.isfinite().all() for p in model.parameters())
+
+
 def test_bfloat16_is_in_the_products_only() -> None:
     exact, rough = model_of(), model_of("training.precision=bfloat16")
     x = torch.rand(1, 4, 784)

@@ -37,12 +37,16 @@ def draw_by_p(study: StudyTables, table: pd.DataFrame, title: str) -> Figure | N
     )
     figure = style.new_figure(10, 4.8)
     panels = figure.subplots(1, 2)
+    steps = np.diff(sorted({0.0, *numeric.tolist()}))
+    place = 0.5 * float(steps.min()) / len(lines)  # each line's own place beside a value of p
+    beside = min(0.3 * place, 0.02)
     for axes, quantity in zip(panels, ("test_accuracy", "accuracy_gap"), strict=True):
         for index, line in enumerate(lines):
             # The one cell without dropout is where each line begins, at p = 0.
             whole = pd.concat([bare, line]) if len(bare) == 1 else line
             label = style.cell_label(line.iloc[0], others, False) if others else None
-            _line_over_p(axes, study, whole, quantity, label, style.dashes(index))
+            aside = (index - (len(lines) - 1) / 2) * place
+            _line_over_p(axes, study, whole, quantity, label, style.dashes(index), aside, beside)
         axes.set_xlabel("p, the chance of dropping")
         if numeric.nunique() <= 10:
             axes.set_xticks(sorted({0.0, *numeric.tolist()}))
@@ -56,7 +60,8 @@ def draw_by_p(study: StudyTables, table: pd.DataFrame, title: str) -> Figure | N
         figure.legend(handles, labels, loc="outside right upper")
     n = style.n_seeds(table["seeds"])
     figure.suptitle(f"{title}: after the last epoch, dropout off ({n})")
-    style.footnote(figure, f"dots: seeds; {style.BARS}; p = 0: without dropout")
+    moved = "; lines moved apart at each p" if len(lines) > 1 else ""
+    style.footnote(figure, f"dots: seeds; {style.BARS}; p = 0: without dropout{moved}")
     return figure
 
 
@@ -67,21 +72,25 @@ def _line_over_p(
     quantity: str,
     label: str | None,
     dashes: str,
+    aside: float,
+    beside: float,
 ) -> None:
-    """Draw the means of some cells over p, with their seeds and intervals."""
+    """Draw the means of some cells over p and their intervals, aside of p, the seeds beside."""
     variant = line.iloc[-1].get("dropout.variant", "inverted")
     points = []
     for _, cell in line.sort_values("dropout.p").iterrows():
         ends = _ends(study, cell, quantity)
         p = 0.0 if cell["bare"] else float(cell["dropout.p"])
+        x = p if cell["bare"] else p + aside
         mean = ends.mean() if len(ends) else np.nan
-        points.append((p, mean))
+        points.append((x, mean))
         look: dict[str, Any] = {
             "color": style.p_colour(p),
             "marker": style.variant_marker(variant),
         }
-        axes.plot(np.full(len(ends), p - 0.02), ends, ".", color=look["color"], alpha=0.6, zorder=2)
-        axes.errorbar(p, mean, half_width(ends), markersize=7, capsize=4, zorder=3, **look)
+        dots = x - beside
+        axes.plot(np.full(len(ends), dots), ends, ".", color=look["color"], alpha=0.6, zorder=2)
+        axes.errorbar(x, mean, half_width(ends), markersize=7, capsize=4, zorder=3, **look)
     colour = "#888888" if label is None else style.variant_colour(variant)
     axes.plot(*zip(*points, strict=True), dashes, color=colour, zorder=1, label=label)
 

@@ -18,7 +18,7 @@ def print_cells(console: Console, study: StudyTables, table: pd.DataFrame) -> No
     )
     out.add_column("cell", overflow="fold")
     out.add_column("n", justify="right")
-    for name in ("test accuracy %", "gap, points", "vs without, points"):
+    for name in ("test accuracy %", "gap, points", "vs without,\npoints"):
         out.add_column(name, justify="right", no_wrap=True)
     best = chosen_on_validation(table)
     for index, cell in table.iterrows():

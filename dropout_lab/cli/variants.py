@@ -53,14 +53,14 @@ def _print_table(console: Console, chosen: dict[str, Variant]) -> None:
     for name, kind in chosen.items():
         notes = "; ".join(filter(None, (_keys(kind), kind.remark)))
         table.add_row(
-            name, kind.formula, kind.p, kind.learned, notes, f"{kind.cost:.2f}", kind.paper
+            name, kind.formula, kind.p, kind.learned, notes, f"{kind.cost:.3g}", kind.paper
         )
     console.print(table)
 
 
 def _print_blocks(console: Console, chosen: dict[str, Variant]) -> None:
     for name, kind in chosen.items():
-        console.print(f"{name}  (cost {kind.cost:.2f})", style="bold")
+        console.print(f"{name}  (cost {kind.cost:.3g})", style="bold")
         facts = {
             "": kind.formula,
             "p: ": kind.p,

@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from dropout_lab import __version__
+from dropout_lab.catalogue import CATALOGUE
 from dropout_lab.cli import main
 
 SMALL = [
@@ -164,6 +165,51 @@ def test_config_check_show_and_schema(run, tmp_path: Path) -> None:
     assert schema["$defs"]["DropoutSettings"]["additionalProperties"] is False
 
 
+@pytest.mark.parametrize("columns", ["60", "80", "200"])
+def test_variants_prints_the_whole_catalogue_at_any_width(
+    run, columns: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    result = run("variants")
+    assert (result.status, result.err) == (0, "")
+    assert max(map(len, result.out.splitlines())) <= int(columns)
+    words = "".join(result.out.split())
+    for name, kind in CATALOGUE.items():
+        assert name in words
+        if columns != "200":  # in blocks every text stands in one piece, but for line ends
+            texts = (kind.formula, kind.p, kind.learned, kind.remark, kind.paper)
+            assert all("".join(text.split()) in words for text in texts)
+
+
+def test_variants_by_name_as_json_and_misspelled(run) -> None:
+    (entry,) = json.loads(run("variants", "concrete", "--json").out).values()
+    assert entry["learned"] == "p of each place"
+    assert "standout" not in run("variants", "concrete").out
+    result = run("variants", "gausian")
+    assert result.status == 2
+    assert "did you mean 'gaussian'?" in result.err
+
+
+def test_what_is_hardly_meant_is_told_on_stderr_and_done(run) -> None:
+    alpha = ["--set", "dropout.variant=alpha", "--set", "dropout.p=0.1"]
+    result = run("train", *SMALL, *alpha, "--seeds", "1", "--json")
+    assert result.status == 0
+    assert result.err.count("warning: dropout.variant is alpha with activation relu") == 1
+    json.loads(result.out)
+    Path("c.yaml").write_text("dropout: {variant: alpha, p: 0.1}")
+    checked = run("config", "check", "c.yaml")
+    assert checked.status == 0
+    assert "c.yaml: warning: dropout.variant is alpha" in checked.err
+
+
+def test_bad_settings_of_a_variant_are_exit_2_and_nothing_is_written(run, tmp_path: Path) -> None:
+    for variant, words in (("targeted_weight", "needs dropout.share"), ("alpha", "p is 1")):
+        result = run("train", *SMALL, "--set", f"dropout.variant={variant}", "--set", "dropout.p=1")
+        assert result.status == 2
+        assert words in result.err
+    assert not list(tmp_path.iterdir())
+
+
 def test_data_list_names_all_sets(run) -> None:
     result = run("data", "list", "--data-dir", "nowhere")
     for name in ("mnist_5k", "mnist", "fashion_mnist", "kmnist"):
@@ -175,7 +221,7 @@ def test_version_and_help(run) -> None:
     assert run("--version").out.strip() == __version__
     helped = run("--help")
     assert helped.status == 0
-    for command in ("train", "sweep", "plot", "config", "data"):
+    for command in ("train", "sweep", "plot", "variants", "config", "data"):
         assert command in helped.out
     assert run().status == 2
 
@@ -201,6 +247,8 @@ except SystemExit as exit_:
         (["dropout-lab", "train", "--config", "absent.yaml"], 2),
         (["dropout-lab", "sweep", "--p", "0:1"], 2),
         (["dropout-lab", "config", "schema"], 0),
+        (["dropout-lab", "variants"], 0),
+        (["dropout-lab", "train", "--set", "dropout.variant=targeted_unit"], 2),
     ],
 )
 def test_help_and_mistakes_answer_without_importing_torch(
