@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import torch
-from report import figure, heading
+from report import figure, heading, verdict
 
 from dropout_lab import data
 from dropout_lab.catalogue import CATALOGUE
@@ -55,12 +55,15 @@ def main() -> None:
     splits = data.load(data_dir=Path(), say=lambda line: None, **settings)
     batch = torch.arange(BATCH).expand(RUNS, -1)
     pixels, labels = splits.pixels(splits.train.images[batch]), splits.train.labels[batch]
+    worst = 0.0
     for name in names:
         bare, dropped = (Steps(each, pixels, labels) for each in ("none", name))
         for each in (bare, dropped):
             each.seconds()
         pairs = [(dropped.seconds(), bare.seconds()) for _ in range(repetitions)]
-        figure(name, [ours / theirs for ours, theirs in pairs], "")
+        ratio = figure(name, [ours / theirs for ours, theirs in pairs], "")
+        worst = max(worst, ratio / CATALOGUE[name].cost)
+    verdict("the largest ratio over the catalogue's", worst, 1.5)
 
 
 if __name__ == "__main__":

@@ -4,10 +4,14 @@ The command ``dropout-lab variants`` prints it, the config is checked against it
 takes its range of p from it.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 _INFINITE = "the variance p / (1 - p) of its noise is infinite there"
 _NOTHING_LEFT = "nothing would be kept to be divided by 1 - p"
+_AT_MOST_ONE = "alpha = p / (1 - p) is at most 1, the range of the KL's approximation"
+_ALPHA_OPTIONS = {"alpha_per": "layer", "kl_weight": 1.0, "kl_warmup": (0.0, 0.0)}
 _ALPHA = "alpha = p / (1 - p) at the start"
 
 
@@ -23,11 +27,13 @@ class Variant:
         learned: What it learns beside the weights.
         highest_p: The largest p it takes; below 1 where the formula has no value at 1.
         beyond: Why not more.
-        options: Keys of the section ``dropout`` that only some variants read.
+        options: Keys of the section ``dropout`` that only some variants read, and their defaults.
         needed: Those of them that have no default.
-        between: It acts on the way through the weights, so it has no position before or after
-            the activation.
-        hidden_only: It looks at the weights that enter a place, which the input has none of.
+        between: It acts between the activation and the weights that follow, so it has no position
+            before the activation.
+        hidden_only: It looks at what enters a place, weights or pre-activations, and the input has
+            neither.
+        reads_mask: Whether a mask per example or per batch makes a difference.
         activations: The activations it is made for; none: any. Others are refused.
         noisy: Whether it draws anything.
         one_p: Runs of one fleet need the same p, since p decides the shapes.
@@ -41,10 +47,11 @@ class Variant:
     learned: str = ""
     highest_p: float = 1.0
     beyond: str = ""
-    options: tuple[str, ...] = ()
+    options: Mapping[str, Any] = field(default_factory=dict)
     needed: tuple[str, ...] = ()
     between: bool = False
     hidden_only: bool = False
+    reads_mask: bool = True
     activations: tuple[str, ...] = ()
     noisy: bool = True
     one_p: bool = False
@@ -64,6 +71,9 @@ _EVERY_MOMENT = ("relu", "logistic", "tanh", "linear")
 _ONE_PRE_ACTIVATION = ("relu", "logistic", "tanh", "selu", "linear")
 _JMLR = "Srivastava et al. 2014, JMLR 15"
 _KINGMA = "Kingma, Salimans, Welling 2015, NIPS"
+
+# The weight of the term that each loss adds, if the config gives none.
+LOSS_WEIGHTS = {"r_drop": 1.0, "expectation_linear": 1.0, "fraternal": 0.1}
 
 CATALOGUE: dict[str, Variant] = {
     "none": Variant(formula="x", p="no part", paper="", noisy=False),
@@ -101,14 +111,14 @@ CATALOGUE: dict[str, Variant] = {
         paper="Klambauer et al. 2017, NIPS",
         highest_p=_BELOW_ONE,
         beyond="no affine map restores the variance of a constant",
-        remark="made for activation: selu with init: lecun and normalize: standard",
+        remark="made for activation: selu with init: lecun; with relu it is behind inverted",
     ),
     "standout": Variant(
         cost=1.22,
         formula="x k, k ~ Bernoulli(sigmoid(slope z + beta)); in evaluation the mean",
         p="chance of dropping a unit whose pre-activation z is 0: beta = log((1-p)/p)",
         paper="Ba & Frey 2013, NIPS",
-        options=("slope",),
+        options={"slope": 1.0},
         hidden_only=True,
         activations=_ONE_PRE_ACTIVATION,
     ),
@@ -120,7 +130,7 @@ CATALOGUE: dict[str, Variant] = {
         learned="p of each place",
         highest_p=_BELOW_ONE,
         beyond="logit p is infinite there",
-        options=("length_scale",),
+        options={"length_scale": 1e-4},
     ),
     "variational_a": Variant(
         cost=1.58,
@@ -129,8 +139,8 @@ CATALOGUE: dict[str, Variant] = {
         paper=_KINGMA,
         learned="alpha <= 1, of each place or unit",
         highest_p=0.5,
-        beyond="alpha = p / (1 - p) is at most 1, the range of the KL's approximation",
-        options=("alpha_per", "kl_weight", "kl_warmup"),
+        beyond=_AT_MOST_ONE,
+        options=_ALPHA_OPTIONS,
     ),
     "variational_a2": Variant(
         cost=1.53,
@@ -139,8 +149,8 @@ CATALOGUE: dict[str, Variant] = {
         paper=_KINGMA,
         learned="alpha <= 1, of each place or unit",
         highest_p=0.5,
-        beyond="alpha = p / (1 - p) is at most 1, the range of the KL's approximation",
-        options=("alpha_per", "kl_weight", "kl_warmup"),
+        beyond=_AT_MOST_ONE,
+        options=_ALPHA_OPTIONS,
     ),
     "variational_b": Variant(
         cost=1.88,
@@ -149,8 +159,8 @@ CATALOGUE: dict[str, Variant] = {
         paper=_KINGMA,
         learned="alpha <= 1, of each place, unit or weight",
         highest_p=0.5,
-        beyond="alpha = p / (1 - p) is at most 1, the range of the KL's approximation",
-        options=("alpha_per", "kl_weight", "kl_warmup"),
+        beyond=_AT_MOST_ONE,
+        options=_ALPHA_OPTIONS,
         between=True,
     ),
     "sparse_variational": Variant(
@@ -161,7 +171,7 @@ CATALOGUE: dict[str, Variant] = {
         learned="s of each weight",
         highest_p=_BELOW_ONE,
         beyond=_INFINITE,
-        options=("kl_weight", "kl_warmup"),
+        options={"kl_weight": 1.0, "kl_warmup": (0.025, 0.1)},
         between=True,
         remark="made for optimizer: adam; it gives accuracy away for zeros where N is small",
     ),
@@ -192,7 +202,7 @@ CATALOGUE: dict[str, Variant] = {
         paper="Kang, Li, Tao 2016, AAAI",
         highest_p=_BELOW_ONE,
         beyond=_NOTHING_LEFT,
-        options=("strength",),
+        options={"strength": 0.1},
         between=True,
     ),
     "targeted_unit": Variant(
@@ -200,22 +210,25 @@ CATALOGUE: dict[str, Variant] = {
         formula="x k where a unit's incoming norm is among the share's lowest, else x",
         p="chance of dropping a unit that is a candidate",
         paper="Gomez et al. 2019, arXiv:1905.13678",
-        options=("share",),
+        options={"share": None},
         needed=("share",),
         between=True,
         hidden_only=True,
         activations=_ONE_PRE_ACTIVATION,
-        remark="made to be pruned: pruned_test_accuracy is its measure",
+        remark="made to be pruned: pruned_test_accuracy is its measure; for a pruned net without "
+        "dropout write a p near 0",
     ),
     "targeted_weight": Variant(
         cost=2.07,
         formula="W k where |W| is among the share's smallest of its output unit, else W",
         p="chance of dropping a weight that is a candidate; one mask for a batch",
         paper="Gomez et al. 2019, arXiv:1905.13678",
-        options=("share",),
+        options={"share": None},
         needed=("share",),
         between=True,
-        remark="made to be pruned: pruned_test_accuracy is its measure",
+        remark="made to be pruned: pruned_test_accuracy is its measure; for a pruned net without "
+        "dropout write a p near 0",
+        reads_mask=False,
     ),
     "fast": Variant(
         cost=1.79,
@@ -227,6 +240,7 @@ CATALOGUE: dict[str, Variant] = {
         between=True,
         activations=_EVERY_MOMENT,
         noisy=False,
+        reads_mask=False,
     ),
     "batchwise": Variant(
         cost=0.95,
@@ -236,6 +250,7 @@ CATALOGUE: dict[str, Variant] = {
         highest_p=_BELOW_ONE,
         beyond="no unit would be left",
         one_p=True,
+        reads_mask=False,
     ),
     "dropconnect": Variant(
         cost=38.0,

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from dropout_lab.catalogue import CATALOGUE
 from dropout_lab.cli import main
-from dropout_lab.config.schema import Config, DropoutSettings, variant_options
+from dropout_lab.config.schema import Config, DropoutSettings
 from dropout_lab.layers import VARIANTS
 from dropout_lab.training import RECORD_COLUMNS
 
@@ -90,7 +91,8 @@ def test_the_tables_name_every_column_and_every_variant() -> None:
     assert columns == list(RECORD_COLUMNS)
     assert set(first_cells("## The variants")) == set(VARIANTS)
     keys = set(first_cells("keys of their own"))
-    assert keys == set(variant_options())
+    options = {key for kind in CATALOGUE.values() for key in kind.options}
+    assert keys == options
     choices = DropoutSettings.model_json_schema()["properties"]
     losses = {*first_cells("### Losses built on dropout"), "cross_entropy"}
     assert losses == set(choices["loss"]["enum"])

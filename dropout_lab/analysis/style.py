@@ -97,8 +97,8 @@ def cell_label(values: Mapping[str, Any] | pd.Series, swept: tuple[str, ...], ba
     parts = []
     for key in sorted(swept, key=lambda key: _LABEL_FIRST.get(key, len(_LABEL_FIRST))):
         value = values[key]
-        if bare and key.startswith("dropout."):
-            continue
+        if key.startswith("dropout.") and (bare or value is None or value != value):
+            continue  # it has no meaning here
         name = key.partition(".")[2].replace("_", " ")
         text = value_text(value)
         parts.append(text if key == "dropout.variant" else f"{name} = {text}")

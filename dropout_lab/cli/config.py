@@ -16,6 +16,7 @@ def check(
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="YAML files.")],
 ) -> None:
     """Say everything that is wrong with config files, or that nothing is."""
+    from dropout_lab.config.changes import Changes
     from dropout_lab.config.dropout_rules import cautions
     from dropout_lab.config.grid import seeds_of, sweep_cells
     from dropout_lab.config.load import load
@@ -27,6 +28,11 @@ def check(
             config = load(file)
         except ConfigError as error:
             mistakes += error.mistakes
+            continue
+        try:
+            load(file, Changes(sweep=True))
+        except ConfigError as error:
+            typer.echo(f"{file}: right for train; sweep refuses it: {error.mistakes[0]}")
             continue
         cells, seeds = sweep_cells(config), len(seeds_of(config))
         typer.echo(f"{file}: right; a sweep has {len(cells)} cells x {seeds} seeds.")

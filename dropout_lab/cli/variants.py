@@ -26,9 +26,13 @@ def variants(
     """Print the catalogue: formula, what p means, what is learned, cost of a step, paper."""
     unknown = [name for name in names or () if name not in CATALOGUE]
     if unknown:
-        near = nearest(unknown[0], CATALOGUE)
         known = ", ".join(CATALOGUE)
-        raise ConfigError([f"{unknown[0]!r} is not a variant;{near} known: {known}."])
+        raise ConfigError(
+            [
+                f"{name!r} is not a variant;{nearest(name, CATALOGUE)} known: {known}."
+                for name in unknown
+            ]
+        )
     chosen = {name: kind for name, kind in CATALOGUE.items() if not names or name in names}
     if json:
         typer.echo(

@@ -1,13 +1,14 @@
 """What must hold in the section dropout, and between it and the others, for each variant."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from dropout_lab.catalogue import CATALOGUE
-from dropout_lab.config.schema import Settings, places, variant_options, without_dropout
+from dropout_lab.config.optional_keys import keys_read, readers
+from dropout_lab.config.schema import Settings, places, without_dropout
+from dropout_lab.config.sizes import epochs_of
 
 Complaint = tuple[str, str]  # dotted key to blame, message without its place
 
-_FROM_START_P = ("linear", "cosine", "step")
 _WITH_CUTOFF = ("early", "late", "step")
 
 
@@ -51,15 +52,21 @@ def place_fits(settings: Settings) -> Iterator[Complaint]:
     if kind.between and dropout.position == "before":
         yield (
             "dropout.position",
-            f"dropout.position is before, but {name} acts on the way through the weights, after "
-            "the activation; leave it out.",
+            f"dropout.position is before, but {name} acts between the activation and the weights "
+            "that follow; leave it out.",
+        )
+    if settings.model.activation == "maxout" and dropout.position == "before":
+        yield (
+            "dropout.position",
+            "dropout.position is before, but a maxout unit has several pre-activations; write "
+            "position: after.",
         )
     if kind.hidden_only and (0 in places(settings) or dropout.input_p > 0):
         key = "input_p" if dropout.input_p > 0 else "placement"
         yield (
             f"dropout.{key}",
-            f"dropout.{key} names the input, but {name} looks at the weights that enter a unit, "
-            "which the input has none of; name hidden layers only.",
+            f"dropout.{key} names the input, but {name} looks at what enters a unit, weights or "
+            "pre-activation, and the input has neither; name hidden layers only.",
         )
 
 
@@ -79,12 +86,6 @@ def loss_fits(settings: Settings) -> Iterator[Complaint]:
     """A loss that compares noisy passes has noise to compare."""
     dropout = settings.dropout
     if dropout.loss == "cross_entropy":
-        if dropout.loss_weight is not None:
-            yield (
-                "dropout.loss_weight",
-                "dropout.loss_weight is given, but dropout.loss is cross_entropy, which has no "
-                "second term; name another loss, or leave it out.",
-            )
         return
     if not CATALOGUE[dropout.variant].noisy:
         yield (
@@ -101,8 +102,8 @@ def loss_fits(settings: Settings) -> Iterator[Complaint]:
 
 
 def schedule_fits(settings: Settings) -> Iterator[Complaint]:
-    """The schedule has what it needs, nothing it does not read, and fits into the training."""
-    dropout, epochs = settings.dropout, settings.training.epochs
+    """The schedule suits the variant, has what it needs and fits into the training."""
+    dropout, epochs = settings.dropout, epochs_of(settings)
     schedule = dropout.schedule
     changing = schedule != "constant" or dropout.stop_last > 0
     if changing and CATALOGUE[dropout.variant].learned:
@@ -117,36 +118,29 @@ def schedule_fits(settings: Settings) -> Iterator[Complaint]:
             "dropout.schedule",
             f"dropout.schedule is {schedule}, which needs an epoch, e.g. dropout.cutoff: 5.",
         )
-    reads = {
-        "start_p": _FROM_START_P,
-        "cutoff": (*_WITH_CUTOFF, "annealed"),
-        "curriculum_rate": ("exponential",),
-    }
-    for key, schedules in reads.items():
-        if getattr(dropout, key) is not None and schedule not in schedules:
+    if "start_p" in keys_read(dropout) and dropout.start_p and without_dropout(settings):
+        yield (
+            "dropout.start_p",
+            "dropout.start_p is given, but p is 0, and a place with p = 0 is never dropped from; "
+            "for a p that falls to 0 write schedule: annealed and the p to begin with.",
+        )
+    cutoff = dropout.cutoff if schedule in (*_WITH_CUTOFF, "annealed") else None
+    for key, value in (("cutoff", cutoff or 0), ("stop_last", dropout.stop_last)):
+        if value >= epochs + (schedule == "annealed" and key == "cutoff") and value and epochs:
             yield (
                 f"dropout.{key}",
-                f"dropout.{key} is given, but the schedule {schedule} does not read it; it is for "
-                f"{', '.join(schedules)}.",
+                f"dropout.{key} is {value}, and the training has {epochs} epochs; give less.",
             )
-    if epochs is not None:
-        for key, value in (("cutoff", dropout.cutoff or 0), ("stop_last", dropout.stop_last)):
-            if value >= epochs + (schedule == "annealed" and key == "cutoff"):
-                yield (
-                    f"dropout.{key}",
-                    f"dropout.{key} is {value}, and the training has {epochs} epochs; give less.",
-                )
 
 
-def unread_options(settings: Settings, variants: set[str]) -> Iterator[Complaint]:
-    """Options of variants that the study does not use: most likely a mistake."""
-    for key in variant_options():
-        readers = [name for name, kind in CATALOGUE.items() if key in kind.options]
-        if getattr(settings.dropout, key) is not None and not variants & set(readers):
+def unread_keys(settings: Settings, cells: Iterable[Settings]) -> Iterator[Complaint]:
+    """Keys that are given and that nothing in the study reads: most likely a mistake."""
+    read = {key for cell in (settings, *cells) for key in keys_read(cell.dropout)}
+    for key, words in readers().items():
+        if getattr(settings.dropout, key) is not None and key not in read:
             yield (
                 f"dropout.{key}",
-                f"dropout.{key} is for {', '.join(readers)}, none of which is used here; leave it "
-                "out.",
+                f"dropout.{key} is given, and nothing here reads it; it is for {', '.join(words)}.",
             )
 
 

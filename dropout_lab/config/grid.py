@@ -9,13 +9,12 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from dropout_lab.catalogue import CATALOGUE
+from dropout_lab.config.optional_keys import readers, without_unread
 from dropout_lab.config.schema import (
     SECTIONS,
     Config,
     DropoutSettings,
     Settings,
-    variant_options,
     without_dropout,
 )
 
@@ -28,16 +27,7 @@ NO_DROPOUT = DropoutSettings(variant="none", p=0.0)
 # that a study begun before them goes on.
 _LATER_KEYS = {
     "model": ("pieces",),
-    "dropout": (
-        "schedule",
-        "start_p",
-        "cutoff",
-        "curriculum_rate",
-        "stop_last",
-        "loss",
-        "loss_weight",
-        *variant_options(),
-    ),
+    "dropout": ("schedule", "stop_last", "loss", *readers()),
 }
 
 
@@ -196,9 +186,7 @@ def _canonical(settings: Settings) -> Settings:
     """Return the settings with what has no meaning in them taken out."""
     if without_dropout(settings):
         return without(settings)
-    read = CATALOGUE[settings.dropout.variant].options
-    unread = {key: None for key in variant_options() if key not in read}
-    return settings.model_copy(update={"dropout": settings.dropout.model_copy(update=unread)})
+    return settings.model_copy(update={"dropout": without_unread(settings.dropout)})
 
 
 def without(settings: Settings) -> Settings:

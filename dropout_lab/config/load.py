@@ -9,9 +9,10 @@ from pydantic import ValidationError
 from dropout_lab.config.allowed import shown, unknown_dotted, unknown_key, wrong_value
 from dropout_lab.config.changes import Changes, apply, get
 from dropout_lab.config.document import Document, KeyPath, read_document
-from dropout_lab.config.dropout_rules import unread_options
+from dropout_lab.config.dropout_rules import unread_keys
 from dropout_lab.config.grid import (
     LARGEST_STUDY,
+    Cell,
     axis_values,
     grid_size,
     seeds_of,
@@ -24,6 +25,7 @@ from dropout_lab.config.schema import (
     SECTIONS,
     Config,
     Settings,
+    without_dropout,
 )
 from dropout_lab.errors import ConfigError
 
@@ -68,8 +70,10 @@ def check(document: Document, *, sweep: bool = False) -> Config:
     else:
         settings = config
         _check_study(config, mistakes)
-    for key, message in complaints(settings, except_sections=frozenset(broken)):
-        mistakes.add(key, message)
+    # What is swept is judged in its cells; the setting it stands at in the file is not run then.
+    if config is None or not sweep:
+        for key, message in complaints(settings, except_sections=frozenset(broken)):
+            mistakes.add(key, message)
     axes = _check_grid(data.get("sweep", {}).get("grid"), mistakes)
     if config is None or mistakes:
         raise ConfigError(mistakes.in_order())
@@ -215,14 +219,21 @@ def _check_cells(config: Config, mistakes: _Mistakes, *, sweep: bool) -> None:
         mistakes.add("sweep.grid", f"the sweep has {runs:,} runs; at most {LARGEST_STUDY:,}.")
         return
     cells = sweep_cells(config, baseline=False) if sweep else []
-    used: set[str] = {config.dropout.variant, *(cell.settings.dropout.variant for cell in cells)}
-    for key, message in unread_options(config, used):
+    for key, message in unread_keys(config, (cell.settings for cell in cells)):
         mistakes.add(key, message)
+    found: dict[tuple[str, str], list[Cell]] = {}
     for cell in cells:
-        where = ", ".join(f"{key}={shown(value)}" for key, value in cell.values.items())
-        for key, message in complaints(cell.settings):
-            path = ("sweep", "grid", key) if key in grid else tuple(key.split("."))
-            mistakes.add(key, f"in the sweep, with {where}: {message}", path=path)
+        for complaint in complaints(cell.settings):
+            found.setdefault(complaint, []).append(cell)
+    dropped = sum(not without_dropout(cell.settings) for cell in cells)
+    for (key, message), where in found.items():
+        path = ("sweep", "grid", key) if key in grid else tuple(key.split("."))
+        if len(where) >= dropped > 1:  # whatever is swept
+            mistakes.add(key, message, path=path)
+            continue
+        values = ", ".join(f"{name}={shown(value)}" for name, value in where[0].values.items())
+        more = f" (and in {len(where) - 1} more cells)" if len(where) > 1 else ""
+        mistakes.add(key, f"in the sweep, with {values}{more}: {message}", path=path)
 
 
 def _name_from(path: Path) -> str:

@@ -11,12 +11,9 @@ from dropout_lab.config.dropout_rules import (
     schedule_fits,
 )
 from dropout_lab.config.schema import Settings, places
+from dropout_lab.config.sizes import CLASSES, TRAINING_PARTS, training_examples
 
 Rule = Callable[[Settings], Iterator[Complaint]]
-
-# Examples of the training part, before validation is taken from it.
-TRAINING_PARTS = {"mnist_5k": 4_000, "mnist": 60_000, "fashion_mnist": 60_000, "kmnist": 60_000}
-CLASSES = 10
 
 
 def _sizes(settings: Settings) -> Iterator[Complaint]:
@@ -45,9 +42,7 @@ def _sizes(settings: Settings) -> Iterator[Complaint]:
 
 
 def _batch(settings: Settings) -> Iterator[Complaint]:
-    data = settings.dataset
-    left = TRAINING_PARTS[data.name] - data.validation_size
-    examples = left if data.train_size is None else data.train_size
+    examples = training_examples(settings)
     if settings.training.batch_size > examples >= CLASSES:
         yield (
             "training.batch_size",
@@ -136,7 +131,7 @@ RULES: tuple[tuple[frozenset[str], Rule], ...] = (
     (frozenset({"model", "dropout"}), place_fits),
     (frozenset({"model", "dropout"}), activation_fits),
     (frozenset({"model", "dropout"}), loss_fits),
-    (frozenset({"dropout", "training"}), schedule_fits),
+    (frozenset({"dataset", "dropout", "training"}), schedule_fits),
     (frozenset({"training"}), _length),
     (frozenset({"training"}), _momentum),
 )

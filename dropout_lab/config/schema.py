@@ -4,8 +4,6 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from dropout_lab.catalogue import CATALOGUE
-
 VariantName = Literal[
     "none",
     "inverted",
@@ -306,11 +304,6 @@ def p_of_places(settings: Settings) -> dict[int, float]:
     if dropout.input_p > 0:
         result[0] = dropout.input_p
     return dict(sorted(result.items()))
-
-
-def variant_options() -> tuple[str, ...]:
-    """Return the keys of the section dropout that only some variants read."""
-    return tuple(dict.fromkeys(key for kind in CATALOGUE.values() for key in kind.options))
 
 
 def without_dropout(settings: Settings) -> bool:

@@ -149,6 +149,10 @@ class Dropout(nn.Module):
             self._placed[key] = tuple(_along(c, x) for c in self.constants(self._p))
         return self._placed[key]
 
+    def dropped(self) -> Tensor:
+        """Return where anything is dropped at all: p above 0, on the CPU, in the shape of p."""
+        return self._p > 0
+
     def _realized(self, p: Tensor) -> Tensor:
         """Return the p that the draws can realize; a variant of 16-bit masks rounds it."""
         return p
@@ -237,6 +241,22 @@ class BernoulliDropout(UnitDropout):
 
     def _realized(self, p: Tensor) -> Tensor:
         return round_to_lanes(p)
+
+
+def round_to_count(p: Tensor, units: int) -> Tensor:
+    """Return p as 1 - k / units, with k a whole number of at least 1."""
+    return 1 - ((1 - p) * units).round().clamp(min=1) / units
+
+
+def at_least_0(name: str, value: float) -> float:
+    """Return a strength that must not be negative.
+
+    Raises:
+        ValueError: It is negative, infinite or nan.
+    """
+    if not 0 <= value < float("inf"):
+        raise ValueError(f"{name} is {value:g}; it must be a number of at least 0.")
+    return value
 
 
 def round_to_lanes(p: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from dropout_lab.catalogue import CATALOGUE
-from dropout_lab.layers.base import Entering, Mask, UnitDropout, affine, uniform
+from dropout_lab.layers.base import Entering, Mask, UnitDropout, affine, round_to_count, uniform
 from dropout_lab.noise import Noise
 
 
@@ -97,27 +97,19 @@ class BatchwiseDropout(UnitDropout):
 
     def choose(self, units: int, like: Tensor) -> Tensor | None:
         """Return the indices of the kept units, rising: ``(*p.shape, k)``; none if all are."""
-        counts = {self._kept(float(p), units) for p in self._p.view(-1)}
-        if len(counts) > 1:
+        if len(self._p.unique()) > 1:
             raise ValueError(
                 f"p is {self._p.tolist()}; batchwise dropout needs one p for all runs of a "
                 "fleet, so that their submatrices have one shape."
             )
-        (kept,) = counts
+        kept = round(units * (1 - float(round_to_count(self._p.flatten()[0], units))))
         draws = uniform(self.noise, (*self._p.shape, units), like.device)
         if kept == units:
             return None
         return draws.argsort(dim=-1)[..., :kept].sort(dim=-1).values
 
     def _realized(self, p: Tensor) -> Tensor:
-        if self.units is None:
-            return p
-        kept = [self._kept(float(each), self.units) / self.units for each in p.view(-1)]
-        return 1 - torch.tensor(kept, dtype=torch.float64).view(p.shape)
-
-    @staticmethod
-    def _kept(p: float, units: int) -> int:
-        return max(round((1 - p) * units), 1)
+        return p if self.units is None else round_to_count(p, self.units)
 
 
 def _select(tensor: Tensor, chosen: Tensor, dim: int) -> Tensor:

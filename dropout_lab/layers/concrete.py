@@ -5,7 +5,7 @@ from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 from dropout_lab.catalogue import CATALOGUE
-from dropout_lab.layers.base import Mask, UnitDropout, lane_fractions
+from dropout_lab.layers.base import Mask, UnitDropout, at_least_0, lane_fractions
 from dropout_lab.layers.learned import LearnedDropout
 from dropout_lab.noise import Noise
 
@@ -39,7 +39,8 @@ class ConcreteDropout(LearnedDropout, UnitDropout):
         ``logit`` has the shape of p.
 
     Raises:
-        ValueError: ``p`` is outside [0, 1) or nan, or its shape does not lead that of ``x``.
+        ValueError: ``p`` is outside [0, 1) or nan, its shape does not lead that of ``x``, or
+            ``length_scale`` is negative.
 
     Paper:
         Gal, Hron, Kendall (2017), Concrete Dropout, NIPS, and the authors' code: temperature 0.1,
@@ -57,7 +58,7 @@ class ConcreteDropout(LearnedDropout, UnitDropout):
         mask: Mask = "element",
         noise: Noise | None = None,
     ) -> None:
-        self.length_scale = length_scale
+        self.length_scale = at_least_0("length_scale", length_scale)
         super().__init__(p, mask=mask, noise=noise)
 
     def restart(self) -> None:

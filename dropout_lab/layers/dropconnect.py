@@ -89,9 +89,10 @@ class _PerExampleProduct(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, weight: Tensor, threshold: Tensor, noise: Noise) -> Tensor:
         masks = []
         z = x.new_empty(*x.shape[:-1], weight.shape[-1])
+        masked = torch.empty_like(weight)  # one for all examples: memory is what this costs
         for example, row in enumerate(_rows(x)):
             kept = noise.lanes(weight.shape, weight.device) >= threshold
-            z[..., example : example + 1, :] = row @ (weight * kept)
+            z[..., example : example + 1, :] = row @ torch.mul(weight, kept, out=masked)
             masks.append(kept)
         ctx.save_for_backward(x, weight, *masks)
         return z
@@ -101,11 +102,12 @@ class _PerExampleProduct(torch.autograd.Function):
         (dz,) = gradients
         x, weight, *masks = ctx.saved_tensors
         dx = torch.empty_like(x) if ctx.needs_input_grad[0] else None
-        dweight = torch.zeros_like(weight)
+        dweight, slopes = torch.zeros_like(weight), torch.empty_like(weight)
         for example, (row, slope, kept) in enumerate(zip(_rows(x), _rows(dz), masks, strict=True)):
-            dweight += row.mT * slope * kept
+            torch.mul(slope, kept, out=slopes)  # of each weight's product, (runs, in, out)
+            dweight.addcmul_(row.mT, slopes)
             if dx is not None:
-                dx[..., example : example + 1, :] = slope @ (weight * kept).mT
+                dx[..., example : example + 1, :] = slopes.mul_(weight).sum(dim=-1).unsqueeze(-2)
         return dx, dweight, None, None
 
 

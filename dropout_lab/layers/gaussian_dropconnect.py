@@ -4,8 +4,7 @@ import torch
 from torch import Tensor
 
 from dropout_lab.catalogue import CATALOGUE
-from dropout_lab.layers.base import Entering, Mask, WeightDropout, affine
-from dropout_lab.noise import Noise
+from dropout_lab.layers.base import Dropout, Entering, WeightDropout, affine
 
 _TINY = 1e-12  # least variance under the root, whose slope at 0 is infinite
 
@@ -49,36 +48,40 @@ class GaussianDropConnect(WeightDropout):
         """Carry ``x`` through the weights, with noise on them in training."""
         if not self.training:
             return affine(x, weight, bias)
-        deviation, noisy = self.placed(weight)
-        z = noisy_product(self.noise, self.mask, x, weight, bias, deviation)
-        return torch.where(noisy, z, affine(x, weight, bias)) if not bool(noisy.all()) else z
+        (deviation,) = self.placed(weight)
+        return noisy_product(self, x, weight, bias, deviation)
 
     def constants(self, p: Tensor) -> tuple[Tensor, ...]:
-        """Return the standard deviation of the noise, and where there is any."""
-        return (p / (1 - p)).sqrt(), p > 0
+        """Return the standard deviation of the noise."""
+        return ((p / (1 - p)).sqrt(),)
 
 
 def noisy_product(
-    noise: Noise, mask: Mask, x: Tensor, weight: Tensor, bias: Tensor | None, deviation: Tensor
+    layer: Dropout, x: Tensor, weight: Tensor, bias: Tensor | None, deviation: Tensor
 ) -> Tensor:
     """Return ``x (W r) + b`` with ``r ~ N(1, deviation**2)``, drawn per example or per batch.
 
     Per example the pre-activation is drawn, from the normal distribution that it has (local
-    reparameterization, Kingma et al. 2015); per batch the weights are.
+    reparameterization, Kingma et al. 2015); per batch the weights are. Where the layer drops
+    nothing, it is ``x W + b`` to the bit.
 
     Args:
-        noise: Source of the normal draws.
-        mask: ``element`` or ``batch``.
+        layer: Its noise is drawn from, its mask is followed.
         x: ``(runs, batch, in)``.
         weight: ``(runs, in, out)``.
         bias: ``(runs, 1, out)`` or none.
         deviation: Of the noise of each weight; it broadcasts against ``weight``.
     """
-    if mask == "batch":
-        draws = noise.normal(weight.shape, weight.device).to(weight.dtype)
-        return affine(x, weight * (1 + deviation * draws), bias)
-    mean = affine(x, weight, bias)
-    spread = deviation * weight
-    variance = affine(x * x, spread * spread, None)
-    draws = noise.normal(mean.shape, mean.device).to(mean.dtype)
-    return mean + variance.clamp_min(_TINY).sqrt() * draws
+    if layer.mask == "batch":
+        draws = layer.noise.normal(weight.shape, weight.device).to(weight.dtype)
+        z = affine(x, weight * (1 + deviation * draws), bias)
+    else:
+        mean = affine(x, weight, bias)
+        spread = deviation * weight
+        variance = affine(x * x, spread * spread, None)
+        draws = layer.noise.normal(mean.shape, mean.device).to(mean.dtype)
+        z = mean + variance.clamp_min(_TINY).sqrt() * draws
+    dropped = layer.dropped()
+    if bool(dropped.all()):
+        return z
+    return torch.where(dropped[..., None, None].to(z.device), z, affine(x, weight, bias))

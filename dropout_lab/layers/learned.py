@@ -7,6 +7,11 @@ from torch import Tensor
 
 from dropout_lab.layers.base import Dropout
 
+NOT_BEGUN = (
+    "what this layer learns has not been made: put it into DropoutLinear(in, out, layer), or call "
+    "layer.begin(weight, activation) with the weights that follow it, of shape (in, out)."
+)
+
 
 class LearnedDropout(Dropout):
     """Base of the layers with parameters of their own.

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from dropout_lab.layers.base import Dropout
+from dropout_lab.layers.base import Dropout, Entering
 
 
 class DropoutLinear(nn.Linear):
@@ -42,10 +42,15 @@ class DropoutLinear(nn.Linear):
         with torch.no_grad():
             dropout.begin(self.weight.T, activation)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Return the linear map of ``x``, with the variant's noise in training."""
+    def forward(self, x: Tensor, entering: Entering | None = None) -> Tensor:
+        """Return the linear map of ``x``, with the variant's noise in training.
+
+        Args:
+            x: ``(batch, in_features)``.
+            entering: What lies before ``x``, for the variants that look there.
+        """
         bias = None if self.bias is None else self.bias.unsqueeze(0)
-        return self.dropout.connect(x, self.weight.T, bias)
+        return self.dropout.connect(x, self.weight.T, bias, entering)
 
     def penalty(self, progress: float = 1.0) -> Tensor | None:
         """Return what the loss has beside the data's, times the number of examples; see Dropout."""

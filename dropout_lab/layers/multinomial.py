@@ -4,7 +4,9 @@ import torch
 from torch import Tensor
 
 from dropout_lab.catalogue import CATALOGUE
-from dropout_lab.layers.base import UnitDropout, uniform
+from dropout_lab.layers.base import UnitDropout, round_to_count, uniform
+
+_LEAST = 2.0**-16  # p where all d draws are made
 
 
 class MultinomialDropout(UnitDropout):
@@ -18,8 +20,8 @@ class MultinomialDropout(UnitDropout):
     than that of inverted dropout at the same p. Evaluation leaves ``x`` as it is.
 
     Args:
-        p: ``1 - k/d``, in [0, 1), with k rounded to a whole number of at least 1. At 0 there is no
-            noise at all, though ``k = d`` draws would leave some.
+        p: ``1 - k/d``, in [0, 1); rounded to that of a whole k of at least 1 once d is known. At 0
+            there is no noise at all, though ``k = d`` draws would leave some.
         mask: ``element`` (draws per example) or ``batch`` (the same for the whole batch).
         noise: Source of the draws; by default PyTorch's global generator. Always d draws are made
             and the first k count, so those of a higher p are among those of a lower one.
@@ -36,6 +38,12 @@ class MultinomialDropout(UnitDropout):
     """
 
     variant = CATALOGUE["multinomial"]
+    units: int | None = None
+
+    def begin(self, weight: Tensor, activation: str) -> None:
+        """Get to know d, and round p to what it allows."""
+        self.units = weight.shape[-2]
+        self.p = self._p
 
     def drop(self, x: Tensor) -> Tensor:
         """Return ``x`` times its counts over their mean."""
@@ -58,6 +66,12 @@ class MultinomialDropout(UnitDropout):
     def constants(self, p: Tensor) -> tuple[Tensor, ...]:
         """Return where there is noise: p above 0."""
         return (p > 0,)
+
+    def _realized(self, p: Tensor) -> Tensor:
+        if self.units is None:
+            return p
+        some = round_to_count(p, self.units).clamp(min=_LEAST)  # k = d is noise still
+        return torch.where(p > 0, some, 0.0)
 
     def _pick(self, u: Tensor, chances: Tensor) -> Tensor:
         """Return which unit each uniform draw falls to: the inverse of the cumulated chances."""

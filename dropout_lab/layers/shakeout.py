@@ -11,6 +11,7 @@ from dropout_lab.layers.base import (
     Mask,
     WeightDropout,
     affine,
+    at_least_0,
     keep_threshold,
     round_to_lanes,
 )
@@ -39,7 +40,8 @@ class ShakeoutDropout(WeightDropout):
         to ``(runs, batch, out)``; or all of them without the run axis.
 
     Raises:
-        ValueError: ``p`` is outside [0, 1) or nan, or its shape is not ``(runs,)`` or ``()``.
+        ValueError: ``p`` is outside [0, 1) or nan, its shape is not ``(runs,)`` or ``()``, or
+            ``strength`` is negative.
 
     Paper:
         Kang, Li, Tao (2016), Shakeout: A New Regularized Deep Neural Network Training Scheme, AAAI;
@@ -56,7 +58,7 @@ class ShakeoutDropout(WeightDropout):
         mask: Mask = "element",
         noise: Noise | None = None,
     ) -> None:
-        self.strength = strength
+        self.strength = at_least_0("strength", strength)
         super().__init__(p, mask=mask, noise=noise)
 
     def connect(

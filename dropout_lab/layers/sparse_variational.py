@@ -5,10 +5,10 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 from dropout_lab.catalogue import CATALOGUE
-from dropout_lab.layers.base import Entering, Mask, WeightDropout, affine
+from dropout_lab.layers.base import Entering, Mask, WeightDropout, affine, at_least_0
 from dropout_lab.layers.gaussian_dropconnect import noisy_product
-from dropout_lab.layers.learned import LearnedDropout
-from dropout_lab.layers.variational import WarmUp, warmed_up
+from dropout_lab.layers.learned import NOT_BEGUN, LearnedDropout
+from dropout_lab.layers.variational import WarmUp, checked_warmup, warmed_up
 from dropout_lab.noise import Noise
 
 K1, K2, K3 = 0.63576, 1.8732, 1.48695
@@ -52,11 +52,13 @@ class SparseVariationalDropout(LearnedDropout, WeightDropout):
         has the shape of ``weight``; ``begin`` makes it.
 
     Raises:
-        ValueError: ``p`` is outside [0, 1) or nan.
+        ValueError: ``p`` is outside [0, 1) or nan, another argument outside its range, or
+            ``begin`` was not called.
 
     Paper:
         Molchanov, Ashukha, Vetrov (2017), Variational Dropout Sparsifies Deep Neural Networks,
-        ICML. They train with Adam.
+        ICML. They train with Adam. Their code can set drowned weights to 0 in training as well;
+        this does so in evaluation only.
     """
 
     variant = CATALOGUE["sparse_variational"]
@@ -71,10 +73,10 @@ class SparseVariationalDropout(LearnedDropout, WeightDropout):
         mask: Mask = "element",
         noise: Noise | None = None,
     ) -> None:
-        self.kl_weight = kl_weight
-        self.kl_warmup = kl_warmup
+        self.kl_weight = at_least_0("kl_weight", kl_weight)
+        self.kl_warmup = checked_warmup(kl_warmup)
+        self._mean_squares: Tensor | None = None  # of the weights, until begin says
         super().__init__(p, mask=mask, noise=noise)
-        self._mean_squares: Tensor | None = None
 
     def begin(self, weight: Tensor, activation: str) -> None:
         """Make a variance for each weight."""
@@ -84,17 +86,19 @@ class SparseVariationalDropout(LearnedDropout, WeightDropout):
 
     def restart(self) -> None:
         """Put every variance where p says."""
-        squares = getattr(self, "_mean_squares", None)
+        squares = self._mean_squares
         if squares is not None:
             odds = self.started().logit()[..., None, None].to(squares.device)
             self.set_parameter("log_variance", odds + squares.log())
 
     def learned_p(self) -> Tensor:
-        """Return the p set at the start: what is learned is relative to weights kept elsewhere."""
+        """Return p as it was set: what is learned tells only beside the weights; see sparsity."""
         return self._p
 
     def log_alpha(self, weight: Tensor) -> Tensor:
         """Return ``log s**2 - log w**2`` of each weight, clipped to [-8, 8]."""
+        if self._mean_squares is None:
+            raise ValueError(NOT_BEGUN)
         log_square = (weight * weight + _TINY).log()
         return (self.log_variance - log_square).clamp(_LOWEST, _HIGHEST)
 
@@ -102,12 +106,11 @@ class SparseVariationalDropout(LearnedDropout, WeightDropout):
         self, x: Tensor, weight: Tensor, bias: Tensor | None, entering: Entering | None = None
     ) -> Tensor:
         """Carry ``x`` through the weights: with noise in training, pruned in evaluation."""
-        (active,) = self.placed(weight)
         if not self.training:
+            (active,) = self.placed(weight)
             return affine(x, weight * ~(self._drowned(weight) & active), bias)
         deviation = (0.5 * self.log_alpha(weight)).exp()
-        z = noisy_product(self.noise, self.mask, x, weight, bias, deviation)
-        return z if bool(active.all()) else torch.where(active, z, affine(x, weight, bias))
+        return noisy_product(self, x, weight, bias, deviation)
 
     def penalty(self, weight: Tensor, progress: float) -> Tensor:
         """Return the KL over the weights: ``(runs,)``."""

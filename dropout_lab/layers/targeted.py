@@ -21,7 +21,7 @@ class TargetedDropout(WeightDropout):
     """Base of both kinds: candidates are dropped with probability p, the rest never.
 
     Nothing is rescaled. Evaluation uses everything; with ``pruned`` set, it leaves all candidates
-    out: the network after pruning.
+    out: the network after pruning. As long as p has always been 0 there are none.
     """
 
     prunable = True
@@ -37,7 +37,20 @@ class TargetedDropout(WeightDropout):
         if not 0 < share <= 1:
             raise ValueError(f"share is {share:g}; the share of candidates lies in (0, 1].")
         self.share = share
+        self._aimed = torch.tensor(False)
         super().__init__(p, mask=mask, noise=noise)
+
+    @property
+    def p(self) -> Tensor:
+        """The chance of dropping a candidate."""
+        return self._p
+
+    @p.setter
+    def p(self, p: float | Tensor) -> None:
+        self._p = self._realized(self._checked(p))
+        self._placed = {}
+        # A schedule may bring p to 0 in the end: what was aimed at once is pruned still.
+        self._aimed = self._aimed | self.dropped()
 
     def constants(self, p: Tensor) -> tuple[Tensor, ...]:
         """Return the threshold of the lanes for candidates, and where they may be kept at all."""
@@ -45,6 +58,9 @@ class TargetedDropout(WeightDropout):
 
     def _count(self, of: int) -> int:
         return int(self.share * of + 1e-9)  # 0.29 of 100 is 29, not the 28.999... it computes to
+
+    def _aimed_at(self, like: Tensor) -> Tensor:
+        return self._aimed[..., None, None].to(like.device)
 
     def _kept(self, candidates: Tensor, shape: tuple[int, ...]) -> Tensor:
         """Toss the coins: true where kept."""
@@ -107,12 +123,14 @@ class TargetedUnitDropout(TargetedDropout):
         """Return which units are candidates: ``(runs, 1, units)``, from ``(runs, any, units)``."""
         norms = torch.linalg.vector_norm(entering, dim=-2, keepdim=True)
         lowest = norms.argsort(dim=-1)[..., : self._count(norms.shape[-1])]
-        return torch.zeros_like(norms, dtype=torch.bool).scatter_(-1, lowest, True)
+        candidates = torch.zeros_like(norms, dtype=torch.bool).scatter_(-1, lowest, True)
+        return candidates & self._aimed_at(norms)
 
     def sparsity(self, weight: Tensor) -> Tensor:
         """Return the share of the units that pruning takes away: ``(runs,)``."""
         units = weight.shape[-2]
-        return weight.new_full(weight.shape[:-2], self._count(units) / units)
+        share = weight.new_full(weight.shape[:-2], self._count(units) / units)
+        return share * self._aimed.to(weight.device)
 
 
 class TargetedWeightDropout(TargetedDropout):
@@ -162,7 +180,8 @@ class TargetedWeightDropout(TargetedDropout):
         if count == 0:
             return torch.zeros_like(weight, dtype=torch.bool)
         sizes = weight.abs()
-        return sizes <= sizes.mT.contiguous().kthvalue(count, dim=-1).values.unsqueeze(-2)
+        edges = sizes.mT.contiguous().kthvalue(count, dim=-1).values.unsqueeze(-2)
+        return (sizes <= edges) & self._aimed_at(weight)
 
     def sparsity(self, weight: Tensor) -> Tensor:
         """Return the share of the weights that pruning takes away: ``(runs,)``."""

@@ -6,9 +6,16 @@ import torch
 from torch import Tensor
 
 from dropout_lab.catalogue import CATALOGUE
-from dropout_lab.layers.base import Entering, Mask, UnitDropout, WeightDropout, affine
+from dropout_lab.layers.base import (
+    Entering,
+    Mask,
+    UnitDropout,
+    WeightDropout,
+    affine,
+    at_least_0,
+)
 from dropout_lab.layers.gaussian_dropconnect import noisy_product
-from dropout_lab.layers.learned import LearnedDropout
+from dropout_lab.layers.learned import NOT_BEGUN, LearnedDropout
 from dropout_lab.noise import Noise
 
 AlphaPer = Literal["layer", "unit", "weight"]
@@ -36,9 +43,22 @@ def warmed_up(progress: float, kl_warmup: WarmUp) -> float:
     )
 
 
+def checked_warmup(kl_warmup: WarmUp) -> WarmUp:
+    """Return the two shares of the training.
+
+    Raises:
+        ValueError: They do not rise within [0, 1].
+    """
+    start, end = kl_warmup
+    if not 0 <= start <= end <= 1:
+        raise ValueError(f"kl_warmup is {kl_warmup}; give two shares of the training, rising.")
+    return kl_warmup
+
+
 class VariationalDropout(LearnedDropout):
     """Base of types A and B: ``alpha = p / (1 - p)`` at the start, learned, at most 1."""
 
+    alphas: ClassVar[tuple[AlphaPer, ...]] = ("layer", "unit")  # what may have one of its own
     own_kl_weight: ClassVar[float] = 1.0  # of the KL in the loss; kl_weight comes on top
     log_alpha: Tensor
 
@@ -52,9 +72,13 @@ class VariationalDropout(LearnedDropout):
         mask: Mask = "element",
         noise: Noise | None = None,
     ) -> None:
+        if alpha_per not in self.alphas:
+            raise ValueError(
+                f"alpha_per is {alpha_per!r}; it must be one of {', '.join(self.alphas)}."
+            )
         self.alpha_per = alpha_per
-        self.kl_weight = kl_weight
-        self.kl_warmup = kl_warmup
+        self.kl_weight = at_least_0("kl_weight", kl_weight)
+        self.kl_warmup = checked_warmup(kl_warmup)
         self._each: tuple[int, int] = (1, 1)  # alphas along the units and along the outputs
         super().__init__(p, mask=mask, noise=noise)
 
@@ -72,6 +96,11 @@ class VariationalDropout(LearnedDropout):
         self.set_parameter(
             "log_alpha", start[..., None, None].repeat(*(1,) * start.ndim, *self._each)
         )
+
+    def check_begun(self) -> None:
+        """Refuse to go on where alphas of units or weights were asked for and not made."""
+        if self.alpha_per != "layer" and self._each == (1, 1):
+            raise ValueError(NOT_BEGUN)
 
     def learned_p(self) -> Tensor:
         """Return ``alpha / (1 + alpha)``, its mean where there are several."""
@@ -123,16 +152,10 @@ class VariationalADropout(VariationalDropout, UnitDropout):
 
     variant = CATALOGUE["variational_a"]
 
-    def __init__(
-        self, p: float | Tensor = 0.5, *, alpha_per: AlphaPer = "layer", **options: object
-    ) -> None:
-        if alpha_per == "weight":
-            raise ValueError("alpha_per is 'weight', but type A has noise on units; take type B.")
-        super().__init__(p, alpha_per=alpha_per, **options)  # type: ignore[arg-type]
-
     def drop(self, x: Tensor) -> Tensor:
         """Return ``x`` times its noise."""
         (active,) = self.placed(x)
+        self.check_begun()
         runs = self._p.ndim
         deviation = self.deviation().squeeze(-1)  # (runs, units or 1)
         if runs < x.ndim - 1:
@@ -181,6 +204,7 @@ class VariationalBDropout(VariationalDropout, WeightDropout):
     """
 
     variant = CATALOGUE["variational_b"]
+    alphas = ("layer", "unit", "weight")
 
     def connect(
         self, x: Tensor, weight: Tensor, bias: Tensor | None, entering: Entering | None = None
@@ -188,9 +212,8 @@ class VariationalBDropout(VariationalDropout, WeightDropout):
         """Carry ``x`` through the weights, with noise on them in training."""
         if not self.training:
             return affine(x, weight, bias)
-        (active,) = self.placed(weight)
-        z = noisy_product(self.noise, self.mask, x, weight, bias, self.deviation().to(weight.dtype))
-        return z if bool(active.all()) else torch.where(active, z, affine(x, weight, bias))
+        self.check_begun()
+        return noisy_product(self, x, weight, bias, self.deviation().to(weight.dtype))
 
     def penalty(self, weight: Tensor, progress: float) -> Tensor:
         """Return the KL over the weights: ``(runs,)``."""

@@ -6,11 +6,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import log_softmax
 
+from dropout_lab.catalogue import LOSS_WEIGHTS
 from dropout_lab.config.schema import DropoutSettings
 from dropout_lab.metrics import losses
 from dropout_lab.model import MLP
-
-_OWN_WEIGHTS = {"r_drop": 1.0, "expectation_linear": 1.0, "fraternal": 0.1}
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,7 @@ class Objective:
     def __init__(self, model: MLP, dropout: DropoutSettings, examples: int) -> None:
         self.model = model
         self.loss = dropout.loss
-        own = _OWN_WEIGHTS.get(dropout.loss, 0.0)
+        own = LOSS_WEIGHTS.get(dropout.loss, 0.0)
         self.weight = own if dropout.loss_weight is None else dropout.loss_weight
         self.examples = examples
 

@@ -16,8 +16,9 @@ class Record:
         seconds: Wall-clock time so far, training and evaluation: the fleet's, divided by its runs.
         learning_rate: In force in this epoch.
         p: The chance of dropping in force in the last update, at the places of the placement, as
-            it was used (rounded to 1/65,536 where coins are tossed) or learned; a JSON list where
-            the places differ.
+            it was used (rounded to 1/65,536 where coins are tossed) or learned, save that of
+            sparse_variational, which is where it started; a JSON list where the places differ.
+            Of input_p nothing is recorded where the placement does not name the input.
         noisy_train_loss: Mean loss of the training steps of this epoch, dropout on, each batch
             before its update.
         noisy_train_accuracy: Accuracy in these steps.

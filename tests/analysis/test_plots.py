@@ -12,6 +12,7 @@ from dropout_lab.analysis.comparisons import draw_by_p, draw_cells, draw_variant
 from dropout_lab.analysis.curves import draw_curves, draw_gap
 from dropout_lab.analysis.plots import plot_study
 from dropout_lab.analysis.tables import StudyTables, cells, read_study
+from dropout_lab.layers import VARIANTS
 from tests.analysis.test_tables import made_study
 
 
@@ -203,3 +204,41 @@ def test_a_study_without_a_record_lists_its_failed_runs(tmp_path: Path) -> None:
     study = read_study(path)
     assert {file.name for file in plot_study(study)} == {"cells.png", "cells.svg"}
     assert "without dropout (2 not completed)" in words(draw_cells(study, cells(study), ""))
+
+
+def test_a_key_without_meaning_is_no_part_of_a_label() -> None:
+    cell = {"dropout.variant": "alpha", "dropout.share": None, "dropout.p": 0.5}
+    assert style.cell_label(cell, tuple(cell), False) == "alpha, p = 0.5"
+
+
+def test_every_variant_has_a_look_of_its_own() -> None:
+    looks = {name: (style.variant_colour(name), style.variant_marker(name)) for name in VARIANTS}
+    looks["none"] = ("", "")  # never drawn beside inverted: it is "without dropout"
+    assert len(set(looks.values())) == len(VARIANTS)
+
+
+def test_other_keys_of_dropout_share_the_pictures_with_no_dropout(tmp_path: Path) -> None:
+    settings = ("dropout.schedule=constant,linear", "dropout.p=0,0.5")
+    folder = made_study(
+        tmp_path / "study", *settings, accuracies=[0.90, 0.92, 0.93, 0.95, 0.9, 0.9]
+    )
+    study = read_study(folder)
+    figure = draw_by_p(study, cells(study), "name")
+    assert figure is not None
+    lines = [line for line in figure.axes[0].lines if "schedule" in str(line.get_label())]
+    starts = [np.asarray(line.get_xydata())[0].tolist() for line in lines]
+    assert starts == [[0.0, pytest.approx(0.91)]] * 2  # both begin without dropout
+    ends = sorted(float(np.asarray(line.get_xdata())[-1]) for line in lines)
+    assert ends[0] < 0.5 < ends[1]  # and stand beside each other at p
+    names = {path.name for path in plot_study(study)}
+    assert {"by_p.png", "cells.png", "gap.png", "curves.png"} <= names
+
+
+def test_cells_show_the_paired_difference_beside_the_accuracy(by_p: StudyTables) -> None:
+    figure = draw_cells(by_p, cells(by_p), "name")
+    accuracy, difference = figure.axes
+    assert "paired by seed" in difference.get_xlabel()
+    table = cells(by_p)
+    drawn = sorted(float(container.lines[0].get_xdata()[0]) for container in difference.containers)
+    assert drawn == pytest.approx(sorted(table["difference_mean"].dropna()))
+    assert len(accuracy.containers) == len(difference.containers) + 1  # not that without dropout

@@ -202,6 +202,15 @@ def test_what_is_hardly_meant_is_told_on_stderr_and_done(run) -> None:
     assert "c.yaml: warning: dropout.variant is alpha" in checked.err
 
 
+def test_config_check_tells_what_only_train_takes(run) -> None:
+    """No grid is given, and the default one has p = 0.75, beyond this variant."""
+    Path("c.yaml").write_text("dropout: {variant: variational_a, p: 0.3}")
+    result = run("config", "check", "c.yaml")
+    assert result.status == 0
+    assert "c.yaml: right for train; sweep refuses it" in result.out
+    assert "dropout.p is 0.75" in result.out
+
+
 def test_bad_settings_of_a_variant_are_exit_2_and_nothing_is_written(run, tmp_path: Path) -> None:
     for variant, words in (("targeted_weight", "needs dropout.share"), ("alpha", "p is 1")):
         result = run("train", *SMALL, "--set", f"dropout.variant={variant}", "--set", "dropout.p=1")

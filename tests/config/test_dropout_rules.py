@@ -1,5 +1,7 @@
 """What the section dropout refuses, with the reason, before any work; and what it only remarks."""
 
+import inspect
+
 import pytest
 
 from dropout_lab.catalogue import CATALOGUE
@@ -7,7 +9,8 @@ from dropout_lab.config.changes import Changes
 from dropout_lab.config.dropout_rules import cautions
 from dropout_lab.config.grid import single_cell, sweep_cells
 from dropout_lab.config.load import load
-from dropout_lab.config.schema import Config, variant_options
+from dropout_lab.config.optional_keys import readers
+from dropout_lab.config.schema import Config
 from dropout_lab.errors import ConfigError
 from dropout_lab.layers import VARIANTS
 
@@ -61,8 +64,8 @@ def test_the_others_take_p_one(name: str) -> None:
             ["variant=targeted_unit", "share=0.5", "placement=input"],
             "dropout.placement names the input, but targeted_unit",
         ),
-        (["variant=shakeout", "position=before"], "but shakeout acts on the way through"),
-        (["variant=dropconnect", "position=before"], "but dropconnect acts on the way through"),
+        (["variant=shakeout", "position=before"], "but shakeout acts between the activation"),
+        (["variant=dropconnect", "position=before"], "but dropconnect acts between the activation"),
         (["variant=fast", "model.activation=selu"], "not defined for activation selu; it is for"),
         (
             ["variant=standout", "model.activation=maxout", "model.pieces=2"],
@@ -76,7 +79,13 @@ def test_the_others_take_p_one(name: str) -> None:
         (["variant=none", "loss=r_drop"], "compares noisy passes, but the variant none draws no"),
         (["variant=fast", "loss=fraternal"], "but the variant fast draws no noise"),
         (["p=0", "loss=expectation_linear"], "compares noisy passes, but p is 0 everywhere"),
-        (["loss_weight=2"], "dropout.loss is cross_entropy, which has no second term"),
+        (["loss_weight=2"], "nothing here reads it; it is for loss r_drop, loss expectation_lin"),
+        (["schedule=linear", "start_p=0.5", "p=0"], "never dropped from; for a p that falls to 0"),
+        (["training.updates=30", "stop_last=2"], "stop_last is 2, and the training has 2 epochs"),
+        (
+            ["model.activation=maxout", "model.pieces=2", "position=before"],
+            "a maxout unit has several pre-activations; write position: after",
+        ),
         (["loss=rdrop"], "did you mean 'r_drop'?"),
         (["variant=adaptive"], "did you mean 'standout'?"),
         (["variant=concrete", "schedule=linear"], "but concrete learns its noise"),
@@ -84,14 +93,17 @@ def test_the_others_take_p_one(name: str) -> None:
         (["schedule=early"], "early, which needs an epoch, e.g. dropout.cutoff: 5"),
         (["schedule=late"], "late, which needs an epoch"),
         (["schedule=step"], "step, which needs an epoch"),
-        (["cutoff=3"], "the schedule constant does not read it; it is for early, late, step"),
-        (["schedule=early", "cutoff=3", "start_p=0.1"], "early does not read it; it is for linear"),
-        (["schedule=linear", "curriculum_rate=0.1"], "linear does not read it; it is for expon"),
+        (
+            ["cutoff=3"],
+            "reads it; it is for schedule step, schedule early, schedule late",
+        ),
+        (["schedule=early", "cutoff=3", "start_p=0.1"], "dropout.start_p is given, and nothing"),
+        (["schedule=linear", "curriculum_rate=0.1"], "reads it; it is for schedule exponential"),
         (["schedule=early", "cutoff=20"], "dropout.cutoff is 20, and the training has 20 epochs"),
         (["stop_last=20"], "dropout.stop_last is 20, and the training has 20 epochs"),
         (["variant=gaussian", "schedule=linear", "start_p=1"], "dropout.start_p is 1 with variant"),
-        (["share=0.5"], "dropout.share is for targeted_unit, targeted_weight, none of which"),
-        (["variant=standout", "strength=0.1"], "dropout.strength is for shakeout, none of which"),
+        (["share=0.5"], "it is for variant targeted_unit, variant targeted_weight."),
+        (["variant=standout", "strength=0.1"], "reads it; it is for variant shakeout."),
     ],
 )
 def test_bad_settings_are_refused_with_the_reason(settings: list[str], words: str) -> None:
@@ -100,7 +112,7 @@ def test_bad_settings_are_refused_with_the_reason(settings: list[str], words: st
 
 def test_the_same_is_refused_in_the_cells_of_a_sweep() -> None:
     told = refusal("variant=inverted,targeted_weight,alpha", "p=0.5,1", sweep=True)
-    assert 'with dropout.p=0.5, dropout.variant="targeted_weight"' in told
+    assert 'with dropout.p=0.5, dropout.variant="targeted_weight" (and in 1 more cells)' in told
     assert "dropout.p is 1 with variant alpha: no affine map" in told
 
 
@@ -127,9 +139,44 @@ def test_options_of_other_variants_are_no_part_of_a_cell() -> None:
     assert ids[0]["inverted"] == ids[1]["inverted"]
 
 
-def test_every_option_is_a_setting_and_has_a_reader() -> None:
-    assert set(variant_options()) <= set(Config().dropout.model_dump())
-    assert all(getattr(Config().dropout, key) is None for key in variant_options())
+def test_schedules_and_losses_with_their_own_keys_are_compared_in_one_sweep() -> None:
+    """The keys that only some cells read stand in the config, and in these cells only."""
+    config = loaded("schedule=constant,early,late", "cutoff=5", "p=0.5", sweep=True)
+    cutoffs = [cell.settings.dropout.cutoff for cell in sweep_cells(config, baseline=False)]
+    assert cutoffs == [None, 5, 5]
+    config = loaded("loss=cross_entropy,r_drop", "loss_weight=0.5", "p=0.5", sweep=True)
+    weights = [cell.settings.dropout.loss_weight for cell in sweep_cells(config, baseline=False)]
+    assert weights == [None, 0.5]
+    assert loaded("loss=r_drop", "p=0,0.5", "dropout.p=0,0.5", sweep=True)
+
+
+def test_a_key_at_its_default_and_a_mask_without_part_are_one_cell() -> None:
+    for axes in (
+        ["variant=variational_a", "alpha_per=layer,null", "p=0.5"],
+        ["schedule=linear", "start_p=0,null", "p=0.5"],
+        ["variant=batchwise", "mask=element,batch", "p=0.5"],
+    ):
+        assert len(sweep_cells(loaded(*axes, sweep=True), baseline=False)) == 1
+
+
+def test_what_is_wrong_in_every_cell_is_told_once() -> None:
+    told = refusal("variant=targeted_weight", "p=0.25,0.5", sweep=True)
+    assert told == (
+        "--set dropout.variant=targeted_weight: dropout.variant is targeted_weight, which needs "
+        "dropout.share, e.g. share: 0.5."
+    )
+
+
+def test_every_optional_key_is_a_setting_that_is_null_by_default() -> None:
+    assert all(getattr(Config().dropout, key) is None for key in readers())
+
+
+def test_the_catalogues_defaults_are_the_layers() -> None:
+    for name, kind in CATALOGUE.items():
+        parameters = inspect.signature(VARIANTS[name]).parameters
+        for key, default in kind.options.items():
+            stated = parameters[key].default
+            assert (None if stated is inspect.Parameter.empty else stated) == default
 
 
 def test_a_run_without_dropout_has_no_schedule_and_no_loss() -> None:

@@ -107,7 +107,7 @@ sweep: {grid: {dropout.p: [0, 2], trainig.epochs: [1]}}
         ("dropout: {variant: gaussian, p: 1}", "infinite"),
         (
             "dropout: {variant: dropconnect, position: before}",
-            "acts on the way through the weights",
+            "acts between the activation and the weights",
         ),
         ("dropout: {variant: bernoulli}", "did you mean 'inverted'?"),
         ("training: {epochs: 0}", "training.epochs is 0"),

@@ -8,7 +8,14 @@ import pytest
 import torch
 from scipy.integrate import quad
 
-from dropout_lab.layers import VariationalA2Dropout, VariationalADropout, VariationalBDropout
+from dropout_lab.layers import (
+    ConcreteDropout,
+    ShakeoutDropout,
+    SparseVariationalDropout,
+    VariationalA2Dropout,
+    VariationalADropout,
+    VariationalBDropout,
+)
 from dropout_lab.layers.variational import kl_of_alpha, warmed_up
 from tests.recorded import Recorded
 
@@ -143,10 +150,41 @@ def test_alpha_never_exceeds_1() -> None:
 
 
 def test_an_alpha_of_each_weight_is_refused_for_noise_on_units() -> None:
-    with pytest.raises(ValueError, match="type A has noise on units; take type B"):
+    with pytest.raises(ValueError, match="alpha_per is 'weight'; it must be one of layer, unit"):
         VariationalADropout(0.2, alpha_per="weight")
 
 
 def test_p_above_one_half_is_refused_with_the_reason() -> None:
     with pytest.raises(ValueError, match=r"p is 0.6; .* at most 1, .* Give at most 0.5"):
         VariationalBDropout(0.6)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: VariationalBDropout(0.2, alpha_per="units"),
+        lambda: VariationalADropout(0.2, kl_weight=-1.0),
+        lambda: VariationalADropout(0.2, kl_warmup=(0.5, 0.1)),
+        lambda: SparseVariationalDropout(0.2, kl_weight=math.nan),
+        lambda: SparseVariationalDropout(0.2, kl_warmup=(0.0, 2.0)),
+        lambda: ConcreteDropout(0.2, length_scale=-1.0),
+        lambda: ShakeoutDropout(0.2, strength=math.inf),
+    ],
+)
+def test_arguments_outside_their_range_are_refused(make) -> None:
+    with pytest.raises(ValueError, match=r"alpha_per is|must be a number of at least 0|rising"):
+        make()
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        VariationalADropout(0.2, alpha_per="unit"),
+        VariationalBDropout(0.2, alpha_per="weight"),
+        SparseVariationalDropout(0.2),
+    ],
+    ids=lambda layer: type(layer).__name__,
+)
+def test_what_needs_begin_says_so(layer) -> None:
+    with pytest.raises(ValueError, match=r"put it into DropoutLinear\(in, out, layer\)"):
+        layer.connect(torch.ones(2, 3), torch.ones(3, 2), None)

@@ -226,6 +226,29 @@ def test_pruning_is_measured_beside_the_whole_network(small_splits: Splits) -> N
     assert not fleet.model.dropouts[1].pruned  # the next evaluation is of the whole network
 
 
+@pytest.mark.parametrize("variant", ["targeted_weight", "sparse_variational"])
+def test_a_place_without_dropout_is_not_pruned_in_any_company(
+    variant: str, small_splits: Splits, float64: None
+) -> None:
+    """One run drops from the input and one does not: alone, it has no layer there at all."""
+    settings = [f"dropout.variant={variant}", "training.optimizer=adam", "dropout.p=0.3"]
+    settings += ["dropout.share=0.5"] if variant == "targeted_weight" else []
+    runs = make_sweep("training.epochs=2", *settings, "dropout.input_p=0,0.2")
+    together = list(train(Fleet(runs, CPU), small_splits))[-1].records
+    for index, run in enumerate(runs):
+        alone = list(train(Fleet([run], CPU), small_splits))[-1].records[0]
+        assert together[index].test_errors == alone.test_errors
+        assert together[index].pruned_test_accuracy == alone.pruned_test_accuracy
+        assert together[index].sparsity == alone.sparsity
+
+
+def test_what_a_schedule_has_released_is_pruned_still(small_splits: Splits) -> None:
+    settings = [*with_variant("targeted_weight"), "dropout.stop_last=1"]
+    record = list(train(Fleet(make_runs("training.epochs=2", *settings), CPU), small_splits))[-1]
+    assert record.records[0].p == 0
+    assert "0.5" in str(record.records[0].sparsity)
+
+
 def test_sparse_variational_dropout_prunes_most_of_an_easy_net(small_splits: Splits) -> None:
     settings = [*with_variant("sparse_variational"), "training.optimizer=adam", "dropout.p=0.1"]
     fleet = Fleet(make_runs("training.epochs=40", "evaluation.every=40", *settings), CPU)
