@@ -22,19 +22,20 @@ COMMAND = [
 ]  # fmt: skip
 
 
-def start(out: Path) -> "subprocess.Popen[bytes]":
+def start(out: Path, *settings: str) -> "subprocess.Popen[bytes]":
+    changes = [word for setting in settings for word in ("--set", setting)]
     with out.with_suffix(".log").open("ab") as log:
         return subprocess.Popen(
-            [*COMMAND, "--out", str(out)], stdout=subprocess.DEVNULL, stderr=log,
+            [*COMMAND, *changes, "--out", str(out)], stdout=subprocess.DEVNULL, stderr=log,
             env={**os.environ, "OMP_NUM_THREADS": "1"},
         )  # fmt: skip
 
 
-def kill_until_done(out: Path, kills: int, seed: int) -> int:
+def kill_until_done(out: Path, kills: int, seed: int, *settings: str) -> int:
     """Start the sweep again and again, killing it once it has written more; return the kills."""
     generator = random.Random(seed)
     for killed in range(kills):
-        process = start(out)
+        process = start(out, *settings)
         rows = len(read_rows(out / results.METRICS))
         while process.poll() is None and len(read_rows(out / results.METRICS)) <= rows:
             time.sleep(0.005)
@@ -44,7 +45,7 @@ def kill_until_done(out: Path, kills: int, seed: int) -> int:
             return killed
         process.send_signal(signal.SIGKILL)
         process.wait()
-    process = start(out)
+    process = start(out, *settings)
     assert process.wait() == 0, out.with_suffix(".log").read_text()
     return kills
 
@@ -62,4 +63,27 @@ def test_killed_twice_and_resumed_is_the_undisturbed_study(tmp_path: Path) -> No
 def test_killed_many_times(tmp_path: Path, seed: int) -> None:
     assert start(tmp_path / "undisturbed").wait() == 0
     print(kill_until_done(tmp_path / "killed", kills=20, seed=seed), "kills")  # noqa: T201
+    assert_same_results(tmp_path / "killed", tmp_path / "undisturbed")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize(
+    "settings",
+    [
+        ("dropout.variant=concrete",),
+        ("dropout.variant=sparse_variational",),
+        ("dropout.variant=variational_b", "dropout.alpha_per=weight", "dropout.p=0,0.2,0.4"),
+        ("dropout.variant=targeted_weight", "dropout.share=0.5", "dropout.stop_last=2"),
+        ("dropout.variant=batchwise", "dropout.schedule=exponential"),
+        ("dropout.loss=r_drop", "dropout.schedule=cosine"),
+    ],
+    ids=" ".join,
+)
+def test_what_is_learned_and_scheduled_survives_kills(
+    tmp_path: Path, settings: tuple[str, ...]
+) -> None:
+    """The small twins, without processes, are in tests/training and tests/test_schedules.py."""
+    assert start(tmp_path / "undisturbed", *settings).wait() == 0
+    print(kill_until_done(tmp_path / "killed", 8, 0, *settings), "kills")  # noqa: T201
     assert_same_results(tmp_path / "killed", tmp_path / "undisturbed")
