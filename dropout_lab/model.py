@@ -121,9 +121,10 @@ class MLP(nn.Module):
                     z = dropout(h) if before else h
                     h = self.activation(z)
                     entering = Entering(self.weights[place - 1], z)
-                if self.position == "after" and place + 1 < len(self.dropouts):
-                    # What the next place drops whole need not be computed.
-                    weight, bias = self._dropout(place + 1).needed(weight, bias)
+                if self.position == "after":  # what is dropped for a whole batch is not computed
+                    weight = dropout.leaving(weight)
+                    if place + 1 < len(self.dropouts):
+                        weight, bias = self._dropout(place + 1).needed(weight, bias)
                 if before:
                     h = affine(h, weight, bias)
                 else:

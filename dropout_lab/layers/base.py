@@ -101,6 +101,10 @@ class Dropout(nn.Module):
         """Return the part of the weights and biases *entering* this place that will be used."""
         return weight, bias
 
+    def leaving(self, weight: Tensor) -> Tensor:
+        """Return the part of the weights *leaving* this place that will be used."""
+        return weight
+
     def penalty(self, weight: Tensor, progress: float) -> Tensor | None:
         """Return what each run's loss has beside the data's, times the number of examples N.
 

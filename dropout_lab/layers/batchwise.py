@@ -17,8 +17,8 @@ class BatchwiseDropout(UnitDropout):
               of size } k = \operatorname{round}((1 - p) d)
 
     The noise has mean 1 and variance ``d/k - 1``. In a network the products run over submatrices:
-    ``needed`` hands out the weights that lead to kept units, ``connect`` takes those that leave
-    them, so a hidden layer between two others costs ``(k/d)**2`` of its product. Evaluation leaves
+    ``needed`` hands out the weights that lead to kept units and ``leaving`` those that leave them,
+    so a hidden layer between two others costs ``(k/d)**2`` of its product. Evaluation leaves
     ``x`` as it is.
 
     Args:
@@ -48,6 +48,7 @@ class BatchwiseDropout(UnitDropout):
         super().__init__(p, mask=mask, noise=noise)
         self.mask = "batch"
         self._chosen: Tensor | None = None  # between needed and connect
+        self._of = 0  # units it was chosen from
 
     def begin(self, weight: Tensor, activation: str) -> None:
         """Get to know d, and round p to what it allows."""
@@ -65,6 +66,10 @@ class BatchwiseDropout(UnitDropout):
         columns = columns.flatten(-2)
         return _select(weight, columns, -1), _select(bias, columns, -1)
 
+    def leaving(self, weight: Tensor) -> Tensor:
+        """Return what leads on from the units of this batch: ``(runs, k, out)``."""
+        return weight if self._chosen is None else _select(weight, self._chosen, -2)
+
     def connect(
         self, x: Tensor, weight: Tensor, bias: Tensor | None, entering: Entering | None = None
     ) -> Tensor:
@@ -77,8 +82,9 @@ class BatchwiseDropout(UnitDropout):
             x = x if chosen is None else _select(x, chosen, -1)
         if chosen is None:
             return affine(x, weight, bias)
-        scale = weight.shape[-2] / chosen.shape[-1]
-        return affine(x * scale, _select(weight, chosen, -2), bias)
+        if weight.shape[-2] > chosen.shape[-1]:  # nobody asked what leaves them
+            weight = _select(weight, chosen, -2)
+        return affine(x * (self._of / chosen.shape[-1]), weight, bias)
 
     def drop(self, x: Tensor) -> Tensor:
         """Return ``x`` times d / k where it is kept, and 0 elsewhere."""
@@ -102,6 +108,7 @@ class BatchwiseDropout(UnitDropout):
                 f"p is {self._p.tolist()}; batchwise dropout needs one p for all runs of a "
                 "fleet, so that their submatrices have one shape."
             )
+        self._of = units
         kept = round(units * (1 - float(round_to_count(self._p.flatten()[0], units))))
         draws = uniform(self.noise, (*self._p.shape, units), like.device)
         if kept == units:
