@@ -46,6 +46,7 @@ class Dropout(nn.Module):
     """
 
     variant: ClassVar[Variant] = Variant(formula="", p="chance of dropping", paper="")
+    coins: ClassVar[bool] = False  # whether it tosses 16-bit coins, whose p is rounded
     prunable: ClassVar[bool] = False  # whether it looks at ``pruned``
     pruned = False  # evaluate as after pruning
 
@@ -158,8 +159,8 @@ class Dropout(nn.Module):
         return self._p > 0
 
     def _realized(self, p: Tensor) -> Tensor:
-        """Return the p that the draws can realize; a variant of 16-bit masks rounds it."""
-        return p
+        """Return the p that the draws can realize."""
+        return round_to_lanes(p) if self.coins else p
 
     def _checked(self, p: float | Tensor) -> Tensor:
         p = torch.as_tensor(p, dtype=torch.float64).detach().cpu()
@@ -225,6 +226,8 @@ class BernoulliDropout(UnitDropout):
     Masks nest: with the same draws, what is kept at a higher p is kept at every lower one.
     """
 
+    coins = True
+
     def drop(self, x: Tensor) -> Tensor:
         """Return ``x`` where it is kept, scaled as the variant says, and 0 where it is dropped."""
         threshold, kept_scale, _ = self.placed(x)
@@ -242,9 +245,6 @@ class BernoulliDropout(UnitDropout):
     def constants(self, p: Tensor) -> tuple[Tensor, ...]:
         """Return the threshold of the lanes and the factors in training and in evaluation."""
         return keep_threshold(p), self.kept_scale(p) * (p < 1), self.rest_scale(p)
-
-    def _realized(self, p: Tensor) -> Tensor:
-        return round_to_lanes(p)
 
 
 def round_to_count(p: Tensor, units: int) -> Tensor:

@@ -12,7 +12,6 @@ from dropout_lab.layers.base import (
     WeightDropout,
     affine,
     keep_threshold,
-    round_to_lanes,
 )
 from dropout_lab.noise import Noise
 
@@ -49,6 +48,7 @@ class DropConnect(WeightDropout):
     """
 
     variant = CATALOGUE["dropconnect"]
+    coins = True
 
     def connect(
         self, x: Tensor, weight: Tensor, bias: Tensor | None, entering: Entering | None = None
@@ -73,9 +73,6 @@ class DropConnect(WeightDropout):
     def constants(self, p: Tensor) -> tuple[Tensor, ...]:
         """Return the threshold of the lanes and the factor of a kept weight."""
         return keep_threshold(p), (p < 1) / (1 - p).where(p < 1, 1.0)
-
-    def _realized(self, p: Tensor) -> Tensor:
-        return round_to_lanes(p)
 
 
 class _PerExampleProduct(torch.autograd.Function):

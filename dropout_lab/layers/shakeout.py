@@ -13,7 +13,6 @@ from dropout_lab.layers.base import (
     affine,
     at_least_0,
     keep_threshold,
-    round_to_lanes,
 )
 from dropout_lab.noise import Noise
 
@@ -49,6 +48,7 @@ class ShakeoutDropout(WeightDropout):
     """
 
     variant = CATALOGUE["shakeout"]
+    coins = True
 
     def __init__(
         self,
@@ -79,9 +79,6 @@ class ShakeoutDropout(WeightDropout):
     def constants(self, p: Tensor) -> tuple[Tensor, ...]:
         """Return the threshold of the lanes and the factor of a kept unit."""
         return keep_threshold(p), 1 / (1 - p)
-
-    def _realized(self, p: Tensor) -> Tensor:
-        return round_to_lanes(p)
 
 
 class _Sign(torch.autograd.Function):

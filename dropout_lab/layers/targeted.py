@@ -10,7 +10,6 @@ from dropout_lab.layers.base import (
     WeightDropout,
     affine,
     keep_threshold,
-    round_to_lanes,
 )
 from dropout_lab.noise import LANES, Noise
 
@@ -24,6 +23,7 @@ class TargetedDropout(WeightDropout):
     out: the network after pruning. As long as p has always been 0 there are none.
     """
 
+    coins = True
     prunable = True
 
     def __init__(
@@ -69,9 +69,6 @@ class TargetedDropout(WeightDropout):
         return (draws >= torch.where(candidates, threshold, _ALWAYS_KEPT)) & (
             possible | ~candidates
         )
-
-    def _realized(self, p: Tensor) -> Tensor:
-        return round_to_lanes(p)
 
 
 class TargetedUnitDropout(TargetedDropout):
