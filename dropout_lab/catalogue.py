@@ -205,6 +205,8 @@ CATALOGUE: dict[str, Variant] = {
         beyond=_NOTHING_LEFT,
         options={"strength": 0.1},
         between=True,
+        remark="the authors' strength 0.1 learns slowly beside He's initial weights; "
+        "configs/variants.yaml takes 0.01",
     ),
     "targeted_unit": Variant(
         cost=1.40,
