@@ -5,7 +5,7 @@ takes its range of p from it.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 _INFINITE = "the variance p / (1 - p) of its noise is infinite there"
@@ -72,6 +72,17 @@ _ONE_PRE_ACTIVATION = ("relu", "logistic", "tanh", "selu", "linear")
 _JMLR = "Srivastava et al. 2014, JMLR 15"
 _KINGMA = "Kingma, Salimans, Welling 2015, NIPS"
 
+_TYPE_A = Variant(
+    cost=1.58,
+    formula="x r, r ~ N(1, alpha); loss + KL/N",
+    p=_ALPHA,
+    paper=_KINGMA,
+    learned="alpha <= 1, of each place or unit",
+    highest_p=0.5,
+    beyond=_AT_MOST_ONE,
+    options=_ALPHA_OPTIONS,
+)
+
 # The weight of the term that each loss adds, if the config gives none.
 LOSS_WEIGHTS = {"r_drop": 1.0, "expectation_linear": 1.0, "fraternal": 0.1}
 
@@ -133,26 +144,8 @@ CATALOGUE: dict[str, Variant] = {
         beyond="logit p is infinite there",
         options={"length_scale": 1e-4},
     ),
-    "variational_a": Variant(
-        cost=1.58,
-        formula="x r, r ~ N(1, alpha); loss + KL/N",
-        p=_ALPHA,
-        paper=_KINGMA,
-        learned="alpha <= 1, of each place or unit",
-        highest_p=0.5,
-        beyond=_AT_MOST_ONE,
-        options=_ALPHA_OPTIONS,
-    ),
-    "variational_a2": Variant(
-        cost=1.53,
-        formula="x r, r ~ N(1, alpha); loss + KL/(3N)",
-        p=_ALPHA,
-        paper=_KINGMA,
-        learned="alpha <= 1, of each place or unit",
-        highest_p=0.5,
-        beyond=_AT_MOST_ONE,
-        options=_ALPHA_OPTIONS,
-    ),
+    "variational_a": _TYPE_A,
+    "variational_a2": replace(_TYPE_A, cost=1.53, formula="x r, r ~ N(1, alpha); loss + KL/(3N)"),
     "variational_b": Variant(
         cost=1.88,
         formula="z ~ N(x W + b, x^2 (alpha W^2)); loss + KL/N",

@@ -81,12 +81,8 @@ class MLP(nn.Module):
         self.biases = nn.ParameterList(
             [torch.zeros(len(seeds), 1, weight.shape[2], device=device) for weight in weights]
         )
-        self.pieces = settings.model.pieces or 1
-        self.activation = (
-            Maxout(self.pieces)
-            if settings.model.activation == "maxout"
-            else _ACTIVATIONS[settings.model.activation]()
-        )
+        pieces = settings.model.pieces  # given with maxout only
+        self.activation = Maxout(pieces) if pieces else _ACTIVATIONS[settings.model.activation]()
         self.position = settings.dropout.position
         self.precision = settings.training.precision
         self.noises = [FleetNoise(seeds, place, device) for place in p]

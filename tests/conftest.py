@@ -14,6 +14,7 @@ from dropout_lab.config.grid import Run, runs_of, single_cell, sweep_cells
 from dropout_lab.config.load import load
 from dropout_lab.config.schema import Config
 from dropout_lab.data import Splits
+from dropout_lab.training import Fleet, train
 
 os.environ.setdefault("MPLBACKEND", "Agg")
 
@@ -87,6 +88,22 @@ def with_variant(name: str) -> list[str]:
     mask = ["dropout.mask=batch"] if name == "dropconnect" else []
     placement = "hidden" if kind.hidden_only else "all"
     return [f"dropout.variant={name}", f"dropout.placement={placement}", *needed, *mask]
+
+
+def resumed_after_an_epoch(runs: list[Run], splits: Splits) -> tuple[Fleet, Fleet]:
+    """Return a fleet trained undisturbed, and one that went on from a checkpoint of epoch 1."""
+    undisturbed, first, resumed = (Fleet(runs, torch.device("cpu")) for _ in range(3))
+    list(train(undisturbed, splits))
+    next(iter(train(first, splits)))
+    resumed.restore(first.checkpoint())
+    list(train(resumed, splits))
+    return undisturbed, resumed
+
+
+def assert_same_bits(ours: Fleet, theirs: Fleet) -> None:
+    """Every parameter of two fleets is the same to the bit."""
+    pairs = zip(ours.model.parameters(), theirs.model.parameters(), strict=True)
+    assert all(torch.equal(one, other) for one, other in pairs)
 
 
 @pytest.fixture

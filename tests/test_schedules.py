@@ -7,10 +7,15 @@ import torch
 
 from dropout_lab.config.schema import DropoutSettings
 from dropout_lab.data import Splits
-from dropout_lab.layers import VARIANTS
 from dropout_lab.schedules import Schedule
 from dropout_lab.training import Fleet, train
-from tests.conftest import make_runs, make_sweep, with_variant
+from tests.conftest import (
+    assert_same_bits,
+    make_runs,
+    make_sweep,
+    resumed_after_an_epoch,
+    with_variant,
+)
 
 CPU = torch.device("cpu")
 STEPS, UPDATES = 10, 100  # ten epochs of ten updates
@@ -123,16 +128,7 @@ def test_runs_of_one_fleet_follow_their_own_p(small_splits: Splits) -> None:
     "variant", ["inverted", "standard", "batchwise", "multinomial", "dropconnect", "fast"]
 )
 def test_a_scheduled_fleet_resumes_to_the_same_bits(variant: str, small_splits: Splits) -> None:
-    assert variant in VARIANTS
     runs = make_runs(
         "training.epochs=3", "dropout.schedule=exponential", *with_variant(variant), seeds=(0, 1)
     )
-    undisturbed, first, resumed = (Fleet(runs, CPU) for _ in range(3))
-    list(train(undisturbed, small_splits))
-    next(iter(train(first, small_splits)))
-    resumed.restore(first.checkpoint())
-    list(train(resumed, small_splits))
-    for ours, theirs in zip(
-        undisturbed.model.parameters(), resumed.model.parameters(), strict=True
-    ):
-        assert torch.equal(ours, theirs)
+    assert_same_bits(*resumed_after_an_epoch(runs, small_splits))

@@ -17,7 +17,7 @@ def check(
 ) -> None:
     """Say everything that is wrong with config files, or that nothing is."""
     from dropout_lab.config.changes import Changes
-    from dropout_lab.config.dropout_rules import cautions
+    from dropout_lab.config.dropout_rules import cautions_of
     from dropout_lab.config.grid import seeds_of, sweep_cells
     from dropout_lab.config.load import load
     from dropout_lab.errors import ConfigError
@@ -36,8 +36,7 @@ def check(
             continue
         cells, seeds = sweep_cells(config), len(seeds_of(config))
         typer.echo(f"{file}: right; a sweep has {len(cells)} cells x {seeds} seeds.")
-        told = dict.fromkeys(text for cell in cells for text in cautions(cell.settings))
-        for text in told:
+        for text in cautions_of(cell.settings for cell in cells):
             typer.echo(f"{file}: warning: {text}", err=True)
     if mistakes:
         raise ConfigError(mistakes)

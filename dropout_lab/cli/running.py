@@ -1,7 +1,7 @@
 """What train and sweep do once the request is clear: plan or run, show, and set the status."""
 
 import json as json_module
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,16 +10,16 @@ from rich.console import Console
 
 from dropout_lab.cli.progress import new_progress
 from dropout_lab.cli.table import print_cells
-from dropout_lab.config.dropout_rules import cautions
+from dropout_lab.config.dropout_rules import cautions_of
 from dropout_lab.config.grid import Run
-from dropout_lab.config.schema import Settings
 from dropout_lab.results import METRICS, RUNS, cell_text
 from dropout_lab.study import Outcome, Study, planned_fleets, run_study
 
 
 def run(study: Study, *, plots: bool, dry_run: bool, json: bool, quiet: bool) -> None:
     """Run a study and print its cells; exit with 1 if some runs did not complete."""
-    warn(cell.settings for cell in study.cells)
+    for text in cautions_of(cell.settings for cell in study.cells):
+        typer.echo(f"warning: {text}", err=True)
     if dry_run:
         _print_plan(study, planned_fleets(study), as_json=json)
         return
@@ -44,12 +44,6 @@ def run(study: Study, *, plots: bool, dry_run: bool, json: bool, quiet: bool) ->
         _print_end(console, study, outcome, files)
     if outcome.count("completed") < len(outcome.statuses):
         raise typer.Exit(1)
-
-
-def warn(settings: Iterable[Settings]) -> None:
-    """Tell on stderr what is allowed in some settings but hardly meant, each thing once."""
-    for text in dict.fromkeys(text for each in settings for text in cautions(each)):
-        typer.echo(f"warning: {text}", err=True)
 
 
 def _print_plan(study: Study, fleets: Sequence[Sequence[Run]], *, as_json: bool) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from dropout_lab.catalogue import CATALOGUE
 from dropout_lab.config.optional_keys import keys_read, readers
 from dropout_lab.config.schema import Settings, places, without_dropout
-from dropout_lab.config.sizes import epochs_of
+from dropout_lab.config.sizes import length, training_examples
 
 Complaint = tuple[str, str]  # dotted key to blame, message without its place
 
@@ -103,7 +103,8 @@ def loss_fits(settings: Settings) -> Iterator[Complaint]:
 
 def schedule_fits(settings: Settings) -> Iterator[Complaint]:
     """The schedule suits the variant, has what it needs and fits into the training."""
-    dropout, epochs = settings.dropout, epochs_of(settings)
+    dropout = settings.dropout
+    epochs, _ = length(settings, training_examples(settings))
     schedule = dropout.schedule
     changing = schedule != "constant" or dropout.stop_last > 0
     if changing and CATALOGUE[dropout.variant].learned:
@@ -142,6 +143,11 @@ def unread_keys(settings: Settings, cells: Iterable[Settings]) -> Iterator[Compl
                 f"dropout.{key}",
                 f"dropout.{key} is given, and nothing here reads it; it is for {', '.join(words)}.",
             )
+
+
+def cautions_of(cells: Iterable[Settings]) -> list[str]:
+    """Return what is allowed in some settings but hardly meant, each thing once."""
+    return list(dict.fromkeys(text for settings in cells for text in cautions(settings)))
 
 
 def cautions(settings: Settings) -> Iterator[str]:

@@ -1,6 +1,7 @@
 """Keys of the section dropout that only some variants, schedules or losses read."""
 
 from collections.abc import Iterator, Mapping
+from functools import cache
 from typing import Any
 
 from dropout_lab.catalogue import CATALOGUE, LOSS_WEIGHTS
@@ -17,6 +18,7 @@ _OF_SCHEDULES: dict[str, dict[str, Any]] = {
 }
 
 
+@cache
 def readers() -> dict[str, list[str]]:
     """Return for each such key the words that read it: ``variant inverted``, ``loss r_drop``."""
     found: dict[str, list[str]] = {}

@@ -16,10 +16,18 @@ def training_examples(settings: Settings) -> int:
     return left if data.train_size is None else data.train_size
 
 
-def epochs_of(settings: Settings) -> int:
-    """Return how many epochs are begun; 0 where the settings give no length."""
-    training = settings.training
-    if training.updates is None:
-        return training.epochs or 0
-    steps = math.ceil(max(training_examples(settings), 1) / training.batch_size)
-    return math.ceil(training.updates / steps)
+def length(settings: Settings, examples: int) -> tuple[int, int]:
+    """Return the last epoch and the last update of a training on so many examples.
+
+    Both are 0 where the settings give no length.
+    """
+    steps = steps_of_epoch(settings, examples)
+    if settings.training.updates is not None:
+        return math.ceil(settings.training.updates / steps), settings.training.updates
+    epochs = settings.training.epochs or 0
+    return epochs, epochs * steps
+
+
+def steps_of_epoch(settings: Settings, examples: int) -> int:
+    """Return how many updates an epoch of so many examples has."""
+    return math.ceil(max(examples, 1) / settings.training.batch_size)

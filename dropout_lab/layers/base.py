@@ -67,12 +67,20 @@ class Dropout(nn.Module):
     @property
     def p(self) -> Tensor:
         """The chance of dropping in force, float64, of shape ``()`` or that of the leading axes."""
-        return self._p
+        return self.p_in_force()
 
     @p.setter
     def p(self, p: float | Tensor) -> None:
         self._p = self._realized(self._checked(p))
         self._placed: dict[tuple[object, ...], tuple[Tensor, ...]] = {}
+        self.restart()
+
+    def p_in_force(self) -> Tensor:
+        """Return p as it was set; what learns p has its own to tell."""
+        return self._p
+
+    def restart(self) -> None:
+        """Take up a p that was just set; here there is nothing to do."""
 
     def connect(
         self, x: Tensor, weight: Tensor, bias: Tensor | None, entering: Entering | None = None

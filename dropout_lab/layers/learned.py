@@ -21,17 +21,10 @@ class LearnedDropout(Dropout):
     them as they are, so one of the same net with ``nn.Dropout`` does.
     """
 
-    @property
-    def p(self) -> Tensor:
-        """The p in force, float64, of shape ``()`` or that of the leading axes."""
+    def p_in_force(self) -> Tensor:
+        """Return the learned p; 0 where nothing is dropped."""
         learned = self.learned_p().detach().double().cpu()
-        return torch.where(self._p > 0, learned, 0.0)
-
-    @p.setter
-    def p(self, p: float | Tensor) -> None:
-        self._p = self._checked(p)
-        self._placed = {}
-        self.restart()
+        return torch.where(self.dropped(), learned, 0.0)
 
     def learned_p(self) -> Tensor:
         """Return the p that the learned parameters stand for; mean over what has its own."""
@@ -51,11 +44,11 @@ class LearnedDropout(Dropout):
 
     def started(self) -> Tensor:
         """Return the p to start from, float64, in (0, 1) also where nothing is dropped."""
-        return self._p.where(self._p > 0, 0.5)
+        return self._p.where(self.dropped(), 0.5)
 
     def active(self, like: Tensor) -> Tensor:
         """Return, for each run, 1 where there is noise and 0 where there is none."""
-        return (self._p > 0).to(like.device, like.dtype)
+        return self.dropped().to(like.device, like.dtype)
 
     def set_parameter(self, name: str, values: Tensor) -> None:
         """Give a learned parameter its values, keeping the parameter if it is there."""

@@ -40,16 +40,8 @@ class TargetedDropout(WeightDropout):
         self._aimed = torch.tensor(False)
         super().__init__(p, mask=mask, noise=noise)
 
-    @property
-    def p(self) -> Tensor:
-        """The chance of dropping a candidate."""
-        return self._p
-
-    @p.setter
-    def p(self, p: float | Tensor) -> None:
-        self._p = self._realized(self._checked(p))
-        self._placed = {}
-        # A schedule may bring p to 0 in the end: what was aimed at once is pruned still.
+    def restart(self) -> None:
+        """Aim at what a p above 0 names; a schedule that ends at 0 leaves it to be pruned still."""
         self._aimed = self._aimed | self.dropped()
 
     def constants(self, p: Tensor) -> tuple[Tensor, ...]:

@@ -8,6 +8,7 @@ from typing import Protocol
 import torch
 
 from dropout_lab.config.grid import Run
+from dropout_lab.config.sizes import length, steps_of_epoch
 from dropout_lab.data import Splits
 from dropout_lab.errors import DropoutLabError, InterruptedStudyError
 from dropout_lab.files import make_folder, replace_file
@@ -16,7 +17,6 @@ from dropout_lab.study.folder import RunEnd, StudyFolder
 from dropout_lab.study.signals import StopRequest
 from dropout_lab.study.weights import save_weights
 from dropout_lab.training import Epoch, Fleet, train
-from dropout_lab.training.loop import length
 
 LOG = "log.txt"
 
@@ -99,7 +99,7 @@ def train_fleet(
 def _ends(fleet: Fleet, splits: Splits, going: str) -> list[RunEnd]:
     """Return how each run stands; ``going`` is the status of those that have not diverged."""
     examples, batch_size = len(splits.train), fleet.settings.training.batch_size
-    steps = -(-examples // batch_size)
+    steps = steps_of_epoch(fleet.settings, examples)
     ends = []
     for index, run in enumerate(fleet.runs):
         diverged = fleet.diverged.get(index)

@@ -5,9 +5,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from dropout_lab.config.grid import Run
 from dropout_lab.config.schema import Settings, places
+from dropout_lab.layers import Dropout
 from dropout_lab.model import MLP, p_of_fleet
 from dropout_lab.optimizer import FleetOptimizer
 
@@ -46,25 +48,17 @@ class Fleet:
 
     def p_in_force(self, run: int) -> float | str:
         """Return the p at the places of a run's placement; a JSON list where they differ."""
-        if not self.p:
-            return 0.0
-        of_places = self.model.places()
-        values = [float(of_places[place][0].p[run]) for place in places(self.settings)]
-        return values[0] if len(set(values)) == 1 else json.dumps(values)
+        return _in_one([float(dropout.p[run]) for dropout, _ in self._named()]) or 0.0
 
     def sparsity(self, run: int) -> float | str | None:
         """Return what pruning takes away at the places of a run; None if nothing is pruned."""
-        of_places = self.model.places()
-        values = []
-        for place in places(self.settings) if self.p else ():
-            dropout, weight, _ = of_places[place]
-            share = dropout.sparsity(weight.detach())
-            if share is None:
-                return None
-            values.append(float(share[run]))
-        if not values:
-            return None
-        return values[0] if len(set(values)) == 1 else json.dumps(values)
+        shares = [dropout.sparsity(weight.detach()) for dropout, weight in self._named()]
+        return _in_one([float(share[run]) for share in shares if share is not None])
+
+    def _named(self) -> list[tuple[Dropout, Tensor]]:
+        """Return the dropout and the weights of the places of the placement."""
+        every = self.model.places()
+        return [every[place][:2] for place in places(self.settings)] if self.p else []
 
     def checkpoint(self) -> list[RunCheckpoint]:
         """Return what each run needs to resume: tensors and plain numbers only."""
@@ -98,3 +92,10 @@ class Fleet:
             for run, checkpoint in enumerate(checkpoints)
             if checkpoint["diverged"]
         }
+
+
+def _in_one(values: list[float]) -> float | str | None:
+    """Return the value all places share, a JSON list where they differ; None without places."""
+    if not values:
+        return None
+    return values[0] if len(set(values)) == 1 else json.dumps(values)

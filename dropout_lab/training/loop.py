@@ -1,6 +1,5 @@
 """The training loop, top to bottom."""
 
-import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,6 +8,7 @@ import torch
 from torch import Tensor
 
 from dropout_lab.config.schema import Settings
+from dropout_lab.config.sizes import length, steps_of_epoch
 from dropout_lab.data import Splits, stratified
 from dropout_lab.noise import Purpose, stream
 from dropout_lab.schedules import Schedule
@@ -43,7 +43,7 @@ def train(fleet: Fleet, splits: Splits) -> Iterator[Epoch]:
     model, optimizer = fleet.model, fleet.optimizer
     batch_size = fleet.settings.training.batch_size
     last_epoch, last_update = length(fleet.settings, len(splits.train))
-    steps = math.ceil(len(splits.train) / batch_size)
+    steps = steps_of_epoch(fleet.settings, len(splits.train))
     schedule = Schedule(fleet.settings.dropout, fleet.p, steps, last_update)
     objective = Objective(model, fleet.settings.dropout, len(splits.train))
     measured_train = splits.train[train_examples(splits, fleet.settings).to(fleet.device)]
@@ -82,15 +82,6 @@ def train(fleet: Fleet, splits: Splits) -> Iterator[Epoch]:
                 fleet.diverged[run] = fleet.epoch
         records = {run: _record(fleet, noisy, measured, run) for run in going if measured}
         yield Epoch(fleet.epoch, last_epoch, records)
-
-
-def length(settings: Settings, examples: int) -> tuple[int, int]:
-    """Return the last epoch and the last update of a training on so many examples."""
-    steps = math.ceil(examples / settings.training.batch_size)
-    if settings.training.updates is not None:
-        return math.ceil(settings.training.updates / steps), settings.training.updates
-    epochs = settings.training.epochs or 0
-    return epochs, epochs * steps
 
 
 def due(epoch: int, last_epoch: int, settings: Settings) -> bool:

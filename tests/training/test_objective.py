@@ -17,7 +17,13 @@ from dropout_lab.training.objective import (
     fraternal,
     r_drop,
 )
-from tests.conftest import make_runs, make_sweep, with_variant
+from tests.conftest import (
+    assert_same_bits,
+    make_runs,
+    make_sweep,
+    resumed_after_an_epoch,
+    with_variant,
+)
 
 CPU = torch.device("cpu")
 LOSSES = ("r_drop", "expectation_linear", "fraternal")
@@ -186,18 +192,12 @@ def test_what_is_learned_moves_and_resumes_to_the_same_bits(
 ) -> None:
     settings = [*with_variant(variant), "training.optimizer=adam", "training.learning_rate=0.01"]
     runs = make_sweep("training.epochs=3", *settings, "dropout.p=0.1,0.3", seeds=(0, 1))
-    undisturbed, first, resumed = (Fleet(runs, CPU) for _ in range(3))
-    start = [p.detach().clone() for p in undisturbed.model.learned]
-    records = list(train(undisturbed, small_splits))[-1].records
-    next(iter(train(first, small_splits)))
-    resumed.restore(first.checkpoint())
-    list(train(resumed, small_splits))
-    for ours, theirs in zip(
-        undisturbed.model.parameters(), resumed.model.parameters(), strict=True
-    ):
-        assert torch.equal(ours, theirs)
-    for before, after in zip(start, undisturbed.model.learned, strict=True):
+    undisturbed, resumed = resumed_after_an_epoch(runs, small_splits)
+    assert_same_bits(undisturbed, resumed)
+    fresh = Fleet(runs, CPU)
+    for before, after in zip(fresh.model.learned, undisturbed.model.learned, strict=True):
         assert all(not torch.equal(before[run], after[run]) for run in range(4))
+    records = list(train(fresh, small_splits))[-1].records
     assert all(record.dropout_loss != 0 for record in records.values())
 
 
