@@ -254,7 +254,7 @@ CATALOGUE: dict[str, Variant] = {
         p="chance of dropping a weight",
         paper="Wan et al. 2013, ICML",
         between=True,
-        remark="mask: batch draws one weight mask for a batch, at a fraction of this cost",
+        remark="mask: batch draws one weight mask for a batch, at a cost of 1.21",
     ),
     "gaussian_dropconnect": Variant(
         cost=1.80,

@@ -171,6 +171,7 @@ def draw_cells(study: StudyTables, table: pd.DataFrame, title: str) -> Figure:
     if len(bare) == 1:
         panels[0].axvline(bare.iloc[0], **line)
     panels[0].set_yticks(range(len(shown)), labels)
+    panels[0].set_ylim(-0.7, len(shown) - 0.5)
     panels[0].set_xlabel("test accuracy (%)")
     if paired:
         panels[1].axvline(0, **line)
