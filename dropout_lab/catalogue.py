@@ -37,6 +37,7 @@ class Variant:
         activations: The activations it is made for; none: any. Others are refused.
         noisy: Whether it draws anything.
         one_p: Runs of one fleet need the same p, since p decides the shapes.
+        moments: Whether mean and variance of the pre-activations it makes are known in closed form.
         remark: What its user should know before comparing it with others.
     """
 
@@ -55,6 +56,7 @@ class Variant:
     activations: tuple[str, ...] = ()
     noisy: bool = True
     one_p: bool = False
+    moments: bool = False
     remark: str = ""
 
 
@@ -254,6 +256,7 @@ CATALOGUE: dict[str, Variant] = {
         p="chance of dropping a weight",
         paper="Wan et al. 2013, ICML",
         between=True,
+        moments=True,
         remark="mask: batch draws one weight mask for a batch, at a cost of 1.21",
     ),
     "gaussian_dropconnect": Variant(
@@ -264,5 +267,6 @@ CATALOGUE: dict[str, Variant] = {
         highest_p=_BELOW_ONE,
         beyond=_INFINITE,
         between=True,
+        moments=True,
     ),
 }

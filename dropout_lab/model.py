@@ -1,7 +1,8 @@
 """The network: fully connected layers with a leading run axis, and the places dropout takes."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import Any, cast
 
 import numpy as np
@@ -106,8 +107,21 @@ class MLP(nn.Module):
         for noise in self.noises:
             noise.open(epoch)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Return the logits of ``x``."""
+    @contextmanager
+    def drawing(self, purpose: Purpose, epoch: int = 0) -> Iterator[None]:
+        """Draw noise for another purpose for a while; training's own goes on as if it had not."""
+        with ExitStack() as stack:
+            for noise in self.noises:
+                stack.enter_context(noise.aside(purpose, epoch))
+            yield
+
+    def forward(self, x: Tensor, hidden: list[Tensor] | None = None) -> Tensor:
+        """Return the logits of ``x``.
+
+        Args:
+            x: ``(runs, batch, 784)`` or ``(1, batch, 784)``.
+            hidden: Takes the activations of each hidden layer, before anything is dropped of them.
+        """
         with torch.autocast(x.device.type, torch.bfloat16, enabled=self.precision == "bfloat16"):
             h = x.expand(self.runs, -1, -1)  # (runs, batch, 784)
             entering = None
@@ -116,6 +130,8 @@ class MLP(nn.Module):
                 if place:
                     z = dropout(h) if before else h
                     h = self.activation(z)
+                    if hidden is not None:
+                        hidden.append(h)
                     entering = Entering(self.weights[place - 1], z)
                 if self.position == "after":  # what is dropped for a whole batch is not computed
                     weight = dropout.leaving(weight)

@@ -4,7 +4,8 @@ A stream is named by its purpose, a seed and a few more numbers, so that it can 
 anywhere: nothing has to be stored to go on where an interrupted study stopped.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from enum import IntEnum
 from typing import Protocol
 
@@ -26,6 +27,8 @@ class Purpose(IntEnum):
     INITIAL_WEIGHTS = 4
     DATA_ORDER = 5
     MASKS = 6
+    INFERENCE = 8
+    DIAGNOSTICS = 9
 
 
 def stream(purpose: Purpose, seed: int, *key: int) -> np.random.Generator:
@@ -106,10 +109,20 @@ class FleetNoise:
         self.device = device
         self._runs: list[Noise] = []
 
-    def open(self, epoch: int) -> None:
+    def open(self, epoch: int, purpose: Purpose = Purpose.MASKS) -> None:
         """Go to the start of an epoch's draws, whatever was drawn before."""
-        streams = [stream(Purpose.MASKS, seed, self.place, epoch) for seed in self.seeds]
+        streams = [stream(purpose, seed, self.place, epoch) for seed in self.seeds]
         self._runs = [self._source(generator) for generator in streams]
+
+    @contextmanager
+    def aside(self, purpose: Purpose, epoch: int = 0) -> Iterator[None]:
+        """Draw for another purpose for a while; then go on where the draws had come to."""
+        before = self._runs
+        self.open(epoch, purpose)
+        try:
+            yield
+        finally:
+            self._runs = before
 
     def lanes(self, shape: Sequence[int], device: torch.device) -> Tensor:
         """Return int16 draws of shape ``(runs, ...)``, uniform on all 65,536 values of a lane."""

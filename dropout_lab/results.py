@@ -18,6 +18,9 @@ from dropout_lab.errors import StorageError
 MANIFEST = "manifest.json"
 METRICS = "metrics.csv"
 RUNS = "runs.csv"
+INFERENCE = "inference.csv"
+MONTE_CARLO = "monte_carlo.csv"
+ENSEMBLES = "ensembles.csv"
 PLOTS = "plots"
 RUN_FOLDERS = "runs"
 MANIFEST_FORMAT = 1

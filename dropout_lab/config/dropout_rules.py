@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from dropout_lab.catalogue import CATALOGUE
+from dropout_lab.config.inference_rules import cautions_of_measures
 from dropout_lab.config.optional_keys import keys_read, readers
 from dropout_lab.config.schema import Settings, places, without_dropout
 from dropout_lab.config.sizes import length, training_examples
@@ -163,3 +164,4 @@ def cautions(settings: Settings) -> Iterator[str]:
             "dropout.variant is sparse_variational with optimizer sgd: the gradient of its KL is "
             "large where a weight is small, and sgd may diverge; write optimizer: adam."
         )
+    yield from cautions_of_measures(settings)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
+from dropout_lab.config.inference_rules import applicable
 from dropout_lab.config.optional_keys import readers, without_unread
 from dropout_lab.config.schema import (
     SECTIONS,
@@ -28,6 +29,8 @@ NO_DROPOUT = DropoutSettings(variant="none", p=0.0)
 _LATER_KEYS = {
     "model": ("pieces",),
     "dropout": ("schedule", "stop_last", "loss", *readers()),
+    "training": ("patience",),
+    "evaluation": ("inference", "samples", "curve", "diagnostics"),
 }
 
 
@@ -186,9 +189,11 @@ def _canonical(settings: Settings) -> Settings:
     """Return the settings with what has no meaning in them taken out."""
     if without_dropout(settings):
         return without(settings)
-    return settings.model_copy(update={"dropout": without_unread(settings.dropout)})
+    dropout = without_unread(settings.dropout)
+    return settings.model_copy(update={"dropout": dropout, "evaluation": applicable(settings)})
 
 
 def without(settings: Settings) -> Settings:
     """Return the settings with nothing dropped: those of the run to compare with."""
-    return settings.model_copy(update={"dropout": NO_DROPOUT})
+    bare = settings.model_copy(update={"dropout": NO_DROPOUT})
+    return bare.model_copy(update={"evaluation": applicable(bare)})

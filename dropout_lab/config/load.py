@@ -18,6 +18,7 @@ from dropout_lab.config.grid import (
     seeds_of,
     sweep_cells,
 )
+from dropout_lab.config.inference_rules import NOT_SWEPT, unread_measures
 from dropout_lab.config.rules import complaints
 from dropout_lab.config.schema import (
     KEYS,
@@ -186,6 +187,14 @@ def _check_grid(grid: Any, mistakes: _Mistakes) -> dict[str, list[Any]]:
             )
             mistakes.add(key, message, path=path)
             continue
+        if key in NOT_SWEPT:
+            name = key.partition(".")[2]
+            message = (
+                f"{key} is no axis: every run is measured in all the ways asked for; write one "
+                f"setting, e.g. --set {key}=" + ("[a,b]." if name[0] in "id" else "50.")
+            )
+            mistakes.add(key, message, path=path)
+            continue
         if not isinstance(axis, list | str) or axis == []:
             message = f"the axis {key} is {shown(axis)}; give a list of values or start:stop:step."
             mistakes.add(key, message, path=path)
@@ -219,8 +228,9 @@ def _check_cells(config: Config, mistakes: _Mistakes, *, sweep: bool) -> None:
         mistakes.add("sweep.grid", f"the sweep has {runs:,} runs; at most {LARGEST_STUDY:,}.")
         return
     cells = sweep_cells(config, baseline=False) if sweep else []
-    for key, message in unread_keys(config, (cell.settings for cell in cells)):
-        mistakes.add(key, message)
+    for unread in (unread_keys, unread_measures):
+        for key, message in unread(config, [cell.settings for cell in cells]):
+            mistakes.add(key, message)
     found: dict[tuple[str, str], list[Cell]] = {}
     for cell in cells:
         for complaint in complaints(cell.settings):

@@ -10,6 +10,7 @@ from dropout_lab.config.dropout_rules import (
     place_fits,
     schedule_fits,
 )
+from dropout_lab.config.inference_rules import measures_fit, patience_fits
 from dropout_lab.config.schema import Settings, places
 from dropout_lab.config.sizes import CLASSES, TRAINING_PARTS, training_examples
 
@@ -134,6 +135,8 @@ RULES: tuple[tuple[frozenset[str], Rule], ...] = (
     (frozenset({"dataset", "dropout", "training"}), schedule_fits),
     (frozenset({"training"}), _length),
     (frozenset({"training"}), _momentum),
+    (frozenset({"evaluation"}), measures_fit),
+    (frozenset({"dataset", "training"}), patience_fits),
 )
 
 

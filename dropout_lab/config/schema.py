@@ -29,6 +29,8 @@ VariantName = Literal[
     "gaussian_dropconnect",
 ]
 DatasetName = Literal["mnist_5k", "mnist", "fashion_mnist", "kmnist"]
+InferenceName = Literal["mean", "monte_carlo", "geometric", "moment_matching", "ensemble"]
+DiagnosticName = Literal["activations", "co_adaptation", "gradients", "noise"]
 
 # Numbers are strict: true is not 1, and "0.5" is not 0.5. An integer passes where a float is meant.
 _no_minus_zero = AfterValidator(lambda value: value + 0.0)  # -0.0 and 0.0 are one setting
@@ -46,6 +48,8 @@ Seeds = Annotated[tuple[Seed, ...], Field(strict=False, min_length=1)]
 Probabilities = Annotated[tuple[Probability, ...], Field(strict=False, min_length=1)]
 LayerIndices = Annotated[tuple[LayerIndex, ...], Field(strict=False, min_length=1)]
 ShareOfTraining = Annotated[float, Field(ge=0, le=1)]
+Inferences = Annotated[tuple[InferenceName, ...], Field(strict=False, min_length=1)]
+Diagnostics = Annotated[tuple[DiagnosticName, ...], Field(strict=False)]
 WarmUp = Annotated[tuple[ShareOfTraining, ...], Field(strict=False, min_length=2, max_length=2)]
 
 NAME_PATTERN = r"^[A-Za-z0-9]([A-Za-z0-9._-]{0,98}[A-Za-z0-9_-])?$"
@@ -175,6 +179,11 @@ class TrainingSettings(Section):
     momentum: Annotated[float, Field(ge=0, lt=1)] = Field(
         0.9, description="of sgd; adam and adamw use beta 0.9 and 0.999"
     )
+    patience: Count | None = Field(
+        None,
+        description="early stopping: epochs without a better validation accuracy after which a run "
+        "stops; the weights of its best epoch are restored",
+    )
     nesterov: bool = Field(False, description="Nesterov's form of the momentum of sgd")
     precision: Literal["float32", "bfloat16"] = Field(
         "float32", description="bfloat16: in the matrix products only"
@@ -202,11 +211,29 @@ class RegularizationSettings(Section):
 
 
 class EvaluationSettings(Section):
-    """When and on what the network is measured, noise off."""
+    """When, on what and how the network is measured; the training never feels it."""
 
     every: Count = Field(1, description="epochs from one evaluation to the next; the last always")
     train_examples: Count = Field(
         10_000, description="training examples measured (stratified); all if there are fewer"
+    )
+    inference: InferenceName | Inferences = Field(
+        "mean",
+        description="how the trained network is used on the test part, for inference.csv: a word "
+        "or a list; mean is always there, see the README",
+    )
+    samples: Count | None = Field(
+        None,
+        description="networks drawn by monte_carlo and geometric, draws per unit of "
+        "moment_matching; null = 50",
+    )
+    curve: Count | None = Field(
+        None,
+        description="with monte_carlo: measure averages of 1, 2, ... up to so many of the samples, "
+        "for monte_carlo.csv",
+    )
+    diagnostics: Diagnostics = Field(
+        (), description="what else is measured of the units at each evaluation, as more columns"
     )
 
 

@@ -98,6 +98,17 @@ class Dropout(nn.Module):
         """
         raise NotImplementedError
 
+    def moments(self, x: Tensor, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Return mean and variance, over the noise, of what :meth:`connect` makes in training.
+
+        Shape:
+            As :meth:`connect`. The variance is none where there is no noise.
+
+        Raises:
+            NotImplementedError: The variant has no closed form for them.
+        """
+        raise NotImplementedError
+
     def begin(self, weight: Tensor, activation: str) -> None:
         """Get to know, before training, the weights that leave this place and what they lead to.
 

@@ -66,6 +66,12 @@ class DropConnect(WeightDropout):
             return z
         return z + bias * self._bias_mask(bias, threshold, scale, x.shape[-2])
 
+    def moments(self, x: Tensor, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
+        """Return ``x W + b`` and ``p / (1 - p) (x^2 W^2 + b^2)``."""
+        _, scale = self.placed(weight)
+        odds = (scale - 1).clamp_min(0)  # 1 / (1 - p) - 1; at p = 1 nothing is left to vary
+        return affine(x, weight, bias), odds * affine(x * x, weight * weight, bias * bias)
+
     def _bias_mask(self, bias: Tensor, threshold: Tensor, scale: Tensor, examples: int) -> Tensor:
         shape = (*bias.shape[:-2], examples, bias.shape[-1])
         return (self.noise.lanes(shape, bias.device) >= threshold) * scale

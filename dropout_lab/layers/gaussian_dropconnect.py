@@ -51,6 +51,12 @@ class GaussianDropConnect(WeightDropout):
         (deviation,) = self.placed(weight)
         return noisy_product(self, x, weight, bias, deviation)
 
+    def moments(self, x: Tensor, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
+        """Return ``x W + b`` and ``p / (1 - p) x^2 W^2``."""
+        (deviation,) = self.placed(weight)
+        spread = deviation * weight
+        return affine(x, weight, bias), affine(x * x, spread * spread, None)
+
     def constants(self, p: Tensor) -> tuple[Tensor, ...]:
         """Return the standard deviation of the noise."""
         return ((p / (1 - p)).sqrt(),)

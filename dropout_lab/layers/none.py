@@ -3,7 +3,7 @@
 from torch import Tensor
 
 from dropout_lab.catalogue import CATALOGUE
-from dropout_lab.layers.base import UnitDropout
+from dropout_lab.layers.base import UnitDropout, affine
 
 
 class NoDropout(UnitDropout):
@@ -20,3 +20,7 @@ class NoDropout(UnitDropout):
     def drop(self, x: Tensor) -> Tensor:
         """Return ``x`` itself."""
         return x
+
+    def moments(self, x: Tensor, weight: Tensor, bias: Tensor) -> tuple[Tensor, None]:
+        """Return what the weights make of ``x``; nothing varies."""
+        return affine(x, weight, bias), None

@@ -14,6 +14,7 @@ from dropout_lab.errors import DropoutLabError, InterruptedStudyError
 from dropout_lab.files import make_folder, replace_file
 from dropout_lab.study.checkpoint import drop_checkpoints, load_checkpoints, save_checkpoints
 from dropout_lab.study.folder import RunEnd, StudyFolder
+from dropout_lab.study.predictions import keep_inferences
 from dropout_lab.study.signals import StopRequest
 from dropout_lab.study.weights import save_weights
 from dropout_lab.training import Epoch, Fleet, train
@@ -77,6 +78,8 @@ def train_fleet(
                     f"{folder.path}. The same command goes on from there.",
                     stop.signal_number,
                 )
+        if fleet.going or fleet.stopped:
+            keep_inferences(fleet, splits, folder)
         if save_models:
             for index, run_folder in enumerate(folders):
                 save_weights(run_folder, fleet.model, index)
@@ -102,8 +105,8 @@ def _ends(fleet: Fleet, splits: Splits, going: str) -> list[RunEnd]:
     steps = steps_of_epoch(fleet.settings, examples)
     ends = []
     for index, run in enumerate(fleet.runs):
-        diverged = fleet.diverged.get(index)
-        epochs = diverged or fleet.epoch
+        diverged, stopped = fleet.diverged.get(index), fleet.stopped.get(index)
+        epochs = diverged or stopped or fleet.epoch
         updates = min(fleet.updates, epochs * steps)
         whole, rest = divmod(updates, steps)
         ends.append(

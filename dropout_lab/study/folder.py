@@ -7,7 +7,7 @@ and rows beyond the newest checkpoint are those of an epoch that will be done ag
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +18,18 @@ from dropout_lab.config.grid import Run
 from dropout_lab.errors import StorageError
 from dropout_lab.files import append_text, make_folder, remove_temporaries, replace_file
 from dropout_lab.results import Row, cell_text, csv_text
-from dropout_lab.training import RECORD_COLUMNS, Record
+from dropout_lab.training import (
+    CURVE_COLUMNS,
+    INFERENCE_COLUMNS,
+    RECORD_COLUMNS,
+    Record,
+    diagnostic_columns,
+)
 
-METRIC_COLUMNS = RECORD_COLUMNS[RECORD_COLUMNS.index("noisy_train_loss") :]
+_FIRST_METRIC = "noisy_train_loss"  # what comes before says when and with what it was measured
+
+# What is written of a run once, when it is trained, in rows of its own.
+_TABLES = {results.INFERENCE: INFERENCE_COLUMNS, results.MONTE_CARLO: CURVE_COLUMNS}
 
 
 @dataclass(frozen=True)
@@ -73,6 +82,7 @@ class StudyFolder:
             )
         self._metrics: list[Row] = []  # in the order of the file
         self._runs: dict[str, Row] = {}
+        self._tables: dict[str, list[Row]] = {name: [] for name in _TABLES}
 
     def __enter__(self) -> "StudyFolder":
         make_folder(self.path)
@@ -98,6 +108,7 @@ class StudyFolder:
         self._metrics = results.read_rows(self.path / results.METRICS)
         rows = results.read_rows(self.path / results.RUNS)
         self._runs = {row.get("run_id", ""): row for row in rows}
+        self._tables = {name: results.read_rows(self.path / name) for name in _TABLES}
 
     @property
     def finished(self) -> set[str]:
@@ -128,14 +139,18 @@ class StudyFolder:
         """Write both CSV files anew with the columns of ``swept``, rows of known runs only."""
         self._swept = list(swept)
         self._known = dict(runs)
+        more = (column for run in runs.values() for column in diagnostic_columns(run.settings))
+        self._columns = tuple(dict.fromkeys([*RECORD_COLUMNS, *more]))
         self._metrics = [row for row in self._metrics if row.get("run_id") in runs]
         self._runs = {run_id: row for run_id, row in self._runs.items() if run_id in runs}
         rows = [
-            [*self._leading(runs[row["run_id"]]), *(row.get(c, "") for c in RECORD_COLUMNS)]
+            [*self._leading(runs[row["run_id"]]), *(row.get(c, "") for c in self._columns)]
             for row in self._metrics
         ]
-        header = ["run_id", "seed", *self._swept, *RECORD_COLUMNS]
+        header = ["run_id", "seed", *self._swept, *self._columns]
         replace_file(self.path / results.METRICS, csv_text([header, *rows]))
+        for name in _TABLES:
+            self._write_table(name)
         self._write_runs()
 
     def forget_after(self, runs: Iterable[Run], epoch: int) -> None:
@@ -145,17 +160,38 @@ class StudyFolder:
         if len(kept) < len(self._metrics) or ids & self._runs.keys():
             self._metrics = kept
             self._runs = {run_id: row for run_id, row in self._runs.items() if run_id not in ids}
+            for name, rows in self._tables.items():
+                self._tables[name] = [row for row in rows if row["run_id"] not in ids]
             self.rewrite(self._known, self._swept)
 
     def append(self, records: Mapping[str, Record]) -> None:
         """Add records, by the id of their run, to metrics.csv."""
         lines = []
         for run_id, record in records.items():
-            row = {column: cell_text(value) for column, value in asdict(record).items()}
+            row = {column: cell_text(value) for column, value in record.columns().items()}
             self._metrics.append({"run_id": run_id, **row})
-            lines.append([*self._leading(self._known[run_id]), *row.values()])
+            values = (row.get(column, "") for column in self._columns)
+            lines.append([*self._leading(self._known[run_id]), *values])
         if lines:
             append_text(self.path / results.METRICS, csv_text(lines))
+
+    def add_rows(self, name: str, rows: Mapping[str, Iterable[Mapping[str, Any]]]) -> None:
+        """Put rows, by the id of their run, into inference.csv or monte_carlo.csv."""
+        kept = [row for row in self._tables[name] if row["run_id"] not in rows]
+        for run_id, own in rows.items():
+            kept += [
+                {"run_id": run_id, **{key: cell_text(value) for key, value in row.items()}}
+                for row in own
+            ]
+        self._tables[name] = kept
+        self._write_table(name)
+
+    def write_ensembles(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Write ensembles.csv anew: a row for each cell."""
+        if rows:
+            header = [*self._swept, *(key for key in rows[0] if key not in self._swept)]
+            lines = [[cell_text(row.get(key)) for key in header] for row in rows]
+            replace_file(self.path / results.ENSEMBLES, csv_text([header, *lines]))
 
     def set_status(self, ends: Iterable[RunEnd]) -> None:
         """Write the rows of runs.csv of some runs."""
@@ -163,18 +199,24 @@ class StudyFolder:
             self._runs[end.run.run_id] = self._summary(end)
         self._write_runs()
 
+    @property
+    def _metric_columns(self) -> tuple[str, ...]:
+        return self._columns[self._columns.index(_FIRST_METRIC) :]
+
     def _summary(self, end: RunEnd) -> Row:
         """Return a run's row: its last finite record, its best epoch by validation, its pace."""
         rows = [row for row in self._metrics if row["run_id"] == end.run.run_id]
         finite = [row for row in rows if row["test_loss"] not in ("nan", "inf")]
-        last: Row = finite[-1] if finite else {}
         judged = [row for row in finite if row["validation_accuracy"] not in ("", "nan")]
         best: Row = max(judged, key=lambda row: float(row["validation_accuracy"]), default={})
+        last: Row = finite[-1] if finite else {}
+        if end.run.settings.training.patience is not None:
+            last = best  # early stopping gives the network of that epoch back
         return {
             "status": end.status,
             "epochs": str(end.epochs),
             "updates": str(end.updates),
-            **{column: last.get(column, "") for column in METRIC_COLUMNS},
+            **{column: last.get(column, "") for column in self._metric_columns},
             "best_epoch": best.get("epoch", ""),
             "best_validation_accuracy": best.get("validation_accuracy", ""),
             "best_test_accuracy": best.get("test_accuracy", ""),
@@ -183,11 +225,21 @@ class StudyFolder:
             "message": end.message,
         }
 
+    def _write_table(self, name: str) -> None:
+        rows = [row for row in self._tables[name] if row["run_id"] in self._known]
+        if rows:  # a study without such rows has no such file
+            header = ["run_id", "seed", *self._swept, *_TABLES[name]]
+            lines = [
+                [*self._leading(self._known[row["run_id"]]), *(row[c] for c in _TABLES[name])]
+                for row in rows
+            ]
+            replace_file(self.path / name, csv_text([header, *lines]))
+
     def _write_runs(self) -> None:
         after = (
             "epochs",
             "updates",
-            *METRIC_COLUMNS,
+            *self._metric_columns,
             "best_epoch",
             "best_validation_accuracy",
             "best_test_accuracy",

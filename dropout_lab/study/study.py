@@ -17,6 +17,7 @@ from dropout_lab.study import manifest as manifests
 from dropout_lab.study.engine import Events, train_fleet
 from dropout_lab.study.folder import StudyFolder
 from dropout_lab.study.plan import pack
+from dropout_lab.study.predictions import ensembles
 from dropout_lab.study.signals import StopRequest
 from dropout_lab.training.allocator import keep_freed_memory
 
@@ -110,6 +111,7 @@ def run_study(study: Study, events: Events, say: Callable[[str], None]) -> Outco
             train_fleet(
                 fleet, splits, folder, study.device, events, stop, save_models=study.save_models
             )
+        folder.write_ensembles(ensembles(folder))
         statuses = folder.statuses
     return Outcome(
         statuses={run_id: statuses[run_id] for run_id in wanted},

@@ -1,8 +1,21 @@
 """The loop: a fleet in, records out."""
 
+from dropout_lab.training.diagnostics import diagnostic_columns
 from dropout_lab.training.evaluation import evaluate
 from dropout_lab.training.fleet import Fleet
+from dropout_lab.training.inference import CURVE_COLUMNS, INFERENCE_COLUMNS, infer
 from dropout_lab.training.loop import Epoch, train
 from dropout_lab.training.record import RECORD_COLUMNS, Record
 
-__all__ = ["RECORD_COLUMNS", "Epoch", "Fleet", "Record", "evaluate", "train"]
+__all__ = [
+    "CURVE_COLUMNS",
+    "INFERENCE_COLUMNS",
+    "RECORD_COLUMNS",
+    "Epoch",
+    "Fleet",
+    "Record",
+    "diagnostic_columns",
+    "evaluate",
+    "infer",
+    "train",
+]

@@ -12,6 +12,8 @@ from dropout_lab.config.schema import Settings, places
 from dropout_lab.layers import Dropout
 from dropout_lab.model import MLP, p_of_fleet
 from dropout_lab.optimizer import FleetOptimizer
+from dropout_lab.schedules import Schedule
+from dropout_lab.training.early_stopping import EarlyStopping
 
 RunCheckpoint = dict[str, Any]
 
@@ -45,6 +47,19 @@ class Fleet:
         self.updates = 0
         self.seconds = 0.0
         self.diverged: dict[int, int] = {}
+        patience = self.settings.training.patience
+        self.early_stopping = None if patience is None else EarlyStopping(patience, len(runs))
+
+    @property
+    def going(self) -> list[int]:
+        """The indices of the runs that have neither diverged nor stopped early."""
+        ended = self.diverged.keys() | self.stopped.keys()
+        return [run for run in range(len(self.runs)) if run not in ended]
+
+    @property
+    def stopped(self) -> dict[int, int]:
+        """For each run that stopped early, by its index, the epoch after which it did."""
+        return {} if self.early_stopping is None else self.early_stopping.stopped
 
     def p_in_force(self, run: int) -> float | str:
         """Return the p at the places of a run's placement; a JSON list where they differ."""
@@ -60,10 +75,29 @@ class Fleet:
         every = self.model.places()
         return [every[place][:2] for place in places(self.settings)] if self.p else []
 
+    def look(self, validation_accuracy: Tensor) -> None:
+        """Let early stopping, if there is any, see how the runs stand: ``(runs,)``."""
+        if self.early_stopping is not None:
+            parameters = list(self.model.parameters())
+            self.early_stopping.look(
+                self.epoch, self.updates, validation_accuracy, parameters, self.going
+            )
+
+    def restore_best(self, schedule: Schedule) -> None:
+        """With early stopping, give each run the weights, and the p, of its best epoch."""
+        if self.early_stopping is None:
+            return
+        self.early_stopping.restore(list(self.model.parameters()))
+        ps = [schedule.at(best.updates - 1 if best else 0) for best in self.early_stopping.best]
+        self.model.set_p(
+            {place: torch.stack([p[place][run] for run, p in enumerate(ps)]) for place in ps[0]}
+        )
+
     def checkpoint(self) -> list[RunCheckpoint]:
         """Return what each run needs to resume: tensors and plain numbers only."""
         parameters = list(self.model.parameters())
         optimizer_states = self.optimizer.run_states()
+        stopping = self.early_stopping
         return [
             {
                 "epoch": self.epoch,
@@ -72,6 +106,7 @@ class Fleet:
                 "diverged": self.diverged.get(run, 0),
                 "parameters": [parameter.detach()[run].clone() for parameter in parameters],
                 "optimizer": optimizer_states[run],
+                **({"early_stopping": stopping.checkpoint(run)} if stopping else {}),
             }
             for run in range(len(self.runs))
         ]
@@ -84,6 +119,9 @@ class Fleet:
                 parts = [checkpoint["parameters"][index] for checkpoint in checkpoints]
                 parameter.copy_(torch.stack(parts))
         self.optimizer.load_run_states([checkpoint["optimizer"] for checkpoint in checkpoints])
+        for run, checkpoint in enumerate(checkpoints):
+            if self.early_stopping is not None:
+                self.early_stopping.load(run, checkpoint["early_stopping"])
         first = checkpoints[0]
         self.epoch, self.updates = first["epoch"], first["updates"]
         self.seconds = first["seconds"]

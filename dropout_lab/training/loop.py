@@ -12,6 +12,7 @@ from dropout_lab.config.sizes import length, steps_of_epoch
 from dropout_lab.data import Splits, stratified
 from dropout_lab.noise import Purpose, stream
 from dropout_lab.schedules import Schedule
+from dropout_lab.training.diagnostics import Diagnostics
 from dropout_lab.training.evaluation import evaluate, evaluate_pruned
 from dropout_lab.training.fleet import Fleet
 from dropout_lab.training.objective import Noisy, Objective
@@ -37,8 +38,9 @@ class Epoch:
 def train(fleet: Fleet, splits: Splits) -> Iterator[Epoch]:
     """Train a fleet to the end of its last epoch, from wherever it stands; yield each epoch.
 
-    A run whose loss is no longer finite is noted in ``fleet.diverged`` and has no records from
-    then on; the others go on, unharmed. When all have diverged, training ends.
+    A run whose loss is no longer finite is noted in ``fleet.diverged``, one that early stopping
+    ends in ``fleet.stopped``; it has no records from then on, and the others go on, unharmed. When
+    none is left, training ends. With early stopping each run ends with its best epoch's weights.
     """
     model, optimizer = fleet.model, fleet.optimizer
     batch_size = fleet.settings.training.batch_size
@@ -47,8 +49,9 @@ def train(fleet: Fleet, splits: Splits) -> Iterator[Epoch]:
     schedule = Schedule(fleet.settings.dropout, fleet.p, steps, last_update)
     objective = Objective(model, fleet.settings.dropout, len(splits.train))
     measured_train = splits.train[train_examples(splits, fleet.settings).to(fleet.device)]
+    diagnostics = Diagnostics(model, fleet.settings, fleet.seeds, splits, measured_train)
 
-    while fleet.epoch < last_epoch and len(fleet.diverged) < len(fleet.runs):
+    while fleet.epoch < last_epoch and fleet.going:
         began, offset = time.perf_counter(), fleet.seconds
         fleet.epoch += 1
         model.train()
@@ -74,14 +77,19 @@ def train(fleet: Fleet, splits: Splits) -> Iterator[Epoch]:
                 validation=evaluate(model, splits.validation, splits),
                 test=evaluate(model, splits.test, splits),
                 pruned=evaluate_pruned(model, splits.test, splits),
+                diagnostics=diagnostics(fleet.epoch),
             )
         fleet.seconds = offset + time.perf_counter() - began
-        going = [run for run in range(model.runs) if run not in fleet.diverged]
+        going = fleet.going
         for run in going:
             if not finite(noisy, measured, run):
                 fleet.diverged[run] = fleet.epoch
         records = {run: _record(fleet, noisy, measured, run) for run in going if measured}
+        if measured is not None:
+            fleet.look(measured.validation.accuracy)
         yield Epoch(fleet.epoch, last_epoch, records)
+
+    fleet.restore_best(schedule)
 
 
 def due(epoch: int, last_epoch: int, settings: Settings) -> bool:

@@ -1,7 +1,10 @@
 """One row of metrics.csv: its fields are the columns, their texts the definitions."""
 
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from typing import Any
+
+from torch import Tensor
 
 from dropout_lab.metrics import Scores
 
@@ -39,6 +42,7 @@ class Record:
             prune; a JSON list where the places differ.
         pruned_test_accuracy: Accuracy on the test examples after pruning them, for targeted
             dropout.
+        diagnostics: What ``evaluation.diagnostics`` asks for, each a column of its own.
     """
 
     epoch: int
@@ -61,9 +65,16 @@ class Record:
     dropout_loss: float
     sparsity: float | str | None
     pruned_test_accuracy: float | None
+    diagnostics: Mapping[str, float]
+
+    def columns(self) -> dict[str, Any]:
+        """Return the row, by column."""
+        columns = {name: getattr(self, name) for name in RECORD_COLUMNS}
+        return {**columns, **self.diagnostics}
 
 
-RECORD_COLUMNS: tuple[str, ...] = tuple(field.name for field in fields(Record))
+# Those of every record; what the diagnostics add comes after them.
+RECORD_COLUMNS: tuple[str, ...] = tuple(field.name for field in fields(Record))[:-1]
 
 
 @dataclass(frozen=True)
@@ -74,6 +85,7 @@ class Measured:
     validation: Scores
     test: Scores
     pruned: Scores | None = None
+    diagnostics: Mapping[str, Tensor] = field(default_factory=dict)
 
     def columns(self, run: int) -> dict[str, Any]:
         """Return the clean columns of one run's record."""
@@ -86,5 +98,6 @@ class Measured:
         columns["test_macro_f1"] = test.macro_f1[run].item()
         columns["accuracy_gap"] = (train.accuracy[run] - test.accuracy[run]).item()
         columns["loss_gap"] = (test.loss[run] - train.loss[run]).item()
+        columns["diagnostics"] = {name: v[run].item() for name, v in self.diagnostics.items()}
         columns["pruned_test_accuracy"] = self.pruned and self.pruned.accuracy[run].item()
         return columns

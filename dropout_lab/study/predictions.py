@@ -1,0 +1,91 @@
+"""What the trained networks of a study predict: each in its ways, and the seeds of a cell together.
+
+The average of a cell's networks is the expensive thing that dropout stands for.
+"""
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from dropout_lab import results
+from dropout_lab.config.grid import Run
+from dropout_lab.config.inference_rules import inferences
+from dropout_lab.data import Splits
+from dropout_lab.files import make_folder, replace_file
+from dropout_lab.probabilities import ProbabilityTally, entropy_of
+from dropout_lab.results import runs_in
+from dropout_lab.study.folder import StudyFolder
+from dropout_lab.training import Fleet, infer
+from dropout_lab.training.inference import curve_rows, inference_rows, score_columns
+
+PREDICTIONS = "predictions.npz"
+
+
+def keep_inferences(fleet: Fleet, splits: Splits, folder: StudyFolder) -> None:
+    """Use each trained network in the ways its settings name, and keep the scores.
+
+    Where the ensemble is one of them, each run keeps its test probabilities too.
+    """
+    inferred = infer(fleet.model, splits, fleet.settings.evaluation, fleet.seeds)
+    trained = [(i, run) for i, run in enumerate(fleet.runs) if i not in fleet.diverged]
+    folder.add_rows(results.INFERENCE, {r.run_id: inference_rows(inferred, i) for i, r in trained})
+    if inferred.curve is not None:
+        rows = {run.run_id: curve_rows(inferred, index) for index, run in trained}
+        folder.add_rows(results.MONTE_CARLO, rows)
+    if inferred.probabilities is not None:
+        labels = splits.test.labels.cpu().numpy().astype(np.uint8)
+        for index, run in trained:
+            probabilities = inferred.probabilities[index].cpu().numpy()
+            _save(folder.run_folder(run), probabilities, labels)
+
+
+def ensembles(folder: StudyFolder) -> list[dict[str, Any]]:
+    """Return the scores of the average of each cell's networks, by column, for ensembles.csv.
+
+    Completed runs count, of which a cell needs two; ``seeds`` says how many there were.
+    """
+    if folder.manifest is None:
+        return []
+    cells: dict[Any, list[Run]] = {}
+    for run in runs_in(folder.manifest).values():
+        completed = folder.statuses.get(run.run_id) == "completed"
+        if completed and "ensemble" in inferences(run.settings.evaluation):
+            cells.setdefault(run.settings, []).append(run)
+    rows = []
+    for runs in cells.values():
+        members = [loaded for run in runs if (loaded := _load(folder.run_folder(run))) is not None]
+        if len(members) > 1:
+            rows.append({**runs[0].cell.values, "seeds": len(members), **_scores(members)})
+    return rows
+
+
+def _scores(members: list[tuple[torch.Tensor, torch.Tensor]]) -> dict[str, Any]:
+    labels = members[0][1]
+    log_p = torch.stack([probabilities.double().log() for probabilities, _ in members])
+    tally = ProbabilityTally(1, labels.device)
+    average = torch.logsumexp(log_p, dim=0) - np.log(len(members))  # (examples, classes)
+    tally.add(average.unsqueeze(0), labels, entropy_of(log_p).mean(dim=0, keepdim=True))
+    return score_columns(tally.scores(), 0)
+
+
+def _save(
+    folder: Path,
+    probabilities: "np.ndarray[Any, np.dtype[np.float32]]",
+    labels: "np.ndarray[Any, np.dtype[np.uint8]]",
+) -> None:
+    make_folder(folder)
+    buffer = io.BytesIO()
+    np.savez(buffer, probabilities=probabilities, labels=labels)
+    replace_file(folder / PREDICTIONS, buffer.getvalue())
+
+
+def _load(folder: Path) -> tuple[torch.Tensor, torch.Tensor] | None:
+    """Return a run's test probabilities and the labels; None if they are not there."""
+    try:
+        with np.load(folder / PREDICTIONS, allow_pickle=False) as file:
+            return torch.from_numpy(file["probabilities"]), torch.from_numpy(file["labels"]).long()
+    except (OSError, ValueError, KeyError):
+        return None
