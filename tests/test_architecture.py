@@ -12,7 +12,7 @@ LINES = [
     {"errors", "catalogue"},
     {"files", "noise"},
     {"layers", "config", "data"},
-    {"model", "optimizer", "metrics", "schedules", "results"},
+    {"model", "optimizer", "metrics", "schedules", "results", "probabilities"},
     {"training"},
     {"study", "analysis"},
     {"cli"},

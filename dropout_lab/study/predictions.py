@@ -6,6 +6,7 @@ The average of a cell's networks is the expensive thing that dropout stands for.
 import io
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -85,7 +86,8 @@ def _save(
 def _load(folder: Path) -> tuple[torch.Tensor, torch.Tensor] | None:
     """Return a run's test probabilities and the labels; None if they are not there."""
     try:
-        with np.load(folder / PREDICTIONS, allow_pickle=False) as file:
+        content = io.BytesIO((folder / PREDICTIONS).read_bytes())
+        with np.load(content, allow_pickle=False) as file:
             return torch.from_numpy(file["probabilities"]), torch.from_numpy(file["labels"]).long()
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile):
         return None

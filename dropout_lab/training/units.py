@@ -48,8 +48,9 @@ def unit_correlation(h: Tensor) -> Tensor:
     live = norms > 1e-9 * h.shape[1] ** 0.5
     z = torch.where(live, centred / norms.where(live, 1.0), 0.0)
     n = live.sum(dim=(1, 2)).double()
-    total: Tensor = (z.mT @ z).abs().sum(dim=(1, 2)) - n  # without the diagonal
-    return total / (n * (n - 1)).where(n > 1, torch.nan)
+    total = (z.mT @ z).abs().sum(dim=(1, 2)) - n  # without the diagonal
+    mean: Tensor = total / (n * (n - 1)).where(n > 1, torch.nan)
+    return mean
 
 
 def effective_rank(h: Tensor) -> Tensor:
@@ -114,7 +115,7 @@ class _Removal:
     def __call__(self, module: nn.Module, inputs: object, h: Tensor) -> Tensor:
         self.layer += 1
         size = h.shape[-1]
-        streams = [stream(Purpose.DIAGNOSTICS, s, self.layer, self.order) for s in self.seeds]
+        streams = [stream(Purpose.DIAGNOSTICS, s, 1, self.layer, self.order) for s in self.seeds]
         ranks = np.stack([generator.permutation(size) for generator in streams])
         kept = torch.from_numpy(ranks >= round(self.share * size / 100))  # (runs, units)
         return h * kept.unsqueeze(1).to(h.device)

@@ -1,0 +1,116 @@
+"""The measures of hidden units: by hand, by NumPy, and what must hold of them."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from dropout_lab.data import Splits
+from dropout_lab.model import MLP, p_of_fleet
+from dropout_lab.noise import Purpose, stream
+from dropout_lab.training.units import (
+    accuracy_without,
+    activation_sparsity,
+    effective_rank,
+    mean_activation,
+    unit_correlation,
+)
+from tests.conftest import make_runs
+
+CPU = torch.device("cpu")
+
+
+def test_mean_and_sparsity_by_hand() -> None:
+    h = torch.tensor([[[0.0, 2.0], [0.005, 1.0]], [[-1.0, -0.01], [0.02, 4.0]]])
+    torch.testing.assert_close(mean_activation(h), torch.tensor([3.005 / 4, 3.01 / 4]))
+    assert activation_sparsity(h).tolist() == [0.5, 0.25]
+
+
+def test_correlation_against_numpy() -> None:
+    """Two runs, a unit that never changes in the second: it has no correlation."""
+    h = torch.randn(2, 50, 6).relu()
+    h[0, :, 1] = -3 * h[0, :, 0] + 1  # as much correlated as can be, the other way
+    h[1, :, 5] = 0.7
+    ours = unit_correlation(h)
+    for run, units in ((0, 6), (1, 5)):
+        r = np.corrcoef(h[run, :, :units].double().numpy(), rowvar=False)
+        assert ours[run].item() == pytest.approx(np.abs(r)[~np.eye(units, dtype=bool)].mean())
+
+
+def test_copies_of_one_unit_correlate_fully_and_have_rank_1() -> None:
+    h = torch.randn(1, 40, 1) * torch.tensor([1.0, -2.0, 0.5])
+    assert unit_correlation(h).item() == pytest.approx(1)
+    assert effective_rank(h).item() == pytest.approx(1, abs=1e-4)
+
+
+def test_independent_units_come_to_root_of_2_over_pi_n() -> None:
+    """|r| of independent normals at n examples: mean sqrt(2 / (pi n)), s.d. 0.6 / sqrt(n)."""
+    n, units = 1_000, 100
+    expected, pairs = math.sqrt(2 / (math.pi * n)), units * (units - 1) / 2
+    measured = unit_correlation(torch.randn(1, n, units)).item()
+    assert abs(measured - expected) < 5 * math.sqrt((1 - 2 / math.pi) / n / pairs) + 1e-4
+
+
+@pytest.mark.parametrize("shape", [(30, 8), (8, 30)])
+def test_effective_rank_against_numpys_singular_values(shape: tuple[int, int]) -> None:
+    h = torch.randn(2, *shape)
+    for run in (0, 1):
+        centred = h[run].double().numpy() - h[run].double().numpy().mean(axis=0)
+        values = np.linalg.svd(centred, compute_uv=False)
+        shares = values[values > 1e-10] / values.sum()
+        expected = math.exp(-(shares * np.log(shares)).sum())
+        assert effective_rank(h)[run].item() == pytest.approx(expected, rel=1e-6)
+
+
+def test_equal_singular_values_have_full_rank() -> None:
+    """Four units, orthogonal, of equal length, each with mean 0: the rank is 4."""
+    signs = torch.tensor([[1.0, 1, 1, 1], [1, -1, 1, -1], [1, 1, -1, -1], [1, -1, -1, 1]])
+    h = torch.cat([signs, -signs]).unsqueeze(0)
+    assert effective_rank(h).item() == pytest.approx(4)
+
+
+def test_a_dead_layer_has_neither_and_a_diverged_run_harms_no_other() -> None:
+    h = torch.randn(3, 20, 5)
+    alone = effective_rank(h[2:]).item()
+    h[0], h[1] = 0, torch.nan
+    assert unit_correlation(h)[0].isnan()
+    ranks = effective_rank(h)
+    assert ranks[0].isnan()
+    assert ranks[2].item() == pytest.approx(alone)
+
+
+def network(*settings: str, seeds: tuple[int, ...] = (0,)) -> MLP:
+    runs = [run.settings for run in make_runs(*settings, seeds=seeds)]
+    return MLP(runs[0], p_of_fleet(runs), seeds, CPU).eval()
+
+
+def test_removal_is_the_network_with_zeros_written_by_hand(small_splits: Splits) -> None:
+    """Half of 16 and half of 12 units, in the five orders that the run's seed draws."""
+    model = network(seeds=(0, 7))
+    x = small_splits.pixels(small_splits.test.images).unsqueeze(0)
+    labels = small_splits.test.labels
+    with torch.no_grad():
+        ours = accuracy_without(model, x, labels, (0, 7), 50)
+        for run, seed in enumerate((0, 7)):
+            accuracies = []
+            for order in range(5):
+                h: Tensor = x[0]
+                for layer, units in enumerate((16, 12), start=1):
+                    ranks = stream(Purpose.DIAGNOSTICS, seed, 1, layer, order).permutation(units)
+                    h = (h @ model.weights[layer - 1][run] + model.biases[layer - 1][run]).relu()
+                    h = h * torch.from_numpy(ranks >= units // 2)
+                logits = h @ model.weights[2][run] + model.biases[2][run]
+                accuracies.append((logits.argmax(dim=-1) == labels).double().mean())
+            assert ours[run].item() == pytest.approx(torch.stack(accuracies).mean().item())
+    assert not model.activation._forward_hooks
+
+
+def test_removing_next_to_nothing_changes_nothing(small_splits: Splits) -> None:
+    model = network()
+    x = small_splits.pixels(small_splits.test.images).unsqueeze(0)
+    labels = small_splits.test.labels
+    with torch.no_grad():
+        whole = (model(x)[0].argmax(dim=-1) == labels).double().mean().item()
+        assert accuracy_without(model, x, labels, (0,), 0).item() == pytest.approx(whole)
