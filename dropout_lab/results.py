@@ -61,8 +61,11 @@ def read_rows(path: Path) -> list[Row]:
     return read_table(path)[1]
 
 
-def read_table(path: Path) -> tuple[list[str], list[Row]]:
-    """Return the header of a CSV file and its whole rows; see :func:`read_rows`."""
+def read_table(path: Path, expected: str = "run_id") -> tuple[list[str], list[Row]]:
+    """Return the header of a CSV file, with a column that must be there, and its whole rows.
+
+    See :func:`read_rows`.
+    """
     try:
         text = path.read_text(encoding="utf-8-sig")  # a spreadsheet may have added a mark
         lines = list(csv.reader(io.StringIO(text[: text.rfind("\n") + 1])))
@@ -73,10 +76,10 @@ def read_table(path: Path) -> tuple[list[str], list[Row]]:
     if not lines:
         return [], []
     header = lines[0]
-    if "run_id" not in header:
+    if expected not in header:
         raise StorageError(
-            f"{path} has no column run_id; it was changed by another program. Restore the file, "
-            "or give another folder with --out."
+            f"{path} has no column {expected}; it was changed by another program. Restore the "
+            "file, or give another folder with --out."
         )
     rows = [dict(zip(header, line, strict=True)) for line in lines[1:] if len(line) == len(header)]
     return header, rows

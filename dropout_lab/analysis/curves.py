@@ -38,7 +38,7 @@ def draw_curves(study: StudyTables, table: pd.DataFrame, title: str) -> Figure |
         colour = style.cell_colour(cell, study.swept)
         for axes, quantity in zip(grid[:, column], ("accuracy", "loss"), strict=True):
             for part, dashes in _PARTS:
-                drawn += _curve(axes, rows, f"{part}_{quantity}", colour, dashes, part)
+                drawn += curve(axes, rows, f"{part}_{quantity}", colour, dashes, part)
         label = style.cell_label(cell, study.swept, bool(cell["bare"]))
         grid[0, column].set_title(f"{label} ({style.n_seeds([rows['seed'].nunique()])})")
         style.epoch_axis(grid[1, column])
@@ -77,7 +77,7 @@ def draw_gap(study: StudyTables, table: pd.DataFrame, title: str) -> Figure | No
         if not cell["bare"]:
             dashes = kinds.setdefault(style.kind_of(cell), style.dashes(len(kinds)))
         for axes, column in ((accuracy, "accuracy_gap"), (loss, "loss_gap")):
-            drawn += _curve(axes, rows, column, style.cell_colour(cell, study.swept), dashes, label)
+            drawn += curve(axes, rows, column, style.cell_colour(cell, study.swept), dashes, label)
     if not drawn:
         return None
     for axes, quantity in (
@@ -100,10 +100,10 @@ def draw_gap(study: StudyTables, table: pd.DataFrame, title: str) -> Figure | No
     return figure
 
 
-def _curve(
+def curve(
     axes: Axes, rows: pd.DataFrame, column: str, colour: str, dashes: str, label: str
 ) -> bool:
-    """Draw the mean over the seeds with its band; return whether there was anything to draw."""
+    """Draw a column of metrics.csv, mean over the seeds and band; return whether there was any."""
     points = pd.DataFrame(_over_seeds(rows, column), columns=["epoch", "mean", "half"])
     if points["mean"].isna().all():
         return False

@@ -7,6 +7,8 @@ import pandas as pd
 from dropout_lab.analysis import style
 from dropout_lab.analysis.comparisons import draw_by_p, draw_cells, draw_variants
 from dropout_lab.analysis.curves import draw_curves, draw_gap
+from dropout_lab.analysis.diagnostics import draw_diagnostics
+from dropout_lab.analysis.inference import draw_inference, draw_monte_carlo
 from dropout_lab.analysis.tables import StudyTables, cells
 from dropout_lab.files import make_folder
 from dropout_lab.results import PLOTS
@@ -33,6 +35,9 @@ def plot_study(study: StudyTables) -> list[Path]:
                 "gap": draw_gap(study, group, title),
                 "by_p": draw_by_p(study, group, title),
                 "variants": draw_variants(study, group, title),
+                "inference": draw_inference(study, group, title),
+                "monte_carlo": draw_monte_carlo(study, group, title),
+                "diagnostics": draw_diagnostics(study, group, title),
             }
             for kind, figure in pictures.items():
                 if figure is not None:

@@ -46,6 +46,13 @@ _VARIANT_LOOKS = {
     "dropconnect": (_PURPLE, "D"),
     "gaussian_dropconnect": (_PURPLE, "d"),
 }
+_INFERENCE_LOOKS = {
+    "mean": (WITHOUT, "o"),
+    "monte_carlo": (_BLUE, "s"),
+    "geometric": (_GREEN, "^"),
+    "moment_matching": (_PURPLE, "D"),
+    "ensemble": (_ORANGE, "*"),
+}
 _OTHER_LOOK = ("#888888", "o")
 _LABEL_FIRST = {"dropout.variant": 0, "dropout.placement": 1, "dropout.p": 2}
 _SETTINGS: Any = {
@@ -81,6 +88,11 @@ def variant_colour(variant: object) -> str:
 def variant_marker(variant: object) -> str:
     """Return the marker of a variant."""
     return _VARIANT_LOOKS.get(str(variant), _OTHER_LOOK)[1]
+
+
+def inference_look(inference: str) -> tuple[str, str]:
+    """Return the colour and the marker of a way to use the network."""
+    return _INFERENCE_LOOKS.get(inference, _OTHER_LOOK)
 
 
 def cell_colour(cell: pd.Series, swept: tuple[str, ...]) -> str:

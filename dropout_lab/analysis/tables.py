@@ -28,6 +28,9 @@ class StudyTables:
         runs: runs.csv, with two more columns: ``bare`` (nothing is dropped) and ``partner`` (the
             run_id of the run without dropout of the same seed and otherwise equal settings).
         metrics: metrics.csv, with the same two columns.
+        inference: inference.csv, with the same two columns; empty if there is none.
+        monte_carlo: monte_carlo.csv, likewise.
+        ensembles: ensembles.csv; empty if there is none.
     """
 
     path: Path
@@ -35,6 +38,9 @@ class StudyTables:
     swept: tuple[str, ...]
     runs: pd.DataFrame
     metrics: pd.DataFrame
+    inference: pd.DataFrame
+    monte_carlo: pd.DataFrame
+    ensembles: pd.DataFrame
 
 
 def read_study(path: Path) -> StudyTables:
@@ -63,6 +69,9 @@ def read_study(path: Path) -> StudyTables:
         swept=tuple(manifest["swept"]),
         runs=runs.merge(extra, on="run_id"),
         metrics=metrics.merge(extra, on="run_id"),
+        inference=_frame(path / results.INFERENCE).merge(extra, on="run_id"),
+        monte_carlo=_frame(path / results.MONTE_CARLO).merge(extra, on="run_id"),
+        ensembles=_frame(path / results.ENSEMBLES, "seeds"),
     )
 
 
@@ -162,12 +171,12 @@ def _by_cell(
     return [(values if isinstance(values, tuple) else (values,), group) for values, group in groups]
 
 
-def _frame(path: Path) -> pd.DataFrame:
+def _frame(path: Path, expected: str = "run_id") -> pd.DataFrame:
     """Return a CSV file's whole rows; columns of numbers as numbers."""
-    header, rows = results.read_table(path)
-    frame = pd.DataFrame(rows, columns=pd.Index(header or ["run_id"]))
+    header, rows = results.read_table(path, expected)
+    frame = pd.DataFrame(rows, columns=pd.Index(header or [expected]))
     for column in frame.columns:
-        if column in ("run_id", "status", "message"):
+        if column in ("run_id", "status", "message", "inference"):
             continue
         numbers = pd.to_numeric(frame[column].replace("", "nan"), errors="coerce")
         texts = frame[column].isin(["", "nan", "inf", "-inf"])

@@ -1,4 +1,4 @@
-"""Early stopping: when a run stops, what it gives back, and that company and resume change nothing."""
+"""Early stopping: when a run stops and what it gives back, in company and resumed too."""
 
 import math
 

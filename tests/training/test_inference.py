@@ -7,13 +7,14 @@ import pytest
 import torch
 from torch import Tensor
 
+from dropout_lab.config.grid import Run
 from dropout_lab.config.schema import EvaluationSettings
 from dropout_lab.data import Splits
 from dropout_lab.layers import DropConnect, GaussianDropConnect, InvertedDropout, StandardDropout
 from dropout_lab.model import MLP, p_of_fleet
 from dropout_lab.noise import Purpose
 from dropout_lab.training import Fleet, infer, train
-from dropout_lab.training.inference import logits_of_moments, moment_matching, sampled
+from dropout_lab.training.inference import Inferred, logits_of_moments, moment_matching, sampled
 from tests.conftest import assert_same_bits, make_runs, make_sweep
 
 CPU = torch.device("cpu")
@@ -53,7 +54,7 @@ def test_weight_scaling_of_one_softmax_layer_is_the_geometric_mean(p: float, flo
     assert ((chance.unsqueeze(1) * log_p.exp()).sum(dim=0) - scaled).abs().max() > 1e-3
 
 
-def test_monte_carlo_approaches_the_mean_of_all_sub_networks_as_1_over_root_T() -> None:
+def test_monte_carlo_approaches_the_mean_of_all_sub_networks_with_the_root_of_t() -> None:
     """A net of one hidden layer of 8 units, all 2^8 sub-networks enumerated.
 
     The error of the average of T networks is sqrt(v / T) with v the variance over the
@@ -80,11 +81,11 @@ def test_monte_carlo_approaches_the_mean_of_all_sub_networks_as_1_over_root_T() 
     repeats = 60
     with torch.no_grad(), model.drawing(Purpose.INFERENCE):
         draws = torch.cat([log_p.exp() for log_p in sampled(model, x, 64 * repeats)])
-    for T in (1, 4, 16, 64):
-        averages = draws[: T * repeats].view(repeats, T, 3, 10).mean(dim=1)
+    for t in (1, 4, 16, 64):
+        averages = draws[: t * repeats].view(repeats, t, 3, 10).mean(dim=1)
         squares = (averages - torch.stack(exact)).square().mean(dim=0)
-        ratio = (squares.sum() / (torch.stack(variance).sum() / T)).item()
-        assert abs(ratio - 1) < 5 * math.sqrt(2 / repeats), f"T = {T}: {ratio}"
+        ratio = (squares.sum() / (torch.stack(variance).sum() / t)).item()
+        assert abs(ratio - 1) < 5 * math.sqrt(2 / repeats), f"T = {t}: {ratio}"
 
 
 def test_the_average_and_the_geometric_mean_are_those_of_the_networks_drawn(
@@ -153,7 +154,7 @@ def test_moment_matching_has_the_mean_logits_of_brute_force(variant: str, sample
 
 
 def test_moments_by_hand(float64: None) -> None:
-    """x = (1, 2), one output, weights 3 and 4, bias 5, p = 0.5: mean 16, variance 9 + 64 (+ 25)."""
+    """One example (1, 2), weights 3 and 4, bias 5, p = 0.5: mean 16, variance 9 + 64 (+ 25)."""
     x, weight, bias = (
         torch.tensor([[[1.0, 2.0]]]),
         torch.tensor([[[3.0], [4.0]]]),
@@ -199,7 +200,7 @@ def test_inference_touches_neither_streams_nor_modes_nor_weights(small_splits: S
     plain, measured = (Fleet(make_runs(*DROPCONNECT, *EVERYTHING), CPU) for _ in range(2))
     list(train(plain, small_splits))
     step = measured.optimizer.step
-    modes = []
+    modes: list[bool] = []
 
     def watched(losses: Tensor) -> None:
         if measured.updates in (0, 5):
@@ -258,7 +259,7 @@ def test_a_run_is_measured_the_same_in_a_fleet_as_alone(small_splits: Splits) ->
         torch.testing.assert_close(together.curve.loss_mean[index], alone.curve.loss_mean[0])
 
 
-def infer_all(runs: list, splits: Splits):
+def infer_all(runs: list[Run], splits: Splits) -> Inferred:
     fleet = Fleet(runs, CPU)
     return infer(fleet.model, splits, fleet.settings.evaluation, fleet.seeds)
 

@@ -1,0 +1,160 @@
+"""Pictures of how the trained networks are used: each inference, and averages of k samples."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator
+
+from dropout_lab.analysis import style
+from dropout_lab.analysis.tables import StudyTables, half_width, rows_of_cell
+
+_CELLS_SHOWN = 10
+_CURVES_SHOWN = 6
+_MEASURES = {
+    "test_accuracy": "test accuracy (%)",
+    "test_loss": "test NLL (nats)",
+    "test_brier": "test Brier score",
+    "test_ece": "test ECE (15 bins)",
+}
+
+
+_WORDS = {
+    "mean": "mean",
+    "monte_carlo": "Monte Carlo",
+    "geometric": "geometric mean",
+    "moment_matching": "moment matching",
+    "ensemble": "ensemble",
+}
+
+
+@dataclass(frozen=True)
+class _Use:
+    """A way a cell's networks were used: its label, and a row for each seed."""
+
+    cell: str
+    inference: str
+    label: str
+    rows: pd.DataFrame
+
+
+def draw_inference(study: StudyTables, table: pd.DataFrame, title: str) -> Figure | None:
+    """Draw accuracy, NLL, Brier score and ECE of each cell under each inference; None with one.
+
+    Of more cells than ten, those of the best mean validation accuracy are shown.
+    """
+    if not set(study.inference.get("inference", ())) - {"mean"} and study.ensembles.empty:
+        return None
+    order = table.sort_values("validation_accuracy_mean", ascending=False, kind="stable")
+    shown = table.loc[order.index[:_CELLS_SHOWN].sort_values()]
+    rows = [row for _, cell in shown.iterrows() for row in _uses(study, cell)]
+    if not rows:
+        return None
+    figure = style.new_figure(12, 1.7 + 0.3 * (len(rows) + len(shown)))
+    panels = figure.subplots(1, len(_MEASURES), sharey=True)
+    heights: list[float] = []
+    height, before = 0.0, ""
+    for row in rows:
+        height += 1.0 if row.cell == before else 1.8  # a gap before each cell
+        heights.append(-height)
+        before = row.cell
+    for axes, (measure, label) in zip(panels, _MEASURES.items(), strict=True):
+        for row, at in zip(rows, heights, strict=True):
+            _point(axes, at, row.rows[measure].to_numpy(dtype=float), row.inference)
+        axes.set_xlabel(label)
+    style.percent_axis(panels[0], "x")
+    panels[0].set_yticks(heights, [row.label for row in rows])
+    panels[0].set_ylim(-height - 0.8, heights[0] + 0.8)
+    figure.suptitle(f"{title}: how the trained network is used ({style.n_seeds(table['seeds'])})")
+    rest = len(table) - len(shown)
+    more = f"; {rest} cells with lower validation accuracy not shown" if rest else ""
+    what = "in brackets: samples, or the seeds that an ensemble averages"
+    style.footnote(figure, f"dots: seeds; {style.BARS}; {what}{more}")
+    return figure
+
+
+def _uses(study: StudyTables, cell: pd.Series) -> list[_Use]:
+    """Return the ways a cell's networks were used."""
+    name = style.cell_label(cell, study.swept, bool(cell["bare"]))
+    own = rows_of_cell(study.inference, cell, study.swept)
+    tables = {str(inference): rows for inference, rows in own.groupby("inference", sort=False)}
+    if not study.ensembles.empty:
+        tables["ensemble"] = rows_of_cell(study.ensembles, cell, study.swept)
+    uses: list[_Use] = []
+    for inference, rows in tables.items():
+        if rows.empty:
+            continue
+        words = _WORDS[inference]
+        if inference != "mean":
+            count = rows["seeds" if inference == "ensemble" else "samples"].iloc[0]
+            words += f" ({int(count)})"
+        uses.append(_Use(name, inference, words if uses else f"{name}: {words}", rows))
+    return uses
+
+
+def _point(
+    axes: Axes,
+    height: float,
+    values: "np.ndarray[tuple[int], np.dtype[np.float64]]",
+    inference: str,
+) -> None:
+    colour, marker = style.inference_look(inference)
+    if len(values) > 1:
+        axes.plot(values, np.full(len(values), height - 0.3), ".", color=colour, alpha=0.6)
+    axes.errorbar(
+        values.mean(), height, xerr=half_width(values), color=colour, marker=marker, capsize=4
+    )
+
+
+def draw_monte_carlo(study: StudyTables, table: pd.DataFrame, title: str) -> Figure | None:
+    """Draw error and NLL against the number of sampled networks averaged; None without a curve.
+
+    The mean rule, which takes one pass, is a dashed line of the same colour. Up to six cells, of
+    the best mean validation accuracy.
+    """
+    if study.monte_carlo.empty:
+        return None
+    order = table.sort_values("validation_accuracy_mean", ascending=False, kind="stable")
+    figure = style.new_figure(10, 4.8)
+    panels = figure.subplots(1, 2)
+    drawn: list[int] = []
+    repeats, longest = 0, 1
+    for index in order.index:
+        cell = table.loc[index]
+        rows = rows_of_cell(study.monte_carlo, cell, study.swept)
+        if rows.empty or len(drawn) == _CURVES_SHOWN:
+            continue
+        repeats, longest = int(rows["repeats"].iloc[0]), int(rows["samples"].max())
+        label = style.cell_label(cell, study.swept, False)
+        colour, dashes = style.cell_colour(cell, study.swept), style.dashes(len(drawn))
+        mean = rows_of_cell(study.inference, cell, study.swept)
+        mean = mean[mean["inference"] == "mean"]
+        over_seeds = rows.groupby("samples")
+        k = np.array(sorted(rows["samples"].unique()))
+        for axes, quantity in zip(panels, ("accuracy", "loss"), strict=True):
+            flip = quantity == "accuracy"
+            values = over_seeds[f"test_{quantity}_mean"].mean().to_numpy()
+            spread = over_seeds[f"test_{quantity}_sd"].mean().to_numpy()
+            values, line = (1 - values if flip else values), mean[f"test_{quantity}"].mean()
+            axes.plot(k, values, dashes, color=colour, label=f"{label}: average of k")
+            axes.fill_between(k, values - spread, values + spread, color=colour, alpha=0.2, lw=0)
+            level = 1 - line if flip else line
+            axes.axhline(level, color=colour, linestyle=(0, (1, 1)), label=f"{label}: mean rule")
+        drawn.append(cell["seeds"])
+    for axes in panels:
+        axes.set_xscale("log")
+        axes.set_xlabel("k, sampled networks averaged")
+        axes.set_xticks([k for k in (1, 2, 5, 10, 20, 50, 100, 200, 500) if k <= longest])
+        axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+        axes.xaxis.set_minor_locator(NullLocator())
+    panels[0].set_ylabel("test error (%)")
+    style.percent_axis(panels[0])
+    panels[1].set_ylabel("test NLL (nats)")
+    panels[0].legend(loc="upper right")
+    figure.suptitle(f"{title}: Monte Carlo against the mean rule ({style.n_seeds(drawn)})")
+    style.footnote(
+        figure, f"band: ± s.d. over {repeats} random choices of k networks, mean over seeds"
+    )
+    return figure
