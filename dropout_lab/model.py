@@ -106,8 +106,14 @@ class MLP(nn.Module):
         for noise in self.noises:
             noise.open(epoch)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Return the logits of ``x``."""
+    def forward(self, x: Tensor, hidden: list[Tensor] | None = None) -> Tensor:
+        """Return the logits of ``x``.
+
+        Args:
+            x: The examples.
+            hidden: If given, what each hidden layer's units come to, after the activation and
+                before the dropout there, is appended to it: ``(runs, batch, units)``.
+        """
         with torch.autocast(x.device.type, torch.bfloat16, enabled=self.precision == "bfloat16"):
             h = x.expand(self.runs, -1, -1)  # (runs, batch, 784)
             entering = None
@@ -117,6 +123,8 @@ class MLP(nn.Module):
                     z = dropout(h) if before else h
                     h = self.activation(z)
                     entering = Entering(self.weights[place - 1], z)
+                    if hidden is not None:
+                        hidden.append(h)
                 if self.position == "after":  # what is dropped for a whole batch is not computed
                     weight = dropout.leaving(weight)
                     if place + 1 < len(self.dropouts):
@@ -189,7 +197,8 @@ def initial_weights(
     """Return the initial weights of each layer, each run's from its own seed: (runs, in, out).
 
     Under maxout a hidden layer has a column for each piece of each unit; out is that of units.
-    They are normal with mean 0 and variance 2/in (he), 2/(in + out) (glorot), 1/in (lecun) or
+    They are normal with mean 0 and variance 2/in (he), 2/(in + out) (glorot), 1/in (lecun),
+    1/out (fan_out: deepnet, the code of Srivastava et al. 2014, under the name SQRT_FAN_IN) or
     init_std**2 (normal). Nothing but the shape, the init and the seed enters.
     """
     streams = [stream(Purpose.INITIAL_WEIGHTS, seed) for seed in seeds]
@@ -199,6 +208,7 @@ def initial_weights(
             "he": (2 / n_in) ** 0.5,
             "glorot": (2 / (n_in + n_out)) ** 0.5,
             "lecun": (1 / n_in) ** 0.5,
+            "fan_out": (1 / n_out) ** 0.5,
             "normal": model.init_std or 0.0,
         }[model.init]
         columns = n_out * (model.pieces or 1) if place < len(sizes) - 2 else n_out

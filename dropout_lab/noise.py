@@ -26,6 +26,7 @@ class Purpose(IntEnum):
     INITIAL_WEIGHTS = 4
     DATA_ORDER = 5
     MASKS = 6
+    INPUT_NOISE = 7
 
 
 def stream(purpose: Purpose, seed: int, *key: int) -> np.random.Generator:
@@ -96,19 +97,27 @@ class FleetNoise:
             dropout at one place never changes the masks of another.
         device: Where training happens. A CPU uses NumPy's streams; another device draws with
             torch's generator there, seeded from the same stream.
+        purpose: What the draws are for.
 
     ``open(epoch)`` must be called before the first draw of each epoch.
     """
 
-    def __init__(self, seeds: Sequence[int], place: int, device: torch.device) -> None:
+    def __init__(
+        self,
+        seeds: Sequence[int],
+        place: int,
+        device: torch.device,
+        purpose: Purpose = Purpose.MASKS,
+    ) -> None:
         self.seeds = tuple(seeds)
         self.place = place
         self.device = device
+        self.purpose = purpose
         self._runs: list[Noise] = []
 
     def open(self, epoch: int) -> None:
         """Go to the start of an epoch's draws, whatever was drawn before."""
-        streams = [stream(Purpose.MASKS, seed, self.place, epoch) for seed in self.seeds]
+        streams = [stream(self.purpose, seed, self.place, epoch) for seed in self.seeds]
         self._runs = [self._source(generator) for generator in streams]
 
     def lanes(self, shape: Sequence[int], device: torch.device) -> Tensor:

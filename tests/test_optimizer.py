@@ -5,9 +5,11 @@ import torch
 
 from dropout_lab.model import MLP, p_of_fleet
 from dropout_lab.optimizer import FleetOptimizer, bound_norms
+from dropout_lab.rates import Rate
 from tests.conftest import make_sweep
 
 CPU = torch.device("cpu")
+CONSTANT = Rate(0, 1.0, 0.9)  # the learning rates and the momentum of the settings
 
 
 def fleet(*settings: str, seeds: tuple[int, ...] = (0,)) -> tuple[MLP, FleetOptimizer]:
@@ -47,7 +49,7 @@ def test_each_run_moves_as_torchs_own_optimizer_would_at_its_rate(
     ]
     theirs = [make(twin, rate) for twin, rate in zip(twins, rates, strict=True)]
     for _ in range(5):
-        optimizer.step(quadratic(model))
+        optimizer.step(quadratic(model), CONSTANT)
         for twin, their in zip(twins, theirs, strict=True):
             their.zero_grad()
             sum(0.5 * p.square().sum() for p in twin).backward()
@@ -68,7 +70,7 @@ def test_l2_and_l1_by_hand(float64: None) -> None:
     with torch.no_grad():
         model.weights[0].view(-1)[:3] = torch.tensor([2.0, -2.0, 0.0])
         model.biases[0].fill_(3.0)
-    optimizer.step(0 * quadratic(model))
+    optimizer.step(0 * quadratic(model), CONSTANT)
     expected = [2.0 - 0.1 * (1.0 + 0.2), -2.0 + 0.1 * (1.0 + 0.2), 0.0]
     torch.testing.assert_close(model.weights[0].view(-1)[:3].detach(), torch.tensor(expected))
     assert (model.biases[0] == 3).all()
@@ -80,7 +82,7 @@ def test_l2_of_adamw_is_decoupled(float64: None) -> None:
         "training.optimizer=adamw", "training.learning_rate=0.1", "regularization.l2=0.5"
     )
     before = model.weights[0].detach().clone()
-    optimizer.step(0 * quadratic(model))
+    optimizer.step(0 * quadratic(model), CONSTANT)
     torch.testing.assert_close(model.weights[0].detach(), before * 0.95)
 
 
@@ -100,7 +102,7 @@ def test_a_column_of_zeros_has_no_nan() -> None:
 
 def test_after_a_step_no_column_is_above_the_bound() -> None:
     model, optimizer = fleet("regularization.max_norm=0.5", seeds=(0, 1))
-    optimizer.step(-quadratic(model))  # uphill, so that the weights grow
+    optimizer.step(-quadratic(model), CONSTANT)  # uphill, so that the weights grow
     for weight in model.weights:
         assert float(weight.detach().norm(dim=1).max()) <= 0.5 * (1 + 1e-6)
 
@@ -110,13 +112,13 @@ def test_the_state_of_the_runs_restores_to_the_same_bits(name: str) -> None:
     settings = (f"training.optimizer={name}", "training.learning_rate=0.1,0.01")
     model, optimizer = fleet(*settings, seeds=(0, 1))
     for _ in range(3):
-        optimizer.step(quadratic(model))
+        optimizer.step(quadratic(model), CONSTANT)
     states = optimizer.run_states()
     twin, resumed = fleet(*settings, seeds=(0, 1))
     twin.load_state_dict(model.state_dict())
     resumed.load_run_states(states)
     for net, stepper in ((model, optimizer), (twin, resumed)):
         for _ in range(2):
-            stepper.step(quadratic(net))
+            stepper.step(quadratic(net), CONSTANT)
     for ours, theirs in zip(model.parameters(), twin.parameters(), strict=True):
         assert torch.equal(ours, theirs)

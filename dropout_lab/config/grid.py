@@ -11,6 +11,7 @@ from typing import Any
 
 from dropout_lab.config.optional_keys import readers, without_unread
 from dropout_lab.config.schema import (
+    SECTION_CLASSES,
     SECTIONS,
     Config,
     DropoutSettings,
@@ -25,10 +26,20 @@ LARGEST_STUDY = 100_000
 NO_DROPOUT = DropoutSettings(variant="none", p=0.0)
 # Keys that came after the first run ids were given: at their defaults they are no part of one, so
 # that a study begun before them goes on.
-_LATER_KEYS = {
-    "model": ("pieces",),
-    "dropout": ("schedule", "stop_last", "loss", *readers()),
-}
+_LATER_KEYS = (
+    "model.pieces",
+    "dropout.schedule",
+    "dropout.stop_last",
+    "dropout.loss",
+    "training.learning_rate_schedule",
+    "training.momentum_schedule",
+    "training.dampening",
+    "regularization.max_squared_norm",
+    "regularization.kl_sparsity",
+    "regularization.label_smoothing",
+    "regularization.input_noise",
+    *readers(),
+)
 
 
 @dataclass(frozen=True)
@@ -100,11 +111,10 @@ def runs_of(cells: Iterable[Cell], seeds: Sequence[int]) -> list[Run]:
 def run_id(settings: Settings, seed: int) -> str:
     """Return the digest of everything that can change the run's numbers."""
     data = settings.model_dump()
-    for section, keys in _LATER_KEYS.items():
-        defaults = type(getattr(settings, section))()
-        for key in keys:
-            if data[section][key] == getattr(defaults, key):
-                del data[section][key]
+    for dotted in _LATER_KEYS:
+        section, _, key = dotted.partition(".")
+        if data[section][key] == SECTION_CLASSES[section].model_fields[key].default:
+            del data[section][key]
     text = json.dumps([NUMBERS, data, seed], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
@@ -184,9 +194,7 @@ def _settings(config: Settings) -> Settings:
 
 def _canonical(settings: Settings) -> Settings:
     """Return the settings with what has no meaning in them taken out."""
-    if without_dropout(settings):
-        return without(settings)
-    return settings.model_copy(update={"dropout": without_unread(settings.dropout)})
+    return without_unread(without(settings) if without_dropout(settings) else settings)
 
 
 def without(settings: Settings) -> Settings:

@@ -12,6 +12,7 @@ from dropout_lab.config.schema import Settings, places
 from dropout_lab.layers import Dropout
 from dropout_lab.model import MLP, p_of_fleet
 from dropout_lab.optimizer import FleetOptimizer
+from dropout_lab.training.regularizers import Regularizers
 
 RunCheckpoint = dict[str, Any]
 
@@ -41,6 +42,7 @@ class Fleet:
         self.model = MLP(self.settings, self.p, self.seeds, device)
         model = self.model
         self.optimizer = FleetOptimizer(model.weights, model.biases, settings, model.learned)
+        self.regularizers = Regularizers(settings, self.seeds, device)
         self.epoch = 0
         self.updates = 0
         self.seconds = 0.0
@@ -64,6 +66,7 @@ class Fleet:
         """Return what each run needs to resume: tensors and plain numbers only."""
         parameters = list(self.model.parameters())
         optimizer_states = self.optimizer.run_states()
+        running_means = self.regularizers.run_states()
         return [
             {
                 "epoch": self.epoch,
@@ -72,6 +75,7 @@ class Fleet:
                 "diverged": self.diverged.get(run, 0),
                 "parameters": [parameter.detach()[run].clone() for parameter in parameters],
                 "optimizer": optimizer_states[run],
+                "running_means": running_means[run] if running_means else [],
             }
             for run in range(len(self.runs))
         ]
@@ -84,6 +88,8 @@ class Fleet:
                 parts = [checkpoint["parameters"][index] for checkpoint in checkpoints]
                 parameter.copy_(torch.stack(parts))
         self.optimizer.load_run_states([checkpoint["optimizer"] for checkpoint in checkpoints])
+        # Checkpoints from before there was KL-sparsity have no running means, and need none.
+        self.regularizers.load_run_states([c.get("running_means", []) for c in checkpoints])
         first = checkpoints[0]
         self.epoch, self.updates = first["epoch"], first["updates"]
         self.seconds = first["seconds"]
