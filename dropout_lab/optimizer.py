@@ -62,14 +62,12 @@ class FleetOptimizer:
                 self.torch_optimizer.state[piece]["momentum_buffer"] = torch.zeros_like(piece)
         self._rates = [each.training.learning_rate for each in settings]
         self.learning_rates = list(self._rates)
-        each_l1 = [each.regularization.l1 for each in settings]
-        each_from = [each.regularization.l1_from or 0 for each in settings]
-        self._l1_begins = min(
-            (f for l1, f in zip(each_l1, each_from, strict=True) if l1), default=0
-        )
         device = self.weights[0].device
-        self._l1 = torch.tensor(each_l1, device=device).view(-1, 1, 1) if any(each_l1) else None
-        self._l1_from = torch.tensor(each_from, device=device).view(-1, 1, 1)
+        l1 = [each.regularization.l1 for each in settings]
+        begins = [each.regularization.l1_from or 0 for each in settings]
+        self._l1 = torch.tensor(l1, device=device).view(-1, 1, 1) if any(l1) else None
+        self._l1_from = torch.tensor(begins, device=device).view(-1, 1, 1)
+        self._l1_first = min(begins)  # before it none acts, and nothing is computed
         self._bounds = [
             _bounds(settings, matrix, len(self.weights), device)
             for matrix in range(len(self.weights))
@@ -86,7 +84,7 @@ class FleetOptimizer:
         for parameter in (*self.weights, *self.biases, *self.learned):
             parameter.grad = None
         losses.sum().backward()  # each run feels only its own loss
-        if self._l1 is not None and rate.update >= self._l1_begins:
+        if self._l1 is not None and rate.update >= self._l1_first:
             l1 = self._l1 * (self._l1_from <= rate.update)
             for weight in self.weights:
                 if weight.grad is not None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from dropout_lab.config.optional_keys import readers, without_unread
+from dropout_lab.config.optional_keys import keys_read, readers, without_unread
 from dropout_lab.config.schema import (
     SECTION_CLASSES,
     SECTIONS,
@@ -122,13 +122,17 @@ def run_id(settings: Settings, seed: int) -> str:
 def values_of(settings: Settings, keys: Iterable[str]) -> dict[str, Any]:
     """Return the values of the dotted ``keys``; None where a key has no meaning.
 
-    A key that the variant does not read is None in canonical settings.
+    A key that is not read is None in canonical settings; one at its default, which is None there
+    too, shows its default.
     """
+    read = keys_read(settings)
     meaningful = {"dropout.variant", "dropout.p", "dropout.input_p"}
     bare = without_dropout(settings)
     return {
         key: None
         if bare and key.startswith("dropout.") and key not in meaningful
+        else read.get(key)
+        if get(settings, key) is None
         else get(settings, key)
         for key in keys
     }

@@ -215,6 +215,16 @@ def test_a_key_is_read_where_its_strength_or_schedule_is() -> None:
         assert (training.learning_rate_decay, training.learning_rate_end) == expected
 
 
+def test_a_swept_key_shows_its_default_where_it_is_read_and_nothing_where_it_is_not() -> None:
+    axes = ["kl_sparsity=0,0.5", "kl_sparsity_target=0.05,0.1", "dropout.p=0.5"]
+    cells = sweep_cells(loaded(*axes, sweep=True), baseline=False)
+    shown = [
+        tuple(cell.values[f"regularization.{key}"] for key in ("kl_sparsity", "kl_sparsity_target"))
+        for cell in cells
+    ]
+    assert shown == [(0.0, None), (0.5, 0.05), (0.5, 0.1)]
+
+
 @pytest.mark.parametrize(
     "axes",
     [
