@@ -17,6 +17,7 @@ from dropout_lab.catalogue import CATALOGUE
 from dropout_lab.config.changes import Changes
 from dropout_lab.config.grid import runs_of, single_cell
 from dropout_lab.config.load import load
+from dropout_lab.rates import Rates
 from dropout_lab.training import Fleet
 from dropout_lab.training.allocator import keep_freed_memory
 from dropout_lab.training.objective import Objective
@@ -31,16 +32,19 @@ class Steps:
         needed = tuple(f"dropout.{key}=0.5" for key in CATALOGUE[variant].needed)
         config = load(None, Changes((f"dropout.variant={variant}", *needed)))
         self.fleet = Fleet(runs_of(single_cell(config), range(RUNS)), torch.device("cpu"))
-        self.objective = Objective(self.fleet.model, config.dropout, len(labels[0]))
+        self.objective = Objective(
+            self.fleet.model, config.dropout, len(labels[0]), self.fleet.regularizers
+        )
         self.pixels, self.labels = pixels, labels
-        self.fleet.model.open_epoch(1)
+        self.rate = Rates(config.training, 1, 1).at(0)
+        self.objective.open_epoch(1)
 
     def seconds(self) -> float:
         """Return the time of a step."""
         began = time.perf_counter()
         for _ in range(STEPS):
             step = self.objective(self.pixels, self.labels, 1.0)
-            self.fleet.optimizer.step(step.total)
+            self.fleet.optimizer.step(step.total, self.rate)
             self.fleet.model.constrain()
         return (time.perf_counter() - began) / STEPS
 

@@ -205,7 +205,8 @@ def initial_weights(
     """Return the initial weights of each layer, each run's from its own seed: (runs, in, out).
 
     Under maxout a hidden layer has a column for each piece of each unit; out is that of units.
-    They are normal with mean 0 and variance 2/in (he), 2/(in + out) (glorot), 1/in (lecun) or
+    They are normal with mean 0 and variance 2/in (he), 2/(in + out) (glorot), 1/in (lecun),
+    1/out (fan_out: deepnet, the code of Srivastava et al. 2014, under the name SQRT_FAN_IN) or
     init_std**2 (normal). Nothing but the shape, the init and the seed enters.
     """
     streams = [stream(Purpose.INITIAL_WEIGHTS, seed) for seed in seeds]
@@ -215,6 +216,7 @@ def initial_weights(
             "he": (2 / n_in) ** 0.5,
             "glorot": (2 / (n_in + n_out)) ** 0.5,
             "lecun": (1 / n_in) ** 0.5,
+            "fan_out": (1 / n_out) ** 0.5,
             "normal": model.init_std or 0.0,
         }[model.init]
         columns = n_out * (model.pieces or 1) if place < len(sizes) - 2 else n_out

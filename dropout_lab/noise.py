@@ -27,6 +27,7 @@ class Purpose(IntEnum):
     INITIAL_WEIGHTS = 4
     DATA_ORDER = 5
     MASKS = 6
+    INPUT_NOISE = 7
     INFERENCE = 8
     DIAGNOSTICS = 9
 
@@ -99,19 +100,27 @@ class FleetNoise:
             dropout at one place never changes the masks of another.
         device: Where training happens. A CPU uses NumPy's streams; another device draws with
             torch's generator there, seeded from the same stream.
+        purpose: What the draws are for.
 
     ``open(epoch)`` must be called before the first draw of each epoch.
     """
 
-    def __init__(self, seeds: Sequence[int], place: int, device: torch.device) -> None:
+    def __init__(
+        self,
+        seeds: Sequence[int],
+        place: int,
+        device: torch.device,
+        purpose: Purpose = Purpose.MASKS,
+    ) -> None:
         self.seeds = tuple(seeds)
         self.place = place
         self.device = device
+        self.purpose = purpose
         self._runs: list[Noise] = []
 
-    def open(self, epoch: int, purpose: Purpose = Purpose.MASKS) -> None:
+    def open(self, epoch: int, purpose: Purpose | None = None) -> None:
         """Go to the start of an epoch's draws, whatever was drawn before."""
-        streams = [stream(purpose, seed, self.place, epoch) for seed in self.seeds]
+        streams = [stream(purpose or self.purpose, seed, self.place, epoch) for seed in self.seeds]
         self._runs = [self._source(generator) for generator in streams]
 
     @contextmanager

@@ -1,13 +1,17 @@
 """SGD, Adam and AdamW from torch.optim, with a learning rate and regularizers for each run."""
 
 import itertools
+import math
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from dropout_lab.config.regularization import bounded_matrices, norm_bound
 from dropout_lab.config.schema import Settings
+from dropout_lab.rates import Rate
 
 RunState = list[dict[str, Tensor]]
 _SHARED = "step"  # what torch.optim remembers of all runs together; the rest has a run axis
@@ -22,9 +26,12 @@ class FleetOptimizer:
     Args:
         weights: The weights of each layer, ``(runs, in, out)``.
         biases: The biases of each layer, ``(runs, 1, out)``.
-        settings: The settings of each run, in the order of the run axis; they share the optimizer
-            and the momentum, and may differ in learning rate, l2, l1 and max_norm.
+        settings: The settings of each run, in the order of the run axis; they share the optimizer,
+            the schedule and the momentum, and may differ in learning rate, l2, l1 and the bounds.
         learned: What the dropout layers learn, ``(runs, ...)``; no regularizer touches it.
+
+    Attributes:
+        learning_rates: Of each run, in force in the last step.
     """
 
     def __init__(
@@ -42,32 +49,52 @@ class FleetOptimizer:
         for span, learning_rate, l2 in _spans(settings):
             for parameters, decay in ((self.weights, l2), (self.biases + self.learned, 0.0)):
                 own = [self._slice(parameter, span) for parameter in parameters]
-                groups.append({"params": own, "lr": learning_rate, "weight_decay": decay})
+                rates = {"lr": learning_rate, "base_rate": learning_rate, "weight_decay": decay}
+                groups.append({"params": own, **rates})
         self.torch_optimizer = _torch_optimizer(settings[0], groups)
+        self._dampening = settings[0].training.dampening
+        self._with_velocity = _with_velocity(settings[0])
+        if self._with_velocity:
+            # torch.optim lets SGD begin with a copy of the gradient, undamped. From a velocity of
+            # 0 its own rule, m v + (1 - dampening) g, holds for the first step too; without
+            # dampening that is the same copy.
+            for _, _, piece in self._slices:
+                self.torch_optimizer.state[piece]["momentum_buffer"] = torch.zeros_like(piece)
+        self._rates = [each.training.learning_rate for each in settings]
+        self.learning_rates = list(self._rates)
         device = self.weights[0].device
-        l1 = torch.tensor([each.regularization.l1 for each in settings])
-        self._l1 = l1.view(-1, 1, 1).to(device) if l1.any() else None
-        bounds = [each.regularization.max_norm for each in settings]
-        self._bounds = None
-        if any(bound is not None for bound in bounds):
-            floats = [float("inf") if bound is None else bound for bound in bounds]
-            self._bounds = torch.tensor(floats).view(-1, 1, 1).to(device)
+        l1 = [each.regularization.l1 for each in settings]
+        begins = [each.regularization.l1_from or 0 for each in settings]
+        self._l1 = torch.tensor(l1, device=device).view(-1, 1, 1) if any(l1) else None
+        self._l1_from = torch.tensor(begins, device=device).view(-1, 1, 1)
+        self._l1_first = min(begins)  # before it none acts, and nothing is computed
+        self._bounds = [
+            _bounds(settings, matrix, len(self.weights), device)
+            for matrix in range(len(self.weights))
+        ]
 
-    def step(self, losses: Tensor) -> None:
-        """Move the weights of each run down the gradient of its own loss; ``losses``: (runs,)."""
+    def step(self, losses: Tensor, rate: Rate) -> None:
+        """Move the weights of each run down the gradient of its own loss.
+
+        Args:
+            losses: ``(runs,)``.
+            rate: What is in force in this update.
+        """
+        self._set(rate)
         for parameter in (*self.weights, *self.biases, *self.learned):
             parameter.grad = None
         losses.sum().backward()  # each run feels only its own loss
-        if self._l1 is not None:
+        if self._l1 is not None and rate.update >= self._l1_first:
+            l1 = self._l1 * (self._l1_from <= rate.update)
             for weight in self.weights:
                 if weight.grad is not None:
-                    weight.grad += self._l1 * weight.detach().sign()
+                    weight.grad += l1 * weight.detach().sign()
         for parameter, span, piece in self._slices:
             piece.grad = None if parameter.grad is None else parameter.grad[span]
         self.torch_optimizer.step()
-        if self._bounds is not None:
-            for weight in self.weights:
-                bound_norms(weight.detach(), self._bounds)
+        for weight, bounds in zip(self.weights, self._bounds, strict=True):
+            if bounds is not None:
+                bound_norms(weight.detach(), bounds)
 
     def run_states(self) -> list[RunState]:
         """Return what the optimizer remembers of each run, one entry for each parameter."""
@@ -96,6 +123,17 @@ class FleetOptimizer:
                 for name in own[0]
             }
 
+    def _set(self, rate: Rate) -> None:
+        """Let torch.optim have the learning rates and the momentum of this update."""
+        self.learning_rates = [rate.factor * learning_rate for learning_rate in self._rates]
+        for group in self.torch_optimizer.param_groups:
+            group["lr"] = rate.factor * group["base_rate"]
+            if self._with_velocity:
+                # At a momentum of 0 torch.optim leaves the velocity as it is, and a momentum that
+                # rises from there would find an old one; next to 0 the gradient replaces it.
+                group["momentum"] = rate.momentum or sys.float_info.min
+                group["dampening"] = rate.momentum if self._dampening else 0.0
+
     def _slice(self, parameter: torch.nn.Parameter, span: slice) -> Tensor:
         piece = parameter.detach()[span]
         self._slices.append((parameter, span, piece))
@@ -113,6 +151,28 @@ def bound_norms(weight: Tensor, bounds: Tensor) -> None:
     """
     norms = torch.linalg.vector_norm(weight, dim=1, keepdim=True)  # (runs, 1, out)
     weight *= torch.where(norms > bounds, bounds / norms, 1.0)
+
+
+def _bounds(
+    settings: Sequence[Settings], matrix: int, matrices: int, device: torch.device
+) -> Tensor | None:
+    """Return the bound of each run on the columns of a weight matrix; none if no run has one."""
+    bounds = [
+        norm_bound(each.regularization)
+        if matrix in bounded_matrices(each.regularization, matrices)
+        else math.inf
+        for each in settings
+    ]
+    if all(bound == math.inf for bound in bounds):
+        return None
+    return torch.tensor(bounds, device=device).view(-1, 1, 1)
+
+
+def _with_velocity(settings: Settings) -> bool:
+    """Whether the steps have a momentum, in some update at least."""
+    training = settings.training
+    rising = training.momentum_schedule != "constant"
+    return training.optimizer == "sgd" and (rising or training.momentum > 0)
 
 
 def _spans(settings: Sequence[Settings]) -> Iterator[tuple[slice, float, float]]:

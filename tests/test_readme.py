@@ -10,7 +10,9 @@ import yaml
 
 from dropout_lab.catalogue import CATALOGUE
 from dropout_lab.cli import main
-from dropout_lab.config.schema import Config, DropoutSettings
+from dropout_lab.config.optional_keys import readers
+from dropout_lab.config.regularization import RegularizationSettings
+from dropout_lab.config.schema import Config, DropoutSettings, TrainingSettings
 from dropout_lab.layers import VARIANTS
 from dropout_lab.training import RECORD_COLUMNS
 
@@ -97,6 +99,23 @@ def test_the_tables_name_every_column_and_every_variant() -> None:
     losses = {*first_cells("### Losses built on dropout"), "cross_entropy"}
     assert losses == set(choices["loss"]["enum"])
     assert set(first_cells("### Schedules of p")) == set(choices["schedule"]["enum"])
+
+
+def test_the_tables_name_every_regularizer_and_every_schedule() -> None:
+    optional = {key.partition(".")[2] for key in readers()}
+    strengths = [key for key in RegularizationSettings.model_fields if key not in optional]
+    section = README.partition("### Regularizers")[2].partition("\n### ")[0]
+    assert first_cells("### Regularizers") == strengths
+    assert all(f"`{key}`" in section for key in RegularizationSettings.model_fields)
+    choices = TrainingSettings.model_json_schema()["properties"]
+    schedules = choices["learning_rate_schedule"]["enum"]
+    assert first_cells("### Optimizer forms") == schedules
+    momentum = ["momentum_schedule", *choices["momentum_schedule"]["enum"]]
+    assert first_cells("Wan et al.'s") == momentum
+    section = README.partition("### Optimizer forms")[2].partition("\n### ")[0]
+    own = {key for key in optional if hasattr(TrainingSettings(), key)}
+    assert len(own) == 9
+    assert all(f"`{key}" in section for key in own)
 
 
 def first_cells(after: str) -> list[str]:

@@ -7,6 +7,7 @@ import torch
 
 from dropout_lab.config.schema import DropoutSettings
 from dropout_lab.data import Splits
+from dropout_lab.rates import Rate
 from dropout_lab.schedules import Schedule
 from dropout_lab.training import Fleet, train
 from tests.conftest import (
@@ -94,9 +95,9 @@ def test_the_p_changes_at_every_update(
     seen = []
     take = fleet.optimizer.step
 
-    def step(losses: torch.Tensor) -> None:
+    def step(losses: torch.Tensor, rate: Rate) -> None:
         seen.append(float(fleet.model.dropouts[1].p[0]))
-        take(losses)
+        take(losses, rate)
 
     monkeypatch.setattr(fleet.optimizer, "step", step)
     list(train(fleet, small_splits))

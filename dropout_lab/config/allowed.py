@@ -5,7 +5,8 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from dropout_lab.config.schema import KEYS, OTHER_VALUES, OTHER_WORDS, SECTION_CLASSES, Config
+from dropout_lab.config.schema import KEYS, SECTION_CLASSES, Config
+from dropout_lab.config.words import OTHER_VALUES, OTHER_WORDS
 
 _SHOWN = 60  # characters of a wrong value that a message repeats
 
@@ -81,7 +82,9 @@ def _in_words(schema: dict[str, Any], definitions: dict[str, Any]) -> str:
         case "number" | "integer" as kind:
             return ("a number" if kind == "number" else "a whole number") + _range(schema)
         case "array":
-            return f"a list, each {_in_words(schema['items'], definitions)}"
+            length = schema.get("minItems")
+            of = f" of {length}" if length is not None and length == schema.get("maxItems") else ""
+            return f"a list{of}, each {_in_words(schema['items'], definitions)}"
         case "boolean":
             return "true or false"
         case "string" if "pattern" in schema:

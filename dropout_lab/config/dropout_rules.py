@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 
 from dropout_lab.catalogue import CATALOGUE
 from dropout_lab.config.inference_rules import cautions_of_measures
-from dropout_lab.config.optional_keys import keys_read, readers
+from dropout_lab.config.optional_keys import keys_read
 from dropout_lab.config.schema import Settings, places, without_dropout
 from dropout_lab.config.sizes import length, training_examples
 
@@ -120,7 +120,7 @@ def schedule_fits(settings: Settings) -> Iterator[Complaint]:
             "dropout.schedule",
             f"dropout.schedule is {schedule}, which needs an epoch, e.g. dropout.cutoff: 5.",
         )
-    if "start_p" in keys_read(dropout) and dropout.start_p and without_dropout(settings):
+    if "dropout.start_p" in keys_read(settings) and dropout.start_p and without_dropout(settings):
         yield (
             "dropout.start_p",
             "dropout.start_p is given, but p is 0, and a place with p = 0 is never dropped from; "
@@ -132,17 +132,6 @@ def schedule_fits(settings: Settings) -> Iterator[Complaint]:
             yield (
                 f"dropout.{key}",
                 f"dropout.{key} is {value}, and the training has {epochs} epochs; give less.",
-            )
-
-
-def unread_keys(settings: Settings, cells: Iterable[Settings]) -> Iterator[Complaint]:
-    """Keys that are given and that nothing in the study reads: most likely a mistake."""
-    read = {key for cell in (settings, *cells) for key in keys_read(cell.dropout)}
-    for key, words in readers().items():
-        if getattr(settings.dropout, key) is not None and key not in read:
-            yield (
-                f"dropout.{key}",
-                f"dropout.{key} is given, and nothing here reads it; it is for {', '.join(words)}.",
             )
 
 

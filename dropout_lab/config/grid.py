@@ -10,8 +10,9 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from dropout_lab.config.inference_rules import applicable
-from dropout_lab.config.optional_keys import readers, without_unread
+from dropout_lab.config.optional_keys import keys_read, readers, without_unread
 from dropout_lab.config.schema import (
+    SECTION_CLASSES,
     SECTIONS,
     Config,
     DropoutSettings,
@@ -26,12 +27,25 @@ LARGEST_STUDY = 100_000
 NO_DROPOUT = DropoutSettings(variant="none", p=0.0)
 # Keys that came after the first run ids were given: at their defaults they are no part of one, so
 # that a study begun before them goes on.
-_LATER_KEYS = {
-    "model": ("pieces",),
-    "dropout": ("schedule", "stop_last", "loss", *readers()),
-    "training": ("patience",),
-    "evaluation": ("inference", "samples", "curve", "diagnostics"),
-}
+_LATER_KEYS = (
+    "model.pieces",
+    "dropout.schedule",
+    "dropout.stop_last",
+    "dropout.loss",
+    "training.learning_rate_schedule",
+    "training.momentum_schedule",
+    "training.dampening",
+    "regularization.max_squared_norm",
+    "regularization.kl_sparsity",
+    "regularization.label_smoothing",
+    "regularization.input_noise",
+    "training.patience",
+    "evaluation.inference",
+    "evaluation.samples",
+    "evaluation.curve",
+    "evaluation.diagnostics",
+    *readers(),
+)
 
 
 @dataclass(frozen=True)
@@ -103,11 +117,10 @@ def runs_of(cells: Iterable[Cell], seeds: Sequence[int]) -> list[Run]:
 def run_id(settings: Settings, seed: int) -> str:
     """Return the digest of everything that can change the run's numbers."""
     data = settings.model_dump()
-    for section, keys in _LATER_KEYS.items():
-        defaults = type(getattr(settings, section))()
-        for key in keys:
-            if data[section][key] == getattr(defaults, key):
-                del data[section][key]
+    for dotted in _LATER_KEYS:
+        section, _, key = dotted.partition(".")
+        if data[section][key] == SECTION_CLASSES[section].model_fields[key].default:
+            del data[section][key]
     text = json.dumps([NUMBERS, data, seed], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
@@ -115,13 +128,17 @@ def run_id(settings: Settings, seed: int) -> str:
 def values_of(settings: Settings, keys: Iterable[str]) -> dict[str, Any]:
     """Return the values of the dotted ``keys``; None where a key has no meaning.
 
-    A key that the variant does not read is None in canonical settings.
+    A key that is not read is None in canonical settings; one at its default, which is None there
+    too, shows its default.
     """
+    read = keys_read(settings)
     meaningful = {"dropout.variant", "dropout.p", "dropout.input_p"}
     bare = without_dropout(settings)
     return {
         key: None
         if bare and key.startswith("dropout.") and key not in meaningful
+        else read.get(key)
+        if get(settings, key) is None
         else get(settings, key)
         for key in keys
     }
@@ -188,9 +205,9 @@ def _settings(config: Settings) -> Settings:
 def _canonical(settings: Settings) -> Settings:
     """Return the settings with what has no meaning in them taken out."""
     if without_dropout(settings):
-        return without(settings)
-    dropout = without_unread(settings.dropout)
-    return settings.model_copy(update={"dropout": dropout, "evaluation": applicable(settings)})
+        settings = without(settings)
+    plain = without_unread(settings)
+    return plain.model_copy(update={"evaluation": applicable(plain)})
 
 
 def without(settings: Settings) -> Settings:

@@ -9,7 +9,6 @@ from pydantic import ValidationError
 from dropout_lab.config.allowed import shown, unknown_dotted, unknown_key, wrong_value
 from dropout_lab.config.changes import Changes, apply, get
 from dropout_lab.config.document import Document, KeyPath, read_document
-from dropout_lab.config.dropout_rules import unread_keys
 from dropout_lab.config.grid import (
     LARGEST_STUDY,
     Cell,
@@ -19,7 +18,7 @@ from dropout_lab.config.grid import (
     sweep_cells,
 )
 from dropout_lab.config.inference_rules import NOT_SWEPT, unread_measures
-from dropout_lab.config.rules import complaints
+from dropout_lab.config.rules import complaints, unread_keys
 from dropout_lab.config.schema import (
     KEYS,
     SECTION_CLASSES,
@@ -228,9 +227,11 @@ def _check_cells(config: Config, mistakes: _Mistakes, *, sweep: bool) -> None:
         mistakes.add("sweep.grid", f"the sweep has {runs:,} runs; at most {LARGEST_STUDY:,}.")
         return
     cells = sweep_cells(config, baseline=False) if sweep else []
-    for unread in (unread_keys, unread_measures):
-        for key, message in unread(config, [cell.settings for cell in cells]):
-            mistakes.add(key, message)
+    swept = grid if sweep else {}
+    for key, message in unread_keys(config, (cell.settings for cell in cells), swept):
+        mistakes.add(key, message, path=("sweep", "grid", key) if key in swept else None)
+    for key, message in unread_measures(config, [cell.settings for cell in cells]):
+        mistakes.add(key, message)
     found: dict[tuple[str, str], list[Cell]] = {}
     for cell in cells:
         for complaint in complaints(cell.settings):

@@ -1,54 +1,113 @@
-"""Keys of the section dropout that only some variants, schedules or losses read."""
+"""Keys that only some settings read: some variants, schedules or losses, or a strength above 0."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 from dropout_lab.catalogue import CATALOGUE, LOSS_WEIGHTS
-from dropout_lab.config.schema import DropoutSettings
+from dropout_lab.config.schema import SECTIONS, Settings
 
-_OF_SCHEDULES: dict[str, dict[str, Any]] = {
-    "linear": {"start_p": 0.0},
-    "cosine": {"start_p": 0.0},
-    "step": {"start_p": 0.0, "cutoff": None},
-    "early": {"cutoff": None},
-    "late": {"cutoff": None},
-    "annealed": {"cutoff": None},
-    "exponential": {"curriculum_rate": None},
+# For each key that decides, as dotted key: its value, the keys then read, and their defaults.
+_CHOICES: dict[str, dict[str, Mapping[str, Any]]] = {
+    "dropout.variant": {name: kind.options for name, kind in CATALOGUE.items()},
+    "dropout.schedule": {
+        "linear": {"start_p": 0.0},
+        "cosine": {"start_p": 0.0},
+        "step": {"start_p": 0.0, "cutoff": None},
+        "early": {"cutoff": None},
+        "late": {"cutoff": None},
+        "annealed": {"cutoff": None},
+        "exponential": {"curriculum_rate": None},
+    },
+    "dropout.loss": {name: {"loss_weight": weight} for name, weight in LOSS_WEIGHTS.items()},
+    "training.learning_rate_schedule": {
+        "exponential": {"learning_rate_decay": None},
+        "inverse_time": {"learning_rate_updates": None},
+        "steps": {"learning_rate_steps": None, "learning_rate_factors": None},
+        "linear": {"learning_rate_span": None, "learning_rate_end": 0.0},
+    },
+    "training.momentum_schedule": {
+        "linear": {"start_momentum": None, "momentum_epochs": None},
+        "exponential": {"start_momentum": None, "momentum_updates": None},
+    },
 }
+# For each strength: the keys read where it is above 0, and their defaults.
+_STRENGTHS: dict[str, Mapping[str, Any]] = {
+    "regularization.l1": {"l1_from": 0},
+    "regularization.max_norm": {"max_norm_on": "all"},
+    "regularization.max_squared_norm": {"max_norm_on": "all"},
+    "regularization.kl_sparsity": {"kl_sparsity_target": 0.1, "kl_sparsity_damping": 0.9},
+}
+
+
+@dataclass(frozen=True)
+class _Reader:
+    """What reads some keys: a value of the key ``section.key``, or any above 0."""
+
+    section: str
+    key: str
+    value: str | None
+    keys: Mapping[str, Any]  # dotted, with their defaults
+
+    @property
+    def words(self) -> str:
+        return f"{self.key} {'above 0' if self.value is None else self.value}"
+
+    def reads(self, settings: Settings) -> bool:
+        value = getattr(getattr(settings, self.section), self.key)
+        return bool(value) if self.value is None else bool(value == self.value)
 
 
 @cache
 def readers() -> dict[str, list[str]]:
-    """Return for each such key the words that read it: ``variant inverted``, ``loss r_drop``."""
+    """Return for each such dotted key the words that read it: ``variant fast``, ``l1 above 0``."""
     found: dict[str, list[str]] = {}
-    for kind, name, keys in _all():
-        for key in keys:
-            found.setdefault(key, []).append(f"{kind} {name}")
+    for reader in _all():
+        for key in reader.keys:
+            found.setdefault(key, []).append(reader.words)
     return found
 
 
-def keys_read(dropout: DropoutSettings) -> dict[str, Any]:
-    """Return the keys that these settings read, and their defaults."""
-    words = {("variant", dropout.variant), ("schedule", dropout.schedule), ("loss", dropout.loss)}
-    return {k: v for kind, name, keys in _all() if (kind, name) in words for k, v in keys.items()}
-
-
-def without_unread(dropout: DropoutSettings) -> DropoutSettings:
-    """Return the settings in the one form they have: null what is unread or at its default."""
-    read = keys_read(dropout)
-    plain: dict[str, Any] = {
-        key: None for key in readers() if key not in read or getattr(dropout, key) == read[key]
+def keys_read(settings: Settings) -> dict[str, Any]:
+    """Return the dotted keys that these settings read, and their defaults."""
+    return {
+        key: default
+        for reader in _all()
+        if reader.reads(settings)
+        for key, default in reader.keys.items()
     }
-    if not CATALOGUE[dropout.variant].reads_mask:
-        plain["mask"] = "element"
-    return dropout.model_copy(update=plain)
 
 
-def _all() -> Iterator[tuple[str, str, Mapping[str, Any]]]:
-    for name, kind in CATALOGUE.items():
-        yield "variant", name, kind.options
-    for name, keys in _OF_SCHEDULES.items():
-        yield "schedule", name, keys
-    for name, weight in LOSS_WEIGHTS.items():
-        yield "loss", name, {"loss_weight": weight}
+def without_unread(settings: Settings) -> Settings:
+    """Return the settings in the one form they have: null what is unread or at its default."""
+    read = keys_read(settings)
+    plain: dict[str, dict[str, Any]] = {section: {} for section in SECTIONS}
+    for key in readers():
+        section, _, name = key.partition(".")
+        if key not in read or getattr(getattr(settings, section), name) == read[key]:
+            plain[section][name] = None
+    if not CATALOGUE[settings.dropout.variant].reads_mask:
+        plain["dropout"]["mask"] = "element"
+    return settings.model_copy(
+        update={
+            section: getattr(settings, section).model_copy(update=update)
+            for section, update in plain.items()
+            if update
+        }
+    )
+
+
+@cache
+def _all() -> tuple[_Reader, ...]:
+    return tuple(_made())
+
+
+def _made() -> Iterator[_Reader]:
+    for decider, values in _CHOICES.items():
+        section, _, key = decider.partition(".")
+        for value, keys in values.items():
+            yield _Reader(section, key, value, {f"{section}.{k}": v for k, v in keys.items()})
+    for decider, keys in _STRENGTHS.items():
+        section, _, key = decider.partition(".")
+        yield _Reader(section, key, None, {f"{section}.{k}": v for k, v in keys.items()})

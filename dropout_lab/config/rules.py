@@ -1,6 +1,6 @@
 """What must hold between keys; each rule is checked when the sections it reads are in order."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 
 from dropout_lab.config.dropout_rules import (
     Complaint,
@@ -11,8 +11,16 @@ from dropout_lab.config.dropout_rules import (
     schedule_fits,
 )
 from dropout_lab.config.inference_rules import measures_fit, patience_fits
+from dropout_lab.config.optional_keys import keys_read, readers
 from dropout_lab.config.schema import Settings, places
 from dropout_lab.config.sizes import CLASSES, TRAINING_PARTS, training_examples
+from dropout_lab.config.training_rules import (
+    bound_fits,
+    momentum_fits,
+    penalties_fit,
+    rate_fits,
+    sparsity_fits,
+)
 
 Rule = Callable[[Settings], Iterator[Complaint]]
 
@@ -114,15 +122,6 @@ def _length(settings: Settings) -> Iterator[Complaint]:
         yield "training.updates", f"training needs epochs or updates, one of them; {given} given."
 
 
-def _momentum(settings: Settings) -> Iterator[Complaint]:
-    training = settings.training
-    if training.nesterov and (training.optimizer != "sgd" or training.momentum == 0):
-        yield (
-            "training.nesterov",
-            "training.nesterov is true, which needs optimizer: sgd and a momentum above 0.",
-        )
-
-
 RULES: tuple[tuple[frozenset[str], Rule], ...] = (
     (frozenset({"dataset"}), _sizes),
     (frozenset({"dataset", "training"}), _batch),
@@ -134,7 +133,11 @@ RULES: tuple[tuple[frozenset[str], Rule], ...] = (
     (frozenset({"model", "dropout"}), loss_fits),
     (frozenset({"dataset", "dropout", "training"}), schedule_fits),
     (frozenset({"training"}), _length),
-    (frozenset({"training"}), _momentum),
+    (frozenset({"training"}), momentum_fits),
+    (frozenset({"dataset", "training"}), rate_fits),
+    (frozenset({"model", "regularization"}), bound_fits),
+    (frozenset({"model", "dropout", "regularization"}), sparsity_fits),
+    (frozenset({"dataset", "training", "regularization"}), penalties_fit),
     (frozenset({"evaluation"}), measures_fit),
     (frozenset({"dataset", "training"}), patience_fits),
 )
@@ -150,3 +153,21 @@ def complaints(
         if not sections & except_sections
         for complaint in rule(settings)
     ]
+
+
+def unread_keys(
+    settings: Settings, cells: Iterable[Settings], swept: Collection[str]
+) -> Iterator[Complaint]:
+    """Keys that are given and that nothing in the study reads: most likely a mistake.
+
+    Args:
+        settings: Those of the config.
+        cells: Those of its sweep; none if it is not run.
+        swept: The dotted keys that it varies.
+    """
+    read = {key for each in (settings, *cells) for key in keys_read(each)}
+    for key, words in readers().items():
+        section, _, name = key.partition(".")
+        given = getattr(getattr(settings, section), name) is not None or key in swept
+        if given and key not in read:
+            yield key, f"{key} is given, and nothing here reads it; it is for {', '.join(words)}."

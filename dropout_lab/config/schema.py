@@ -2,7 +2,26 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from dropout_lab.config.regularization import RegularizationSettings
+from dropout_lab.config.section import (
+    BelowOne,
+    Count,
+    Counts,
+    LayerIndices,
+    Positive,
+    Positives,
+    Probabilities,
+    Probability,
+    Section,
+    Seed,
+    Seeds,
+    Share,
+    Span,
+    Strength,
+    WarmUp,
+)
 
 VariantName = Literal[
     "none",
@@ -32,33 +51,9 @@ DatasetName = Literal["mnist_5k", "mnist", "fashion_mnist", "kmnist"]
 InferenceName = Literal["mean", "monte_carlo", "geometric", "moment_matching", "ensemble"]
 DiagnosticName = Literal["activations", "co_adaptation", "gradients", "noise"]
 
-# Numbers are strict: true is not 1, and "0.5" is not 0.5. An integer passes where a float is meant.
-_no_minus_zero = AfterValidator(lambda value: value + 0.0)  # -0.0 and 0.0 are one setting
-Probability = Annotated[float, Field(ge=0, le=1), _no_minus_zero]
-Strength = Annotated[float, Field(ge=0), _no_minus_zero]
-Positive = Annotated[float, Field(gt=0)]
-Count = Annotated[int, Field(ge=1)]
-Seed = Annotated[int, Field(ge=0, lt=2**63)]
-LayerIndex = Annotated[int, Field(ge=0)]
-Share = Annotated[float, Field(gt=0, le=1)]
-
-# YAML's lists are taken as tuples; their items stay strict.
-Counts = Annotated[tuple[Count, ...], Field(strict=False, min_length=1)]
-Seeds = Annotated[tuple[Seed, ...], Field(strict=False, min_length=1)]
-Probabilities = Annotated[tuple[Probability, ...], Field(strict=False, min_length=1)]
-LayerIndices = Annotated[tuple[LayerIndex, ...], Field(strict=False, min_length=1)]
-ShareOfTraining = Annotated[float, Field(ge=0, le=1)]
 Inferences = Annotated[tuple[InferenceName, ...], Field(strict=False, min_length=1)]
 Diagnostics = Annotated[tuple[DiagnosticName, ...], Field(strict=False)]
-WarmUp = Annotated[tuple[ShareOfTraining, ...], Field(strict=False, min_length=2, max_length=2)]
-
 NAME_PATTERN = r"^[A-Za-z0-9]([A-Za-z0-9._-]{0,98}[A-Za-z0-9_-])?$"
-
-
-class Section(BaseModel):
-    """A part of the config: no unknown key, no conversion, no infinite number, no change later."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class DatasetSettings(Section):
@@ -93,10 +88,10 @@ class ModelSettings(Section):
     pieces: Annotated[int, Field(ge=2)] | None = Field(
         None, description="linear pieces of each hidden unit, with activation: maxout"
     )
-    init: Literal["he", "glorot", "lecun", "normal"] = Field(
+    init: Literal["he", "glorot", "lecun", "fan_out", "normal"] = Field(
         "he",
         description="initial weights are normal; variance he 2/in, glorot 2/(in+out), lecun 1/in, "
-        "normal init_std**2; biases are 0",
+        "fan_out 1/out, normal init_std**2; biases are 0",
     )
     init_std: Positive | None = Field(
         None, description="standard deviation of the initial weights, with init: normal"
@@ -175,7 +170,29 @@ class TrainingSettings(Section):
     updates: Count | None = Field(None, description="steps of the optimizer, instead of epochs")
     batch_size: Count = Field(128, description="examples of a step; the last may be smaller")
     optimizer: Literal["sgd", "adam", "adamw"] = Field("sgd", description="from torch.optim")
-    learning_rate: Positive = Field(0.05, description="step size, constant over training")
+    learning_rate: Positive = Field(0.05, description="step size, before its schedule")
+    learning_rate_schedule: Literal[
+        "constant", "exponential", "inverse_time", "steps", "linear"
+    ] = Field("constant", description="how the step size changes, see the README")
+    learning_rate_decay: Share | None = Field(
+        None, description="factor of the step size per epoch, with schedule exponential"
+    )
+    learning_rate_updates: Count | None = Field(
+        None, description="updates after which schedule inverse_time has halved the step size"
+    )
+    learning_rate_steps: Counts | None = Field(
+        None, description="epochs of each step, with schedule steps; the last step goes on"
+    )
+    learning_rate_factors: Positives | None = Field(
+        None, description="factor of the step size in each step, with schedule steps"
+    )
+    learning_rate_span: Span | None = Field(
+        None,
+        description="epochs after which schedule linear begins and ends; null = the whole training",
+    )
+    learning_rate_end: Strength | None = Field(
+        None, description="factor of the step size at the end of schedule linear; null = 0"
+    )
     momentum: Annotated[float, Field(ge=0, lt=1)] = Field(
         0.9, description="of sgd; adam and adamw use beta 0.9 and 0.999"
     )
@@ -183,6 +200,21 @@ class TrainingSettings(Section):
         None,
         description="early stopping: epochs without a better validation accuracy after which a run "
         "stops; the weights of its best epoch are restored",
+    )
+    momentum_schedule: Literal["constant", "linear", "exponential"] = Field(
+        "constant", description="how the momentum of sgd rises to its value, see the README"
+    )
+    start_momentum: BelowOne | None = Field(
+        None, description="momentum at the first update, with a momentum schedule"
+    )
+    momentum_epochs: Count | None = Field(
+        None, description="epochs after which schedule linear has reached the momentum"
+    )
+    momentum_updates: Count | None = Field(
+        None, description="updates in which schedule exponential goes 63 % of its way"
+    )
+    dampening: bool = Field(
+        False, description="multiply sgd's gradient by 1 - momentum before it enters the velocity"
     )
     nesterov: bool = Field(False, description="Nesterov's form of the momentum of sgd")
     precision: Literal["float32", "bfloat16"] = Field(
@@ -196,18 +228,6 @@ class TrainingSettings(Section):
         if isinstance(data, dict) and data.get("updates") is not None and "epochs" not in data:
             return {**data, "epochs": None}
         return data
-
-
-class RegularizationSettings(Section):
-    """What keeps the weights small. Biases are left alone."""
-
-    l2: Strength = Field(
-        0.0, description="adds l2 * w to a weight's gradient; with adamw, decoupled from it"
-    )
-    l1: Strength = Field(0.0, description="adds l1 * sign(w) to a weight's gradient")
-    max_norm: Positive | None = Field(
-        None, description="bound on the norm of each unit's incoming weights, output units included"
-    )
 
 
 class EvaluationSettings(Section):
@@ -282,33 +302,6 @@ SECTION_CLASSES: dict[str, type[Section]] = {
 KEYS: tuple[str, ...] = tuple(
     f"{section}.{key}" for section, kind in SECTION_CLASSES.items() for key in kind.model_fields
 )
-
-# Words of other programs, and what to write instead of them.
-OTHER_WORDS: dict[str, str] = {
-    "keep_prob": "p is the chance of dropping; for keep_prob: 0.8 write p: 0.2",
-    "rate": "write p, the chance of dropping",
-    "dropout_rate": "write p, the chance of dropping",
-    "drop_prob": "write p, the chance of dropping",
-    "lr": "write learning_rate",
-    "weight_decay": "write l2 in the section regularization",
-    "seed": "write seeds: [7] for the one seed 7",
-}
-
-OTHER_VALUES: dict[str, str] = {
-    "bernoulli": "inverted",
-    "dropout": "inverted",
-    "adaptive": "standout",
-    "variational": "variational_a",
-    "molchanov": "sparse_variational",
-    "targeted": "targeted_weight",
-    "curriculum": "exponential",
-    "rdrop": "r_drop",
-    "sigmoid": "logistic",
-    "identity": "linear",
-    "fashion": "fashion_mnist",
-    "kaiming": "he",
-    "xavier": "glorot",
-}
 
 
 def places(settings: Settings) -> tuple[int, ...]:

@@ -6,13 +6,14 @@ from collections.abc import Iterable, Sequence
 
 from dropout_lab.catalogue import CATALOGUE
 from dropout_lab.config.grid import Run
+from dropout_lab.config.regularization import RegularizationSettings
 from dropout_lab.config.schema import Settings
 
 # What may differ between the runs of a fleet; everything else changes a shape or the program.
 FREE_KEYS = {
     "dropout": {"p", "input_p"},
     "training": {"learning_rate"},
-    "regularization": {"l2", "l1", "max_norm"},
+    "regularization": set(RegularizationSettings.model_fields),
 }
 # Weights of all runs of a fleet together. Below, the fixed cost of a step is shared by more runs;
 # above, their weights no longer stay in the cache.

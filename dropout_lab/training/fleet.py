@@ -14,6 +14,7 @@ from dropout_lab.model import MLP, p_of_fleet
 from dropout_lab.optimizer import FleetOptimizer
 from dropout_lab.schedules import Schedule
 from dropout_lab.training.early_stopping import EarlyStopping
+from dropout_lab.training.regularizers import Regularizers
 
 RunCheckpoint = dict[str, Any]
 
@@ -43,6 +44,7 @@ class Fleet:
         self.model = MLP(self.settings, self.p, self.seeds, device)
         model = self.model
         self.optimizer = FleetOptimizer(model.weights, model.biases, settings, model.learned)
+        self.regularizers = Regularizers(settings, self.seeds, device)
         self.epoch = 0
         self.updates = 0
         self.seconds = 0.0
@@ -98,6 +100,7 @@ class Fleet:
         parameters = list(self.model.parameters())
         optimizer_states = self.optimizer.run_states()
         stopping = self.early_stopping
+        running_means = self.regularizers.run_states()
         return [
             {
                 "epoch": self.epoch,
@@ -107,6 +110,7 @@ class Fleet:
                 "parameters": [parameter.detach()[run].clone() for parameter in parameters],
                 "optimizer": optimizer_states[run],
                 **({"early_stopping": stopping.checkpoint(run)} if stopping else {}),
+                "running_means": running_means[run] if running_means else [],
             }
             for run in range(len(self.runs))
         ]
@@ -122,6 +126,8 @@ class Fleet:
         for run, checkpoint in enumerate(checkpoints):
             if self.early_stopping is not None:
                 self.early_stopping.load(run, checkpoint["early_stopping"])
+        # Checkpoints from before there was KL-sparsity have no running means, and need none.
+        self.regularizers.load_run_states([c.get("running_means", []) for c in checkpoints])
         first = checkpoints[0]
         self.epoch, self.updates = first["epoch"], first["updates"]
         self.seconds = first["seconds"]

@@ -11,6 +11,7 @@ from dropout_lab.config.schema import Settings
 from dropout_lab.config.sizes import length, steps_of_epoch
 from dropout_lab.data import Splits, stratified
 from dropout_lab.noise import Purpose, stream
+from dropout_lab.rates import Rates
 from dropout_lab.schedules import Schedule
 from dropout_lab.training.diagnostics import Diagnostics
 from dropout_lab.training.evaluation import evaluate, evaluate_pruned
@@ -47,7 +48,8 @@ def train(fleet: Fleet, splits: Splits) -> Iterator[Epoch]:
     last_epoch, last_update = length(fleet.settings, len(splits.train))
     steps = steps_of_epoch(fleet.settings, len(splits.train))
     schedule = Schedule(fleet.settings.dropout, fleet.p, steps, last_update)
-    objective = Objective(model, fleet.settings.dropout, len(splits.train))
+    rates = Rates(fleet.settings.training, steps, last_update)
+    objective = Objective(model, fleet.settings.dropout, len(splits.train), fleet.regularizers)
     measured_train = splits.train[train_examples(splits, fleet.settings).to(fleet.device)]
     diagnostics = Diagnostics(model, fleet.settings, fleet.seeds, splits, measured_train)
 
@@ -55,7 +57,7 @@ def train(fleet: Fleet, splits: Splits) -> Iterator[Epoch]:
         began, offset = time.perf_counter(), fleet.seconds
         fleet.epoch += 1
         model.train()
-        model.open_epoch(fleet.epoch)
+        objective.open_epoch(fleet.epoch)
         order = data_order(fleet.seeds, fleet.epoch, len(splits.train)).to(fleet.device)
         order = order[:, : (last_update - fleet.updates) * batch_size]  # (runs, examples)
         noisy = Noisy(model.runs, fleet.device)
@@ -65,7 +67,7 @@ def train(fleet: Fleet, splits: Splits) -> Iterator[Epoch]:
             pixels = splits.pixels(splits.train.images[indices])
             labels = splits.train.labels[indices]
             step = objective(pixels, labels, fleet.updates / last_update)
-            optimizer.step(step.total)
+            optimizer.step(step.total, rates.at(fleet.updates))
             model.constrain()
             noisy.add(step, labels)
             fleet.updates += 1
@@ -123,7 +125,7 @@ def _record(fleet: Fleet, noisy: Noisy, measured: Measured, run: int) -> Record:
         epoch=fleet.epoch,
         updates=fleet.updates,
         seconds=fleet.seconds / len(fleet.runs),
-        learning_rate=fleet.runs[run].settings.training.learning_rate,
+        learning_rate=fleet.optimizer.learning_rates[run],
         p=fleet.p_in_force(run),
         noisy_train_loss=noisy.loss[run].item(),
         noisy_train_accuracy=noisy.accuracy[run].item(),

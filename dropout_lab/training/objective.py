@@ -1,4 +1,4 @@
-"""What a training step minimizes: cross-entropy, and what dropout adds to it."""
+"""What a training step minimizes: cross-entropy, and what dropout and regularizers add to it."""
 
 from dataclasses import dataclass
 
@@ -10,6 +10,7 @@ from dropout_lab.catalogue import LOSS_WEIGHTS
 from dropout_lab.config.schema import DropoutSettings
 from dropout_lab.metrics import losses
 from dropout_lab.model import MLP
+from dropout_lab.training.regularizers import Regularizers
 
 
 @dataclass(frozen=True)
@@ -19,34 +20,47 @@ class Step:
     Args:
         logits: Of the first pass, ``(runs, batch, classes)``.
         cross_entropy: Mean over the batch and the passes, in nats: ``(runs,)``.
-        added: What is minimized beside it, in nats: ``(runs,)``; none if nothing.
+        added: What dropout adds to it, in nats: ``(runs,)``; none if nothing.
+        regularization: What regularizers add, minimized and in no record; none if nothing.
     """
 
     logits: Tensor
     cross_entropy: Tensor
     added: Tensor | None
+    regularization: Tensor | None = None
 
     @property
     def total(self) -> Tensor:
         """What is minimized: ``(runs,)``."""
-        return self.cross_entropy if self.added is None else self.cross_entropy + self.added
+        total = self.cross_entropy if self.added is None else self.cross_entropy + self.added
+        return total if self.regularization is None else total + self.regularization
 
 
 class Objective:
-    """Cross-entropy, the term of ``dropout.loss``, and the penalties of the dropout layers.
+    """Cross-entropy, the term of ``dropout.loss``, the layers' penalties, and the regularizers.
 
     Args:
         model: The networks.
         dropout: Names the loss and its weight.
         examples: N, of the whole training part: the layers' penalties are divided by it.
+        regularizers: Those of what passes through the networks.
     """
 
-    def __init__(self, model: MLP, dropout: DropoutSettings, examples: int) -> None:
+    def __init__(
+        self, model: MLP, dropout: DropoutSettings, examples: int, regularizers: Regularizers
+    ) -> None:
         self.model = model
+        self.regularizers = regularizers
         self.loss = dropout.loss
         own = LOSS_WEIGHTS.get(dropout.loss, 0.0)
         self.weight = own if dropout.loss_weight is None else dropout.loss_weight
         self.examples = examples
+
+    def open_epoch(self, epoch: int) -> None:
+        """Go to the start of an epoch's draws."""
+        self.model.open_epoch(epoch)
+        if self.regularizers.noise is not None:
+            self.regularizers.noise.open(epoch)
 
     def __call__(self, x: Tensor, labels: Tensor, progress: float) -> Step:
         """Pass a batch through the networks in training mode, once or twice.
@@ -56,21 +70,24 @@ class Objective:
             labels: ``(runs, batch)``.
             progress: Share of the training that is done.
         """
-        logits = self.model(x)
+        if self.regularizers.noise is not None:
+            x = self.regularizers.noise(x)  # the same for every pass
+        hidden: list[Tensor] = []
+        logits = self.model(x, hidden)
+        passes = [logits]
         cross_entropy = losses(logits, labels)
         added = self.model.penalty(progress)
         if added is not None:
             added = added / self.examples
-        if self.loss == "cross_entropy":
-            return Step(logits, cross_entropy, added)
         if self.loss == "expectation_linear":
-            term = expectation_linear(logits, self._clean(x))
-        else:
-            second = self.model(x)
-            cross_entropy = (cross_entropy + losses(second, labels)) / 2
-            term = (r_drop if self.loss == "r_drop" else fraternal)(logits, second)
-        term = self.weight * term
-        return Step(logits, cross_entropy, term if added is None else term + added)
+            term = self.weight * expectation_linear(logits, self._clean(x))
+            added = term if added is None else term + added
+        elif self.loss != "cross_entropy":
+            passes.append(self.model(x))
+            cross_entropy = (cross_entropy + losses(passes[1], labels)) / 2
+            term = self.weight * (r_drop if self.loss == "r_drop" else fraternal)(*passes)
+            added = term if added is None else term + added
+        return Step(logits, cross_entropy, added, self.regularizers.term(passes, labels, hidden))
 
     def _clean(self, x: Tensor) -> Tensor:
         """Pass a batch through the networks in evaluation mode, with a gradient."""

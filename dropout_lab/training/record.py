@@ -17,13 +17,13 @@ class Record:
         epoch: Passes over the training part so far.
         updates: Steps of the optimizer so far.
         seconds: Wall-clock time so far, training and evaluation: the fleet's, divided by its runs.
-        learning_rate: In force in this epoch.
+        learning_rate: In force in the last update of this epoch.
         p: The chance of dropping in force in the last update, at the places of the placement, as
             it was used (rounded to 1/65,536 where coins are tossed) or learned, save that of
             sparse_variational, which is where it started; a JSON list where the places differ.
             Of input_p nothing is recorded where the placement does not name the input.
-        noisy_train_loss: Mean loss of the training steps of this epoch, dropout on, each batch
-            before its update.
+        noisy_train_loss: Mean cross-entropy in the training steps of this epoch, dropout on, each
+            batch before its update; that of the labels as they are, whatever their smoothing.
         noisy_train_accuracy: Accuracy in these steps.
         train_loss: Mean loss on the measured training examples, dropout off.
         train_accuracy: Accuracy on them.
@@ -36,8 +36,9 @@ class Record:
         accuracy_gap: train_accuracy - test_accuracy.
         loss_gap: test_loss - train_loss.
         dropout_loss: Mean, in the training steps of this epoch, of what was minimized beside the
-            cross-entropy: the penalties of variants that learn, and the terms of r_drop,
-            expectation_linear and fraternal; 0 without any.
+            cross-entropy for the sake of dropout: the penalties of variants that learn, and the
+            terms of r_drop, expectation_linear and fraternal; 0 without any. Regularizers are no
+            part of it.
         sparsity: Share of the weights or units that pruning takes away, for the variants that
             prune; a JSON list where the places differ.
         pruned_test_accuracy: Accuracy on the test examples after pruning them, for targeted

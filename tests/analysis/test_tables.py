@@ -20,11 +20,11 @@ from dropout_lab.analysis.tables import (
 from dropout_lab.config.grid import Run, runs_of, sweep_cells
 from dropout_lab.errors import StorageError
 from dropout_lab.results import cell_text, csv_text
-from dropout_lab.study.folder import METRIC_COLUMNS
 from dropout_lab.study.manifest import add_runs, join_study, new_manifest
 from dropout_lab.training import RECORD_COLUMNS
 from tests.conftest import make_config
 
+METRIC_COLUMNS = RECORD_COLUMNS[RECORD_COLUMNS.index("noisy_train_loss") :]
 AFTER = (
     "best_epoch",
     "best_validation_accuracy",
@@ -89,7 +89,16 @@ def made_study(
                 "",
             ]
         )
-    header = ["run_id", "status", "seed", *swept, "epochs", "updates", *METRIC_COLUMNS, *AFTER]
+    header = [
+        "run_id",
+        "status",
+        "seed",
+        *swept,
+        "epochs",
+        "updates",
+        *METRIC_COLUMNS,
+        *AFTER,
+    ]
     (folder / results.METRICS).write_text(csv_text(metrics))
     (folder / results.RUNS).write_text(csv_text([header, *summary]))
     return folder

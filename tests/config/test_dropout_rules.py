@@ -7,7 +7,7 @@ import pytest
 from dropout_lab.catalogue import CATALOGUE
 from dropout_lab.config.changes import Changes
 from dropout_lab.config.dropout_rules import cautions
-from dropout_lab.config.grid import single_cell, sweep_cells
+from dropout_lab.config.grid import get, single_cell, sweep_cells
 from dropout_lab.config.load import load
 from dropout_lab.config.optional_keys import readers
 from dropout_lab.config.schema import Config
@@ -168,7 +168,7 @@ def test_what_is_wrong_in_every_cell_is_told_once() -> None:
 
 
 def test_every_optional_key_is_a_setting_that_is_null_by_default() -> None:
-    assert all(getattr(Config().dropout, key) is None for key in readers())
+    assert all(get(Config(), key) is None for key in readers())
 
 
 def test_the_catalogues_defaults_are_the_layers() -> None:

@@ -14,12 +14,25 @@ def test_runs_that_differ_in_seed_p_rate_and_strengths_share_a_fleet() -> None:
     assert {run.run_id for run in fleet} == {run.run_id for run in runs}
 
 
+def test_every_regularizer_may_differ_within_a_fleet() -> None:
+    """With the keys that only the stronger run reads."""
+    for axes in (
+        ["l1=0,0.1", "l1_from=3"], ["max_norm=null,2", "max_norm_on=hidden"],
+        ["max_squared_norm=null,2"], ["kl_sparsity=0,0.1", "kl_sparsity_target=0.2"],
+        ["kl_sparsity=0.1", "kl_sparsity_damping=0.5,0.7"], ["label_smoothing=0,0.1"],
+        ["input_noise=0,0.1"],
+    ):  # fmt: skip
+        runs = make_sweep("dropout.p=0.5", *(f"regularization.{axis}" for axis in axes))
+        assert [len(fleet) for fleet in pack(runs)] == [2]
+
+
 def test_what_changes_the_program_starts_another_fleet() -> None:
     for axis in (
         "model.hidden=[16],[16,12]", "dropout.variant=inverted,gaussian",
         "dropout.mask=element,batch",
         "training.batch_size=32,64", "dataset.train_size=100,200", "training.epochs=1,2",
         "training.optimizer=sgd,adam", "training.momentum=0,0.9", "dropout.placement=input,hidden",
+        "training.dampening=true,false", "training.learning_rate_schedule=constant,linear",
     ):  # fmt: skip
         assert len(pack(make_sweep("dropout.p=0.5", "dropout.placement=hidden", axis))) == 2
 

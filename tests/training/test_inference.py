@@ -13,6 +13,7 @@ from dropout_lab.data import Splits
 from dropout_lab.layers import DropConnect, GaussianDropConnect, InvertedDropout, StandardDropout
 from dropout_lab.model import MLP, p_of_fleet
 from dropout_lab.noise import Purpose
+from dropout_lab.rates import Rate
 from dropout_lab.training import Fleet, infer, train
 from dropout_lab.training.inference import Inferred, logits_of_moments, moment_matching, sampled
 from tests.conftest import assert_same_bits, make_runs, make_sweep
@@ -202,11 +203,11 @@ def test_inference_touches_neither_streams_nor_modes_nor_weights(small_splits: S
     step = measured.optimizer.step
     modes: list[bool] = []
 
-    def watched(losses: Tensor) -> None:
+    def watched(losses: Tensor, rate: Rate) -> None:
         if measured.updates in (0, 5):
             infer(measured.model, small_splits, measured.settings.evaluation, measured.seeds)
             modes.extend(module.training for module in measured.model.modules())
-        step(losses)
+        step(losses, rate)
 
     measured.optimizer.step = watched
     list(train(measured, small_splits))

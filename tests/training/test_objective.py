@@ -67,7 +67,7 @@ def test_squared_distances_by_hand() -> None:
 def made(*settings: str) -> tuple[MLP, Objective]:
     fleet = Fleet(make_runs(*settings), CPU)
     fleet.model.open_epoch(1)
-    return fleet.model, Objective(fleet.model, fleet.settings.dropout, examples=500)
+    return fleet.model, Objective(fleet.model, fleet.settings.dropout, 500, fleet.regularizers)
 
 
 def batch() -> tuple[torch.Tensor, torch.Tensor]:
@@ -138,7 +138,8 @@ def test_the_penalty_is_divided_by_the_number_of_training_examples(float64: None
     penalty = model.penalty(0.0)
     assert penalty is not None
     torch.testing.assert_close(objective(x, labels, 0.0).added, penalty / 500)
-    doubled = Objective(model, make_runs(*with_variant("concrete"))[0].settings.dropout, 1000)
+    dropout = make_runs(*with_variant("concrete"))[0].settings.dropout
+    doubled = Objective(model, dropout, 1000, objective.regularizers)
     torch.testing.assert_close(2 * doubled(x, labels, 0.0).added, penalty / 500)
 
 

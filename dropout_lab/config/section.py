@@ -1,0 +1,33 @@
+"""What every section of the config shares: its strictness, and the kinds of value with a range."""
+
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+# Numbers are strict: true is not 1, and "0.5" is not 0.5. An integer passes where a float is meant.
+_no_minus_zero = AfterValidator(lambda value: value + 0.0)  # -0.0 and 0.0 are one setting
+Probability = Annotated[float, Field(ge=0, le=1), _no_minus_zero]
+Strength = Annotated[float, Field(ge=0), _no_minus_zero]
+Positive = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(ge=1)]
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
+LayerIndex = Annotated[int, Field(ge=0)]
+Share = Annotated[float, Field(gt=0, le=1)]
+BelowOne = Annotated[float, Field(ge=0, lt=1), _no_minus_zero]
+
+# YAML's lists are taken as tuples; their items stay strict.
+Counts = Annotated[tuple[Count, ...], Field(strict=False, min_length=1)]
+Seeds = Annotated[tuple[Seed, ...], Field(strict=False, min_length=1)]
+Probabilities = Annotated[tuple[Probability, ...], Field(strict=False, min_length=1)]
+LayerIndices = Annotated[tuple[LayerIndex, ...], Field(strict=False, min_length=1)]
+ShareOfTraining = Annotated[float, Field(ge=0, le=1)]
+Positives = Annotated[tuple[Positive, ...], Field(strict=False, min_length=1)]
+Whole = Annotated[int, Field(ge=0)]
+Span = Annotated[tuple[Whole, ...], Field(strict=False, min_length=2, max_length=2)]
+WarmUp = Annotated[tuple[ShareOfTraining, ...], Field(strict=False, min_length=2, max_length=2)]
+
+
+class Section(BaseModel):
+    """A part of the config: no unknown key, no conversion, no infinite number, no change later."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)

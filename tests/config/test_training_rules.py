@@ -1,0 +1,275 @@
+"""What the sections training and regularization refuse, with the reason, before any work."""
+
+import pytest
+
+from dropout_lab.catalogue import CATALOGUE
+from dropout_lab.config.changes import Changes
+from dropout_lab.config.grid import get, run_id, runs_of, single_cell, sweep_cells
+from dropout_lab.config.load import load
+from dropout_lab.config.optional_keys import readers
+from dropout_lab.config.regularization import RegularizationSettings
+from dropout_lab.config.schema import Config, TrainingSettings
+from dropout_lab.errors import ConfigError
+
+REGULARIZATION = set(RegularizationSettings.model_fields)
+
+
+def _dotted(setting: str) -> str:
+    key = setting.partition("=")[0]
+    if "." in key:
+        return setting
+    return f"{'regularization' if key in REGULARIZATION else 'training'}.{setting}"
+
+
+def loaded(*settings: str, sweep: bool = False) -> Config:
+    return load(None, Changes(settings=tuple(_dotted(s) for s in settings), sweep=sweep))
+
+
+def refusal(*settings: str, sweep: bool = False) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        loaded(*settings, sweep=sweep)
+    return list(caught.value.mistakes)
+
+
+STEPS = ["learning_rate_schedule=steps"]
+LINEAR = ["learning_rate_schedule=linear"]
+RAMP = ["momentum_schedule=linear", "start_momentum=0.5", "momentum_epochs=5"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        (
+            ["learning_rate_schedule=exponential"],
+            "is exponential, which needs training.learning_rate_decay, e.g. "
+            "learning_rate_decay: 0.998.",
+        ),
+        (
+            ["learning_rate_schedule=inverse_time"],
+            "needs training.learning_rate_updates, e.g. learning_rate_updates: 10000.",
+        ),
+        (
+            [*STEPS, "learning_rate_factors=[1]"],
+            "needs training.learning_rate_steps, e.g. learning_rate_steps: [600, 400].",
+        ),
+        (
+            [*STEPS, "learning_rate_steps=[5]"],
+            "needs training.learning_rate_factors, e.g. learning_rate_factors: [1, 0.5].",
+        ),
+        (
+            [*STEPS, "learning_rate_steps=[5,3]", "learning_rate_factors=[1]"],
+            "training.learning_rate_factors lists 1 factors for 2 steps; give one factor for each",
+        ),
+        ([*STEPS, "learning_rate_steps=[0]", "learning_rate_factors=[1]"], "of at least 1"),
+        ([*STEPS, "learning_rate_steps=[5]", "learning_rate_factors=[0]"], "a number above 0"),
+        (
+            ["learning_rate_schedule=exponential", "learning_rate_decay=1.1"],
+            "training.learning_rate_decay is 1.1; allowed: a number in (0, 1]",
+        ),
+        (
+            ["learning_rate_schedule=exponential", "learning_rate_decay=0"],
+            "training.learning_rate_decay is 0; allowed: a number in (0, 1]",
+        ),
+        (["learning_rate_schedule=cosine"], "one of constant, exponential, inverse_time, steps"),
+        ([*LINEAR, "learning_rate_span=[5,5]"], "is [5, 5]; give two numbers of epochs"),
+        (
+            [*LINEAR, "learning_rate_span=[5,21]"],
+            "the second at most 20, the epochs of the training; or null",
+        ),
+        (
+            [*LINEAR, "learning_rate_span=[1,4]", "training.updates=60"],
+            "the second at most 3, the epochs of the training",
+        ),
+        ([*LINEAR, "learning_rate_span=[5]"], "is [5]; allowed: a list of 2, each a whole number"),
+        ([*LINEAR, "learning_rate_end=-1"], "a number of at least 0"),
+        (
+            ["learning_rate_decay=0.9"],
+            "training.learning_rate_decay is given, and nothing here reads it; it is for "
+            "learning_rate_schedule exponential.",
+        ),
+        ([*LINEAR, "learning_rate_updates=5"], "it is for learning_rate_schedule inverse_time."),
+        (["learning_rate_end=0.1"], "it is for learning_rate_schedule linear."),
+        (
+            ["momentum_schedule=linear", "momentum_epochs=5"],
+            "is linear, which needs training.start_momentum, e.g. start_momentum: 0.5.",
+        ),
+        (
+            ["momentum_schedule=linear", "start_momentum=0.5"],
+            "needs training.momentum_epochs, e.g. momentum_epochs: 500.",
+        ),
+        (
+            ["momentum_schedule=exponential", "start_momentum=0.5"],
+            "needs training.momentum_updates, e.g. momentum_updates: 100000.",
+        ),
+        (["momentum_schedule=linear", "start_momentum=1"], "is 1; allowed: a number in [0, 1)"),
+        (
+            ["start_momentum=0.5"],
+            "it is for momentum_schedule linear, momentum_schedule exponential.",
+        ),
+        ([*RAMP, "momentum_updates=5"], "it is for momentum_schedule exponential."),
+        (
+            [*RAMP, "optimizer=adam"],
+            "training.momentum_schedule is linear, but adam has beta 0.9 and 0.999 in place of a "
+            "momentum; write optimizer: sgd, or leave it out.",
+        ),
+        (["dampening=true", "optimizer=adamw"], "dampening is true, which needs optimizer: sgd"),
+        (["dampening=true", "momentum=0"], "dampening is true, which needs optimizer: sgd and a m"),
+        (["dampening=true", "nesterov=true"], "and so is nesterov, whose step takes the gradient"),
+        (["dampening=0.9"], "training.dampening is 0.9; allowed: true or false"),
+        (["l1_from=5"], "regularization.l1_from is given, and nothing here reads it; it is for l1"),
+        (
+            ["l1=0.1", "l1_from=480"],
+            "regularization.l1_from is 480, and the training has 480 updates, of which the last "
+            "begins when 479 are done; give at most that.",
+        ),
+        (["l1=0.1", "l1_from=-1"], "regularization.l1_from is -1; allowed: a whole number of at"),
+        (["max_norm=2", "max_squared_norm=4"], "is 4 beside max_norm: 2; give one"),
+        (["max_squared_norm=0"], "regularization.max_squared_norm is 0; allowed: a number above 0"),
+        (["max_norm_on=hidden"], "it is for max_norm above 0, max_squared_norm above 0."),
+        (
+            ["max_norm=2", "max_norm_on=[0,3]"],
+            "names matrix 3; with 2 hidden layers they are 0 (leaving the input) to 2 (entering",
+        ),
+        (["max_norm=2", "max_norm_on=[1,1]"], "max_norm_on is [1, 1]; name each matrix once"),
+        (["max_norm=2", "max_norm_on=[]"], "regularization.max_norm_on is []; allowed: one of all"),
+        (["max_norm=2", "max_norm_on=output"], 'is "output"; allowed: one of all, hidden or'),
+        (["kl_sparsity_target=0.2"], "it is for kl_sparsity above 0."),
+        (["kl_sparsity_damping=0.5"], "it is for kl_sparsity above 0."),
+        (["kl_sparsity=0.1", "kl_sparsity_damping=1"], "is 1; allowed: a number in [0, 1)"),
+        (["kl_sparsity=-0.1"], "kl_sparsity is -0.1; allowed: a number of at least 0"),
+        (
+            ["kl_sparsity=0.1", "kl_sparsity_target=1", "model.activation=logistic"],
+            "kl_sparsity_target is 1, but the mean of a logistic unit lies between 0 and 1; give a "
+            "target in (0, 1), e.g. 0.1.",
+        ),
+        (
+            ["kl_sparsity=0.1", "kl_sparsity_target=0", "model.activation=logistic"],
+            "kl_sparsity_target is 0, but the mean of a logistic unit",
+        ),
+        (
+            ["kl_sparsity=0.1", "dropout.variant=batchwise"],
+            "needs the activation of every unit, but batchwise does not compute those it drops",
+        ),
+        (["label_smoothing=1"], "label_smoothing is 1; allowed: a number in [0, 1)"),
+        (["label_smoothing=-0.1"], "label_smoothing is -0.1; allowed: a number in [0, 1)"),
+        (["input_noise=-1"], "input_noise is -1; allowed: a number of at least 0"),
+        (["model.init=fanout"], "did you mean 'fan_out'?"),
+    ],
+)  # fmt: skip
+def test_bad_settings_are_refused_with_the_reason(settings: list[str], words: str) -> None:
+    (told,) = refusal(*settings)
+    assert words in told
+
+
+def test_everything_that_is_wrong_is_told_at_once() -> None:
+    told = refusal(
+        "learning_rate_schedule=steps", "momentum_schedule=exponential", "max_norm=1",
+        "max_squared_norm=1", "l1=0.1", "l1_from=1000",
+    )  # fmt: skip
+    assert len(told) == 2 + 2 + 1 + 1
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        ["learning_rate_schedule=exponential", "learning_rate_decay=1"],
+        [*LINEAR, "learning_rate_span=[0,20]", "learning_rate_end=2"],
+        [*STEPS, "learning_rate_steps=[600,400,400,20,20,20,20]",
+         "learning_rate_factors=[1,0.5,0.1,0.05,0.01,0.005,0.001]"],
+        [*LINEAR, "optimizer=adam"],
+        [*RAMP, "nesterov=true"],
+        [*RAMP, "momentum=0"],
+        [*RAMP, "dampening=true"],
+        ["l1=0.1", "l1_from=479"],
+        ["max_norm=2", "max_norm_on=[0,2]"],
+        ["kl_sparsity=0.1", "kl_sparsity_target=3"],
+        ["kl_sparsity=0.1", "dropout.variant=batchwise", "dropout.p=0"],
+        ["model.init=fan_out"],
+    ],
+)  # fmt: skip
+def test_what_makes_sense_is_taken(settings: list[str]) -> None:
+    assert single_cell(loaded(*settings))
+
+
+def test_a_swept_key_that_nothing_reads_is_a_mistake() -> None:
+    """Else its cells would come to one, and the sweep to less than was asked for."""
+    (told,) = refusal("kl_sparsity_target=0.1,0.2", sweep=True)
+    assert "it is for kl_sparsity above 0" in told
+    (told,) = refusal("dropout.share=0.2,0.5", sweep=True)
+    assert "dropout.share is given, and nothing here reads it" in told
+
+
+def test_a_key_is_read_where_its_strength_or_schedule_is() -> None:
+    config = loaded("kl_sparsity=0,0.1", "kl_sparsity_target=0.2", "dropout.p=0.5", sweep=True)
+    cells = [cell.settings.regularization for cell in sweep_cells(config, baseline=False)]
+    assert [cell.kl_sparsity_target for cell in cells] == [None, 0.2]
+    config = loaded(
+        "learning_rate_schedule=constant,exponential,linear", "learning_rate_decay=0.9",
+        "learning_rate_end=0.1", "dropout.p=0,0.5", sweep=True,
+    )  # fmt: skip
+    for cell in sweep_cells(config):
+        training = cell.settings.training
+        expected = {
+            "constant": (None, None), "exponential": (0.9, None), "linear": (None, 0.1),
+        }[training.learning_rate_schedule]  # fmt: skip
+        assert (training.learning_rate_decay, training.learning_rate_end) == expected
+
+
+def test_a_swept_key_shows_its_default_where_it_is_read_and_nothing_where_it_is_not() -> None:
+    axes = ["kl_sparsity=0,0.5", "kl_sparsity_target=0.05,0.1", "dropout.p=0.5"]
+    cells = sweep_cells(loaded(*axes, sweep=True), baseline=False)
+    shown = [
+        tuple(cell.values[f"regularization.{key}"] for key in ("kl_sparsity", "kl_sparsity_target"))
+        for cell in cells
+    ]
+    assert shown == [(0.0, None), (0.5, 0.05), (0.5, 0.1)]
+
+
+@pytest.mark.parametrize(
+    "axes",
+    [
+        ["l1=0.1", "l1_from=0,null"],
+        ["max_norm=1", "max_norm_on=all,null"],
+        ["kl_sparsity=0.1", "kl_sparsity_target=0.1,null"],
+        ["kl_sparsity=0.1", "kl_sparsity_damping=0.9,null"],
+        [*LINEAR, "learning_rate_end=0,null"],
+    ],
+)
+def test_a_key_at_its_default_is_the_same_cell_as_without_it(axes: list[str]) -> None:
+    assert len(sweep_cells(loaded(*axes, "dropout.p=0.5", sweep=True), baseline=False)) == 1
+
+
+def test_what_is_not_set_is_no_part_of_a_run_id_and_what_is_set_is() -> None:
+    """The id of the defaults is the one they had before any of these keys was there."""
+    before = "6240211838dc"
+    settings = [
+        [], ["l1=0.1"], ["l1=0.1", "l1_from=5"], ["max_norm=2"], ["max_squared_norm=2"],
+        ["max_norm=2", "max_norm_on=hidden"], ["kl_sparsity=0.1"],
+        ["kl_sparsity=0.1", "kl_sparsity_target=0.2"],
+        ["kl_sparsity=0.1", "kl_sparsity_damping=0.5"], ["label_smoothing=0.1"],
+        ["input_noise=0.1"], ["dampening=true"], RAMP, LINEAR, [*LINEAR, "learning_rate_end=0.1"],
+        [*LINEAR, "learning_rate_span=[1,2]"], ["model.init=fan_out"],
+    ]  # fmt: skip
+    ids = [run_id(single_cell(loaded(*each))[0].settings, 0) for each in settings]
+    assert ids[0] == before
+    assert len(set(ids)) == len(ids)
+
+
+def test_every_new_key_is_null_or_off_by_default() -> None:
+    assert all(get(Config(), key) is None for key in readers())
+    plain = TrainingSettings()
+    schedules = (plain.learning_rate_schedule, plain.momentum_schedule, plain.dampening)
+    assert schedules == ("constant", "constant", False)
+    strengths = RegularizationSettings().model_dump()
+    assert not any(strengths.values())
+
+
+def test_only_variants_that_leave_units_uncomputed_exclude_kl_sparsity() -> None:
+    excluded = [name for name, kind in CATALOGUE.items() if kind.one_p]
+    assert excluded == ["batchwise"]
+
+
+def test_seeds_of_a_regularized_cell_are_runs_of_their_own() -> None:
+    cells = sweep_cells(loaded("label_smoothing=0,0.1", "dropout.p=0.5", sweep=True))
+    runs = runs_of(cells, (0, 1))
+    assert len({run.run_id for run in runs}) == len(runs) == 8
