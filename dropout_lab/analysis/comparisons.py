@@ -13,6 +13,7 @@ from dropout_lab.analysis.tables import (
     differences_of_cell,
     half_width,
     rows_of_cell,
+    when,
 )
 
 _CELLS_SHOWN = 40
@@ -59,7 +60,7 @@ def draw_by_p(study: StudyTables, table: pd.DataFrame, title: str) -> Figure | N
         handles, labels = panels[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside right upper")
     n = style.n_seeds(table["seeds"])
-    figure.suptitle(f"{title}: after the last epoch, dropout off ({n})")
+    figure.suptitle(f"{title}: {when(study)}, dropout off ({n})")
     moved = "; lines moved apart at each p" if len(lines) > 1 else ""
     style.footnote(figure, f"dots: seeds; {style.BARS}; p = 0: without dropout{moved}")
     return figure
@@ -179,7 +180,7 @@ def draw_cells(study: StudyTables, table: pd.DataFrame, title: str) -> Figure:
     for axes in panels:
         style.percent_axis(axes, "x")
     n = style.n_seeds(table["seeds"])
-    figure.suptitle(f"{title}: after the last epoch, dropout off ({n})")
+    figure.suptitle(f"{title}: {when(study)}, dropout off ({n})")
     left_out = len(table) - len(shown)
     rest = f"; {left_out} lower cells not shown" if left_out else ""
     dotted = "; dotted line: without dropout" if len(bare) == 1 or paired else ""

@@ -75,6 +75,14 @@ def read_study(path: Path) -> StudyTables:
     )
 
 
+def when(study: StudyTables) -> str:
+    """Return in words what a study's last values are of: its last epoch, or its best."""
+    patience = study.manifest["settings"]["training"].get("patience")
+    if "training.patience" in study.swept or patience is not None:
+        return "at the best epoch by validation"
+    return "after the last epoch"
+
+
 def find_studies(path: Path) -> list[Path]:
     """Return the folders of the studies at or below a folder, in order of name.
 

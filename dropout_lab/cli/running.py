@@ -9,10 +9,10 @@ import typer
 from rich.console import Console
 
 from dropout_lab.cli.progress import new_progress
-from dropout_lab.cli.table import print_cells
+from dropout_lab.cli.table import print_cells, print_inferences
 from dropout_lab.config.dropout_rules import cautions_of
 from dropout_lab.config.grid import Run
-from dropout_lab.results import METRICS, RUNS, cell_text
+from dropout_lab.results import INFERENCE, METRICS, RUNS, cell_text
 from dropout_lab.study import Outcome, Study, planned_fleets, run_study
 
 
@@ -41,6 +41,7 @@ def run(study: Study, *, plots: bool, dry_run: bool, json: bool, quiet: bool) ->
     else:
         console = Console(markup=False)
         print_cells(console, tables, table)
+        print_inferences(console, tables, table)
         _print_end(console, study, outcome, files)
     if outcome.count("completed") < len(outcome.statuses):
         raise typer.Exit(1)
@@ -97,6 +98,6 @@ def _print_end(console: Console, study: Study, outcome: Outcome, files: Sequence
             console.print(
                 f"{outcome.count(status)} {status}; see {study.out / RUNS}.", highlight=False
             )
-    paths = [study.out / METRICS, study.out / RUNS]
+    paths = [study.out / METRICS, study.out / RUNS, study.out / INFERENCE]
     paths += [files[0].parent / "*.png"] if files else []
     console.print("Files: " + ", ".join(map(str, paths)), highlight=False, soft_wrap=True)

@@ -8,14 +8,13 @@ from rich.console import Console
 from rich.table import Table
 
 from dropout_lab.analysis.style import cell_label
-from dropout_lab.analysis.tables import StudyTables, chosen_on_validation
+from dropout_lab.analysis.tables import StudyTables, chosen_on_validation, rows_of_cell, when
 
 
 def print_cells(console: Console, study: StudyTables, table: pd.DataFrame) -> None:
     """Print each cell's mean ± s.d. and its paired difference to the run without dropout."""
-    out = Table(
-        box=box.SIMPLE_HEAD, title=f"{study.manifest['name']}: after the last epoch, dropout off"
-    )
+    title = f"{study.manifest['name']}: {when(study)}, dropout off"
+    out = Table(box=box.SIMPLE_HEAD, title=title)
     out.add_column("cell", overflow="fold")
     out.add_column("n", justify="right")
     for name in ("test accuracy %", "gap, points", "vs without,\npoints"):
@@ -42,6 +41,40 @@ def print_cells(console: Console, study: StudyTables, table: pd.DataFrame) -> No
     if table["others"].any():
         notes.append("(+k): k runs that did not complete")
     console.print("; ".join(notes) + ".", style="dim", highlight=False)
+
+
+def print_inferences(console: Console, study: StudyTables, table: pd.DataFrame) -> None:
+    """Print accuracy, NLL and ECE of each way the networks were used, where the mean is not all."""
+    names = set(study.inference.get("inference", ())) - {"mean"}
+    if not names and study.ensembles.empty:
+        return
+    out = Table(box=box.SIMPLE_HEAD, title="how the trained network is used")
+    out.add_column("cell", overflow="fold")
+    out.add_column("inference", no_wrap=True)
+    for name in ("test accuracy %", "NLL, nats", "ECE"):
+        out.add_column(name, justify="right", no_wrap=True)
+    for _, cell in table.iterrows():
+        label = cell_label(cell, study.swept, bool(cell["bare"]))
+        own = rows_of_cell(study.inference, cell, study.swept)
+        uses = [(str(name), rows) for name, rows in own.groupby("inference", sort=False)]
+        if not study.ensembles.empty:
+            uses.append(("ensemble", rows_of_cell(study.ensembles, cell, study.swept)))
+        for name, rows in uses:
+            if len(rows):
+                accuracy, loss, ece = (rows[f"test_{m}"] for m in ("accuracy", "loss", "ece"))
+                out.add_row(
+                    label,
+                    name.replace("_", " "),
+                    _percent(accuracy.mean(), accuracy.std()),
+                    _number(loss.mean(), loss.std()),
+                    _number(ece.mean(), ece.std()),
+                )
+                label = ""
+    console.print(out, highlight=False)
+
+
+def _number(mean: float, spread: float) -> str:
+    return f"{mean:.3f}" if math.isnan(spread) else f"{mean:.3f} ± {spread:.3f}"
 
 
 def _percent(mean: float, spread: float, *, sign: bool = False) -> str:
