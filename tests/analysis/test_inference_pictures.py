@@ -1,0 +1,122 @@
+"""What is in the pictures of inference, Monte Carlo averages and diagnostics."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.figure import Figure
+
+from dropout_lab.analysis.diagnostics import draw_diagnostics
+from dropout_lab.analysis.inference import draw_inference, draw_monte_carlo
+from dropout_lab.analysis.plots import plot_study
+from dropout_lab.analysis.tables import StudyTables, cells, read_study
+from tests.analysis.test_plots import words
+from tests.study.test_study import go, study
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory: pytest.TempPathFactory) -> StudyTables:
+    """Two seeds at p = 0 and 0.5, measured in every way that they can be."""
+    folder = tmp_path_factory.mktemp("measured") / "study"
+    settings = (
+        "evaluation.inference=[monte_carlo,geometric,ensemble]",
+        "evaluation.samples=6",
+        "evaluation.curve=4",
+        "evaluation.diagnostics=[activations,co_adaptation,gradients,noise]",
+    )
+    go(study(folder, *settings, p="0,0.5", seeds="2"))
+    return read_study(folder)
+
+
+def drawn(figure: Figure | None) -> Figure:
+    assert figure is not None
+    return figure
+
+
+def test_every_use_has_its_seeds_and_its_mean(measured: StudyTables) -> None:
+    figure = drawn(draw_inference(measured, cells(measured), "t"))
+    labels = [text.get_text() for text in figure.axes[0].get_yticklabels()]
+    assert labels == [
+        "without dropout: mean", "ensemble (2)",
+        "p = 0.5: mean", "Monte Carlo (6)", "geometric mean (6)", "ensemble (2)",
+    ]  # fmt: skip
+    titles = [axes.get_xlabel() for axes in figure.axes]
+    assert titles == [
+        "test accuracy (%)", "test NLL (nats)", "test Brier score", "test ECE (15 bins)"
+    ]  # fmt: skip
+    monte_carlo = measured.inference[measured.inference["inference"] == "monte_carlo"]
+    height = figure.axes[0].get_yticks()[3]
+    for axes, column in zip(figure.axes, ("accuracy", "loss", "brier", "ece"), strict=True):
+        points = {tuple(line.get_xdata()): line.get_ydata()[0] for line in axes.lines}
+        values = monte_carlo[f"test_{column}"].to_numpy()
+        assert points[tuple(values)] == pytest.approx(height - 0.3)
+        assert points[(values.mean(),)] == height
+    assert "in brackets: samples" in words(figure)
+    assert "n = 2 seeds" in words(figure)
+
+
+def test_the_curve_is_the_error_and_the_mean_rule_a_level(measured: StudyTables) -> None:
+    figure = drawn(draw_monte_carlo(measured, cells(measured), "t"))
+    error, loss = figure.axes
+    rows = measured.monte_carlo.groupby("samples")
+    np.testing.assert_allclose(error.lines[0].get_ydata(), 1 - rows["test_accuracy_mean"].mean())
+    np.testing.assert_allclose(loss.lines[0].get_ydata(), rows["test_loss_mean"].mean())
+    used = measured.inference[measured.inference["dropout.p"] == 0.5]
+    mean = used[used["inference"] == "mean"]
+    assert error.lines[1].get_ydata()[0] == pytest.approx(1 - mean["test_accuracy"].mean())
+    assert "p = 0.5: average of k" in words(figure)
+    assert "± s.d. over 100 random choices" in words(figure)
+    assert [tick for tick in error.get_xticks() if tick <= 4] == [1, 2]
+
+
+def test_every_diagnostic_has_a_panel_with_a_curve_for_each_cell(measured: StudyTables) -> None:
+    figure = drawn(draw_diagnostics(measured, cells(measured), "t"))
+    shown = [axes for axes in figure.axes if axes.get_visible()]
+    titles = [axes.get_title() for axes in shown]
+    # 2 x 2 activations, 2 x 2 co-adaptation, 3 gradients, 3 x 2 noise, and the units removed
+    assert len(titles) == len(set(titles)) == 4 + 4 + 3 + 6 + 1
+    rank = shown[titles.index("effective rank, layer 2")]
+    bare = measured.metrics[measured.metrics["dropout.p"] == 0.0]
+    expected = bare.groupby("epoch")["effective_rank_2"].mean()
+    np.testing.assert_allclose(rank.lines[0].get_ydata(), expected)
+    assert len(rank.lines) == 2
+    assert len(shown[titles.index("measured mean of the noise, layer 1")].lines) == 1
+    removed = shown[-1]
+    assert list(removed.lines[0].get_xdata()) == [0, 10, 25, 50, 75]
+    runs = measured.runs[measured.runs["dropout.p"] == 0.0]
+    at_half = removed.lines[0].get_ydata()[3]
+    assert at_half == pytest.approx(runs["removed_50_test_accuracy"].mean())
+
+
+def test_all_of_them_are_saved(measured: StudyTables) -> None:
+    names = {path.name for path in plot_study(measured)}
+    assert {"inference.png", "monte_carlo.png", "diagnostics.png", "diagnostics.svg"} <= names
+
+
+def test_a_plain_study_has_none_of_them(tmp_path: Path) -> None:
+    go(study(tmp_path / "s", p="0.5", seeds="1"))
+    plain = read_study(tmp_path / "s")
+    table = cells(plain)
+    for draw in (draw_inference, draw_monte_carlo, draw_diagnostics):
+        assert draw(plain, table, "t") is None
+    assert set(plain.inference["inference"]) == {"mean"}
+
+
+def test_an_older_study_without_the_files_is_drawn(tmp_path: Path) -> None:
+    go(study(tmp_path / "s", p="0.5", seeds="1"))
+    (tmp_path / "s" / "inference.csv").unlink()
+    tables = read_study(tmp_path / "s")
+    assert tables.inference.empty
+    assert draw_inference(tables, cells(tables), "t") is None
+    assert plot_study(tables)
+
+
+def test_studies_of_different_depth_leave_gaps(tmp_path: Path) -> None:
+    """The shallower network has no second layer: its columns are empty there, and not drawn."""
+    settings = ("evaluation.diagnostics=[activations]", "model.hidden=[16],[16,12]")
+    go(study(tmp_path / "s", *settings, p="0.5", seeds="2"))
+    metrics = pd.read_csv(tmp_path / "s" / "metrics.csv")
+    deep = metrics["model.hidden"] == "[16, 12]"
+    assert (metrics["mean_activation_2"].notna() == deep).all()
+    assert plot_study(read_study(tmp_path / "s"))
