@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from dropout_lab.config.optional_keys import readers, without_unread
+from dropout_lab.catalogue import CATALOGUE
+from dropout_lab.config.optional_keys import OPTIONAL_KEYS, without_unread
 from dropout_lab.config.schema import (
     SECTIONS,
     Config,
@@ -27,7 +28,7 @@ NO_DROPOUT = DropoutSettings(variant="none", p=0.0)
 # that a study begun before them goes on.
 _LATER_KEYS = {
     "model": ("pieces",),
-    "dropout": ("schedule", "stop_last", "loss", *readers()),
+    "dropout": ("schedule", "stop_last", "loss", *OPTIONAL_KEYS),
 }
 
 
@@ -98,14 +99,18 @@ def runs_of(cells: Iterable[Cell], seeds: Sequence[int]) -> list[Run]:
 
 
 def run_id(settings: Settings, seed: int) -> str:
-    """Return the digest of everything that can change the run's numbers."""
+    """Return the digest of everything that can change the run's numbers.
+
+    The code of a plugin is part of it, so what another version of it trained is another run.
+    """
     data = settings.model_dump()
     for section, keys in _LATER_KEYS.items():
         defaults = type(getattr(settings, section))()
         for key in keys:
             if data[section][key] == getattr(defaults, key):
                 del data[section][key]
-    text = json.dumps([NUMBERS, data, seed], sort_keys=True)
+    source = CATALOGUE[settings.dropout.variant].source
+    text = json.dumps([NUMBERS, data, seed, *([source] if source else [])], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 

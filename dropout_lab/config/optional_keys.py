@@ -1,7 +1,6 @@
 """Keys of the section dropout that only some variants, schedules or losses read."""
 
 from collections.abc import Iterator, Mapping
-from functools import cache
 from typing import Any
 
 from dropout_lab.catalogue import CATALOGUE, LOSS_WEIGHTS
@@ -18,7 +17,6 @@ _OF_SCHEDULES: dict[str, dict[str, Any]] = {
 }
 
 
-@cache
 def readers() -> dict[str, list[str]]:
     """Return for each such key the words that read it: ``variant inverted``, ``loss r_drop``."""
     found: dict[str, list[str]] = {}
@@ -38,7 +36,7 @@ def without_unread(dropout: DropoutSettings) -> DropoutSettings:
     """Return the settings in the one form they have: null what is unread or at its default."""
     read = keys_read(dropout)
     plain: dict[str, Any] = {
-        key: None for key in readers() if key not in read or getattr(dropout, key) == read[key]
+        key: None for key in OPTIONAL_KEYS if key not in read or getattr(dropout, key) == read[key]
     }
     if not CATALOGUE[dropout.variant].reads_mask:
         plain["mask"] = "element"
@@ -52,3 +50,7 @@ def _all() -> Iterator[tuple[str, str, Mapping[str, Any]]]:
         yield "schedule", name, keys
     for name, weight in LOSS_WEIGHTS.items():
         yield "loss", name, {"loss_weight": weight}
+
+
+# A plugin's variant may read any of these; it brings none of its own.
+OPTIONAL_KEYS = tuple(readers())

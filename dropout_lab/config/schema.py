@@ -2,32 +2,37 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    model_validator,
+)
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
-VariantName = Literal[
-    "none",
-    "inverted",
-    "standard",
-    "unscaled",
-    "gaussian",
-    "uniform",
-    "alpha",
-    "standout",
-    "concrete",
-    "variational_a",
-    "variational_a2",
-    "variational_b",
-    "sparse_variational",
-    "multinomial",
-    "evolutional",
-    "shakeout",
-    "targeted_unit",
-    "targeted_weight",
-    "fast",
-    "batchwise",
-    "dropconnect",
-    "gaussian_dropconnect",
-]
+from dropout_lab.catalogue import CATALOGUE
+
+
+class _AmongTheVariants:
+    """In the JSON Schema: one of the names in the catalogue when the schema is asked for."""
+
+    def __get_pydantic_json_schema__(
+        self, core_schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        return {"enum": list(CATALOGUE), "type": "string"}
+
+
+def _known_variant(name: str) -> str:
+    if name not in CATALOGUE:
+        raise ValueError("not in the catalogue")  # config.allowed says it in full
+    return name
+
+
+# Checked against the catalogue of the moment, which the variants of plugins may have joined.
+VariantName = Annotated[str, AfterValidator(_known_variant), _AmongTheVariants()]
 DatasetName = Literal["mnist_5k", "mnist", "fashion_mnist", "kmnist"]
 
 # Numbers are strict: true is not 1, and "0.5" is not 0.5. An integer passes where a float is meant.
@@ -265,6 +270,8 @@ OTHER_WORDS: dict[str, str] = {
     "lr": "write learning_rate",
     "weight_decay": "write l2 in the section regularization",
     "seed": "write seeds: [7] for the one seed 7",
+    "plugin": "a plugin is given on the command line only: --plugin FILE",
+    "plugins": "a plugin is given on the command line only: --plugin FILE",
 }
 
 OTHER_VALUES: dict[str, str] = {
