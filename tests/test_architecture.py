@@ -12,7 +12,7 @@ LINES = [
     {"errors", "catalogue"},
     {"files", "noise"},
     {"layers", "config", "data"},
-    {"model", "optimizer", "metrics", "schedules", "results"},
+    {"model", "optimizer", "metrics", "schedules", "results", "plugins", "laws"},
     {"training"},
     {"study", "analysis"},
     {"cli"},

@@ -33,12 +33,14 @@ from dropout_lab.laws.numbers import (
     no_gradient_where_dropped,
     p_0_changes_no_bit,
     p_out_of_range_is_refused,
+    p_takes_effect_at_once,
     state_dict_of_nn_dropout_loads,
 )
 from dropout_lab.laws.subject import SEED, Check, Finding, Subject
 
 LAWS: dict[str, Callable[[Subject], Finding]] = {
     "p = 0 changes no bit": p_0_changes_no_bit,
+    "p takes effect at once": p_takes_effect_at_once,
     "p out of range is refused": p_out_of_range_is_refused,
     "finite at every p": finite_at_every_p,
     "any shape": any_shape,
@@ -76,9 +78,7 @@ def verify(names: Iterable[str]) -> Iterator[Check]:
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(SEED)
                 finding = _found(law, subject)
-            yield Check(
-                title, name, finding.measured, finding.bound, finding.passed, _why(finding)
-            )
+            yield Check(title, name, finding.measured, finding.bound, finding.passed, _why(finding))
 
 
 def _found(law: Callable[[Subject], Finding], subject: Subject) -> Finding:

@@ -20,7 +20,7 @@ from dropout_lab.layers.base import MASKS
 from dropout_lab.layers.specimen import carry, made_up
 from dropout_lab.noise import FleetNoise
 
-_QUIET = "it draws nothing"
+_QUIET = "draws nothing"
 # A product of 5 terms in float64 is off by 5 * 2.2e-16 of their size, summed in another order; a
 # draw that is another one moves it by its own size.
 _ROUNDING = 1e-12
@@ -34,7 +34,7 @@ def a_mask_for_each_example(subject: Subject) -> Finding:
     chance of 28 * 0.51**25 = 1e-6 at most.
     """
     if not subject.kind.noisy or subject.one_mask:
-        return not_for("it has one mask for a batch" if subject.kind.noisy else _QUIET)
+        return not_for("one mask for a batch" if subject.kind.noisy else _QUIET)
     at = made_up(units=200).one_example(8)
     z = carry(subject.layer(subject.ps[1], at), at)
     alike = sum(torch.allclose(a, b) for a, b in itertools.combinations(z, 2))
@@ -46,17 +46,17 @@ def one_mask_for_a_batch(subject: Subject) -> Finding:
     if not subject.kind.noisy:
         return not_for(_QUIET)
     at = made_up(units=200, dtype=torch.float64).one_example(5).fleet(2)
-    z = carry(subject.layer((subject.ps[1],) * 2, at, mask="batch"), at)
+    z = carry(subject.layer((subject.ps[1],) * 2, at, mask="batch"), at).detach()
     if torch.allclose(z[0], z[1]):
         return must_be("two masks", "one", "two runs share their mask; the run axis comes first")
     apart = float((z - z[:, :1]).abs().max() / z.abs().max())
-    return at_most(apart, 1e-12, "is how far examples are apart that share a mask")
+    return at_most(apart, _ROUNDING, "is how far examples are apart that share a mask")
 
 
 def examples_are_not_dropped(subject: Subject) -> Finding:
     """The units of an example are not kept or dropped all together."""
     if not subject.of_units or not subject.kind.noisy:
-        return not_for("it acts on weights" if subject.kind.noisy else _QUIET)
+        return not_for("acts on weights" if subject.kind.noisy else _QUIET)
     together = 0
     for mask in MASKS:
         at = made_up(batch=8, units=200)
@@ -126,4 +126,4 @@ def a_run_draws_alone_as_in_company(subject: Subject) -> Finding:
 
 def _apart(one: Tensor, other: Tensor) -> float:
     """Return the largest difference, relative to the largest number."""
-    return float((one - other).abs().max() / other.abs().max().clamp_min(1e-300))
+    return float(((one - other).abs().max() / other.abs().max().clamp_min(1e-300)).detach())

@@ -55,7 +55,7 @@ def evaluation_keeps_the_mode(subject: Subject) -> Finding:
 def noise_comes_back(subject: Subject) -> Finding:
     """A layer that was evaluated is as noisy after, and at the same p."""
     if not subject.kind.noisy:
-        return not_for("it draws nothing")
+        return not_for("draws nothing")
     layer, at, _ = subject.trained(subject.ps[1])
     before = layer.p.clone()
     rested = carry(layer.eval(), at)

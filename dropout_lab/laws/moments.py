@@ -20,7 +20,7 @@ def noise_mean_is_1(subject: Subject) -> Finding:
     if subject.kind.biased:
         return not_for(subject.kind.biased)
     if not subject.kind.noisy:
-        return not_for("it draws nothing")
+        return not_for("draws nothing")
     return _as_claimed(subject, "noise mean")
 
 
@@ -49,24 +49,25 @@ def evaluation_is_the_mean(subject: Subject) -> Finding:
 def keep_rate_is_1_minus_p(subject: Subject) -> Finding:
     """Of units, or of weights."""
     if not subject.kind.keep_rate:
-        return not_for("none is dropped with chance p and left alone else")
+        return not_for("not by coins of chance p alone")
     return _as_claimed(subject, "keep rate")
 
 
 def variance_is_that_of_dropout(subject: Subject) -> Finding:
     """The noise relative to evaluation has variance p / (1 - p)."""
     if not subject.kind.matched:
-        return not_for("its noise has another variance, or none")
+        return not_for("its variance is another, or 0")
     return _as_claimed(subject, "noise variance")
 
 
 def _as_claimed(subject: Subject, what: str) -> Finding:
-    """Return by how many standard errors the claim is off where it is off most."""
+    """Return the measurement that is furthest from the claim, in standard errors."""
     ours = [(claim, where) for claim, where in subject.measured if claim.what == what]
     claim, where = max(ours, key=lambda each: _off(each[0].value - each[0].claimed, each[0].bound))
-    off = ERRORS * _off(claim.value - claim.claimed, claim.bound)
     sentence = str(claim).removeprefix(f"run {claim.run}: ")
-    return at_most(off, ERRORS, f"{sentence}, at {where}", unit=" s.e.")
+    bound = f"{claim.claimed:.4g} ± {claim.bound:.2g}"
+    holds = abs(claim.value - claim.claimed) <= claim.bound
+    return Finding(claim.value, bound, holds, f"{sentence}, at {where}")
 
 
 def _off(difference: float, bound: float) -> float:

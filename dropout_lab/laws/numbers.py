@@ -51,6 +51,16 @@ def p_0_changes_no_bit(subject: Subject) -> Finding:
     return none_of(changed, "numbers change at p = 0")
 
 
+def p_takes_effect_at_once(subject: Subject) -> Finding:
+    """A layer whose p is set, as schedules do, is one that was made with that p."""
+    at = made_up(batch=7, units=40)
+    changed, made = subject.layer(0.0, at), subject.layer(subject.ps[1], at)
+    carry(changed, at)
+    changed.p, changed.noise = subject.ps[1], seeded()
+    differing = int((carry(changed, at) != carry(made, at)).sum())
+    return none_of(differing, "numbers are those of an earlier p; take p from placed(x)")
+
+
 def p_out_of_range_is_refused(subject: Subject) -> Finding:
     """By a ValueError, when the layer is made and when p is set."""
     outside = [-0.1, 1.5, math.nan, math.inf]
@@ -123,7 +133,7 @@ def gradient_is_the_slope(subject: Subject) -> Finding:
     """Of the output and the penalty, against differences with the draws held fixed, in float64."""
     worst = 0.0
     ps = subject.of_runs(*subject.ps[:2])
-    for mask, training in ((*((mask, True) for mask in MASKS), ("element", False))):
+    for mask, training in (*((mask, True) for mask in MASKS), ("element", False)):
         at = made_up(runs=2, units=4, outputs=3, dtype=torch.float64)
         layer = subject.layer(ps, at, mask=mask).train(training)
         inputs = _inputs(layer, at, training=training)
@@ -138,7 +148,7 @@ def gradient_is_the_slope(subject: Subject) -> Finding:
 def no_gradient_where_dropped(subject: Subject) -> Finding:
     """A unit or weight that was dropped gets none, one that was kept gets some."""
     if not subject.kind.keep_rate:
-        return not_for("none is dropped with chance p and left alone else")
+        return not_for("not by coins of chance p alone")
     wrong = 0
     for mask in MASKS:
         at = made_up(batch=8, units=8)
