@@ -49,8 +49,8 @@ class Variant:
     """
 
     formula: str
-    p: str
-    paper: str
+    p: str = "chance of dropping a unit"
+    paper: str = ""
     cost: float = 1.0
     learned: str = ""
     highest_p: float = 1.0

@@ -45,8 +45,9 @@ def verify(
         )
     else:
         typer.echo(
-            f"{len(checks)} laws of {len(chosen)} variants: {counts['passed']} hold, "
-            f"{counts['failed']} are broken, {counts['not_applying']} do not apply."
+            f"{len(checks)} checks of {len(chosen)} variant{'s' if len(chosen) > 1 else ''}: "
+            f"{counts['passed']} hold, {counts['failed']} failed, {counts['not_applying']} do not "
+            "apply."
         )
     if counts["failed"]:
         raise typer.Exit(1)

@@ -98,8 +98,8 @@ def steps_leave_no_trace(subject: Subject) -> Finding:
     """
     at, other = made_up(batch=7, units=40), made_up(batch=5, units=40)
     used, new = (subject.layer(subject.ps[1], at) for _ in range(2))
-    for _ in range(3):
-        carry(used, other)
+    for earlier in (at, other, at):
+        carry(used, earlier)
     used.noise = seeded()
     differing = int((carry(used, at) != carry(new, at)).sum())
     return none_of(differing, "numbers depend on earlier steps, which a resumed run has not seen")

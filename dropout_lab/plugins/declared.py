@@ -34,8 +34,8 @@ def mistakes_in(kind: type[Dropout]) -> Iterator[str]:
     if not isinstance(variant, Variant):
         given = "has no variant" if variant is None else f"has a variant that is {variant!r}"
         yield (
-            f"class {kind.__name__} {given}; write variant = Variant(formula=..., p=..., "
-            "paper=...) in it, with Variant from dropout_lab.layers."
+            f"class {kind.__name__} {given}; write variant = Variant(formula='...') in it, with "
+            "Variant from dropout_lab.layers."
         )
         return
     wrong = [*_field_mistakes(variant)]
