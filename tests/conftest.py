@@ -110,19 +110,24 @@ def assert_same_bits(ours: Fleet, theirs: Fleet) -> None:
 
 
 @pytest.fixture
-def own_variants() -> Iterator[None]:
-    """Let variants join the tables for the length of a test."""
+def own_variants() -> Iterator[Callable[[], None]]:
+    """Let variants join the tables for the length of a test, or until the fixture is called."""
     tables: tuple[dict[str, Any], ...] = (CATALOGUE, VARIANTS, LOADED)
     before = [dict(table) for table in tables]
-    yield
-    for table, entries in zip(tables, before, strict=True):
-        table.clear()
-        table.update(entries)
+
+    def forget() -> None:
+        for table, entries in zip(tables, before, strict=True):
+            table.clear()
+            table.update(entries)
+
+    yield forget
+    forget()
 
 
 def plugin_of_the_readme() -> str:
     """Return the example of a plugin, as a reader of the README finds it."""
-    section = Path("README.md").read_text().partition("### A variant of your own")[2]
+    readme = (Path(__file__).parents[1] / "README.md").read_text()
+    section = readme.partition("### A variant of your own")[2]
     return section.partition("```python\n")[2].partition("```")[0]
 
 

@@ -11,6 +11,7 @@ import yaml
 from dropout_lab.catalogue import CATALOGUE
 from dropout_lab.cli import main
 from dropout_lab.config.schema import Config, DropoutSettings
+from dropout_lab.laws import LAWS
 from dropout_lab.layers import VARIANTS
 from dropout_lab.training import RECORD_COLUMNS
 from tests.conftest import plugin_of_the_readme
@@ -93,6 +94,7 @@ def test_the_line_of_verify_is_the_one_printed(
     capsys: pytest.CaptureFixture[str],
     own_variants: None,
 ) -> None:
+    assert f"checks {len(LAWS)} laws of every variant" in README
     (shown,) = [text for language, text in FENCES if "FAILED" in text]
     wrong = tmp_path / "my_dropout.py"
     wrong.write_text(plugin_of_the_readme().replace("(coins >= p) / (1 - p)", "(coins >= p)"))

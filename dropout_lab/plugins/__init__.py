@@ -6,6 +6,7 @@ pictures and laws. A YAML file cannot name a plugin: YAML is data, and runs no c
 """
 
 import hashlib
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -66,8 +67,24 @@ def load_plugin(path: Path) -> list[str]:
     if known:
         return known
     module = import_text(text, path, f"_dropout_lab_plugin_{digest[:12]}")
-    classes = variants_in(module, path)
-    lines = lines_of_classes(text)
+    try:
+        classes = _checked(variants_in(module, path), path, lines_of_classes(text))
+    except ConfigError:
+        del sys.modules[module.__name__]
+        raise
+    _register(classes, Plugin(path, text, digest))
+    return [_name(kind) for kind in classes]
+
+
+def sources_of(names: Iterable[str]) -> Mapping[str, Plugin]:
+    """Return the plugins behind those of the names that come from one that is loaded."""
+    return {name: LOADED[name] for name in names if name in LOADED}
+
+
+def _checked(
+    classes: list[type[Dropout]], path: Path, lines: Mapping[str, int]
+) -> list[type[Dropout]]:
+    """Return the classes if all of them will do."""
     mistakes: list[str] = []
     for kind in classes:
         place = f"{path}:{lines.get(kind.__name__, 1)}"
@@ -77,13 +94,7 @@ def load_plugin(path: Path) -> list[str]:
             mistakes += filter(None, [mistake_in_use(kind, path, place)])
     if mistakes:
         raise ConfigError(mistakes)
-    _register(classes, Plugin(path, text, digest))
-    return [_name(kind) for kind in classes]
-
-
-def sources_of(names: Iterable[str]) -> Mapping[str, Plugin]:
-    """Return the plugins behind those of the names that come from one that is loaded."""
-    return {name: LOADED[name] for name in names if name in LOADED}
+    return classes
 
 
 def _register(classes: Iterable[type[Dropout]], plugin: Plugin) -> None:

@@ -16,13 +16,8 @@ from dropout_lab.layers import Dropout, UnitDropout
 from dropout_lab.layers.specimen import needed_options
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
-_NOT_WORDS = {
-    "null",
-    "true",
-    "false",
-    "nan",
-    "inf",
-}  # YAML or CSV take them for else
+_NOT_WORDS = {"null", "true", "false", "nan", "inf"}  # in YAML or CSV
+_METHODS = ("drop", "connect")
 _INPUTS = ("x", "weight", "bias")
 
 
@@ -42,8 +37,8 @@ def mistakes_in(kind: type[Dropout]) -> Iterator[str]:
     yield from wrong
     if wrong:
         return
-    yield from _option_mistakes(variant)
-    yield from _constructor_mistakes(kind, variant)
+    wrong = [*_option_mistakes(variant)]
+    yield from wrong or _constructor_mistakes(kind, variant)
     if not issubclass(kind, UnitDropout) and not variant.between:
         yield (
             f"class {kind.__name__} acts on the way through weights, so it cannot stand before an "
@@ -65,13 +60,9 @@ def _name_mistakes(kind: type[Dropout]) -> Iterator[str]:
 
 
 def _method_mistakes(kind: type[Dropout]) -> Iterator[str]:
-    ours = (Dropout, UnitDropout)
-    written = [
-        name
-        for name in ("drop", "connect", "forward")
-        if getattr(kind, name, None) not in [vars(base).get(name) for base in ours]
-    ]
-    if not {"drop", "connect"} & set(written) and "forward" not in vars(kind):
+    given = [vars(base).get(name) for base in (Dropout, UnitDropout) for name in _METHODS]
+    written = [name for name in _METHODS if getattr(kind, name, None) not in given]
+    if not written and _own(kind, "forward") is None:
         yield (
             f"class {kind.__name__} writes neither drop nor connect; a layer of units writes "
             "drop(self, x), one of weights connect(self, x, weight, bias, entering=None)."

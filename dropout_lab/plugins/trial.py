@@ -96,6 +96,8 @@ def _gradient_mistakes(
         return
     total = z.sum() if penalty is None else z.sum() + penalty.sum()
     gradients = torch.autograd.grad(total, inputs, allow_unused=True)
+    if gradients[0] is None:
+        yield f"{mode} lets no gradient through to x; leave out detach() and no_grad()"
     if not all(gradient is None or gradient.isfinite().all() for gradient in gradients):
         yield f"{mode} has gradients that are not finite"
 
