@@ -1,7 +1,7 @@
 """What is known of each dropout variant without running it: the catalogue, torch-free.
 
-The command ``dropout-lab variants`` prints it, the config is checked against it, and each layer
-takes its range of p from it.
+The command ``dropout-lab variants`` prints it, the config is checked against it, each layer takes
+its range of p from it, and ``dropout-lab verify`` what is claimed of it.
 """
 
 from collections.abc import Mapping
@@ -38,12 +38,19 @@ class Variant:
         noisy: Whether it draws anything.
         one_p: Runs of one fleet need the same p, since p decides the shapes.
         moments: Whether mean and variance of the pre-activations it makes are known in closed form.
+        biased: Why evaluation is not the mean of training; empty: it is.
+        keep_rate: Whether a unit, or a weight, is 0 with exactly the chance p, and never else.
+        matched: Whether its noise, relative to evaluation, has variance p / (1 - p); of what learns
+            its noise, at the start.
+        surrogate: What its gradient takes for constant or gives another slope, on purpose: ``x``,
+            ``weight``.
+        source: SHA-256 of the plugin it comes from; empty: it is built in.
         remark: What its user should know before comparing it with others.
     """
 
     formula: str
-    p: str
-    paper: str
+    p: str = "chance of dropping a unit"
+    paper: str = ""
     cost: float = 1.0
     learned: str = ""
     highest_p: float = 1.0
@@ -57,6 +64,11 @@ class Variant:
     noisy: bool = True
     one_p: bool = False
     moments: bool = False
+    biased: str = ""
+    keep_rate: bool = False
+    matched: bool = False
+    surrogate: tuple[str, ...] = ()
+    source: str = ""
     remark: str = ""
 
 
@@ -69,6 +81,10 @@ COST_MEASURED = (
 _BELOW_ONE = 1 - 2.0**-53
 _DROP = "chance of dropping a unit"
 _VARIANCE = "the noise has variance p / (1 - p)"
+_TO_BE_PRUNED = (
+    "made to be pruned: pruned_test_accuracy is its measure; for a pruned net without dropout "
+    "write a p near 0"
+)
 _EVERY_MOMENT = ("relu", "logistic", "tanh", "linear")
 _ONE_PRE_ACTIVATION = ("relu", "logistic", "tanh", "selu", "linear")
 _JMLR = "Srivastava et al. 2014, JMLR 15"
@@ -83,6 +99,7 @@ _TYPE_A = Variant(
     highest_p=0.5,
     beyond=_AT_MOST_ONE,
     options=_ALPHA_OPTIONS,
+    matched=True,
 )
 
 # The weight of the term that each loss adds, if the config gives none.
@@ -90,9 +107,21 @@ LOSS_WEIGHTS = {"r_drop": 1.0, "expectation_linear": 1.0, "fraternal": 0.1}
 
 CATALOGUE: dict[str, Variant] = {
     "none": Variant(formula="x", p="no part", paper="", noisy=False),
-    "inverted": Variant(cost=1.11, formula="x k / (1-p), k ~ Bernoulli(1-p)", p=_DROP, paper=_JMLR),
+    "inverted": Variant(
+        cost=1.11,
+        formula="x k / (1-p), k ~ Bernoulli(1-p)",
+        p=_DROP,
+        paper=_JMLR,
+        keep_rate=True,
+        matched=True,
+    ),
     "standard": Variant(
-        cost=1.07, formula="x k, k ~ Bernoulli(1-p); in evaluation (1-p) x", p=_DROP, paper=_JMLR
+        cost=1.07,
+        formula="x k, k ~ Bernoulli(1-p); in evaluation (1-p) x",
+        p=_DROP,
+        paper=_JMLR,
+        keep_rate=True,
+        matched=True,
     ),
     "unscaled": Variant(
         cost=1.07,
@@ -100,6 +129,8 @@ CATALOGUE: dict[str, Variant] = {
         p=_DROP,
         paper="",
         remark="a mistake, on purpose: the scaling is forgotten",
+        keep_rate=True,
+        biased="scaling forgotten, on purpose",
     ),
     "gaussian": Variant(
         cost=1.39,
@@ -108,6 +139,7 @@ CATALOGUE: dict[str, Variant] = {
         paper=_JMLR,
         highest_p=_BELOW_ONE,
         beyond=_INFINITE,
+        matched=True,
     ),
     "uniform": Variant(
         cost=1.12,
@@ -116,6 +148,7 @@ CATALOGUE: dict[str, Variant] = {
         paper="Shen et al. 2018, IEEE TNNLS (continuous dropout)",
         highest_p=_BELOW_ONE,
         beyond=_INFINITE,
+        matched=True,
     ),
     "alpha": Variant(
         cost=1.25,
@@ -126,6 +159,7 @@ CATALOGUE: dict[str, Variant] = {
         beyond="no affine map restores the variance of a constant",
         remark="made for activation: selu with init: lecun; with relu it is 1.5 points behind "
         "inverted on mnist_5k at p = 0.25 (25 epochs of Adam, n = 3)",
+        biased="mean 0 and variance 1 over units",
     ),
     "standout": Variant(
         cost=1.22,
@@ -145,6 +179,7 @@ CATALOGUE: dict[str, Variant] = {
         highest_p=_BELOW_ONE,
         beyond="logit p is infinite there",
         options={"length_scale": 1e-4},
+        biased="E[1 - z] is only close to 1 - p",
     ),
     "variational_a": _TYPE_A,
     "variational_a2": replace(_TYPE_A, cost=1.53, formula="x r, r ~ N(1, alpha); loss + KL/(3N)"),
@@ -158,6 +193,7 @@ CATALOGUE: dict[str, Variant] = {
         beyond=_AT_MOST_ONE,
         options=_ALPHA_OPTIONS,
         between=True,
+        matched=True,
     ),
     "sparse_variational": Variant(
         cost=2.98,
@@ -170,6 +206,7 @@ CATALOGUE: dict[str, Variant] = {
         options={"kl_weight": 1.0, "kl_warmup": (0.025, 0.1)},
         between=True,
         remark="made for optimizer: adam; it gives accuracy away for zeros where N is small",
+        biased="drowned weights are 0 there",
     ),
     "multinomial": Variant(
         cost=1.36,
@@ -190,6 +227,7 @@ CATALOGUE: dict[str, Variant] = {
         beyond="no draw would be left",
         remark="units that are active in the batch share most of the draws; it learns more slowly "
         "at the same p",
+        surrogate=("x",),
     ),
     "shakeout": Variant(
         cost=1.79,
@@ -202,6 +240,7 @@ CATALOGUE: dict[str, Variant] = {
         between=True,
         remark="the authors' strength 0.1 learns slowly beside He's initial weights; "
         "configs/variants.yaml takes 0.01",
+        surrogate=("weight",),
     ),
     "targeted_unit": Variant(
         cost=1.40,
@@ -213,8 +252,8 @@ CATALOGUE: dict[str, Variant] = {
         between=True,
         hidden_only=True,
         activations=_ONE_PRE_ACTIVATION,
-        remark="made to be pruned: pruned_test_accuracy is its measure; for a pruned net without "
-        "dropout write a p near 0",
+        remark=_TO_BE_PRUNED,
+        biased="nothing is rescaled",
     ),
     "targeted_weight": Variant(
         cost=2.07,
@@ -224,9 +263,9 @@ CATALOGUE: dict[str, Variant] = {
         options={"share": None},
         needed=("share",),
         between=True,
-        remark="made to be pruned: pruned_test_accuracy is its measure; for a pruned net without "
-        "dropout write a p near 0",
+        remark=_TO_BE_PRUNED,
         reads_mask=False,
+        biased="nothing is rescaled",
     ),
     "fast": Variant(
         cost=1.79,
@@ -249,6 +288,8 @@ CATALOGUE: dict[str, Variant] = {
         beyond="no unit would be left",
         one_p=True,
         reads_mask=False,
+        keep_rate=True,
+        matched=True,
     ),
     "dropconnect": Variant(
         cost=32.0,
@@ -257,6 +298,8 @@ CATALOGUE: dict[str, Variant] = {
         paper="Wan et al. 2013, ICML",
         between=True,
         moments=True,
+        keep_rate=True,
+        matched=True,
         remark="mask: batch draws one weight mask for a batch, at a cost of 1.21",
     ),
     "gaussian_dropconnect": Variant(
@@ -267,6 +310,10 @@ CATALOGUE: dict[str, Variant] = {
         highest_p=_BELOW_ONE,
         beyond=_INFINITE,
         between=True,
+        matched=True,
         moments=True,
     ),
 }
+
+# The variants of plugins join the catalogue while the program runs; these are there from the start.
+BUILT_IN = frozenset(CATALOGUE)

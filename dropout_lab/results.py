@@ -8,9 +8,11 @@ import io
 import json
 import math
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
+from dropout_lab.catalogue import CATALOGUE, Variant
 from dropout_lab.config.grid import Cell, Run, values_of
 from dropout_lab.config.schema import Settings
 from dropout_lab.errors import StorageError
@@ -23,6 +25,7 @@ MONTE_CARLO = "monte_carlo.csv"
 ENSEMBLES = "ensembles.csv"
 PLOTS = "plots"
 RUN_FOLDERS = "runs"
+PLUGINS = "plugins"
 MANIFEST_FORMAT = 1
 
 Row = dict[str, str]
@@ -88,6 +91,9 @@ def read_table(path: Path, expected: str = "run_id") -> tuple[list[str], list[Ro
 def read_manifest(folder: Path) -> Manifest | None:
     """Return the manifest of a study's folder; None if there is none.
 
+    What it recorded of the variants of plugins joins the catalogue where they are not loaded, so
+    that results can be read and drawn without the plugins.
+
     Raises:
         StorageError: It is damaged, or written by a newer dropout-lab.
     """
@@ -95,9 +101,10 @@ def read_manifest(folder: Path) -> Manifest | None:
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
         written = manifest["format"]
+        recorded = _recorded(manifest.get("plugins", {}))
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise StorageError(
             f"{path} cannot be read as a manifest ({error}); give another folder with --out."
         ) from error
@@ -106,7 +113,28 @@ def read_manifest(folder: Path) -> Manifest | None:
             f"{path} has format {written}; this dropout-lab reads up to {MANIFEST_FORMAT}. "
             "Update it: pip install --upgrade dropout-lab."
         )
+    for name, kind in recorded.items():
+        CATALOGUE.setdefault(name, kind)
     return dict(manifest)
+
+
+def recorded_plugin(file: str, kind: Variant) -> dict[str, Any]:
+    """Return what a manifest keeps of a plugin's variant, as JSON data."""
+    return {"file": file, "sha256": kind.source, "variant": asdict(kind)}
+
+
+def _recorded(plugins: Manifest) -> dict[str, Variant]:
+    known = {field.name for field in fields(Variant)}
+    variants = {}
+    for name, entry in plugins.items():
+        data = {key: _tuples(value) for key, value in entry["variant"].items() if key in known}
+        data["options"] = {key: _tuples(value) for key, value in data["options"].items()}
+        variants[name] = Variant(**data)
+    return variants
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
 
 
 def runs_in(manifest: Manifest) -> dict[str, Run]:

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -14,6 +15,8 @@ from dropout_lab.config.grid import Run, runs_of, single_cell, sweep_cells
 from dropout_lab.config.load import load
 from dropout_lab.config.schema import Config
 from dropout_lab.data import Splits
+from dropout_lab.layers import VARIANTS
+from dropout_lab.plugins import LOADED
 from dropout_lab.training import Fleet, train
 
 os.environ.setdefault("MPLBACKEND", "Agg")
@@ -104,6 +107,28 @@ def assert_same_bits(ours: Fleet, theirs: Fleet) -> None:
     """Every parameter of two fleets is the same to the bit."""
     pairs = zip(ours.model.parameters(), theirs.model.parameters(), strict=True)
     assert all(torch.equal(one, other) for one, other in pairs)
+
+
+@pytest.fixture
+def own_variants() -> Iterator[Callable[[], None]]:
+    """Let variants join the tables for the length of a test, or until the fixture is called."""
+    tables: tuple[dict[str, Any], ...] = (CATALOGUE, VARIANTS, LOADED)
+    before = [dict(table) for table in tables]
+
+    def forget() -> None:
+        for table, entries in zip(tables, before, strict=True):
+            table.clear()
+            table.update(entries)
+
+    yield forget
+    forget()
+
+
+def plugin_of_the_readme() -> str:
+    """Return the example of a plugin, as a reader of the README finds it."""
+    readme = (Path(__file__).parents[1] / "README.md").read_text()
+    section = readme.partition("### A variant of your own")[2]
+    return section.partition("```python\n")[2].partition("```")[0]
 
 
 @pytest.fixture

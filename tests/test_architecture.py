@@ -13,7 +13,7 @@ LINES = [
     {"files", "noise"},
     {"layers", "config", "data"},
     {"schedules", "rates"},
-    {"model", "optimizer", "metrics", "results", "probabilities"},
+    {"model", "optimizer", "metrics", "results", "probabilities", "plugins", "laws"},
     {"training"},
     {"study", "analysis"},
     {"cli"},

@@ -13,8 +13,10 @@ from dropout_lab.cli import main
 from dropout_lab.config.optional_keys import readers
 from dropout_lab.config.regularization import RegularizationSettings
 from dropout_lab.config.schema import Config, DropoutSettings, TrainingSettings
+from dropout_lab.laws import LAWS
 from dropout_lab.layers import VARIANTS
 from dropout_lab.training import RECORD_COLUMNS
+from tests.conftest import plugin_of_the_readme
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -38,13 +40,17 @@ def test_the_first_two_commands_are_whole() -> None:
 
 @pytest.mark.parametrize("arguments", COMMANDS, ids=" ".join)
 def test_every_command_is_accepted(
-    arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own_variants: None
 ) -> None:
     """Training commands with --dry-run, which checks everything and does nothing."""
     if arguments[0] == "plot":
         pytest.skip("needs a study; tests/cli runs it")
+    if arguments == ["verify"]:
+        pytest.skip("takes its time; tests/laws checks every law of every variant")
+    plugin = plugin_of_the_readme()
     monkeypatch.chdir(tmp_path)
     (tmp_path / "configs").symlink_to(ROOT / "configs")
+    (tmp_path / "my_dropout.py").write_text(plugin)
     dry = ["--dry-run"] if arguments[0] in ("train", "sweep") else []
     monkeypatch.setattr(sys, "argv", ["dropout-lab", *arguments, *dry])
     with pytest.raises(SystemExit) as caught:
@@ -53,8 +59,10 @@ def test_every_command_is_accepted(
 
 
 def test_the_python_code_runs(capsys: pytest.CaptureFixture[str]) -> None:
-    (code,) = [text for language, text in FENCES if language == "python"]
+    (code, plugin) = [text for language, text in FENCES if language == "python"]
     exec(code, {})
+    assert plugin == plugin_of_the_readme()
+    assert len(plugin.splitlines()) < 20
     assert capsys.readouterr().out == "torch.Size([8, 10])\n"
 
 
@@ -80,6 +88,29 @@ def test_the_error_shown_is_the_one_given(
     with pytest.raises(SystemExit):
         main()
     assert capsys.readouterr().err == shown
+
+
+def test_the_line_of_verify_is_the_one_printed(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    own_variants: None,
+) -> None:
+    assert f"checks {len(LAWS)} laws of every variant" in README
+    (shown,) = [text for language, text in FENCES if "FAILED" in text]
+    wrong = tmp_path / "my_dropout.py"
+    wrong.write_text(plugin_of_the_readme().replace("(coins >= p) / (1 - p)", "(coins >= p)"))
+    monkeypatch.setattr(sys, "argv", ["dropout-lab", "verify", "pairs", "--plugin", str(wrong)])
+    with pytest.raises(SystemExit) as caught:
+        main()
+    assert caught.value.code == 1
+    printed = capsys.readouterr().out.splitlines()
+    assert _words(shown) in map(_words, printed)
+
+
+def _words(line: str) -> list[str]:
+    """Return a line's words, the digits of its numbers left open."""
+    return re.sub(r"\d\.\d+", "number", line).split()
 
 
 def table_after(heading: str) -> str:

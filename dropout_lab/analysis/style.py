@@ -13,6 +13,7 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from dropout_lab.catalogue import CATALOGUE
 from dropout_lab.files import replace_file
 
 WITHOUT = "#000000"  # without dropout, everywhere
@@ -54,6 +55,8 @@ _INFERENCE_LOOKS = {
     "ensemble": (_ORANGE, "*"),
 }
 _OTHER_LOOK = ("#888888", "o")
+_OWN_COLOURS = ("#332288", "#882255", "#888888")  # of variants that are not built in
+_OWN_MARKERS = ("H", ">", "8")
 _LABEL_FIRST = {"dropout.variant": 0, "dropout.placement": 1, "dropout.p": 2}
 _SETTINGS: Any = {
     "font.size": 11,
@@ -82,12 +85,22 @@ def p_colour(p: object) -> str:
 
 def variant_colour(variant: object) -> str:
     """Return the colour of a variant."""
-    return _VARIANT_LOOKS.get(str(variant), _OTHER_LOOK)[0]
+    return _look(variant)[0]
 
 
 def variant_marker(variant: object) -> str:
     """Return the marker of a variant."""
-    return _VARIANT_LOOKS.get(str(variant), _OTHER_LOOK)[1]
+    return _look(variant)[1]
+
+
+def _look(variant: object) -> tuple[str, str]:
+    """Return colour and marker; of variants that are not built in, by the order of their names."""
+    name = str(variant)
+    if name in _VARIANT_LOOKS:
+        return _VARIANT_LOOKS[name]
+    index = sorted({name, *CATALOGUE} - _VARIANT_LOOKS.keys()).index(name)
+    colours, markers = len(_OWN_COLOURS), len(_OWN_MARKERS)
+    return _OWN_COLOURS[index % colours], _OWN_MARKERS[(index + index // colours) % markers]
 
 
 def inference_look(inference: str) -> tuple[str, str]:

@@ -11,6 +11,7 @@ from dropout_lab.cli.plot import plot
 from dropout_lab.cli.sweep import sweep
 from dropout_lab.cli.train import train
 from dropout_lab.cli.variants import variants
+from dropout_lab.cli.verify import verify
 from dropout_lab.errors import DropoutLabError
 
 app = typer.Typer(
@@ -22,6 +23,7 @@ app = typer.Typer(
 app.command()(train)
 app.command()(sweep)
 app.command()(plot)
+app.command()(verify)
 app.command()(variants)
 app.add_typer(config_app, name="config")
 app.add_typer(data_app, name="data")

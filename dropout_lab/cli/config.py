@@ -14,6 +14,7 @@ ConfigArgument = Annotated[Path, typer.Argument(metavar="FILE", help="YAML file.
 @config_app.command()
 def check(
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="YAML files.")],
+    plugin: options.Plugins = None,
 ) -> None:
     """Say everything that is wrong with config files, or that nothing is."""
     from dropout_lab.config.changes import Changes
@@ -22,6 +23,7 @@ def check(
     from dropout_lab.config.load import load
     from dropout_lab.errors import ConfigError
 
+    options.load_plugins(plugin)
     mistakes: list[str] = []
     for file in files:
         try:
@@ -43,13 +45,14 @@ def check(
 
 
 @config_app.command()
-def show(file: ConfigArgument, set_: options.Set = None) -> None:
+def show(file: ConfigArgument, set_: options.Set = None, plugin: options.Plugins = None) -> None:
     """Print a config with all its defaults filled in, as YAML."""
     import yaml
 
     from dropout_lab.config.changes import Changes
     from dropout_lab.config.load import load
 
+    options.load_plugins(plugin)
     config = load(file, Changes(settings=tuple(set_ or ()), sweep=True))
     first = ("name", "about")
     data = config.model_dump(mode="json")
@@ -58,10 +61,11 @@ def show(file: ConfigArgument, set_: options.Set = None) -> None:
 
 
 @config_app.command()
-def schema() -> None:
+def schema(plugin: options.Plugins = None) -> None:
     """Print the JSON Schema of a config, for an editor to complete and check YAML with."""
     import json
 
     from dropout_lab.config.schema import Config
 
+    options.load_plugins(plugin)
     typer.echo(json.dumps(Config.model_json_schema(), indent=1))

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dropout_lab.catalogue import CATALOGUE
+from dropout_lab.config.allowed import nearest
 from dropout_lab.config.grid import Cell, seeds_of
 from dropout_lab.config.schema import Config
 from dropout_lab.errors import ConfigError
@@ -48,6 +50,12 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
 FleetSize = Annotated[
     int | None, typer.Option("--fleet", help="Most runs trained in lockstep.", min=1, metavar="N")
 ]
+Plugins = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--plugin", help="Python file with a variant of your own. May be repeated.", metavar="FILE"
+    ),
+]
 SaveModels = Annotated[bool, typer.Option("--save-models", help="Keep each run's weights.")]
 
 
@@ -59,6 +67,24 @@ def data_folder(data_dir: Path | None) -> Path:
     return Path(cache).expanduser() / "dropout-lab"
 
 
+def variant_names(names: Sequence[str] | None) -> list[str]:
+    """Return the names of variants that were given, each once; without one, all there are.
+
+    Raises:
+        ConfigError: A name is unknown.
+    """
+    known = ", ".join(CATALOGUE)
+    unknown = [
+        f"{name!r} is not a variant;{nearest(name, CATALOGUE)} known: {known}. One of your own: "
+        "--plugin FILE."
+        for name in names or ()
+        if name not in CATALOGUE
+    ]
+    if unknown:
+        raise ConfigError(unknown)
+    return [name for name in CATALOGUE if not names or name in names]
+
+
 def check_device(device: str) -> None:
     """Refuse a device's name that is none, before torch is imported.
 
@@ -67,6 +93,18 @@ def check_device(device: str) -> None:
     """
     if device not in ("auto", "cpu", "cuda"):
         raise ConfigError([f"--device is {device!r}; allowed: auto, cpu, cuda."])
+
+
+def load_plugins(files: Sequence[Path] | None) -> None:
+    """Let the variants of plugins join, before anything is checked. Imports torch if there are any.
+
+    Raises:
+        ConfigError: What is wrong with them.
+    """
+    if files:
+        from dropout_lab.plugins import load_plugins as load
+
+        load(files)
 
 
 def make_study(

@@ -30,6 +30,7 @@ def sweep(
     device: options.Device = "auto",
     fleet: options.FleetSize = None,
     save_models: options.SaveModels = False,
+    plugin: options.Plugins = None,
     dry_run: options.DryRun = False,
     json: options.Json = False,
     quiet: options.Quiet = False,
@@ -40,6 +41,7 @@ def sweep(
     study; finished runs are never trained again.
     """
     options.check_device(device)
+    options.load_plugins(plugin)
     changes = Changes(settings=tuple(set_ or ()), epochs=epochs, seeds=seeds, p=p, sweep=True)
     settings = load(config, changes)
     cells = sweep_cells(settings, baseline=baseline)

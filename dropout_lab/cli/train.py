@@ -16,6 +16,7 @@ def train(
     device: options.Device = "auto",
     fleet: options.FleetSize = None,
     save_models: options.SaveModels = False,
+    plugin: options.Plugins = None,
     dry_run: options.DryRun = False,
     json: options.Json = False,
     quiet: options.Quiet = False,
@@ -25,6 +26,7 @@ def train(
     The same command resumes what was interrupted; finished runs are never trained again.
     """
     options.check_device(device)
+    options.load_plugins(plugin)
     changes = Changes(settings=tuple(set_ or ()), epochs=epochs, seeds=seeds)
     settings = load(config, changes)
     cells = single_cell(settings)

@@ -11,8 +11,7 @@ from rich.padding import Padding
 from rich.table import Table
 
 from dropout_lab.catalogue import CATALOGUE, COST_MEASURED, Variant
-from dropout_lab.config.allowed import nearest
-from dropout_lab.errors import ConfigError
+from dropout_lab.cli import options
 
 _TABLE_WIDTH = 150  # columns of a terminal from which six columns of text can be read
 
@@ -21,19 +20,12 @@ def variants(
     names: Annotated[
         list[str] | None, typer.Argument(metavar="[NAME...]", help="All, without a name.")
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    json: options.Json = False,
+    plugin: options.Plugins = None,
 ) -> None:
     """Print the catalogue: formula, what p means, what is learned, cost of a step, paper."""
-    unknown = [name for name in names or () if name not in CATALOGUE]
-    if unknown:
-        known = ", ".join(CATALOGUE)
-        raise ConfigError(
-            [
-                f"{name!r} is not a variant;{nearest(name, CATALOGUE)} known: {known}."
-                for name in unknown
-            ]
-        )
-    chosen = {name: kind for name, kind in CATALOGUE.items() if not names or name in names}
+    options.load_plugins(plugin)
+    chosen = {name: CATALOGUE[name] for name in options.variant_names(names)}
     if json:
         typer.echo(
             json_module.dumps({name: asdict(kind) for name, kind in chosen.items()}, indent=1)
@@ -56,15 +48,13 @@ def _print_table(console: Console, chosen: dict[str, Variant]) -> None:
     table.add_column("paper", ratio=3, overflow="fold")
     for name, kind in chosen.items():
         notes = "; ".join(filter(None, (_keys(kind), kind.remark)))
-        table.add_row(
-            name, kind.formula, kind.p, kind.learned, notes, f"{kind.cost:.3g}", kind.paper
-        )
+        table.add_row(name, kind.formula, kind.p, kind.learned, notes, _cost(kind), kind.paper)
     console.print(table)
 
 
 def _print_blocks(console: Console, chosen: dict[str, Variant]) -> None:
     for name, kind in chosen.items():
-        console.print(f"{name}  (cost {kind.cost:.3g})", style="bold")
+        console.print(f"{name}  (cost {_cost(kind)})", style="bold")
         facts = {
             "": kind.formula,
             "p: ": kind.p,
@@ -76,6 +66,10 @@ def _print_blocks(console: Console, chosen: dict[str, Variant]) -> None:
         for label, text in facts.items():
             if text:
                 console.print(Padding(label + text, (0, 0, 0, 4), expand=False))
+
+
+def _cost(kind: Variant) -> str:
+    return "not measured" if kind.source else f"{kind.cost:.3g}"
 
 
 def _keys(kind: Variant) -> str:

@@ -29,7 +29,8 @@ def wrong_value(key: str, value: object) -> str:
         near = nearest(value, [*known, *others])
         for theirs, ours in others.items():
             near = near.replace(repr(theirs), repr(ours))
-    return f"{key} is {shown(value)};{near} allowed: {words}."
+    own = " A variant of your own: --plugin FILE." if key == "dropout.variant" else ""
+    return f"{key} is {shown(value)};{near} allowed: {words}.{own}"
 
 
 def unknown_key(dotted: str, known: Iterable[str]) -> str:

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
+from dropout_lab.catalogue import CATALOGUE
 from dropout_lab.config.inference_rules import applicable
-from dropout_lab.config.optional_keys import keys_read, readers, without_unread
+from dropout_lab.config.optional_keys import OPTIONAL_KEYS, keys_read, without_unread
 from dropout_lab.config.schema import (
     SECTION_CLASSES,
     SECTIONS,
@@ -44,7 +45,7 @@ _LATER_KEYS = (
     "evaluation.samples",
     "evaluation.curve",
     "evaluation.diagnostics",
-    *readers(),
+    *OPTIONAL_KEYS,
 )
 
 
@@ -115,13 +116,17 @@ def runs_of(cells: Iterable[Cell], seeds: Sequence[int]) -> list[Run]:
 
 
 def run_id(settings: Settings, seed: int) -> str:
-    """Return the digest of everything that can change the run's numbers."""
+    """Return the digest of everything that can change the run's numbers.
+
+    The code of a plugin is part of it, so what another version of it trained is another run.
+    """
     data = settings.model_dump()
     for dotted in _LATER_KEYS:
         section, _, key = dotted.partition(".")
         if data[section][key] == SECTION_CLASSES[section].model_fields[key].default:
             del data[section][key]
-    text = json.dumps([NUMBERS, data, seed], sort_keys=True)
+    source = CATALOGUE[settings.dropout.variant].source
+    text = json.dumps([NUMBERS, data, seed, *([source] if source else [])], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 from dropout_lab.catalogue import CATALOGUE, LOSS_WEIGHTS
@@ -10,7 +9,6 @@ from dropout_lab.config.schema import SECTIONS, Settings
 
 # For each key that decides, as dotted key: its value, the keys then read, and their defaults.
 _CHOICES: dict[str, dict[str, Mapping[str, Any]]] = {
-    "dropout.variant": {name: kind.options for name, kind in CATALOGUE.items()},
     "dropout.schedule": {
         "linear": {"start_p": 0.0},
         "cosine": {"start_p": 0.0},
@@ -59,7 +57,6 @@ class _Reader:
         return bool(value) if self.value is None else bool(value == self.value)
 
 
-@cache
 def readers() -> dict[str, list[str]]:
     """Return for each such dotted key the words that read it: ``variant fast``, ``l1 above 0``."""
     found: dict[str, list[str]] = {}
@@ -83,7 +80,7 @@ def without_unread(settings: Settings) -> Settings:
     """Return the settings in the one form they have: null what is unread or at its default."""
     read = keys_read(settings)
     plain: dict[str, dict[str, Any]] = {section: {} for section in SECTIONS}
-    for key in readers():
+    for key in OPTIONAL_KEYS:
         section, _, name = key.partition(".")
         if key not in read or getattr(getattr(settings, section), name) == read[key]:
             plain[section][name] = None
@@ -98,16 +95,16 @@ def without_unread(settings: Settings) -> Settings:
     )
 
 
-@cache
-def _all() -> tuple[_Reader, ...]:
-    return tuple(_made())
-
-
-def _made() -> Iterator[_Reader]:
-    for decider, values in _CHOICES.items():
+def _all() -> Iterator[_Reader]:
+    variants = {name: kind.options for name, kind in CATALOGUE.items()}  # plugins may have joined
+    for decider, values in {"dropout.variant": variants, **_CHOICES}.items():
         section, _, key = decider.partition(".")
         for value, keys in values.items():
             yield _Reader(section, key, value, {f"{section}.{k}": v for k, v in keys.items()})
     for decider, keys in _STRENGTHS.items():
         section, _, key = decider.partition(".")
         yield _Reader(section, key, None, {f"{section}.{k}": v for k, v in keys.items()})
+
+
+# A plugin's variant may read any of these in the section dropout; it brings none of its own.
+OPTIONAL_KEYS = tuple(readers())

@@ -2,8 +2,11 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, GetJsonSchemaHandler, model_validator
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
+from dropout_lab.catalogue import CATALOGUE
 from dropout_lab.config.regularization import RegularizationSettings
 from dropout_lab.config.section import (
     BelowOne,
@@ -23,30 +26,24 @@ from dropout_lab.config.section import (
     WarmUp,
 )
 
-VariantName = Literal[
-    "none",
-    "inverted",
-    "standard",
-    "unscaled",
-    "gaussian",
-    "uniform",
-    "alpha",
-    "standout",
-    "concrete",
-    "variational_a",
-    "variational_a2",
-    "variational_b",
-    "sparse_variational",
-    "multinomial",
-    "evolutional",
-    "shakeout",
-    "targeted_unit",
-    "targeted_weight",
-    "fast",
-    "batchwise",
-    "dropconnect",
-    "gaussian_dropconnect",
-]
+
+class _AmongTheVariants:
+    """In the JSON Schema: one of the names in the catalogue when the schema is asked for."""
+
+    def __get_pydantic_json_schema__(
+        self, core_schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        return {"enum": list(CATALOGUE), "type": "string"}
+
+
+def _known_variant(name: str) -> str:
+    if name not in CATALOGUE:
+        raise ValueError("not in the catalogue")  # config.allowed says it in full
+    return name
+
+
+# Checked against the catalogue of the moment, which the variants of plugins may have joined.
+VariantName = Annotated[str, AfterValidator(_known_variant), _AmongTheVariants()]
 DatasetName = Literal["mnist_5k", "mnist", "fashion_mnist", "kmnist"]
 InferenceName = Literal["mean", "monte_carlo", "geometric", "moment_matching", "ensemble"]
 DiagnosticName = Literal["activations", "co_adaptation", "gradients", "noise"]

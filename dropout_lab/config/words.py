@@ -8,6 +8,8 @@ OTHER_WORDS: dict[str, str] = {
     "lr": "write learning_rate",
     "weight_decay": "write l2 in the section regularization",
     "seed": "write seeds: [7] for the one seed 7",
+    "plugin": "a plugin is given on the command line only: --plugin FILE",
+    "plugins": "a plugin is given on the command line only: --plugin FILE",
 }
 
 OTHER_VALUES: dict[str, str] = {

@@ -1,5 +1,6 @@
 """The dropout variants: one file each, and the one table that lists them."""
 
+from dropout_lab.catalogue import Variant
 from dropout_lab.layers.alpha import AlphaDropout
 from dropout_lab.layers.base import (
     BernoulliDropout,
@@ -87,6 +88,7 @@ __all__ = [
     "UniformDropout",
     "UnitDropout",
     "UnscaledDropout",
+    "Variant",
     "VariationalA2Dropout",
     "VariationalADropout",
     "VariationalBDropout",

@@ -1,6 +1,5 @@
 """What the dropout layers share: p, a noise source, and their place between two layers of a net."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -8,7 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from dropout_lab.catalogue import Variant
-from dropout_lab.noise import LANES, Noise, TorchNoise
+from dropout_lab.layers.draws import keep_threshold, round_to_lanes, uniform
+from dropout_lab.noise import Noise, TorchNoise
 
 Mask = Literal["element", "batch"]
 MASKS: tuple[Mask, ...] = ("element", "batch")
@@ -217,6 +217,24 @@ class UnitDropout(Dropout):
         """Return what stands for ``x`` in evaluation; no noise is drawn."""
         return x
 
+    def uniform(self, x: Tensor) -> Tensor:
+        """Return draws for ``x``, uniform on (0, 1), as the mask says: per example or batch.
+
+        Shape:
+            ``x``'s, or 1 along the batch; ``x``'s dtype. A draw has 32 bits before it is rounded to
+            that, and is never 0 or 1.
+        """
+        draws = uniform(self.noise, self.noise_shape(x), x.device).to(x.dtype)
+        return draws.clamp_max(1 - torch.finfo(x.dtype).eps / 2)
+
+    def normal(self, x: Tensor) -> Tensor:
+        """Return draws for ``x`` from the standard normal distribution, as the mask says.
+
+        Shape:
+            ``x``'s, or 1 along the batch; ``x``'s dtype.
+        """
+        return self.noise.normal(self.noise_shape(x), x.device).to(x.dtype)
+
     def connect(
         self, x: Tensor, weight: Tensor, bias: Tensor | None, entering: Entering | None = None
     ) -> Tensor:
@@ -266,11 +284,6 @@ class BernoulliDropout(UnitDropout):
         return keep_threshold(p), self.kept_scale(p) * (p < 1), self.rest_scale(p)
 
 
-def round_to_count(p: Tensor, units: int) -> Tensor:
-    """Return p as 1 - k / units, with k a whole number of at least 1."""
-    return 1 - ((1 - p) * units).round().clamp(min=1) / units
-
-
 def at_least_0(name: str, value: float) -> float:
     """Return a strength that must not be negative.
 
@@ -280,32 +293,6 @@ def at_least_0(name: str, value: float) -> float:
     if not 0 <= value < float("inf"):
         raise ValueError(f"{name} is {value:g}; it must be a number of at least 0.")
     return value
-
-
-def round_to_lanes(p: Tensor) -> Tensor:
-    """Return p as a multiple of 1/65,536; what lies strictly between 0 and 1 stays there."""
-    rounded = (p * LANES).round().clamp(1, LANES - 1) / LANES
-    return torch.where((p > 0) & (p < 1), rounded, p)
-
-
-def keep_threshold(p: Tensor) -> Tensor:
-    """Return the least int16 lane that keeps: ``lane >= threshold`` has the chance 1 - p.
-
-    At p = 1 the threshold would be one more than a lane can be; the caller multiplies by 0 there.
-    """
-    return (p * LANES - LANES // 2).clamp(max=LANES // 2 - 1).to(torch.int16)
-
-
-def uniform(noise: Noise, shape: Sequence[int], device: torch.device) -> Tensor:
-    """Return float64 draws of ``shape``, uniform on (0, 1), of 32 bits, each from two lanes."""
-    words = noise.lanes((*shape, 2), device).contiguous().view(torch.int32).squeeze(-1)
-    return (words.double() + (2.0**31 + 0.5)) / 2.0**32
-
-
-def lane_fractions(lanes: Tensor, like: Tensor) -> Tensor:
-    """Return lanes as numbers in (0, 1), symmetric about 1/2; float32, float64 for a float64."""
-    dtype = torch.promote_types(like.dtype, torch.float32)  # half precision would round to 1
-    return (lanes.to(dtype) + (LANES // 2 + 0.5)) / LANES
 
 
 def affine(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:

@@ -5,7 +5,8 @@ from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 from dropout_lab.catalogue import CATALOGUE
-from dropout_lab.layers.base import Mask, UnitDropout, at_least_0, lane_fractions
+from dropout_lab.layers.base import Mask, UnitDropout, at_least_0
+from dropout_lab.layers.draws import lane_fractions
 from dropout_lab.layers.learned import LearnedDropout
 from dropout_lab.noise import Noise
 

@@ -36,7 +36,7 @@ class GaussianDropout(UnitDropout):
     def drop(self, x: Tensor) -> Tensor:
         """Return ``x`` times its noise."""
         (deviation,) = self.placed(x)
-        return x * (1 + self.noise.normal(self.noise_shape(x), x.device).to(x.dtype) * deviation)
+        return x * (1 + self.normal(x) * deviation)
 
     def constants(self, p: Tensor) -> tuple[Tensor, ...]:
         """Return the standard deviation of the noise, ``sqrt(p / (1 - p))``."""

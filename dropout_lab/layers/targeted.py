@@ -4,13 +4,8 @@ import torch
 from torch import Tensor
 
 from dropout_lab.catalogue import CATALOGUE
-from dropout_lab.layers.base import (
-    Entering,
-    Mask,
-    WeightDropout,
-    affine,
-    keep_threshold,
-)
+from dropout_lab.layers.base import Entering, Mask, WeightDropout, affine
+from dropout_lab.layers.draws import keep_threshold
 from dropout_lab.noise import LANES, Noise
 
 _ALWAYS_KEPT = -LANES // 2  # the lowest lane

@@ -3,7 +3,8 @@
 from torch import Tensor
 
 from dropout_lab.catalogue import CATALOGUE
-from dropout_lab.layers.base import UnitDropout, lane_fractions
+from dropout_lab.layers.base import UnitDropout
+from dropout_lab.layers.draws import lane_fractions
 
 
 class UniformDropout(UnitDropout):

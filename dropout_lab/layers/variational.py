@@ -160,8 +160,7 @@ class VariationalADropout(VariationalDropout, UnitDropout):
         deviation = self.deviation().squeeze(-1)  # (runs, units or 1)
         if runs < x.ndim - 1:
             deviation = deviation.view(deviation.shape[:runs] + (1,) * (x.ndim - 1 - runs) + (-1,))
-        draws = self.noise.normal(self.noise_shape(x), x.device).to(x.dtype)
-        return torch.where(active, x * (1 + draws * deviation.to(x.dtype)), x)
+        return torch.where(active, x * (1 + self.normal(x) * deviation.to(x.dtype)), x)
 
     def penalty(self, weight: Tensor, progress: float) -> Tensor:
         """Return the KL over the units: ``(runs,)``."""

@@ -17,6 +17,7 @@ from dropout_lab import results
 from dropout_lab.config.grid import Run
 from dropout_lab.errors import StorageError
 from dropout_lab.files import append_text, make_folder, remove_temporaries, replace_file
+from dropout_lab.plugins import Plugin
 from dropout_lab.results import Row, cell_text, csv_text
 from dropout_lab.training import (
     CURVE_COLUMNS,
@@ -134,6 +135,12 @@ class StudyFolder:
         """Replace the manifest."""
         self.manifest = dict(manifest)
         replace_file(self.path / results.MANIFEST, json.dumps(manifest, indent=1) + "\n")
+
+    def keep_plugins(self, plugins: Mapping[str, Plugin]) -> None:
+        """Keep the source of plugins, by the names of their variants: what makes the runs again."""
+        for name, plugin in plugins.items():
+            make_folder(self.path / results.PLUGINS)
+            replace_file(self.path / results.PLUGINS / f"{name}.py", plugin.text)
 
     def rewrite(self, runs: Mapping[str, Run], swept: Sequence[str]) -> None:
         """Write both CSV files anew with the columns of ``swept``, rows of known runs only."""

@@ -15,10 +15,12 @@ from typing import Any
 import torch
 
 from dropout_lab import __version__
+from dropout_lab.catalogue import CATALOGUE
 from dropout_lab.config.grid import Cell, Run
 from dropout_lab.config.schema import KEYS, SECTIONS, Settings
 from dropout_lab.errors import StorageError
-from dropout_lab.results import MANIFEST_FORMAT, Manifest
+from dropout_lab.plugins import sources_of
+from dropout_lab.results import MANIFEST_FORMAT, PLUGINS, Manifest, recorded_plugin
 
 _PACKAGES = (
     "torch",
@@ -42,6 +44,7 @@ def new_manifest(name: str, about: str, settings: Settings) -> Manifest:
         "settings_digest": digest(settings_data(settings)),
         "swept": [],
         "data_digests": {},
+        "plugins": {},
         "fleets": [],
         "runs": {},
         "sessions": [],
@@ -81,6 +84,26 @@ def join_study(manifest: Manifest, settings: Settings, cells: Iterable[Cell], pa
             "Give another folder with --out, or another name in the config."
         )
     manifest["swept"] = swept
+
+
+def join_plugins(manifest: Manifest, asked: Iterable[Settings], path: Path) -> None:
+    """Add to a manifest the variants of plugins that a request names.
+
+    Raises:
+        StorageError: The study was begun with another version of one.
+    """
+    names = {settings.dropout.variant for settings in asked}
+    recorded = manifest.setdefault("plugins", {})
+    for name, plugin in sorted(sources_of(names).items()):
+        entry = recorded_plugin(plugin.path.name, CATALOGUE[name])
+        there = recorded.setdefault(name, entry)
+        if there["sha256"] != entry["sha256"]:
+            raise StorageError(
+                f"{path} was begun with another version of the variant {name}: the SHA-256 of "
+                f"{there['file']} was {there['sha256'][:12]}, that of {plugin.path} is "
+                f"{entry['sha256'][:12]}. Its runs are not comparable; give another folder with "
+                f"--out, or the file that is kept in {path / PLUGINS}."
+            )
 
 
 def add_runs(manifest: Manifest, fleets: Iterable[tuple[Run, ...]]) -> None:

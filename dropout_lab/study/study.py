@@ -12,6 +12,7 @@ from dropout_lab.config.grid import Cell, Run, runs_of
 from dropout_lab.config.schema import DatasetSettings, Settings
 from dropout_lab.data import Splits
 from dropout_lab.errors import DataError, InterruptedStudyError
+from dropout_lab.plugins import sources_of
 from dropout_lab.results import Manifest, runs_in
 from dropout_lab.study import manifest as manifests
 from dropout_lab.study.engine import Events, train_fleet
@@ -136,6 +137,7 @@ def _plan(study: Study, folder: StudyFolder) -> list[tuple[Run, ...]]:
     manifest, fleets = _joined(study, folder)
     manifests.add_session(manifest, study.command, str(study.device))
     folder.write_manifest(manifest)
+    folder.keep_plugins(sources_of(manifest["plugins"]))
     folder.rewrite(runs_in(manifest), manifest["swept"])
     return fleets
 
@@ -149,6 +151,8 @@ def _joined(study: Study, folder: StudyFolder) -> tuple[Manifest, list[tuple[Run
     if manifest is None:
         manifest = manifests.new_manifest(study.name, study.about, study.settings)
     manifests.join_study(manifest, study.settings, study.cells, study.out)
+    asked = [study.settings, *(cell.settings for cell in study.cells)]
+    manifests.join_plugins(manifest, asked, study.out)
     known = runs_in(manifest)
     manifests.add_runs(
         manifest, pack([run for run in study.runs if run.run_id not in known], study.fleet_size)

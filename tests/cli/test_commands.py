@@ -12,37 +12,7 @@ import yaml
 
 from dropout_lab import __version__
 from dropout_lab.catalogue import CATALOGUE
-from dropout_lab.cli import main
-
-SMALL = [
-    "--set", "dataset.train_size=300", "--set", "dataset.validation_size=100",
-    "--set", "model.hidden=[8]", "--epochs", "2",
-]  # fmt: skip
-
-
-class Result:
-    """What a command left: its exit status, its two outputs."""
-
-    def __init__(self, status: int, out: str, err: str) -> None:
-        self.status, self.out, self.err = status, out, err
-
-
-@pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]):
-    """Run a command in an empty folder."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "100")
-
-    def command(*arguments: str) -> Result:
-        monkeypatch.setattr(sys, "argv", ["dropout-lab", *arguments])
-        status = 0
-        try:
-            main()
-        except SystemExit as exit_:
-            status = exit_.code if isinstance(exit_.code, int) else 0
-        return Result(status, *capfd.readouterr())
-
-    return command
+from tests.cli.conftest import SMALL
 
 
 def test_sweep_ends_with_a_table_and_the_files(run, tmp_path: Path) -> None:

@@ -1,0 +1,39 @@
+"""From 16-bit lanes to coins and fractions, and a p that the draws can realize."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from dropout_lab.noise import LANES, Noise
+
+
+def round_to_count(p: Tensor, units: int) -> Tensor:
+    """Return p as 1 - k / units, with k a whole number of at least 1."""
+    return 1 - ((1 - p) * units).round().clamp(min=1) / units
+
+
+def round_to_lanes(p: Tensor) -> Tensor:
+    """Return p as a multiple of 1/65,536; what lies strictly between 0 and 1 stays there."""
+    rounded = (p * LANES).round().clamp(1, LANES - 1) / LANES
+    return torch.where((p > 0) & (p < 1), rounded, p)
+
+
+def keep_threshold(p: Tensor) -> Tensor:
+    """Return the least int16 lane that keeps: ``lane >= threshold`` has the chance 1 - p.
+
+    At p = 1 the threshold would be one more than a lane can be; the caller multiplies by 0 there.
+    """
+    return (p * LANES - LANES // 2).clamp(max=LANES // 2 - 1).to(torch.int16)
+
+
+def uniform(noise: Noise, shape: Sequence[int], device: torch.device) -> Tensor:
+    """Return float64 draws of ``shape``, uniform on (0, 1), of 32 bits, each from two lanes."""
+    words = noise.lanes((*shape, 2), device).contiguous().view(torch.int32).squeeze(-1)
+    return (words.double() + (2.0**31 + 0.5)) / 2.0**32
+
+
+def lane_fractions(lanes: Tensor, like: Tensor) -> Tensor:
+    """Return lanes as numbers in (0, 1), symmetric about 1/2; float32, float64 for a float64."""
+    dtype = torch.promote_types(like.dtype, torch.float32)  # half precision would round to 1
+    return (lanes.to(dtype) + (LANES // 2 + 0.5)) / LANES
