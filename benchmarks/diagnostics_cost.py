@@ -66,12 +66,12 @@ def main() -> None:
         epoch = min(epoch or pairs[0][1], *(bare for _, bare in pairs))
 
     nothing = fleet_of()
-    diagnostics = Diagnostics(nothing.model, nothing.settings, nothing.seeds, splits, splits.train)
+    diagnostics = Diagnostics(nothing, splits, splits.train)
     shares = []
     for _ in range(repetitions):
         began = time.perf_counter()
         for _ in range(CALLS):
-            diagnostics(1)
+            diagnostics()
         shares.append((time.perf_counter() - began) / CALLS / epoch)
     idle = figure("nothing asked for, share of an epoch", shares, "")
 

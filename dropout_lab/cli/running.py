@@ -3,21 +3,26 @@
 import json as json_module
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.console import Console
 
 from dropout_lab.cli.progress import new_progress
-from dropout_lab.cli.table import print_cells, print_inferences
 from dropout_lab.config.dropout_rules import cautions_of
 from dropout_lab.config.grid import Run
 from dropout_lab.results import INFERENCE, METRICS, RUNS, cell_text
 from dropout_lab.study import Outcome, Study, planned_fleets, run_study
 
+if TYPE_CHECKING:
+    from dropout_lab.analysis.tables import StudyTables
+
 
 def run(study: Study, *, plots: bool, dry_run: bool, json: bool, quiet: bool) -> None:
-    """Run a study and print its cells; exit with 1 if some runs did not complete."""
+    """Run a study and print its cells.
+
+    Exit with 1 if some runs did not complete, or have a layer that does not do what it says.
+    """
     for text in cautions_of(cell.settings for cell in study.cells):
         typer.echo(f"warning: {text}", err=True)
     if dry_run:
@@ -28,6 +33,7 @@ def run(study: Study, *, plots: bool, dry_run: bool, json: bool, quiet: bool) ->
 
     # Only now: pandas and matplotlib take a second that the first epoch should not wait for.
     from dropout_lab.analysis.tables import cells, read_study
+    from dropout_lab.cli.table import print_cells, print_inferences
 
     tables = read_study(study.out)
     files: list[Path] = []
@@ -36,15 +42,31 @@ def run(study: Study, *, plots: bool, dry_run: bool, json: bool, quiet: bool) ->
 
         files = plot_study(tables)
     table = cells(tables)
+    marked = _marked(tables, outcome)
     if json:
-        typer.echo(json_module.dumps(_result(study, outcome, table, files), indent=1))
+        typer.echo(
+            json_module.dumps(_result(study, outcome, table, files) | {"marked": marked}, indent=1)
+        )
     else:
         console = Console(markup=False)
         print_cells(console, tables, table)
         print_inferences(console, tables, table)
         _print_end(console, study, outcome, files)
-    if outcome.count("completed") < len(outcome.statuses):
+    for run_id, message in marked.items():
+        typer.echo(f"run {run_id} has a layer that does not do what it says: {message}", err=True)
+    if marked or outcome.count("completed") < len(outcome.statuses):
         raise typer.Exit(1)
+
+
+def _marked(tables: "StudyTables", outcome: Outcome) -> dict[str, str]:
+    """Return, for each completed run whose noise is not what it says, what was measured."""
+    runs = tables.runs
+    noted = runs[(runs["status"] == "completed") & runs["message"].astype(bool)]
+    return {
+        run_id: message
+        for run_id, message in zip(noted["run_id"], noted["message"], strict=True)
+        if run_id in outcome.statuses
+    }
 
 
 def _print_plan(study: Study, fleets: Sequence[Sequence[Run]], *, as_json: bool) -> None:

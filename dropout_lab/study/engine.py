@@ -113,7 +113,9 @@ def _ends(fleet: Fleet, splits: Splits, going: str) -> list[RunEnd]:
             RunEnd(
                 run=run,
                 status="diverged" if diverged else going,
-                message=f"the loss is not finite in epoch {diverged}" if diverged else "",
+                message=f"the loss is not finite in epoch {diverged}"
+                if diverged
+                else fleet.broken.get(index, ""),
                 epochs=epochs,
                 updates=updates,
                 examples=whole * examples + rest * batch_size,

@@ -1,19 +1,23 @@
 """What else is measured of a network while it trains: its units, its gradients, its noise."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from dropout_lab.config.schema import Settings, p_of_places
 from dropout_lab.data import Examples, Splits, stratified
-from dropout_lab.model import MLP
+from dropout_lab.layers import Dropout, Entering
+from dropout_lab.layers.measured import PASSES, Measured, claimed, measure
 from dropout_lab.noise import Purpose, stream
 from dropout_lab.training import units
+from dropout_lab.training.fleet import Fleet
 from dropout_lab.training.gradients import gradient_measures, whole_gradient
 
 _BATCHES = 20  # mini-batches whose gradients are compared
 _EXAMPLES = 1_000  # of the test part, at most
+_NOISE_EXAMPLES = 100
 
 _OF_LAYERS = {
     "activations": ("mean_activation", "activation_sparsity"),
@@ -41,27 +45,35 @@ def diagnostic_columns(settings: Settings) -> tuple[str, ...]:
     return tuple(column for name in settings.evaluation.diagnostics for column in columns[name])
 
 
+@dataclass(frozen=True)
+class _Inputs:
+    """What a dropout layer is given: see :func:`dropout_lab.layers.measured.measure`."""
+
+    layer: Dropout
+    x: Tensor
+    weight: Tensor
+    entering: Entering | None
+
+    def measured(self, passes: int) -> Measured:
+        return measure(self.layer, self.x, self.weight, self.entering, passes=passes)
+
+
 class Diagnostics:
-    """Measures what the settings ask for; it draws from streams of its own and changes nothing.
+    """Measures what the settings of a fleet ask for.
+
+    It draws from streams of its own and changes nothing, but that a run with a dropout layer that
+    does not do what it says is noted in ``fleet.broken``.
 
     Args:
-        model: The networks.
-        settings: Those the runs share.
-        seeds: The seed of each run.
+        fleet: The networks.
         splits: The data.
         train: The training examples that are measured.
     """
 
-    def __init__(
-        self,
-        model: MLP,
-        settings: Settings,
-        seeds: Sequence[int],
-        splits: Splits,
-        train: Examples,
-    ) -> None:
-        self.model, self.settings, self.seeds = model, settings, seeds
-        self.splits, self.train = splits, train
+    def __init__(self, fleet: Fleet, splits: Splits, train: Examples) -> None:
+        self.fleet, self.splits, self.train = fleet, splits, train
+        self.model, self.settings, self.seeds = fleet.model, fleet.settings, fleet.seeds
+        settings = fleet.settings
         self.wanted = settings.evaluation.diagnostics
         labels = splits.test.labels
         size = min(_EXAMPLES, len(labels))
@@ -69,8 +81,9 @@ class Diagnostics:
         chosen = torch.from_numpy(stratified(labels.cpu().numpy(), size, generator))
         self.test = splits.test[chosen.to(labels.device)]
 
-    def __call__(self, epoch: int) -> Columns:
-        """Measure the networks as they stand after an epoch."""
+    def __call__(self) -> Columns:
+        """Measure the networks as they stand."""
+        epoch = self.fleet.epoch
         columns: Columns = {}
         if not self.wanted:
             return columns
@@ -81,6 +94,8 @@ class Diagnostics:
                     columns |= self._gradients(epoch)
                 with torch.no_grad():
                     columns |= self._units()
+                    if "noise" in self.wanted:
+                        columns |= self._noise(epoch)
         finally:
             self.model.train(was_training)
         return columns
@@ -103,6 +118,52 @@ class Diagnostics:
                 )
                 columns[f"removed_{share}_test_accuracy"] = accuracy
         return columns
+
+    def _noise(self, epoch: int) -> Columns:
+        """Measure the noise of each dropout layer, and hold it to what its variant claims."""
+        columns: Columns = {}
+        for place, inputs in self._inputs().items():
+            layer = inputs.layer
+            measured = inputs.measured(PASSES)
+            columns[f"keep_rate_{place}"] = measured.keep_rate
+            columns[f"noise_mean_{place}"] = measured.mean
+            columns[f"noise_variance_{place}"] = measured.variance
+            broken = [claim for claim in claimed(layer, measured) if claim.broken]
+            if not broken:
+                continue
+            # In a large study a true claim is now and then beyond its bound: it must be so twice.
+            again = claimed(layer, inputs.measured(4 * PASSES))
+            twice = {(claim.what, claim.run): claim for claim in again if claim.broken}
+            for claim in broken:
+                if (claim.what, claim.run) in twice:
+                    sure = replace(twice[claim.what, claim.run], run=None)
+                    where = f"at place {place}" if place else "at the input"
+                    message = f"epoch {epoch}, dropout {where}: {sure}"
+                    self.fleet.broken.setdefault(claim.run or 0, message)
+        return columns
+
+    def _inputs(self) -> dict[int, "_Inputs"]:
+        """Return what each dropout layer is given of some test examples, dropout off."""
+        z: list[Tensor] = []
+        h: list[Tensor] = []
+        activation = self.model.activation
+        handle = activation.register_forward_pre_hook(lambda _, given: z.append(given[0]))
+        x = self.splits.pixels(self.test.images[:_NOISE_EXAMPLES]).unsqueeze(0)
+        try:
+            self.model.eval()(x, h)
+        finally:
+            handle.remove()
+        h = z if self.settings.dropout.position == "before" else h
+        places = self.model.places()
+        inputs = {}
+        for place in p_of_places(self.settings):
+            layer, weight, _ = places[place]
+            if place:
+                entering = Entering(self.model.weights[place - 1], z[place - 1])
+                inputs[place] = _Inputs(layer, h[place - 1], weight, entering)
+            else:
+                inputs[place] = _Inputs(layer, x.expand(self.model.runs, -1, -1), weight, None)
+        return inputs
 
     def _gradients(self, epoch: int) -> Columns:
         """Compare gradients of mini-batches with each other and with that of the whole."""

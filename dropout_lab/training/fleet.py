@@ -32,6 +32,8 @@ class Fleet:
         updates: Optimizer steps done.
         seconds: Wall-clock time used so far.
         diverged: For each run that diverged, by its index, the epoch in which it did.
+        broken: For each run with a dropout layer that does not do what it says, by its index, what
+            was measured, where and when first.
     """
 
     def __init__(self, runs: Sequence[Run], device: torch.device) -> None:
@@ -49,6 +51,7 @@ class Fleet:
         self.updates = 0
         self.seconds = 0.0
         self.diverged: dict[int, int] = {}
+        self.broken: dict[int, str] = {}
         patience = self.settings.training.patience
         self.early_stopping = None if patience is None else EarlyStopping(patience, len(runs))
 
@@ -107,6 +110,7 @@ class Fleet:
                 "updates": self.updates,
                 "seconds": self.seconds,
                 "diverged": self.diverged.get(run, 0),
+                "broken": self.broken.get(run, ""),
                 "parameters": [parameter.detach()[run].clone() for parameter in parameters],
                 "optimizer": optimizer_states[run],
                 **({"early_stopping": stopping.checkpoint(run)} if stopping else {}),
@@ -131,6 +135,11 @@ class Fleet:
         first = checkpoints[0]
         self.epoch, self.updates = first["epoch"], first["updates"]
         self.seconds = first["seconds"]
+        self.broken = {
+            run: checkpoint["broken"]
+            for run, checkpoint in enumerate(checkpoints)
+            if checkpoint.get("broken")
+        }
         self.diverged = {
             run: checkpoint["diverged"]
             for run, checkpoint in enumerate(checkpoints)

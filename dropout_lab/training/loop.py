@@ -51,7 +51,7 @@ def train(fleet: Fleet, splits: Splits) -> Iterator[Epoch]:
     rates = Rates(fleet.settings.training, steps, last_update)
     objective = Objective(model, fleet.settings.dropout, len(splits.train), fleet.regularizers)
     measured_train = splits.train[train_examples(splits, fleet.settings).to(fleet.device)]
-    diagnostics = Diagnostics(model, fleet.settings, fleet.seeds, splits, measured_train)
+    diagnostics = Diagnostics(fleet, splits, measured_train)
 
     while fleet.epoch < last_epoch and fleet.going:
         began, offset = time.perf_counter(), fleet.seconds
@@ -79,7 +79,7 @@ def train(fleet: Fleet, splits: Splits) -> Iterator[Epoch]:
                 validation=evaluate(model, splits.validation, splits),
                 test=evaluate(model, splits.test, splits),
                 pruned=evaluate_pruned(model, splits.test, splits),
-                diagnostics=diagnostics(fleet.epoch),
+                diagnostics=diagnostics(),
             )
         fleet.seconds = offset + time.perf_counter() - began
         going = fleet.going

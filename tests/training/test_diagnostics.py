@@ -4,10 +4,13 @@ import math
 
 import pytest
 import torch
+from torch import Tensor
 
+from dropout_lab.catalogue import CATALOGUE
 from dropout_lab.data import Splits
+from dropout_lab.layers import VARIANTS, InvertedDropout
 from dropout_lab.training import Fleet, diagnostic_columns, train
-from tests.conftest import assert_same_bits, make_runs, make_sweep
+from tests.conftest import assert_same_bits, make_runs, make_sweep, with_variant
 
 CPU = torch.device("cpu")
 EVERYTHING = "evaluation.diagnostics=[activations,co_adaptation,gradients,noise]"
@@ -67,3 +70,65 @@ def test_a_diverged_run_leaves_the_others_their_diagnostics(small_splits: Splits
     records = list(train(fleet, small_splits))[-1].records
     assert list(fleet.diverged) == [1]
     assert all(math.isfinite(value) for value in records[0].diagnostics.values())
+
+
+NOISE = ("evaluation.diagnostics=[noise]", "training.epochs=2")
+
+
+@pytest.mark.parametrize("variant", [name for name, kind in CATALOGUE.items() if kind.noisy])
+def test_no_variant_is_marked(variant: str, small_splits: Splits) -> None:
+    """In training, at every place it takes, on the activations that are really there."""
+    runs = make_runs(*with_variant(variant), *NOISE, seeds=(0, 1))
+    fleet = Fleet(runs, CPU)
+    records = list(train(fleet, small_splits))[-1].records
+    assert fleet.broken == {}
+    if not CATALOGUE[variant].biased:
+        assert records[0].diagnostics["noise_mean_2"] == pytest.approx(1, abs=0.1)
+
+
+@pytest.mark.parametrize("position", ["after", "before"])
+def test_the_noise_measured_is_that_of_p(position: str, small_splits: Splits) -> None:
+    """At p = 0.2: a keep rate of 0.8, and a variance of 0.2 / 0.8."""
+    settings = ("dropout.p=0.2", f"dropout.position={position}", "dropout.placement=[2]")
+    fleet = Fleet(make_runs(*NOISE, *settings), CPU)
+    found = list(train(fleet, small_splits))[-1].records[0].diagnostics
+    assert found["keep_rate_2"] == pytest.approx(0.8, abs=0.02)
+    assert found["noise_mean_2"] == pytest.approx(1, abs=0.02)
+    assert found["noise_variance_2"] == pytest.approx(0.25, abs=0.03)
+
+
+class Forgetful(InvertedDropout):
+    """Inverted dropout with the scaling forgotten."""
+
+    def kept_scale(self, p: Tensor) -> Tensor:
+        return torch.ones_like(p)
+
+
+class Biased(InvertedDropout):
+    """Drops a twentieth more than it says."""
+
+    def constants(self, p: Tensor) -> tuple[Tensor, ...]:
+        return super().constants(p + (1 - p) * 0.05)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        (Forgetful, "epoch 1, dropout at place 1: noise mean 0.5"),
+        (Biased, "epoch 1, dropout at place 1: keep rate 0.47"),
+    ],
+)
+def test_a_layer_that_does_something_else_marks_its_run(
+    wrong: type[InvertedDropout],
+    words: str,
+    small_splits: Splits,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each of two runs, also after a resume; a run at p = 0 beside it does what it says."""
+    monkeypatch.setitem(VARIANTS, "inverted", wrong)
+    fleet = Fleet(make_sweep(*NOISE, "dropout.p=0.0001,0.5", "dropout.variant=inverted"), CPU)
+    list(train(fleet, small_splits))
+    assert fleet.broken[1].startswith(words)
+    resumed = Fleet(fleet.runs, CPU)
+    resumed.restore(fleet.checkpoint())
+    assert resumed.broken == fleet.broken
