@@ -225,7 +225,8 @@ class UnitDropout(Dropout):
             that, and is never 0 or 1.
         """
         draws = uniform(self.noise, self.noise_shape(x), x.device).to(x.dtype)
-        return draws.clamp_max(1 - torch.finfo(x.dtype).eps / 2)
+        kind = torch.finfo(x.dtype)
+        return draws.clamp(kind.tiny, 1 - kind.eps / 2)
 
     def normal(self, x: Tensor) -> Tensor:
         """Return draws for ``x`` from the standard normal distribution, as the mask says.
