@@ -38,7 +38,9 @@ def a_mask_for_each_example(subject: Subject) -> Finding:
     at = made_up(units=200).one_example(8)
     z = carry(subject.layer(subject.ps[1], at), at)
     alike = sum(torch.allclose(a, b) for a, b in itertools.combinations(z, 2))
-    return none_of(alike, "of 28 pairs of examples have the same mask; draw noise_shape(x)")
+    return none_of(
+        alike, "of 28 pairs of examples have the same mask; draw for each, or say reads_mask=False"
+    )
 
 
 def one_mask_for_a_batch(subject: Subject) -> Finding:
