@@ -1,7 +1,7 @@
 """Statistical laws: seeded, and with bounds of 5 standard errors computed from n.
 
-A true law breaks one of its comparisons less than once in 200,000 times (layers/measured.py), with the
-seeds that are fixed here either always or never.
+A true law breaks one of its comparisons less than once in 200,000 times (layers/measured.py); with
+the seeds that are fixed here, either always or never.
 """
 
 import math
