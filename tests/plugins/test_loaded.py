@@ -68,7 +68,7 @@ def test_a_file_may_have_several_variants_and_a_base(load) -> None:
 
 def test_its_keys_are_checked_and_reach_the_layer(load) -> None:
     load(WITH_KEY)
-    assert "variant strong" in readers()["strength"]
+    assert "variant strong" in readers()["dropout.strength"]
     settings = ("dropout.variant=strong", "dropout.strength=2.0")
     fleet = Fleet(make_runs(*settings), torch.device("cpu"))
     assert [place[0].strength for place in fleet.model.places()[1:]] == [2.0, 2.0]
