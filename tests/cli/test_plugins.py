@@ -128,6 +128,29 @@ def test_verify_finds_it_right_and_forgotten_scaling_wrong(run, plugin, tmp_path
     assert "; 1 is claimed" in wrong.out
 
 
+def test_a_run_with_the_scaling_forgotten_is_marked(run, plugin, tmp_path: Path) -> None:
+    """Its noise was measured: the message says where, and the command ends with 1."""
+    wrong = plugin_of_the_readme().replace(" / (1 - p)\n", "\n")
+    assert wrong != plugin_of_the_readme()
+    (tmp_path / "my_dropout.py").write_text(wrong)
+    measured = ["--set", "evaluation.diagnostics=[noise]"]
+    result = run(*SWEEP, *PLUGIN, *measured, "--seeds", "1")
+    assert result.status == 1
+    words = "has a layer that does not do what it says: epoch 1, dropout at place 1: noise mean 0.5"
+    assert result.err.count(words) == 1  # inverted, beside it, does what it says
+    with (STUDY / "runs.csv").open() as file:
+        rows = {row["dropout.variant"]: row for row in csv.DictReader(file)}
+    assert rows["pairs"]["message"].endswith("; 1 is claimed")
+    assert rows["pairs"]["status"] == "completed"
+    assert rows["inverted"]["message"] == ""
+    assert (
+        0.4 < float(rows["pairs"]["noise_mean_1"]) < 0.6 < float(rows["inverted"]["noise_mean_1"])
+    )
+    again = run(*SWEEP, *PLUGIN, *measured, "--seeds", "1", "--json")
+    assert again.status == 1
+    assert list(json.loads(again.out)["marked"]) == [rows["pairs"]["run_id"]]
+
+
 def test_verify_as_json_is_pure_and_names_must_be_known(run) -> None:
     result = run("verify", "none", "unscaled", "--json")
     data = json.loads(result.out)
