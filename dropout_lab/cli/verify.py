@@ -29,6 +29,8 @@ def verify(
 
     from dropout_lab.laws import verify as check_laws
 
+    if not json:
+        typer.echo(f"{'variant':<20} {'law':<25} {'measured':<9} bound")
     checks = []
     for check in check_laws(chosen):
         checks.append(check)
