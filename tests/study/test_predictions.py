@@ -180,3 +180,15 @@ def test_a_run_trained_again_has_no_row_until_it_is_done(tmp_path: Path) -> None
     with pytest.raises(KeyboardInterrupt):
         go(asked, StopsAfter(1))
     assert set(pd.read_csv(tmp_path / "s" / "inference.csv")["dropout.p"]) == {0.0}
+
+
+def test_a_file_whose_runs_are_all_trained_again_goes(tmp_path: Path) -> None:
+    asked = study(tmp_path / "s", p="0", seeds="1")
+    go(asked)
+    metrics = tmp_path / "s" / "metrics.csv"
+    metrics.write_text(metrics.read_text().splitlines(keepends=True)[0])
+    with pytest.raises(KeyboardInterrupt):
+        go(asked, StopsAfter(1))
+    assert not (tmp_path / "s" / "inference.csv").exists()
+    go(asked)
+    assert len(pd.read_csv(tmp_path / "s" / "inference.csv")) == 1
