@@ -16,6 +16,7 @@ from dropout_lab.layers import (
     affine,
 )
 from dropout_lab.model import MLP, initial_weights, p_of_fleet
+from dropout_lab.noise import NumpyNoise, Purpose, stream
 from dropout_lab.study.weights import save_weights
 from tests.conftest import make_config, make_runs, make_sweep, with_variant
 
@@ -290,3 +291,17 @@ def test_bfloat16_is_in_the_products_only() -> None:
     difference = (exact(x) - rough(x)).abs().max()
     assert 0 < difference < 0.05  # eight bits of mantissa, not twenty-four
     assert all(p.dtype == torch.float32 for p in rough.parameters())
+
+
+def test_drawing_for_another_purpose_is_from_its_stream_of_seed_place_and_epoch() -> None:
+    """And training's own draws go on where they had come to."""
+    model, plain = (model_of("dropout.placement=[2]", seeds=(5,)) for _ in range(2))
+    shape = (1, 2, 3)
+    for each in (model, plain):
+        each.open_epoch(1)
+        each.noises[0].normal(shape, CPU)
+    with model.drawing(Purpose.DIAGNOSTICS, 3):
+        drawn = model.noises[0].normal(shape, CPU)
+    alone = NumpyNoise(stream(Purpose.DIAGNOSTICS, 5, 2, 3)).normal(shape[1:], CPU)
+    assert torch.equal(drawn[0], alone)
+    assert torch.equal(model.noises[0].normal(shape, CPU), plain.noises[0].normal(shape, CPU))

@@ -131,3 +131,9 @@ def test_nothing_counted_is_nan() -> None:
     scores = ProbabilityTally(1, CPU).scores()
     assert scores.loss.isnan().all()
     assert scores.ece.isnan().all()
+
+
+def test_a_confidence_that_rounding_puts_above_1_lies_in_the_last_bin() -> None:
+    tally = ProbabilityTally(1, CPU)
+    tally.add(torch.tensor([[[1e-15, -40.0]]], dtype=torch.float64), torch.tensor([0]))
+    assert tally.scores().ece.item() == pytest.approx(0, abs=1e-12)

@@ -234,13 +234,15 @@ class StudyFolder:
 
     def _write_table(self, name: str) -> None:
         rows = [row for row in self._tables[name] if row["run_id"] in self._known]
-        if rows:  # a study without such rows has no such file
-            header = ["run_id", "seed", *self._swept, *_TABLES[name]]
-            lines = [
-                [*self._leading(self._known[row["run_id"]]), *(row[c] for c in _TABLES[name])]
-                for row in rows
-            ]
-            replace_file(self.path / name, csv_text([header, *lines]))
+        if not rows:  # a study without such rows has no such file
+            (self.path / name).unlink(missing_ok=True)
+            return
+        header = ["run_id", "seed", *self._swept, *_TABLES[name]]
+        lines = [
+            [*self._leading(self._known[row["run_id"]]), *(row[c] for c in _TABLES[name])]
+            for row in rows
+        ]
+        replace_file(self.path / name, csv_text([header, *lines]))
 
     def _write_runs(self) -> None:
         after = (

@@ -1,5 +1,6 @@
 """What is in the pictures of inference, Monte Carlo averages and diagnostics."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,10 +8,12 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
+from dropout_lab.analysis import diagnostics as diagnostics_module
+from dropout_lab.analysis import inference as inference_module
 from dropout_lab.analysis.diagnostics import draw_diagnostics
 from dropout_lab.analysis.inference import draw_inference, draw_monte_carlo
 from dropout_lab.analysis.plots import plot_study
-from dropout_lab.analysis.tables import StudyTables, cells, read_study
+from dropout_lab.analysis.tables import StudyTables, cells, half_width, read_study
 from tests.analysis.test_plots import words
 from tests.study.test_study import go, study
 
@@ -120,3 +123,63 @@ def test_studies_of_different_depth_leave_gaps(tmp_path: Path) -> None:
     deep = metrics["model.hidden"] == "[16, 12]"
     assert (metrics["mean_activation_2"].notna() == deep).all()
     assert plot_study(read_study(tmp_path / "s"))
+
+
+def test_the_bars_are_t_intervals_over_seeds_and_the_bands_the_spread(
+    measured: StudyTables,
+) -> None:
+    uses = drawn(draw_inference(measured, cells(measured), "t"))
+    rows = measured.inference[measured.inference["inference"] == "geometric"]
+    (bar,) = uses.axes[1].containers[4].lines[2]
+    left, right = bar.get_segments()[0][:, 0]
+    values = rows["test_loss"].to_numpy()
+    assert (right - left) / 2 == pytest.approx(half_width(values))
+    curve = drawn(draw_monte_carlo(measured, cells(measured), "t"))
+    over_seeds = measured.monte_carlo.groupby("samples")
+    for axes, name in zip(curve.axes, ("accuracy", "loss"), strict=True):
+        middle = axes.lines[0].get_ydata()
+        spread = over_seeds[f"test_{name}_sd"].mean()
+        edges = axes.collections[0].get_paths()[0].vertices[:, 1]
+        assert edges.max() == pytest.approx((middle + spread).max())
+        assert edges.min() == pytest.approx((middle - spread).min())
+    assert "n = 2 seeds" in words(curve)
+    diagnosed = drawn(draw_diagnostics(measured, cells(measured), "t"))
+    removed = next(axes for axes in diagnosed.axes if "units removed" in axes.get_title())
+    runs = measured.runs[measured.runs["dropout.p"] == 0.0]
+    at_75 = runs["removed_75_test_accuracy"].to_numpy()
+    edges = removed.collections[0].get_paths()[0].vertices
+    at_75_edges = edges[edges[:, 0] == 75, 1]
+    assert np.ptp(at_75_edges) / 2 == pytest.approx(half_width(at_75))
+
+
+@pytest.mark.parametrize("best", [0, 1])
+def test_where_there_is_no_room_for_all_the_best_cells_are_shown(
+    best: int, measured: StudyTables, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Room for one of two: the best on validation; of diagnostics the one without dropout."""
+    for module in (inference_module, diagnostics_module):
+        monkeypatch.setattr(module, "_CELLS_SHOWN", 1)
+    monkeypatch.setattr(inference_module, "_CURVES_SHOWN", 1)
+    table = cells(measured)
+    table["validation_accuracy_mean"] = np.where(table.index == best, 0.9, 0.8)
+    name = ("without dropout", "p = 0.5")[best]
+    uses = drawn(draw_inference(measured, table, "t"))
+    assert uses.axes[0].get_yticklabels()[0].get_text() == f"{name}: mean"
+    assert "1 cells with lower validation accuracy not shown" in words(uses)
+    sampled_too = measured.monte_carlo.assign(**{"dropout.p": 0.0})
+    both = replace(measured, monte_carlo=pd.concat([measured.monte_carlo, sampled_too]))
+    curve = drawn(draw_monte_carlo(both, table, "t"))
+    labels = curve.axes[0].get_legend_handles_labels()[1]
+    assert labels == [f"p = {best / 2:g}: average of k", f"p = {best / 2:g}: mean rule"]
+    diagnosed = drawn(draw_diagnostics(measured, table, "t"))
+    assert diagnosed.axes[0].get_legend_handles_labels()[1] == ["without dropout"]
+
+
+def test_what_did_not_complete_is_not_drawn_against_units_removed(measured: StudyTables) -> None:
+    runs = measured.runs.copy()
+    runs.loc[runs["dropout.p"] == 0.5, "status"] = ["completed", "interrupted"]
+    figure = drawn(draw_diagnostics(replace(measured, runs=runs), cells(measured), "t"))
+    removed = next(axes for axes in figure.axes if "units removed" in axes.get_title())
+    done = runs[(runs["dropout.p"] == 0.5) & (runs["status"] == "completed")]
+    ours = removed.lines[1].get_ydata()[3]
+    assert ours == pytest.approx(done["removed_50_test_accuracy"].item())

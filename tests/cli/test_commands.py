@@ -8,10 +8,14 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
+from torch import Tensor
 
 from dropout_lab import __version__
 from dropout_lab.catalogue import CATALOGUE
+from dropout_lab.layers import VARIANTS, InvertedDropout
+from dropout_lab.results import read_rows
 from tests.cli.conftest import SMALL
 
 
@@ -266,3 +270,40 @@ def test_a_reader_that_goes_away_is_no_error(tmp_path: Path) -> None:
     done = subprocess.run(command, shell=True, capture_output=True, text=True)
     assert "cells x 3 seeds" in done.stdout
     assert "Traceback" not in done.stderr
+
+
+class Forgetful(InvertedDropout):
+    """Inverted dropout with the scaling forgotten."""
+
+    def kept_scale(self, p: Tensor) -> Tensor:
+        return torch.ones_like(p)
+
+
+MARKED = ["--set", "evaluation.diagnostics=[noise]", "--seeds", "1", *SMALL]
+
+
+def test_a_run_whose_noise_is_not_what_it_says_is_completed_named_and_exit_1(
+    run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In runs.csv, on stderr and in the JSON; asked for again without it, the rest is exit 0."""
+    monkeypatch.setitem(VARIANTS, "inverted", Forgetful)
+    result = run("sweep", "--p", "0,0.0001,0.5", "--json", *MARKED)
+    assert result.status == 1
+    data = json.loads(result.out)
+    assert set(data["statuses"].values()) == {"completed"}
+    ((marked, message),) = data["marked"].items()
+    assert message.startswith("epoch 1, dropout at place 1: noise mean ")
+    assert f"run {marked} has a layer that does not do what it says: {message}" in result.err
+    rows = {row["run_id"]: row for row in read_rows(Path("results/quickstart/runs.csv"))}
+    assert {run_id: row["message"] for run_id, row in rows.items() if row["message"]} == {
+        marked: message
+    }
+    assert f"run {marked}: {message}" in result.err
+    assert run("sweep", "--p", "0", "--json", *MARKED).status == 0
+
+
+def test_a_diverged_run_is_not_said_to_have_such_a_layer(run) -> None:
+    result = run("train", "--json", "--set", "training.learning_rate=1e20", *MARKED)
+    assert result.status == 1
+    assert json.loads(result.out)["marked"] == {}
+    assert "does not do what it says" not in result.err

@@ -48,6 +48,10 @@ MONTE_CARLO = "evaluation.inference=monte_carlo"
             ["evaluation.inference=moment_matching"],
             "names moment_matching; it is for dropconnect, gaussian_dropconnect, with a p above 0",
         ),
+        (
+            ["evaluation.inference=moment_matching", "dropout.variant=dropconnect", "dropout.p=0"],
+            "names moment_matching; it is for dropconnect, gaussian_dropconnect, with a p above 0",
+        ),
         (["evaluation.samples=10"], "evaluation.samples is given, and nothing here reads it"),
         (
             ["evaluation.inference=geometric", "evaluation.curve=10"],
@@ -117,8 +121,25 @@ def test_one_meaning_has_one_form() -> None:
             "the schedule has p at 0 in the end",
         ),
         ([MONTE_CARLO, "dropout.stop_last=2"], "the schedule has p at 0 in the end"),
+        (
+            [MONTE_CARLO, "dropout.schedule=early", "dropout.cutoff=5"],
+            "the schedule has p at 0 in the end",
+        ),
     ],
 )
 def test_what_is_hardly_meant_is_told(settings: list[str], words: str) -> None:
     assert any(words in text for text in cautions(single(*settings)))
     assert not list(cautions(single(MONTE_CARLO)))
+
+
+def test_what_only_sampling_reads_is_kept_where_there_is_something_to_sample() -> None:
+    asked = ("evaluation.samples=9", "evaluation.curve=9")  # as many as there are samples
+    config = loaded(MONTE_CARLO, *asked, "dropout.p=0,0.5", sweep=True)
+    kept = [cell.settings.evaluation for cell in sweep_cells(config)]
+    assert [(each.samples, each.curve) for each in kept] == [(None, None), (9, 9)]
+    for name, variant in (("geometric", "inverted"), ("moment_matching", "dropconnect")):
+        settings = single(
+            f"evaluation.inference={name}", f"dropout.variant={variant}", "dropout.mask=batch",
+            "evaluation.samples=9",
+        )  # fmt: skip
+        assert settings.evaluation.samples == 9

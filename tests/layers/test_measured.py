@@ -182,11 +182,13 @@ def test_the_mode_stays_and_no_gradient_is_kept(training: bool) -> None:
     assert not found.mean.requires_grad
 
 
-def test_the_mode_stays_where_a_layer_raises() -> None:
-    layer = InvertedDropout(torch.tensor([0.4, 0.4]))
+@pytest.mark.parametrize("training", [True, False])
+def test_the_mode_stays_where_a_layer_raises(training: bool) -> None:
+    """It does in training; that would be the mode that is left behind."""
+    layer = InvertedDropout(torch.tensor([0.4, 0.4])).train(training)
     with pytest.raises(ValueError, match="leading axes"):
         measure(layer, torch.ones(3, 4, 5), torch.ones(3, 5, 2))
-    assert layer.training
+    assert layer.training == training
 
 
 def test_relu_units_that_are_0_are_left_out() -> None:

@@ -6,7 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dropout_lab.study.predictions import PREDICTIONS
+from dropout_lab.study import engine as engine_module
+from dropout_lab.study.folder import StudyFolder
+from dropout_lab.study.predictions import PREDICTIONS, ensembles
 from tests.study.test_study import StopsAfter, assert_same_results, go, study
 
 ASKED = (
@@ -131,3 +133,62 @@ def test_early_stopping_reports_the_epoch_it_gives_back(tmp_path: Path) -> None:
         for column in ("test_accuracy", "test_loss", "validation_accuracy", "train_loss"):
             assert run[column] == best[column]
         assert table.loc[run["run_id"], "test_loss"] == pytest.approx(best["test_loss"], rel=1e-6)
+
+
+def test_killed_before_its_status_a_stopped_fleet_has_its_rows_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All runs have stopped early, so the checkpoint is of their last epoch."""
+    settings = (*ASKED, "training.epochs=30", "training.patience=2", "training.learning_rate=0.1")
+    go(study(tmp_path / "whole", *settings, p="0.5", seeds="2"))
+    asked = study(tmp_path / "s", *settings, p="0.5", seeds="2")
+
+    def kill(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(engine_module, "_ends", kill)
+    with pytest.raises(KeyboardInterrupt):
+        go(asked)
+    monkeypatch.undo()
+    assert (tmp_path / "s" / "inference.csv").exists()
+    go(asked)
+    for name in FILES:
+        assert (tmp_path / "s" / name).read_text() == (tmp_path / "whole" / name).read_text()
+
+
+def test_only_completed_runs_are_in_an_ensemble(tmp_path: Path) -> None:
+    go(study(tmp_path / "s", *ASKED, p="0.5", seeds="3"))
+    path = tmp_path / "s" / "runs.csv"
+    head, first, *rest = path.read_text().splitlines(keepends=True)
+    path.write_text("".join([head, first.replace("completed", "failed"), *rest]))
+    with StudyFolder(tmp_path / "s") as folder:
+        assert [row["seeds"] for row in ensembles(folder)] == [2, 3]
+
+
+def test_one_network_is_no_ensemble(tmp_path: Path) -> None:
+    go(study(tmp_path / "s", *ASKED, p="0.5", seeds="1"))
+    assert not (tmp_path / "s" / "ensembles.csv").exists()
+
+
+def test_a_run_trained_again_has_no_row_until_it_is_done(tmp_path: Path) -> None:
+    """Its records are lost; the other fleet's rows stay."""
+    asked = study(tmp_path / "s", *ASKED, p="0.5", seeds="2")
+    go(asked)
+    metrics = tmp_path / "s" / "metrics.csv"
+    head, *rows = metrics.read_text().splitlines(keepends=True)
+    metrics.write_text("".join([head, *(row for row in rows if ",0.5," not in row)]))
+    with pytest.raises(KeyboardInterrupt):
+        go(asked, StopsAfter(1))
+    assert set(pd.read_csv(tmp_path / "s" / "inference.csv")["dropout.p"]) == {0.0}
+
+
+def test_a_file_whose_runs_are_all_trained_again_goes(tmp_path: Path) -> None:
+    asked = study(tmp_path / "s", p="0", seeds="1")
+    go(asked)
+    metrics = tmp_path / "s" / "metrics.csv"
+    metrics.write_text(metrics.read_text().splitlines(keepends=True)[0])
+    with pytest.raises(KeyboardInterrupt):
+        go(asked, StopsAfter(1))
+    assert not (tmp_path / "s" / "inference.csv").exists()
+    go(asked)
+    assert len(pd.read_csv(tmp_path / "s" / "inference.csv")) == 1

@@ -411,3 +411,30 @@ def test_different_data_sizes_in_one_study(tmp_path: Path) -> None:
     assert go(asked).count("completed") == 4
     manifest = json.loads((tmp_path / "s" / results.MANIFEST).read_text())
     assert len(set(manifest["data_digests"].values())) == 2
+
+
+def test_a_training_that_ends_within_an_epoch_counts_what_it_did(tmp_path: Path) -> None:
+    """11 updates at 8 an epoch: an epoch of 500 examples and three batches of 64."""
+    go(study(tmp_path / "s", "training.epochs=null", "training.updates=11", p="0.5", seeds="1"))
+    for row in read_rows(tmp_path / "s" / RUNS):
+        assert (row["epochs"], row["updates"]) == ("2", "11")
+        pace = float(row["examples_per_second"]) * float(row["seconds"])
+        assert pace == pytest.approx(500 + 3 * 64)
+
+
+def test_a_run_is_charged_for_the_epochs_until_it_diverged(tmp_path: Path) -> None:
+    """One of two runs diverges in the first of three epochs: a third of the other's seconds."""
+    asked = study(tmp_path / "s", "training.learning_rate=0.05,1e20", "dropout.p=0.5", seeds="1")
+    go(asked)
+    seconds = {}
+    for row in read_rows(tmp_path / "s" / RUNS):
+        if row["dropout.p"] == "0.5":
+            seconds[row["status"]] = float(row["seconds"])
+    assert seconds["completed"] == pytest.approx(3 * seconds["diverged"], rel=1e-9)
+
+
+def test_without_a_validation_part_no_epoch_is_the_best(tmp_path: Path) -> None:
+    go(study(tmp_path / "s", "dataset.validation_size=0", p="0.5", seeds="1"))
+    for row in read_rows(tmp_path / "s" / RUNS):
+        assert (row["best_epoch"], row["best_test_accuracy"]) == ("", "")
+        assert float(row["test_accuracy"]) > 0

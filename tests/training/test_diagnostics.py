@@ -1,5 +1,6 @@
 """Diagnostics: their columns, that they cost the training nothing, and that they are paired."""
 
+import itertools
 import math
 
 import pytest
@@ -7,9 +8,15 @@ import torch
 from torch import Tensor
 
 from dropout_lab.catalogue import CATALOGUE
-from dropout_lab.data import Splits
-from dropout_lab.layers import VARIANTS, InvertedDropout
+from dropout_lab.data import Splits, stratified
+from dropout_lab.layers import VARIANTS, Dropout, Entering, InvertedDropout
+from dropout_lab.layers.measured import Claim, Measured, measure
+from dropout_lab.noise import Purpose, stream
 from dropout_lab.training import Fleet, diagnostic_columns, train
+from dropout_lab.training import diagnostics as diagnostics_module
+from dropout_lab.training.diagnostics import Diagnostics
+from dropout_lab.training.gradients import gradient_measures, whole_gradient
+from dropout_lab.training.units import accuracy_without
 from tests.conftest import assert_same_bits, make_runs, make_sweep, with_variant
 
 CPU = torch.device("cpu")
@@ -136,3 +143,86 @@ def test_a_layer_that_does_something_else_marks_its_run(
     resumed = Fleet(fleet.runs, CPU)
     resumed.restore(fleet.checkpoint())
     assert resumed.broken == fleet.broken
+
+
+def test_gradients_are_those_of_20_batches_of_the_epoch(
+    small_splits: Splits, float64: None
+) -> None:
+    """Of training examples, drawn from each run's seed; dropout on, save for that of the whole."""
+    fleet = Fleet(make_runs("evaluation.diagnostics=[gradients]", seeds=(0, 1)), CPU)
+    fleet.epoch, model, part = 3, fleet.model, small_splits.train
+    measured = part[torch.arange(300)]
+    found = Diagnostics(fleet, small_splits, measured)()
+    draws = [stream(Purpose.DIAGNOSTICS, seed, 0, 3, 0) for seed in (0, 1)]
+    batches = []
+    for _ in range(20):
+        picked = [torch.from_numpy(draw.choice(500, 64, replace=False)) for draw in draws]
+        indices = torch.stack(picked)
+        batches.append((small_splits.pixels(part.images[indices]), part.labels[indices]))
+    whole = whole_gradient(model.eval(), measured, small_splits)
+    with model.drawing(Purpose.DIAGNOSTICS, 3):
+        expected = gradient_measures(model.train(), batches, whole)
+    for name, values in expected.items():
+        torch.testing.assert_close(found[name], values)
+
+
+def test_units_are_measured_on_the_test_part_with_dropout_off(small_splits: Splits) -> None:
+    fleet = Fleet(make_runs("evaluation.diagnostics=[activations,co_adaptation]"), CPU)
+    found = Diagnostics(fleet, small_splits, small_splits.train)()
+    x = small_splits.pixels(small_splits.test.images).unsqueeze(0)
+    h: list[Tensor] = []
+    with torch.no_grad():
+        fleet.model.eval()(x, h)
+        removed = accuracy_without(fleet.model, x, small_splits.test.labels, (0,), 25)
+    assert found["mean_activation_1"].item() == pytest.approx(h[0].mean().item(), rel=1e-5)
+    assert found["mean_activation_2"].item() == pytest.approx(h[1].mean().item(), rel=1e-5)
+    assert found["removed_25_test_accuracy"].item() == pytest.approx(removed.item())
+
+
+@pytest.mark.parametrize("mode", [True, False])
+def test_the_mode_is_left_as_it_was(mode: bool, small_splits: Splits) -> None:
+    fleet = Fleet(make_runs(EVERYTHING), CPU)
+    fleet.model.train(mode)
+    Diagnostics(fleet, small_splits, small_splits.train)()
+    assert all(module.training == mode for module in fleet.model.modules())
+
+
+@pytest.mark.parametrize(
+    ("variant", "position"), [("standout", "after"), ("alpha", "after"), ("alpha", "before")]
+)
+def test_noise_is_measured_of_what_the_layer_is_given(
+    variant: str, position: str, small_splits: Splits
+) -> None:
+    """Both depend on it: on the pre-activation, on the activation, on what is to be activated."""
+    settings = ("model.activation=logistic", f"dropout.variant={variant}", "dropout.placement=[2]")
+    fleet = Fleet(make_runs(*settings, f"dropout.position={position}", NOISE[0]), CPU)
+    fleet.epoch, model = 3, fleet.model
+    found = Diagnostics(fleet, small_splits, small_splits.train)()
+    generator = stream(Purpose.DIAGNOSTICS, 0)
+    test = small_splits.test
+    chosen = torch.from_numpy(stratified(test.labels.numpy(), 1_000, generator))[:100]
+    h: list[Tensor] = []
+    with torch.no_grad():
+        model.eval()(small_splits.pixels(test.images[chosen]).unsqueeze(0), h)
+        z = h[0] @ model.weights[1] + model.biases[1]
+    layer, weight, _ = model.places()[2]
+    with model.drawing(Purpose.DIAGNOSTICS, 3):
+        given = z if position == "before" else h[1]
+        measured = measure(layer, given, weight, Entering(model.weights[1], z))
+    for name, values in (("keep_rate", measured.keep_rate), ("noise_mean", measured.mean)):
+        torch.testing.assert_close(found[f"{name}_2"], values, rtol=1e-4, atol=1e-6)
+
+
+def test_a_claim_that_is_broken_once_only_marks_no_run(
+    small_splits: Splits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of every two measurements of a place the first is 6 standard errors off."""
+    errors = itertools.cycle((6.0, 0.0))
+
+    def by_turns(layer: Dropout, measured: Measured) -> list[Claim]:
+        return [Claim("noise mean", 0, 1 + next(errors), 1.0, 1.0)]
+
+    monkeypatch.setattr(diagnostics_module, "claimed", by_turns)
+    fleet = Fleet(make_runs(*NOISE), CPU)
+    list(train(fleet, small_splits))
+    assert fleet.broken == {}

@@ -119,3 +119,30 @@ def test_a_run_that_diverges_is_no_best(small_splits: Splits) -> None:
     assert fleet.diverged == {0: 1}
     assert fleet.stopped == {}
     assert math.isnan(evaluate(fleet.model, small_splits.test, small_splits).loss[0].item())
+
+
+def test_each_run_has_the_p_of_its_own_best_epoch(small_splits: Splits) -> None:
+    """Two ps that rise with the updates, best at different epochs."""
+    settings = ("dropout.variant=standard", "dropout.schedule=linear", "dropout.p=0.5,0.9")
+    fleet = Fleet(make_sweep(*PATIENT, *settings), CPU)
+    epochs = list(train(fleet, small_splits))
+    scores = evaluate(fleet.model, small_splits.test, small_splits)
+    found = []
+    for run in (0, 1):
+        records = [epoch.records[run] for epoch in epochs if run in epoch.records]
+        best = max(records, key=lambda record: record.validation_accuracy)
+        assert fleet.p_in_force(run) == best.p
+        assert scores.loss[run].item() == best.test_loss
+        found.append(best.epoch)
+    assert len(set(found)) == 2
+
+
+def test_what_becomes_of_a_run_that_has_stopped_is_not_looked_at() -> None:
+    """It gets better after it has stopped; its best stays that of before, the other's not."""
+    fleet = Fleet(make_runs("training.patience=1", seeds=(0, 1)), CPU)
+    for epoch, accuracies in enumerate(([0.5, 0.5], [0.4, 0.6], [0.9, 0.9]), start=1):
+        fleet.epoch = epoch
+        fleet.look(torch.tensor(accuracies))
+    assert fleet.early_stopping is not None
+    assert [best.epoch for best in fleet.early_stopping.best if best] == [1, 3]
+    assert fleet.stopped == {0: 2}

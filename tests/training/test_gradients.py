@@ -9,6 +9,7 @@ from torch import Tensor
 from dropout_lab.data import Splits
 from dropout_lab.model import MLP, p_of_fleet
 from dropout_lab.noise import Purpose
+from dropout_lab.training import gradients as gradients_module
 from dropout_lab.training.gradients import gradient_measures, whole_gradient
 from tests.conftest import make_runs
 
@@ -97,3 +98,14 @@ def test_opposite_and_orthogonal_directions_by_hand() -> None:
     assert measured["gradient_norm"].item() == pytest.approx(2)
     assert measured["gradient_direction_variance"].item() == pytest.approx(2 / 3)
     assert measured["gradient_direction_error"].item() == pytest.approx((0 + 0.5 + 1) / 3)
+
+
+def test_the_whole_is_the_same_in_chunks_of_any_size(
+    small_splits: Splits, float64: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """500 examples at once, and as 150, 150, 150 and 50."""
+    model = network().eval()
+    whole = whole_gradient(model, small_splits.train, small_splits)
+    monkeypatch.setattr(gradients_module, "_CHUNK", 150)
+    parts = whole_gradient(model, small_splits.train, small_splits)
+    torch.testing.assert_close(list(parts), list(whole), rtol=1e-10, atol=1e-14)

@@ -12,9 +12,10 @@ from dropout_lab.config.schema import EvaluationSettings
 from dropout_lab.data import Splits
 from dropout_lab.layers import DropConnect, GaussianDropConnect, InvertedDropout, StandardDropout
 from dropout_lab.model import MLP, p_of_fleet
-from dropout_lab.noise import Purpose
+from dropout_lab.noise import Purpose, stream
 from dropout_lab.rates import Rate
 from dropout_lab.training import Fleet, infer, train
+from dropout_lab.training import inference as inference_module
 from dropout_lab.training.inference import Inferred, logits_of_moments, moment_matching, sampled
 from tests.conftest import assert_same_bits, make_runs, make_sweep
 
@@ -303,3 +304,61 @@ def test_the_probabilities_kept_for_the_ensemble_are_those_of_the_mean(
     x = small_splits.pixels(small_splits.test.images).unsqueeze(0)
     with torch.no_grad():
         torch.testing.assert_close(inferred.probabilities, fleet.model.eval()(x).softmax(dim=-1))
+
+
+def test_chunks_and_the_curve_the_long_way(
+    small_splits: Splits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In chunks of 400, 400 and 200 examples: averages of the first k picks, s.d. with n - 1."""
+    monkeypatch.setattr(inference_module, "_CHUNK", 400)
+    model = network("dropout.p=0.5", seeds=(0, 1))
+    wanted = evaluation("monte_carlo", "ensemble", samples=5, curve=5)
+    inferred = infer(model, small_splits, wanted, (0, 1))
+    x = small_splits.pixels(small_splits.test.images).unsqueeze(0)
+    labels = small_splits.test.labels
+    with torch.no_grad(), model.drawing(Purpose.INFERENCE):
+        chunks = [torch.stack(list(sampled(model, part, 5))) for part in x.split(400, dim=1)]
+    pool = torch.cat(chunks, dim=2).exp()  # (samples, runs, examples, classes)
+    curve, scores = inferred.curve, inferred.scores["monte_carlo"]
+    assert curve is not None
+    for run, seed in enumerate((0, 1)):
+        of_label = pool.mean(dim=0)[run, torch.arange(len(labels)), labels]
+        assert scores.loss[run].item() == pytest.approx(-of_label.log().mean().item())
+        picks = stream(Purpose.INFERENCE, seed).integers(5, size=(100, 5))
+        for k in (1, 2, 5):
+            p = pool[:, run].float()[picks[:, :k]].mean(dim=1)  # (repeats, examples, classes)
+            right = (p.argmax(dim=-1) == labels).double().mean(dim=-1)
+            loss = -p[:, torch.arange(len(labels)), labels].double().log().mean(dim=-1)
+            found = [values[run, k - 1].item() for values in vars(curve).values()]
+            expected = [right.mean(), right.std(), loss.mean(), loss.std()]
+            assert found == pytest.approx([value.item() for value in expected], rel=1e-4)
+    assert inferred.probabilities is not None
+    with torch.no_grad():
+        torch.testing.assert_close(inferred.probabilities, model.eval()(x).softmax(dim=-1))
+
+
+@pytest.mark.parametrize("mode", [True, False])
+def test_inference_leaves_the_mode_as_it_was(mode: bool, small_splits: Splits) -> None:
+    model = network("dropout.p=0.5").train(mode)
+    infer(model, small_splits, evaluation("monte_carlo", samples=1), (0,))
+    assert all(module.training == mode for module in model.modules())
+
+
+def test_as_many_logits_are_drawn_as_samples_were_asked_for() -> None:
+    x = torch.rand(1, 2, 784)
+    for placement, count in (("hidden", 7), ("[0]", 1)):
+        model = network("dropout.variant=gaussian_dropconnect", f"dropout.placement={placement}")
+        with torch.no_grad(), model.drawing(Purpose.INFERENCE):
+            assert len(list(logits_of_moments(model, x, 7))) == count
+
+
+def test_moments_follow_the_p_of_each_run(float64: None) -> None:
+    """As above at p = 1/4 and 1/2: the odds p / (1 - p) are 1/3 and 1, the mean is 16."""
+    x, weight = torch.tensor([[[1.0, 2.0]]] * 2), torch.tensor([[[3.0], [4.0]]] * 2)
+    bias, p = torch.full((2, 1, 1), 5.0), torch.tensor([0.25, 0.5])
+    for layer, expected in ((DropConnect(p), 98.0), (GaussianDropConnect(p), 73.0)):
+        mean, variance = layer.moments(x, weight, bias)
+        assert mean.flatten().tolist() == [16, 16]
+        assert variance.flatten().tolist() == pytest.approx([expected / 3, expected])
+    _, variance = DropConnect(1.0).moments(x[0], weight[0], bias[0])
+    assert variance.item() == 0

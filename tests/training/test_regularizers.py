@@ -9,6 +9,7 @@ from torch.nn.functional import cross_entropy
 
 from dropout_lab.data import Splits
 from dropout_lab.model import MLP
+from dropout_lab.noise import FleetNoise
 from dropout_lab.study import pack
 from dropout_lab.study.checkpoint import load_checkpoints, save_checkpoints
 from dropout_lab.training import Fleet, train
@@ -312,3 +313,21 @@ def test_a_fleet_without_them_has_no_regularizer_at_work() -> None:
     runs = make_sweep("dropout.p=0.5", "regularization.l2=0,0.1")
     none = Regularizers([run.settings for run in runs], [0, 0], CPU)
     assert (none.noise, none.smoothing, none.sparsity) == (None, None, None)
+
+
+def test_input_noise_has_a_stream_beside_that_of_the_masks() -> None:
+    noise, masks = InputNoise([1.0], [4], CPU), FleetNoise([4], 0, CPU)
+    noise.open(1)
+    masks.open(1)
+    assert not torch.equal(noise(torch.zeros(1, 2, 784)), masks.normal((1, 2, 784), CPU))
+
+
+def test_each_epoch_has_input_noise_of_its_own() -> None:
+    model, objective = made("regularization.input_noise=0.5")
+    seen: list[torch.Tensor] = []
+    model.register_forward_pre_hook(lambda _, arguments: seen.append(arguments[0]))
+    for epoch in (1, 2, 1):
+        objective.open_epoch(epoch)
+        objective(*batch(), 0.0)
+    assert torch.equal(seen[0], seen[2])
+    assert not torch.equal(seen[0], seen[1])

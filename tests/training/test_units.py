@@ -39,6 +39,14 @@ def test_correlation_against_numpy() -> None:
         assert ours[run].item() == pytest.approx(np.abs(r)[~np.eye(units, dtype=bool)].mean())
 
 
+def test_a_unit_that_changes_by_rounding_alone_has_no_correlation(float64: None) -> None:
+    h = torch.randn(1, 50, 6)
+    alone = unit_correlation(h[..., :5]).item()
+    h[..., 5] = 0.7
+    h[0, 0, 5] += 1e-15
+    assert unit_correlation(h).item() == pytest.approx(alone, rel=1e-12)
+
+
 def test_copies_of_one_unit_correlate_fully_and_have_rank_1() -> None:
     h = torch.randn(1, 40, 1) * torch.tensor([1.0, -2.0, 0.5])
     assert unit_correlation(h).item() == pytest.approx(1)
@@ -86,21 +94,24 @@ def network(*settings: str, seeds: tuple[int, ...] = (0,)) -> MLP:
     return MLP(runs[0], p_of_fleet(runs), seeds, CPU).eval()
 
 
-def test_removal_is_the_network_with_zeros_written_by_hand(small_splits: Splits) -> None:
-    """Half of 16 and half of 12 units, in the five orders that the run's seed draws."""
-    model = network(seeds=(0, 7))
+@pytest.mark.parametrize(("share", "removed"), [(50, (5, 4)), (25, (2, 2)), (75, (8, 5))])
+def test_removal_is_the_network_with_zeros_written_by_hand(
+    share: int, removed: tuple[int, int], small_splits: Splits
+) -> None:
+    """As many of 10 and 7 units as come nearest, in the five orders that the run's seed draws."""
+    model = network("model.hidden=[10,7]", seeds=(0, 7))
     x = small_splits.pixels(small_splits.test.images).unsqueeze(0)
     labels = small_splits.test.labels
     with torch.no_grad():
-        ours = accuracy_without(model, x, labels, (0, 7), 50)
+        ours = accuracy_without(model, x, labels, (0, 7), share)
         for run, seed in enumerate((0, 7)):
             accuracies = []
             for order in range(5):
                 h: Tensor = x[0]
-                for layer, units in enumerate((16, 12), start=1):
+                for layer, units in enumerate((10, 7), start=1):
                     ranks = stream(Purpose.DIAGNOSTICS, seed, 1, layer, order).permutation(units)
                     h = (h @ model.weights[layer - 1][run] + model.biases[layer - 1][run]).relu()
-                    h = h * torch.from_numpy(ranks >= units // 2)
+                    h = h * torch.from_numpy(ranks >= removed[layer - 1])
                 logits = h @ model.weights[2][run] + model.biases[2][run]
                 accuracies.append((logits.argmax(dim=-1) == labels).double().mean())
             assert ours[run].item() == pytest.approx(torch.stack(accuracies).mean().item())
@@ -114,3 +125,10 @@ def test_removing_next_to_nothing_changes_nothing(small_splits: Splits) -> None:
     with torch.no_grad():
         whole = (model(x)[0].argmax(dim=-1) == labels).double().mean().item()
         assert accuracy_without(model, x, labels, (0,), 0).item() == pytest.approx(whole)
+
+
+def test_the_units_come_back_where_the_network_raises() -> None:
+    model = network()
+    with pytest.raises(RuntimeError):
+        accuracy_without(model, torch.ones(1, 2, 3), torch.zeros(2, dtype=torch.int64), (0,), 50)
+    assert not model.activation._forward_hooks
