@@ -120,7 +120,8 @@ class FleetNoise:
 
     def open(self, epoch: int, purpose: Purpose | None = None) -> None:
         """Go to the start of an epoch's draws, whatever was drawn before."""
-        streams = [stream(purpose or self.purpose, seed, self.place, epoch) for seed in self.seeds]
+        purpose = self.purpose if purpose is None else purpose
+        streams = [stream(purpose, seed, self.place, epoch) for seed in self.seeds]
         self._runs = [self._source(generator) for generator in streams]
 
     @contextmanager

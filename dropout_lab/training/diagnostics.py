@@ -135,7 +135,7 @@ class Diagnostics:
             again = claimed(layer, inputs.measured(4 * PASSES))
             twice = {(claim.what, claim.run): claim for claim in again if claim.broken}
             for claim in broken:
-                if (claim.what, claim.run) in twice:
+                if (claim.what, claim.run) in twice and (claim.run or 0) in self.fleet.going:
                     sure = replace(twice[claim.what, claim.run], run=None)
                     where = f"at place {place}" if place else "at the input"
                     message = f"epoch {epoch}, dropout {where}: {sure}"
