@@ -30,6 +30,8 @@ class Purpose(IntEnum):
     INPUT_NOISE = 7
     INFERENCE = 8
     DIAGNOSTICS = 9
+    MOMENT_MATCHING = 10
+    MEASURED_NOISE = 11
 
 
 def stream(purpose: Purpose, seed: int, *key: int) -> np.random.Generator:

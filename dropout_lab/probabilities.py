@@ -94,7 +94,7 @@ class ProbabilityTally:
             brier=brier / n,
             ece=(of_right - of_confidence).abs().sum(dim=-1) / n,
             entropy=entropy / n,
-            mutual_information=information / n if self._averaged else None,
+            mutual_information=(information / n).clamp_min(0) if self._averaged else None,
         )
 
 

@@ -1,7 +1,9 @@
 """What train and sweep do once the request is clear: plan or run, show, and set the status."""
 
 import json as json_module
+import sys
 from collections.abc import Sequence
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,10 +13,12 @@ from rich.console import Console
 from dropout_lab.cli.progress import new_progress
 from dropout_lab.config.dropout_rules import cautions_of
 from dropout_lab.config.grid import Run
-from dropout_lab.results import INFERENCE, METRICS, RUNS, cell_text
+from dropout_lab.results import ENSEMBLES, INFERENCE, METRICS, MONTE_CARLO, RUNS, cell_text
 from dropout_lab.study import Outcome, Study, planned_fleets, run_study
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from dropout_lab.analysis.tables import StudyTables
 
 
@@ -28,7 +32,8 @@ def run(study: Study, *, plots: bool, dry_run: bool, json: bool, quiet: bool) ->
     if dry_run:
         _print_plan(study, planned_fleets(study), as_json=json)
         return
-    with new_progress(quiet=quiet) as progress:
+    # What a variant of one's own prints is no result.
+    with new_progress(quiet=quiet) as progress, redirect_stdout(sys.stderr):
         outcome = run_study(study, progress, progress.say)
 
     # Only now: pandas and matplotlib take a second that the first epoch should not wait for.
@@ -44,9 +49,10 @@ def run(study: Study, *, plots: bool, dry_run: bool, json: bool, quiet: bool) ->
     table = cells(tables)
     marked = _marked(tables, outcome)
     if json:
-        typer.echo(
-            json_module.dumps(_result(study, outcome, table, files) | {"marked": marked}, indent=1)
-        )
+        result = _result(study, outcome, table, files)
+        result |= {"inference": _records(tables.inference, outcome), "marked": marked}
+        result |= {"ensembles": json_module.loads(tables.ensembles.to_json(orient="records"))}
+        typer.echo(json_module.dumps(result, indent=1))
     else:
         console = Console(markup=False)
         print_cells(console, tables, table)
@@ -56,6 +62,13 @@ def run(study: Study, *, plots: bool, dry_run: bool, json: bool, quiet: bool) ->
         typer.echo(f"run {run_id} has a layer that does not do what it says: {message}", err=True)
     if marked or outcome.count("completed") < len(outcome.statuses):
         raise typer.Exit(1)
+
+
+def _records(frame: "pd.DataFrame", outcome: Outcome) -> list[dict[str, Any]]:
+    """Return the rows of the runs asked for, by column."""
+    own = frame[frame["run_id"].isin(list(outcome.statuses))].drop(columns=["bare", "partner"])
+    records: list[dict[str, Any]] = json_module.loads(own.to_json(orient="records"))
+    return records
 
 
 def _marked(tables: "StudyTables", outcome: Outcome) -> dict[str, str]:
@@ -120,6 +133,7 @@ def _print_end(console: Console, study: Study, outcome: Outcome, files: Sequence
             console.print(
                 f"{outcome.count(status)} {status}; see {study.out / RUNS}.", highlight=False
             )
-    paths = [study.out / METRICS, study.out / RUNS, study.out / INFERENCE]
+    names = (METRICS, RUNS, INFERENCE, MONTE_CARLO, ENSEMBLES)
+    paths = [study.out / name for name in names if (study.out / name).exists()]
     paths += [files[0].parent / "*.png"] if files else []
     console.print("Files: " + ", ".join(map(str, paths)), highlight=False, soft_wrap=True)

@@ -49,7 +49,7 @@ def print_inferences(console: Console, study: StudyTables, table: pd.DataFrame) 
     if not names and study.ensembles.empty:
         return
     out = Table(box=box.SIMPLE_HEAD, title="how the trained network is used")
-    out.add_column("cell", overflow="fold")
+    out.add_column("cell", min_width=16, overflow="fold")
     out.add_column("inference", no_wrap=True)
     for name in ("test accuracy %", "NLL, nats", "ECE"):
         out.add_column(name, justify="right", no_wrap=True)
@@ -74,6 +74,8 @@ def print_inferences(console: Console, study: StudyTables, table: pd.DataFrame) 
 
 
 def _number(mean: float, spread: float) -> str:
+    if not abs(mean) < 100:  # a loss that has run away
+        return f"{mean:.3g}"
     return f"{mean:.3f}" if math.isnan(spread) else f"{mean:.3f} ± {spread:.3f}"
 
 

@@ -1,6 +1,8 @@
 """``dropout-lab verify``: every law of every variant."""
 
 import json as json_module
+import sys
+from contextlib import redirect_stdout
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
@@ -31,8 +33,13 @@ def verify(
 
     if not json:
         typer.echo(f"{'variant':<20} {'law':<25} {'measured':<9} bound")
-    checks = []
-    for check in check_laws(chosen):
+    checks: list[Check] = []
+    laws = iter(check_laws(chosen))
+    while True:
+        with redirect_stdout(sys.stderr):  # what a variant of one's own prints is no result
+            check = next(laws, None)
+        if check is None:
+            break
         checks.append(check)
         if not json:
             typer.echo(_line(check))

@@ -26,7 +26,7 @@ def wrong_value(key: str, value: object) -> str:
     if isinstance(value, str):
         known = words.removeprefix("one of ").replace(" or ", ", ").split(", ")
         others = {theirs: ours for theirs, ours in OTHER_VALUES.items() if ours in known}
-        near = nearest(value, [*known, *others])
+        near = nearest(value, [*(word for word in known if word != value), *others])
         for theirs, ours in others.items():
             near = near.replace(repr(theirs), repr(ours))
     own = " A variant of your own: --plugin FILE." if key == "dropout.variant" else ""

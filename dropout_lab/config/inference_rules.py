@@ -24,6 +24,13 @@ def inferences(evaluation: EvaluationSettings) -> tuple[str, ...]:
     return tuple(name for name in _ORDER if name in named)
 
 
+def diagnostics(evaluation: EvaluationSettings) -> tuple[str, ...]:
+    """Return what else is measured, in one order."""
+    given = evaluation.diagnostics
+    named = (given,) if isinstance(given, str) else given
+    return tuple(name for name in _DIAGNOSTICS if name in named)
+
+
 def applicable(settings: Settings) -> EvaluationSettings:
     """Return the section evaluation in the one form it has, without what has no meaning here.
 
@@ -39,9 +46,7 @@ def applicable(settings: Settings) -> EvaluationSettings:
             "samples": None if samples == SAMPLES else samples,
             "curve": evaluation.curve if "monte_carlo" in names else None,
             "diagnostics": tuple(
-                name
-                for name in _DIAGNOSTICS
-                if name in evaluation.diagnostics and (name != "noise" or _noisy(settings))
+                name for name in diagnostics(evaluation) if name != "noise" or _noisy(settings)
             ),
         }
     )
@@ -103,7 +108,7 @@ def unread_measures(settings: Settings, cells: Iterable[Settings]) -> Iterator[C
             "evaluation.curve is given, and nothing here reads it; it is for inference "
             "monte_carlo.",
         )
-    if "noise" in evaluation.diagnostics and not any(map(_noisy, every)):
+    if "noise" in diagnostics(evaluation) and not any(map(_noisy, every)):
         yield (
             "evaluation.diagnostics",
             "evaluation.diagnostics names noise, and no network here has any; give a noisy variant "
@@ -123,8 +128,9 @@ def cautions_of_measures(settings: Settings) -> Iterator[str]:
     ends_without = dropout.schedule in ("annealed", "early") or dropout.stop_last > 0
     if sampled and ends_without:
         yield (
-            f"evaluation.inference names {', '.join(sampled)}, but the schedule has p at 0 in the "
-            "end, and noise is drawn at the p the training ended with: there will be none."
+            f"evaluation.inference names {', '.join(sampled)}, but the schedule has p at 0, or "
+            "next to it, in the end, and noise is drawn at the p of the weights that are used: "
+            "there will be next to none."
         )
 
 

@@ -249,8 +249,9 @@ class EvaluationSettings(Section):
         description="with monte_carlo: measure averages of 1, 2, ... up to so many of the samples, "
         "for monte_carlo.csv",
     )
-    diagnostics: Diagnostics = Field(
-        (), description="what else is measured of the units at each evaluation, as more columns"
+    diagnostics: DiagnosticName | Diagnostics = Field(
+        (),
+        description="what else is measured at each evaluation, as more columns: a word or a list",
     )
 
 

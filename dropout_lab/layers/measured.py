@@ -7,7 +7,7 @@ evaluation makes of it.
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -76,7 +76,7 @@ class Claim:
         return abs(self.value - self.claimed) > self.bound
 
     def __str__(self) -> str:
-        digits = 3 if self.error == 0 else max(0, 1 - math.floor(math.log10(self.error)))
+        digits = max(0, 1 - math.floor(math.log10(self.error))) if self.error > 0 else 3
         which = "" if self.run is None else f"run {self.run}: "
         return (
             f"{which}{self.what} {self.value:.{digits}f} ± {self.error:.{digits}f}; "
@@ -150,13 +150,23 @@ def measure(
         usable = _usable(rest, p.ndim)
         divisor = rest.where(usable, 1.0)
         layer.train()
+        alive = torch.zeros_like(usable)
         for _ in range(passes):
-            noise = probe.carried().double().where(usable, 0.0) / divisor
+            carried = probe.carried().double()
+            alive |= carried.isfinite() & (carried.abs() > _LEAST)
+            noise = carried.where(usable, 0.0) / divisor
             sums.append([_sum(each, p.ndim) for each in (noise, noise.square(), noise != 0)])
     count = _sum(usable, p.ndim)
     coins = _shared(usable, p.ndim) if probe.shared else count
     first, second, kept = (torch.stack(each) / count for each in zip(*sums, strict=True))
-    return _summed_up(p, coins * passes, first, second, kept)
+    found = _summed_up(p, coins * passes, first, second, kept)
+    # Evaluation is 0 everywhere and training is not: relative to that, the noise has no bounds.
+    lost = (count == 0) & (_sum(alive, p.ndim) > 0)
+    return replace(
+        found,
+        mean=found.mean.masked_fill(lost, math.inf),
+        mean_error=found.mean_error.masked_fill(lost, 0.0),
+    )
 
 
 def _summed_up(p: Tensor, coins: Tensor, first: Tensor, second: Tensor, kept: Tensor) -> Measured:

@@ -46,6 +46,7 @@ def import_text(text: str, path: Path, name: str) -> ModuleType:
     Raises:
         ConfigError: It is not Python, or stops with an exception, whichever that is.
     """
+    before = set(sys.modules)
     module = ModuleType(name)
     module.__file__ = str(path)
     sys.modules[name] = module  # where dataclasses and pickles look a class's module up
@@ -58,7 +59,29 @@ def import_text(text: str, path: Path, name: str) -> ModuleType:
         del sys.modules[name]
         place = place_of(error, path, str(path))
         raise ConfigError([f"{place}: importing the plugin stops with {in_words(error)}"]) from None
+    beside = _beside(path, set(sys.modules) - before - {name})
+    if beside:
+        for imported in (*beside, name):
+            del sys.modules[imported]
+        raise ConfigError(
+            [
+                f"{path}: a plugin is one file, but it imports {', '.join(sorted(beside))} from "
+                "beside it, whose changes its digest would not show; write it all into this file."
+            ]
+        )
     return module
+
+
+def _beside(path: Path, names: set[str]) -> list[str]:
+    """Return which modules come from the plugin's folder or below, installed packages apart."""
+    folder = path.resolve().parent
+    found = []
+    for name in names:
+        file = getattr(sys.modules[name], "__file__", None)
+        where = Path(file).resolve() if file else None
+        if where and where.is_relative_to(folder) and "site-packages" not in where.parts:
+            found.append(name)
+    return found
 
 
 def variants_in(module: ModuleType, path: Path) -> list[type[Dropout]]:

@@ -3,6 +3,7 @@
 import traceback
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Protocol
 
 import torch
@@ -91,12 +92,18 @@ def train_fleet(
         return
     ends = _ends(fleet, splits, "completed")
     folder.set_status(ends)
+    _clear(folders)
+    problems = [f"run {e.run.run_id}: {e.message}" for e in ends if e.status != "completed"]
+    _tell(events.fleet_ended, runs, problems)
+
+
+def _clear(folders: Sequence[Path]) -> None:
+    """Take away what finished runs needed to resume, and the logs of failures now mended."""
     drop_checkpoints(folders)
-    for run_folder in folders:
-        (run_folder / LOG).unlink(missing_ok=True)  # that of an earlier failure, now mended
-        with suppress(OSError):  # it stays if weights are in it
-            run_folder.rmdir()
-    _tell(events.fleet_ended, runs, [f"run {e.run.run_id}: {e.message}" for e in ends if e.message])
+    for folder in folders:
+        (folder / LOG).unlink(missing_ok=True)
+        with suppress(OSError):  # it stays if weights or predictions are in it
+            folder.rmdir()
 
 
 def _ends(fleet: Fleet, splits: Splits, going: str) -> list[RunEnd]:

@@ -36,11 +36,11 @@ def keep_inferences(fleet: Fleet, splits: Splits, folder: StudyFolder) -> None:
     if inferred.curve is not None:
         rows = {run.run_id: curve_rows(inferred, index) for index, run in trained}
         folder.add_rows(results.MONTE_CARLO, rows)
-    if inferred.probabilities is not None:
+    if inferred.log_probabilities is not None:
         labels = splits.test.labels.cpu().numpy().astype(np.uint8)
         for index, run in trained:
-            probabilities = inferred.probabilities[index].cpu().numpy()
-            _save(folder.run_folder(run), probabilities, labels)
+            log_probabilities = inferred.log_probabilities[index].cpu().numpy()
+            _save(folder.run_folder(run), log_probabilities, labels)
 
 
 def ensembles(folder: StudyFolder) -> list[dict[str, Any]]:
@@ -65,7 +65,7 @@ def ensembles(folder: StudyFolder) -> list[dict[str, Any]]:
 
 def _scores(members: list[tuple[torch.Tensor, torch.Tensor]]) -> dict[str, Any]:
     labels = members[0][1]
-    log_p = torch.stack([probabilities.double().log() for probabilities, _ in members])
+    log_p = torch.stack([log_probabilities.double() for log_probabilities, _ in members])
     tally = ProbabilityTally(1, labels.device)
     average = torch.logsumexp(log_p, dim=0) - np.log(len(members))  # (examples, classes)
     tally.add(average.unsqueeze(0), labels, entropy_of(log_p).mean(dim=0, keepdim=True))
@@ -74,20 +74,21 @@ def _scores(members: list[tuple[torch.Tensor, torch.Tensor]]) -> dict[str, Any]:
 
 def _save(
     folder: Path,
-    probabilities: "np.ndarray[Any, np.dtype[np.float32]]",
+    log_probabilities: "np.ndarray[Any, np.dtype[np.float32]]",
     labels: "np.ndarray[Any, np.dtype[np.uint8]]",
 ) -> None:
     make_folder(folder)
     buffer = io.BytesIO()
-    np.savez(buffer, probabilities=probabilities, labels=labels)
+    np.savez(buffer, log_probabilities=log_probabilities, labels=labels)
     replace_file(folder / PREDICTIONS, buffer.getvalue())
 
 
 def _load(folder: Path) -> tuple[torch.Tensor, torch.Tensor] | None:
-    """Return a run's test probabilities and the labels; None if they are not there."""
+    """Return a run's test log-probabilities and the labels; None if they are not there."""
     try:
         content = io.BytesIO((folder / PREDICTIONS).read_bytes())
         with np.load(content, allow_pickle=False) as file:
-            return torch.from_numpy(file["probabilities"]), torch.from_numpy(file["labels"]).long()
+            labels = torch.from_numpy(file["labels"]).long()
+            return torch.from_numpy(file["log_probabilities"]), labels
     except (OSError, ValueError, KeyError, EOFError, BadZipFile):
         return None

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from dropout_lab.config.inference_rules import diagnostics
 from dropout_lab.config.schema import Settings, p_of_places
 from dropout_lab.data import Examples, Splits, stratified
 from dropout_lab.layers import Dropout, Entering
@@ -42,7 +43,7 @@ def diagnostic_columns(settings: Settings) -> tuple[str, ...]:
     columns["co_adaptation"] += [f"removed_{share}_test_accuracy" for share in units.REMOVED]
     columns["gradients"] = list(_GRADIENTS)
     columns["noise"] = [f"{name}_{place}" for name in _NOISE for place in p_of_places(settings)]
-    return tuple(column for name in settings.evaluation.diagnostics for column in columns[name])
+    return tuple(column for name in diagnostics(settings.evaluation) for column in columns[name])
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ class Diagnostics:
         self.fleet, self.splits, self.train = fleet, splits, train
         self.model, self.settings, self.seeds = fleet.model, fleet.settings, fleet.seeds
         settings = fleet.settings
-        self.wanted = settings.evaluation.diagnostics
+        self.wanted = diagnostics(settings.evaluation)
         labels = splits.test.labels
         size = min(_EXAMPLES, len(labels))
         generator = stream(Purpose.DIAGNOSTICS, settings.dataset.split_seed)
@@ -89,12 +90,13 @@ class Diagnostics:
             return columns
         was_training = self.model.training
         try:
-            with self.model.drawing(Purpose.DIAGNOSTICS, epoch):
-                if "gradients" in self.wanted:
+            if "gradients" in self.wanted:
+                with self.model.drawing(Purpose.DIAGNOSTICS, epoch):
                     columns |= self._gradients(epoch)
-                with torch.no_grad():
-                    columns |= self._units()
-                    if "noise" in self.wanted:
+            with torch.no_grad():
+                columns |= self._units()
+                if "noise" in self.wanted:
+                    with self.model.drawing(Purpose.MEASURED_NOISE, epoch):
                         columns |= self._noise(epoch)
         finally:
             self.model.train(was_training)

@@ -60,14 +60,14 @@ class Inferred:
         scores: On the test part, by the name of the inference.
         samples: Networks, or draws per unit, that each took; 1 for ``mean``.
         curve: Accuracy and loss against the number of networks averaged, if asked for.
-        probabilities: Those of ``mean``, ``(runs, examples, classes)``, float32, if the ensemble of
-            a cell's seeds is asked for.
+        log_probabilities: Those of ``mean``, ``(runs, examples, classes)``, float32, if the
+            ensemble of a cell's seeds is asked for.
     """
 
     scores: dict[str, ProbabilityScores]
     samples: dict[str, int]
     curve: Curve | None = None
-    probabilities: Tensor | None = None
+    log_probabilities: Tensor | None = None
 
 
 def infer(
@@ -91,22 +91,23 @@ def infer(
     kept = []
     was_training = model.training
     try:
-        with torch.inference_mode(), model.drawing(Purpose.INFERENCE):
-            for images, labels in zip(
-                test.images.split(_CHUNK), test.labels.split(_CHUNK), strict=True
-            ):
+        with torch.inference_mode():
+            chunks = zip(test.images.split(_CHUNK), test.labels.split(_CHUNK), strict=True)
+            for chunk, (images, labels) in enumerate(chunks):
                 x = splits.pixels(images).unsqueeze(0)  # (1, chunk, 784)
                 log_p = log_softmax(model.eval()(x), dim=-1)
                 tallies["mean"].add(log_p, labels)
                 if "ensemble" in wanted:
-                    kept.append(log_p.exp())
+                    kept.append(log_p)
                 if set(_SAMPLED) & set(wanted):
-                    predicted = _Sampled(curve)
-                    for each in sampled(model, x, samples):
-                        predicted.add(each)
+                    predicted = _Sampled(samples, curve)
+                    with model.drawing(Purpose.INFERENCE, chunk):
+                        for each in sampled(model, x, samples):
+                            predicted.add(each)
                     predicted.tally(tallies, labels)
                 if "moment_matching" in wanted:
-                    log_p = moment_matching(model.eval(), x, samples)
+                    with model.drawing(Purpose.MOMENT_MATCHING, chunk):
+                        log_p = moment_matching(model.eval(), x, samples)
                     tallies["moment_matching"].add(log_p, labels)
     finally:
         model.train(was_training)
@@ -114,7 +115,7 @@ def infer(
         scores={name: tally.scores() for name, tally in tallies.items()},
         samples={name: 1 if name == "mean" else samples for name in tallies},
         curve=None if curve is None else curve.curve(),
-        probabilities=torch.cat(kept, dim=1) if kept else None,
+        log_probabilities=torch.cat(kept, dim=1) if kept else None,
     )
 
 
@@ -132,10 +133,10 @@ class _Sampled:
     mean is :math:`\prod_t p_t^{1/T}`, divided by its sum over the classes.
     """
 
-    def __init__(self, curve: "_CurveTally | None") -> None:
-        self.count = 0
+    def __init__(self, samples: int, curve: "_CurveTally | None") -> None:
+        self.count, self.samples = 0, samples
         self.curve = curve
-        self.pool: list[Tensor] = []
+        self.pool: Tensor | None = None  # (samples, runs, batch, classes)
 
     def add(self, log_p: Tensor) -> None:
         """Take in the prediction of one more network."""
@@ -146,9 +147,11 @@ class _Sampled:
             self.log_total = torch.logaddexp(self.log_total, log_p)
             self.total_log = self.total_log + log_p
             self.entropies = self.entropies + entropy_of(log_p)
-        self.count += 1
         if self.curve is not None:
-            self.pool.append(log_p.exp().float())
+            if self.pool is None:
+                self.pool = torch.empty(self.samples, *log_p.shape, device=log_p.device)
+            self.pool[self.count] = log_p
+        self.count += 1
 
     def tally(self, tallies: dict[str, ProbabilityTally], labels: Tensor) -> None:
         """Score the batch, and go on to the curve."""
@@ -157,8 +160,8 @@ class _Sampled:
             tallies["monte_carlo"].add(arithmetic, labels, self.entropies / self.count)
         if "geometric" in tallies:
             tallies["geometric"].add(log_softmax(self.total_log / self.count, dim=-1), labels)
-        if self.curve is not None:
-            self.curve.add(torch.stack(self.pool), labels)
+        if self.curve is not None and self.pool is not None:
+            self.curve.add(self.pool, labels)
 
 
 class _CurveTally:
@@ -188,15 +191,15 @@ class _CurveTally:
         self.examples = 0
 
     def add(self, pool: Tensor, labels: Tensor) -> None:
-        """Count a batch; ``pool``: probabilities, (samples, runs, batch, classes)."""
+        """Count a batch; ``pool``: log-probabilities, (samples, runs, batch, classes)."""
         self.examples += len(labels)
         for run, picks in enumerate(self.picks):
-            own = pool[:, run]
+            own = pool[:, run].double().exp()  # in float32 a small one would be 0, its log infinite
             for repeat, picked in enumerate(picks):
                 mean = own[picked].cumsum(dim=0) / self.k  # (k, batch, classes)
                 of_label = mean[..., torch.arange(len(labels)), labels]
                 self.right[run, repeat] += (mean.argmax(dim=-1) == labels).sum(dim=-1)
-                self.loss[run, repeat] -= of_label.double().log().sum(dim=-1)
+                self.loss[run, repeat] -= of_label.log().sum(dim=-1)
 
     def curve(self) -> Curve:
         """Return mean and standard deviation (n - 1) over the repeats."""

@@ -67,7 +67,9 @@ def effective_rank(h: Tensor) -> Tensor:
     Paper:
         Roy & Vetterli (2007), The effective rank: a measure of effective dimensionality, EUSIPCO.
     """
-    centred = _centred(h).nan_to_num()  # a run that has diverged must not stop the others
+    # A run that has diverged must not stop the others: it is looked at as if it were all 0.
+    finite = h.isfinite().all(dim=2, keepdim=True).all(dim=1, keepdim=True)
+    centred = _centred(h.where(finite, 0.0))
     smaller = centred.mT if h.shape[1] < h.shape[2] else centred
     squares = torch.linalg.eigvalsh(smaller.mT @ smaller).clamp_min(0)
     # Below this, a square of a singular value is what rounding makes of 0.

@@ -298,7 +298,8 @@ def test_a_run_whose_noise_is_not_what_it_says_is_completed_named_and_exit_1(
     assert {run_id: row["message"] for run_id, row in rows.items() if row["message"]} == {
         marked: message
     }
-    assert f"run {marked}: {message}" in result.err
+    told = f"run {marked} has a layer that does not do what it says: {message}"
+    assert result.err.count(told) == 1
     assert run("sweep", "--p", "0", "--json", *MARKED).status == 0
 
 

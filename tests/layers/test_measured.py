@@ -209,3 +209,18 @@ def test_learned_noise_is_claimed_as_long_as_one_number_stands_behind_p() -> Non
         layer.begin(at.weight, "relu")
         found = measured(layer, at, passes=4)
         assert [claim.what for claim in claimed(layer, found)] == what
+
+
+class Silent(InvertedDropout):
+    """Inverted dropout whose evaluation gives nothing."""
+
+    def rest(self, x: Tensor) -> Tensor:
+        return x * 0
+
+
+def test_an_evaluation_that_is_0_breaks_the_claim_of_a_mean() -> None:
+    """Relative to 0 the noise has no bounds; where the units themselves are 0, nothing is said."""
+    layer = Silent(0.5)
+    found = measure(layer, torch.rand(8, 5), torch.rand(5, 4))
+    assert claims(layer, found) == ["noise mean inf ± 0.000; 1 is claimed"]
+    assert claims(layer, measure(layer, torch.zeros(8, 5), torch.rand(5, 4))) == []

@@ -325,3 +325,13 @@ def test_what_is_learned_has_a_run_axis_and_is_said(
 def test_learned_but_without_parameters_is_refused(tmp_path: Path) -> None:
     (mistake,) = refused_text(tmp_path, variant(learned="'its scale'"))
     assert "has the parameters none, but variant.learned is 'its scale'" in mistake
+
+
+def test_a_file_beside_it_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its changes would not show in the digest, and what was trained before passed for the same."""
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "helper_of_mine.py").write_text("SCALE = 1.0\n")
+    (tmp_path / "mine.py").write_text(HEAD + "import helper_of_mine\n" + RIGHT)
+    (told,) = refused(tmp_path / "mine.py")
+    assert "a plugin is one file, but it imports helper_of_mine from beside it" in told
+    assert "helper_of_mine" not in sys.modules

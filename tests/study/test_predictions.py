@@ -54,7 +54,7 @@ def test_an_ensemble_is_the_average_of_its_members(tmp_path: Path) -> None:
         probabilities = []
         for run_id in members:
             with np.load(folder / "runs" / run_id / PREDICTIONS) as file:
-                probabilities.append(file["probabilities"].astype(float))
+                probabilities.append(np.exp(file["log_probabilities"].astype(float)))
                 labels = file["labels"]
         p = np.mean(probabilities, axis=0)
         assert row["test_accuracy"] == pytest.approx((p.argmax(axis=1) == labels).mean())

@@ -126,7 +126,7 @@ class Biased(InvertedDropout):
     ("wrong", "words"),
     [
         (Forgetful, "epoch 1, dropout at place 1: noise mean 0.5"),
-        (Biased, "epoch 1, dropout at place 1: keep rate 0.4"),
+        (Biased, "epoch 1, dropout at place 1: keep rate 0.3"),
     ],
 )
 def test_a_layer_that_does_something_else_marks_its_run(
@@ -206,7 +206,7 @@ def test_noise_is_measured_of_what_the_layer_is_given(
         model.eval()(small_splits.pixels(test.images[chosen]).unsqueeze(0), h)
         z = h[0] @ model.weights[1] + model.biases[1]
     layer, weight, _ = model.places()[2]
-    with model.drawing(Purpose.DIAGNOSTICS, 3):
+    with model.drawing(Purpose.MEASURED_NOISE, 3):
         given = z if position == "before" else h[1]
         measured = measure(layer, given, weight, Entering(model.weights[1], z))
     for name, values in (("keep_rate", measured.keep_rate), ("noise_mean", measured.mean)):

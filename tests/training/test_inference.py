@@ -300,10 +300,11 @@ def test_the_probabilities_kept_for_the_ensemble_are_those_of_the_mean(
 ) -> None:
     fleet = Fleet(make_runs("evaluation.inference=ensemble", seeds=(0, 1)), CPU)
     inferred = infer(fleet.model, small_splits, fleet.settings.evaluation, fleet.seeds)
-    assert inferred.probabilities is not None
+    assert inferred.log_probabilities is not None
     x = small_splits.pixels(small_splits.test.images).unsqueeze(0)
     with torch.no_grad():
-        torch.testing.assert_close(inferred.probabilities, fleet.model.eval()(x).softmax(dim=-1))
+        log_p = fleet.model.eval()(x).log_softmax(dim=-1)
+        torch.testing.assert_close(inferred.log_probabilities, log_p)
 
 
 def test_chunks_and_the_curve_the_long_way(
@@ -316,8 +317,10 @@ def test_chunks_and_the_curve_the_long_way(
     inferred = infer(model, small_splits, wanted, (0, 1))
     x = small_splits.pixels(small_splits.test.images).unsqueeze(0)
     labels = small_splits.test.labels
-    with torch.no_grad(), model.drawing(Purpose.INFERENCE):
-        chunks = [torch.stack(list(sampled(model, part, 5))) for part in x.split(400, dim=1)]
+    chunks = []
+    for chunk, part in enumerate(x.split(400, dim=1)):  # each has streams of its own
+        with torch.no_grad(), model.drawing(Purpose.INFERENCE, chunk):
+            chunks.append(torch.stack(list(sampled(model, part, 5))))
     pool = torch.cat(chunks, dim=2).exp()  # (samples, runs, examples, classes)
     curve, scores = inferred.curve, inferred.scores["monte_carlo"]
     assert curve is not None
@@ -326,15 +329,15 @@ def test_chunks_and_the_curve_the_long_way(
         assert scores.loss[run].item() == pytest.approx(-of_label.log().mean().item())
         picks = stream(Purpose.INFERENCE, seed).integers(5, size=(100, 5))
         for k in (1, 2, 5):
-            p = pool[:, run].float()[picks[:, :k]].mean(dim=1)  # (repeats, examples, classes)
+            p = pool[:, run][picks[:, :k]].mean(dim=1)  # (repeats, examples, classes)
             right = (p.argmax(dim=-1) == labels).double().mean(dim=-1)
             loss = -p[:, torch.arange(len(labels)), labels].double().log().mean(dim=-1)
             found = [values[run, k - 1].item() for values in vars(curve).values()]
             expected = [right.mean(), right.std(), loss.mean(), loss.std()]
             assert found == pytest.approx([value.item() for value in expected], rel=1e-4)
-    assert inferred.probabilities is not None
+    assert inferred.log_probabilities is not None
     with torch.no_grad():
-        torch.testing.assert_close(inferred.probabilities, model.eval()(x).softmax(dim=-1))
+        torch.testing.assert_close(inferred.log_probabilities, model.eval()(x).log_softmax(dim=-1))
 
 
 @pytest.mark.parametrize("mode", [True, False])
@@ -362,3 +365,29 @@ def test_moments_follow_the_p_of_each_run(float64: None) -> None:
         assert variance.flatten().tolist() == pytest.approx([expected / 3, expected])
     _, variance = DropConnect(1.0).moments(x[0], weight[0], bias[0])
     assert variance.item() == 0
+
+
+def test_what_is_asked_for_beside_it_changes_no_inference(small_splits: Splits) -> None:
+    """Each way to use the network has streams of its own."""
+    model = network("dropout.variant=gaussian_dropconnect", "dropout.placement=all")
+    alone = infer(model, small_splits, evaluation("moment_matching", samples=3), (0,))
+    both = evaluation("monte_carlo", "moment_matching", samples=3)
+    beside = infer(model, small_splits, both, (0,))
+    for name, scores in alone.scores.items():
+        assert scores.loss.item() == beside.scores[name].loss.item()
+
+
+def test_a_probability_below_float32_has_a_finite_loss(small_splits: Splits) -> None:
+    """Networks that are sure of the wrong class, by 300 nats: e^-300 is 0 in float32."""
+    model = network("model.hidden=[8]", "dropout.p=0.5")
+    with torch.no_grad():
+        model.biases[1][:] = torch.tensor([300.0] + [0.0] * 9)
+    wanted = evaluation("monte_carlo", "ensemble", samples=4, curve=4)
+    inferred = infer(model, small_splits, wanted, (0,))
+    assert inferred.curve is not None
+    assert inferred.log_probabilities is not None
+    assert inferred.curve.loss_mean.isfinite().all()
+    assert inferred.curve.loss_mean[0, 0].item() == pytest.approx(
+        inferred.scores["mean"].loss.item(), rel=0.1
+    )
+    assert inferred.log_probabilities.isfinite().all()

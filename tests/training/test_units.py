@@ -83,6 +83,8 @@ def test_a_dead_layer_has_neither_and_a_diverged_run_harms_no_other() -> None:
     h = torch.randn(3, 20, 5)
     alone = effective_rank(h[2:]).item()
     h[0], h[1] = 0, torch.nan
+    assert effective_rank(torch.cat([h[2:], torch.full((1, 20, 5), torch.inf)]))[1].isnan()
+    h[1, 3, 2] = torch.inf  # one overflow is enough to upset a product
     assert unit_correlation(h)[0].isnan()
     ranks = effective_rank(h)
     assert ranks[0].isnan()
