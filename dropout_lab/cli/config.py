@@ -18,9 +18,9 @@ def check(
 ) -> None:
     """Say everything that is wrong with config files, or that nothing is."""
     from dropout_lab.config.changes import Changes
-    from dropout_lab.config.dropout_rules import cautions_of
     from dropout_lab.config.grid import seeds_of, sweep_cells
     from dropout_lab.config.load import load
+    from dropout_lab.config.rules import cautions_of
     from dropout_lab.errors import ConfigError
 
     options.load_plugins(plugin)

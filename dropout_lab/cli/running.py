@@ -11,8 +11,8 @@ import typer
 from rich.console import Console
 
 from dropout_lab.cli.progress import new_progress
-from dropout_lab.config.dropout_rules import cautions_of
 from dropout_lab.config.grid import Run
+from dropout_lab.config.rules import cautions_of
 from dropout_lab.results import ENSEMBLES, INFERENCE, METRICS, MONTE_CARLO, RUNS, cell_text
 from dropout_lab.study import Outcome, Study, planned_fleets, run_study
 

@@ -1,9 +1,8 @@
 """What must hold in the section dropout, and between it and the others, for each variant."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from dropout_lab.catalogue import CATALOGUE
-from dropout_lab.config.inference_rules import cautions_of_measures
 from dropout_lab.config.optional_keys import keys_read
 from dropout_lab.config.schema import Settings, places, without_dropout
 from dropout_lab.config.sizes import length, training_examples
@@ -135,12 +134,7 @@ def schedule_fits(settings: Settings) -> Iterator[Complaint]:
             )
 
 
-def cautions_of(cells: Iterable[Settings]) -> list[str]:
-    """Return what is allowed in some settings but hardly meant, each thing once."""
-    return list(dict.fromkeys(text for settings in cells for text in cautions(settings)))
-
-
-def cautions(settings: Settings) -> Iterator[str]:
+def cautions_of_dropout(settings: Settings) -> Iterator[str]:
     """What is allowed but hardly meant: told, not refused."""
     variant, model, training = settings.dropout.variant, settings.model, settings.training
     if variant == "alpha" and model.activation != "selu":
@@ -153,4 +147,3 @@ def cautions(settings: Settings) -> Iterator[str]:
             "dropout.variant is sparse_variational with optimizer sgd: the gradient of its KL is "
             "large where a weight is small, and sgd may diverge; write optimizer: adam."
         )
-    yield from cautions_of_measures(settings)

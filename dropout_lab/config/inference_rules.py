@@ -3,9 +3,8 @@
 from collections.abc import Iterable, Iterator
 
 from dropout_lab.catalogue import CATALOGUE
+from dropout_lab.config.dropout_rules import Complaint
 from dropout_lab.config.schema import EvaluationSettings, Settings, without_dropout
-
-Complaint = tuple[str, str]  # dotted key to blame, message without its place
 
 SAMPLES = 50  # where the config gives none
 SAMPLED = ("monte_carlo", "geometric", "moment_matching")

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dropout_lab.catalogue import CATALOGUE, LOSS_WEIGHTS
+from dropout_lab.config.regularization import KL_DAMPING, KL_TARGET
 from dropout_lab.config.schema import SECTIONS, Settings
 
 # For each key that decides, as dotted key: its value, the keys then read, and their defaults.
@@ -35,7 +36,10 @@ _STRENGTHS: dict[str, Mapping[str, Any]] = {
     "regularization.l1": {"l1_from": 0},
     "regularization.max_norm": {"max_norm_on": "all"},
     "regularization.max_squared_norm": {"max_norm_on": "all"},
-    "regularization.kl_sparsity": {"kl_sparsity_target": 0.1, "kl_sparsity_damping": 0.9},
+    "regularization.kl_sparsity": {
+        "kl_sparsity_target": KL_TARGET,
+        "kl_sparsity_damping": KL_DAMPING,
+    },
 }
 
 

@@ -14,6 +14,10 @@ from dropout_lab.config.section import (
     Whole,
 )
 
+# What kl_sparsity draws to, and how slowly its running means follow, where the settings give none:
+# those of deepnet, the code of Srivastava et al. 2014.
+KL_TARGET, KL_DAMPING = 0.1, 0.9
+
 
 class RegularizationSettings(Section):
     """What is done against overfitting beside dropout. Biases are left alone."""

@@ -5,12 +5,17 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from dropout_lab.config.dropout_rules import (
     Complaint,
     activation_fits,
+    cautions_of_dropout,
     loss_fits,
     p_in_range,
     place_fits,
     schedule_fits,
 )
-from dropout_lab.config.inference_rules import measures_fit, patience_fits
+from dropout_lab.config.inference_rules import (
+    cautions_of_measures,
+    measures_fit,
+    patience_fits,
+)
 from dropout_lab.config.optional_keys import keys_read, readers
 from dropout_lab.config.schema import Settings, places
 from dropout_lab.config.sizes import CLASSES, TRAINING_PARTS, training_examples
@@ -171,3 +176,14 @@ def unread_keys(
         given = getattr(getattr(settings, section), name) is not None or key in swept
         if given and key not in read:
             yield key, f"{key} is given, and nothing here reads it; it is for {', '.join(words)}."
+
+
+def cautions_of(cells: Iterable[Settings]) -> list[str]:
+    """Return what is allowed in some settings but hardly meant, each thing once."""
+    return list(dict.fromkeys(text for settings in cells for text in cautions(settings)))
+
+
+def cautions(settings: Settings) -> Iterator[str]:
+    """What is allowed but hardly meant: told, not refused."""
+    yield from cautions_of_dropout(settings)
+    yield from cautions_of_measures(settings)

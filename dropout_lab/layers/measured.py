@@ -84,14 +84,6 @@ class Claim:
         )
 
 
-def claims(layer: Dropout, measured: Measured) -> list[str]:
-    """Return a sentence for each claim of the layer's variant that the measurement breaks.
-
-    Broken is a claim that is off by more than 5 standard errors.
-    """
-    return [str(claim) for claim in claimed(layer, measured) if claim.broken]
-
-
 def claimed(layer: Dropout, measured: Measured) -> list[Claim]:
     """Return what the catalogue claims of the layer's variant, beside what was measured.
 

@@ -6,11 +6,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import log_softmax
 
+from dropout_lab.config.regularization import KL_DAMPING, KL_TARGET
 from dropout_lab.config.schema import Settings
 from dropout_lab.metrics import losses
 from dropout_lab.noise import FleetNoise, Purpose
 
-_TARGET, _DAMPING = 0.1, 0.9  # deepnet's, where the settings give none
 RunMeans = list[Tensor]
 
 
@@ -72,8 +72,8 @@ class KLSparsity:
 
     def __init__(self, settings: Sequence[Settings], device: torch.device) -> None:
         each = [run.regularization for run in settings]
-        targets = [_or(run.kl_sparsity_target, _TARGET) for run in each]
-        dampings = [_or(run.kl_sparsity_damping, _DAMPING) for run in each]
+        targets = [_or(run.kl_sparsity_target, KL_TARGET) for run in each]
+        dampings = [_or(run.kl_sparsity_damping, KL_DAMPING) for run in each]
         self._strength = torch.tensor([run.kl_sparsity for run in each], device=device)
         self._target = torch.tensor(targets, device=device).view(-1, 1)
         self._damping = torch.tensor(dampings, device=device).view(-1, 1)

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import torch
 from scipy.integrate import quad
@@ -10,9 +9,13 @@ from scipy.special import expit
 from torch import Tensor
 
 from dropout_lab.catalogue import CATALOGUE
+from dropout_lab.laws.subject import Extreme
 from dropout_lab.layers import VARIANTS, Dropout, Entering, UnitDropout
+from dropout_lab.layers.specimen import Place
+from dropout_lab.layers.specimen import carry as act
 from dropout_lab.noise import Noise, TorchNoise
 
+__all__ = ["Extreme", "Place", "act"]  # handed on
 CPU = torch.device("cpu")
 NAMES = list(VARIANTS)
 UNIT = [name for name, kind in VARIANTS.items() if issubclass(kind, UnitDropout)]
@@ -25,33 +28,6 @@ OPTIONS: dict[str, dict[str, float]] = {
     "targeted_unit": {"share": 0.5},
     "targeted_weight": {"share": 0.5},
 }
-
-
-@dataclass(frozen=True)
-class Place:
-    """What ``connect`` is given; without a run axis, or all of it with one."""
-
-    x: Tensor  # (batch, units)
-    weight: Tensor  # (units, outputs), no entry near 0
-    bias: Tensor  # (1, outputs)
-    entering: Entering  # (4, units) and (batch, units)
-
-    def run(self, index: int | slice) -> "Place":
-        """Return what one run of the fleet is given, or some runs."""
-        before = Entering(self.entering.weight[index], self.entering.preactivation[index])
-        return Place(self.x[index], self.weight[index], self.bias[index], before)
-
-    def one_example(self, times: int = 1) -> "Place":
-        """Return the place with its first example alone, so many times."""
-        z = self.entering.preactivation[:1].expand(times, -1)
-        before = Entering(self.entering.weight, z)
-        return Place(self.x[:1].expand(times, -1), self.weight, self.bias, before)
-
-    def fleet(self, runs: int) -> "Place":
-        """Return so many runs that are all given the same."""
-        given = (self.x, self.weight, self.bias, self.entering.weight, self.entering.preactivation)
-        x, weight, bias, w, z = (tensor.expand(runs, -1, -1) for tensor in given)
-        return Place(x, weight, bias, Entering(w, z))
 
 
 def place(runs: int | None = None, batch: int = 3, units: int = 5, outputs: int = 4) -> Place:
@@ -74,11 +50,6 @@ def make(name: str, p: float | Sequence[float], at: Place | None = None, **rest:
     if at is not None:
         layer.begin(at.weight, "relu")
     return layer
-
-
-def act(layer: Dropout, at: Place) -> Tensor:
-    """Carry the place's units through the layer and its weights."""
-    return layer.connect(at.x, at.weight, at.bias, at.entering)
 
 
 def ps_of_runs(name: str, *ps: float) -> tuple[float, ...]:
@@ -105,20 +76,6 @@ class Recording:
     def normal(self, shape: Sequence[int], device: torch.device) -> Tensor:
         self.drawn.append(self.source.normal(shape, device))
         return self.drawn[-1]
-
-
-class Extreme:
-    """Draws nothing but the lowest (-1) or the highest (1) of all values."""
-
-    def __init__(self, side: int) -> None:
-        self.side = side
-
-    def lanes(self, shape: Sequence[int], device: torch.device) -> Tensor:
-        value = 2**15 - 1 if self.side > 0 else -(2**15)
-        return torch.full(tuple(shape), value, dtype=torch.int16)
-
-    def normal(self, shape: Sequence[int], device: torch.device) -> Tensor:
-        return torch.full(tuple(shape), 9.0 * self.side)
 
 
 Moments = tuple[Tensor, Tensor]  # mean and variance of each pre-activation, (outputs,)

@@ -20,12 +20,17 @@ from dropout_lab.layers import (
     UnscaledDropout,
     VariationalADropout,
 )
-from dropout_lab.layers.measured import Measured, claimed, claims, measure
+from dropout_lab.layers.measured import Measured, claimed, measure
 from dropout_lab.layers.specimen import Place, made_up, specimen
 from tests.layers.cases import seeded
 from tests.recorded import Recorded, lanes
 
 PS = (0.0, 0.2, 0.45)
+
+
+def claims(layer: Dropout, found: Measured) -> list[str]:
+    """Return a sentence for each claim that the measurement breaks."""
+    return [str(claim) for claim in claimed(layer, found) if claim.broken]
 
 
 def measured(layer: Dropout, at: Place, **rest: int) -> Measured:
