@@ -1,7 +1,11 @@
-"""The only two ways a results folder is written: replace a file whole, append to it and keep it."""
+"""The only ways a results folder is changed: a file whole or not at all, a row at the end, away.
+
+Every call ends with its effect on the disk, so that what was written in an order stays in that
+order when the power fails.
+"""
 
 import os
-import tempfile
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -9,6 +13,10 @@ from pathlib import Path
 from dropout_lab.errors import StorageError
 
 _TEMPORARY = ".tmp"
+_DAMAGED = ".damaged"
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+# No link is followed: whatever a file of a study was replaced by, nothing outside is written.
+_AT_THE_END = os.O_WRONLY | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0)
 
 
 def replace_file(path: Path, content: str | bytes) -> None:
@@ -20,40 +28,43 @@ def replace_file(path: Path, content: str | bytes) -> None:
     Raises:
         StorageError: The folder cannot be written; the old file is untouched.
     """
-    data = content.encode() if isinstance(content, str) else content
     with _reported(path):
-        handle, temporary = tempfile.mkstemp(_TEMPORARY, f".{path.name}.", path.parent)
+        temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}{_TEMPORARY}")
+        handle = os.open(temporary, _NEW, 0o666)
         try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            os.chmod(temporary, 0o644)  # mkstemp keeps a file private; results are to be shared
+            try:
+                _write(handle, _bytes(content))
+                os.fsync(handle)
+            finally:
+                os.close(handle)
             os.replace(temporary, path)
         except BaseException:
-            with suppress(FileNotFoundError):
+            with suppress(OSError):
                 os.unlink(temporary)
             raise
         _keep_entries(path.parent)
-
-
-def remove_temporaries(folder: Path) -> None:
-    """Remove what a process killed in :func:`replace_file` left in a folder."""
-    for path in folder.glob(f".*{_TEMPORARY}"):
-        path.unlink(missing_ok=True)
 
 
 def append_text(path: Path, text: str) -> None:
     """Add ``text`` at the end of an existing file and force it to the disk.
 
     Raises:
-        StorageError: The file is missing or cannot be written.
+        StorageError: The file is missing or cannot be written; it is as it was, unless the disk
+            refuses that too.
     """
-    with _reported(path), open(path, "r+b") as file:
-        file.seek(0, os.SEEK_END)
-        file.write(text.encode())
-        file.flush()
-        os.fsync(file.fileno())
+    with _reported(path):
+        handle = os.open(path, _AT_THE_END)
+        try:
+            before = os.fstat(handle).st_size
+            try:
+                _write(handle, _bytes(text))
+                os.fsync(handle)
+            except OSError:
+                with suppress(OSError):
+                    os.ftruncate(handle, before)
+                raise
+        finally:
+            os.close(handle)
 
 
 def make_folder(path: Path) -> None:
@@ -64,10 +75,77 @@ def make_folder(path: Path) -> None:
     """
     with _reported(path):
         path.mkdir(parents=True, exist_ok=True)
+        _keep_entries(path.parent)
+
+
+def remove_file(path: Path) -> None:
+    """Remove a file; one that is not there is fine.
+
+    Raises:
+        StorageError: It may not be removed.
+    """
+    with _reported(path), suppress(FileNotFoundError):
+        os.unlink(path)
+
+
+def remove_empty_folder(path: Path) -> None:
+    """Remove a folder if nothing is in it."""
+    with suppress(OSError):
+        os.rmdir(path)
+
+
+def keep_beside(path: Path) -> Path:
+    """Copy a damaged file to a name of its own beside it before it is mended; return that path.
+
+    A copy, not a new name for the old: at no moment is the file itself gone. What was kept before
+    is not kept again.
+
+    Raises:
+        StorageError: It cannot be read, or the copy cannot be written.
+    """
+    with _reported(path):
+        content = path.read_bytes()
+        beside, number = path.with_name(path.name + _DAMAGED), 1
+        while os.path.lexists(beside):
+            if beside.is_file() and beside.read_bytes() == content:
+                return beside
+            number += 1
+            beside = path.with_name(f"{path.name}{_DAMAGED}{number}")
+    replace_file(beside, content)
+    return beside
+
+
+def temporaries(folder: Path) -> list[Path]:
+    """Return what a process killed in :func:`replace_file` left in a folder."""
+    return sorted(folder.glob(f".*{_TEMPORARY}"))
+
+
+def remove_temporaries(folder: Path) -> None:
+    """Remove them.
+
+    Raises:
+        StorageError: One may not be removed.
+    """
+    for path in temporaries(folder):
+        remove_file(path)
+
+
+def _bytes(content: str | bytes) -> bytes:
+    # What has no UTF-8, such as half a character in somebody's error message, is spelled out.
+    return content.encode("utf-8", "backslashreplace") if isinstance(content, str) else content
+
+
+def _write(handle: int, data: bytes) -> None:
+    """Write all of ``data``; the system may take it in pieces."""
+    rest = memoryview(data)
+    while rest:
+        rest = rest[os.write(handle, rest) :]
 
 
 def _keep_entries(folder: Path) -> None:
     """Force the names in ``folder`` to the disk: a renamed file is kept only with its entry."""
+    if os.name == "nt":  # which has no handle of a folder, and keeps the names itself
+        return
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
