@@ -56,6 +56,10 @@ Plugins = Annotated[
         "--plugin", help="Python file with a variant of your own. May be repeated.", metavar="FILE"
     ),
 ]
+Retry = Annotated[
+    str | None,
+    typer.Option(help="failed: train again the runs that failed before.", metavar="STATUS"),
+]
 SaveModels = Annotated[bool, typer.Option("--save-models", help="Keep each run's weights.")]
 
 
@@ -95,6 +99,21 @@ def check_device(device: str) -> None:
         raise ConfigError([f"--device is {device!r}; allowed: auto, cpu, cuda."])
 
 
+def check_retry(retry: str | None) -> None:
+    """Refuse a status whose runs are not to be trained again on request.
+
+    Raises:
+        ConfigError: It is another than failed.
+    """
+    if retry not in (None, "failed"):
+        raise ConfigError(
+            [
+                f"--retry is {retry!r}; allowed: failed. Interrupted runs go on by themselves; "
+                "a run that diverged would do so again."
+            ]
+        )
+
+
 def load_plugins(files: Sequence[Path] | None) -> None:
     """Let the variants of plugins join, before anything is checked. Imports torch if there are any.
 
@@ -116,6 +135,7 @@ def make_study(
     device: str,
     fleet: int | None,
     save_models: bool,
+    retry: str | None,
 ) -> "Study":
     """Return the study that a config and the shared options ask for. Imports torch.
 
@@ -140,5 +160,6 @@ def make_study(
         device=torch.device("cuda" if device != "cpu" and available else "cpu"),
         fleet_size=fleet,
         save_models=save_models,
+        retry_failed=retry == "failed",
         command=shlex.join(["dropout-lab", *sys.argv[1:]]),
     )

@@ -67,10 +67,26 @@ class QuietProgress:
     def epoch_ended(self, fleet: Sequence[Run], epoch: Epoch) -> None:
         """Show nothing."""
 
+    def warned(self, text: str) -> None:
+        """Show it."""
+        self.show(f"warning: {text}")
+
     def fleet_ended(self, fleet: Sequence[Run], problems: Sequence[str]) -> None:
         """Show each problem."""
         for problem in problems:
-            print(problem, file=sys.stderr, flush=True)  # noqa: T201
+            self.show(problem)
+
+    def fleet_split(self, fleet: Sequence[Run], parts: Sequence[Sequence[Run]], why: str) -> None:
+        """Show why, and what is tried now."""
+        largest = max(map(len, parts))
+        self.show(
+            f"{len(fleet)} runs could not go on as one fleet: {why}. "
+            f"Trying them again {f'in fleets of {largest}' if largest > 1 else 'one by one'}."
+        )
+
+    def show(self, line: str) -> None:
+        """Show a line that is told even when quiet."""
+        print(line, file=sys.stderr, flush=True)  # noqa: T201
 
 
 class PlainProgress(QuietProgress):
@@ -83,7 +99,7 @@ class PlainProgress(QuietProgress):
 
     def say(self, line: str) -> None:
         """Show a line."""
-        print(line, file=sys.stderr, flush=True)  # noqa: T201
+        self.show(line)
 
     def planned(self, fleets: Sequence[Sequence[Run]], finished: int) -> None:
         """Show what is to be done."""
@@ -99,6 +115,12 @@ class PlainProgress(QuietProgress):
         self.last_line = self.began
         resumed = f", going on after epoch {epochs_done}" if epochs_done else ""
         self.say(f"fleet {self.number}/{self.fleets}: {fleet_label(fleet)}{resumed}")
+
+    def fleet_split(self, fleet: Sequence[Run], parts: Sequence[Sequence[Run]], why: str) -> None:
+        """Show why, and what is tried now."""
+        self.number -= 1
+        self.fleets += len(parts) - 1
+        super().fleet_split(fleet, parts, why)
 
     def epoch_ended(self, fleet: Sequence[Run], epoch: Epoch) -> None:
         """Show how far the fleet is, now and then."""
@@ -129,6 +151,7 @@ class LiveProgress(QuietProgress):
         self.study: TaskID | None = None
         self.fleet: TaskID | None = None
         self.fleets = self.number = self.total = 0
+        self.before = self.done = 0  # epochs of runs: of the fleets that have ended; of this one
 
     def __enter__(self) -> Self:
         self.progress.start()
@@ -138,8 +161,12 @@ class LiveProgress(QuietProgress):
         self.progress.stop()
 
     def say(self, line: str) -> None:
+        """Show a line."""
+        self.show(line)
+
+    def show(self, line: str) -> None:
         """Show a line above the bars."""
-        self.progress.console.print(line, highlight=False)
+        self.progress.console.print(line, highlight=False, soft_wrap=True)
 
     def planned(self, fleets: Sequence[Sequence[Run]], finished: int) -> None:
         """Begin the study's bar; its unit is the epoch of a run."""
@@ -155,9 +182,8 @@ class LiveProgress(QuietProgress):
         self.number += 1
         label = f"fleet {self.number}/{self.fleets}, {len(fleet)} runs"
         self.fleet = self.progress.add_task(label, total=epochs, completed=epochs_done, accuracy="")
-        if self.study is not None:
-            self.total += len(fleet) * (epochs - _epochs_asked(fleet))
-            self.progress.update(self.study, total=self.total, advance=epochs_done * len(fleet))
+        self.total += len(fleet) * (epochs - _epochs_asked(fleet))
+        self._count(fleet, epochs_done)
 
     def epoch_ended(self, fleet: Sequence[Run], epoch: Epoch) -> None:
         """Move both bars."""
@@ -165,15 +191,30 @@ class LiveProgress(QuietProgress):
             accuracy = mean_accuracy(epoch)
             shown = {"accuracy": accuracy.removeprefix(", ")} if accuracy else {}
             self.progress.update(self.fleet, completed=epoch.number, **shown)  # type: ignore[arg-type]
-        if self.study is not None:
-            self.progress.advance(self.study, len(fleet))
+        self._count(fleet, epoch.number)
 
     def fleet_ended(self, fleet: Sequence[Run], problems: Sequence[str]) -> None:
         """Take the fleet's bar away; show each problem."""
+        self._take_away()
+        self.before += self.done
+        super().fleet_ended(fleet, problems)
+
+    def fleet_split(self, fleet: Sequence[Run], parts: Sequence[Sequence[Run]], why: str) -> None:
+        """Take the fleet's bar away, for those of its parts; show why."""
+        self._take_away()
+        self.number -= 1
+        self.fleets += len(parts) - 1
+        super().fleet_split(fleet, parts, why)
+
+    def _count(self, fleet: Sequence[Run], epochs: int) -> None:
+        self.done = len(fleet) * epochs
+        if self.study is not None:
+            self.progress.update(self.study, total=self.total, completed=self.before + self.done)
+
+    def _take_away(self) -> None:
         if self.fleet is not None:
             self.progress.remove_task(self.fleet)
-        for problem in problems:
-            self.say(problem)
+            self.fleet = None
 
 
 def _epochs_asked(fleet: Sequence[Run]) -> int:

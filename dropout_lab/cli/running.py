@@ -130,8 +130,10 @@ def _print_end(console: Console, study: Study, outcome: Outcome, files: Sequence
     )
     for status in ("diverged", "failed", "interrupted"):
         if outcome.count(status):
+            again = "; --retry failed trains them again" if status == "failed" else ""
             console.print(
-                f"{outcome.count(status)} {status}; see {study.out / RUNS}.", highlight=False
+                f"{outcome.count(status)} {status}; see {study.out / RUNS}{again}.",
+                highlight=False,
             )
     names = (METRICS, RUNS, INFERENCE, MONTE_CARLO, ENSEMBLES)
     paths = [study.out / name for name in names if (study.out / name).exists()]

@@ -30,6 +30,7 @@ def sweep(
     device: options.Device = "auto",
     fleet: options.FleetSize = None,
     save_models: options.SaveModels = False,
+    retry: options.Retry = None,
     plugin: options.Plugins = None,
     dry_run: options.DryRun = False,
     json: options.Json = False,
@@ -41,6 +42,7 @@ def sweep(
     study; finished runs are never trained again.
     """
     options.check_device(device)
+    options.check_retry(retry)
     options.load_plugins(plugin)
     changes = Changes(settings=tuple(set_ or ()), epochs=epochs, seeds=seeds, p=p, sweep=True)
     settings = load(config, changes)
@@ -56,5 +58,6 @@ def sweep(
         device=device,
         fleet=fleet,
         save_models=save_models,
+        retry=retry,
     )
     run(study, plots=True, dry_run=dry_run, json=json, quiet=quiet)

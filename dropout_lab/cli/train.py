@@ -16,6 +16,7 @@ def train(
     device: options.Device = "auto",
     fleet: options.FleetSize = None,
     save_models: options.SaveModels = False,
+    retry: options.Retry = None,
     plugin: options.Plugins = None,
     dry_run: options.DryRun = False,
     json: options.Json = False,
@@ -26,6 +27,7 @@ def train(
     The same command resumes what was interrupted; finished runs are never trained again.
     """
     options.check_device(device)
+    options.check_retry(retry)
     options.load_plugins(plugin)
     changes = Changes(settings=tuple(set_ or ()), epochs=epochs, seeds=seeds)
     settings = load(config, changes)
@@ -41,5 +43,6 @@ def train(
         device=device,
         fleet=fleet,
         save_models=save_models,
+        retry=retry,
     )
     run(study, plots=False, dry_run=dry_run, json=json, quiet=quiet)

@@ -1,22 +1,43 @@
-"""What one run needs to resume, on disk: tensors and plain numbers, with their SHA-256."""
+"""What one run needs to resume, on disk: tensors and plain numbers, with their SHA-256.
+
+The newest checkpoint and the one before it are kept, so that a damaged file costs an epoch, not
+the run. Nothing is ever unpickled: only tensors, numbers, texts and their containers are read.
+"""
 
 import hashlib
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
 
-from dropout_lab.files import make_folder, remove_temporaries, replace_file
+from dropout_lab.files import (
+    keep_beside,
+    make_folder,
+    remove_file,
+    remove_temporaries,
+    replace_file,
+)
 from dropout_lab.training.fleet import RunCheckpoint
 
+FORMAT = 1
+GENERATIONS = 2
 _NAME = re.compile(r"checkpoint_(\d+)\.pt")
 _DIGEST_BYTES = hashlib.sha256().digest_size
+_KEYS = {"epoch", "updates", "seconds", "diverged", "parameters", "optimizer"}
+
+
+class DamagedCheckpointError(Exception):
+    """A checkpoint that is not what was written, or not of this run; the message says why."""
 
 
 def save_checkpoints(folders: Sequence[Path], checkpoints: Sequence[RunCheckpoint]) -> None:
-    """Write the checkpoint of each run of a fleet; drop the older ones when all are written.
+    """Write the checkpoint of each run of a fleet; drop all but the last two when all are written.
+
+    Args:
+        folders: Those of the runs, each named by its run's id.
+        checkpoints: What the fleet gave.
 
     Raises:
         StorageError: One cannot be written; the older ones are still there.
@@ -24,49 +45,92 @@ def save_checkpoints(folders: Sequence[Path], checkpoints: Sequence[RunCheckpoin
     for folder, checkpoint in zip(folders, checkpoints, strict=True):
         make_folder(folder)
         buffer = io.BytesIO()
-        torch.save(checkpoint, buffer)
+        torch.save({"format": FORMAT, "run_id": folder.name, **checkpoint}, buffer)
         content = buffer.getvalue()
         name = f"checkpoint_{checkpoint['epoch']:06d}.pt"
         replace_file(folder / name, hashlib.sha256(content).digest() + content)
-    drop_checkpoints(folders, before=checkpoints[0]["epoch"])
+    drop_checkpoints(folders, keep=GENERATIONS)
 
 
-def load_checkpoints(folders: Sequence[Path], device: torch.device) -> list[RunCheckpoint] | None:
+def load_checkpoints(
+    folders: Sequence[Path], device: torch.device, warn: Callable[[str], None]
+) -> list[RunCheckpoint] | None:
     """Return the newest checkpoints that all runs of a fleet have whole; None without any.
+
+    A damaged one is kept beside, under another name, and told.
 
     Args:
         folders: Those of the runs of a fleet.
         device: Where the tensors are wanted, wherever they were saved from.
+        warn: Takes a sentence for each damaged one.
     """
-    epochs = set.intersection(*(set(_epochs(folder)) for folder in folders))
+    epochs = set.intersection(*(set(checkpoints_in(folder)) for folder in folders))
     for epoch in sorted(epochs, reverse=True):
-        loaded = [_read(_epochs(folder)[epoch], device) for folder in folders]
-        if all(checkpoint is not None for checkpoint in loaded):
-            return [checkpoint for checkpoint in loaded if checkpoint is not None]
+        loaded = []
+        for folder in folders:
+            path = checkpoints_in(folder)[epoch]
+            try:
+                loaded.append(_read(path, device))
+            except DamagedCheckpointError as error:
+                kept = keep_beside(path)
+                remove_file(path)
+                warn(f"{path} {error}; it is kept as {kept.name}, and an older one is used.")
+        if len(loaded) == len(folders):
+            return loaded
     return None
 
 
-def drop_checkpoints(folders: Sequence[Path], before: int | None = None) -> None:
-    """Remove the checkpoints of runs, all or those of earlier epochs, and what was half written."""
+def drop_checkpoints(folders: Sequence[Path], keep: int = 0) -> None:
+    """Remove the checkpoints of runs, all but the newest ``keep``, and what was half written."""
     for folder in folders:
         remove_temporaries(folder)
-        for epoch, path in _epochs(folder).items():
-            if before is None or epoch < before:
-                path.unlink(missing_ok=True)
+        paths = checkpoints_in(folder)
+        for epoch in sorted(paths)[: len(paths) - keep]:
+            remove_file(paths[epoch])
 
 
-def _epochs(folder: Path) -> dict[int, Path]:
+def checkpoints_in(folder: Path) -> dict[int, Path]:
+    """Return the checkpoints in a run's folder, by their epoch."""
     if not folder.is_dir():
         return {}
     matches = ((_NAME.fullmatch(path.name), path) for path in folder.iterdir())
     return {int(match[1]): path for match, path in matches if match}
 
 
-def _read(path: Path, device: torch.device) -> RunCheckpoint | None:
-    """Return a checkpoint, or None if its bytes are not those that were written."""
-    content = path.read_bytes()
+def damage_of(path: Path) -> str:
+    """Return what is wrong with a checkpoint, as the end of a sentence; nothing if it is sound."""
+    try:
+        _read(path, torch.device("cpu"))
+    except DamagedCheckpointError as error:
+        return str(error)
+    return ""
+
+
+def _read(path: Path, device: torch.device) -> RunCheckpoint:
+    """Return a checkpoint.
+
+    Raises:
+        DamagedCheckpointError: It is not what was written, or not of this run and epoch.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise DamagedCheckpointError(f"cannot be read ({error.strerror})") from error
     digest, body = content[:_DIGEST_BYTES], content[_DIGEST_BYTES:]
     if hashlib.sha256(body).digest() != digest:
-        return None
-    checkpoint: RunCheckpoint = torch.load(io.BytesIO(body), map_location=device, weights_only=True)
+        raise DamagedCheckpointError("is not what was written: its SHA-256 is another")
+    try:
+        checkpoint: RunCheckpoint = torch.load(
+            io.BytesIO(body), map_location=device, weights_only=True
+        )
+        written = checkpoint.get("format", FORMAT)
+        run_id, epoch = checkpoint.get("run_id", path.parent.name), checkpoint["epoch"]
+    except Exception as error:  # whatever a file that only looks like one makes of the reader
+        raise DamagedCheckpointError("holds more than tensors and numbers, or less") from error
+    if written != FORMAT:
+        raise DamagedCheckpointError(f"has format {written}; this dropout-lab reads {FORMAT}")
+    if run_id != path.parent.name:
+        raise DamagedCheckpointError(f"is of another run, {run_id}")
+    if epoch != int(path.stem.rpartition("_")[2]) or not checkpoint.keys() >= _KEYS:
+        raise DamagedCheckpointError("is not of the epoch its name says, or not complete")
     return checkpoint

@@ -3,6 +3,7 @@
 import traceback
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -12,7 +13,8 @@ from dropout_lab.config.grid import Run
 from dropout_lab.config.sizes import length, steps_of_epoch
 from dropout_lab.data import Splits
 from dropout_lab.errors import DropoutLabError, InterruptedStudyError
-from dropout_lab.files import make_folder, replace_file
+from dropout_lab.files import make_folder, remove_empty_folder, remove_file, replace_file
+from dropout_lab.study import failures
 from dropout_lab.study.checkpoint import drop_checkpoints, load_checkpoints, save_checkpoints
 from dropout_lab.study.folder import RunEnd, StudyFolder
 from dropout_lab.study.predictions import keep_inferences
@@ -29,6 +31,9 @@ class Events(Protocol):
     def planned(self, fleets: Sequence[Sequence[Run]], finished: int) -> None:
         """Fleets are to be trained; so many of the runs asked for were finished before."""
 
+    def warned(self, text: str) -> None:
+        """Something is not as it should be, and the study goes on."""
+
     def fleet_started(self, fleet: Sequence[Run], epochs_done: int, epochs: int) -> None:
         """A fleet begins, or goes on after some epochs."""
 
@@ -37,6 +42,9 @@ class Events(Protocol):
 
     def fleet_ended(self, fleet: Sequence[Run], problems: Sequence[str]) -> None:
         """A fleet is done; a sentence for each run that diverged or failed."""
+
+    def fleet_split(self, fleet: Sequence[Run], parts: Sequence[Sequence[Run]], why: str) -> None:
+        """A fleet could not go on as one, and is tried again in parts."""
 
 
 def train_fleet(
@@ -48,10 +56,15 @@ def train_fleet(
     stop: StopRequest,
     *,
     save_models: bool,
-) -> None:
+) -> list[tuple[Run, ...]]:
     """Train the runs of a fleet and keep their records, checkpoints and statuses.
 
-    An exception in the training is these runs' failure, kept in their logs; the study goes on.
+    An exception in the training of one run is this run's failure, kept in its log. In that of
+    several it may be the fault of one, or of too little memory for all of them: then nothing is
+    decided yet, and the fleet is to be tried again in parts, each from its checkpoints.
+
+    Returns:
+        The parts; none if these runs are done.
 
     Raises:
         StorageError: The folder cannot be written.
@@ -62,16 +75,16 @@ def train_fleet(
     fleet: Fleet | None = None
     try:
         fleet = Fleet(runs, device)
-        checkpoints = load_checkpoints(folders, device)
+        checkpoints = load_checkpoints(folders, device, partial(tell, events.warned))
         if checkpoints is not None:
             fleet.restore(checkpoints)
         folder.forget_after(runs, fleet.epoch)
-        _tell(events.fleet_started, runs, fleet.epoch, last_epoch)
+        tell(events.fleet_started, runs, fleet.epoch, last_epoch)
         for epoch in train(fleet, splits):
             folder.append({runs[i].run_id: record for i, record in epoch.records.items()})
             if epoch.number < epoch.of:
                 save_checkpoints(folders, fleet.checkpoint())
-            _tell(events.epoch_ended, runs, epoch)
+            tell(events.epoch_ended, runs, epoch)
             if stop.signal_number is not None and epoch.number < epoch.of:
                 folder.set_status(_ends(fleet, splits, "interrupted"))
                 raise InterruptedStudyError(
@@ -86,24 +99,34 @@ def train_fleet(
                 save_weights(run_folder, fleet.model, index)
     except DropoutLabError:
         raise
-    except Exception as error:  # a failure of these runs, whatever it is, is not the study's
-        problem = _fail(runs, folder, error, epochs=0 if fleet is None else fleet.epoch)
-        _tell(events.fleet_ended, runs, [problem])
-        return
+    except (Exception, SystemExit) as error:  # SystemExit: a variant of one's own may call exit()
+        parts = failures.parts(runs, error)
+        if parts:
+            tell(events.fleet_split, runs, parts, failures.sentence(error))
+            return parts
+        problem = _fail(runs[0], folder, error, epochs=0 if fleet is None else fleet.epoch)
+        tell(events.fleet_ended, runs, [problem])
+        return []
     ends = _ends(fleet, splits, "completed")
     folder.set_status(ends)
     _clear(folders)
     problems = [f"run {e.run.run_id}: {e.message}" for e in ends if e.status != "completed"]
-    _tell(events.fleet_ended, runs, problems)
+    tell(events.fleet_ended, runs, problems)
+    return []
+
+
+def tell(event: Callable[..., None], *arguments: object) -> None:
+    """Tell of an event; a terminal that has gone away is no failure of a run."""
+    with suppress(OSError):
+        event(*arguments)
 
 
 def _clear(folders: Sequence[Path]) -> None:
     """Take away what finished runs needed to resume, and the logs of failures now mended."""
     drop_checkpoints(folders)
     for folder in folders:
-        (folder / LOG).unlink(missing_ok=True)
-        with suppress(OSError):  # it stays if weights or predictions are in it
-            folder.rmdir()
+        remove_file(folder / LOG)
+        remove_empty_folder(folder)  # it stays if weights or predictions are in it
 
 
 def _ends(fleet: Fleet, splits: Splits, going: str) -> list[RunEnd]:
@@ -132,18 +155,11 @@ def _ends(fleet: Fleet, splits: Splits, going: str) -> list[RunEnd]:
     return ends
 
 
-def _tell(event: Callable[..., None], *arguments: object) -> None:
-    """Tell of an event; a terminal that has gone away is no failure of a run."""
-    with suppress(OSError):
-        event(*arguments)
-
-
-def _fail(runs: Sequence[Run], folder: StudyFolder, error: Exception, epochs: int) -> str:
-    """Keep the traceback in the runs' logs and mark them failed; return a sentence that says so."""
-    trace = "".join(traceback.format_exception(error))
-    for run in runs:
-        make_folder(folder.run_folder(run))
-        replace_file(folder.run_folder(run) / LOG, trace)
-    message = f"{type(error).__name__}: {error}".splitlines()[0][:200]
-    folder.set_status([RunEnd(run, "failed", message, epochs) for run in runs])
-    return f"{len(runs)} runs failed: {message}; see {folder.run_folder(runs[0]) / LOG}"
+def _fail(run: Run, folder: StudyFolder, error: BaseException, epochs: int) -> str:
+    """Keep the traceback in the run's log and mark it failed; return a sentence that says so."""
+    log = folder.run_folder(run) / LOG
+    make_folder(log.parent)
+    replace_file(log, "".join(traceback.format_exception(error)))
+    message = failures.sentence(error)
+    folder.set_status([RunEnd(run, "failed", message, epochs)])
+    return f"run {run.run_id} failed: {message}; see {log}"

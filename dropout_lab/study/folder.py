@@ -143,12 +143,17 @@ class StudyFolder:
             replace_file(self.path / results.PLUGINS / f"{name}.py", plugin.text)
 
     def rewrite(self, runs: Mapping[str, Run], swept: Sequence[str]) -> None:
-        """Write both CSV files anew with the columns of ``swept``, rows of known runs only."""
+        """Write the CSV files anew with the columns of ``swept``, rows of known runs only.
+
+        The rows stand in the order of the runs, whatever the order they were trained in.
+        """
         self._swept = list(swept)
         self._known = dict(runs)
         more = (column for run in runs.values() for column in diagnostic_columns(run.settings))
         self._columns = tuple(dict.fromkeys([*RECORD_COLUMNS, *more]))
+        order = {run_id: place for place, run_id in enumerate(runs)}
         self._metrics = [row for row in self._metrics if row.get("run_id") in runs]
+        self._metrics.sort(key=lambda row: (order[row["run_id"]], int(row["epoch"])))
         self._runs = {run_id: row for run_id, row in self._runs.items() if run_id in runs}
         rows = [
             [*self._leading(runs[row["run_id"]]), *(row.get(c, "") for c in self._columns)]

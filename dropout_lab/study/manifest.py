@@ -117,6 +117,12 @@ def add_runs(manifest: Manifest, fleets: Iterable[tuple[Run, ...]]) -> None:
             }
 
 
+def repack(manifest: Manifest, fleet: tuple[Run, ...], parts: Iterable[tuple[Run, ...]]) -> None:
+    """Put smaller fleets in the place of a fleet."""
+    place = manifest["fleets"].index([run.run_id for run in fleet])
+    manifest["fleets"][place : place + 1] = [[run.run_id for run in part] for part in parts]
+
+
 def add_session(manifest: Manifest, command: str, device: str) -> None:
     """Note that a command worked on the study: when, with which versions, on which machine."""
     manifest["sessions"].append(

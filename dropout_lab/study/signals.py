@@ -5,16 +5,25 @@ from types import FrameType
 
 from dropout_lab.errors import InterruptedStudyError
 
+# SIGHUP comes when the terminal is closed; not every system has it.
+_NAMES = ("SIGINT", "SIGTERM", "SIGHUP")
+
 
 class StopRequest:
-    """While active, turns SIGINT and SIGTERM into a request that is looked at after each epoch."""
+    """While active, turns a signal into a request that is looked at after each epoch.
+
+    A signal that the user had ignored, as ``nohup`` does with SIGHUP, stays ignored.
+    """
 
     def __init__(self) -> None:
         self.signal_number: int | None = None
 
     def __enter__(self) -> "StopRequest":
+        numbers = [getattr(signal, name) for name in _NAMES if hasattr(signal, name)]
         self._before = {
-            number: signal.signal(number, self._note) for number in (signal.SIGINT, signal.SIGTERM)
+            number: signal.signal(number, self._note)
+            for number in numbers
+            if signal.getsignal(number) is not signal.SIG_IGN
         }
         return self
 

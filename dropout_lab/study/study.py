@@ -1,6 +1,7 @@
 """Running a study: start, resume, extend and repair are one thing, training what is missing."""
 
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,11 +16,13 @@ from dropout_lab.errors import DataError, InterruptedStudyError
 from dropout_lab.plugins import sources_of
 from dropout_lab.results import Manifest, runs_in
 from dropout_lab.study import manifest as manifests
-from dropout_lab.study.engine import Events, train_fleet
+from dropout_lab.study.checkpoint import checkpoints_in
+from dropout_lab.study.engine import Events, tell, train_fleet
 from dropout_lab.study.folder import StudyFolder
 from dropout_lab.study.plan import pack
 from dropout_lab.study.predictions import ensembles
 from dropout_lab.study.signals import StopRequest
+from dropout_lab.study.weights import WEIGHTS
 from dropout_lab.training.allocator import keep_freed_memory
 
 
@@ -38,6 +41,7 @@ class Study:
         device: Where training happens.
         fleet_size: The most runs in a fleet; none lets the network's size decide.
         save_models: Whether each run's weights are kept.
+        retry_failed: Whether runs that failed before are trained again.
         command: The command line, for the manifest.
     """
 
@@ -51,6 +55,7 @@ class Study:
     device: torch.device
     fleet_size: int | None = None
     save_models: bool = False
+    retry_failed: bool = False
     command: str = ""
 
     @property
@@ -98,25 +103,36 @@ def run_study(study: Study, events: Events, say: Callable[[str], None]) -> Outco
     if folder.manifest is None:
         source.splits(study.cells[0].settings.dataset)  # nothing is written before data are there
     with folder, StopRequest() as stop:
-        fleets = _plan(study, folder)
+        todo = deque(_plan(study, folder))
         wanted = {run.run_id for run in study.runs}
-        events.planned(fleets, len(wanted & folder.finished))
-        for fleet in fleets:
+        tell(events.planned, list(todo), len(wanted & folder.finished))
+        for text in _notices(study, folder):
+            tell(events.warned, text)
+        trained = set()
+        while todo:
             if stop.signal_number is not None:
                 raise InterruptedStudyError(
                     f"Stopped between two fleets; everything so far is in {study.out}. "
                     "The same command goes on from there.",
                     stop.signal_number,
                 )
+            fleet = todo.popleft()
+            trained |= {run.run_id for run in fleet}
             splits = source.splits(fleet[0].settings.dataset, folder)
-            train_fleet(
+            parts = train_fleet(
                 fleet, splits, folder, study.device, events, stop, save_models=study.save_models
             )
+            if parts and folder.manifest is not None:  # the packing decides a run's last bits
+                manifests.repack(folder.manifest, fleet, parts)
+                folder.write_manifest(folder.manifest)
+                todo.extendleft(reversed(parts))
+        if trained and folder.manifest is not None:
+            folder.rewrite(runs_in(folder.manifest), folder.manifest["swept"])  # in order
         folder.write_ensembles(ensembles(folder))
         statuses = folder.statuses
     return Outcome(
         statuses={run_id: statuses[run_id] for run_id in wanted},
-        trained=sum(len(fleet) for fleet in fleets),
+        trained=len(trained),
         seconds=time.perf_counter() - began,
     )
 
@@ -159,12 +175,53 @@ def _joined(study: Study, folder: StudyFolder) -> tuple[Manifest, list[tuple[Run
     )
     known = runs_in(manifest)
     missing = {run.run_id for run in study.runs} - folder.finished
-    fleets = [
-        tuple(known[run_id] for run_id in fleet)
-        for fleet in manifest["fleets"]
-        if missing & set(fleet)
-    ]
+    if not study.retry_failed:
+        missing -= {run_id for run_id, status in folder.statuses.items() if status == "failed"}
+    fleets = []
+    for run_ids in list(manifest["fleets"]):
+        fleet = tuple(known[run_id] for run_id in run_ids)
+        parts = _parts(fleet, missing, folder, study.fleet_size)
+        if len(parts) > 1:
+            manifests.repack(manifest, fleet, parts)
+        fleets += [part for part in parts if missing & {run.run_id for run in part}]
     return manifest, fleets
+
+
+def _parts(
+    fleet: tuple[Run, ...], missing: set[str], folder: StudyFolder, fleet_size: int | None
+) -> list[tuple[Run, ...]]:
+    """Return a fleet as it is, or the parts in which its missing runs are to be trained.
+
+    A fleet that was begun goes on as it was, to the same bits, unless smaller fleets are asked
+    for. One that had ended, and of which some runs have been lost since, trains those alone.
+    """
+    wanted = tuple(run for run in fleet if run.run_id in missing)
+    if not wanted:
+        return [fleet]
+    ended: tuple[Run, ...] = ()
+    if not any(checkpoints_in(folder.run_folder(run)) for run in fleet):
+        ended, fleet = tuple(run for run in fleet if run.run_id not in missing), wanted
+    size = fleet_size or len(fleet)
+    return [*([ended] if ended else []), *(pack(fleet, size) if len(fleet) > size else [fleet])]
+
+
+def _notices(study: Study, folder: StudyFolder) -> list[str]:
+    """Return what the user may not expect of a study that goes on."""
+    notices = []
+    statuses = folder.statuses
+    failed = sum(statuses.get(run.run_id) == "failed" for run in study.runs)
+    if failed and not study.retry_failed:
+        notices.append(f"{failed} runs failed before; --retry failed trains them again.")
+    bare = sum(
+        statuses.get(run.run_id) == "completed" and not (folder.run_folder(run) / WEIGHTS).exists()
+        for run in study.runs
+    )
+    if bare and study.save_models:
+        notices.append(
+            f"{bare} runs were finished before without --save-models and have no weights; to keep "
+            "theirs, train them into another folder with --out."
+        )
+    return notices
 
 
 class _Source:

@@ -109,6 +109,7 @@ class Fleet:
                 "epoch": self.epoch,
                 "updates": self.updates,
                 "seconds": self.seconds,
+                "runs": len(self.runs),
                 "diverged": self.diverged.get(run, 0),
                 "broken": self.broken.get(run, ""),
                 "parameters": [parameter.detach()[run].clone() for parameter in parameters],
@@ -134,7 +135,8 @@ class Fleet:
         self.regularizers.load_run_states([c.get("running_means", []) for c in checkpoints])
         first = checkpoints[0]
         self.epoch, self.updates = first["epoch"], first["updates"]
-        self.seconds = first["seconds"]
+        # The fleet may be a part of the one that was saved; its share of the time is too.
+        self.seconds = first["seconds"] * len(self.runs) / first.get("runs", len(self.runs))
         self.broken = {
             run: checkpoint["broken"]
             for run, checkpoint in enumerate(checkpoints)

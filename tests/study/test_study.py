@@ -16,8 +16,7 @@ from dropout_lab.config.grid import Run, seeds_of, single_cell, sweep_cells
 from dropout_lab.errors import DataError, InterruptedStudyError, StorageError
 from dropout_lab.results import RUNS, read_rows
 from dropout_lab.study import Outcome, Study, planned_fleets, run_study
-from dropout_lab.study import engine as engine_module
-from dropout_lab.training import RECORD_COLUMNS, Epoch, Fleet, train
+from dropout_lab.training import RECORD_COLUMNS, Epoch
 from tests.conftest import make_config
 
 TIMES = ["seconds", "examples_per_second"]
@@ -29,6 +28,8 @@ class Silent:
     def __init__(self) -> None:
         self.epochs = 0
         self.problems: list[str] = []
+        self.warnings: list[str] = []
+        self.splits: list[list[int]] = []
 
     def planned(self, fleets: Sequence[Sequence[Run]], finished: int) -> None:
         self.finished = finished
@@ -39,8 +40,14 @@ class Silent:
     def epoch_ended(self, fleet: Sequence[Run], epoch: Epoch) -> None:
         self.epochs += 1
 
+    def warned(self, text: str) -> None:
+        self.warnings.append(text)
+
     def fleet_ended(self, fleet: Sequence[Run], problems: Sequence[str]) -> None:
         self.problems += problems
+
+    def fleet_split(self, fleet: Sequence[Run], parts: Sequence[Sequence[Run]], why: str) -> None:
+        self.splits.append([len(part) for part in parts])
 
 
 class StopsAfter(Silent):
@@ -57,9 +64,8 @@ class StopsAfter(Silent):
 
 
 def study(out: Path, *settings: str, sweep: bool = True, **changes: Any) -> Study:
-    more = {
-        key: changes.pop(key) for key in ("save_models", "fleet_size", "data_dir") if key in changes
-    }
+    own = ("save_models", "fleet_size", "data_dir", "retry_failed")
+    more = {key: changes.pop(key) for key in own if key in changes}
     config = make_config("training.epochs=3", *settings, sweep=sweep, **changes)
     cells = sweep_cells(config) if sweep else single_cell(config)
     return Study(
@@ -181,21 +187,6 @@ def test_a_signal_ends_after_the_epoch_and_the_study_goes_on(
     statuses = {row["status"] for row in read_rows(tmp_path / "s" / RUNS)}
     assert statuses == {"interrupted"}
     assert go(study(tmp_path / "s", p="0,0.5")).count("completed") == 6
-
-
-def test_a_checkpoint_with_a_flipped_byte_is_not_used(tmp_path: Path) -> None:
-    asked = {"p": "0.5", "seeds": "2"}
-    go(study(tmp_path / "undisturbed", **asked))
-    with pytest.raises(KeyboardInterrupt):
-        go(study(tmp_path / "s", **asked), StopsAfter(2))
-    (checkpoint, *_) = (tmp_path / "s" / "runs").rglob("*.pt")
-    content = bytearray(checkpoint.read_bytes())
-    content[len(content) // 2] ^= 1
-    checkpoint.write_bytes(content)
-    events = Silent()
-    go(study(tmp_path / "s", **asked), events)
-    assert events.epochs == 6  # from the start again, rather than from a damaged state
-    assert_same_results(tmp_path / "s", tmp_path / "undisturbed")
 
 
 def test_a_torn_row_is_trained_again_not_believed(tmp_path: Path) -> None:
@@ -355,28 +346,6 @@ def test_diverged_runs_are_finished_and_told(tmp_path: Path) -> None:
     assert (rows["diverged"]["epochs"], rows["completed"]["epochs"]) == ("1", "3")
     assert (rows["diverged"]["updates"], rows["completed"]["updates"]) == ("8", "24")
     assert go(asked).trained == 0
-
-
-def test_an_exception_fails_its_fleet_and_the_study_goes_on(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def train_or_fail(fleet: Fleet, splits: Any) -> Any:
-        if fleet.settings.dropout.variant == "gaussian":
-            raise RuntimeError("this variant is broken")
-        return train(fleet, splits)
-
-    monkeypatch.setattr(engine_module, "train", train_or_fail)
-    asked = study(tmp_path / "s", "dropout.variant=gaussian,inverted", p="0.5", seeds="2")
-    events = Silent()
-    outcome = go(asked, events)
-    assert (outcome.count("failed"), outcome.count("completed")) == (2, 4)
-    assert "2 runs failed: RuntimeError: this variant is broken" in events.problems[0]
-    failed = [row for row in read_rows(tmp_path / "s" / RUNS) if row["status"] == "failed"]
-    log = (tmp_path / "s" / "runs" / failed[0]["run_id"] / "log.txt").read_text()
-    assert "Traceback" in log
-    monkeypatch.undo()
-    assert go(asked).trained == 2  # the same command repairs it
-    assert not (tmp_path / "s" / "runs" / failed[0]["run_id"]).exists()
 
 
 def test_saved_weights_load_into_a_plain_network(tmp_path: Path) -> None:
