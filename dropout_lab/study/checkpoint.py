@@ -70,3 +70,16 @@ def _read(path: Path, device: torch.device) -> RunCheckpoint | None:
         return None
     checkpoint: RunCheckpoint = torch.load(io.BytesIO(body), map_location=device, weights_only=True)
     return checkpoint
+
+
+def checkpoints_in(folder: Path) -> dict[int, Path]:
+    """Return a run's checkpoints by their epoch."""
+    return _epochs(folder)
+
+
+def damage_of(path: Path) -> str:
+    """Return what is wrong with a checkpoint; empty if it is sound."""
+    try:
+        return "" if _read(path, torch.device("cpu")) is not None else "has another SHA-256"
+    except Exception as error:  # whatever the bytes make of the reader
+        return f"cannot be loaded: {type(error).__name__}"

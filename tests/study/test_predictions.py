@@ -97,13 +97,19 @@ def test_another_axis_gives_every_file_its_column(tmp_path: Path) -> None:
         assert set(table["dropout.variant"].dropna()) >= {"inverted", "gaussian"}
 
 
-def test_lost_predictions_leave_a_smaller_ensemble(tmp_path: Path) -> None:
+def test_damaged_predictions_are_made_again_and_lost_ones_shrink_no_ensemble(
+    tmp_path: Path,
+) -> None:
     asked = study(tmp_path / "s", *ASKED, p="0.5", seeds="3")
     go(asked)
-    lost = sorted((tmp_path / "s" / "runs").iterdir())[0] / PREDICTIONS
-    lost.write_bytes(lost.read_bytes()[:100])
-    go(asked)
-    assert sorted(pd.read_csv(tmp_path / "s" / "ensembles.csv")["seeds"]) == [2, 3]
+    before = (tmp_path / "s" / "ensembles.csv").read_text()
+    damaged = sorted((tmp_path / "s" / "runs").iterdir())[0] / PREDICTIONS
+    damaged.write_bytes(damaged.read_bytes()[:100])
+    assert go(asked).trained == 3  # it and those of its fleet
+    assert (tmp_path / "s" / "ensembles.csv").read_text() == before
+    damaged.unlink()
+    assert go(asked).trained == 0
+    assert (tmp_path / "s" / "ensembles.csv").read_text() == before
 
 
 def test_a_diverged_run_has_no_row(tmp_path: Path) -> None:
