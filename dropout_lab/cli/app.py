@@ -7,6 +7,7 @@ import typer
 from dropout_lab import __version__
 from dropout_lab.cli.config import config_app
 from dropout_lab.cli.data import data_app
+from dropout_lab.cli.doctor import doctor
 from dropout_lab.cli.plot import plot
 from dropout_lab.cli.sweep import sweep
 from dropout_lab.cli.train import train
@@ -23,6 +24,7 @@ app = typer.Typer(
 app.command()(train)
 app.command()(sweep)
 app.command()(plot)
+app.command()(doctor)
 app.command()(verify)
 app.command()(variants)
 app.add_typer(config_app, name="config")
