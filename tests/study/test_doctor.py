@@ -22,7 +22,7 @@ from tests.study.test_predictions import ASKED
 from tests.study.test_study import Silent, StopsAfter, go, study
 
 REFERENCE = Path(__file__).parents[2] / "results" / "reference"
-MODELS = {"p": "0,0.5", "seeds": "2", "save_models": True}
+MODELS = {"fleet_size": 1, "p": "0,0.5", "seeds": "2", "save_models": True}
 
 
 @pytest.fixture(scope="module")
