@@ -17,6 +17,8 @@ from dropout_lab.analysis.tables import (
 )
 
 _CELLS_SHOWN = 40
+_LINES_SHOWN = 12
+_PLACEMENTS_SHOWN = 20
 
 
 def draw_by_p(study: StudyTables, table: pd.DataFrame, title: str) -> Figure | None:
@@ -31,11 +33,7 @@ def draw_by_p(study: StudyTables, table: pd.DataFrame, title: str) -> Figure | N
     if table["test_accuracy_mean"].isna().all():
         return None
     others = tuple(key for key in study.swept if key != "dropout.p")
-    lines = (
-        [line for _, line in dropped.groupby(list(others), dropna=False, sort=False)]
-        if others
-        else [dropped]
-    )
+    lines, left_out = _lines(dropped, others)
     figure = style.new_figure(10, 4.8)
     panels = figure.subplots(1, 2)
     steps = np.diff(sorted({0.0, *numeric.tolist()}))
@@ -61,9 +59,22 @@ def draw_by_p(study: StudyTables, table: pd.DataFrame, title: str) -> Figure | N
         figure.legend(handles, labels, loc="outside right upper")
     n = style.n_seeds(table["seeds"])
     figure.suptitle(f"{title}: {when(study)}, dropout off ({n})")
-    moved = "; lines moved apart at each p" if len(lines) > 1 else ""
-    style.footnote(figure, f"dots: seeds; {style.BARS}; p = 0: without dropout{moved}")
+    note = "; lines moved apart at each p" if len(lines) > 1 else ""
+    note += f"; {left_out} lines with lower validation accuracy not shown" if left_out else ""
+    style.footnote(figure, f"dots: seeds; {style.BARS}; p = 0: without dropout{note}")
     return figure
+
+
+def _lines(dropped: pd.DataFrame, others: tuple[str, ...]) -> tuple[list[pd.DataFrame], int]:
+    """Return the cells of each line over p, the best by validation; and how many are left out."""
+    if not others:
+        return [dropped], 0
+    lines = [line for _, line in dropped.groupby(list(others), dropna=False, sort=False)]
+    best = pd.Series([line["validation_accuracy_mean"].max() for line in lines]).sort_values(
+        ascending=False, kind="stable"
+    )
+    shown = sorted(best.index[:_LINES_SHOWN])
+    return [lines[index] for index in shown], len(lines) - len(shown)
 
 
 def _line_over_p(
@@ -110,7 +121,8 @@ def draw_variants(study: StudyTables, table: pd.DataFrame, title: str) -> Figure
         return None  # without validation there is nothing to choose p on
     dropped = table[~table["bare"] & table["difference_mean"].notna()]
     variants = list(dict.fromkeys(dropped["dropout.variant"]))
-    placements = list(dict.fromkeys(dropped["dropout.placement"]))
+    every = list(dict.fromkeys(dropped["dropout.placement"]))
+    placements = every[:_PLACEMENTS_SHOWN]
     if not variants or not placements:
         return None
     field = np.full((len(variants), len(placements)), np.nan)
@@ -137,7 +149,9 @@ def draw_variants(study: StudyTables, table: pd.DataFrame, title: str) -> Figure
     for (i, j), text in texts.items():
         dark = abs(field[i, j]) > 0.65 * limit
         axes.text(j, i, text, ha="center", va="center", color="white" if dark else "black")
-    axes.set_xticks(range(len(placements)), [str(placement) for placement in placements])
+    axes.set_xticks(
+        range(len(placements)), [style.value_text(placement) for placement in placements]
+    )
     axes.set_yticks(range(len(variants)), variants)
     axes.set_xlabel("placement")
     axes.set_ylabel("variant")
@@ -146,7 +160,11 @@ def draw_variants(study: StudyTables, table: pd.DataFrame, title: str) -> Figure
     pairs = style.n_seeds(dropped["pairs"])
     figure.suptitle(f"{title}: test accuracy minus that without dropout")
     chosen = "p chosen on validation; " if "dropout.p" in study.swept else ""
-    style.footnote(figure, f"{chosen}mean over paired seeds ({pairs}) ± half the 95 % t interval")
+    rest = len(every) - len(placements)
+    more = f"; {rest} placements not shown" if rest else ""
+    style.footnote(
+        figure, f"{chosen}mean over paired seeds ({pairs}) ± half the 95 % t interval{more}"
+    )
     return figure
 
 

@@ -57,6 +57,7 @@ _INFERENCE_LOOKS = {
 _OTHER_LOOK = ("#888888", "o")
 _OWN_COLOURS = ("#332288", "#882255", "#888888")  # of variants that are not built in
 _OWN_MARKERS = ("H", ">", "8")
+_LONGEST_LABEL, _LONGEST_VALUE = 80, 40  # characters
 _LABEL_FIRST = {"dropout.variant": 0, "dropout.placement": 1, "dropout.p": 2}
 _SETTINGS: Any = {
     "font.size": 11,
@@ -127,7 +128,7 @@ def cell_label(values: Mapping[str, Any] | pd.Series, swept: tuple[str, ...], ba
         name = key.partition(".")[2].replace("_", " ")
         text = value_text(value)
         parts.append(text if key == "dropout.variant" else f"{name} = {text}")
-    words = ", ".join(parts)
+    words = shortened(", ".join(parts), _LONGEST_LABEL)
     if bare:
         return "without dropout" + (f", {words}" if words else "")
     return words or "with dropout"
@@ -137,7 +138,15 @@ def value_text(value: object) -> str:
     """Return a swept value in words; ``none`` where it is null."""
     if value is None or value != value:  # nan
         return "none"
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return f"{value:g}" if isinstance(value, float) else shortened(str(value), _LONGEST_VALUE)
+
+
+def shortened(text: str, longest: int) -> str:
+    """Return a text with its middle left out where it is too long for a picture."""
+    if len(text) <= longest:
+        return text
+    end = longest // 2
+    return f"{text[: longest - end - 1]}…{text[-end:]}"
 
 
 def new_figure(width: float, height: float) -> Figure:
