@@ -43,7 +43,9 @@ def draw_by_p(study: StudyTables, table: pd.DataFrame, title: str) -> Figure | N
         for index, line in enumerate(lines):
             # The one cell without dropout is where each line begins, at p = 0.
             whole = pd.concat([bare, line]) if len(bare) == 1 else line
-            label = style.cell_label(line.iloc[0], others, False) if others else None
+            label = None
+            if others:
+                label = style.wrapped(style.cell_label(line.iloc[0], others, False), style.BESIDE)
             aside = (index - (len(lines) - 1) / 2) * place
             _line_over_p(axes, study, whole, quantity, label, style.dashes(index), aside, beside)
         axes.set_xlabel("p, the chance of dropping")
@@ -58,7 +60,7 @@ def draw_by_p(study: StudyTables, table: pd.DataFrame, title: str) -> Figure | N
         handles, labels = panels[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside right upper")
     n = style.n_seeds(table["seeds"])
-    figure.suptitle(f"{title}: {when(study)}, dropout off ({n})")
+    style.heading(figure, f"{title}: {when(study)}, dropout off ({n})")
     note = "; lines moved apart at each p" if len(lines) > 1 else ""
     note += f"; {left_out} lines with lower validation accuracy not shown" if left_out else ""
     style.footnote(figure, f"dots: seeds; {style.BARS}; p = 0: without dropout{note}")
@@ -158,7 +160,7 @@ def draw_variants(study: StudyTables, table: pd.DataFrame, title: str) -> Figure
     axes.grid(visible=False)
     figure.colorbar(image, label="test accuracy,\ndifference (percentage points)")
     pairs = style.n_seeds(dropped["pairs"])
-    figure.suptitle(f"{title}: test accuracy minus that without dropout")
+    style.heading(figure, f"{title}: test accuracy minus that without dropout")
     chosen = "p chosen on validation; " if "dropout.p" in study.swept else ""
     rest = len(every) - len(placements)
     more = f"; {rest} placements not shown" if rest else ""
@@ -184,7 +186,8 @@ def draw_cells(study: StudyTables, table: pd.DataFrame, title: str) -> Figure:
         if paired and not cell["bare"]:
             _ranked(panels[1], height, cell, differences_of_cell(study, cell), study.swept)
         note = f" ({int(cell['others'])} not completed)" if cell["others"] else ""
-        labels.append(style.cell_label(cell, study.swept, bool(cell["bare"])) + note)
+        label = style.cell_label(cell, study.swept, bool(cell["bare"])) + note
+        labels.append(style.wrapped(label, 60))
     bare = table[table["bare"]]["test_accuracy_mean"].dropna()
     line = {"color": style.WITHOUT, "linewidth": 1, "linestyle": ":"}
     if len(bare) == 1:
@@ -198,7 +201,7 @@ def draw_cells(study: StudyTables, table: pd.DataFrame, title: str) -> Figure:
     for axes in panels:
         style.percent_axis(axes, "x")
     n = style.n_seeds(table["seeds"])
-    figure.suptitle(f"{title}: {when(study)}, dropout off ({n})")
+    style.heading(figure, f"{title}: {when(study)}, dropout off ({n})")
     left_out = len(table) - len(shown)
     rest = f"; {left_out} lower cells not shown" if left_out else ""
     dotted = "; dotted line: without dropout" if len(bare) == 1 or paired else ""

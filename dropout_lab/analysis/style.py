@@ -1,6 +1,7 @@
 """How the pictures look: one colour for a p, one marker for a variant, the same in all of them."""
 
 import io
+import textwrap
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -58,6 +59,7 @@ _OTHER_LOOK = ("#888888", "o")
 _OWN_COLOURS = ("#332288", "#882255", "#888888")  # of variants that are not built in
 _OWN_MARKERS = ("H", ">", "8")
 _LONGEST_LABEL, _LONGEST_VALUE = 80, 40  # characters
+BESIDE = 36  # characters of a line of a legend, or of a label of an axis
 _LABEL_FIRST = {"dropout.variant": 0, "dropout.placement": 1, "dropout.p": 2}
 _SETTINGS: Any = {
     "font.size": 11,
@@ -139,6 +141,16 @@ def value_text(value: object) -> str:
     if value is None or value != value:  # nan
         return "none"
     return f"{value:g}" if isinstance(value, float) else shortened(str(value), _LONGEST_VALUE)
+
+
+def heading(figure: Figure, text: str) -> None:
+    """Write what the picture shows above it."""
+    figure.suptitle(wrapped(text, int(9.5 * figure.get_figwidth())))
+
+
+def wrapped(text: str, width: int) -> str:
+    """Return a text in lines of at most so many characters."""
+    return "\n".join(textwrap.wrap(text, width))
 
 
 def shortened(text: str, longest: int) -> str:
