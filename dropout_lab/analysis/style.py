@@ -2,12 +2,13 @@
 
 import io
 import textwrap
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from matplotlib import colormaps, rc_context
+from matplotlib import colormaps, rc_context, rcdefaults, rcParams
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex
@@ -168,9 +169,13 @@ def new_figure(width: float, height: float) -> Figure:
     return figure
 
 
-def style() -> Any:
-    """Return the context in which pictures are drawn and saved."""
-    return rc_context(_SETTINGS)
+@contextmanager
+def style() -> Iterator[None]:
+    """The context in which pictures are drawn and saved, whatever the user's matplotlibrc says."""
+    with rc_context():
+        rcdefaults()
+        rcParams.update(_SETTINGS)
+        yield
 
 
 def footnote(figure: Figure, text: str) -> None:

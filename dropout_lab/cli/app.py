@@ -1,6 +1,7 @@
 """The front door: the list of commands, and what becomes of an error."""
 
 import json
+import os
 import re
 import sys
 from collections.abc import Sequence
@@ -58,6 +59,7 @@ def _options(
 def main() -> None:
     """Run the command line and exit: with 0, or the status of what stopped it."""
     streams.prepare()
+    os.environ["MPLBACKEND"] = "Agg"  # pictures go to files, whatever the environment asks for
     try:
         status = _run()
     except OSError as error:
