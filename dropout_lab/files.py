@@ -74,8 +74,9 @@ def make_folder(path: Path) -> None:
         StorageError: Something else stands at that path, or it may not be written.
     """
     with _reported(path):
-        path.mkdir(parents=True, exist_ok=True)
-        _keep_entries(path.parent)
+        if not path.is_dir():
+            path.mkdir(parents=True, exist_ok=True)
+            _keep_entries(path.parent)
 
 
 def remove_file(path: Path) -> None:
