@@ -8,6 +8,7 @@ import multiprocessing
 import os
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -17,33 +18,47 @@ from dataclasses import dataclass, field
 from functools import cache
 from multiprocessing import forkserver
 from multiprocessing.context import ForkServerContext
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
 from dropout_lab import results
+from tests.faults import preloaded
 from tests.faults.folders import assert_reads_clean, assert_same_study
 
 ROOT = Path(__file__).parents[2]
-Wait = Callable[[float | None], int | None]  # the exit status; None if it is still going
-Start = Callable[[Sequence[str], Path], "Process"]
 
 
-@dataclass(frozen=True)
 class Process:
-    """A command at work.
+    """A command at work."""
 
-    Args:
-        kill: Ends it with SIGKILL.
-        wait: Waits so many seconds, or for ever, for its exit status; None if it still works.
-    """
+    def __init__(self, process: "BaseProcess | subprocess.Popen[bytes]") -> None:
+        self._process = process
 
-    kill: Callable[[], None]
-    wait: Wait
+    def send(self, number: int) -> None:
+        """Send it a signal."""
+        if self.wait(0) is None:
+            os.kill(self._process.pid or 0, number)
+
+    def wait(self, seconds: float | None = None) -> int | None:
+        """Return its exit status; None if it still works after so many seconds."""
+        if isinstance(self._process, subprocess.Popen):
+            try:
+                return self._process.wait(seconds)
+            except subprocess.TimeoutExpired:
+                return None
+        self._process.join(seconds)
+        return self._process.exitcode
+
+    def end(self) -> None:
+        """Let it be no more, whatever it does."""
+        self.send(signal.SIGKILL)
+        self.wait()
 
 
 @cache
-def _server() -> ForkServerContext:
+def server() -> ForkServerContext:
     """Return the process that is forked, with everything imported and the data read.
 
     It has one thread, or its forks would hang.
@@ -55,39 +70,40 @@ def _server() -> ForkServerContext:
     return context
 
 
-def forked(arguments: Sequence[str], log: Path) -> Process:
-    """Start a command as a fork."""
-    from tests.faults import preloaded
+def forked(
+    arguments: Sequence[str],
+    log: Path,
+    out: Path | None = None,
+    first: Callable[[], Any] = preloaded.nothing,
+) -> Process:
+    """Start a command as a fork.
 
-    process = _server().Process(target=preloaded.run, args=(list(arguments), str(log)))
+    Args:
+        arguments: Those of ``dropout-lab``.
+        log: Takes its progress and its errors.
+        out: Takes what it prints; by default ``log``.
+        first: Called there before the command begins.
+    """
+    what = (list(arguments), str(out or log), str(log), first)
+    process = server().Process(target=preloaded.run, args=what)
     process.start()
-
-    def wait(seconds: float | None = None) -> int | None:
-        process.join(seconds)
-        return process.exitcode
-
-    return Process(process.kill, wait)
+    return Process(process)
 
 
 def fresh(arguments: Sequence[str], log: Path) -> Process:
     """Start a command as a process of its own."""
+    command = [sys.executable, "-m", "dropout_lab", *arguments]
     with log.open("ab") as out:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "dropout_lab", *arguments],
-            stdin=subprocess.DEVNULL,
-            stdout=out,
-            stderr=out,
-            cwd=ROOT,
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
+        return Process(
+            subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=out,
+                cwd=log.parent,
+                env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
+            )
         )
-
-    def wait(seconds: float | None = None) -> int | None:
-        try:
-            return process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            return None
-
-    return Process(process.kill, wait)
 
 
 @dataclass
@@ -108,7 +124,7 @@ class Killer:
         seed: Decides the moments.
     """
 
-    def __init__(self, start: Start, seed: int) -> None:
+    def __init__(self, start: Callable[[Sequence[str], Path], Process], seed: int) -> None:
         self.start = start
         self.random = random.Random(seed)
         self.tally = Tally()
@@ -137,8 +153,8 @@ class Killer:
             if status is not None:
                 assert status == 0, f"exit status {status}:\n{log.read_text()}"
                 break
-            process.kill()
-            if process.wait(None) == 0:
+            process.end()
+            if process.wait() == 0:
                 break  # it was faster
             kills += 1
             self.tally.kills += 1
@@ -153,7 +169,7 @@ class Killer:
         """Return after how many seconds the training has ended, and the command."""
         out, log = folder / "undisturbed", folder / "undisturbed.log"
         began = time.time()
-        status = self.start([*arguments, "--out", str(out)], log).wait(None)
+        status = self.start([*arguments, "--out", str(out)], log).wait()
         ended = time.time() - began
         assert status == 0, f"exit status {status}:\n{log.read_text()}"
         return (out / results.RUNS).stat().st_mtime - began, ended

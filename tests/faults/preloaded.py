@@ -1,9 +1,11 @@
 """What a forked command finds imported and read, and how it runs."""
 
-import functools
 import os
+import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import dropout_lab.analysis.plots
 import dropout_lab.cli.running
@@ -11,16 +13,47 @@ import dropout_lab.cli.table
 from dropout_lab import cli, data
 from dropout_lab.data import mnist_5k
 
-mnist_5k.load_mnist_5k = functools.cache(mnist_5k.load_mnist_5k)
-data.load_mnist_5k = mnist_5k.load_mnist_5k  # type: ignore[attr-defined]
+_DATA = mnist_5k.load_mnist_5k()
 
 
-def run(arguments: list[str], log: str) -> None:
-    """Run ``dropout-lab`` with some arguments; its outputs go to a file."""
-    os.chdir(Path(log).parent)
-    handle = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    for stream in (1, 2):
+def run(arguments: list[str], out: str, err: str, first: Callable[[], Any]) -> None:
+    """Run ``dropout-lab``.
+
+    Args:
+        arguments: Those of the command line.
+        out: The file that takes what it prints.
+        err: The file that takes its progress and its errors.
+        first: Called before the command begins.
+    """
+    os.chdir(Path(err).parent)
+    for stream, path in ((1, out), (2, err)):
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        os.dup2(handle, stream)
+        os.close(handle)
+    data.load_mnist_5k = lambda: _DATA  # type: ignore[attr-defined]
+    sys.argv = ["dropout-lab", *arguments]
+    first()
+    cli.main()
+
+
+def nothing() -> None:
+    """Let the command begin as it is."""
+
+
+def wait_while_reading_data() -> None:
+    """Let the data take for ever to be read; the command says so."""
+
+    def load(**settings: Any) -> None:
+        print("reading data", file=sys.stderr, flush=True)  # noqa: T201
+        signal.pause()
+
+    data.load = load  # type: ignore[assignment]
+
+
+def on_terminal(path: str) -> None:
+    """Let the command own a terminal, as one that was typed there does."""
+    os.setsid()
+    handle = os.open(path, os.O_RDWR)  # of a session without a terminal, it becomes the one
+    for stream in (0, 1, 2):
         os.dup2(handle, stream)
     os.close(handle)
-    sys.argv = ["dropout-lab", *arguments]
-    cli.main()
