@@ -1,6 +1,7 @@
 """Imports run one way, files stay small, and the project speaks of itself alone."""
 
 import ast
+import re
 import subprocess
 from pathlib import Path
 
@@ -70,3 +71,44 @@ def test_neither_data_nor_weights_are_tracked() -> None:
         n for n in tracked if n.startswith("results/") and "/" in n[8:] and "reference/" not in n
     ]
     assert not stray
+
+
+WRITES = {
+    "write_text", "write_bytes", "unlink", "rmdir", "mkdir", "rename", "touch",
+    "symlink_to", "hardlink_to", "rmtree", "copyfile", "copytree", "truncate",
+    "to_csv", "savetxt", "dump",
+}  # fmt: skip
+
+WRITING = re.compile(r"[rbt]*[wax+][rbt+]*")
+
+
+def writes(source: str) -> list[str]:
+    """Return the calls in a source text that change files by other means than ours."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        if not isinstance(node, ast.Call):
+            continue
+        function = node.func
+        name = function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
+        modes = [
+            a.value
+            for a in (*node.args, *(k.value for k in node.keywords))
+            if isinstance(a, ast.Constant)
+        ]
+        opened = name == "open" and any(isinstance(m, str) and WRITING.fullmatch(m) for m in modes)
+        if name in WRITES or opened:
+            found.append(f"{name} in line {node.lineno}")
+    return found
+
+
+def test_every_file_of_a_study_is_written_in_one_place() -> None:
+    """Downloaded data sets are not a study's; they are unpacked by torchvision."""
+    assert len(writes("a.open('w'); b.unlink(); open(c, mode='ab'); open('w.txt').read()")) == 3
+    assert not writes("a.open('rb'); files.replace_file(b, 'w'); text.replace('a', 'b')")
+    wrong = {
+        str(path.relative_to(PACKAGE)): calls
+        for path in sorted(PACKAGE.rglob("*.py"))
+        if path != PACKAGE / "files.py" and path.parent != PACKAGE / "data"
+        if (calls := writes(path.read_text()))
+    }
+    assert not wrong

@@ -1,6 +1,6 @@
 """A study's CSV files as data frames, and its cells summed up over the seeds."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,11 +10,26 @@ import pandas as pd
 from scipy.special import stdtrit
 
 from dropout_lab import results
-from dropout_lab.config.grid import run_id, without
+from dropout_lab.config.grid import Run, run_id, without
 from dropout_lab.config.schema import without_dropout
 from dropout_lab.errors import StorageError
+from dropout_lab.results import Table, find_studies
+
+__all__ = [
+    "LEVEL",
+    "StudyTables",
+    "cells",
+    "chosen_on_validation",
+    "differences_of_cell",
+    "find_studies",
+    "half_width",
+    "read_study",
+    "rows_of_cell",
+    "when",
+]
 
 LEVEL = 0.95  # of every interval
+_FAULTS_SHOWN = 5  # of a table
 
 
 @dataclass(frozen=True)
@@ -31,6 +46,7 @@ class StudyTables:
         inference: inference.csv, with the same two columns; empty if there is none.
         monte_carlo: monte_carlo.csv, likewise.
         ensembles: ensembles.csv; empty if there is none.
+        findings: What is damaged and therefore not in these frames, in sentences.
     """
 
     path: Path
@@ -41,21 +57,36 @@ class StudyTables:
     inference: pd.DataFrame
     monte_carlo: pd.DataFrame
     ensembles: pd.DataFrame
+    findings: tuple[str, ...] = ()
 
 
 def read_study(path: Path) -> StudyTables:
-    """Read a study's folder.
+    """Read a study's folder. Runs with a damaged row are left out, and named in the findings.
 
     Raises:
-        StorageError: It is no study's folder, is damaged, or has no finished run yet.
+        StorageError: It is no study's folder, is damaged as a whole, or has no finished run yet.
     """
     manifest = results.read_manifest(path)
     if manifest is None:
         raise StorageError(f"{path} has no {results.MANIFEST}; it is not the folder of a study.")
-    metrics, runs = _frame(path / results.METRICS), _frame(path / results.RUNS)
-    if runs.empty:
-        raise StorageError(f"{path} has no finished run yet; the same command goes on with it.")
-    known = results.runs_in(manifest)
+    known, swept = results.runs_in(manifest), tuple(manifest["swept"])
+    names = (results.METRICS, results.RUNS, results.INFERENCE, results.MONTE_CARLO)
+    tables = {name: results.read_table(path / name, known) for name in names}
+    ensembles = results.read_table(path / results.ENSEMBLES)
+    damaged = set().union(*(table.damaged_runs for table in tables.values())) & known.keys()
+    findings = [line for table in (*tables.values(), ensembles) for line in _findings(table)]
+    for table in tables.values():
+        table.rows = [row for row in table.rows if row["run_id"] not in damaged]
+    if damaged:
+        findings.append(
+            f"{path}: left out, since a row of theirs is damaged: {', '.join(sorted(damaged))}; "
+            f"see dropout-lab doctor {path}"
+        )
+    if not tables[results.RUNS].rows:
+        lost = "; ".join(["", *findings])
+        raise StorageError(
+            f"{path} has no finished run yet{lost}; the same command goes on with it."
+        )
     extra = pd.DataFrame(
         [
             (run.run_id, without_dropout(run.settings), run_id(without(run.settings), run.seed))
@@ -63,15 +94,18 @@ def read_study(path: Path) -> StudyTables:
         ],
         columns=["run_id", "bare", "partner"],
     )
+    frames = {name: _frame(_led(table, known, swept)) for name, table in tables.items()}
+    merged = {name: frame.merge(extra, on="run_id") for name, frame in frames.items()}
     return StudyTables(
         path=path,
         manifest=manifest,
-        swept=tuple(manifest["swept"]),
-        runs=runs.merge(extra, on="run_id"),
-        metrics=metrics.merge(extra, on="run_id"),
-        inference=_frame(path / results.INFERENCE).merge(extra, on="run_id"),
-        monte_carlo=_frame(path / results.MONTE_CARLO).merge(extra, on="run_id"),
-        ensembles=_frame(path / results.ENSEMBLES, "seeds"),
+        swept=swept,
+        runs=merged[results.RUNS],
+        metrics=merged[results.METRICS],
+        inference=merged[results.INFERENCE],
+        monte_carlo=merged[results.MONTE_CARLO],
+        ensembles=_frame(_widened(ensembles, manifest)),
+        findings=tuple(findings),
     )
 
 
@@ -81,22 +115,6 @@ def when(study: StudyTables) -> str:
     if "training.patience" in study.swept or patience is not None:
         return "at the best epoch by validation"
     return "after the last epoch"
-
-
-def find_studies(path: Path) -> list[Path]:
-    """Return the folders of the studies at or below a folder, in order of name.
-
-    Raises:
-        StorageError: There is none.
-    """
-    if not path.is_dir():
-        raise StorageError(f"{path} is not a folder; give that of a study, or of studies.")
-    found = sorted(manifest.parent for manifest in path.rglob(results.MANIFEST))
-    if not found:
-        raise StorageError(
-            f"{path} holds no study; train one first: dropout-lab sweep --out {path}."
-        )
-    return found
 
 
 def cells(study: StudyTables) -> pd.DataFrame:
@@ -179,10 +197,41 @@ def _by_cell(
     return [(values if isinstance(values, tuple) else (values,), group) for values, group in groups]
 
 
-def _frame(path: Path, expected: str = "run_id") -> pd.DataFrame:
-    """Return a CSV file's whole rows; columns of numbers as numbers."""
-    header, rows = results.read_table(path, expected)
-    frame = pd.DataFrame(rows, columns=pd.Index(header or [expected]))
+def _findings(table: Table) -> list[str]:
+    """Return what is wrong with a table in a few lines; a torn last row is what a kill leaves."""
+    faults = [fault for fault in table.faults if fault.kind != "torn"]
+    lines = [f"{table.path}: {fault}." for fault in faults[:_FAULTS_SHOWN]]
+    if len(faults) > _FAULTS_SHOWN:
+        lines.append(f"{table.path}: {len(faults) - _FAULTS_SHOWN} more rows like these.")
+    return lines
+
+
+def _led(table: Table, known: Mapping[str, Run], swept: Sequence[str]) -> Table:
+    """Return a table whose seeds and swept values are those of the manifest, whose they are."""
+    for row in table.rows:
+        run = known[row["run_id"]]
+        row["seed"] = str(run.seed)
+        row |= {key: results.cell_text(run.cell.values.get(key)) for key in swept}
+    if table.header:
+        table.header = list(dict.fromkeys([*table.header, "seed", *swept]))
+    return table
+
+
+def _widened(table: Table, manifest: results.Manifest) -> Table:
+    """Return ensembles.csv with the keys that are swept only since: at the study's own values."""
+    for key in manifest["swept"] if table.header else ():
+        if key not in table.header:
+            section, _, name = key.partition(".")
+            table.header.insert(0, key)
+            for row in table.rows:
+                row[key] = results.cell_text(manifest["settings"][section].get(name))
+    return table
+
+
+def _frame(table: Table) -> pd.DataFrame:
+    """Return a table's rows; columns of numbers as numbers."""
+    columns = table.header or [*results.NEEDED[table.path.name]]
+    frame = pd.DataFrame(table.rows, columns=pd.Index(columns))
     for column in frame.columns:
         if column in ("run_id", "status", "message", "inference"):
             continue

@@ -12,26 +12,52 @@ def plot(
     ] = Path("results"),
     json: Annotated[bool, typer.Option("--json", help="Print the files as JSON.")] = False,
 ) -> None:
-    """Draw the pictures of a study, or of every study below a folder, as PNG and SVG."""
+    """Draw the pictures of a study, or of every study below a folder, as PNG and SVG.
+
+    Runs whose rows are damaged are named and left out.
+    """
     import json as json_module
 
-    from dropout_lab.analysis.plots import plot_study
-    from dropout_lab.analysis.tables import find_studies, read_study
     from dropout_lab.errors import StorageError
+    from dropout_lab.results import PLOTS, find_studies
 
     drawn: dict[str, list[str]] = {}
     problems = []
     for path in find_studies(results):
         try:
-            drawn[str(path)] = [str(file) for file in plot_study(read_study(path))]
+            drawn[str(path)] = [str(file) for file in _draw(path)]
         except StorageError as error:  # one damaged study does not hide the others
             problems.append(error)
     if json:
         typer.echo(json_module.dumps(drawn, indent=1))
     for folder, files in drawn.items():
         if not json:
-            typer.echo(f"{folder}: {len(files)} files in {folder}/plots")
+            typer.echo(f"{folder}: {len(files)} files in {folder}/{PLOTS}")
     for problem in problems:
         typer.echo(str(problem), err=True)
     if problems:
         raise typer.Exit(problems[0].exit_status)
+
+
+def _draw(path: Path) -> list[Path]:
+    """Draw one study; say what of it is damaged.
+
+    Raises:
+        StorageError: It cannot be read, or its pictures cannot be written.
+    """
+    from dropout_lab.analysis.plots import plot_study
+    from dropout_lab.analysis.tables import read_study
+    from dropout_lab.errors import StorageError
+    from dropout_lab.results import PLOTS
+
+    study = read_study(path)
+    for finding in study.findings:
+        typer.echo(f"warning: {finding}", err=True)
+    folder = path / PLOTS
+    if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+        kind = "a symbolic link" if folder.is_symlink() else "a file"
+        raise StorageError(f"{folder} is {kind}; move it away, and the pictures go in a folder.")
+    try:
+        return plot_study(study)
+    except OSError as error:
+        raise StorageError(f"{folder} cannot be written: {error.strerror}.") from error

@@ -75,10 +75,7 @@ def train_fleet(
     fleet: Fleet | None = None
     try:
         fleet = Fleet(runs, device)
-        checkpoints = load_checkpoints(folders, device, partial(tell, events.warned))
-        if checkpoints is not None:
-            fleet.restore(checkpoints)
-        folder.forget_after(runs, fleet.epoch)
+        _resume(fleet, folder, events)
         tell(events.fleet_started, runs, fleet.epoch, last_epoch)
         for epoch in train(fleet, splits):
             folder.append({runs[i].run_id: record for i, record in epoch.records.items()})
@@ -87,11 +84,8 @@ def train_fleet(
             tell(events.epoch_ended, runs, epoch)
             if stop.signal_number is not None and epoch.number < epoch.of:
                 folder.set_status(_ends(fleet, splits, "interrupted"))
-                raise InterruptedStudyError(
-                    f"Stopped after epoch {epoch.number} of {epoch.of}; everything so far is in "
-                    f"{folder.path}. The same command goes on from there.",
-                    stop.signal_number,
-                )
+                done = f"after epoch {epoch.number} of {epoch.of}"
+                raise interrupted(done, folder.path, stop.signal_number)
         if fleet.going or fleet.stopped:
             keep_inferences(fleet, splits, folder)
         if save_models:
@@ -115,10 +109,27 @@ def train_fleet(
     return []
 
 
+def interrupted(done: str, path: Path, signal_number: int) -> InterruptedStudyError:
+    """Return what to raise where a study stops on request."""
+    return InterruptedStudyError(
+        f"Stopped {done}; everything so far is in {path}. The same command goes on from there.",
+        signal_number,
+    )
+
+
 def tell(event: Callable[..., None], *arguments: object) -> None:
     """Tell of an event; a terminal that has gone away is no failure of a run."""
     with suppress(OSError):
         event(*arguments)
+
+
+def _resume(fleet: Fleet, folder: StudyFolder, events: Events) -> None:
+    """Bring a new fleet, and what the folder says of it, to where its checkpoints stand."""
+    folders = [folder.run_folder(run) for run in fleet.runs]
+    checkpoints = load_checkpoints(folders, fleet.device, partial(tell, events.warned))
+    if checkpoints and not folder.lacks_records(fleet.runs, checkpoints[0]["epoch"]):
+        fleet.restore(checkpoints)
+    folder.forget_after(fleet.runs, fleet.epoch)
 
 
 def _clear(folders: Sequence[Path]) -> None:

@@ -38,4 +38,4 @@ def sentence(error: BaseException) -> str:
         text = str(error)
     except Exception:  # somebody's class, somebody's mistake
         text = "its message cannot be printed"
-    return f"{type(error).__name__}: {text}".splitlines()[0][:_LONGEST]
+    return f"{type(error).__name__}: {text}".splitlines()[0][:_LONGEST].rstrip()

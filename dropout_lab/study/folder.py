@@ -3,22 +3,40 @@
 At each epoch the rows of metrics.csv come first, then the checkpoints; at the end of a fleet its
 rows of runs.csv, then the checkpoints go. So whatever a checkpoint is about is on disk already,
 and rows beyond the newest checkpoint are those of an epoch that will be done again.
+
+Rows that are damaged are left out and their runs trained again; before a file with such rows is
+written anew, the old one is kept beside.
 """
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-from filelock import FileLock, Timeout
 
 from dropout_lab import results
 from dropout_lab.config.grid import Run
 from dropout_lab.errors import StorageError
-from dropout_lab.files import append_text, make_folder, remove_temporaries, replace_file
+from dropout_lab.files import (
+    append_text,
+    keep_beside,
+    make_folder,
+    remove_file,
+    remove_temporaries,
+    replace_file,
+)
 from dropout_lab.plugins import Plugin
-from dropout_lab.results import Row, cell_text, csv_text
+from dropout_lab.results import Row, cell_text, csv_text, fields, runs_in, table_text
+from dropout_lab.study.claim import Claim, refuse_foreign, refuse_links
+from dropout_lab.study.ensembles import merged
+from dropout_lab.study.findings import Findings
+from dropout_lab.study.summary import RunEnd, summary
+from dropout_lab.study.whole import (
+    FIRST_METRIC,
+    by_run,
+    lacking_of,
+    missing_epochs,
+    restored_end,
+)
 from dropout_lab.training import (
     CURVE_COLUMNS,
     INFERENCE_COLUMNS,
@@ -27,33 +45,10 @@ from dropout_lab.training import (
     diagnostic_columns,
 )
 
-_FIRST_METRIC = "noisy_train_loss"  # what comes before says when and with what it was measured
+__all__ = ["RunEnd", "StudyFolder"]
 
 # What is written of a run once, when it is trained, in rows of its own.
 _TABLES = {results.INFERENCE: INFERENCE_COLUMNS, results.MONTE_CARLO: CURVE_COLUMNS}
-
-
-@dataclass(frozen=True)
-class RunEnd:
-    """How a run ended, or was broken off.
-
-    Args:
-        run: The run.
-        status: ``completed``, ``diverged``, ``failed`` or ``interrupted``.
-        message: Why, where that needs saying.
-        epochs: Epochs begun or done; of a diverged run, the one in which it did.
-        updates: Optimizer steps done by then.
-        examples: Training examples seen by then.
-        seconds: The run's share of its fleet's time by then.
-    """
-
-    run: Run
-    status: str
-    message: str = ""
-    epochs: int = 0
-    updates: int = 0
-    examples: int = 0
-    seconds: float = 0.0
 
 
 class StudyFolder:
@@ -61,6 +56,9 @@ class StudyFolder:
 
     Args:
         path: ``results/<name>``, or wherever ``--out`` says.
+
+    Attributes:
+        findings: What was damaged and what was done about it, in sentences.
 
     Raises:
         StorageError: Something else stands there, another process writes it, or it is damaged.
@@ -70,62 +68,97 @@ class StudyFolder:
         self.path = path
         try:
             there = path.exists()
+            if path.is_symlink() and not there:
+                raise StorageError(f"{path} is a symbolic link to nothing; give a folder as --out.")
         except OSError as error:
             raise StorageError(f"{path} cannot be used: {error.strerror}.") from error
         if there and not path.is_dir():
             raise StorageError(f"{path} is a file; give a folder with --out.")
-        self._lock = FileLock(path / ".lock", timeout=0)
-        self.manifest = results.read_manifest(path) if there else None
-        if self.manifest is None and there and self._foreign():
-            raise StorageError(
-                f"{path} has files in it and is not the folder of a study; nothing is written "
-                "there. Give another folder with --out."
-            )
+        self._claim = Claim(path)
+        self.findings = Findings()
+        self._known: dict[str, Run] = {}
         self._metrics: list[Row] = []  # in the order of the file
         self._runs: dict[str, Row] = {}
         self._tables: dict[str, list[Row]] = {name: [] for name in _TABLES}
+        self._lossy: set[str] = set()  # files with more than a torn row that are not kept beside
+        self._distrusted: set[str] = set()  # runs of which a row was damaged
+        self.manifest = results.read_manifest(path) if there else None
+        if self.manifest is None and there:
+            refuse_foreign(path)
 
     def __enter__(self) -> "StudyFolder":
         make_folder(self.path)
+        refuse_links(self.path)
+        self._claim.take()
         try:
-            self._lock.acquire()
-        except Timeout:
-            raise StorageError(
-                f"{self.path} is being written by another dropout-lab; wait for it to end, or "
-                "give another folder with --out."
-            ) from None
-        except OSError as error:
-            raise StorageError(f"{self.path} cannot be written: {error.strerror}.") from error
-        remove_temporaries(self.path)  # those of a process that was killed while writing
-        self.read()
+            remove_temporaries(self.path)  # those of a process that was killed while writing
+            self.read()
+        except BaseException:
+            self._claim.give_back()
+            raise
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._lock.release()
+        self._claim.give_back()
 
     def read(self) -> None:
         """Read the manifest and the rows that stand there now."""
         self.manifest = results.read_manifest(self.path)
-        self._metrics = results.read_rows(self.path / results.METRICS)
-        rows = results.read_rows(self.path / results.RUNS)
-        self._runs = {row.get("run_id", ""): row for row in rows}
-        self._tables = {name: results.read_rows(self.path / name) for name in _TABLES}
+        self._lossy, self._distrusted = set(), set()
+        known = None if self.manifest is None else runs_in(self.manifest)
+        self._metrics = self._taken(results.METRICS, known)
+        self._runs = {row["run_id"]: row for row in self._taken(results.RUNS, known)}
+        self._tables = {name: self._taken(name, known) for name in _TABLES}
+        for run_id in self._distrusted:  # what is left of it may look whole
+            self._runs.pop(run_id, None)
+        if known is not None:
+            self.recognise(known)
+
+    def recognise(self, runs: Mapping[str, Run]) -> None:
+        """Judge by their settings which of the runs are whole, once it is known what they are.
+
+        Reading does so for the runs of the manifest. Where that is lost, a study calls it with
+        the runs that its new manifest lists. A run that has all its records and no row in runs.csv
+        has its row again.
+
+        Raises:
+            StorageError: The manifest is lost, and the tables hold runs that are none of these.
+        """
+        self._known = dict(runs)
+        ids = {row["run_id"] for row in self._metrics} | self._runs.keys()
+        strange = sorted(ids - runs.keys())
+        if strange and self.manifest is None:
+            raise StorageError(
+                f"{self.path} has no {results.MANIFEST}, and its tables hold {len(strange)} runs "
+                f"that are not asked for here, such as {strange[0]}; nothing is written. Give the "
+                "command that made them, with all its values and seeds, or another folder with "
+                "--out."
+            )
+        if ids and self.manifest is None:
+            self.findings.add(f"{self.path / results.MANIFEST} was lost; it is made again.")
+        self._restore_ends()
+        lack = {i: words for i, words in self._lacking().items() if words}
+        told = [f"run {i}: {words}; it is to be trained again." for i, words in lack.items()]
+        self.findings.add_some(told, "runs are not whole and are to be trained again.")
 
     @property
     def finished(self) -> set[str]:
-        """The ids of the runs that need no training: finished, and their records are there."""
-        recorded = {row["run_id"] for row in self._metrics}
-        return {
-            run_id
-            for run_id, row in self._runs.items()
-            if row.get("status") == "diverged"
-            or (row.get("status") == "completed" and run_id in recorded)
-        }
+        """The ids of the runs that need no training: diverged, or completed and whole on disk."""
+        whole = {run_id for run_id, words in self._lacking().items() if not words}
+        return whole | {i for i, row in self._runs.items() if row["status"] == "diverged"}
 
     @property
     def statuses(self) -> dict[str, str]:
         """The status of each run that has one."""
         return {run_id: row["status"] for run_id, row in self._runs.items()}
+
+    def lacks_records(self, runs: Iterable[Run], epoch: int) -> bool:
+        """Whether a record up to an epoch is missing: a checkpoint of that epoch is no use then."""
+        wanted = {run.run_id: run for run in runs}
+        rows = by_run(self._metrics, {}, list(wanted))
+        return any(
+            missing_epochs(run.settings, rows[i].metrics, epoch) for i, run in wanted.items()
+        )
 
     def run_folder(self, run: Run) -> Path:
         """Return where a run keeps what it needs to resume, its log and its weights."""
@@ -145,22 +178,30 @@ class StudyFolder:
     def rewrite(self, runs: Mapping[str, Run], swept: Sequence[str]) -> None:
         """Write the CSV files anew with the columns of ``swept``, rows of known runs only.
 
-        The rows stand in the order of the runs, whatever the order they were trained in.
+        The rows stand in the order of the runs, whatever the order they were trained in. A file
+        that loses more by it than a torn row is kept beside first.
         """
         self._swept = list(swept)
         self._known = dict(runs)
         more = (column for run in runs.values() for column in diagnostic_columns(run.settings))
         self._columns = tuple(dict.fromkeys([*RECORD_COLUMNS, *more]))
+        every = {results.METRICS: self._metrics, results.RUNS: self._runs.values(), **self._tables}
+        for name, rows in every.items():
+            if any(row["run_id"] not in runs for row in rows):
+                self._lossy.add(name)
+        for name in sorted(self._lossy):
+            beside = keep_beside(self.path / name)
+            self.findings.add(f"{self.path / name} as it was is kept in {beside.name}.")
+        self._lossy.clear()
         order = {run_id: place for place, run_id in enumerate(runs)}
-        self._metrics = [row for row in self._metrics if row.get("run_id") in runs]
+        self._metrics = [row for row in self._metrics if row["run_id"] in runs]
         self._metrics.sort(key=lambda row: (order[row["run_id"]], int(row["epoch"])))
         self._runs = {run_id: row for run_id, row in self._runs.items() if run_id in runs}
-        rows = [
-            [*self._leading(runs[row["run_id"]]), *(row.get(c, "") for c in self._columns)]
-            for row in self._metrics
-        ]
         header = ["run_id", "seed", *self._swept, *self._columns]
-        replace_file(self.path / results.METRICS, csv_text([header, *rows]))
+        replace_file(
+            self.path / results.METRICS,
+            table_text(header, ({**row, **self._leading(row["run_id"])} for row in self._metrics)),
+        )
         for name in _TABLES:
             self._write_table(name)
         self._write_runs()
@@ -178,12 +219,12 @@ class StudyFolder:
 
     def append(self, records: Mapping[str, Record]) -> None:
         """Add records, by the id of their run, to metrics.csv."""
+        header = ["run_id", "seed", *self._swept, *self._columns]
         lines = []
         for run_id, record in records.items():
             row = {column: cell_text(value) for column, value in record.columns().items()}
             self._metrics.append({"run_id": run_id, **row})
-            values = (row.get(column, "") for column in self._columns)
-            lines.append([*self._leading(self._known[run_id]), *values])
+            lines.append(fields(header, {**row, **self._leading(run_id)}))
         if lines:
             append_text(self.path / results.METRICS, csv_text(lines))
 
@@ -199,83 +240,85 @@ class StudyFolder:
         self._write_table(name)
 
     def write_ensembles(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Write ensembles.csv anew: a row for each cell."""
-        if rows:
-            header = [*self._swept, *(key for key in rows[0] if key not in self._swept)]
-            lines = [[cell_text(row.get(key)) for key in header] for row in rows]
-            replace_file(self.path / results.ENSEMBLES, csv_text([header, *lines]))
+        """Write ensembles.csv anew: a row for each cell.
+
+        A row that is there and averages more networks than can be had now stays: predictions that
+        are no longer there make no result less.
+        """
+        path = self.path / results.ENSEMBLES
+        there = results.read_table(path)
+        if any(fault.kind != "torn" for fault in there.faults):
+            self.findings.add(f"{path} as it was is kept in {keep_beside(path).name}.")
+        base = self.manifest["settings"] if self.manifest else {}
+        header, lines = merged(rows, there.rows, self._swept, self._known.values(), base)
+        if lines:
+            replace_file(path, table_text(header, lines))
 
     def set_status(self, ends: Iterable[RunEnd]) -> None:
         """Write the rows of runs.csv of some runs."""
+        ends = list(ends)
+        rows = by_run(self._metrics, {}, [end.run.run_id for end in ends])
         for end in ends:
-            self._runs[end.run.run_id] = self._summary(end)
+            run_id = end.run.run_id
+            self._runs[run_id] = summary(end, rows[run_id].metrics, self._metric_columns)
         self._write_runs()
 
     @property
     def _metric_columns(self) -> tuple[str, ...]:
-        return self._columns[self._columns.index(_FIRST_METRIC) :]
+        return self._columns[self._columns.index(FIRST_METRIC) :]
 
-    def _summary(self, end: RunEnd) -> Row:
-        """Return a run's row: its last finite record, its best epoch by validation, its pace."""
-        rows = [row for row in self._metrics if row["run_id"] == end.run.run_id]
-        finite = [row for row in rows if row["test_loss"] not in ("nan", "inf")]
-        judged = [row for row in finite if row["validation_accuracy"] not in ("", "nan")]
-        best: Row = max(judged, key=lambda row: float(row["validation_accuracy"]), default={})
-        last: Row = finite[-1] if finite else {}
-        if end.run.settings.training.patience is not None:
-            last = best  # early stopping gives the network of that epoch back
-        return {
-            "status": end.status,
-            "epochs": str(end.epochs),
-            "updates": str(end.updates),
-            **{column: last.get(column, "") for column in self._metric_columns},
-            "best_epoch": best.get("epoch", ""),
-            "best_validation_accuracy": best.get("validation_accuracy", ""),
-            "best_test_accuracy": best.get("test_accuracy", ""),
-            "seconds": cell_text(end.seconds),
-            "examples_per_second": cell_text(end.examples / end.seconds) if end.seconds else "",
-            "message": end.message,
+    def _taken(self, name: str, known: Mapping[str, Run] | None) -> list[Row]:
+        """Return the rows of a table that stand; note what does not."""
+        table = results.read_table(self.path / name, known)
+        if self.findings.of_table(table):
+            self._lossy.add(name)
+        self._distrusted |= table.damaged_runs
+        return table.rows
+
+    def _lacking(self) -> dict[str, str]:
+        """Return in words what each completed run lacks; empty for one that is whole."""
+        folder = self.path / results.RUN_FOLDERS
+        rows = by_run(self._metrics, self._tables, list(self._known))
+        return lacking_of(self._known, self._runs, rows, folder)
+
+    def _restore_ends(self) -> None:
+        """Make the rows of runs.csv again that are lost, of runs that have all their records."""
+        kept = bool(self._tables[results.INFERENCE])
+        there = self._runs.keys() | self._distrusted
+        rows = by_run(self._metrics, self._tables, list(self._known))
+        restored = {
+            run_id: restored_end(run, rows[run_id], self.run_folder(run), inferences_kept=kept)
+            for run_id, run in self._known.items()
+            if run_id not in there
         }
+        ends = {run_id: end for run_id, end in restored.items() if end is not None}
+        self._runs |= ends
+        if ends:
+            self.findings.add(
+                f"{self.path / results.RUNS} had lost {len(ends)} runs; their rows are made again "
+                f"from {results.METRICS}."
+            )
 
     def _write_table(self, name: str) -> None:
         rows = [row for row in self._tables[name] if row["run_id"] in self._known]
         if not rows:  # a study without such rows has no such file
-            (self.path / name).unlink(missing_ok=True)
+            remove_file(self.path / name)
             return
         header = ["run_id", "seed", *self._swept, *_TABLES[name]]
-        lines = [
-            [*self._leading(self._known[row["run_id"]]), *(row[c] for c in _TABLES[name])]
-            for row in rows
-        ]
-        replace_file(self.path / name, csv_text([header, *lines]))
+        lines = ({**row, **self._leading(row["run_id"])} for row in rows)
+        replace_file(self.path / name, table_text(header, lines))
 
     def _write_runs(self) -> None:
-        after = (
-            "epochs",
-            "updates",
-            *self._metric_columns,
-            "best_epoch",
-            "best_validation_accuracy",
-            "best_test_accuracy",
-            "seconds",
-            "examples_per_second",
-            "message",
-        )
-        rows = []
-        for run_id in self._known:
-            if run_id in self._runs:
-                row = self._runs[run_id]
-                leading = self._leading(self._known[run_id])
-                rows.append(
-                    [leading[0], row["status"], *leading[1:], *(row.get(c, "") for c in after)]
-                )
+        best = ("best_epoch", "best_validation_accuracy", "best_test_accuracy")
+        pace = ("seconds", "examples_per_second", "message")
+        after = ("epochs", "updates", *self._metric_columns, *best, *pace)
         header = ["run_id", "status", "seed", *self._swept, *after]
-        replace_file(self.path / results.RUNS, csv_text([header, *rows]))
+        ends = self._runs
+        rows = ({**ends[i], **self._leading(i)} for i in self._known if i in ends)
+        replace_file(self.path / results.RUNS, table_text(header, rows))
 
-    def _leading(self, run: Run) -> list[str]:
-        values = run.cell.values
-        return [run.run_id, str(run.seed), *(cell_text(values.get(key)) for key in self._swept)]
-
-    def _foreign(self) -> bool:
-        # What a killed first start leaves (a lock, a temporary file) begins with a dot.
-        return any(not entry.name.startswith(".") for entry in self.path.iterdir())
+    def _leading(self, run_id: str) -> Row:
+        """Return what every row of a run begins with."""
+        run = self._known[run_id]
+        values = {key: cell_text(run.cell.values.get(key)) for key in self._swept}
+        return {"run_id": run_id, "seed": str(run.seed), **values}

@@ -1,6 +1,5 @@
 """What was asked of a study, by which program, on which machine, and how its runs are packed."""
 
-import hashlib
 import json
 import os
 import platform
@@ -21,6 +20,7 @@ from dropout_lab.config.schema import KEYS, SECTIONS, Settings
 from dropout_lab.errors import StorageError
 from dropout_lab.plugins import sources_of
 from dropout_lab.results import MANIFEST_FORMAT, PLUGINS, Manifest, recorded_plugin
+from dropout_lab.results import digest as digest
 
 _PACKAGES = (
     "torch",
@@ -54,11 +54,6 @@ def new_manifest(name: str, about: str, settings: Settings) -> Manifest:
 def settings_data(settings: Settings) -> dict[str, Any]:
     """Return settings as JSON data, the sections that decide a run's numbers only."""
     return {section: getattr(settings, section).model_dump(mode="json") for section in SECTIONS}
-
-
-def digest(data: object) -> str:
-    """Return the SHA-256 of JSON data."""
-    return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
 
 
 def join_study(manifest: Manifest, settings: Settings, cells: Iterable[Cell], path: Path) -> None:

@@ -12,12 +12,12 @@ from dropout_lab import data
 from dropout_lab.config.grid import Cell, Run, runs_of
 from dropout_lab.config.schema import DatasetSettings, Settings
 from dropout_lab.data import Splits
-from dropout_lab.errors import DataError, InterruptedStudyError
+from dropout_lab.errors import DataError
 from dropout_lab.plugins import sources_of
 from dropout_lab.results import Manifest, runs_in
 from dropout_lab.study import manifest as manifests
 from dropout_lab.study.checkpoint import checkpoints_in
-from dropout_lab.study.engine import Events, tell, train_fleet
+from dropout_lab.study.engine import Events, interrupted, tell, train_fleet
 from dropout_lab.study.folder import StudyFolder
 from dropout_lab.study.plan import pack
 from dropout_lab.study.predictions import ensembles
@@ -106,16 +106,12 @@ def run_study(study: Study, events: Events, say: Callable[[str], None]) -> Outco
         todo = deque(_plan(study, folder))
         wanted = {run.run_id for run in study.runs}
         tell(events.planned, list(todo), len(wanted & folder.finished))
-        for text in _notices(study, folder):
+        for text in [*folder.findings, *_notices(study, folder)]:
             tell(events.warned, text)
         trained = set()
         while todo:
             if stop.signal_number is not None:
-                raise InterruptedStudyError(
-                    f"Stopped between two fleets; everything so far is in {study.out}. "
-                    "The same command goes on from there.",
-                    stop.signal_number,
-                )
+                raise interrupted("between two fleets", study.out, stop.signal_number)
             fleet = todo.popleft()
             trained |= {run.run_id for run in fleet}
             splits = source.splits(fleet[0].settings.dataset, folder)
@@ -174,6 +170,8 @@ def _joined(study: Study, folder: StudyFolder) -> tuple[Manifest, list[tuple[Run
         manifest, pack([run for run in study.runs if run.run_id not in known], study.fleet_size)
     )
     known = runs_in(manifest)
+    if folder.manifest is None:
+        folder.recognise(known)
     missing = {run.run_id for run in study.runs} - folder.finished
     if not study.retry_failed:
         missing -= {run_id for run_id, status in folder.statuses.items() if status == "failed"}

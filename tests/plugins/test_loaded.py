@@ -125,11 +125,11 @@ def test_variants_that_are_not_built_in_have_looks_of_their_own(load) -> None:
 
 
 def test_what_a_manifest_records_of_it_is_json(load) -> None:
-    from dropout_lab.results import _recorded, recorded_plugin
+    from dropout_lab.results import recorded_plugin, recorded_variants
 
     load(WITH_KEY)
     kind = CATALOGUE["needing"]
     entry = json.loads(json.dumps(recorded_plugin("mine.py", kind)))
-    assert _recorded({"needing": entry}) == {"needing": kind}
+    assert recorded_variants({"needing": entry}) == {"needing": kind}
     entry["variant"]["of_a_newer_version"] = 1
-    assert _recorded({"needing": entry}) == {"needing": kind}
+    assert recorded_variants({"needing": entry}) == {"needing": kind}

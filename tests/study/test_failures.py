@@ -141,7 +141,7 @@ def test_a_fleet_is_halved_for_memory_and_taken_apart_for_a_fault() -> None:
     ("error", "message"),
     [
         (ValueError("two\nlines"), "ValueError: two"),
-        (ValueError(), "ValueError: "),
+        (ValueError(), "ValueError:"),
         (ValueError("x" * 1000), "ValueError: " + "x" * 188),
         (UnprintableError(), "UnprintableError: its message cannot be printed"),
         (SystemExit(0), "SystemExit: 0"),

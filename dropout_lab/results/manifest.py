@@ -1,0 +1,217 @@
+"""manifest.json read back: sound, or refused in one sentence that says what to do."""
+
+import hashlib
+import json
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, Field, StringConstraints, TypeAdapter, ValidationError
+
+from dropout_lab import __version__
+from dropout_lab.catalogue import CATALOGUE, Variant
+from dropout_lab.config.grid import Cell, Run, run_id, values_of
+from dropout_lab.config.schema import KEYS, Settings
+from dropout_lab.errors import StorageError
+from dropout_lab.results.names import MANIFEST, RUN_ID
+
+MANIFEST_FORMAT = 1
+LARGEST_MANIFEST = 2**26  # bytes; 100,000 runs take less
+
+Manifest = dict[str, Any]
+
+
+class DamagedManifestError(StorageError):
+    """A manifest that is not what was written."""
+
+
+class NewerManifestError(StorageError):
+    """A manifest that a newer dropout-lab wrote."""
+
+
+_RunId = Annotated[str, StringConstraints(pattern=f"^{RUN_ID.pattern}$")]
+_Sections = dict[str, dict[str, Any]]
+
+
+class _Entry(BaseModel, strict=True):
+    seed: int
+    settings: _Sections
+
+
+class _Plugin(BaseModel, strict=True):
+    file: str
+    sha256: Annotated[str, StringConstraints(pattern="^[0-9a-f]{64}$")]
+    variant: dict[str, Any]
+
+
+class _Manifest(BaseModel, strict=True):
+    """The types of what is read of a manifest; what else is in it is kept as it is."""
+
+    format: Annotated[int, Field(ge=1)]
+    name: str
+    about: str
+    settings: _Sections
+    settings_digest: str
+    swept: list[str]
+    data_digests: dict[str, str]
+    plugins: dict[str, _Plugin] = {}
+    fleets: list[Annotated[list[_RunId], Field(min_length=1)]]
+    runs: dict[_RunId, _Entry]
+    sessions: list[dict[str, Any]]
+
+
+def digest(data: object) -> str:
+    """Return the SHA-256 of JSON data."""
+    return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
+
+
+def read_manifest(folder: Path) -> Manifest | None:
+    """Return the manifest of a study's folder; None if there is none.
+
+    What it recorded of the variants of plugins joins the catalogue where they are not loaded, so
+    that results can be read and drawn without the plugins.
+
+    Raises:
+        DamagedManifestError: It is not what was written: no JSON, another type, settings that are
+            none, runs whose ids are not the digest of their settings.
+        NewerManifestError: A newer dropout-lab wrote it.
+        StorageError: It cannot be read at all.
+    """
+    path = folder / MANIFEST
+    try:
+        if path.stat().st_size > LARGEST_MANIFEST:
+            raise ValueError(f"it has more than {LARGEST_MANIFEST:,} bytes")
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(manifest, dict):
+            raise ValueError("it is no JSON object")
+        _refuse_newer(path, manifest.get("format"))
+        _check(manifest)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise StorageError(f"{path} cannot be read: {error.strerror}.") from error
+    except (ValueError, RecursionError) as error:
+        _refuse_unknown(path, error)
+        raise DamagedManifestError(
+            f"{path} cannot be read as a manifest: {_in_words(error)}. Restore the file, or put it "
+            f"aside with: dropout-lab doctor --fix {folder}; the command that made the study then "
+            "makes it anew."
+        ) from error
+    return dict(manifest)
+
+
+def runs_in(manifest: Manifest) -> dict[str, Run]:
+    """Return the runs a manifest lists, by their id."""
+    runs = {}
+    for name, entry in manifest["runs"].items():
+        data = {
+            section: {**keys, **entry["settings"].get(section, {})}
+            for section, keys in manifest["settings"].items()
+        }
+        settings = Settings.model_validate(data)
+        cell = Cell(values_of(settings, manifest["swept"]), settings)
+        runs[name] = Run(name, entry["seed"], cell)
+    return runs
+
+
+def recorded_plugin(file: str, kind: Variant) -> dict[str, Any]:
+    """Return what a manifest keeps of a plugin's variant, as JSON data."""
+    return {"file": file, "sha256": kind.source, "variant": asdict(kind)}
+
+
+def recorded_variants(plugins: Manifest) -> dict[str, Variant]:
+    """Return the variants that :func:`recorded_plugin` kept, by name.
+
+    Raises:
+        ValueError: What is there is no variant.
+    """
+    known = {field.name for field in fields(Variant)}
+    variants = {}
+    for name, entry in plugins.items():
+        data = {key: _tuples(value) for key, value in entry["variant"].items() if key in known}
+        kind = TypeAdapter(Variant).validate_python(data)
+        options = {key: _tuples(value) for key, value in kind.options.items()}
+        variants[name] = Variant(**{**data, "options": options})
+    return variants
+
+
+def _check(manifest: Manifest) -> None:
+    """Raise ValueError with what is wrong."""
+    _Manifest.model_validate(manifest)
+    if digest(manifest["settings"]) != manifest["settings_digest"]:
+        raise ValueError("settings_digest is not the digest of its settings")
+    unknown = [key for key in manifest["swept"] if key not in KEYS]
+    if unknown:
+        raise _UnknownError(f"it sweeps {unknown[0]!r}, which is no key")
+    listed = [name for fleet in manifest["fleets"] for name in fleet]
+    if sorted(listed) != sorted(manifest["runs"]):
+        raise ValueError("its fleets are not made of its runs, each once")
+    for name, entry in manifest["runs"].items():
+        strange = entry["settings"].keys() - manifest["settings"].keys()
+        if strange:
+            raise _UnknownError(f"run {name} has a section {min(strange)!r}")
+    recorded = recorded_variants(manifest.get("plugins", {}))
+    for name, kind in recorded.items():
+        CATALOGUE.setdefault(name, kind)
+    try:
+        Settings.model_validate(manifest["settings"])
+        runs = runs_in(manifest)
+    except ValidationError as error:
+        raise _UnknownError(_in_words(error)) from error
+    for run in runs.values():
+        variant = run.settings.dropout.variant
+        if variant in recorded and CATALOGUE[variant].source != recorded[variant].source:
+            continue  # another version of a plugin is loaded; joining it says so
+        if run_id(run.settings, run.seed) != run.run_id:
+            raise ValueError(f"run {run.run_id} is not the digest of its settings and seed")
+
+
+class _UnknownError(ValueError):
+    """Something that is not known here; a newer program may know it."""
+
+
+def _refuse_newer(path: Path, written: object) -> None:
+    if isinstance(written, int) and written > MANIFEST_FORMAT:
+        raise NewerManifestError(
+            f"{path} has format {written}; this dropout-lab reads up to {MANIFEST_FORMAT}. "
+            "Update it: pip install --upgrade dropout-lab."
+        )
+
+
+def _refuse_unknown(path: Path, error: Exception) -> None:
+    """Say of what is not known here whether a newer program may have written it."""
+    if not isinstance(error, _UnknownError):
+        return
+    sessions = json.loads(path.read_text(encoding="utf-8"))["sessions"]
+    versions = [str(session.get("dropout_lab", "")) for session in sessions]
+    newest = max(versions, key=_version, default="")
+    if _version(newest) > _version(__version__):
+        raise NewerManifestError(
+            f"{path} was written by dropout-lab {newest[:20]}, this is {__version__}, and {error}. "
+            "Update it: pip install --upgrade dropout-lab."
+        ) from error
+
+
+def _version(text: str) -> tuple[int, ...]:
+    parts = text.split(".")
+    return tuple(int(part) for part in parts) if all(p.isdecimal() for p in parts) else ()
+
+
+def _in_words(error: Exception) -> str:
+    """Return what is wrong, in one line of bounded length."""
+    if isinstance(error, ValidationError):
+        first = error.errors(include_url=False, include_input=False)[0]
+        place = ".".join(str(part)[:40] for part in first["loc"])
+        words = f"{place}: {first['msg']}"
+        if first["loc"][-1:] == ("variant",) and "catalogue" in words:
+            words += "; where it is a plugin's, give that with --plugin FILE"
+    elif isinstance(error, RecursionError):
+        words = "it is nested too deeply"
+    else:
+        words = str(error)
+    line = "".join(c if c.isprintable() else "?" for c in words)
+    return line if len(line) <= 300 else f"{line[:299]}…"
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value

@@ -1,0 +1,35 @@
+"""Where the studies are, below a folder."""
+
+from pathlib import Path
+
+from dropout_lab.errors import StorageError
+from dropout_lab.results.names import MANIFEST, METRICS, RUNS
+from dropout_lab.results.table import scan_table
+
+
+def find_studies(path: Path, *, without_manifest: bool = False) -> list[Path]:
+    """Return the folders of the studies at or below a folder, in order of name.
+
+    Args:
+        path: A study's folder, or one of studies.
+        without_manifest: Also those of which only the tables are left.
+
+    Raises:
+        StorageError: There is none.
+    """
+    if not path.is_dir():
+        raise StorageError(f"{path} is not a folder; give that of a study, or of studies.")
+    found = {manifest.parent for manifest in path.rglob(MANIFEST)}
+    if without_manifest:
+        tables = {table.parent for name in (METRICS, RUNS) for table in path.rglob(name)}
+        found |= {folder for folder in tables - found if has_our_tables(folder)}
+    if not found:
+        raise StorageError(
+            f"{path} holds no study; train one first: dropout-lab sweep --out {path}."
+        )
+    return sorted(found)
+
+
+def has_our_tables(folder: Path) -> bool:
+    """Whether metrics.csv or runs.csv of a study stand in a folder, damaged or not."""
+    return any(scan_table(folder / name).header for name in (METRICS, RUNS))

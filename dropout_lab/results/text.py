@@ -1,0 +1,67 @@
+"""Values as CSV fields and rows as CSV text, as pandas, R and Excel open them."""
+
+import csv
+import io
+import json
+import math
+import re
+import unicodedata
+from collections.abc import Iterable, Sequence
+
+from dropout_lab.results.names import MESSAGE
+
+Row = dict[str, str]
+
+# What a spreadsheet takes for a formula, whatever was put before it to prevent that.
+_FORMULA = re.compile(r"'*[=+\-@]")
+_BREAKS = ("Cc", "Zl", "Zp")  # control characters, separators of lines and paragraphs
+
+
+def cell_text(value: object) -> str:
+    """Return a value as a CSV field: empty for none, ``nan``, a JSON list for a list."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float):
+        return repr(value) if math.isfinite(value) else str(value)
+    if isinstance(value, list | tuple):
+        return json.dumps(list(value))
+    return str(value)
+
+
+def one_line(text: str) -> str:
+    """Return free text without line breaks and control characters: a row is a line."""
+    spelled = text.encode("utf-8", "backslashreplace").decode()
+    flat = (" " if unicodedata.category(c) in _BREAKS else c for c in spelled)
+    return "".join(flat).strip()
+
+
+def message_cell(text: str) -> str:
+    """Return free text as a field that no spreadsheet takes for a formula."""
+    line = one_line(text)
+    return f"'{line}" if _FORMULA.match(line) else line
+
+
+def message_text(cell: str) -> str:
+    """Return the text that :func:`message_cell` was given."""
+    return cell[1:] if cell.startswith("'") and _FORMULA.match(cell) else cell
+
+
+def csv_text(rows: Iterable[Sequence[str]]) -> str:
+    """Return rows as CSV text, each ending in a newline."""
+    buffer = io.StringIO()
+    csv.writer(buffer, lineterminator="\n").writerows(rows)
+    return buffer.getvalue()
+
+
+def table_text(header: Sequence[str], rows: Iterable[Row]) -> str:
+    """Return a table as CSV text; what a row does not have is empty."""
+    return csv_text([header, *(fields(header, row) for row in rows)])
+
+
+def fields(header: Sequence[str], row: Row) -> list[str]:
+    """Return a row's fields in the order of the header."""
+    return [
+        message_cell(row.get(name, "")) if name == MESSAGE else row.get(name, "") for name in header
+    ]

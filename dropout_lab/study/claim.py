@@ -1,0 +1,169 @@
+"""One writer at a time: the lock of a study's folder, who holds it, and what may stand there."""
+
+import json
+import os
+import shlex
+import socket
+import sys
+import warnings
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+from filelock import FileLock, SoftFileLock, Timeout
+
+from dropout_lab import results
+from dropout_lab.errors import StorageError
+from dropout_lab.files import remove_file, replace_file, temporaries
+from dropout_lab.results import one_line
+
+_FILES = (
+    results.MANIFEST, results.METRICS, results.RUNS, results.INFERENCE, results.MONTE_CARLO,
+    results.ENSEMBLES, results.LOCK, results.WRITER,
+)  # fmt: skip
+_FOLDERS = (results.RUN_FOLDERS, results.PLOTS, results.PLUGINS)
+_LONGEST_NOTE = 100_000
+
+
+class Claim:
+    """The right to write a folder: a lock that goes with its process, and a note whose it is.
+
+    Args:
+        folder: The folder, which is there when it is claimed.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._lock = FileLock(folder / results.LOCK, timeout=0)
+
+    def take(self) -> None:
+        """Take the lock and say who did.
+
+        Raises:
+            StorageError: Another process has it, or nothing can be written there.
+        """
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of a file system without locks, see below
+                self._lock.acquire()
+        except Timeout:
+            raise StorageError(self._held()) from None
+        except (OSError, NotImplementedError) as error:
+            reason = getattr(error, "strerror", None) or "its file system has no locks"
+            raise StorageError(
+                f"{self.folder} cannot be written: {reason}. Give another folder with --out."
+            ) from error
+        try:
+            replace_file(self.folder / results.WRITER, json.dumps(_note(), indent=1) + "\n")
+        except BaseException:
+            self._release()
+            raise
+
+    def give_back(self) -> None:
+        """Remove the note and let the lock go."""
+        with suppress(StorageError):  # a note that stays harms nobody, and the work is done
+            remove_file(self.folder / results.WRITER)
+        self._release()
+
+    def _release(self) -> None:
+        with suppress(OSError):
+            self._lock.release()
+
+    def _held(self) -> str:
+        who = writer_of(self.folder) if is_alive(self.folder) is not False else ""
+        advice = "wait for it to end, or give another folder with --out."
+        if isinstance(self._lock, SoftFileLock):  # without locks, a file stands for one
+            advice += f" If nothing works there, remove {self.folder / results.LOCK}."
+        return f"{self.folder} is being written by {who or 'another dropout-lab'}; {advice}"
+
+
+def writer_of(folder: Path) -> str:
+    """Return in words who noted to be writing a folder; empty if nobody did."""
+    note = _read_note(folder)
+    if note is None:
+        return ""
+    command = f" ({note['command']})" if note["command"] else ""
+    since = f", since {note['started']}" if note["started"] else ""
+    return f"process {note['process']} on {note['host']}{command}{since}"
+
+
+def is_alive(folder: Path) -> bool | None:
+    """Whether the process that noted to be writing lives; None if that cannot be told from here."""
+    note = _read_note(folder)
+    if note is None or note["host"] != socket.gethostname() or os.name == "nt":
+        return None
+    try:
+        os.kill(int(note["process"]), 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):  # somebody else's process
+        return None
+    return True
+
+
+def refuse_links(folder: Path) -> None:
+    """Refuse a folder in which something stands in the place of a file or folder of ours.
+
+    The folder itself may be reached through a symbolic link, as when results lie on another disk;
+    through one inside it nothing is written or removed.
+
+    Raises:
+        StorageError: There is such a thing.
+    """
+    run_folders = folder / results.RUN_FOLDERS
+    try:
+        runs = [] if run_folders.is_symlink() else sorted(run_folders.glob("*"))
+        for path in (*(folder / name for name in (*_FILES, *_FOLDERS)), *runs):
+            if path.is_symlink():
+                raise StorageError(
+                    f"{path} is a symbolic link, and nothing is written through one; put the file "
+                    "or folder itself there, or give another folder with --out."
+                )
+            ours = path.is_dir() if path.name in _FOLDERS else path.is_file()
+            if path.parent == folder and path.exists() and not ours:
+                kind = "folder" if path.name in _FOLDERS else "file"
+                raise StorageError(f"{path} is no {kind}; give another folder with --out.")
+    except OSError as error:
+        raise StorageError(f"{folder} cannot be read: {error.strerror}.") from error
+
+
+def refuse_foreign(folder: Path) -> None:
+    """Refuse a folder without a manifest that holds anything but what a study left there.
+
+    That is what a killed first start leaves, or the tables of a study that lost its manifest.
+
+    Raises:
+        StorageError: It holds something else, or cannot be read.
+    """
+    leftovers = {folder / results.LOCK, folder / results.WRITER, *temporaries(folder)}
+    try:
+        foreign = any(entry not in leftovers for entry in folder.iterdir())
+    except OSError as error:
+        raise StorageError(f"{folder} cannot be read: {error.strerror}.") from error
+    if foreign and not results.has_our_tables(folder):
+        raise StorageError(
+            f"{folder} has files in it and is not the folder of a study; nothing is written "
+            "there. Give another folder with --out."
+        )
+
+
+def _note() -> dict[str, object]:
+    return {
+        "process": os.getpid(),
+        "host": socket.gethostname(),
+        "command": one_line(shlex.join(["dropout-lab", *sys.argv[1:]])),
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def _read_note(folder: Path) -> dict[str, str] | None:
+    """Return who noted to be writing, in short printable texts; None if that cannot be read."""
+    try:
+        with (folder / results.WRITER).open("rb") as file:
+            note = json.loads(file.read(_LONGEST_NOTE))
+        if type(note["process"]) is not int or note["process"] < 1:
+            return None
+        texts = {key: note[key] for key in ("process", "host", "command", "started")}
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None
+    return {key: one_line(str(value))[:100] for key, value in texts.items()}

@@ -1,0 +1,35 @@
+"""What was found damaged in a study's folder, in sentences."""
+
+from collections.abc import Sequence
+
+from dropout_lab.results import Table
+
+_SHOWN = 5  # of a kind, before the rest is counted
+
+
+class Findings(list[str]):
+    """Sentences for the user, each once."""
+
+    def add(self, sentence: str) -> None:
+        """Add a sentence that is not there."""
+        if sentence not in self:
+            self.append(sentence)
+
+    def add_some(self, sentences: Sequence[str], rest: str) -> None:
+        """Add the first sentences of a kind; ``rest`` goes on after the number of the others."""
+        for sentence in sentences[:_SHOWN]:
+            self.add(sentence)
+        if len(sentences) > _SHOWN:
+            self.add(f"{len(sentences) - _SHOWN} more {rest}")
+
+    def of_table(self, table: Table) -> bool:
+        """Add what is wrong with a table, and return whether anything is lost by mending it.
+
+        A torn last row is what a kill leaves, and done again; it is not told.
+        """
+        found = [f"{table.path}: {fault}." for fault in table.faults if fault.kind != "torn"]
+        self.add_some(found, f"rows of {table.path} are damaged.")
+        if table.foreign_columns:
+            columns = ", ".join(table.foreign_columns)
+            self.add(f"{table.path} has columns of another program, which it loses: {columns}.")
+        return bool(found or table.foreign_columns)

@@ -1,0 +1,86 @@
+"""A run's row of runs.csv, from its records."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from dropout_lab.config.grid import Run
+from dropout_lab.config.inference_rules import diagnostics
+from dropout_lab.config.sizes import length, training_examples
+from dropout_lab.results import Row, cell_text
+
+_TRAINED = ("noisy_train_loss", "dropout_loss", "train_loss", "test_loss")  # finite, or diverged
+
+
+@dataclass(frozen=True)
+class RunEnd:
+    """How a run ended, or was broken off.
+
+    Args:
+        run: The run.
+        status: ``completed``, ``diverged``, ``failed`` or ``interrupted``.
+        message: Why, where that needs saying.
+        epochs: Epochs begun or done; of a diverged run, the one in which it did.
+        updates: Optimizer steps done by then.
+        examples: Training examples seen by then.
+        seconds: The run's share of its fleet's time by then.
+    """
+
+    run: Run
+    status: str
+    message: str = ""
+    epochs: int = 0
+    updates: int = 0
+    examples: int = 0
+    seconds: float = 0.0
+
+
+def summary(end: RunEnd, rows: Sequence[Row], columns: Sequence[str]) -> Row:
+    """Return a run's row: its last finite record, its best epoch by validation, its pace.
+
+    Args:
+        end: How it ended.
+        rows: Its records.
+        columns: The metric columns.
+    """
+    finite = [row for row in rows if row["test_loss"] not in ("nan", "inf")]
+    judged = [row for row in finite if row["validation_accuracy"] not in ("", "nan")]
+    best: Row = max(judged, key=lambda row: float(row["validation_accuracy"]), default={})
+    last: Row = finite[-1] if finite else {}
+    if end.run.settings.training.patience is not None:
+        last = best  # early stopping gives the network of that epoch back
+    return {
+        "run_id": end.run.run_id,
+        "status": end.status,
+        "epochs": str(end.epochs),
+        "updates": str(end.updates),
+        **{column: last.get(column, "") for column in columns},
+        "best_epoch": best.get("epoch", ""),
+        "best_validation_accuracy": best.get("validation_accuracy", ""),
+        "best_test_accuracy": best.get("test_accuracy", ""),
+        "seconds": cell_text(end.seconds),
+        "examples_per_second": cell_text(end.examples / end.seconds) if end.seconds else "",
+        "message": end.message,
+    }
+
+
+def end_of_records(run: Run, rows: Sequence[Row]) -> RunEnd | None:
+    """Return how a run ended that has all its records, if these alone can tell; else None.
+
+    They do not tell when early stopping gave up, what the diagnostic of the noise found, nor how
+    a training given in updates was cut.
+    """
+    settings, last = run.settings, rows[-1]
+    if (
+        settings.training.patience is not None
+        or settings.training.updates is not None
+        or "noise" in diagnostics(settings.evaluation)
+        or not all(math.isfinite(float(last.get(name) or 0)) for name in _TRAINED)
+    ):
+        return None
+    examples = training_examples(settings)
+    epochs, updates = length(settings, examples)
+    if (last["epoch"], last["updates"]) != (str(epochs), str(updates)):
+        return None
+    seconds = float(last.get("seconds") or 0)
+    return RunEnd(run, "completed", "", epochs, updates, epochs * examples, seconds)

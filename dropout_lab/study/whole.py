@@ -1,0 +1,159 @@
+"""What must be on disk of a run that is done, and whether it is."""
+
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from dropout_lab import results
+from dropout_lab.config.grid import Run
+from dropout_lab.config.inference_rules import inferences
+from dropout_lab.config.schema import Settings
+from dropout_lab.config.sizes import length, training_examples
+from dropout_lab.results import Row
+from dropout_lab.study.checkpoint import checkpoints_in
+from dropout_lab.study.summary import end_of_records, summary
+from dropout_lab.training.loop import due
+
+PREDICTIONS = "predictions.npz"
+FIRST_METRIC = "noisy_train_loss"  # what comes before says when and with what it was measured
+
+
+@dataclass
+class RunRows:
+    """A run's rows: those of metrics.csv, inference.csv and monte_carlo.csv."""
+
+    metrics: list[Row] = field(default_factory=list)
+    inference: list[Row] = field(default_factory=list)
+    curve: list[Row] = field(default_factory=list)
+
+
+def by_run(
+    metrics: Sequence[Row], tables: Mapping[str, Sequence[Row]], ids: Sequence[str]
+) -> dict[str, RunRows]:
+    """Return the rows of each of the runs."""
+    rows = {run_id: RunRows() for run_id in ids}
+    for name, every in ((results.METRICS, metrics), *tables.items()):
+        for row in every:
+            own = rows.get(row["run_id"])
+            if own is not None:
+                part = {results.METRICS: own.metrics, results.INFERENCE: own.inference}
+                part.get(name, own.curve).append(row)
+    return rows
+
+
+def missing_epochs(settings: Settings, rows: Sequence[Row], until: int) -> list[int]:
+    """Return the epochs up to one that are to be measured and have no record."""
+    last_epoch, _ = length(settings, training_examples(settings))
+    there = {int(row["epoch"]) for row in rows}
+    every = range(1, min(until, last_epoch) + 1)
+    return [e for e in every if due(e, last_epoch, settings) and e not in there]
+
+
+def missing_inferences(settings: Settings, rows: RunRows) -> list[str]:
+    """Return in words what was asked of the trained network and has no row."""
+    evaluation = settings.evaluation
+    there = {row["inference"] for row in rows.inference}
+    asked = [name for name in inferences(evaluation) if name != "ensemble"]
+    missing = [name for name in asked if name not in there]
+    if evaluation.curve is not None:
+        drawn = {int(row["samples"]) for row in rows.curve}
+        if not set(range(1, evaluation.curve + 1)) <= drawn:
+            missing.append("the curve")
+    return missing
+
+
+def lacking(run: Run, row: Row, rows: RunRows, folder: Path) -> str:
+    """Return in words what a completed run lacks; empty if it is whole.
+
+    Two things may be absent without harm, since they cannot be had again but by training and tell
+    nothing that is not kept elsewhere: the row of the mean network alone, which the first versions
+    did not write, and predictions.npz, which is not published with a study.
+
+    Args:
+        run: The run.
+        row: Its row of runs.csv.
+        rows: Its other rows.
+        folder: Where it keeps its files.
+    """
+    settings = run.settings
+    last_epoch, _ = length(settings, training_examples(settings))
+    epochs = int(row["epochs"]) if row["epochs"].isdecimal() else 0
+    if not 1 <= epochs <= last_epoch or (
+        epochs < last_epoch and settings.training.patience is None
+    ):
+        return f"{results.RUNS} says it completed after {epochs} of {last_epoch} epochs"
+    missing = missing_epochs(settings, rows.metrics, epochs)
+    if missing:
+        return f"{results.METRICS} lacks its {_epochs(missing)}"
+    names = missing_inferences(settings, rows)
+    if names and names != ["mean"]:
+        return f"{results.INFERENCE} or {results.MONTE_CARLO} lacks {', '.join(names)} of it"
+    if names and inferences(settings.evaluation) != ("mean",):
+        return f"{results.INFERENCE} lacks mean of it"
+    if "ensemble" in inferences(settings.evaluation):
+        damage = damage_of_predictions(folder / PREDICTIONS)
+        if damage:
+            return f"its {PREDICTIONS} {damage}"
+    return ""
+
+
+def lacking_of(
+    runs: Mapping[str, Run], ends: Mapping[str, Row], rows: Mapping[str, RunRows], folder: Path
+) -> dict[str, str]:
+    """Return in words what each completed run lacks; empty for one that is whole.
+
+    Args:
+        runs: Those of the study.
+        ends: The rows of runs.csv.
+        rows: The other rows of each.
+        folder: That of the folders of the runs.
+    """
+    return {
+        run_id: lacking(runs[run_id], row, rows[run_id], folder / run_id)
+        for run_id, row in ends.items()
+        if row["status"] == "completed" and run_id in runs
+    }
+
+
+def restored_end(run: Run, rows: RunRows, folder: Path, *, inferences_kept: bool) -> Row | None:
+    """Return a run's row of runs.csv made again from its records; None if they do not prove it.
+
+    Args:
+        run: The run.
+        rows: Its rows.
+        folder: Where it keeps its files.
+        inferences_kept: Whether inference.csv has any row; the first versions had none.
+    """
+    end = end_of_records(run, rows.metrics) if rows.metrics else None
+    if end is None or missing_epochs(run.settings, rows.metrics, end.epochs):
+        return None
+    missing = missing_inferences(run.settings, rows)
+    if missing and (inferences_kept or missing != ["mean"]):
+        return None
+    # The checkpoint goes after the row of runs.csv was written, but of one epoch there is none.
+    if end.epochs == 1 or checkpoints_in(folder):
+        return None
+    columns = [name for name in rows.metrics[0] if results.is_number_column(name)]
+    return summary(end, rows.metrics, columns[columns.index(FIRST_METRIC) :])
+
+
+def damage_of_predictions(path: Path) -> str:
+    """Return what is wrong with kept predictions; empty if they are sound or absent."""
+    if not path.exists():
+        return ""
+    try:
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
+            shape, labels = file["log_probabilities"].shape, file["labels"].shape
+    except Exception as error:  # whatever the bytes make of the reader
+        return f"cannot be loaded ({type(error).__name__})"
+    fits = len(shape) == 2 and labels == shape[:1]
+    return "" if fits else "does not hold predictions"
+
+
+def _epochs(missing: Sequence[int]) -> str:
+    if len(missing) == 1:
+        return f"epoch {missing[0]}"
+    return f"{len(missing)} epochs from {missing[0]} to {missing[-1]}"
