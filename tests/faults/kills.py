@@ -235,5 +235,7 @@ DRAWN = ("inverted, Adam", "early stopping", "every way of inference")  # swept,
 def arguments_of(name: str) -> list[str]:
     """Return the command of one of the studies: small, in several fleets of several runs."""
     settings = [word for text in (*_SMALL, *STUDIES[name]) for word in ("--set", text)]
-    command = ["sweep", "--p", "0.2,0.5", "--seeds", "2"] if name in DRAWN else ["train", "--seeds", "4"]
+    command = (
+        ["sweep", "--p", "0.2,0.5", "--seeds", "2"] if name in DRAWN else ["train", "--seeds", "4"]
+    )
     return [*command, "--quiet", "--fleet", "2", *settings]

@@ -25,7 +25,7 @@ _ON_HANDLES = ("write", "fsync", "ftruncate")
 _TAKES_TWO = ("replace", "rename", "link")
 
 
-class Died(BaseException):  # noqa: N818  # no error of the program's: nothing may catch it
+class Died(BaseException):  # no error of the program's: nothing may catch it
     """The process is dead from here on: no operation after it has any effect."""
 
 
@@ -80,12 +80,12 @@ class Operations:
         names = ("open", "close", *_ON_PATHS, *_ON_HANDLES)
         self._true = {name: getattr(os, name) for name in names}
         self._true_open = builtins.open
-        os.open, os.close = self._open, self._close  # type: ignore[assignment]
+        os.open, os.close = self._open, self._close
         for name in _ON_PATHS:
             setattr(os, name, self._on_path(name))
         for name in _ON_HANDLES:
             setattr(os, name, self._on_handle(name))
-        builtins.open = io.open = self._open_file  # type: ignore[assignment]
+        builtins.open = io.open = self._open_file
         return self
 
     def __exit__(
@@ -96,7 +96,7 @@ class Operations:
     ) -> None:
         for name, function in self._true.items():
             setattr(os, name, function)
-        builtins.open = io.open = self._true_open  # type: ignore[assignment]
+        builtins.open = io.open = self._true_open
 
     def _below(self, path: Any) -> str | None:
         """Return a path relative to the folder; None if it lies elsewhere."""
@@ -118,7 +118,7 @@ class Operations:
             self._handles.pop(handle, None)  # in case it is a number that was closed unseen
             return handle
         creates = flags & os.O_CREAT and not os.path.lexists(path)
-        handle = self._pass(Operation("create" if creates else "open", below), do)
+        handle = int(self._pass(Operation("create" if creates else "open", below), do))
         self._handles[handle] = below
         return handle
 

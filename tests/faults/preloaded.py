@@ -9,7 +9,7 @@ from typing import Any
 
 import dropout_lab.analysis.plots
 import dropout_lab.cli.running
-import dropout_lab.cli.table
+import dropout_lab.cli.table  # noqa: F401  # as the command does once its runs are trained
 from dropout_lab import cli, data
 from dropout_lab.data import mnist_5k
 
@@ -30,7 +30,7 @@ def run(arguments: list[str], out: str, err: str, first: Callable[[], Any]) -> N
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         os.dup2(handle, stream)
         os.close(handle)
-    data.load_mnist_5k = lambda: _DATA  # type: ignore[attr-defined]
+    data.load_mnist_5k = lambda: _DATA
     sys.argv = ["dropout-lab", *arguments]
     first()
     cli.main()
@@ -47,7 +47,7 @@ def wait_while_reading_data() -> None:
         print("reading data", file=sys.stderr, flush=True)  # noqa: T201
         signal.pause()
 
-    data.load = load  # type: ignore[assignment]
+    data.load = load
 
 
 def on_terminal(path: str) -> None:
