@@ -1,0 +1,59 @@
+"""What a forked command finds imported and read, and how it runs."""
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import dropout_lab.analysis.plots
+import dropout_lab.cli.running
+import dropout_lab.cli.table  # noqa: F401  # as the command does once its runs are trained
+from dropout_lab import cli, data
+from dropout_lab.data import mnist_5k
+
+_DATA = mnist_5k.load_mnist_5k()
+
+
+def run(arguments: list[str], out: str, err: str, first: Callable[[], Any]) -> None:
+    """Run ``dropout-lab``.
+
+    Args:
+        arguments: Those of the command line.
+        out: The file that takes what it prints.
+        err: The file that takes its progress and its errors.
+        first: Called before the command begins.
+    """
+    os.chdir(Path(err).parent)
+    for stream, path in ((1, out), (2, err)):
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        os.dup2(handle, stream)
+        os.close(handle)
+    data.load_mnist_5k = lambda: _DATA
+    sys.argv = ["dropout-lab", *arguments]
+    first()
+    cli.main()
+
+
+def nothing() -> None:
+    """Let the command begin as it is."""
+
+
+def wait_while_reading_data() -> None:
+    """Let the data take for ever to be read; the command says so."""
+
+    def load(**settings: Any) -> None:
+        print("reading data", file=sys.stderr, flush=True)  # noqa: T201
+        signal.pause()
+
+    data.load = load
+
+
+def on_terminal(path: str) -> None:
+    """Let the command own a terminal, as one that was typed there does."""
+    os.setsid()
+    handle = os.open(path, os.O_RDWR)  # of a session without a terminal, it becomes the one
+    for stream in (0, 1, 2):
+        os.dup2(handle, stream)
+    os.close(handle)
