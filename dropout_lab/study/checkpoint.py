@@ -97,6 +97,42 @@ def checkpoints_in(folder: Path) -> dict[int, Path]:
     return {int(match[1]): path for match, path in matches if match}
 
 
+def left_behind(folders: Sequence[Path]) -> list[int]:
+    """Return the indices of the runs of a fleet whose checkpoints have been lost.
+
+    A kill leaves the newest checkpoints of a fleet an epoch apart at most.
+    """
+    newest = [max(checkpoints_in(folder), default=0) for folder in folders]
+    return [run for run, epoch in enumerate(newest) if epoch < max(newest) - 1]
+
+
+def drop_later_checkpoints(folders: Sequence[Path], epoch: int) -> None:
+    """Remove the checkpoints of later epochs than a fleet stands at; they are made again.
+
+    They would be taken for the newest, and the ones made from now on for the oldest.
+    """
+    for folder in folders:
+        for later, path in checkpoints_in(folder).items():
+            if later > epoch:
+                remove_file(path)
+
+
+def recorded_epochs(checkpoint: RunCheckpoint) -> int:
+    """Return up to which epoch the run of a checkpoint has records."""
+    stopped = checkpoint.get("early_stopping", {}).get("stopped", 0)
+    return int(checkpoint["diverged"] or stopped or checkpoint["epoch"])
+
+
+def recorded_before(folder: Path) -> int:
+    """Return up to which epoch a run has records by its newest sound checkpoint; 0 without one."""
+    for _, path in sorted(checkpoints_in(folder).items(), reverse=True):
+        try:
+            return recorded_epochs(_read(path, torch.device("cpu")))
+        except DamagedCheckpointError:
+            continue
+    return 0
+
+
 def damage_of(path: Path) -> str:
     """Return what is wrong with a checkpoint, as the end of a sentence; nothing if it is sound."""
     try:
@@ -120,11 +156,11 @@ def _read(path: Path, device: torch.device) -> RunCheckpoint:
     if hashlib.sha256(body).digest() != digest:
         raise DamagedCheckpointError("is not what was written: its SHA-256 is another")
     try:
-        checkpoint: RunCheckpoint = torch.load(
-            io.BytesIO(body), map_location=device, weights_only=True
-        )
+        checkpoint: RunCheckpoint = torch.load(io.BytesIO(body), "cpu", weights_only=True)
         written = checkpoint.get("format", FORMAT)
         run_id, epoch = checkpoint.get("run_id", path.parent.name), checkpoint["epoch"]
+    except MemoryError:
+        raise
     except Exception as error:  # whatever a file that only looks like one makes of the reader
         raise DamagedCheckpointError("holds more than tensors and numbers, or less") from error
     if written != FORMAT:
@@ -133,4 +169,6 @@ def _read(path: Path, device: torch.device) -> RunCheckpoint:
         raise DamagedCheckpointError(f"is of another run, {run_id}")
     if epoch != int(path.stem.rpartition("_")[2]) or not checkpoint.keys() >= _KEYS:
         raise DamagedCheckpointError("is not of the epoch its name says, or not complete")
+    if device.type != "cpu":  # only now: what a device has no room for is not damaged
+        checkpoint = torch.load(io.BytesIO(body), device, weights_only=True)
     return checkpoint

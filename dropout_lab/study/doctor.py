@@ -21,7 +21,7 @@ from dropout_lab.files import (
     temporaries,
 )
 from dropout_lab.results import DamagedManifestError, Manifest, Table, table_text
-from dropout_lab.study.checkpoint import checkpoints_in, damage_of
+from dropout_lab.study.checkpoint import checkpoints_in, damage_of, recorded_before
 from dropout_lab.study.checks import contradicted, impossible
 from dropout_lab.study.claim import Claim, is_alive, refuse_links, writer_of
 from dropout_lab.study.weights import WEIGHTS
@@ -206,8 +206,7 @@ class _Patient:
             words = words or contradicted(run, dict(end), rows.metrics)
             words = words or damage_of_weights(folder / WEIGHTS)
         elif end is None or end["status"] != "diverged":
-            epoch = max(checkpoints_in(folder), default=0)
-            missing = missing_epochs(run.settings, rows.metrics, epoch)
+            missing = missing_epochs(run.settings, rows.metrics, recorded_before(folder))
             if missing:
                 words = words or f"no record of epoch {missing[0]}, before its checkpoint"
         return words

@@ -229,7 +229,7 @@ def test_a_damaged_checkpoint_is_put_aside(tmp_path: Path) -> None:
 
 
 def test_a_lost_record_before_a_checkpoint_takes_the_checkpoint_along(tmp_path: Path) -> None:
-    out, asked = tmp_path / "s", {"p": "0.5", "seeds": "2"}
+    out, asked = tmp_path / "s", {"p": "0.5", "seeds": "2", "fleet_size": 1}
     go(study(tmp_path / "undisturbed", **asked))
     with pytest.raises(KeyboardInterrupt):
         go(study(out, **asked), StopsAfter(2))
