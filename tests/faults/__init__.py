@@ -1,0 +1,1 @@
+"""Faults a study has to survive: each by its number, see FAULTS.md."""
