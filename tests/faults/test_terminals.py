@@ -164,3 +164,41 @@ def test_72_a_traceback_shows_no_values(tmp_path: Path) -> None:
     assert "RuntimeError: a mistake of ours" in done.stderr
     assert "HUNTER2" not in done.stderr
     assert "hunter2" not in done.stderr
+
+
+@pytest.mark.parametrize("module", ["typer", "yaml", "dropout_lab.config.schema", "pandas"])
+def test_39_ctrl_c_anywhere_is_one_line(module: str, tmp_path: Path) -> None:
+    """Pressed while a module is imported: before the command, for the config, for the pictures."""
+    (tmp_path / "c.yaml").write_text("name: a\n")
+    command = "plot" if module == "pandas" else "config check c.yaml"
+    code = (
+        "import signal, sys\n"
+        "class Press:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        f"        if name == {module!r}:\n"
+        "            signal.raise_signal(signal.SIGINT)\n"
+        "sys.meta_path.insert(0, Press())\n"
+        f"sys.argv = ['dropout-lab', *{command.split()!r}]\n"
+        "from dropout_lab.cli import main\n"
+        "main()\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "Interrupted.\n")
+
+
+def test_68_nothing_is_called_significant(run) -> None:
+    """Three seeds are too few for the word, whatever the numbers are."""
+    result = run("sweep", "--p", "0,0.5", "--seeds", "3", *SMALL)
+    assert "vs without" in result.out
+    svgs = list(Path("results/quickstart/plots").glob("*.svg"))
+    assert svgs
+    texts = [result.out, result.err, *(svg.read_text(encoding="utf-8") for svg in svgs)]
+    assert not any("signific" in text.lower() for text in texts)
