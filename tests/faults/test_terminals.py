@@ -134,13 +134,17 @@ def test_65_and_70_a_sweep_without_home_display_or_utf_8(tmp_path: Path) -> None
         "PYTHONIOENCODING": "ascii",
         "COLUMNS": "40",
     }
-    arguments = f"sweep --p 0,0.5 --seeds 2 {' '.join(SMALL)}"
+    sampled = "--set evaluation.inference=monte_carlo --set evaluation.samples=2"
+    arguments = f"sweep --p 0,0.5 --seeds 2 {' '.join(SMALL)} {sampled}"
     status, out, err = as_process(arguments, tmp_path, **environment)
     assert status == "0"
     assert (out + err).isascii()
     assert "+/-" in out
     assert "Traceback" not in err
-    assert max(map(len, out.split("Files:")[0].splitlines())) <= 60  # numbers are not broken
+    assert "test accuracy %: " in out
+    assert "inference: monte carlo" in out
+    assert "..." not in out, "no number is cut in a narrow terminal"
+    assert max(map(len, out.split("Files:")[0].splitlines())) <= 40
     assert (tmp_path / "results" / "quickstart" / "plots" / "cells.svg").exists()
 
 
