@@ -100,7 +100,7 @@ def test_a_full_disk_is_told_by_every_step_that_needs_it(tmp_path: Path) -> None
     (tmp_path / "b.csv").write_text(OLD)
     with (
         Operations(tmp_path, 1, "full", "half"),
-        pytest.raises(StorageError, match="No space left on device. Free the disk"),
+        pytest.raises(StorageError, match=r"No space left on device\. Free the disk"),
     ):
         append_text(tmp_path / "b.csv", ROW)
     assert (tmp_path / "b.csv").read_text() == OLD

@@ -17,6 +17,8 @@ from dropout_lab.analysis.tables import (
 )
 
 _CELLS_SHOWN = 40
+_LINES_SHOWN = 12
+_PLACEMENTS_SHOWN = 20
 
 
 def draw_by_p(study: StudyTables, table: pd.DataFrame, title: str) -> Figure | None:
@@ -31,11 +33,7 @@ def draw_by_p(study: StudyTables, table: pd.DataFrame, title: str) -> Figure | N
     if table["test_accuracy_mean"].isna().all():
         return None
     others = tuple(key for key in study.swept if key != "dropout.p")
-    lines = (
-        [line for _, line in dropped.groupby(list(others), dropna=False, sort=False)]
-        if others
-        else [dropped]
-    )
+    lines, left_out = _lines(dropped, others)
     figure = style.new_figure(10, 4.8)
     panels = figure.subplots(1, 2)
     steps = np.diff(sorted({0.0, *numeric.tolist()}))
@@ -45,7 +43,9 @@ def draw_by_p(study: StudyTables, table: pd.DataFrame, title: str) -> Figure | N
         for index, line in enumerate(lines):
             # The one cell without dropout is where each line begins, at p = 0.
             whole = pd.concat([bare, line]) if len(bare) == 1 else line
-            label = style.cell_label(line.iloc[0], others, False) if others else None
+            label = None
+            if others:
+                label = style.wrapped(style.cell_label(line.iloc[0], others, False), style.BESIDE)
             aside = (index - (len(lines) - 1) / 2) * place
             _line_over_p(axes, study, whole, quantity, label, style.dashes(index), aside, beside)
         axes.set_xlabel("p, the chance of dropping")
@@ -60,10 +60,23 @@ def draw_by_p(study: StudyTables, table: pd.DataFrame, title: str) -> Figure | N
         handles, labels = panels[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside right upper")
     n = style.n_seeds(table["seeds"])
-    figure.suptitle(f"{title}: {when(study)}, dropout off ({n})")
-    moved = "; lines moved apart at each p" if len(lines) > 1 else ""
-    style.footnote(figure, f"dots: seeds; {style.BARS}; p = 0: without dropout{moved}")
+    style.heading(figure, f"{title}: {when(study)}, dropout off ({n})")
+    note = "; lines moved apart at each p" if len(lines) > 1 else ""
+    note += f"; {left_out} lines with lower validation accuracy not shown" if left_out else ""
+    style.footnote(figure, f"dots: seeds; {style.BARS}; p = 0: without dropout{note}")
     return figure
+
+
+def _lines(dropped: pd.DataFrame, others: tuple[str, ...]) -> tuple[list[pd.DataFrame], int]:
+    """Return the cells of each line over p, the best by validation; and how many are left out."""
+    if not others:
+        return [dropped], 0
+    lines = [line for _, line in dropped.groupby(list(others), dropna=False, sort=False)]
+    best = pd.Series([line["validation_accuracy_mean"].max() for line in lines]).sort_values(
+        ascending=False, kind="stable"
+    )
+    shown = sorted(best.index[:_LINES_SHOWN])
+    return [lines[index] for index in shown], len(lines) - len(shown)
 
 
 def _line_over_p(
@@ -110,7 +123,8 @@ def draw_variants(study: StudyTables, table: pd.DataFrame, title: str) -> Figure
         return None  # without validation there is nothing to choose p on
     dropped = table[~table["bare"] & table["difference_mean"].notna()]
     variants = list(dict.fromkeys(dropped["dropout.variant"]))
-    placements = list(dict.fromkeys(dropped["dropout.placement"]))
+    every = list(dict.fromkeys(dropped["dropout.placement"]))
+    placements = every[:_PLACEMENTS_SHOWN]
     if not variants or not placements:
         return None
     field = np.full((len(variants), len(placements)), np.nan)
@@ -137,16 +151,22 @@ def draw_variants(study: StudyTables, table: pd.DataFrame, title: str) -> Figure
     for (i, j), text in texts.items():
         dark = abs(field[i, j]) > 0.65 * limit
         axes.text(j, i, text, ha="center", va="center", color="white" if dark else "black")
-    axes.set_xticks(range(len(placements)), [str(placement) for placement in placements])
+    axes.set_xticks(
+        range(len(placements)), [style.value_text(placement) for placement in placements]
+    )
     axes.set_yticks(range(len(variants)), variants)
     axes.set_xlabel("placement")
     axes.set_ylabel("variant")
     axes.grid(visible=False)
     figure.colorbar(image, label="test accuracy,\ndifference (percentage points)")
     pairs = style.n_seeds(dropped["pairs"])
-    figure.suptitle(f"{title}: test accuracy minus that without dropout")
+    style.heading(figure, f"{title}: test accuracy minus that without dropout")
     chosen = "p chosen on validation; " if "dropout.p" in study.swept else ""
-    style.footnote(figure, f"{chosen}mean over paired seeds ({pairs}) ± half the 95 % t interval")
+    rest = len(every) - len(placements)
+    more = f"; {rest} placements not shown" if rest else ""
+    style.footnote(
+        figure, f"{chosen}mean over paired seeds ({pairs}) ± half the 95 % t interval{more}"
+    )
     return figure
 
 
@@ -166,7 +186,8 @@ def draw_cells(study: StudyTables, table: pd.DataFrame, title: str) -> Figure:
         if paired and not cell["bare"]:
             _ranked(panels[1], height, cell, differences_of_cell(study, cell), study.swept)
         note = f" ({int(cell['others'])} not completed)" if cell["others"] else ""
-        labels.append(style.cell_label(cell, study.swept, bool(cell["bare"])) + note)
+        label = style.cell_label(cell, study.swept, bool(cell["bare"])) + note
+        labels.append(style.wrapped(label, 60))
     bare = table[table["bare"]]["test_accuracy_mean"].dropna()
     line = {"color": style.WITHOUT, "linewidth": 1, "linestyle": ":"}
     if len(bare) == 1:
@@ -180,7 +201,7 @@ def draw_cells(study: StudyTables, table: pd.DataFrame, title: str) -> Figure:
     for axes in panels:
         style.percent_axis(axes, "x")
     n = style.n_seeds(table["seeds"])
-    figure.suptitle(f"{title}: {when(study)}, dropout off ({n})")
+    style.heading(figure, f"{title}: {when(study)}, dropout off ({n})")
     left_out = len(table) - len(shown)
     rest = f"; {left_out} lower cells not shown" if left_out else ""
     dotted = "; dotted line: without dropout" if len(bare) == 1 or paired else ""

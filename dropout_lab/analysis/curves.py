@@ -40,7 +40,8 @@ def draw_curves(study: StudyTables, table: pd.DataFrame, title: str) -> Figure |
             for part, dashes in _PARTS:
                 drawn += curve(axes, rows, f"{part}_{quantity}", colour, dashes, part)
         label = style.cell_label(cell, study.swept, bool(cell["bare"]))
-        grid[0, column].set_title(f"{label} ({style.n_seeds([rows['seed'].nunique()])})")
+        heading = f"{label} ({style.n_seeds([rows['seed'].nunique()])})"
+        grid[0, column].set_title(style.wrapped(heading, 48))
         style.epoch_axis(grid[1, column])
         if grid[1, column].lines:
             grid[1, column].legend(loc="upper right", title="dropout off")
@@ -52,7 +53,7 @@ def draw_curves(study: StudyTables, table: pd.DataFrame, title: str) -> Figure |
     low, highest_loss = _late_extremes(study.metrics, shown, study.swept)
     grid[0, 0].set_ylim(max(0.0, low - 0.15 * (1 - low) - 0.001), 1 + 0.03 * (1 - low) + 0.0005)
     grid[1, 0].set_ylim(0, 1.5 * highest_loss)
-    figure.suptitle(title)
+    style.heading(figure, title)
     choice = "with dropout: the cell with the best mean validation accuracy; "
     style.footnote(figure, (choice if chosen is not None else "") + style.BAND)
     return figure
@@ -77,7 +78,8 @@ def draw_gap(study: StudyTables, table: pd.DataFrame, title: str) -> Figure | No
         if not cell["bare"]:
             dashes = kinds.setdefault(style.kind_of(cell), style.dashes(len(kinds)))
         for axes, column in ((accuracy, "accuracy_gap"), (loss, "loss_gap")):
-            drawn += curve(axes, rows, column, style.cell_colour(cell, study.swept), dashes, label)
+            words = style.wrapped(label, style.BESIDE)
+            drawn += curve(axes, rows, column, style.cell_colour(cell, study.swept), dashes, words)
     if not drawn:
         return None
     for axes, quantity in (
@@ -93,7 +95,7 @@ def draw_gap(study: StudyTables, table: pd.DataFrame, title: str) -> Figure | No
     handles, labels = accuracy.get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside right upper")
     n = style.n_seeds(shown["seeds"])
-    figure.suptitle(f"{title}: overfitting gap, dropout off ({n})")
+    style.heading(figure, f"{title}: overfitting gap, dropout off ({n})")
     left_out = len(table) - len(shown)
     rest = f"; {left_out} cells with lower validation accuracy not shown" if left_out else ""
     style.footnote(figure, style.BAND + rest)

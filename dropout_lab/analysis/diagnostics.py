@@ -51,6 +51,7 @@ def draw_diagnostics(study: StudyTables, table: pd.DataFrame, title: str) -> Fig
         axes.set_visible(False)
     for index, (_, cell) in enumerate(shown.iterrows()):
         label = style.cell_label(cell, study.swept, bool(cell["bare"]))
+        label = style.wrapped(label, style.BESIDE)
         colour = style.cell_colour(cell, study.swept)
         dashes = "-" if cell["bare"] else style.dashes(index)
         rows = rows_of_cell(study.metrics, cell, study.swept)
@@ -69,7 +70,7 @@ def draw_diagnostics(study: StudyTables, table: pd.DataFrame, title: str) -> Fig
         style.percent_axis(axes)
     handles, labels = grid[count - 1].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside right upper")
-    figure.suptitle(f"{title}: diagnostics ({style.n_seeds(shown['seeds'])})")
+    style.heading(figure, f"{title}: diagnostics ({style.n_seeds(shown['seeds'])})")
     rest = len(table) - len(shown)
     more = f"; {rest} cells not shown" if rest else ""
     style.footnote(figure, f"dropout off, save for gradients and noise; {style.BAND}{more}")

@@ -67,7 +67,9 @@ def draw_inference(study: StudyTables, table: pd.DataFrame, title: str) -> Figur
     style.percent_axis(panels[0], "x")
     panels[0].set_yticks(heights, [row.label for row in rows])
     panels[0].set_ylim(-height - 0.8, heights[0] + 0.8)
-    figure.suptitle(f"{title}: how the trained network is used ({style.n_seeds(table['seeds'])})")
+    style.heading(
+        figure, f"{title}: how the trained network is used ({style.n_seeds(table['seeds'])})"
+    )
     rest = len(table) - len(shown)
     more = f"; {rest} cells with lower validation accuracy not shown" if rest else ""
     what = "in brackets: samples, or the seeds that an ensemble averages"
@@ -127,7 +129,7 @@ def draw_monte_carlo(study: StudyTables, table: pd.DataFrame, title: str) -> Fig
         if rows.empty or len(drawn) == _CURVES_SHOWN:
             continue
         repeats, longest = int(rows["repeats"].iloc[0]), int(rows["samples"].max())
-        label = style.cell_label(cell, study.swept, False)
+        label = style.wrapped(style.cell_label(cell, study.swept, False), style.BESIDE)
         colour, dashes = style.cell_colour(cell, study.swept), style.dashes(len(drawn))
         mean = rows_of_cell(study.inference, cell, study.swept)
         mean = mean[mean["inference"] == "mean"]
@@ -153,7 +155,7 @@ def draw_monte_carlo(study: StudyTables, table: pd.DataFrame, title: str) -> Fig
     style.percent_axis(panels[0])
     panels[1].set_ylabel("test NLL (nats)")
     panels[0].legend(loc="upper right")
-    figure.suptitle(f"{title}: Monte Carlo against the mean rule ({style.n_seeds(drawn)})")
+    style.heading(figure, f"{title}: Monte Carlo against the mean rule ({style.n_seeds(drawn)})")
     style.footnote(
         figure, f"band: ± s.d. over {repeats} random choices of k networks, mean over seeds"
     )

@@ -25,7 +25,7 @@ def plot_study(study: StudyTables) -> list[Path]:
     folder = study.path / PLOTS
     make_folder(folder)
     table = cells(study)
-    name = _shortened(str(study.manifest["name"]))
+    name = style.shortened(str(study.manifest["name"]), 60)
     files = []
     with style.style():
         for suffix, words, group in _groups(study, table):
@@ -58,7 +58,3 @@ def _groups(study: StudyTables, table: pd.DataFrame) -> list[tuple[str, str, pd.
             words = style.cell_label(group.iloc[0], tuple(others), False)
             groups.append((f"_{index + 1}", words, group))
     return groups
-
-
-def _shortened(name: str, longest: int = 60) -> str:
-    return name if len(name) <= longest else f"{name[: longest - 1]}…"

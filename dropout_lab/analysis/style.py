@@ -1,12 +1,14 @@
 """How the pictures look: one colour for a p, one marker for a variant, the same in all of them."""
 
 import io
-from collections.abc import Iterable, Mapping
+import textwrap
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from matplotlib import colormaps, rc_context
+from matplotlib import colormaps, rc_context, rcdefaults, rcParams
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex
@@ -57,6 +59,8 @@ _INFERENCE_LOOKS = {
 _OTHER_LOOK = ("#888888", "o")
 _OWN_COLOURS = ("#332288", "#882255", "#888888")  # of variants that are not built in
 _OWN_MARKERS = ("H", ">", "8")
+_LONGEST_LABEL, _LONGEST_VALUE = 80, 40  # characters
+BESIDE = 36  # characters of a line of a legend, or of a label of an axis
 _LABEL_FIRST = {"dropout.variant": 0, "dropout.placement": 1, "dropout.p": 2}
 _SETTINGS: Any = {
     "font.size": 11,
@@ -127,7 +131,7 @@ def cell_label(values: Mapping[str, Any] | pd.Series, swept: tuple[str, ...], ba
         name = key.partition(".")[2].replace("_", " ")
         text = value_text(value)
         parts.append(text if key == "dropout.variant" else f"{name} = {text}")
-    words = ", ".join(parts)
+    words = shortened(", ".join(parts), _LONGEST_LABEL)
     if bare:
         return "without dropout" + (f", {words}" if words else "")
     return words or "with dropout"
@@ -137,7 +141,25 @@ def value_text(value: object) -> str:
     """Return a swept value in words; ``none`` where it is null."""
     if value is None or value != value:  # nan
         return "none"
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return f"{value:g}" if isinstance(value, float) else shortened(str(value), _LONGEST_VALUE)
+
+
+def heading(figure: Figure, text: str) -> None:
+    """Write what the picture shows above it."""
+    figure.suptitle(wrapped(text, int(9.5 * figure.get_figwidth())))
+
+
+def wrapped(text: str, width: int) -> str:
+    """Return a text in lines of at most so many characters."""
+    return "\n".join(textwrap.wrap(text, width))
+
+
+def shortened(text: str, longest: int) -> str:
+    """Return a text with its middle left out where it is too long for a picture."""
+    if len(text) <= longest:
+        return text
+    end = longest // 2
+    return f"{text[: longest - end - 1]}…{text[-end:]}"
 
 
 def new_figure(width: float, height: float) -> Figure:
@@ -147,9 +169,13 @@ def new_figure(width: float, height: float) -> Figure:
     return figure
 
 
-def style() -> Any:
-    """Return the context in which pictures are drawn and saved."""
-    return rc_context(_SETTINGS)
+@contextmanager
+def style() -> Iterator[None]:
+    """The context in which pictures are drawn and saved, whatever the user's matplotlibrc says."""
+    with rc_context():
+        rcdefaults()
+        rcParams.update(_SETTINGS)
+        yield
 
 
 def footnote(figure: Figure, text: str) -> None:

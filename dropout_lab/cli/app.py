@@ -1,18 +1,31 @@
 """The front door: the list of commands, and what becomes of an error."""
 
+import json
+import os
+import re
 import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any, cast
 
 import typer
 
 from dropout_lab import __version__
+from dropout_lab.cli import streams
 from dropout_lab.cli.config import config_app
 from dropout_lab.cli.data import data_app
+from dropout_lab.cli.doctor import doctor
 from dropout_lab.cli.plot import plot
 from dropout_lab.cli.sweep import sweep
 from dropout_lab.cli.train import train
 from dropout_lab.cli.variants import variants
 from dropout_lab.cli.verify import verify
-from dropout_lab.errors import DropoutLabError
+from dropout_lab.errors import ConfigError, DropoutLabError
+
+_INTERRUPTED, _UNWRITTEN = 130, 4
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+# The base of it, for which typer has no public name.
+_UsageError = cast("type[typer.BadParameter]", typer.BadParameter.__bases__[0])
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -23,6 +36,7 @@ app = typer.Typer(
 app.command()(train)
 app.command()(sweep)
 app.command()(plot)
+app.command()(doctor)
 app.command()(verify)
 app.command()(variants)
 app.add_typer(config_app, name="config")
@@ -45,13 +59,55 @@ def _options(
 
 
 def main() -> None:
-    """Run the command line; the exit status is that of DropoutLabError's children."""
+    """Run the command line and exit: with 0, or the status of what stopped it."""
+    streams.prepare()
+    os.environ["MPLBACKEND"] = "Agg"  # pictures go to files, whatever the environment asks for
     try:
-        app()
+        status = _run()
+    except OSError as error:
+        if error.filename is not None:  # not of an output, so it should have been foreseen
+            raise
+        status = _tell(f"The output cannot be written: {error.strerror}.", _UNWRITTEN)
+    finally:
+        streams.finish()
+    sys.exit(status)
+
+
+def _run() -> int:
+    """Run the command; return its exit status, with what went wrong told."""
+    try:
+        status = int(app(standalone_mode=False) or 0)
     except DropoutLabError as error:
-        _tell(str(error))
-        sys.exit(error.exit_status)
+        mistakes = error.mistakes if isinstance(error, ConfigError) else None
+        return _tell(str(error), error.exit_status, mistakes)
+    except _UsageError as error:  # of no arguments the message is the help, and printed already
+        return _tell(_in_words(error), error.exit_code)
+    if status == _INTERRUPTED:  # typer's word for Ctrl-C
+        return _tell("Interrupted.", status)
+    return status
 
 
-def _tell(message: str) -> None:
-    print(message, file=sys.stderr)  # noqa: T201  # errors go to stderr, whatever --json says
+def _tell(message: str, status: int, mistakes: Sequence[str] | None = None) -> int:
+    """Tell on stderr what went wrong and, where JSON was asked for, as JSON on stdout.
+
+    An output that nobody reads any more is no second mishap.
+    """
+    # No control character of a file or an argument gets to the terminal.
+    plain = _CONTROL.sub(lambda found: ascii(found[0])[1:-1], message)
+    with suppress(OSError):
+        print(plain, file=sys.stderr, flush=True)  # noqa: T201
+    if "--json" in sys.argv[1:]:
+        told: dict[str, Any] = {"error": message, "exit_status": status}
+        told |= {} if mistakes is None else {"mistakes": list(mistakes)}
+        with suppress(OSError):
+            print(json.dumps(told, indent=1), flush=True)  # noqa: T201
+    return status
+
+
+def _in_words(error: typer.BadParameter) -> str:
+    """Return what is wrong with the command line, and where its help is."""
+    message = error.format_message()
+    if error.ctx is None or not message:
+        return message
+    help_ = f"{error.ctx.command_path} {error.ctx.help_option_names[-1]}"
+    return f"{message if message.endswith(('.', '?')) else f'{message}.'}\nTry {help_}"

@@ -1,11 +1,12 @@
 """``dropout-lab config``: check a file, show it with its defaults, print the schema."""
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from dropout_lab.cli import options
+from dropout_lab.cli import options, streams
 
 config_app = typer.Typer(no_args_is_help=True, help="Check, show and describe config files.")
 ConfigArgument = Annotated[Path, typer.Argument(metavar="FILE", help="YAML file.")]
@@ -57,7 +58,8 @@ def show(file: ConfigArgument, set_: options.Set = None, plugin: options.Plugins
     first = ("name", "about")
     data = config.model_dump(mode="json")
     ordered = {key: data[key] for key in (*first, *(key for key in data if key not in first))}
-    typer.echo(yaml.safe_dump(ordered, sort_keys=False, allow_unicode=True), nl=False)
+    as_is = streams.is_utf8(sys.stdout)  # else in YAML's own escapes, which read back the same
+    typer.echo(yaml.safe_dump(ordered, sort_keys=False, allow_unicode=as_is), nl=False)
 
 
 @config_app.command()

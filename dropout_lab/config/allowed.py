@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from dropout_lab.config.schema import KEYS, SECTION_CLASSES, Config
+from dropout_lab.config.section import LARGEST_COUNT
 from dropout_lab.config.words import OTHER_VALUES, OTHER_WORDS
 
 _SHOWN = 60  # characters of a wrong value that a message repeats
@@ -107,5 +108,5 @@ def _range(schema: dict[str, Any]) -> str:
         )
     opening = "[" if "minimum" in schema else "("
     closing = "]" if "maximum" in schema else ")"
-    upper = "2**63" if high == 2**63 else f"{high:g}"
+    upper = f"2**{int(high).bit_length() - 1}" if high >= LARGEST_COUNT else f"{high:g}"
     return f" in {opening}{low:g}, {upper}{closing}"

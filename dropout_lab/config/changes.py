@@ -8,6 +8,8 @@ from dropout_lab.config.allowed import unknown_dotted
 from dropout_lab.config.document import Document, parse_value
 from dropout_lab.config.schema import KEYS, SweepSettings
 
+_SHOWN = 80  # characters of an option that a message repeats
+
 
 @dataclass(frozen=True)
 class Changes:
@@ -37,12 +39,12 @@ def apply(changes: Changes, document: Document) -> None:
             for key in ("training.epochs", "training.updates"):
                 _grid(document, "--epochs").pop(key, None)
     if changes.seeds is not None:
-        place = f"--seeds {changes.seeds}"
+        place = _place("--seeds", changes.seeds)
         values = _split(changes.seeds, place)
         listed = len(values) > 1 or "," in changes.seeds
         document.set(("seeds",), values if listed else values[0], place)
     if changes.p is not None:
-        place = f"--p {changes.p}"
+        place = _place("--p", changes.p)
         axis = changes.p if ":" in changes.p else _split(changes.p, place)
         _grid(document, place)["dropout.p"] = axis
         document.places[("sweep", "grid", "dropout.p")] = place
@@ -52,7 +54,7 @@ def apply(changes: Changes, document: Document) -> None:
 
 def _apply_setting(text: str, document: Document, *, sweep: bool) -> None:
     key, equals, value_text = text.partition("=")
-    place = f"--set {text}"
+    place = _place("--set", text)
     if not equals:
         document.mistakes.append(f"{place}: write --set key=value, e.g. --set training.epochs=5.")
         return
@@ -80,6 +82,12 @@ def _apply_setting(text: str, document: Document, *, sweep: bool) -> None:
             f"{place}: several values make an axis, which is for `dropout-lab sweep`; "
             "for one list write it in brackets, e.g. --set model.hidden=[512,512]."
         )
+
+
+def _place(option: str, text: str) -> str:
+    """Return an option as it was given, on one line and shortened."""
+    plain = text if text.isprintable() else text.encode("unicode_escape").decode("ascii")
+    return f"{option} {plain if len(plain) <= _SHOWN else f'{plain[: _SHOWN - 1]}…'}"
 
 
 def _grid(document: Document, place: str) -> dict[str, Any]:

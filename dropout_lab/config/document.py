@@ -15,7 +15,7 @@ from dropout_lab.errors import ConfigError
 
 KeyPath = tuple[str, ...]
 
-LARGEST_BYTES = 2**20
+LARGEST_BYTES = 2**17  # read in about a second, whatever is in it
 DEEPEST_NESTING = 20
 _NULL = re.compile(r"null|Null|NULL|~|")
 _BOOLEAN = re.compile(r"true|True|TRUE|false|False|FALSE")
@@ -73,7 +73,7 @@ def read_document(path: Path) -> Document:
         reason = error.strerror if isinstance(error, OSError) else error
         raise ConfigError([f"{path} cannot be read: {reason}."]) from error
     if len(content) > LARGEST_BYTES:
-        raise ConfigError([f"{path} is larger than 1 MiB; a config is a page of text."])
+        raise ConfigError([f"{path} is larger than 128 KiB; a config is a page of text."])
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError:

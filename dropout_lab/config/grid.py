@@ -4,12 +4,14 @@ import hashlib
 import itertools
 import json
 import math
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
 from dropout_lab.catalogue import CATALOGUE
+from dropout_lab.config.allowed import shown
 from dropout_lab.config.inference_rules import applicable
 from dropout_lab.config.optional_keys import OPTIONAL_KEYS, keys_read, without_unread
 from dropout_lab.config.schema import (
@@ -25,6 +27,8 @@ from dropout_lab.config.schema import (
 NUMBERS = 1
 LARGEST_RANGE = 1_000
 LARGEST_STUDY = 100_000
+# Of a range: short enough that no arithmetic with it overflows.
+_NUMBER = re.compile(r"[-+]?([0-9]{1,20}(\.[0-9]{0,30})?|\.[0-9]{1,30})([eE][-+]?[0-9]{1,3})?")
 NO_DROPOUT = DropoutSettings(variant="none", p=0.0)
 # Keys that came after the first run ids were given: at their defaults they are no part of one, so
 # that a study begun before them goes on.
@@ -186,21 +190,25 @@ def grid_size(grid: Mapping[str, list[Any]]) -> int:
 
 def _range(text: str) -> Iterator[int | float]:
     """Count from start to stop in exact decimals: 0:0.9:0.1 ends at 0.9, not beside it."""
-    wanted = f"{text!r} is not a range; write start:stop:step, e.g. 0:0.9:0.1."
+    wanted = f"{shown(text)} is not a range; write start:stop:step, e.g. 0:0.9:0.1."
     try:
-        start, stop, step = (Decimal(part.strip()) for part in text.split(":"))
-    except (ValueError, InvalidOperation):
+        start, stop, step = map(_decimal, text.split(":"))
+    except ValueError:
         raise ValueError(wanted) from None
-    if not (start.is_finite() and stop.is_finite() and step.is_finite()):
-        raise ValueError(wanted)
     if step == 0 or (stop - start) * step < 0:
-        raise ValueError(f"{text!r} never ends; its step must lead from start to stop.")
+        raise ValueError(f"{shown(text)} never ends; its step must lead from start to stop.")
     if (stop - start) / step >= LARGEST_RANGE:
-        raise ValueError(f"{text!r} has more than {LARGEST_RANGE} values; take a larger step.")
+        raise ValueError(f"{shown(text)} has more than {LARGEST_RANGE} values; take a larger step.")
     whole = all(value == value.to_integral_value() for value in (start, step))
     for index in range(int((stop - start) / step) + 1):
         value = start + index * step
         yield int(value) if whole else float(value)
+
+
+def _decimal(text: str) -> Decimal:
+    if not _NUMBER.fullmatch(text.strip()):
+        raise ValueError
+    return Decimal(text.strip())
 
 
 def _settings(config: Settings) -> Settings:

@@ -1,5 +1,6 @@
 """A document and the command line's changes to it, to a checked config: every mistake at once."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -108,13 +109,12 @@ class _Mistakes:
 
     def in_order(self) -> list[str]:
         everything = [*self.document.mistakes, *self.found]
-        return sorted(everything, key=_line_number)
+        return sorted(everything, key=self._line)
 
-
-def _line_number(mistake: str) -> int:
-    _, _, rest = mistake.partition(":")
-    number = rest.partition(":")[0]
-    return int(number) if number.isdigit() else 0
+    def _line(self, mistake: str) -> int:
+        """Return the line of the file that a mistake names; 0 of the command line's."""
+        number = re.match(r":([0-9]{1,9}):", mistake.removeprefix(self.document.source))
+        return int(number[1]) if number else 0
 
 
 def _known(data: Mapping[str, Any], mistakes: _Mistakes) -> dict[str, Any]:
@@ -210,6 +210,8 @@ def _check_grid(grid: Any, mistakes: _Mistakes) -> dict[str, list[Any]]:
                 one = SECTION_CLASSES[section].model_validate({name: value})
             except ValidationError:
                 mistakes.add(key, wrong_value(key, value), path=path)
+                if isinstance(axis, str):
+                    break  # the rest of a range is wrong in the same way
                 continue
             canonical = getattr(one, name)
             if canonical in checked:
@@ -239,7 +241,7 @@ def _check_cells(config: Config, mistakes: _Mistakes, *, sweep: bool) -> None:
     dropped = sum(not without_dropout(cell.settings) for cell in cells)
     for (key, message), where in found.items():
         path = ("sweep", "grid", key) if key in grid else tuple(key.split("."))
-        if len(where) >= dropped > 1:  # whatever is swept
+        if len(where) >= dropped > 1 or not where[0].values:  # whatever is swept
             mistakes.add(key, message, path=path)
             continue
         values = ", ".join(f"{name}={shown(value)}" for name, value in where[0].values.items())

@@ -24,6 +24,7 @@ from dropout_lab.config.section import (
     Span,
     Strength,
     WarmUp,
+    Whole,
 )
 
 
@@ -62,7 +63,7 @@ class DatasetSettings(Section):
     train_size: Count | None = Field(
         None, description="stratified subset of what is left after validation; null = all"
     )
-    validation_size: Annotated[int, Field(ge=0)] = Field(
+    validation_size: Whole = Field(
         1000, description="examples held out, stratified, from the training part by split_seed"
     )
     label_noise: Probability = Field(
@@ -127,7 +128,7 @@ class DropoutSettings(Section):
     curriculum_rate: Positive | None = Field(
         None, description="rate per update of schedule exponential; null = 10 / updates in all"
     )
-    stop_last: Annotated[int, Field(ge=0)] = Field(
+    stop_last: Whole = Field(
         0, description="last epochs trained without dropout, whatever the schedule"
     )
     loss: Literal["cross_entropy", "r_drop", "expectation_linear", "fraternal"] = Field(
@@ -318,7 +319,7 @@ def p_of_places(settings: Settings) -> dict[int, float]:
         return {}
     named = places(settings)
     values = dropout.p if isinstance(dropout.p, tuple) else (dropout.p,) * len(named)
-    result = dict(zip(named, values, strict=True))
+    result = dict(zip(named, values, strict=False))  # config.rules tells of another length
     if dropout.input_p > 0:
         result[0] = dropout.input_p
     return dict(sorted(result.items()))

@@ -4,14 +4,15 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+LARGEST_COUNT = 2**31  # beyond it, arithmetic of floats and tensors' sizes overflows
 # Numbers are strict: true is not 1, and "0.5" is not 0.5. An integer passes where a float is meant.
 _no_minus_zero = AfterValidator(lambda value: value + 0.0)  # -0.0 and 0.0 are one setting
 Probability = Annotated[float, Field(ge=0, le=1), _no_minus_zero]
 Strength = Annotated[float, Field(ge=0), _no_minus_zero]
 Positive = Annotated[float, Field(gt=0)]
-Count = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=1, lt=LARGEST_COUNT)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
-LayerIndex = Annotated[int, Field(ge=0)]
+LayerIndex = Annotated[int, Field(ge=0, lt=LARGEST_COUNT)]
 Share = Annotated[float, Field(gt=0, le=1)]
 BelowOne = Annotated[float, Field(ge=0, lt=1), _no_minus_zero]
 
@@ -22,7 +23,7 @@ Probabilities = Annotated[tuple[Probability, ...], Field(strict=False, min_lengt
 LayerIndices = Annotated[tuple[LayerIndex, ...], Field(strict=False, min_length=1)]
 ShareOfTraining = Annotated[float, Field(ge=0, le=1)]
 Positives = Annotated[tuple[Positive, ...], Field(strict=False, min_length=1)]
-Whole = Annotated[int, Field(ge=0)]
+Whole = Annotated[int, Field(ge=0, lt=LARGEST_COUNT)]
 Span = Annotated[tuple[Whole, ...], Field(strict=False, min_length=2, max_length=2)]
 WarmUp = Annotated[tuple[ShareOfTraining, ...], Field(strict=False, min_length=2, max_length=2)]
 

@@ -1,15 +1,20 @@
 """MNIST, Fashion-MNIST and KMNIST in torchvision's layout: found, fetched, checked, read."""
 
+import gzip
 import hashlib
+import os
+import socket
 import struct
-from collections.abc import Callable, Iterator
+import zlib
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from dropout_lab.data.splits import CLASSES, Examples
 from dropout_lab.errors import DataError
@@ -29,6 +34,8 @@ _MNIST_LABELS = {
     "train": "1feba77c54802fa5339a11837ea4b2866434b83314ec45192930f1df69120c13",
     "t10k": "ddeff807876a9661a1110d45c266c86239a3a1b7d37da0c3716a7a683c852ff5",
 }
+_HEADER = 16  # bytes of an IDX file's header at most: a magic number and three lengths
+_PATIENCE = 30.0  # seconds for a server's next sign of life
 _IMAGES_MAGIC, _LABELS_MAGIC = 2051, 2049  # unsigned bytes in three axes, in one
 
 
@@ -56,37 +63,76 @@ def fetch(name: str, data_dir: Path, say: Callable[[str], None]) -> None:
         DataError: There is no network, or no server has the files; the message names the offline
             way. No half-fetched file is left behind.
     """
+    if present(name, data_dir):  # the folder may be one that is only read
+        return
+
     from torchvision import datasets
-    from torchvision.datasets.utils import check_md5, download_and_extract_archive
 
     source: Any = getattr(datasets, FOLDERS[name])
     folder = raw_folder(name, data_dir)
     with _writable(folder):
         folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(folder / ".fetch.lock")
-        lock.acquire()  # of two processes one fetches, the other waits and finds the files
-    with lock:
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            say(f"waiting for another dropout-lab, which is fetching {name}")
+            lock.acquire()
+    with lock, _no_longer_than(_PATIENCE):
         for packed_name, md5 in source.resources:
-            unpacked, packed = folder / packed_name.removesuffix(".gz"), folder / packed_name
-            if unpacked.is_file():
-                continue
-            failures = []
-            for mirror in source.mirrors:
-                url = f"{mirror}{packed_name}"
-                here = packed.is_file() and check_md5(str(packed), md5)
-                say(f"unpacking {packed}" if here else f"downloading {url}")
-                try:
-                    download_and_extract_archive(
-                        url, str(folder), filename=packed_name, md5=md5, remove_finished=not here
-                    )
-                    break
-                except (OSError, RuntimeError, EOFError) as error:
-                    failures.append(f"{mirror}: {error}")
-                    for half in (packed, unpacked):
-                        if not (half == packed and here):
-                            half.unlink(missing_ok=True)
-            else:
-                raise DataError(_offline(name, data_dir, packed_name, failures))
+            unpacked = folder / packed_name.removesuffix(".gz")
+            if not unpacked.is_file():
+                failures = _get(source.mirrors, folder / packed_name, md5, unpacked, say)
+                if failures:
+                    raise DataError(_offline(name, data_dir, packed_name, failures))
+
+
+def _get(
+    mirrors: Sequence[str], packed: Path, md5: str, unpacked: Path, say: Callable[[str], None]
+) -> list[str]:
+    """Unpack a file that is here, or is fetched from one of the mirrors; return why not."""
+    from torchvision.datasets.utils import check_md5, download_url
+
+    failures = []
+    if packed.is_file():
+        if check_md5(str(packed), md5):
+            say(f"unpacking {packed}")
+            return _unpack(packed, unpacked)
+        failures.append(f"{packed}: its checksum is not the published one")
+    fetched = packed.with_name(f".{packed.name}.tmp")
+    for mirror in mirrors:
+        url = f"{mirror}{packed.name}"
+        say(f"downloading {url}")
+        try:
+            download_url(url, str(fetched.parent), fetched.name, md5)
+            problems = _unpack(fetched, unpacked)
+        except (OSError, RuntimeError, HTTPException) as error:
+            problems = [str(error)]
+        finally:
+            fetched.unlink(missing_ok=True)
+        if not problems:
+            return []
+        failures += [f"{mirror}: {problem}" for problem in problems]
+    return failures
+
+
+def _unpack(packed: Path, unpacked: Path) -> list[str]:
+    """Unpack a file, whole or not at all, and no more of it than it may hold; return why not."""
+    part = "train" if unpacked.name.startswith("train") else "t10k"
+    most = _HEADER + _SIZES[part] * (_SIDE**2 if "images" in unpacked.name else 1)
+    unfinished = unpacked.with_name(f".{unpacked.name}.tmp")
+    try:
+        with gzip.open(packed) as file:
+            content = file.read(most + 1)
+        if len(content) > most:
+            return [f"{packed.name} holds more than the {most} bytes of {unpacked.name}"]
+        unfinished.write_bytes(content)
+        os.replace(unfinished, unpacked)
+    except (OSError, EOFError, zlib.error) as error:
+        return [f"{packed.name}: {error}"]
+    finally:
+        unfinished.unlink(missing_ok=True)
+    return []
 
 
 def load_family(name: str, data_dir: Path) -> tuple[Examples, Examples]:
@@ -153,3 +199,14 @@ def _writable(folder: Path) -> Iterator[None]:
         raise DataError(
             f"{folder} cannot be made: {error.strerror}. Give another place with --data-dir."
         ) from error
+
+
+@contextmanager
+def _no_longer_than(seconds: float) -> Iterator[None]:
+    """Let no connection of this process wait longer for an answer."""
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(seconds)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)

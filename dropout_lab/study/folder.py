@@ -272,7 +272,8 @@ class StudyFolder:
         table = results.read_table(self.path / name, known)
         if self.findings.of_table(table):
             self._lossy.add(name)
-        self._distrusted |= table.damaged_runs
+        if name != results.RUNS:  # whose rows can be made again from the others
+            self._distrusted |= table.damaged_runs
         return table.rows
 
     def _lacking(self) -> dict[str, str]:

@@ -196,3 +196,60 @@ def test_what_is_no_study_is_refused_by_name(tmp_path: Path) -> None:
     (path / results.RUNS).write_text(header + "\n")
     with pytest.raises(StorageError, match="has no finished run yet"):
         read_study(path)
+
+
+def spoiled(path: Path, name: str, row: int, column: str, value: str) -> Path:
+    """Put a value into a table."""
+    lines = [line.split(",") for line in (path / name).read_text().splitlines()]
+    lines[1 + row][lines[0].index(column)] = value
+    (path / name).write_text("\n".join(",".join(line) for line in lines) + "\n")
+    return path
+
+
+@pytest.mark.parametrize("name", [results.METRICS, results.RUNS])
+def test_a_run_with_a_damaged_row_is_left_out_and_named(tmp_path: Path, name: str) -> None:
+    path = made_study(tmp_path / "s", "dropout.p=0,0.5", accuracies=[0.9, 0.92, 0.93, 0.94])
+    spoiled(path, name, 0, "test_accuracy", "0.9x")
+    whole = read_study(path)
+    (run_id,) = set(results.runs_in(whole.manifest)) - set(whole.runs["run_id"])
+    assert run_id not in set(whole.metrics["run_id"])
+    assert len(whole.runs) == 3
+    first, second = whole.findings
+    assert f"line 2 (run {run_id}) has '0.9x' in the column test_accuracy" in first
+    assert f"left out, since a row of theirs is damaged: {run_id}" in second
+    assert cells(whole)["seeds"].tolist() == [1, 2]
+
+
+def test_swept_values_are_those_of_the_manifest(tmp_path: Path) -> None:
+    path = made_study(tmp_path / "s", "dropout.p=0,0.5", accuracies=[0.9, 0.92, 0.93, 0.94])
+    spoiled(spoiled(path, results.RUNS, 0, "dropout.p", "O.0"), results.RUNS, 1, "seed", "")
+    study = read_study(path)
+    assert study.findings == ()
+    assert study.runs["dropout.p"].tolist() == [0.0, 0.0, 0.5, 0.5]
+    assert study.runs["seed"].tolist() == [0, 1, 0, 1]
+
+
+def test_a_torn_last_row_is_what_a_kill_leaves_and_not_told(tmp_path: Path) -> None:
+    path = made_study(tmp_path / "s", "dropout.p=0,0.5", accuracies=[0.9, 0.92, 0.93, 0.94])
+    (path / results.METRICS).write_text((path / results.METRICS).read_text()[:-9])
+    study = read_study(path)
+    assert (study.findings, len(study.metrics), len(study.runs)) == ((), 7, 4)
+
+
+def test_not_finite_values_are_numbers(tmp_path: Path) -> None:
+    path = made_study(tmp_path / "s", "dropout.p=0,0.5", accuracies=[0.9, 0.92, 0.93, 0.94])
+    spoiled(spoiled(path, results.METRICS, 0, "test_loss", "nan"), results.METRICS, 1, "p", "inf")
+    study = read_study(path)
+    assert study.findings == ()
+    assert math.isnan(study.metrics["test_loss"][0])
+    assert study.metrics["test_loss"].dtype == float
+
+
+def test_a_study_that_was_just_extended_is_read(tmp_path: Path) -> None:
+    """Killed after its manifest names a new swept key, before the tables have the column."""
+    path = made_study(tmp_path / "s", "dropout.p=0,0.5", accuracies=[0.9, 0.92, 0.93, 0.94])
+    manifest = json.loads((path / results.MANIFEST).read_text())
+    manifest["swept"].append("training.learning_rate")
+    (path / results.MANIFEST).write_text(json.dumps(manifest))
+    assert set(read_study(path).runs["training.learning_rate"]) == {0.05}
+    assert len(cells(read_study(path))) == 2

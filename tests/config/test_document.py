@@ -110,7 +110,7 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="is not UTF-8"):
         read_document(tmp_path / "utf16.yaml")
     (tmp_path / "large.yaml").write_bytes(b"#" * (LARGEST_BYTES + 1))
-    with pytest.raises(ConfigError, match="larger than 1 MiB"):
+    with pytest.raises(ConfigError, match="larger than 128 KiB"):
         read_document(tmp_path / "large.yaml")
     with pytest.raises(ConfigError, match="cannot be read"):
         read_document(Path("nul\0byte"))

@@ -32,7 +32,7 @@ MONTE_CARLO = "evaluation.inference=monte_carlo"
     [
         (
             [MONTE_CARLO, "evaluation.samples=0"],
-            "evaluation.samples is 0; allowed: a whole number of at least 1 or null.",
+            "evaluation.samples is 0; allowed: a whole number in [1, 2**31) or null.",
         ),
         ([MONTE_CARLO, "evaluation.samples=2.5"], "evaluation.samples is 2.5; allowed: a whole"),
         (["evaluation.inference=monte-carlo"], "did you mean 'monte_carlo'?"),
@@ -62,7 +62,7 @@ MONTE_CARLO = "evaluation.inference=monte_carlo"
             "evaluation.curve is 51, and evaluation.samples 50: averages are made of what was",
         ),
         (["evaluation.diagnostics=[noise]", "dropout.p=0"], "names noise, and no network here has"),
-        (["training.patience=0"], "training.patience is 0; allowed: a whole number of at least 1"),
+        (["training.patience=0"], "training.patience is 0; allowed: a whole number in [1, 2**31)"),
         (
             ["training.patience=3", "dataset.validation_size=0"],
             "training.patience is 3, but dataset.validation_size is 0",

@@ -75,7 +75,7 @@ sweep: {grid: {dropout.p: [0, 2], trainig.epochs: [1]}}
         ('c.yaml:5: dropout.variant is "gausian"', "did you mean 'gaussian'?"),
         ("c.yaml:6: dropout.p is 1.5", "a number in [0, 1]"),
         ("c.yaml:7: dropout.placment is not a setting", "did you mean 'placement'?"),
-        ("c.yaml:8: training.epochs is true", "a whole number of at least 1"),
+        ("c.yaml:8: training.epochs is true", "a whole number in [1, 2**31)"),
         ("c.yaml:9: model.init is normal", "needs model.init_std"),
         ("c.yaml:10: dropout.p is 2", "a number in [0, 1]"),
         ("c.yaml:10: trainig.epochs is not a setting", "did you mean training.epochs?"),

@@ -60,7 +60,7 @@ RAMP = ["momentum_schedule=linear", "start_momentum=0.5", "momentum_epochs=5"]
             [*STEPS, "learning_rate_steps=[5,3]", "learning_rate_factors=[1]"],
             "training.learning_rate_factors lists 1 factors for 2 steps; give one factor for each",
         ),
-        ([*STEPS, "learning_rate_steps=[0]", "learning_rate_factors=[1]"], "of at least 1"),
+        ([*STEPS, "learning_rate_steps=[0]", "learning_rate_factors=[1]"], "in [1, 2**31)"),
         ([*STEPS, "learning_rate_steps=[5]", "learning_rate_factors=[0]"], "a number above 0"),
         (
             ["learning_rate_schedule=exponential", "learning_rate_decay=1.1"],
@@ -122,7 +122,7 @@ RAMP = ["momentum_schedule=linear", "start_momentum=0.5", "momentum_epochs=5"]
             "regularization.l1_from is 480, and the training has 480 updates, of which the last "
             "begins when 479 are done; give at most that.",
         ),
-        (["l1=0.1", "l1_from=-1"], "regularization.l1_from is -1; allowed: a whole number of at"),
+        (["l1=0.1", "l1_from=-1"], "l1_from is -1; allowed: a whole number in [0, 2**31)"),
         (["max_norm=2", "max_squared_norm=4"], "is 4 beside max_norm: 2; give one"),
         (["max_squared_norm=0"], "regularization.max_squared_norm is 0; allowed: a number above 0"),
         (["max_norm_on=hidden"], "it is for max_norm above 0, max_squared_norm above 0."),

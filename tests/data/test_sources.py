@@ -2,6 +2,7 @@
 
 import gzip
 import shutil
+import socket
 import struct
 import threading
 from collections.abc import Iterator
@@ -161,9 +162,13 @@ class _SilentHandler(SimpleHTTPRequestHandler):
         pass
 
 
-def test_a_download_is_checked_and_unpacked(
+@pytest.fixture
+def offered(
     folder: Path, server: tuple[str, Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
+) -> tuple[str, Path]:
+    """The made data set on the server and nowhere else; its address and what it serves."""
+    from torchvision.datasets import MNIST
+
     url, served = server
     resources = []
     for file in mnist_family.FILES:
@@ -171,12 +176,119 @@ def test_a_download_is_checked_and_unpacked(
         (served / f"{file}.gz").write_bytes(packed)
         (folder / file).unlink()
         resources.append((f"{file}.gz", md5(packed).hexdigest()))
+    monkeypatch.setattr(MNIST, "resources", resources)
+    monkeypatch.setattr(MNIST, "mirrors", [url])
+    return url, served
+
+
+def left_in(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+def test_a_download_is_checked_and_unpacked(
+    folder: Path, offered: tuple[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
     from torchvision.datasets import MNIST
 
-    monkeypatch.setattr(MNIST, "resources", resources)
+    url, _ = offered
     monkeypatch.setattr(MNIST, "mirrors", [f"{url}absent/", url])  # the first mirror answers 404
     data.fetch("mnist", folder.parents[1], lambda line: None)
     assert len(data.load_family("mnist", folder.parents[1])[0]) == 60
+    assert left_in(folder) == {*mnist_family.FILES, ".fetch.lock"}
+
+
+def test_of_two_at_once_one_downloads_and_the_other_waits(
+    folder: Path, offered: tuple[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torchvision.datasets.utils as torchvision_utils
+
+    fetched, said = [], []
+    begun, waiting = threading.Event(), threading.Event()
+    download = torchvision_utils.download_url
+
+    def slowly(url: str, *args: object) -> None:
+        fetched.append(url)
+        begun.set()
+        assert waiting.wait(30), "the second did not wait"
+        download(url, *args)
+
+    def say(line: str) -> None:
+        said.append(line)
+        if "waiting for another" in line:
+            waiting.set()
+
+    monkeypatch.setattr(torchvision_utils, "download_url", slowly)
+    fetch = partial(data.fetch, "mnist", folder.parents[1], say)
+    first = threading.Thread(target=fetch)
+    first.start()
+    assert begun.wait(30)
+    fetch()
+    first.join()
+    assert len(fetched) == len(set(fetched)) == 4
+    assert sum("waiting for another dropout-lab" in line for line in said) == 1
+    assert len(data.load_family("mnist", folder.parents[1])[0]) == 60
+
+
+def test_a_server_that_stalls_is_given_up(
+    folder: Path, offered: tuple[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that takes the connection and never answers; the next mirror is asked."""
+    from torchvision.datasets import MNIST
+
+    before = socket.getdefaulttimeout()
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        stalled = f"http://127.0.0.1:{silent.getsockname()[1]}/"
+        monkeypatch.setattr(mnist_family, "_PATIENCE", 0.2)
+        monkeypatch.setattr(MNIST, "mirrors", [stalled, offered[0]])
+        data.fetch("mnist", folder.parents[1], lambda line: None)
+        assert len(data.load_family("mnist", folder.parents[1])[0]) == 60
+        (folder / mnist_family.FILES[0]).unlink()
+        monkeypatch.setattr(MNIST, "mirrors", [stalled])
+        with pytest.raises(DataError, match="timed out"):
+            data.fetch("mnist", folder.parents[1], lambda line: None)
+    assert socket.getdefaulttimeout() == before
+
+
+def test_what_is_packed_to_burst_is_not_unpacked(
+    folder: Path, offered: tuple[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """200 MB of zeros in 200 kB, with the right checksum: no more is read than the file holds."""
+    from torchvision.datasets import MNIST
+
+    name = f"{mnist_family.FILES[1]}.gz"
+    bomb = gzip.compress(bytes(200_000_000), compresslevel=1)
+    (offered[1] / name).write_bytes(bomb)
+    others = [entry for entry in MNIST.resources if entry[0] != name]
+    monkeypatch.setattr(MNIST, "resources", [*others, (name, md5(bomb).hexdigest())])
+    with pytest.raises(DataError, match="holds more than the 76 bytes"):
+        data.fetch("mnist", folder.parents[1], lambda line: None)
+    assert left_in(folder) == {*mnist_family.FILES, ".fetch.lock"} - {mnist_family.FILES[1]}
+
+
+def test_what_a_killed_download_left_is_no_obstacle(
+    folder: Path, offered: tuple[str, Path]
+) -> None:
+    for file in mnist_family.FILES:
+        (folder / f".{file}.gz.tmp").write_bytes(b"half")
+        (folder / f".{file}.tmp").write_bytes(b"half")
+    data.fetch("mnist", folder.parents[1], lambda line: None)
+    assert left_in(folder) == {*mnist_family.FILES, ".fetch.lock"}
+
+
+def test_a_damaged_packed_file_of_the_users_is_named_and_kept(
+    folder: Path, offered: tuple[str, Path], no_network: None
+) -> None:
+    packed = folder / f"{mnist_family.FILES[0]}.gz"
+    packed.write_bytes(b"damaged")
+    with pytest.raises(DataError, match=r"\.gz: its checksum is not the published one"):
+        data.fetch("mnist", folder.parents[1], lambda line: None)
+    assert packed.read_bytes() == b"damaged"
+
+
+def test_a_data_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    with pytest.raises(DataError, match=r"MNIST/raw cannot be made: .*--data-dir"):
+        data.fetch("mnist", tmp_path / "file", lambda line: None)
 
 
 def test_a_download_that_is_a_web_page_is_not_kept(

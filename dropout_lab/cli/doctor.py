@@ -1,0 +1,104 @@
+"""``dropout-lab doctor``: what is damaged in a results folder, and its repair."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from dropout_lab.study.doctor import Finding
+
+
+def doctor(
+    results: Annotated[
+        Path, typer.Argument(help="A study's folder, or a folder of studies.")
+    ] = Path("results"),
+    fix: Annotated[
+        bool, typer.Option("--fix", help="Mend what is damaged; every old file is kept beside.")
+    ] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print what is found as JSON.")] = False,
+) -> None:
+    """Say what is damaged in a results folder, and with --fix mend it.
+
+    Exit status: 0 if nothing is damaged, or all is mended; 1 if something is; 4 if a folder
+    cannot be read or mended. Without --fix nothing is written.
+    """
+    import json as json_module
+
+    from dropout_lab.errors import StorageError
+    from dropout_lab.results import find_studies
+    from dropout_lab.study.doctor import examine, mend
+
+    studies = find_studies(results, without_manifest=True)
+    found: list[dict[str, Any]] = []
+    problems = []
+    left = 0
+    for folder in studies:
+        try:
+            mended, rest = mend(folder) if fix else ([], examine(folder))
+        except StorageError as error:  # one that cannot be read does not hide the others
+            problems.append(error)
+            continue
+        # What the study's own command mends is mended, as far as --fix goes.
+        left += sum(each.hopeless if fix else each.damaged for each in rest)
+        for kind, findings in (("mended", mended), ("left", rest)):
+            for each in findings:
+                found.append(_as_data(each, mended=kind == "mended"))
+                if not json:
+                    typer.echo(_line(each, mended=kind == "mended"))
+    if json:
+        texts = [str(problem) for problem in problems]
+        typer.echo(
+            json_module.dumps(
+                {"studies": len(studies), "findings": found, "problems": texts}, indent=1
+            )
+        )
+    else:
+        typer.echo(_closing(results, len(studies), left, fix, problems=len(problems), found=found))
+    for problem in problems:
+        typer.echo(str(problem), err=True)
+    if problems or (fix and left):
+        raise typer.Exit(4)
+    raise typer.Exit(1 if left else 0)
+
+
+def _line(finding: "Finding", *, mended: bool) -> str:
+    text = f"{finding.path}: {finding.words}"
+    if mended:
+        return f"{text}. Mended: {finding.remedy}."
+    if not finding.damaged:
+        return f"note: {text}."
+    if finding.mend is not None:
+        return f"{text}. With --fix: {finding.remedy}."
+    return f"{text}; {finding.remedy}." if finding.remedy else f"{text}; it cannot be mended here."
+
+
+def _as_data(finding: "Finding", *, mended: bool) -> dict[str, Any]:
+    return {
+        "file": str(finding.path),
+        "words": finding.words,
+        "remedy": finding.remedy,
+        "damaged": finding.damaged,
+        "mended": mended,
+    }
+
+
+def _closing(
+    path: Path, studies: int, left: int, fix: bool, *, problems: int, found: list[dict[str, Any]]
+) -> str:
+    """Return the last line: how it stands with all of them."""
+    count = f"{studies} {'study' if studies == 1 else 'studies'}"
+    mended = sum(each["mended"] for each in found)
+    if problems:
+        return f"{count}, of which {problems} cannot be read or mended."
+    if left and fix:
+        return f"{count}: {mended} damages mended, {left} cannot be."
+    if left:
+        word = "damage" if left == 1 else "damages"
+        return f"{count}, {left} {word}. To mend: dropout-lab doctor --fix {path}"
+    if mended:
+        return (
+            f"{count}: {mended} damages mended, the old files kept beside; the command that made "
+            "the study does what is left to do."
+        )
+    return f"{count}, nothing is damaged."

@@ -1,0 +1,65 @@
+"""Standard output and error, fit for any locale, and for a reader or a terminal that has gone."""
+
+import codecs
+import io
+import os
+import sys
+from contextlib import suppress
+
+# Not named ascii: typer takes an output of that encoding for a mistake, and writes UTF-8 instead.
+_PLAIN = "dropout_lab_plain"
+_IN_ASCII = {"±": "+/-", "−": "-", "–": "-", "…": "...", "×": "x"}  # the very signs
+_OUTPUTS = ("stdout", "stderr")
+
+
+def prepare() -> None:
+    """Let both outputs take any text: as UTF-8 where that is their encoding, else in plain ASCII.
+
+    One that the shell has closed (``>&-``) leads nowhere from here on.
+    """
+    codecs.register(_plain_codec)
+    codecs.register_error(_PLAIN, _in_ascii)
+    for name in ("stdin", *_OUTPUTS):
+        stream = getattr(sys, name)
+        if stream is None:
+            mode = "r" if name == "stdin" else "w"
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115
+        elif name in _OUTPUTS and isinstance(stream, io.TextIOWrapper):
+            plain = not is_utf8(stream)
+            stream.reconfigure(encoding=_PLAIN if plain else None, errors=_PLAIN)
+
+
+def finish() -> None:
+    """Write out what is left; where that is refused, keep the interpreter from trying again."""
+    for name in _OUTPUTS:
+        try:
+            getattr(sys, name).flush()
+        except OSError:
+            with suppress(OSError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), getattr(sys, name).fileno())
+
+
+def is_utf8(stream: object) -> bool:
+    """Whether an output takes every character as it is."""
+    return codecs.lookup(getattr(stream, "encoding", None) or "ascii").name == "utf-8"
+
+
+def _plain_codec(name: str) -> codecs.CodecInfo | None:
+    if name != _PLAIN:
+        return None
+    ascii_ = codecs.lookup("ascii")
+    return codecs.CodecInfo(
+        name=_PLAIN,
+        encode=ascii_.encode,
+        decode=ascii_.decode,
+        incrementalencoder=ascii_.incrementalencoder,
+        incrementaldecoder=ascii_.incrementaldecoder,
+    )
+
+
+def _in_ascii(error: UnicodeError) -> tuple[str, int]:
+    """Write what an encoding lacks in ASCII: our own signs readably, others by their number."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    lacking = error.object[error.start : error.end]
+    return "".join(_IN_ASCII.get(c, ascii(c)[1:-1]) for c in lacking), error.end

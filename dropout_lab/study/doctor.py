@@ -1,0 +1,306 @@
+"""What is damaged in a study's folder, and its repair: nothing goes that is not kept beside."""
+
+import hashlib
+import io
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import torch
+
+from dropout_lab import results
+from dropout_lab.config.grid import Run
+from dropout_lab.config.inference_rules import inferences
+from dropout_lab.errors import StorageError
+from dropout_lab.files import (
+    keep_beside,
+    remove_file,
+    remove_temporaries,
+    replace_file,
+    temporaries,
+)
+from dropout_lab.results import DamagedManifestError, Manifest, Table, table_text
+from dropout_lab.study.checkpoint import checkpoints_in, damage_of
+from dropout_lab.study.checks import contradicted, impossible
+from dropout_lab.study.claim import Claim, is_alive, refuse_links, writer_of
+from dropout_lab.study.weights import WEIGHTS
+from dropout_lab.study.whole import (
+    PREDICTIONS,
+    RunRows,
+    by_run,
+    damage_of_predictions,
+    lacking,
+    missing_epochs,
+    restored_end,
+)
+
+_TABLES = (results.METRICS, results.RUNS, results.INFERENCE, results.MONTE_CARLO, results.ENSEMBLES)
+_SHOWN = 20  # faults of a table, before the rest is counted
+_ROUNDS = 5  # mending a file may show what its damage hid
+_AGAIN = "the command that made the study"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that is not as it was written.
+
+    Args:
+        path: The file, or the folder.
+        words: What is wrong.
+        remedy: What is done about it; empty where nothing can be.
+        mend: Does it; none where the remedy is the study's own command, or there is none.
+        damaged: Whether it is damage; otherwise it is only told.
+    """
+
+    path: Path
+    words: str
+    remedy: str = ""
+    mend: Callable[[], None] | None = None
+    damaged: bool = True
+
+    @property
+    def hopeless(self) -> bool:
+        """Whether it is damage that neither ``--fix`` nor the study's own command mends."""
+        return self.damaged and not self.remedy
+
+
+def examine(folder: Path) -> list[Finding]:
+    """Return what is damaged in a study's folder. Nothing is written.
+
+    Raises:
+        StorageError: It cannot be read, or a newer dropout-lab wrote it.
+    """
+    try:
+        refuse_links(folder)
+    except StorageError as error:
+        return [Finding(folder, str(error).removesuffix("."))]
+    found = list(_Patient(folder, set()).findings())
+    if is_alive(folder):
+        words = f"is being written by {writer_of(folder)}; what is found is of the moment"
+        found.insert(0, Finding(folder, words, damaged=False))
+    return found
+
+
+def mend(folder: Path) -> tuple[list[Finding], list[Finding]]:
+    """Mend what can be; return what was mended and what is left.
+
+    Raises:
+        StorageError: The folder is being written, or cannot be read or written.
+    """
+    before = examine(folder)
+    if not any(finding.mend for finding in before):
+        return [], before
+    claim, kept = Claim(folder), set[Path]()
+    claim.take()
+    mended = [finding for finding in before if finding.mend is _with_the_claim]
+    try:
+        for _ in range(_ROUNDS):
+            found = [f for f in _Patient(folder, kept, claimed=True).findings() if f.mend]
+            for action in dict.fromkeys(finding.mend for finding in found):
+                if action is not None:
+                    action()
+            mended += found
+            if not found:
+                break
+    finally:
+        claim.give_back()
+    return mended, examine(folder)
+
+
+class _Patient:
+    """One look at a folder.
+
+    Args:
+        folder: That of a study.
+        kept: The files that were kept beside already; what is mended since is no damage.
+        claimed: Whether this process has the right to write it, so that no one else does.
+    """
+
+    def __init__(self, folder: Path, kept: set[Path], *, claimed: bool = False) -> None:
+        self.folder, self.kept, self.claimed = folder, kept, claimed
+        self.manifest: Manifest | None = None
+        self.runs: dict[str, Run] | None = None
+        self.aside: set[str] = set()  # runs to be trained again
+
+    def findings(self) -> Iterator[Finding]:
+        yield from self._manifest()
+        tables = {}
+        for name in _TABLES:
+            known = None if name == results.ENSEMBLES else self.runs
+            tables[name] = results.scan_table(self.folder / name, known)
+            yield from self._table(tables[name])
+        if self.runs is not None and not any(table.unreadable for table in tables.values()):
+            yield from self._runs(self.runs, tables)
+        yield from self._run_folders()
+        yield from self._plugins()
+        yield from self._leftovers()
+
+    def _manifest(self) -> Iterator[Finding]:
+        path = self.folder / results.MANIFEST
+        try:
+            self.manifest = results.read_manifest(self.folder)
+        except DamagedManifestError as error:
+            words = str(error).removeprefix(f"{path} ").partition(". Restore")[0]
+            remedy = f"kept beside and taken away; {_AGAIN} makes it anew"
+            yield Finding(path, words, remedy, self._away(path))
+            return
+        if self.manifest is None:
+            yield Finding(path, "is not there", f"{_AGAIN} makes it anew")
+        else:
+            self.runs = results.runs_in(self.manifest)
+
+    def _table(self, table: Table) -> Iterator[Finding]:
+        path = table.path
+        if table.unreadable and table.delimiter != "," and not table.faults:
+            remedy = "written with commas again, the file as it is kept beside"
+            yield Finding(path, table.unreadable, remedy, self._rewrite(table))
+        elif table.unreadable and path.is_file():
+            remedy = f"kept beside and taken away; {_AGAIN} trains what it needs again"
+            yield Finding(path, table.unreadable, remedy, self._away(path))
+        elif table.unreadable:
+            yield Finding(path, table.unreadable)
+        action = self._rewrite(table)
+        remedy = "the sound rows written anew, the file as it is kept beside"
+        for fault in [] if table.unreadable else table.faults[:_SHOWN]:
+            yield Finding(path, str(fault), remedy, action)
+        if len(table.faults) > _SHOWN and not table.unreadable:
+            words = f"has {len(table.faults) - _SHOWN} more damaged rows"
+            yield Finding(path, words, remedy, action)
+        if table.foreign_columns:
+            columns = ", ".join(table.foreign_columns)
+            words = f"has columns of another program, which the next training drops: {columns}"
+            yield Finding(path, words, damaged=False)
+
+    def _runs(self, runs: Mapping[str, Run], tables: Mapping[str, Table]) -> Iterator[Finding]:
+        """Look at each run's rows together."""
+        metrics, ends = tables[results.METRICS].rows, tables[results.RUNS].rows
+        parts = {n: tables[n].rows for n in (results.INFERENCE, results.MONTE_CARLO)}
+        rows, end_of = by_run(metrics, parts, list(runs)), {row["run_id"]: row for row in ends}
+        again = f"its rows put aside, the files kept beside; {_AGAIN} trains it again"
+        kept = bool(parts[results.INFERENCE])
+        unpredicted = 0
+        for run_id, run in runs.items():
+            own, end = rows[run_id], end_of.get(run_id)
+            folder = self.folder / results.RUN_FOLDERS / run_id
+            words = self._judge(run, end, own)
+            if words:
+                self.aside.add(run_id)
+                yield Finding(folder.parent.parent, f"run {run_id}: {words}", again, self.put_aside)
+            elif end is None and restored_end(run, own, folder, inferences_kept=kept):
+                words = f"has no row of run {run_id}, whose records are whole"
+                yield Finding(self.folder / results.RUNS, words, f"{_AGAIN} makes it again")
+            done = end is not None and end["status"] == "completed"
+            if done and "ensemble" in inferences(run.settings.evaluation):
+                unpredicted += not (folder / PREDICTIONS).exists()
+        if unpredicted:
+            words = f"{PREDICTIONS} of {unpredicted} runs is not there; {results.ENSEMBLES} stays"
+            yield Finding(self.folder / results.RUN_FOLDERS, words, damaged=False)
+
+    def _judge(self, run: Run, end: Mapping[str, str] | None, rows: RunRows) -> str:
+        """Return in words why a run must be trained again; empty if it need not."""
+        folder = self.folder / results.RUN_FOLDERS / run.run_id
+        words = impossible(run, rows.metrics)
+        if end is not None and end["status"] == "completed":
+            words = words or lacking(run, dict(end), rows, folder)
+            words = words or contradicted(run, dict(end), rows.metrics)
+            words = words or damage_of_weights(folder / WEIGHTS)
+        elif end is None or end["status"] != "diverged":
+            epoch = max(checkpoints_in(folder), default=0)
+            missing = missing_epochs(run.settings, rows.metrics, epoch)
+            if missing:
+                words = words or f"no record of epoch {missing[0]}, before its checkpoint"
+        return words
+
+    def _run_folders(self) -> Iterator[Finding]:
+        parent = self.folder / results.RUN_FOLDERS
+        for folder in sorted(parent.iterdir()) if parent.is_dir() else []:
+            if self.runs is not None and folder.name not in self.runs:
+                yield Finding(folder, "is of no run of this study; left alone", damaged=False)
+                continue
+            damaged = {path: damage_of(path) for path in checkpoints_in(folder).values()}
+            damaged[folder / PREDICTIONS] = damage_of_predictions(folder / PREDICTIONS)
+            damaged[folder / WEIGHTS] = damage_of_weights(folder / WEIGHTS)
+            for path, words in damaged.items():
+                if words:
+                    remedy = f"kept beside and taken away; {_AGAIN} goes on without it"
+                    yield Finding(path, words, remedy, self._away(path))
+
+    def _plugins(self) -> Iterator[Finding]:
+        recorded = {} if self.manifest is None else self.manifest.get("plugins", {})
+        for name, entry in recorded.items():
+            path = self.folder / results.PLUGINS / f"{name}.py"
+            if not name.isidentifier() or not path.exists():
+                continue
+            if hashlib.sha256(path.read_bytes()).hexdigest() != entry["sha256"]:
+                words = f"has another SHA-256 than {results.MANIFEST} says"
+                remedy = f"kept beside and taken away; {_AGAIN}, with --plugin, writes it again"
+                yield Finding(path, words, remedy, self._away(path))
+
+    def _leftovers(self) -> Iterator[Finding]:
+        if is_alive(self.folder) and not self.claimed:
+            return  # they are in use
+        run_folders = self.folder / results.RUN_FOLDERS
+        runs = sorted(run_folders.iterdir()) if run_folders.is_dir() else []
+        for folder in (self.folder, self.folder / results.PLUGINS, *runs):
+            if folder.is_dir() and (count := len(temporaries(folder))):
+                words = f"holds {count} temporary files of a process that was killed"
+                yield Finding(folder, words, "removed", partial(remove_temporaries, folder))
+        writer = self.folder / results.WRITER
+        if writer.exists() and not self.claimed:
+            if is_alive(self.folder) is None and writer_of(self.folder):
+                words = f"says that {writer_of(self.folder)} writes here; it is not on this machine"
+                yield Finding(writer, words, damaged=False)
+            else:
+                yield Finding(writer, "is of a process that is dead", "removed", _with_the_claim)
+
+    def put_aside(self) -> None:
+        """Take the rows of the runs to be trained again out of the tables, and their checkpoints.
+
+        Each file that changes is kept beside.
+        """
+        for name in _TABLES[:-1]:
+            table = results.scan_table(self.folder / name)
+            rest = [row for row in table.rows if row["run_id"] not in self.aside]
+            if len(rest) < len(table.rows):
+                self._keep(table.path)
+                replace_file(table.path, table_text(table.header, rest))
+        for run_id in sorted(self.aside):
+            folder = self.folder / results.RUN_FOLDERS / run_id
+            for path in checkpoints_in(folder).values():
+                self._away(path)()
+
+    def _rewrite(self, table: Table) -> Callable[[], None]:
+        def rewrite() -> None:
+            self._keep(table.path)
+            replace_file(table.path, table_text(table.header, table.rows))
+
+        return rewrite
+
+    def _away(self, path: Path) -> Callable[[], None]:
+        def away() -> None:
+            if path.exists():
+                self._keep(path)
+                remove_file(path)
+
+        return away
+
+    def _keep(self, path: Path) -> None:
+        if path not in self.kept:
+            keep_beside(path)
+            self.kept.add(path)
+
+
+def damage_of_weights(path: Path) -> str:
+    """Return what is wrong with kept weights; empty if they are sound or absent."""
+    if not path.exists():
+        return ""
+    try:
+        state = torch.load(io.BytesIO(path.read_bytes()), map_location="cpu", weights_only=True)
+    except Exception as error:  # whatever the bytes make of the reader
+        return f"{path.name} cannot be loaded ({type(error).__name__})"
+    return "" if isinstance(state, dict) else f"{path.name} holds no weights"
+
+
+def _with_the_claim() -> None:
+    """A note of a dead process goes when the folder is given back."""

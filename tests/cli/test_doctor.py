@@ -1,0 +1,195 @@
+"""doctor as a user meets it: its lines, its exit statuses, and what plot says of the same."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from dropout_lab import results
+from dropout_lab.results import METRICS, RUNS
+from tests.analysis.test_tables import made_study
+from tests.cli.conftest import SMALL
+from tests.study.test_folder import content
+
+REFERENCE = Path(__file__).parents[2] / "results" / "reference"
+SWEEP = ("sweep", "--quiet", *SMALL, "--p", "0,0.5", "--seeds", "1")
+
+
+def damaged(path: Path) -> Path:
+    """Cut a field off the first row of metrics.csv."""
+    head, first, *rest = (path / METRICS).read_text().splitlines(keepends=True)
+    row = first.rpartition(",")[0] + "\n"
+    (path / METRICS).write_text("".join([head, row, *rest]))
+    return path
+
+
+@pytest.mark.parametrize("columns", ["80", "200"])
+def test_the_published_studies_are_sound(run, monkeypatch, columns: str) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    told = run("doctor", str(REFERENCE))
+    assert (told.status, told.err) == (0, "")
+    assert told.out.splitlines()[-1] == "5 studies, nothing is damaged."
+
+
+def test_damage_is_told_on_a_line_of_its_own_mended_once_and_then_none(run) -> None:
+    assert run(*SWEEP).status == 0
+    damaged(Path("results/quickstart"))
+    before = content(Path("results"))
+    told = run("doctor")
+    assert (told.status, told.err) == (1, "")
+    first, second, last = told.out.splitlines()
+    assert first.startswith("results/quickstart/metrics.csv: line 2 (run ")
+    assert ". With --fix: the sound rows written anew, the file as it is kept beside." in first
+    assert "metrics.csv lacks its epoch 1. With --fix: its rows put aside" in second
+    assert last == "1 study, 2 damages. To mend: dropout-lab doctor --fix results"
+    assert content(Path("results")) == before
+    told = run("doctor", "--fix", "results/quickstart")
+    assert (told.status, told.err) == (0, "")
+    assert told.out.count("Mended: ") == 2
+    assert (
+        Path("results/quickstart/metrics.csv.damaged").read_bytes()
+        == before["quickstart/metrics.csv"]
+    )
+    assert run("doctor").out == "1 study, nothing is damaged.\n"
+    assert run("doctor", "--fix").out == "1 study, nothing is damaged.\n"
+    told = run(*SWEEP)
+    assert told.status == 0
+    assert "1 runs trained" in told.out
+    assert run("doctor").out == "1 study, nothing is damaged.\n"
+
+
+def test_json_is_pure_and_says_the_same(run, tmp_path: Path) -> None:
+    damaged(made_study(tmp_path / "s", "dropout.p=0.5", accuracies=[0.9] * 4, epochs=3))
+    told = run("doctor", str(tmp_path), "--json")
+    data = json.loads(told.out)
+    assert told.status == 1
+    assert (data["studies"], data["problems"]) == (1, [])
+    assert {"file", "words", "remedy", "damaged", "mended"} == data["findings"][0].keys()
+
+
+def test_a_study_without_its_manifest_is_found(run, tmp_path: Path) -> None:
+    assert run(*SWEEP).status == 0
+    Path("results/quickstart/manifest.json").unlink()
+    told = run("doctor")
+    assert told.status == 1
+    words = "manifest.json: is not there; the command that made the study makes it anew."
+    assert words in told.out
+    assert run("doctor", "--fix").status == 0
+    assert run(*SWEEP).status == 0
+    assert run("doctor").status == 0
+
+
+def test_what_cannot_be_read_has_status_4_and_hides_nothing(run, tmp_path: Path) -> None:
+    shutil.copytree(REFERENCE / "quickstart", "a")
+    shutil.copytree(REFERENCE / "quickstart", "b")
+    manifest = Path("a", results.MANIFEST)
+    manifest.write_text(manifest.read_text().replace('"format": 1', '"format": 7'))
+    (Path("b") / RUNS).write_text("")
+    told = run("doctor", ".")
+    assert told.status == 4
+    assert "has format 7" in told.err
+    assert "b/runs.csv: cannot be read: the file is empty" in told.out
+    assert "nothing is damaged" not in told.out
+    told = run("doctor", "--fix", ".")
+    assert told.status == 4
+    assert "Mended: kept beside and taken away" in told.out
+    assert '"format": 7' in manifest.read_text()
+
+
+def test_a_folder_without_a_study_is_said_so(run, tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    assert run("doctor", "a").status == 4
+    assert "holds no study" in run("doctor", "a").err
+    assert "is not a folder" in run("doctor", "nowhere").err
+
+
+def test_what_cannot_be_mended_has_status_4_with_fix(run, tmp_path: Path) -> None:
+    shutil.copytree(REFERENCE / "quickstart", "s")
+    Path("s", RUNS).unlink()
+    Path("s", RUNS).mkdir()
+    assert run("doctor", "s").status == 1
+    told = run("doctor", "s", "--fix")
+    assert told.status == 4
+    assert "it cannot be mended here" in told.out
+
+
+def test_help_imports_no_torch() -> None:
+    code = (
+        "import sys; sys.argv = ['dropout-lab', 'doctor', '--help']\n"
+        "from dropout_lab.cli import main\n"
+        "try:\n    main()\nexcept SystemExit:\n    pass\n"
+        "assert not {'torch', 'pandas', 'matplotlib'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+# ------------------------------------------------------------------------------------------ plot
+
+
+def test_plot_names_a_damaged_run_and_draws_the_others(run, tmp_path: Path) -> None:
+    made_study(tmp_path / "a", "dropout.p=0.5", accuracies=[0.9] * 4)
+    damaged(made_study(tmp_path / "b", "dropout.p=0.5", accuracies=[0.9] * 4))
+    told = run("plot", ".")
+    assert told.status == 0
+    assert "warning: b/metrics.csv: line 2 (run " in told.err
+    assert "left out, since a row of theirs is damaged" in told.err
+    assert [line.split(":")[0] for line in told.out.splitlines()] == ["a", "b"]
+    assert Path("b/plots/curves.png").exists()
+
+
+def test_plot_draws_nothing_without_a_word(run, tmp_path: Path) -> None:
+    """All runs damaged: no picture, a sentence, status 4; the other study is drawn."""
+    made_study(tmp_path / "a", "dropout.p=0.5", accuracies=[0.9] * 4)
+    path = made_study(tmp_path / "b", "dropout.p=0.5", accuracies=[0.9] * 4)
+    head, *rows = (path / RUNS).read_text().splitlines()
+    (path / RUNS).write_text("\n".join([head, *(f"{row},1" for row in rows), ""]))
+    told = run("plot", ".")
+    assert told.status == 4
+    assert "b has no finished run yet" in told.err
+    assert "line 2 (run " in told.err
+    assert not Path("b/plots").exists()
+    assert Path("a/plots/curves.png").exists()
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [lambda b: b"", lambda b: bytes(len(b)), lambda b: b.replace(b",", b";"),
+     lambda b: b.split(b"\n", 1)[1], lambda b: b.replace(b"test_loss", b"loss")],
+)  # fmt: skip
+@pytest.mark.parametrize("name", [METRICS, RUNS])
+def test_plot_names_the_file_that_is_not_ours_and_draws_the_other_study(
+    run, tmp_path: Path, name: str, spoil
+) -> None:
+    made_study(tmp_path / "a", "dropout.p=0.5", accuracies=[0.9] * 4)
+    path = made_study(tmp_path / "b", "dropout.p=0.5", accuracies=[0.9] * 4)
+    (path / name).write_bytes(spoil((path / name).read_bytes()))
+    told = run("plot", ".")
+    assert told.status == 4
+    assert told.err.startswith(f"b/{name} ")
+    assert "dropout-lab doctor b" in told.err
+    assert told.out.startswith("a: ")
+
+
+def test_plot_takes_the_later_of_two_rows_and_says_so(run, tmp_path: Path) -> None:
+    path = made_study(tmp_path / "a", "dropout.p=0.5", accuracies=[0.9] * 4)
+    head, *rows = (path / METRICS).read_text().splitlines()
+    (path / METRICS).write_text("\n".join([head, *rows, rows[0], ""]))
+    told = run("plot", "a")
+    assert told.status == 0
+    assert "is of epoch 1, there already in line 2; the later holds" in told.err
+
+
+def test_plot_writes_no_pictures_through_a_file_or_a_link(run, tmp_path: Path) -> None:
+    path = made_study(tmp_path / "a", "dropout.p=0.5", accuracies=[0.9] * 4)
+    (path / "plots").write_text("mine")
+    told = run("plot", "a")
+    assert (told.status, (path / "plots").read_text()) == (4, "mine")
+    assert "a/plots is a file" in told.err
+    (path / "plots").unlink()
+    (tmp_path / "outside").mkdir()
+    (path / "plots").symlink_to(tmp_path / "outside")
+    assert "a/plots is a symbolic link" in run("plot", "a").err
+    assert not list((tmp_path / "outside").iterdir())
