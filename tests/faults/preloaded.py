@@ -34,6 +34,9 @@ def run(arguments: list[str], out: str, err: str, first: Callable[[], Any]) -> N
     data.load_mnist_5k = lambda: _DATA
     sys.argv = ["dropout-lab", *arguments]
     first()
+    # As an interpreter would that starts with these: what they can do is asked but once.
+    sys.stdout = open(1, "w", 1, "utf-8", closefd=False)  # noqa: SIM115
+    sys.stderr = open(2, "w", 1, "utf-8", closefd=False)  # noqa: SIM115
     cli.main()
 
 

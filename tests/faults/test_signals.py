@@ -99,7 +99,6 @@ def test_a_signal_while_pictures_are_drawn_costs_only_them(
     assert start("plot again", ["plot", str(tmp_path / "s")]).wait() == 0
 
 
-@pytest.mark.xfail(reason="the bars of a terminal that is gone cannot be taken down: exit 1")
 def test_a_closed_terminal_ends_the_study_cleanly(
     tmp_path: Path, start: Start, undisturbed: Path
 ) -> None:
