@@ -74,9 +74,10 @@ def make_folder(path: Path) -> None:
         StorageError: Something else stands at that path, or it may not be written.
     """
     with _reported(path):
-        if not path.is_dir():
-            path.mkdir(parents=True, exist_ok=True)
-            _keep_entries(path.parent)
+        missing = [folder for folder in (path, *path.parents) if not folder.is_dir()]
+        for folder in reversed(missing):  # each name is kept only with the folder it stands in
+            folder.mkdir(exist_ok=True)
+            _keep_entries(folder.parent)
 
 
 def remove_file(path: Path) -> None:

@@ -12,6 +12,7 @@ import dropout_lab.cli.running
 import dropout_lab.cli.table  # noqa: F401  # as the command does once its runs are trained
 from dropout_lab import cli, data
 from dropout_lab.data import mnist_5k
+from tests.faults.operations import Operations, Part
 
 _DATA = mnist_5k.load_mnist_5k()
 
@@ -33,6 +34,9 @@ def run(arguments: list[str], out: str, err: str, first: Callable[[], Any]) -> N
     data.load_mnist_5k = lambda: _DATA
     sys.argv = ["dropout-lab", *arguments]
     first()
+    # As an interpreter would that starts with these: what they can do is asked but once.
+    sys.stdout = open(1, "w", 1, "utf-8", closefd=False)  # noqa: SIM115
+    sys.stderr = open(2, "w", 1, "utf-8", closefd=False)  # noqa: SIM115
     cli.main()
 
 
@@ -57,3 +61,8 @@ def on_terminal(path: str) -> None:
     for stream in (0, 1, 2):
         os.dup2(handle, stream)
     os.close(handle)
+
+
+def kill_at(folder: Path, at: int, part: Part) -> None:
+    """Let the command be killed at one of its file operations below a folder; 0 is none."""
+    Operations(folder, at, "kill" if at else "count", part).__enter__()
