@@ -18,9 +18,7 @@ from dropout_lab.study import failures
 from dropout_lab.study.checkpoint import (
     drop_checkpoints,
     drop_later_checkpoints,
-    left_behind,
     load_checkpoints,
-    recorded_epochs,
     save_checkpoints,
 )
 from dropout_lab.study.folder import RunEnd, StudyFolder
@@ -140,20 +138,19 @@ def _resume(fleet: Fleet, folder: StudyFolder, events: Events) -> list[tuple[Run
         not: these and those, to be trained apart. Otherwise none.
     """
     folders = [folder.run_folder(run) for run in fleet.runs]
-    checkpoints = load_checkpoints(folders, fleet.device, partial(tell, events.warned))
-    unrecorded = [
-        index
-        for index, checkpoint in enumerate(checkpoints or [])
-        if folder.lacks_records(fleet.runs[index], recorded_epochs(checkpoint))
-    ]
-    lost = sorted({*left_behind(folders), *unrecorded})
-    if 0 < len(lost) < len(folders):
+    checkpoints, lost = load_checkpoints(
+        folders,
+        fleet.device,
+        partial(tell, events.warned),
+        lambda run, epoch: not folder.lacks_records(fleet.runs[run], epoch),
+    )
+    if lost:
         rest = tuple(run for index, run in enumerate(fleet.runs) if index not in lost)
         parts = [rest, tuple(fleet.runs[index] for index in lost)]
-        why = f"checkpoints or records of {len(lost)} are lost"
+        why = f"the checkpoints of {len(lost)} are lost"
         tell(events.fleet_split, fleet.runs, parts, why)
         return parts
-    if checkpoints and not lost:
+    if checkpoints:
         fleet.restore(checkpoints)
     drop_later_checkpoints(folders, fleet.epoch)
     folder.forget_after(fleet.runs, fleet.epoch)

@@ -319,3 +319,18 @@ def test_too_little_memory_to_read_a_checkpoint_is_no_damage(
     go(study(tmp_path / "s", p="0.5", seeds="2", retry_failed=True), events)
     assert events.first_started_after == 2
     assert not list((tmp_path / "s").rglob("*.damaged"))
+
+
+def test_a_lost_record_costs_the_epochs_since_it_and_no_more(tmp_path: Path) -> None:
+    asked, epochs = {"p": "0.5", "seeds": "3"}, "training.epochs=5"
+    go(study(tmp_path / "undisturbed", epochs, **asked))
+    with pytest.raises(KeyboardInterrupt):
+        go(study(tmp_path / "s", epochs, **asked), StopsAfter(4))
+    metrics = tmp_path / "s" / results.METRICS
+    metrics.write_text(metrics.read_text()[:-30])  # the last row, one of epoch 4, is torn
+    events = Silent()
+    go(study(tmp_path / "s", epochs, **asked), events)
+    (warning,) = events.warnings
+    assert warning.endswith("checkpoint_000004.pt is not used: a record from before it is lost.")
+    assert events.first_started_after == 3
+    assert_same_results(tmp_path / "s", tmp_path / "undisturbed")
