@@ -46,7 +46,9 @@ def main() -> None:
                 studies += 1
                 before = time.monotonic()
                 try:
-                    kills = killer.survive(arguments_of(name), Path(folder) / name, most=left())
+                    kills = killer.survive(
+                        arguments_of(name), Path(folder) / name, most=min(left(), 40)
+                    )
                     result = "the same"
                 except AssertionError as error:
                     different += 1
