@@ -79,7 +79,7 @@ def main() -> None:
     for name in WRITING:
         setattr(StudyFolder, name, clock.timed(getattr(StudyFolder, name)))
     Fleet.checkpoint = clock.timed(Fleet.checkpoint)  # type: ignore[method-assign]
-    for name in ("save_checkpoints", "_clear"):
+    for name in ("save_checkpoints", "clear"):
         setattr(engine, name, clock.timed(getattr(engine, name)))
     measured = [share(clock, sys.argv[1], epochs) for _ in range(repetitions)]
     heading(f"Writing and checkpointing in configs/mnist.yaml, {epochs} epochs")

@@ -105,7 +105,7 @@ def keep_beside(path: Path) -> Path:
     Raises:
         StorageError: It cannot be read, or the copy cannot be written.
     """
-    with _reported(path):
+    with _reported(path, "kept beside"):
         content = path.read_bytes()
         beside, number = path.with_name(path.name + _DAMAGED), 1
         while os.path.lexists(beside):
@@ -156,11 +156,11 @@ def _keep_entries(folder: Path) -> None:
 
 
 @contextmanager
-def _reported(path: Path) -> Iterator[None]:
+def _reported(path: Path, what: str = "written") -> Iterator[None]:
     try:
         yield
     except OSError as error:
         raise StorageError(
-            f"{path} cannot be written: {error.strerror}. "
+            f"{path} cannot be {what}: {error.strerror}. "
             "Free the disk or give another folder with --out; the same command then goes on."
         ) from error

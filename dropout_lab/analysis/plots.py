@@ -10,6 +10,7 @@ from dropout_lab.analysis.curves import draw_curves, draw_gap
 from dropout_lab.analysis.diagnostics import draw_diagnostics
 from dropout_lab.analysis.inference import draw_inference, draw_monte_carlo
 from dropout_lab.analysis.tables import StudyTables, cells
+from dropout_lab.errors import StorageError
 from dropout_lab.files import make_folder
 from dropout_lab.results import PLOTS
 
@@ -21,9 +22,21 @@ def plot_study(study: StudyTables) -> list[Path]:
 
     Where settings other than dropout's were varied too, each of their combinations has its own
     pictures of curves, gap and p: nothing is averaged over different settings.
+
+    Raises:
+        StorageError: The pictures cannot be saved.
     """
     folder = study.path / PLOTS
-    make_folder(folder)
+    try:
+        if folder.is_symlink():
+            raise StorageError(f"{folder} is a symbolic link, and nothing is written through one.")
+        make_folder(folder)
+        return _draw(study, folder)
+    except OSError as error:  # such as of matplotlib's own files
+        raise StorageError(f"{folder} cannot be written: {error.strerror}.") from error
+
+
+def _draw(study: StudyTables, folder: Path) -> list[Path]:
     table = cells(study)
     name = style.shortened(str(study.manifest["name"]), 60)
     files = []

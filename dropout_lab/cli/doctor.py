@@ -5,13 +5,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from dropout_lab.cli import options
+
 if TYPE_CHECKING:
     from dropout_lab.study.doctor import Finding
 
 
 def doctor(
     results: Annotated[
-        Path, typer.Argument(help="A study's folder, or a folder of studies.")
+        Path,
+        typer.Argument(
+            help="A study's folder, or a folder of studies.",
+            metavar="RESULTS",
+            parser=options.folder,
+        ),
     ] = Path("results"),
     fix: Annotated[
         bool, typer.Option("--fix", help="Mend what is damaged; every old file is kept beside.")
@@ -67,7 +74,7 @@ def _line(finding: "Finding", *, mended: bool) -> str:
     if mended:
         return f"{text}. Mended: {finding.remedy}."
     if not finding.damaged:
-        return f"note: {text}."
+        return f"note: {text}." + (f" With --fix: {finding.remedy}." if finding.mend else "")
     if finding.mend is not None:
         return f"{text}. With --fix: {finding.remedy}."
     return f"{text}; {finding.remedy}." if finding.remedy else f"{text}; it cannot be mended here."

@@ -18,6 +18,14 @@ from dropout_lab.errors import ConfigError
 if TYPE_CHECKING:
     from dropout_lab.study import Study
 
+
+def folder(text: str) -> Path:
+    """Return the folder that an option names; what is there is looked at later."""
+    if not text:
+        raise typer.BadParameter("it is empty; name a folder, or leave it out.")
+    return Path(text)
+
+
 ConfigFile = Annotated[
     Path | None,
     typer.Option("--config", "-c", help="YAML file; without one, the defaults.", metavar="FILE"),
@@ -32,7 +40,12 @@ Seeds = Annotated[
     str | None, typer.Option(help="A count, or a list: --seeds 5, --seeds 3,7.", metavar="N|LIST")
 ]
 Out = Annotated[
-    Path | None, typer.Option(help="Results folder. [default: results/<name>]", metavar="DIR")
+    Path | None,
+    typer.Option(
+        help="Results folder. [default: results/<name>]",
+        metavar="DIR",
+        parser=folder,
+    ),
 ]
 Epochs = Annotated[int | None, typer.Option(help="Passes over the training part.", metavar="N")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.", metavar="NAME")]
@@ -42,6 +55,7 @@ DataDir = Annotated[
         help="Where the data sets lie. [default: the user's cache]",
         envvar="DROPOUT_LAB_DATA",
         metavar="DIR",
+        parser=folder,
     ),
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the plan; train and write nothing.")]

@@ -5,10 +5,17 @@ from typing import Annotated
 
 import typer
 
+from dropout_lab.cli import options
+
 
 def plot(
     results: Annotated[
-        Path, typer.Argument(help="A study's folder, or a folder of studies.")
+        Path,
+        typer.Argument(
+            help="A study's folder, or a folder of studies.",
+            metavar="RESULTS",
+            parser=options.folder,
+        ),
     ] = Path("results"),
     json: Annotated[bool, typer.Option("--json", help="Print the files as JSON.")] = False,
 ) -> None:
@@ -47,17 +54,8 @@ def _draw(path: Path) -> list[Path]:
     """
     from dropout_lab.analysis.plots import plot_study
     from dropout_lab.analysis.tables import read_study
-    from dropout_lab.errors import StorageError
-    from dropout_lab.results import PLOTS
 
     study = read_study(path)
     for finding in study.findings:
         typer.echo(f"warning: {finding}", err=True)
-    folder = path / PLOTS
-    if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
-        kind = "a symbolic link" if folder.is_symlink() else "a file"
-        raise StorageError(f"{folder} is {kind}; move it away, and the pictures go in a folder.")
-    try:
-        return plot_study(study)
-    except OSError as error:
-        raise StorageError(f"{folder} cannot be written: {error.strerror}.") from error
+    return plot_study(study)

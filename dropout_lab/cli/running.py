@@ -13,6 +13,7 @@ from rich.console import Console
 from dropout_lab.cli.progress import new_progress
 from dropout_lab.config.grid import Run
 from dropout_lab.config.rules import cautions_of
+from dropout_lab.errors import StorageError
 from dropout_lab.results import ENSEMBLES, INFERENCE, METRICS, MONTE_CARLO, RUNS, cell_text, counted
 from dropout_lab.study import Outcome, Study, planned_fleets, run_study
 
@@ -26,6 +27,9 @@ def run(study: Study, *, plots: bool, dry_run: bool, json: bool, quiet: bool) ->
     """Run a study and print its cells.
 
     Exit with 1 if some runs did not complete, or have a layer that does not do what it says.
+
+    Raises:
+        StorageError: The folder or its pictures cannot be written.
     """
     for text in cautions_of(cell.settings for cell in study.cells):
         typer.echo(f"warning: {text}", err=True)
@@ -41,11 +45,7 @@ def run(study: Study, *, plots: bool, dry_run: bool, json: bool, quiet: bool) ->
     from dropout_lab.cli.table import print_cells, print_inferences
 
     tables = read_study(study.out)
-    files: list[Path] = []
-    if plots:
-        from dropout_lab.analysis.plots import plot_study
-
-        files = plot_study(tables)
+    files, unsaved = _pictures(tables) if plots else ([], None)
     table = cells(tables)
     marked = _marked(tables, outcome)
     if json:
@@ -60,8 +60,23 @@ def run(study: Study, *, plots: bool, dry_run: bool, json: bool, quiet: bool) ->
         _print_end(console, study, outcome, files)
     for run_id, message in marked.items():
         typer.echo(f"run {run_id} has a layer that does not do what it says: {message}", err=True)
+    if unsaved is not None:
+        raise unsaved
     if marked or outcome.count("completed") < len(outcome.statuses):
         raise typer.Exit(1)
+
+
+def _pictures(tables: "StudyTables") -> tuple[list[Path], StorageError | None]:
+    """Draw the pictures; return their files and, where they cannot be saved, why.
+
+    The numbers are there all the same, and told first.
+    """
+    from dropout_lab.analysis.plots import plot_study
+
+    try:
+        return plot_study(tables), None
+    except StorageError as error:
+        return [], error
 
 
 def _records(frame: "pd.DataFrame", outcome: Outcome) -> list[dict[str, Any]]:
@@ -124,8 +139,7 @@ def _result(study: Study, outcome: Outcome, table: Any, files: Sequence[Path]) -
 
 def _print_end(console: Console, study: Study, outcome: Outcome, files: Sequence[Path]) -> None:
     """Say what was done and where the files are."""
-    kept = len(outcome.statuses) - outcome.trained
-    before = f", {kept} finished before" if kept > 0 else ""
+    before = f", {outcome.finished} finished before" if outcome.finished else ""
     console.print(
         f"{counted(outcome.trained, 'run')} trained in {outcome.seconds:.1f} s{before}.",
         highlight=False,

@@ -25,7 +25,8 @@ def find_studies(path: Path, *, without_manifest: bool = False) -> list[Path]:
         found |= {folder for folder in tables - found if has_our_tables(folder)}
     if not found:
         raise StorageError(
-            f"{path} holds no study; train one first: dropout-lab sweep --out {path}."
+            f"{str(path)!r} holds no study that can be read; train one first, for instance: "
+            f"dropout-lab sweep --out {path / 'quickstart'}"
         )
     return sorted(found)
 

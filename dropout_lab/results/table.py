@@ -34,8 +34,9 @@ class Fault:
         line: Of the file, the header's is 1.
         run_id: The run whose row it is; empty where that cannot be told.
         words: What is wrong, as the rest of a sentence about the line.
-        kind: ``torn``: the last row, cut short, as a kill leaves it; ``left out``: a row that is
-            not believed; ``noted``: nothing is left out but what stands twice.
+        kind: ``torn``: the last row of metrics.csv, cut short, as a kill leaves it (the other
+            tables are only ever replaced whole); ``left out``: a row that is not believed;
+            ``noted``: nothing is left out but what stands twice.
     """
 
     line: int

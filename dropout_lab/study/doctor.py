@@ -1,13 +1,11 @@
 """What is damaged in a study's folder, and its repair: nothing goes that is not kept beside."""
 
 import hashlib
-import io
+import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-
-import torch
 
 from dropout_lab import results
 from dropout_lab.config.grid import Run
@@ -20,16 +18,17 @@ from dropout_lab.files import (
     replace_file,
     temporaries,
 )
-from dropout_lab.results import DamagedManifestError, Manifest, Table, table_text
+from dropout_lab.results import DamagedManifestError, Manifest, Table, counted, table_text
 from dropout_lab.study.checkpoint import checkpoints_in, damage_of, recorded_until
 from dropout_lab.study.checks import contradicted, impossible
 from dropout_lab.study.claim import Claim, is_alive, refuse_links, writer_of
-from dropout_lab.study.weights import WEIGHTS
+from dropout_lab.study.weights import WEIGHTS, damage_of_weights
 from dropout_lab.study.whole import (
     PREDICTIONS,
     RunRows,
     by_run,
     damage_of_predictions,
+    keeps_inferences,
     lacking,
     missing_epochs,
     restored_end,
@@ -125,6 +124,7 @@ class _Patient:
 
     def findings(self) -> Iterator[Finding]:
         yield from self._manifest()
+        yield from self._strange_manifest()
         tables = {}
         for name in _TABLES:
             known = None if name == results.ENSEMBLES else self.runs
@@ -150,12 +150,25 @@ class _Patient:
         else:
             self.runs = results.runs_in(self.manifest)
 
+    def _strange_manifest(self) -> Iterator[Finding]:
+        """Look whether the manifest is of another study: it lists none of the runs there are."""
+        if self.runs is None:
+            return
+        tables = [results.scan_table(self.folder / n) for n in (results.METRICS, results.RUNS)]
+        ids = {row["run_id"] for table in tables for row in table.rows}
+        if ids and not ids & self.runs.keys():
+            path = self.folder / results.MANIFEST
+            words = f"lists none of the {counted(len(ids), 'run')} in the tables beside it"
+            remedy = f"kept beside and taken away; {_AGAIN} makes it anew"
+            yield Finding(path, words, remedy, self._away(path))
+            self.manifest = self.runs = None
+
     def _table(self, table: Table) -> Iterator[Finding]:
         path = table.path
         if table.unreadable and table.delimiter != "," and not table.faults:
             remedy = "written with commas again, the file as it is kept beside"
             yield Finding(path, table.unreadable, remedy, self._rewrite(table))
-        elif table.unreadable and path.is_file():
+        elif table.unreadable and path.is_file() and os.access(path, os.R_OK):
             remedy = f"kept beside and taken away; {_AGAIN} trains what it needs again"
             yield Finding(path, table.unreadable, remedy, self._away(path))
         elif table.unreadable:
@@ -178,7 +191,7 @@ class _Patient:
         parts = {n: tables[n].rows for n in (results.INFERENCE, results.MONTE_CARLO)}
         rows, end_of = by_run(metrics, parts, list(runs)), {row["run_id"]: row for row in ends}
         again = f"its rows put aside, the files kept beside; {_AGAIN} trains it again"
-        kept = bool(parts[results.INFERENCE])
+        kept = keeps_inferences(self.manifest)
         unpredicted = 0
         for run_id, run in runs.items():
             own, end = rows[run_id], end_of.get(run_id)
@@ -189,7 +202,7 @@ class _Patient:
             if words:
                 self.aside.add(run_id)
                 yield Finding(folder.parent.parent, f"run {run_id}: {words}", again, self.put_aside)
-            elif end is None and restored_end(run, own, folder, inferences_kept=kept):
+            elif end is None and restored_end(run, own, folder, kept=kept):
                 words = f"has no row of run {run_id}, whose records are whole"
                 yield Finding(self.folder / results.RUNS, words, f"{_AGAIN} makes it again")
             done = end is not None and end["status"] == "completed"
@@ -204,9 +217,10 @@ class _Patient:
         folder = self.folder / results.RUN_FOLDERS / run.run_id
         words = impossible(run, rows.metrics)
         if end is not None and end["status"] == "completed":
-            words = words or lacking(run, dict(end), rows, folder)
+            words = words or lacking(
+                run, dict(end), rows, folder, kept=keeps_inferences(self.manifest)
+            )
             words = words or contradicted(run, dict(end), rows.metrics)
-            words = words or damage_of_weights(folder / WEIGHTS)
         return words
 
     def _checkpoints(self, run: Run, rows: RunRows) -> Iterator[Finding]:
@@ -250,15 +264,19 @@ class _Patient:
         runs = sorted(run_folders.iterdir()) if run_folders.is_dir() else []
         for folder in (self.folder, self.folder / results.PLUGINS, *runs):
             if folder.is_dir() and (count := len(temporaries(folder))):
-                words = f"holds {count} temporary files of a process that was killed"
-                yield Finding(folder, words, "removed", partial(remove_temporaries, folder))
+                words = f"holds {counted(count, 'temporary file')} of a process that was killed"
+                action = partial(remove_temporaries, folder)
+                yield Finding(folder, words, "removed", action, damaged=False)
         writer = self.folder / results.WRITER
         if writer.exists() and not self.claimed:
             if is_alive(self.folder) is None and writer_of(self.folder):
                 words = f"says that {writer_of(self.folder)} writes here; it is not on this machine"
                 yield Finding(writer, words, damaged=False)
             else:
-                yield Finding(writer, "is of a process that is dead", "removed", _with_the_claim)
+                words = (
+                    "is of a process that was killed" if writer_of(self.folder) else "is no note"
+                )
+                yield Finding(writer, words, "removed", _with_the_claim, damaged=False)
 
     def put_aside(self) -> None:
         """Take the rows of the runs to be trained again out of the tables, and their checkpoints.
@@ -295,17 +313,6 @@ class _Patient:
         if path not in self.kept:
             keep_beside(path)
             self.kept.add(path)
-
-
-def damage_of_weights(path: Path) -> str:
-    """Return what is wrong with kept weights; empty if they are sound or absent."""
-    if not path.exists():
-        return ""
-    try:
-        state = torch.load(io.BytesIO(path.read_bytes()), map_location="cpu", weights_only=True)
-    except Exception as error:  # whatever the bytes make of the reader
-        return f"{path.name} cannot be loaded ({type(error).__name__})"
-    return "" if isinstance(state, dict) else f"{path.name} holds no weights"
 
 
 def _with_the_claim() -> None:

@@ -64,9 +64,8 @@ def train_fleet(
 ) -> list[tuple[Run, ...]]:
     """Train the runs of a fleet and keep their records, checkpoints and statuses.
 
-    An exception in the training of one run is this run's failure, kept in its log. In that of
-    several it may be the fault of one, or of too little memory for all of them: then nothing is
-    decided yet, and the fleet is to be tried again in parts, each from its checkpoints.
+    An exception in the training of one run is its failure, kept in its log. In that of several it
+    may be the fault of one, or of too little memory: they are to be tried again in parts.
 
     Returns:
         The parts; none if these runs are done.
@@ -77,7 +76,6 @@ def train_fleet(
     """
     folders = [folder.run_folder(run) for run in runs]
     last_epoch, _ = length(runs[0].settings, len(splits.train))
-    fleet: Fleet | None = None
     try:
         fleet = Fleet(runs, device)
         parts = _resume(fleet, folder, events)
@@ -104,13 +102,12 @@ def train_fleet(
         parts = failures.parts(runs, error)
         if parts:
             tell(events.fleet_split, runs, parts, failures.sentence(error))
-            return parts
-        problem = _fail(runs[0], folder, error, epochs=0 if fleet is None else fleet.epoch)
-        tell(events.fleet_ended, runs, [problem])
-        return []
+        else:
+            tell(events.fleet_ended, runs, [_fail(runs[0], folder, error)])
+        return parts
     ends = _ends(fleet, splits, "completed")
     folder.set_status(ends)
-    _clear(folders)
+    clear(folders)
     problems = [f"run {e.run.run_id}: {e.message}" for e in ends if e.status != "completed"]
     tell(events.fleet_ended, runs, problems)
     return []
@@ -157,7 +154,7 @@ def _resume(fleet: Fleet, folder: StudyFolder, events: Events) -> list[tuple[Run
     return []
 
 
-def _clear(folders: Sequence[Path]) -> None:
+def clear(folders: Sequence[Path]) -> None:
     """Take away what finished runs needed to resume, and the logs of failures now mended."""
     drop_checkpoints(folders)
     for folder in folders:
@@ -191,11 +188,11 @@ def _ends(fleet: Fleet, splits: Splits, going: str) -> list[RunEnd]:
     return ends
 
 
-def _fail(run: Run, folder: StudyFolder, error: BaseException, epochs: int) -> str:
+def _fail(run: Run, folder: StudyFolder, error: BaseException) -> str:
     """Keep the traceback in the run's log and mark it failed; return a sentence that says so."""
     log = folder.run_folder(run) / LOG
     make_folder(log.parent)
     replace_file(log, "".join(traceback.format_exception(error)))
     message = failures.sentence(error)
-    folder.set_status([RunEnd(run, "failed", message, epochs)])
+    folder.set_status([RunEnd(run, "failed", message)])
     return f"run {run.run_id} failed: {message}; see {log}"

@@ -13,8 +13,10 @@ def merged(
     swept: Sequence[str],
     runs: Iterable[Run],
     base: Mapping[str, Any],
-) -> tuple[list[str], list[Row]]:
+) -> tuple[list[str], list[Row], int]:
     """Return header and rows: for each cell the row that averages more networks, of two the new.
+
+    The last number is how many rows that are there are of no cell, and left out.
 
     Args:
         made: What could be made now, with the swept values of each cell.
@@ -36,8 +38,7 @@ def merged(
         candidates = [*old, *own]
         if candidates:
             rows.append(max(reversed(candidates), key=lambda row: int(float(row["seeds"] or 0))))
-    rows += [row for i, row in enumerate(there) if i not in placed]
-    return header, rows
+    return header, rows, len(there) - len(placed)
 
 
 def _is_of(row: Row, cell: Cell, values: Row, base: Mapping[str, Any]) -> bool:

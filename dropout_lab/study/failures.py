@@ -38,4 +38,6 @@ def sentence(error: BaseException) -> str:
         text = str(error)
     except Exception:  # somebody's class, somebody's mistake
         text = "its message cannot be printed"
-    return f"{type(error).__name__}: {text}".splitlines()[0][:_LONGEST].rstrip()
+    first = (text.splitlines() or [""])[0]
+    name = type(error).__name__
+    return f"{name}: {first}"[:_LONGEST].rstrip() if first else name

@@ -26,17 +26,11 @@ from dropout_lab.files import (
 )
 from dropout_lab.plugins import Plugin
 from dropout_lab.results import Row, cell_text, counted, csv_text, fields, runs_in, table_text
+from dropout_lab.study import whole
 from dropout_lab.study.claim import Claim, refuse_foreign, refuse_links
 from dropout_lab.study.ensembles import merged
 from dropout_lab.study.findings import Findings
 from dropout_lab.study.summary import RunEnd, summary
-from dropout_lab.study.whole import (
-    FIRST_METRIC,
-    by_run,
-    lacking_of,
-    missing_epochs,
-    restored_end,
-)
 from dropout_lab.training import (
     CURVE_COLUMNS,
     INFERENCE_COLUMNS,
@@ -147,8 +141,8 @@ class StudyFolder:
     @property
     def finished(self) -> set[str]:
         """The ids of the runs that need no training: diverged, or completed and whole on disk."""
-        whole = {run_id for run_id, words in self._lacking().items() if not words}
-        return whole | {i for i, row in self._runs.items() if row["status"] == "diverged"}
+        sound = {run_id for run_id, words in self._lacking().items() if not words}
+        return sound | {i for i, row in self._runs.items() if row["status"] == "diverged"}
 
     @property
     def statuses(self) -> dict[str, str]:
@@ -158,7 +152,7 @@ class StudyFolder:
     def lacks_records(self, run: Run, epoch: int) -> bool:
         """Whether a record up to an epoch is missing: a checkpoint of then is no use."""
         rows = [row for row in self._metrics if row["run_id"] == run.run_id]
-        return bool(missing_epochs(run.settings, rows, epoch))
+        return bool(whole.missing_epochs(run.settings, rows, epoch))
 
     def run_folder(self, run: Run) -> Path:
         """Return where a run keeps what it needs to resume, its log and its weights."""
@@ -247,17 +241,17 @@ class StudyFolder:
         """
         path = self.path / results.ENSEMBLES
         there = results.read_table(path)
-        if any(fault.kind != "torn" for fault in there.faults):
-            self.findings.add(f"{path} as it was is kept in {keep_beside(path).name}.")
         base = self.manifest["settings"] if self.manifest else {}
-        header, lines = merged(rows, there.rows, self._swept, self._known.values(), base)
+        header, lines, strange = merged(rows, there.rows, self._swept, self._known.values(), base)
+        if strange or any(fault.kind != "torn" for fault in there.faults):
+            self.findings.add(f"{path} was damaged; as it was, it is {keep_beside(path).name}.")
         if lines:
             replace_file(path, table_text(header, lines))
 
     def set_status(self, ends: Iterable[RunEnd]) -> None:
         """Write the rows of runs.csv of some runs."""
         ends = list(ends)
-        rows = by_run(self._metrics, {}, [end.run.run_id for end in ends])
+        rows = whole.by_run(self._metrics, {}, [end.run.run_id for end in ends])
         for end in ends:
             run_id = end.run.run_id
             self._runs[run_id] = summary(end, rows[run_id].metrics, self._metric_columns)
@@ -265,7 +259,7 @@ class StudyFolder:
 
     @property
     def _metric_columns(self) -> tuple[str, ...]:
-        return self._columns[self._columns.index(FIRST_METRIC) :]
+        return self._columns[self._columns.index(whole.FIRST_METRIC) :]
 
     def _taken(self, name: str, known: Mapping[str, Run] | None) -> list[Row]:
         """Return the rows of a table that stand; note what does not."""
@@ -279,16 +273,17 @@ class StudyFolder:
     def _lacking(self) -> dict[str, str]:
         """Return in words what each completed run lacks; empty for one that is whole."""
         folder = self.path / results.RUN_FOLDERS
-        rows = by_run(self._metrics, self._tables, list(self._known))
-        return lacking_of(self._known, self._runs, rows, folder)
+        rows = whole.by_run(self._metrics, self._tables, list(self._known))
+        kept = whole.keeps_inferences(self.manifest)
+        return whole.lacking_of(self._known, self._runs, rows, folder, kept=kept)
 
     def _restore_ends(self) -> None:
         """Make the rows of runs.csv again that are lost, of runs that have all their records."""
-        kept = bool(self._tables[results.INFERENCE])
+        kept = whole.keeps_inferences(self.manifest)
         there = self._runs.keys() | self._distrusted
-        rows = by_run(self._metrics, self._tables, list(self._known))
+        rows = whole.by_run(self._metrics, self._tables, list(self._known))
         restored = {
-            run_id: restored_end(run, rows[run_id], self.run_folder(run), inferences_kept=kept)
+            run_id: whole.restored_end(run, rows[run_id], self.run_folder(run), kept=kept)
             for run_id, run in self._known.items()
             if run_id not in there
         }
@@ -298,6 +293,10 @@ class StudyFolder:
             self.findings.add(
                 f"{self.path / results.RUNS} had lost {counted(len(ends), 'run')}; made again "
                 f"from {results.METRICS}."
+            )
+        if ends and not kept:
+            self.findings.add(
+                f"{self.path / results.INFERENCE} has no rows of them, and gets none."
             )
 
     def _write_table(self, name: str) -> None:

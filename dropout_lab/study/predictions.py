@@ -6,7 +6,6 @@ The average of a cell's networks is the expensive thing that dropout stands for.
 import io
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -19,10 +18,9 @@ from dropout_lab.files import make_folder, replace_file
 from dropout_lab.probabilities import ProbabilityTally, entropy_of
 from dropout_lab.results import runs_in
 from dropout_lab.study.folder import StudyFolder
+from dropout_lab.study.whole import PREDICTIONS, damage_of_predictions
 from dropout_lab.training import Fleet, infer
 from dropout_lab.training.inference import curve_rows, inference_rows, score_columns
-
-PREDICTIONS = "predictions.npz"
 
 
 def keep_inferences(fleet: Fleet, splits: Splits, folder: StudyFolder) -> None:
@@ -79,16 +77,15 @@ def _save(
 ) -> None:
     make_folder(folder)
     buffer = io.BytesIO()
-    np.savez(buffer, log_probabilities=log_probabilities, labels=labels)
+    np.savez(buffer, log_probabilities=log_probabilities, labels=labels, run_id=folder.name)
     replace_file(folder / PREDICTIONS, buffer.getvalue())
 
 
 def _load(folder: Path) -> tuple[torch.Tensor, torch.Tensor] | None:
     """Return a run's test log-probabilities and the labels; None if they are not there."""
-    try:
-        content = io.BytesIO((folder / PREDICTIONS).read_bytes())
-        with np.load(content, allow_pickle=False) as file:
-            labels = torch.from_numpy(file["labels"]).long()
-            return torch.from_numpy(file["log_probabilities"]), labels
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile):
+    path = folder / PREDICTIONS
+    if not path.exists() or damage_of_predictions(path):
         return None
+    with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
+        labels = torch.from_numpy(file["labels"]).long()
+        return torch.from_numpy(file["log_probabilities"]), labels

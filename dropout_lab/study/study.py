@@ -17,7 +17,7 @@ from dropout_lab.plugins import sources_of
 from dropout_lab.results import Manifest, counted, runs_in
 from dropout_lab.study import manifest as manifests
 from dropout_lab.study.checkpoint import checkpoints_in
-from dropout_lab.study.engine import Events, interrupted, tell, train_fleet
+from dropout_lab.study.engine import Events, clear, interrupted, tell, train_fleet
 from dropout_lab.study.folder import StudyFolder
 from dropout_lab.study.plan import pack
 from dropout_lab.study.predictions import ensembles
@@ -71,11 +71,13 @@ class Outcome:
     Args:
         statuses: Of each run asked for, by its id.
         trained: Runs trained now, not before.
+        finished: Runs that were finished before.
         seconds: Wall-clock time of this command's work.
     """
 
     statuses: dict[str, str]
     trained: int
+    finished: int
     seconds: float
 
     def count(self, status: str) -> int:
@@ -98,40 +100,55 @@ def run_study(study: Study, events: Events, say: Callable[[str], None]) -> Outco
     """
     began = time.perf_counter()
     keep_freed_memory()
-    source = _Source(study, say)
+    source = _Source(study, lambda line: tell(say, line))
     folder = StudyFolder(study.out, study.runs)
     if folder.manifest is None:
         source.splits(study.cells[0].settings.dataset)  # nothing is written before data are there
+    wanted = {run.run_id for run in study.runs}
     with folder, StopRequest() as stop:
-        todo = deque(_plan(study, folder))
-        wanted = {run.run_id for run in study.runs}
-        open_ = {run.run_id for fleet in todo for run in fleet}
-        tell(events.planned, list(todo), len((wanted & folder.finished) - open_))
-        for text in [*folder.findings, *_notices(study, folder)]:
+        fleets = _plan(study, folder)
+        finished = (wanted & folder.finished) - {run.run_id for fleet in fleets for run in fleet}
+        tell(events.planned, fleets, len(finished))
+        for text in (*folder.findings, *_notices(study, folder)):
             tell(events.warned, text)
-        trained = set()
-        while todo:
-            if stop.signal_number is not None:
-                raise interrupted("between two fleets", study.out, stop.signal_number)
-            fleet = todo.popleft()
-            trained |= {run.run_id for run in fleet}
-            splits = source.splits(fleet[0].settings.dataset, folder)
-            parts = train_fleet(
-                fleet, splits, folder, study.device, events, stop, save_models=study.save_models
-            )
-            if parts and folder.manifest is not None:  # the packing decides a run's last bits
-                manifests.repack(folder.manifest, fleet, parts)
-                folder.write_manifest(folder.manifest)
-                todo.extendleft(reversed(parts))
-        if trained and folder.manifest is not None:
+        told = len(folder.findings)
+        _train(study, folder, fleets, source, events, stop)
+        if fleets and folder.manifest is not None:
             folder.rewrite(runs_in(folder.manifest), folder.manifest["swept"])  # in order
         folder.write_ensembles(ensembles(folder))
+        for text in folder.findings[told:]:
+            tell(events.warned, text)
         statuses = folder.statuses
     return Outcome(
         statuses={run_id: statuses[run_id] for run_id in wanted},
-        trained=len(trained),
+        trained=sum(len(fleet) for fleet in fleets),
+        finished=len(finished),
         seconds=time.perf_counter() - began,
     )
+
+
+def _train(
+    study: Study,
+    folder: StudyFolder,
+    fleets: Sequence[tuple[Run, ...]],
+    source: "_Source",
+    events: Events,
+    stop: StopRequest,
+) -> None:
+    """Train fleets one after the other, and the parts of those that cannot go on as one."""
+    todo = deque(fleets)
+    while todo:
+        if stop.signal_number is not None:
+            raise interrupted("between two fleets", study.out, stop.signal_number)
+        fleet = todo.popleft()
+        splits = source.splits(fleet[0].settings.dataset, folder)
+        parts = train_fleet(
+            fleet, splits, folder, study.device, events, stop, save_models=study.save_models
+        )
+        if parts and folder.manifest is not None:  # the packing decides a run's last bits
+            manifests.repack(folder.manifest, fleet, parts)
+            folder.write_manifest(folder.manifest)
+            todo.extendleft(reversed(parts))
 
 
 def planned_fleets(study: Study) -> list[tuple[Run, ...]]:
@@ -151,7 +168,11 @@ def _plan(study: Study, folder: StudyFolder) -> list[tuple[Run, ...]]:
     manifests.add_session(manifest, study.command, str(study.device))
     folder.write_manifest(manifest)
     folder.keep_plugins(sources_of(manifest["plugins"]))
-    folder.rewrite(runs_in(manifest), manifest["swept"])
+    runs, finished = runs_in(manifest), folder.finished
+    folder.rewrite(runs, manifest["swept"])
+    for fleet in manifest["fleets"]:
+        if finished.issuperset(fleet):  # a kill may have come before they were cleared
+            clear([folder.run_folder(runs[run_id]) for run_id in fleet])
     return fleets
 
 
@@ -192,16 +213,16 @@ def _parts(
     """Return a fleet as it is, or the parts in which its missing runs are to be trained.
 
     A fleet that was begun goes on as it was, to the same bits, unless smaller fleets are asked
-    for. One that had ended, and of which some runs have been lost since, trains those alone.
+    for. Of one that had ended, and has lost some runs since, only those are trained.
     """
     wanted = tuple(run for run in fleet if run.run_id in missing)
     if not wanted:
         return [fleet]
-    ended: tuple[Run, ...] = ()
-    if not any(checkpoints_in(folder.run_folder(run)) for run in fleet):
-        ended, fleet = tuple(run for run in fleet if run.run_id not in missing), wanted
+    others: tuple[Run, ...] = ()
+    if not any(checkpoints_in(folder.run_folder(run)) for run in wanted):
+        others, fleet = tuple(run for run in fleet if run.run_id not in missing), wanted
     size = fleet_size or len(fleet)
-    return [*([ended] if ended else []), *(pack(fleet, size) if len(fleet) > size else [fleet])]
+    return [*([others] if others else []), *(pack(fleet, size) if len(fleet) > size else [fleet])]
 
 
 def _notices(study: Study, folder: StudyFolder) -> list[str]:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dropout_lab.config.grid import Run
 from dropout_lab.config.inference_rules import diagnostics
@@ -49,6 +49,9 @@ def summary(end: RunEnd, rows: Sequence[Row], columns: Sequence[str]) -> Row:
     last: Row = finite[-1] if finite else {}
     if end.run.settings.training.patience is not None:
         last = best  # early stopping gives the network of that epoch back
+    if end.status == "failed" and last:  # what its training had come to is no longer known
+        epochs, updates = int(last["epoch"]), int(last["updates"])
+        end = replace(end, epochs=epochs, updates=updates, seconds=float(last["seconds"]))
     return {
         "run_id": end.run.run_id,
         "status": end.status,
@@ -59,7 +62,9 @@ def summary(end: RunEnd, rows: Sequence[Row], columns: Sequence[str]) -> Row:
         "best_validation_accuracy": best.get("validation_accuracy", ""),
         "best_test_accuracy": best.get("test_accuracy", ""),
         "seconds": cell_text(end.seconds),
-        "examples_per_second": cell_text(end.examples / end.seconds) if end.seconds else "",
+        "examples_per_second": cell_text(end.examples / end.seconds)
+        if end.examples and end.seconds
+        else "",
         "message": end.message,
     }
 

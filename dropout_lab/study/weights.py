@@ -30,3 +30,14 @@ def save_weights(folder: Path, model: MLP, run: int) -> None:
     torch.save(state, buffer)
     make_folder(folder)
     replace_file(folder / WEIGHTS, buffer.getvalue())
+
+
+def damage_of_weights(path: Path) -> str:
+    """Return what is wrong with kept weights; empty if they are sound or absent."""
+    if not path.exists():
+        return ""
+    try:
+        state = torch.load(io.BytesIO(path.read_bytes()), map_location="cpu", weights_only=True)
+    except Exception as error:  # whatever the bytes make of the reader
+        return f"{path.name} cannot be loaded ({type(error).__name__})"
+    return "" if isinstance(state, dict) else f"{path.name} holds no weights"

@@ -52,8 +52,19 @@ def missing_epochs(settings: Settings, rows: Sequence[Row], until: int) -> list[
     return [e for e in every if due(e, last_epoch, settings) and e not in there]
 
 
-def missing_inferences(settings: Settings, rows: RunRows) -> list[str]:
-    """Return in words what was asked of the trained network and has no row."""
+def keeps_inferences(manifest: results.Manifest | None) -> bool:
+    """Whether a study was begun by a version that writes inference.csv; the first ones did not."""
+    return manifest is None or "inference" in manifest["settings"].get("evaluation", {})
+
+
+def missing_inferences(settings: Settings, rows: RunRows, *, kept: bool) -> list[str]:
+    """Return in words what was asked of the trained network and has no row.
+
+    Args:
+        settings: Those of the run.
+        rows: Its rows.
+        kept: Whether the row of the mean network alone is kept; see :func:`keeps_inferences`.
+    """
     evaluation = settings.evaluation
     there = {row["inference"] for row in rows.inference}
     asked = [name for name in inferences(evaluation) if name != "ensemble"]
@@ -62,21 +73,20 @@ def missing_inferences(settings: Settings, rows: RunRows) -> list[str]:
         drawn = {int(row["samples"]) for row in rows.curve}
         if not set(range(1, evaluation.curve + 1)) <= drawn:
             missing.append("the curve")
-    return missing
+    return missing if kept or missing != ["mean"] else []
 
 
-def lacking(run: Run, row: Row, rows: RunRows, folder: Path) -> str:
+def lacking(run: Run, row: Row, rows: RunRows, folder: Path, *, kept: bool) -> str:
     """Return in words what a completed run lacks; empty if it is whole.
 
-    Two things may be absent without harm, since they cannot be had again but by training and tell
-    nothing that is not kept elsewhere: the row of the mean network alone, which the first versions
-    did not write, and predictions.npz, which is not published with a study.
+    Its predictions.npz may be absent, since they are not published with a study.
 
     Args:
         run: The run.
         row: Its row of runs.csv.
         rows: Its other rows.
         folder: Where it keeps its files.
+        kept: Whether inferences are; see :func:`keeps_inferences`.
     """
     settings = run.settings
     last_epoch, _ = length(settings, training_examples(settings))
@@ -88,11 +98,9 @@ def lacking(run: Run, row: Row, rows: RunRows, folder: Path) -> str:
     missing = missing_epochs(settings, rows.metrics, epochs)
     if missing:
         return f"{results.METRICS} lacks its {_epochs(missing)}"
-    names = missing_inferences(settings, rows)
-    if names and names != ["mean"]:
+    names = missing_inferences(settings, rows, kept=kept)
+    if names:
         return f"{results.INFERENCE} or {results.MONTE_CARLO} lacks {', '.join(names)} of it"
-    if names and inferences(settings.evaluation) != ("mean",):
-        return f"{results.INFERENCE} lacks mean of it"
     if "ensemble" in inferences(settings.evaluation):
         damage = damage_of_predictions(folder / PREDICTIONS)
         if damage:
@@ -101,7 +109,12 @@ def lacking(run: Run, row: Row, rows: RunRows, folder: Path) -> str:
 
 
 def lacking_of(
-    runs: Mapping[str, Run], ends: Mapping[str, Row], rows: Mapping[str, RunRows], folder: Path
+    runs: Mapping[str, Run],
+    ends: Mapping[str, Row],
+    rows: Mapping[str, RunRows],
+    folder: Path,
+    *,
+    kept: bool,
 ) -> dict[str, str]:
     """Return in words what each completed run lacks; empty for one that is whole.
 
@@ -110,28 +123,28 @@ def lacking_of(
         ends: The rows of runs.csv.
         rows: The other rows of each.
         folder: That of the folders of the runs.
+        kept: Whether inferences are; see :func:`keeps_inferences`.
     """
     return {
-        run_id: lacking(runs[run_id], row, rows[run_id], folder / run_id)
+        run_id: lacking(runs[run_id], row, rows[run_id], folder / run_id, kept=kept)
         for run_id, row in ends.items()
         if row["status"] == "completed" and run_id in runs
     }
 
 
-def restored_end(run: Run, rows: RunRows, folder: Path, *, inferences_kept: bool) -> Row | None:
+def restored_end(run: Run, rows: RunRows, folder: Path, *, kept: bool) -> Row | None:
     """Return a run's row of runs.csv made again from its records; None if they do not prove it.
 
     Args:
         run: The run.
         rows: Its rows.
         folder: Where it keeps its files.
-        inferences_kept: Whether inference.csv has any row; the first versions had none.
+        kept: Whether inferences are; see :func:`keeps_inferences`.
     """
     end = end_of_records(run, rows.metrics) if rows.metrics else None
     if end is None or missing_epochs(run.settings, rows.metrics, end.epochs):
         return None
-    missing = missing_inferences(run.settings, rows)
-    if missing and (inferences_kept or missing != ["mean"]):
+    if missing_inferences(run.settings, rows, kept=kept):
         return None
     # The checkpoint goes after the row of runs.csv was written, but of one epoch there is none.
     if end.epochs == 1 or checkpoints_in(folder):
@@ -147,8 +160,11 @@ def damage_of_predictions(path: Path) -> str:
     try:
         with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
             shape, labels = file["log_probabilities"].shape, file["labels"].shape
+            run_id = str(file["run_id"]) if "run_id" in file else path.parent.name
     except Exception as error:  # whatever the bytes make of the reader
         return f"cannot be loaded ({type(error).__name__})"
+    if run_id != path.parent.name:
+        return f"is of another run, {run_id[:20]}"
     fits = len(shape) == 2 and labels == shape[:1]
     return "" if fits else "does not hold predictions"
 

@@ -57,7 +57,7 @@ def test_damage_is_told_on_a_line_of_its_own_mended_once_and_then_none(run) -> N
     assert run("doctor", "--fix").out == "1 study, nothing is damaged.\n"
     told = run(*SWEEP)
     assert told.status == 0
-    assert "1 runs trained" in told.out
+    assert "1 run trained" in told.out
     assert run("doctor").out == "1 study, nothing is damaged.\n"
 
 
@@ -187,7 +187,7 @@ def test_plot_writes_no_pictures_through_a_file_or_a_link(run, tmp_path: Path) -
     (path / "plots").write_text("mine")
     told = run("plot", "a")
     assert (told.status, (path / "plots").read_text()) == (4, "mine")
-    assert "a/plots is a file" in told.err
+    assert "a/plots cannot be written: File exists" in told.err
     (path / "plots").unlink()
     (tmp_path / "outside").mkdir()
     (path / "plots").symlink_to(tmp_path / "outside")

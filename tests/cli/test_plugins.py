@@ -68,7 +68,7 @@ def test_results_are_read_drawn_and_extended_without_it(run, plugin) -> None:
     without = [word.replace("inverted,pairs", "inverted,gaussian") for word in SWEEP]
     extended = run(*without, "--seeds", "1")
     assert extended.status == 0
-    assert "1 runs trained" in extended.out
+    assert "1 run trained" in extended.out
     assert "pairs, p = 0.5" in extended.out
     assert statuses()["pairs 0"] == "completed"
     plugin()

@@ -143,14 +143,6 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
         edit_manifest(lambda m: m["runs"].update({"../../x": {"seed": 0, "settings": {}}})),
         "should match pattern",
     ),
-    "leftovers": (
-        lambda out: (out / ".metrics.csv.12.tmp").write_text("half"),
-        "1 temporary files of a process that was killed",
-    ),
-    "a dead writer": (
-        lambda out: (out / results.WRITER).write_text("{}"),
-        "is of a process that is dead",
-    ),
 }  # fmt: skip
 
 
@@ -360,3 +352,55 @@ def test_a_table_of_another_width_has_its_faults_counted(out: Path) -> None:
     found = examine(out)
     assert len(found) == 21
     assert found[-1].words == "has 80 more damaged rows"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "words"),
+    [
+        (".metrics.csv.12.tmp", "half", "1 temporary file of a process that was killed"),
+        (results.WRITER, "{}", "is no note"),
+    ],
+)
+def test_what_a_kill_leaves_is_told_and_no_damage(
+    name: str, text: str, words: str, out: Path
+) -> None:
+    (out / name).write_text(text)
+    (finding,) = examine(out)
+    assert words in finding.words
+    assert not finding.damaged
+    mend(out)
+    assert not (out / name).exists()
+    assert examine(out) == []
+
+
+def test_the_manifest_of_another_study_is_put_aside_not_the_rows(out: Path, tmp_path: Path) -> None:
+    go(study(tmp_path / "other", p="0.3", seeds="1"))
+    before = {name: (out / name).read_bytes() for name in (METRICS, RUNS)}
+    strange = (tmp_path / "other" / results.MANIFEST).read_bytes()
+    (out / results.MANIFEST).write_bytes(strange)
+    (finding,) = [finding for finding in examine(out) if finding.mend]
+    assert "lists none of the 4 runs in the tables beside it" in finding.words
+    mend(out)
+    assert (out / f"{results.MANIFEST}.damaged").read_bytes() == strange
+    assert {name: (out / name).read_bytes() for name in before} == before
+    assert go(study(out, *ASKED, **MODELS)).trained == 0
+
+
+def test_predictions_of_another_run_are_damage(out: Path) -> None:
+    one, other, *_ = sorted((out / "runs").iterdir())
+    (other / "predictions.npz").write_bytes((one / "predictions.npz").read_bytes())
+    assert f"is of another run, {one.name}" in "".join(each.words for each in examine(out))
+    before = (out / results.ENSEMBLES).read_text()
+    assert go(study(out, *ASKED, **MODELS)).trained == 1
+    assert (out / results.ENSEMBLES).read_text() == before
+
+
+def test_a_damaged_swept_value_in_the_ensembles_is_no_cell_of_its_own(out: Path) -> None:
+    path = out / results.ENSEMBLES
+    before = path.read_text()
+    path.write_text(before.replace("\n0.5,", "\n0;5,"))
+    assert path.read_text() != before
+    events = Silent()
+    go(study(out, *ASKED, **MODELS), events)
+    assert path.read_text() == before
+    assert any("ensembles.csv was damaged" in warning for warning in events.warnings)

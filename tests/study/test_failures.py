@@ -1,7 +1,9 @@
 """One bad run never takes the others along."""
 
+import os
 import shutil
-from collections.abc import Callable, Iterator
+import signal
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ import torch
 
 from dropout_lab import results
 from dropout_lab.config.grid import Run
+from dropout_lab.errors import InterruptedStudyError
 from dropout_lab.results import RUNS, read_manifest, read_rows
 from dropout_lab.study import engine, failures
 from dropout_lab.study.checkpoint import damage_of
@@ -144,7 +147,7 @@ def test_a_fleet_is_halved_for_memory_and_taken_apart_for_a_fault() -> None:
     ("error", "message"),
     [
         (ValueError("two\nlines"), "ValueError: two"),
-        (ValueError(), "ValueError:"),
+        (ValueError(), "ValueError"),
         (ValueError("x" * 1000), "ValueError: " + "x" * 188),
         (UnprintableError(), "UnprintableError: its message cannot be printed"),
         (SystemExit(0), "SystemExit: 0"),
@@ -334,3 +337,57 @@ def test_a_lost_record_costs_the_epochs_since_it_and_no_more(tmp_path: Path) -> 
     assert warning.endswith("checkpoint_000004.pt is not used: a record from before it is lost.")
     assert events.first_started_after == 3
     assert_same_results(tmp_path / "s", tmp_path / "undisturbed")
+
+
+def test_a_failed_runs_row_is_of_its_last_record(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fails(monkeypatch, lambda fleet: bool(fleet.p), ValueError("no"), after=2)
+    go(study(tmp_path / "s", p="0.5", seeds="1"))
+    (row,) = (r for r in read_rows(tmp_path / "s" / RUNS) if r["status"] == "failed")
+    last = [r for r in read_rows(tmp_path / "s" / results.METRICS) if r["run_id"] == row["run_id"]]
+    shared = ("updates", "seconds", "test_accuracy")
+    assert row["epochs"] == last[-1]["epoch"] == "2"
+    assert [row[name] for name in shared] == [last[-1][name] for name in shared]
+    assert row["examples_per_second"] == ""
+
+
+def test_checkpoints_left_by_a_kill_after_the_end_are_cleared(tmp_path: Path) -> None:
+    asked = {"p": "0.5", "seeds": "1"}
+    with pytest.raises(KeyboardInterrupt):
+        go(study(tmp_path / "s", **asked), StopsAfter(2))
+    left = {path: path.read_bytes() for path in (tmp_path / "s" / "runs").rglob("*.pt")}
+    go(study(tmp_path / "s", **asked))
+    for path, content in left.items():
+        path.parent.mkdir()
+        path.write_bytes(content)
+        break
+    assert go(study(tmp_path / "s", **asked)).trained == 0
+    assert not list((tmp_path / "s" / "runs").iterdir())
+
+
+def test_a_begun_fleet_with_a_member_that_has_ended_goes_on_as_it_was(tmp_path: Path) -> None:
+    """A run that diverged in it has its row when the study is stopped; the others have none."""
+    rates = ("training.learning_rate=0.05,1e30", "training.epochs=5")
+    asked = {"p": "0.5", "seeds": "2"}
+    with pytest.raises(InterruptedStudyError):
+        go(study(tmp_path / "s", *rates, **asked), Stops(after=3))
+    before = packing(tmp_path / "s")
+    assert "diverged" in {row["status"] for row in read_rows(tmp_path / "s" / RUNS)}
+    go(study(tmp_path / "s", *rates, **asked))
+    assert packing(tmp_path / "s") == before
+    go(study(tmp_path / "undisturbed", *rates, **asked))
+    assert_same_results(tmp_path / "s", tmp_path / "undisturbed")
+
+
+class Stops(Silent):
+    """Asks to stop, as SIGTERM does, after so many epochs."""
+
+    def __init__(self, after: int) -> None:
+        super().__init__()
+        self.after = after
+
+    def epoch_ended(self, fleet: Sequence[Run], epoch: Epoch) -> None:
+        super().epoch_ended(fleet, epoch)
+        if self.epochs == self.after:
+            os.kill(os.getpid(), signal.SIGTERM)

@@ -495,3 +495,37 @@ def test_a_manifest_put_back_to_before_an_extension_loses_no_run(out: Path) -> N
     assert events.warnings == []
     assert {name: (out / name).read_text() for name in after} == after
     assert not list(out.glob("*.damaged"))
+
+
+@pytest.mark.parametrize("how", ["a row", "a torn row", "the file"])
+def test_lost_rows_of_the_mean_network_are_made_again(how: str, out: Path) -> None:
+    path = out / results.INFERENCE
+    before = path.read_text()
+    lines = before.splitlines(keepends=True)
+    if how == "the file":
+        path.unlink()
+    else:
+        path.write_text("".join(lines[:-1]) if how == "a row" else before[:-5])
+    outcome = go(small(out))
+    assert outcome.trained == (4 if how == "the file" else 1)
+    assert path.read_text() == before
+
+
+def test_a_study_from_before_there_were_inferences_is_finished_without(tmp_path: Path) -> None:
+    shutil.copytree(REFERENCE / "quickstart", tmp_path / "s")
+    folder = StudyFolder(tmp_path / "s")
+    folder.read()
+    assert len(folder.finished) == 9
+    assert folder.findings == []
+
+
+def test_fewer_epochs_than_asked_are_not_whole(out: Path) -> None:
+    path = out / RUNS
+    header, first, *rest = path.read_text().splitlines(keepends=True)
+    at = header.split(",").index("epochs")
+    fields = first.split(",")
+    assert fields[at] == "3"
+    fields[at] = "2"
+    path.write_text("".join([header, ",".join(fields), *rest]))
+    assert findings(out)[0].endswith("after 2 of 3 epochs; it is to be trained again.")
+    assert go(small(out)).trained == 1
