@@ -37,8 +37,11 @@ class StorageError(DropoutLabError):
     exit_status = 4
 
 
-class InterruptedStudyError(DropoutLabError):
+class InterruptedStudyError(BaseException):
     """The study was stopped by a signal; what was done is on disk.
+
+    As Python's own KeyboardInterrupt it is no Exception: it may be raised anywhere, and nothing
+    that guards against mistakes, a plugin's code among it, takes it for one.
 
     Args:
         message: What was kept and how to go on.

@@ -20,7 +20,7 @@ from dropout_lab.cli.sweep import sweep
 from dropout_lab.cli.train import train
 from dropout_lab.cli.variants import variants
 from dropout_lab.cli.verify import verify
-from dropout_lab.errors import ConfigError, DropoutLabError
+from dropout_lab.errors import ConfigError, DropoutLabError, InterruptedStudyError
 
 _INTERRUPTED, _UNWRITTEN = 130, 4
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
@@ -77,7 +77,7 @@ def _run() -> int:
     """Run the command; return its exit status, with what went wrong told."""
     try:
         status = int(app(standalone_mode=False) or 0)
-    except DropoutLabError as error:
+    except (DropoutLabError, InterruptedStudyError) as error:
         mistakes = error.mistakes if isinstance(error, ConfigError) else None
         return _tell(str(error), error.exit_status, mistakes)
     except _UsageError as error:  # of no arguments the message is the help, and printed already

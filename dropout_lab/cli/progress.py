@@ -17,6 +17,7 @@ from rich.progress import (
 )
 
 from dropout_lab.config.grid import Run
+from dropout_lab.results import counted
 from dropout_lab.study import Events
 from dropout_lab.training import Epoch
 
@@ -78,10 +79,10 @@ class QuietProgress:
 
     def fleet_split(self, fleet: Sequence[Run], parts: Sequence[Sequence[Run]], why: str) -> None:
         """Show why, and what is tried now."""
-        largest = max(map(len, parts))
+        sizes = [len(part) for part in parts]
+        how = f"in fleets of {' and '.join(map(str, sizes))}" if max(sizes) > 1 else "one by one"
         self.show(
-            f"{len(fleet)} runs could not go on as one fleet: {why}. "
-            f"Trying them again {f'in fleets of {largest}' if largest > 1 else 'one by one'}."
+            f"{counted(len(fleet), 'run')} cannot go on as one fleet: {why}. They go on {how}."
         )
 
     def show(self, line: str) -> None:
@@ -93,7 +94,7 @@ class PlainProgress(QuietProgress):
     """A line at each fleet's begin and end, and every ten seconds in between."""
 
     def __init__(self) -> None:
-        self.fleets = self.number = 0
+        self.fleets = self.ended = 0
         self.last_line = 0.0
         self.accuracy = ""
 
@@ -106,19 +107,22 @@ class PlainProgress(QuietProgress):
         self.fleets = len(fleets)
         before = f", {finished} finished before" if finished else ""
         runs = sum(map(len, fleets))
-        self.say(f"{runs} runs to train in {self.fleets} fleets{before}")
+        self.say(f"{counted(runs, 'run')} to train in {counted(self.fleets, 'fleet')}{before}")
 
     def fleet_started(self, fleet: Sequence[Run], epochs_done: int, epochs: int) -> None:
         """Show which fleet begins."""
-        self.number += 1
         self.began, self.first = time.monotonic(), epochs_done
         self.last_line = self.began
         resumed = f", going on after epoch {epochs_done}" if epochs_done else ""
-        self.say(f"fleet {self.number}/{self.fleets}: {fleet_label(fleet)}{resumed}")
+        self.say(f"fleet {self.ended + 1}/{self.fleets}: {fleet_label(fleet)}{resumed}")
+
+    def fleet_ended(self, fleet: Sequence[Run], problems: Sequence[str]) -> None:
+        """Count the fleet; show each problem."""
+        self.ended += 1
+        super().fleet_ended(fleet, problems)
 
     def fleet_split(self, fleet: Sequence[Run], parts: Sequence[Sequence[Run]], why: str) -> None:
         """Show why, and what is tried now."""
-        self.number -= 1
         self.fleets += len(parts) - 1
         super().fleet_split(fleet, parts, why)
 
@@ -150,7 +154,7 @@ class LiveProgress(QuietProgress):
         )
         self.study: TaskID | None = None
         self.fleet: TaskID | None = None
-        self.fleets = self.number = self.total = 0
+        self.fleets = self.ended = self.total = 0
         self.before = self.done = 0  # epochs of runs: of the fleets that have ended; of this one
 
     def __enter__(self) -> Self:
@@ -175,12 +179,11 @@ class LiveProgress(QuietProgress):
         if fleets:
             self.study = self.progress.add_task("epochs x runs", total=self.total, accuracy="")
         if finished:
-            self.say(f"{finished} runs finished before")
+            self.say(f"{counted(finished, 'run')} finished before")
 
     def fleet_started(self, fleet: Sequence[Run], epochs_done: int, epochs: int) -> None:
         """Begin a fleet's bar."""
-        self.number += 1
-        label = f"fleet {self.number}/{self.fleets}, {len(fleet)} runs"
+        label = f"fleet {self.ended + 1}/{self.fleets}, {counted(len(fleet), 'run')}"
         self.fleet = self.progress.add_task(label, total=epochs, completed=epochs_done, accuracy="")
         self.total += len(fleet) * (epochs - _epochs_asked(fleet))
         self._count(fleet, epochs_done)
@@ -197,12 +200,12 @@ class LiveProgress(QuietProgress):
         """Take the fleet's bar away; show each problem."""
         self._take_away()
         self.before += self.done
+        self.ended += 1
         super().fleet_ended(fleet, problems)
 
     def fleet_split(self, fleet: Sequence[Run], parts: Sequence[Sequence[Run]], why: str) -> None:
         """Take the fleet's bar away, for those of its parts; show why."""
         self._take_away()
-        self.number -= 1
         self.fleets += len(parts) - 1
         super().fleet_split(fleet, parts, why)
 
@@ -237,4 +240,4 @@ def fleet_label(fleet: Sequence[Run]) -> str:
             if value is not None and str(value) not in texts:
                 texts.append(str(value))
     words = "; ".join(f"{key} {', '.join(texts)}" for key, texts in values.items() if texts)
-    return f"{len(fleet)} runs" + (f" ({words})" if words else "")
+    return counted(len(fleet), "run") + (f" ({words})" if words else "")

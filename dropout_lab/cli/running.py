@@ -13,7 +13,7 @@ from rich.console import Console
 from dropout_lab.cli.progress import new_progress
 from dropout_lab.config.grid import Run
 from dropout_lab.config.rules import cautions_of
-from dropout_lab.results import ENSEMBLES, INFERENCE, METRICS, MONTE_CARLO, RUNS, cell_text
+from dropout_lab.results import ENSEMBLES, INFERENCE, METRICS, MONTE_CARLO, RUNS, cell_text, counted
 from dropout_lab.study import Outcome, Study, planned_fleets, run_study
 
 if TYPE_CHECKING:
@@ -98,8 +98,9 @@ def _print_plan(study: Study, fleets: Sequence[Sequence[Run]], *, as_json: bool)
         typer.echo(json_module.dumps(plan, indent=1))
         return
     typer.echo(
-        f"{study.name}: {len(runs)} runs ({len(study.cells)} cells x {len(study.seeds)} seeds), "
-        f"{plan['finished']} of them finished, {len(fleets)} fleets to train; into {study.out}"
+        f"{study.name}: {counted(len(runs), 'run')} ({counted(len(study.cells), 'cell')} x "
+        f"{counted(len(study.seeds), 'seed')}), {plan['finished']} of them finished, "
+        f"{counted(len(fleets), 'fleet')} to train; into {study.out}"
     )
     for cell in study.cells:
         values = ", ".join(
@@ -126,7 +127,8 @@ def _print_end(console: Console, study: Study, outcome: Outcome, files: Sequence
     kept = len(outcome.statuses) - outcome.trained
     before = f", {kept} finished before" if kept > 0 else ""
     console.print(
-        f"{outcome.trained} runs trained in {outcome.seconds:.1f} s{before}.", highlight=False
+        f"{counted(outcome.trained, 'run')} trained in {outcome.seconds:.1f} s{before}.",
+        highlight=False,
     )
     for status in ("diverged", "failed", "interrupted"):
         if outcome.count(status):

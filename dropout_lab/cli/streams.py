@@ -44,6 +44,11 @@ def is_utf8(stream: object) -> bool:
     return codecs.lookup(getattr(stream, "encoding", None) or "ascii").name == "utf-8"
 
 
+def as_shown(text: str, stream: object) -> str:
+    """Return a text as an output will show it, for its width to be known."""
+    return text if is_utf8(stream) else "".join(_IN_ASCII.get(c, c) for c in text)
+
+
 def _plain_codec(name: str) -> codecs.CodecInfo | None:
     if name != _PLAIN:
         return None

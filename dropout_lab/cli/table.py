@@ -1,29 +1,31 @@
 """The table of cells that ends a study, readable at 80 columns and in a pipe."""
 
 import math
+from collections.abc import Sequence
 
 import pandas as pd
 from rich import box
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 
 from dropout_lab.analysis.style import cell_label
 from dropout_lab.analysis.tables import StudyTables, chosen_on_validation, rows_of_cell, when
+from dropout_lab.cli.streams import as_shown
+
+_UNBOUNDED = 10_000  # columns of the terminal
+_NARROWEST = 12  # columns of the names of cells, which go on in a second line
 
 
 def print_cells(console: Console, study: StudyTables, table: pd.DataFrame) -> None:
     """Print each cell's mean ± s.d. and its paired difference to the run without dropout."""
     title = f"{study.manifest['name']}: {when(study)}, dropout off"
-    out = Table(box=box.SIMPLE_HEAD, title=title)
-    out.add_column("cell", overflow="fold")
-    out.add_column("n", justify="right")
-    for name in ("test accuracy %", "gap, points", "vs without,\npoints"):
-        out.add_column(name, justify="right", no_wrap=True)
+    rows = []
     best = chosen_on_validation(table)
     for index, cell in table.iterrows():
         label = cell_label(cell, study.swept, bool(cell["bare"]))
         mark = " *" if best is not None and index == best.name and len(table) > 1 else ""
-        out.add_row(
+        row = (
             label + mark,
             str(int(cell["seeds"])) + (f" (+{int(cell['others'])})" if cell["others"] else ""),
             _percent(cell["test_accuracy_mean"], cell["test_accuracy_sd"]),
@@ -32,7 +34,9 @@ def print_cells(console: Console, study: StudyTables, table: pd.DataFrame) -> No
             if cell["bare"]
             else _percent(cell["difference_mean"], cell["difference_half"], sign=True),
         )
-    console.print(out, highlight=False)
+        rows.append(row)
+    columns = ("cell", "n", "test accuracy %", "gap, points", "vs without,\npoints")
+    _print(console, title, columns, rows)
     notes = ["mean ± s.d. over n seeds; gap = train − test"]
     if table["pairs"].any():
         notes.append("vs without: mean paired difference ± half its 95 % t interval")
@@ -40,7 +44,8 @@ def print_cells(console: Console, study: StudyTables, table: pd.DataFrame) -> No
         notes.append("* best mean validation accuracy with dropout")
     if table["others"].any():
         notes.append("(+k): k runs that did not complete")
-    console.print("; ".join(notes) + ".", style="dim", highlight=False)
+    note = as_shown("; ".join(notes) + ".", console.file)
+    console.print(note, style="dim", highlight=False)
 
 
 def print_inferences(console: Console, study: StudyTables, table: pd.DataFrame) -> None:
@@ -48,11 +53,7 @@ def print_inferences(console: Console, study: StudyTables, table: pd.DataFrame) 
     names = set(study.inference.get("inference", ())) - {"mean"}
     if not names and study.ensembles.empty:
         return
-    out = Table(box=box.SIMPLE_HEAD, title="how the trained network is used")
-    out.add_column("cell", min_width=16, overflow="fold")
-    out.add_column("inference", no_wrap=True)
-    for name in ("test accuracy %", "NLL, nats", "ECE"):
-        out.add_column(name, justify="right", no_wrap=True)
+    lines = []
     for _, cell in table.iterrows():
         label = cell_label(cell, study.swept, bool(cell["bare"]))
         own = rows_of_cell(study.inference, cell, study.swept)
@@ -62,15 +63,42 @@ def print_inferences(console: Console, study: StudyTables, table: pd.DataFrame) 
         for name, rows in uses:
             if len(rows):
                 accuracy, loss, ece = (rows[f"test_{m}"] for m in ("accuracy", "loss", "ece"))
-                out.add_row(
+                line = (
                     label,
                     name.replace("_", " "),
                     _percent(accuracy.mean(), accuracy.std()),
                     _number(loss.mean(), loss.std()),
                     _number(ece.mean(), ece.std()),
                 )
+                lines.append(line)
                 label = ""
-    console.print(out, highlight=False)
+    columns = ("cell", "inference", "test accuracy %", "NLL, nats", "ECE")
+    _print(console, "how the trained network is used", columns, lines)
+
+
+def _print(
+    console: Console, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]
+) -> None:
+    """Print rows as a table or, where it would not fit, each as a block: no number is cut."""
+    out = Table(box=box.SIMPLE_HEAD, title=title)
+    out.add_column(columns[0], min_width=_NARROWEST, overflow="fold")
+    for name in columns[1:]:
+        out.add_column(name, justify="left" if name == "inference" else "right", no_wrap=True)
+    for row in rows:
+        out.add_row(*(as_shown(text, console.file) for text in row))
+    whole = Measurement.get(console, console.options.update(width=_UNBOUNDED), out).maximum
+    foldable = max(0, max((len(row[0]) for row in rows), default=0) - _NARROWEST)
+    if whole - foldable <= console.width:
+        console.print(out, highlight=False)
+        return
+    console.print(title, highlight=False)
+    for first, *others in rows:
+        if first:
+            console.print(first, style="bold", highlight=False)
+        for name, text in zip(columns[1:], others, strict=True):
+            if text:
+                named = f"  {' '.join(name.split())}: {text}"
+                console.print(as_shown(named, console.file), highlight=False)
 
 
 def _number(mean: float, spread: float) -> str:

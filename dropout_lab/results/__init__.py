@@ -46,6 +46,7 @@ from dropout_lab.results.table import (
 from dropout_lab.results.text import (
     Row,
     cell_text,
+    counted,
     csv_text,
     fields,
     message_cell,
@@ -80,6 +81,7 @@ __all__ = [
     "Row",
     "Table",
     "cell_text",
+    "counted",
     "csv_text",
     "digest",
     "fields",

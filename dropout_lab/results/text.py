@@ -65,3 +65,8 @@ def fields(header: Sequence[str], row: Row) -> list[str]:
     return [
         message_cell(row.get(name, "")) if name == MESSAGE else row.get(name, "") for name in header
     ]
+
+
+def counted(count: int, noun: str) -> str:
+    """Return a number of things in words: 1 run, 2 runs."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

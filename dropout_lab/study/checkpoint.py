@@ -53,31 +53,48 @@ def save_checkpoints(folders: Sequence[Path], checkpoints: Sequence[RunCheckpoin
 
 
 def load_checkpoints(
-    folders: Sequence[Path], device: torch.device, warn: Callable[[str], None]
-) -> list[RunCheckpoint] | None:
-    """Return the newest checkpoints that all runs of a fleet have whole; None without any.
+    folders: Sequence[Path],
+    device: torch.device,
+    warn: Callable[[str], None],
+    has_records: Callable[[int, int], bool] = lambda run, epoch: True,
+) -> tuple[list[RunCheckpoint] | None, list[int]]:
+    """Return the newest checkpoints that all runs of a fleet can go on from; None without any.
 
-    A damaged one is kept beside, under another name, and told.
+    A damaged one is kept beside, under another name. That, and one whose records are lost, is told.
 
     Args:
         folders: Those of the runs of a fleet.
         device: Where the tensors are wanted, wherever they were saved from.
-        warn: Takes a sentence for each damaged one.
+        warn: Takes a sentence for each that cannot be used.
+        has_records: Whether a run, by its index, has all records up to an epoch.
+
+    Returns:
+        The checkpoints, and the indices of runs that have lost theirs: a kill leaves the newest
+        ones of a fleet an epoch apart at most.
     """
-    epochs = set.intersection(*(set(checkpoints_in(folder)) for folder in folders))
-    for epoch in sorted(epochs, reverse=True):
-        loaded = []
-        for folder in folders:
-            path = checkpoints_in(folder)[epoch]
+    usable = []
+    for run, folder in enumerate(folders):
+        epochs = set()
+        for epoch, path in checkpoints_in(folder).items():
             try:
-                loaded.append(_read(path, device))
+                recorded = _recorded(_read(path))
             except DamagedCheckpointError as error:
                 kept = keep_beside(path)
                 remove_file(path)
-                warn(f"{path} {error}; it is kept as {kept.name}, and an older one is used.")
-        if len(loaded) == len(folders):
-            return loaded
-    return None
+                warn(f"{path} {error}; it is kept as {kept.name} and not used.")
+                continue
+            if has_records(run, recorded):
+                epochs.add(epoch)
+            else:
+                warn(f"{path} is not used: a record from before it is lost.")
+        usable.append(epochs)
+    newest = [max(epochs, default=0) for epochs in usable]
+    lost = [run for run, epoch in enumerate(newest) if epoch < max(newest) - 1]
+    common = set.intersection(*usable)
+    if not common:
+        return None, lost
+    paths = [checkpoints_in(folder)[max(common)] for folder in folders]
+    return [_read(path, device) for path in paths], lost
 
 
 def drop_checkpoints(folders: Sequence[Path], keep: int = 0) -> None:
@@ -97,17 +114,42 @@ def checkpoints_in(folder: Path) -> dict[int, Path]:
     return {int(match[1]): path for match, path in matches if match}
 
 
+def drop_later_checkpoints(folders: Sequence[Path], epoch: int) -> None:
+    """Remove the checkpoints of later epochs than a fleet stands at; they are made again.
+
+    They would be taken for the newest, and the ones made from now on for the oldest.
+    """
+    for folder in folders:
+        for later, path in checkpoints_in(folder).items():
+            if later > epoch:
+                remove_file(path)
+
+
+def recorded_until(path: Path) -> int:
+    """Return up to which epoch the run of a checkpoint has records; 0 if it is damaged."""
+    try:
+        return _recorded(_read(path))
+    except DamagedCheckpointError:
+        return 0
+
+
 def damage_of(path: Path) -> str:
     """Return what is wrong with a checkpoint, as the end of a sentence; nothing if it is sound."""
     try:
-        _read(path, torch.device("cpu"))
+        _read(path)
     except DamagedCheckpointError as error:
         return str(error)
     return ""
 
 
-def _read(path: Path, device: torch.device) -> RunCheckpoint:
-    """Return a checkpoint.
+def _recorded(checkpoint: RunCheckpoint) -> int:
+    """Return up to which epoch the run of a checkpoint has records: one may have ended early."""
+    stopped = checkpoint.get("early_stopping", {}).get("stopped", 0)
+    return int(checkpoint["diverged"] or stopped or checkpoint["epoch"])
+
+
+def _read(path: Path, device: torch.device | None = None) -> RunCheckpoint:
+    """Return a checkpoint; without a device, for the CPU.
 
     Raises:
         DamagedCheckpointError: It is not what was written, or not of this run and epoch.
@@ -120,11 +162,11 @@ def _read(path: Path, device: torch.device) -> RunCheckpoint:
     if hashlib.sha256(body).digest() != digest:
         raise DamagedCheckpointError("is not what was written: its SHA-256 is another")
     try:
-        checkpoint: RunCheckpoint = torch.load(
-            io.BytesIO(body), map_location=device, weights_only=True
-        )
+        checkpoint: RunCheckpoint = torch.load(io.BytesIO(body), "cpu", weights_only=True)
         written = checkpoint.get("format", FORMAT)
         run_id, epoch = checkpoint.get("run_id", path.parent.name), checkpoint["epoch"]
+    except MemoryError:
+        raise
     except Exception as error:  # whatever a file that only looks like one makes of the reader
         raise DamagedCheckpointError("holds more than tensors and numbers, or less") from error
     if written != FORMAT:
@@ -133,4 +175,8 @@ def _read(path: Path, device: torch.device) -> RunCheckpoint:
         raise DamagedCheckpointError(f"is of another run, {run_id}")
     if epoch != int(path.stem.rpartition("_")[2]) or not checkpoint.keys() >= _KEYS:
         raise DamagedCheckpointError("is not of the epoch its name says, or not complete")
+    if (
+        device is not None and device.type != "cpu"
+    ):  # only now: what a device has no room for is not damaged
+        checkpoint = torch.load(io.BytesIO(body), device, weights_only=True)
     return checkpoint

@@ -21,7 +21,7 @@ from dropout_lab.files import (
     temporaries,
 )
 from dropout_lab.results import DamagedManifestError, Manifest, Table, table_text
-from dropout_lab.study.checkpoint import checkpoints_in, damage_of
+from dropout_lab.study.checkpoint import checkpoints_in, damage_of, recorded_until
 from dropout_lab.study.checks import contradicted, impossible
 from dropout_lab.study.claim import Claim, is_alive, refuse_links, writer_of
 from dropout_lab.study.weights import WEIGHTS
@@ -184,6 +184,8 @@ class _Patient:
             own, end = rows[run_id], end_of.get(run_id)
             folder = self.folder / results.RUN_FOLDERS / run_id
             words = self._judge(run, end, own)
+            if end is None or end["status"] not in ("completed", "diverged"):
+                yield from self._checkpoints(run, own)
             if words:
                 self.aside.add(run_id)
                 yield Finding(folder.parent.parent, f"run {run_id}: {words}", again, self.put_aside)
@@ -205,12 +207,16 @@ class _Patient:
             words = words or lacking(run, dict(end), rows, folder)
             words = words or contradicted(run, dict(end), rows.metrics)
             words = words or damage_of_weights(folder / WEIGHTS)
-        elif end is None or end["status"] != "diverged":
-            epoch = max(checkpoints_in(folder), default=0)
-            missing = missing_epochs(run.settings, rows.metrics, epoch)
-            if missing:
-                words = words or f"no record of epoch {missing[0]}, before its checkpoint"
         return words
+
+    def _checkpoints(self, run: Run, rows: RunRows) -> Iterator[Finding]:
+        """Look for the records that a checkpoint goes on from."""
+        for path in checkpoints_in(self.folder / results.RUN_FOLDERS / run.run_id).values():
+            missing = missing_epochs(run.settings, rows.metrics, recorded_until(path))
+            if missing:
+                words = f"goes on from a record of epoch {missing[0]}, which is lost"
+                remedy = f"kept beside and taken away; {_AGAIN} goes on without it"
+                yield Finding(path, words, remedy, self._away(path))
 
     def _run_folders(self) -> Iterator[Finding]:
         parent = self.folder / results.RUN_FOLDERS

@@ -15,7 +15,12 @@ from dropout_lab.data import Splits
 from dropout_lab.errors import DropoutLabError, InterruptedStudyError
 from dropout_lab.files import make_folder, remove_empty_folder, remove_file, replace_file
 from dropout_lab.study import failures
-from dropout_lab.study.checkpoint import drop_checkpoints, load_checkpoints, save_checkpoints
+from dropout_lab.study.checkpoint import (
+    drop_checkpoints,
+    drop_later_checkpoints,
+    load_checkpoints,
+    save_checkpoints,
+)
 from dropout_lab.study.folder import RunEnd, StudyFolder
 from dropout_lab.study.predictions import keep_inferences
 from dropout_lab.study.signals import StopRequest
@@ -75,7 +80,9 @@ def train_fleet(
     fleet: Fleet | None = None
     try:
         fleet = Fleet(runs, device)
-        _resume(fleet, folder, events)
+        parts = _resume(fleet, folder, events)
+        if parts:
+            return parts
         tell(events.fleet_started, runs, fleet.epoch, last_epoch)
         for epoch in train(fleet, splits):
             folder.append({runs[i].run_id: record for i, record in epoch.records.items()})
@@ -123,13 +130,31 @@ def tell(event: Callable[..., None], *arguments: object) -> None:
         event(*arguments)
 
 
-def _resume(fleet: Fleet, folder: StudyFolder, events: Events) -> None:
-    """Bring a new fleet, and what the folder says of it, to where its checkpoints stand."""
+def _resume(fleet: Fleet, folder: StudyFolder, events: Events) -> list[tuple[Run, ...]]:
+    """Bring a new fleet, and what the folder says of it, to where its checkpoints stand.
+
+    Returns:
+        Where some runs have lost their checkpoints, or records from before them, and others have
+        not: these and those, to be trained apart. Otherwise none.
+    """
     folders = [folder.run_folder(run) for run in fleet.runs]
-    checkpoints = load_checkpoints(folders, fleet.device, partial(tell, events.warned))
-    if checkpoints and not folder.lacks_records(fleet.runs, checkpoints[0]["epoch"]):
+    checkpoints, lost = load_checkpoints(
+        folders,
+        fleet.device,
+        partial(tell, events.warned),
+        lambda run, epoch: not folder.lacks_records(fleet.runs[run], epoch),
+    )
+    if lost:
+        rest = tuple(run for index, run in enumerate(fleet.runs) if index not in lost)
+        parts = [rest, tuple(fleet.runs[index] for index in lost)]
+        why = f"the checkpoints of {len(lost)} are lost"
+        tell(events.fleet_split, fleet.runs, parts, why)
+        return parts
+    if checkpoints:
         fleet.restore(checkpoints)
+    drop_later_checkpoints(folders, fleet.epoch)
     folder.forget_after(fleet.runs, fleet.epoch)
+    return []
 
 
 def _clear(folders: Sequence[Path]) -> None:

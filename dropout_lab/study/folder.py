@@ -25,7 +25,7 @@ from dropout_lab.files import (
     replace_file,
 )
 from dropout_lab.plugins import Plugin
-from dropout_lab.results import Row, cell_text, csv_text, fields, runs_in, table_text
+from dropout_lab.results import Row, cell_text, counted, csv_text, fields, runs_in, table_text
 from dropout_lab.study.claim import Claim, refuse_foreign, refuse_links
 from dropout_lab.study.ensembles import merged
 from dropout_lab.study.findings import Findings
@@ -56,6 +56,8 @@ class StudyFolder:
 
     Args:
         path: ``results/<name>``, or wherever ``--out`` says.
+        asked: The runs asked for: rows of theirs are ours, even if a manifest that was put back to
+            an earlier state does not list them.
 
     Attributes:
         findings: What was damaged and what was done about it, in sentences.
@@ -64,8 +66,9 @@ class StudyFolder:
         StorageError: Something else stands there, another process writes it, or it is damaged.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, asked: Iterable[Run] = ()) -> None:
         self.path = path
+        self._asked = {run.run_id: run for run in asked}
         try:
             there = path.exists()
             if path.is_symlink() and not there:
@@ -105,7 +108,7 @@ class StudyFolder:
         """Read the manifest and the rows that stand there now."""
         self.manifest = results.read_manifest(self.path)
         self._lossy, self._distrusted = set(), set()
-        known = None if self.manifest is None else runs_in(self.manifest)
+        known = None if self.manifest is None else {**self._asked, **runs_in(self.manifest)}
         self._metrics = self._taken(results.METRICS, known)
         self._runs = {row["run_id"]: row for row in self._taken(results.RUNS, known)}
         self._tables = {name: self._taken(name, known) for name in _TABLES}
@@ -129,10 +132,10 @@ class StudyFolder:
         strange = sorted(ids - runs.keys())
         if strange and self.manifest is None:
             raise StorageError(
-                f"{self.path} has no {results.MANIFEST}, and its tables hold {len(strange)} runs "
-                f"that are not asked for here, such as {strange[0]}; nothing is written. Give the "
-                "command that made them, with all its values and seeds, or another folder with "
-                "--out."
+                f"{self.path} has no {results.MANIFEST}, and its tables hold "
+                f"{counted(len(strange), 'run')} not asked for here, such as {strange[0]}; "
+                "nothing is written. Give the command that made them, with all its values and "
+                "seeds, or another folder with --out."
             )
         if ids and self.manifest is None:
             self.findings.add(f"{self.path / results.MANIFEST} was lost; it is made again.")
@@ -152,13 +155,10 @@ class StudyFolder:
         """The status of each run that has one."""
         return {run_id: row["status"] for run_id, row in self._runs.items()}
 
-    def lacks_records(self, runs: Iterable[Run], epoch: int) -> bool:
-        """Whether a record up to an epoch is missing: a checkpoint of that epoch is no use then."""
-        wanted = {run.run_id: run for run in runs}
-        rows = by_run(self._metrics, {}, list(wanted))
-        return any(
-            missing_epochs(run.settings, rows[i].metrics, epoch) for i, run in wanted.items()
-        )
+    def lacks_records(self, run: Run, epoch: int) -> bool:
+        """Whether a record up to an epoch is missing: a checkpoint of then is no use."""
+        rows = [row for row in self._metrics if row["run_id"] == run.run_id]
+        return bool(missing_epochs(run.settings, rows, epoch))
 
     def run_folder(self, run: Run) -> Path:
         """Return where a run keeps what it needs to resume, its log and its weights."""
@@ -296,7 +296,7 @@ class StudyFolder:
         self._runs |= ends
         if ends:
             self.findings.add(
-                f"{self.path / results.RUNS} had lost {len(ends)} runs; their rows are made again "
+                f"{self.path / results.RUNS} had lost {counted(len(ends), 'run')}; made again "
                 f"from {results.METRICS}."
             )
 

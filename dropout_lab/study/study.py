@@ -14,7 +14,7 @@ from dropout_lab.config.schema import DatasetSettings, Settings
 from dropout_lab.data import Splits
 from dropout_lab.errors import DataError
 from dropout_lab.plugins import sources_of
-from dropout_lab.results import Manifest, runs_in
+from dropout_lab.results import Manifest, counted, runs_in
 from dropout_lab.study import manifest as manifests
 from dropout_lab.study.checkpoint import checkpoints_in
 from dropout_lab.study.engine import Events, interrupted, tell, train_fleet
@@ -99,13 +99,14 @@ def run_study(study: Study, events: Events, say: Callable[[str], None]) -> Outco
     began = time.perf_counter()
     keep_freed_memory()
     source = _Source(study, say)
-    folder = StudyFolder(study.out)
+    folder = StudyFolder(study.out, study.runs)
     if folder.manifest is None:
         source.splits(study.cells[0].settings.dataset)  # nothing is written before data are there
     with folder, StopRequest() as stop:
         todo = deque(_plan(study, folder))
         wanted = {run.run_id for run in study.runs}
-        tell(events.planned, list(todo), len(wanted & folder.finished))
+        open_ = {run.run_id for fleet in todo for run in fleet}
+        tell(events.planned, list(todo), len((wanted & folder.finished) - open_))
         for text in [*folder.findings, *_notices(study, folder)]:
             tell(events.warned, text)
         trained = set()
@@ -139,7 +140,7 @@ def planned_fleets(study: Study) -> list[tuple[Run, ...]]:
     Raises:
         StorageError: The folder belongs to another study.
     """
-    folder = StudyFolder(study.out)
+    folder = StudyFolder(study.out, study.runs)
     folder.read()
     return _joined(study, folder)[1]
 
@@ -209,15 +210,15 @@ def _notices(study: Study, folder: StudyFolder) -> list[str]:
     statuses = folder.statuses
     failed = sum(statuses.get(run.run_id) == "failed" for run in study.runs)
     if failed and not study.retry_failed:
-        notices.append(f"{failed} runs failed before; --retry failed trains them again.")
+        notices.append(f"{counted(failed, 'run')} failed before; --retry failed trains again.")
     bare = sum(
         statuses.get(run.run_id) == "completed" and not (folder.run_folder(run) / WEIGHTS).exists()
         for run in study.runs
     )
     if bare and study.save_models:
         notices.append(
-            f"{bare} runs were finished before without --save-models and have no weights; to keep "
-            "theirs, train them into another folder with --out."
+            f"{counted(bare, 'run')} finished before without --save-models and without weights; "
+            "to have them, train into another folder with --out."
         )
     return notices
 

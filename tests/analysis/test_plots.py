@@ -1,6 +1,8 @@
 """What is in the pictures: the data of the artists, labels with units, n, and what the band is."""
 
+import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
 import matplotlib.image
 import numpy as np
@@ -151,7 +153,59 @@ def test_settings_beside_dropout_have_their_own_pictures(tmp_path: Path) -> None
 @pytest.mark.parametrize("name", ["$x_{", "%s", "<script>alert(1)</script>", "a" * 300, "\\frac"])
 def test_any_name_can_be_drawn(name: str, by_p: StudyTables) -> None:
     by_p.manifest["name"] = name
+    for file in plot_study(by_p):
+        if file.suffix == ".svg":  # the name is text in it, and nothing else
+            texts = "".join(ElementTree.parse(file).getroot().itertext())
+            assert name[:20] in texts
+            assert "script" not in {element.tag for element in ElementTree.parse(file).iter()}
+
+
+def test_long_values_are_shortened_and_their_pictures_drawn(tmp_path: Path) -> None:
+    """80 hidden layers as a swept value, and 80 values of p; without a warning of the layout."""
+    deep = f"[{','.join(['16'] * 80)}]"
+    settings = (f"model.hidden=[16],{deep}", "dropout.p=0,0.5", "training.learning_rate=0.1,0.2")
+    path = made_study(tmp_path / ("a" * 100), *settings, accuracies=[0.9] * 16)
+    assert plot_study(read_study(path))
+    many = f"dropout.p=[{','.join(['0.5'] * 80)}],0.3"
+    path = made_study(tmp_path / "p", f"model.hidden={deep}", many, accuracies=[0.9] * 6)
+    assert plot_study(read_study(path))
+    assert style.shortened("a" * 50 + "b" * 50, 11) == "aaaaa…bbbbb"
+
+
+def test_a_thousand_runs_are_drawn_in_as_many_lines_as_can_be_told_apart(tmp_path: Path) -> None:
+    settings = ("dropout.input_p=0:0.99:0.01", "dropout.p=0.1,0.2,0.3,0.4,0.5")
+    accuracies = [0.9 + 0.00005 * i for i in range(1002)]
+    study = read_study(made_study(tmp_path / "s", *settings, accuracies=accuracies))
+    figure = draw_by_p(study, cells(study), "name")
+    assert figure is not None
+    assert sum(not str(line.get_label()).startswith("_") for line in figure.axes[0].lines) == 12
+    assert "88 lines with lower validation accuracy not shown" in words(figure)
+    assert "461 lower cells not shown" in words(draw_cells(study, cells(study), "name"))
+    assert max(file.stat().st_size for file in plot_study(study)) < 2**20
+    # Figures that pyplot does not know are let go of with the last word on them.
+    assert (
+        "matplotlib.pyplot" not in sys.modules or not sys.modules["matplotlib.pyplot"].get_fignums()
+    )
+
+
+def test_what_is_not_finite_is_a_gap(by_p: StudyTables) -> None:
+    last = by_p.metrics["epoch"] == 2
+    by_p.metrics.loc[last, "test_loss"] = float("inf")
+    by_p.metrics.loc[last, "loss_gap"] = float("nan")
+    table = cells(by_p)
+    curves, gap = draw_curves(by_p, table, ""), draw_gap(by_p, table, "")
+    assert curves is not None
+    assert gap is not None
+    losses = next(line for line in curves.axes[2].lines if line.get_label() == "test")
+    assert np.isfinite(np.asarray(losses.get_ydata(), float)).tolist() == [True, False]
+    gaps = next(line for line in gap.axes[1].lines if line.get_label() == "p = 0.25")
+    assert np.isfinite(np.asarray(gaps.get_ydata(), float)).tolist() == [True, False]
     assert plot_study(by_p)
+
+
+def test_only_runs_without_dropout_are_drawn(tmp_path: Path) -> None:
+    path = made_study(tmp_path / "s", "dropout.p=0", accuracies=[0.9, 0.9])
+    assert {file.stem for file in plot_study(read_study(path))} == {"curves", "gap"}
 
 
 @pytest.mark.parametrize(("seeds", "epochs"), [(1, 1), (1, 3), (3, 1)])

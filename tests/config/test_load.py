@@ -275,6 +275,42 @@ _scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max
 _values = st.recursive(_scalars, lambda inner: st.lists(inner, max_size=3), max_leaves=5)
 
 
+@settings(max_examples=200, deadline=None)
+@given(st.one_of(st.binary(max_size=300), st.text(max_size=300).map(lambda t: t.encode("utf-16"))))
+def test_any_bytes_in_a_file_give_a_config_or_a_config_error(
+    tmp_path_factory: pytest.TempPathFactory, content: bytes
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "any.yaml"
+    path.write_bytes(content)
+    with suppress(ConfigError):
+        assert isinstance(load(path, Changes(sweep=True)), Config)
+
+
+# What the command line can hand over: any text without NUL; bytes that are no UTF-8 are surrogates.
+_marks = st.sampled_from(
+    [*"[]{}&*!,:#'\"\\-+.e019\n\t \udcff", "0.5", "1e999", "..", "---", "null"]
+)
+_arguments = st.lists(_marks, max_size=15).map("".join) | st.text(max_size=20)
+_keys = st.sampled_from([*KEYS, "name", "seeds", "about"]) | _arguments
+_settings = st.tuples(_keys, _arguments).map("=".join) | _arguments
+
+
+@settings(max_examples=400, deadline=None)
+@given(
+    given=st.lists(_settings, max_size=3),
+    p=st.none() | _arguments,
+    seeds=st.none() | _arguments,
+    epochs=st.none() | st.integers(),
+    sweep=st.booleans(),
+)
+def test_any_options_give_a_config_or_a_config_error(
+    given: list[str], p: str | None, seeds: str | None, epochs: int | None, sweep: bool
+) -> None:
+    changes = Changes(settings=tuple(given), p=p, seeds=seeds, epochs=epochs, sweep=sweep)
+    with suppress(ConfigError):
+        assert isinstance(load(None, changes), Config)
+
+
 @settings(max_examples=150, deadline=None)
 @given(
     st.dictionaries(

@@ -1,1 +1,1 @@
-"""Tests."""
+"""Faults a study has to survive: each by its number, see FAULTS.md."""

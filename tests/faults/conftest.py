@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.cli.conftest import run as run
 from tests.faults.kills import Process, forked
 
 SMALL = (

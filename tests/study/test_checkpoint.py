@@ -101,7 +101,7 @@ def test_a_damaged_checkpoint_costs_one_epoch_and_is_kept(
     go(study(tmp_path / "s", **ASKED), events)
     assert (events.started_after, events.epochs) == (0, 3 + 2)  # the fleet of no dropout, and this
     assert words in events.warnings[0]
-    assert "kept as checkpoint_000002.pt.damaged" in events.warnings[0]
+    assert "kept as checkpoint_000002.pt.damaged and not used" in events.warnings[0]
     assert path.with_name(path.name + ".damaged").read_bytes() == content
     assert not (tmp_path / "exploded").exists()
     assert_same_results(tmp_path / "s", undisturbed)

@@ -1,5 +1,6 @@
 """One bad run never takes the others along."""
 
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from dropout_lab import results
 from dropout_lab.config.grid import Run
 from dropout_lab.results import RUNS, read_manifest, read_rows
 from dropout_lab.study import engine, failures
+from dropout_lab.study.checkpoint import damage_of
+from dropout_lab.study.doctor import examine
 from dropout_lab.training import Epoch, Fleet, infer, train
 from tests.conftest import make_sweep
 from tests.study.test_study import Silent, StopsAfter, assert_same_results, go, study
@@ -179,7 +182,7 @@ def test_failed_runs_are_left_and_told_until_they_are_asked_for(
     events = Silent()
     outcome = go(study(tmp_path / "s", **asked), events)
     assert (outcome.trained, outcome.count("failed")) == (0, 2)
-    assert events.warnings == ["2 runs failed before; --retry failed trains them again."]
+    assert events.warnings == ["2 runs failed before; --retry failed trains again."]
     events = Silent()
     outcome = go(study(tmp_path / "s", **asked, retry_failed=True), events)
     assert (outcome.trained, outcome.count("completed")) == (2, 4)
@@ -223,7 +226,111 @@ def test_weights_that_were_not_kept_are_told(tmp_path: Path) -> None:
     events = Silent()
     go(study(tmp_path / "s", sweep=False, seeds="3", save_models=True), events)
     (warning,) = events.warnings
-    assert warning.startswith("2 runs were finished before without --save-models")
+    assert warning.startswith("2 runs finished before without --save-models")
     events = Silent()
     go(study(tmp_path / "s", sweep=False, seeds="3", save_models=False), events)
     assert events.warnings == []
+
+
+STOPPING = ("training.patience=2", "training.learning_rate=0.5", "training.epochs=12")
+
+
+def test_a_run_that_stopped_early_does_not_keep_its_fleet_from_resuming(tmp_path: Path) -> None:
+    asked = {"p": "0.5", "seeds": "4"}
+    go(study(tmp_path / "undisturbed", *STOPPING, **asked))
+    runs = pd.read_csv(tmp_path / "undisturbed" / RUNS)
+    fleet = runs[runs["dropout.p"] == 0.0]
+    assert fleet["epochs"].min() < fleet["epochs"].max() - 1  # one has stopped before the others
+    epochs = int(fleet["epochs"].min()) + 1
+    with pytest.raises(KeyboardInterrupt):
+        go(study(tmp_path / "s", *STOPPING, **asked), StopsAfter(epochs))
+    assert all(not finding.damaged for finding in examine(tmp_path / "s"))
+    events = Silent()
+    go(study(tmp_path / "s", *STOPPING, **asked), events)
+    assert events.first_started_after == epochs
+    assert_same_results(tmp_path / "s", tmp_path / "undisturbed")
+
+
+def test_a_run_that_diverged_does_not_keep_its_fleet_from_resuming(tmp_path: Path) -> None:
+    rates = ("training.learning_rate=0.05,1e30", "training.epochs=5")
+    asked = {"p": "0.5", "seeds": "2"}
+    go(study(tmp_path / "undisturbed", *rates, **asked))
+    with pytest.raises(KeyboardInterrupt):
+        go(study(tmp_path / "s", *rates, **asked), StopsAfter(3))
+    assert all(not finding.damaged for finding in examine(tmp_path / "s"))
+    events = Silent()
+    go(study(tmp_path / "s", *rates, **asked), events)
+    assert events.first_started_after == 3
+    assert_same_results(tmp_path / "s", tmp_path / "undisturbed")
+
+
+def test_runs_whose_checkpoints_are_lost_do_not_take_the_others_along(tmp_path: Path) -> None:
+    asked, epochs = {"p": "0.5", "seeds": "3"}, "training.epochs=8"
+    with pytest.raises(KeyboardInterrupt):
+        go(study(tmp_path / "s", epochs, **asked), StopsAfter(6))
+    shutil.rmtree(min((tmp_path / "s" / "runs").iterdir()))
+    events = StopsAfter(3)
+    with pytest.raises(KeyboardInterrupt):
+        go(study(tmp_path / "s", epochs, **asked), events)
+    assert events.splits == [[2, 1]]
+    assert events.first_started_after == 6
+    again = Silent()
+    outcome = go(study(tmp_path / "s", epochs, **asked), again)
+    assert outcome.count("completed") == 6
+    assert (again.first_started_after, again.splits) == (1, [])
+    assert packing(tmp_path / "s") == [1, 2, 3]
+
+
+def test_checkpoints_ahead_of_a_fleet_that_begins_anew_do_not_displace_its_own(
+    tmp_path: Path,
+) -> None:
+    """Else the newest two by number stay, and each kill would begin from 0 for ever."""
+    asked, epochs = {"p": "0.5", "seeds": "1"}, "training.epochs=8"
+    with pytest.raises(KeyboardInterrupt):
+        go(study(tmp_path / "s", epochs, **asked), StopsAfter(6))
+    metrics = tmp_path / "s" / results.METRICS
+    lines = metrics.read_text().splitlines(keepends=True)
+    metrics.write_text("".join(lines[:2] + lines[3:]))  # the record of epoch 2 is lost
+    for begun in (0, 3):
+        events = StopsAfter(3)
+        with pytest.raises(KeyboardInterrupt):
+            go(study(tmp_path / "s", epochs, **asked), events)
+        assert events.first_started_after == begun
+    go(study(tmp_path / "undisturbed", epochs, **asked))
+    go(study(tmp_path / "s", epochs, **asked))
+    assert_same_results(tmp_path / "s", tmp_path / "undisturbed")
+
+
+def test_too_little_memory_to_read_a_checkpoint_is_no_damage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        go(study(tmp_path / "s", p="0.5", seeds="2"), StopsAfter(2))
+
+    def no_memory(*arguments: object, **more: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(torch, "load", no_memory)
+    with pytest.raises(MemoryError):
+        damage_of(next((tmp_path / "s" / "runs").rglob("*.pt")))
+    assert go(study(tmp_path / "s", p="0.5", seeds="2")).count("failed") == 2
+    monkeypatch.undo()
+    events = Silent()
+    go(study(tmp_path / "s", p="0.5", seeds="2", retry_failed=True), events)
+    assert events.first_started_after == 2
+    assert not list((tmp_path / "s").rglob("*.damaged"))
+
+
+def test_a_lost_record_costs_the_epochs_since_it_and_no_more(tmp_path: Path) -> None:
+    asked, epochs = {"p": "0.5", "seeds": "3"}, "training.epochs=5"
+    go(study(tmp_path / "undisturbed", epochs, **asked))
+    with pytest.raises(KeyboardInterrupt):
+        go(study(tmp_path / "s", epochs, **asked), StopsAfter(4))
+    metrics = tmp_path / "s" / results.METRICS
+    metrics.write_text(metrics.read_text()[:-30])  # the last row, one of epoch 4, is torn
+    events = Silent()
+    go(study(tmp_path / "s", epochs, **asked), events)
+    (warning,) = events.warnings
+    assert warning.endswith("checkpoint_000004.pt is not used: a record from before it is lost.")
+    assert events.first_started_after == 3
+    assert_same_results(tmp_path / "s", tmp_path / "undisturbed")

@@ -30,12 +30,15 @@ class Silent:
         self.problems: list[str] = []
         self.warnings: list[str] = []
         self.splits: list[list[int]] = []
+        self.first_started_after: int | None = None
 
     def planned(self, fleets: Sequence[Sequence[Run]], finished: int) -> None:
         self.finished = finished
 
     def fleet_started(self, fleet: Sequence[Run], epochs_done: int, epochs: int) -> None:
         self.started_after = epochs_done
+        if self.first_started_after is None:
+            self.first_started_after = epochs_done
 
     def epoch_ended(self, fleet: Sequence[Run], epoch: Epoch) -> None:
         self.epochs += 1

@@ -284,7 +284,7 @@ def test_running_means_come_back_from_disk(small_splits: Splits, tmp_path: Path)
     next(iter(train(first, small_splits)))
     folders = [tmp_path / run.run_id for run in runs]
     save_checkpoints(folders, first.checkpoint())
-    loaded = load_checkpoints(folders, CPU, print)
+    loaded, _ = load_checkpoints(folders, CPU, print)
     assert loaded is not None
     resumed.restore(loaded)
     ours, theirs = first.regularizers.sparsity, resumed.regularizers.sparsity

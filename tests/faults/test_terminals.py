@@ -1,0 +1,208 @@
+"""Wrong commands, and outputs of every kind; the numbers are those of FAULTS.md."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.cli.conftest import SMALL
+from tests.faults.test_inputs import refused
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        pytest.param(["swep"], ["Did you mean 'sweep'?", "--help"], id="69-command"),
+        pytest.param(["config", "chekc"], ["Did you mean 'check'?"], id="69-subcommand"),
+        pytest.param(["train", "--epoch", "3"], ["--epochs"], id="69-option"),
+        pytest.param(["train", "--epochs", "x"], ["'--epochs'", "valid integer"], id="69-value"),
+        pytest.param(["train", "--epochs"], ["requires an argument"], id="69-missing"),
+        pytest.param(["config", "check"], ["Missing argument 'FILE"], id="69-argument"),
+        pytest.param(["sweep", "--p", "0", "0.5"], ["unexpected extra argument"], id="69-extra"),
+        pytest.param(["variants", "gausian"], ["did you mean 'gaussian'?"], id="69-variant"),
+        pytest.param(["\udcff"], ["No such command '\\udcff'"], id="69-bytes"),
+    ],
+)
+def test_a_command_line_that_is_refused(
+    arguments: list[str], words: list[str], run, tmp_path: Path, monkeypatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")  # no word is broken by a narrow terminal
+    refused(run(*arguments), 2, *words)
+    assert not list(tmp_path.iterdir())
+
+
+def test_69_without_arguments_the_help_is_printed(run) -> None:
+    for arguments in ([], ["config"], ["data"]):
+        result = run(*arguments)
+        assert result.status == 2
+        assert "Usage:" in result.out + result.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "words"),
+    [
+        pytest.param(["sweep", "--set", "a=1", "--p", "2"], 2, "is not a setting", id="71-config"),
+        pytest.param(["train", "--epoch", "3"], 2, "No such option", id="71-usage"),
+        pytest.param(["data", "list"], 2, "No such option: --json", id="71-no-json"),
+        pytest.param(["plot"], 4, "is not a folder", id="71-storage"),
+        pytest.param(["train", "--out", "f"], 4, "f is a file", id="71-out"),
+        pytest.param(["variants", "x"], 2, "is not a variant", id="71-variants"),
+        pytest.param(["verify", "x"], 2, "is not a variant", id="71-verify"),
+    ],
+)  # fmt: skip
+def test_json_is_json_when_something_is_wrong(
+    arguments: list[str], status: int, words: str, run, tmp_path: Path
+) -> None:
+    (tmp_path / "f").write_text("")
+    result = run(*arguments, "--json")
+    told = json.loads(result.out)
+    assert (result.status, told["exit_status"]) == (status, status)
+    assert words in told["error"]
+    assert words in result.err
+    if "--set" in arguments:
+        assert [text.split(":")[0] for text in told["mistakes"]] == ["--set a=1", "--p 2"]
+
+
+def as_process(
+    arguments: str, folder: Path, redirect: str = "", **environment: str
+) -> tuple[str, str, str]:
+    """Run a command of its own in a shell; return its exit status and both outputs."""
+    command = f"{{ {sys.executable} -m dropout_lab {arguments}; echo $? > status; }} {redirect}"
+    root = str(Path(__file__).parents[2])
+    done = subprocess.run(
+        ["bash", "-c", command],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": root, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return (folder / "status").read_text().strip(), done.stdout, done.stderr
+
+
+@pytest.mark.parametrize("redirect", [
+    "| true", "2>&1 | true", ">&-", "2>&-", "<&- >&- 2>&-", ">/dev/full", "2>/dev/full",
+    ">/dev/full 2>&1",
+], ids="40-{}".format)  # fmt: skip
+@pytest.mark.parametrize("arguments", ["variants", "--help", "config schema", "swep", "plot"])
+def test_an_output_that_goes_nowhere_gives_no_traceback(
+    arguments: str, redirect: str, tmp_path: Path
+) -> None:
+    status, out, err = as_process(arguments, tmp_path, redirect)
+    for bad in ("Traceback", "Exception ignored", "Errno"):
+        assert bad not in out + err
+    own = {"swep": "2", "plot": "4"}.get(arguments, "0")
+    # 1: the reader went away before all was written; 4: the output could not be written.
+    assert status in {own, "1" if "true" in redirect else own, "4" if "full" in redirect else own}
+    assert "&-" not in redirect or status == own
+
+
+ELSEWHERE = {
+    "an ASCII terminal": {"PYTHONIOENCODING": "ascii"},
+    "the C locale": {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+    "Latin-1": {"PYTHONIOENCODING": "latin-1"},
+    "no colours": {"PYTHONIOENCODING": "ascii", "NO_COLOR": "1", "COLUMNS": "40"},
+}
+
+
+@pytest.mark.parametrize("where", ELSEWHERE, ids="70-{}".format)
+@pytest.mark.parametrize("arguments", ["--help", "variants", "config show c.yaml", "swep"])
+def test_where_there_is_no_utf_8_all_is_plain_ascii(
+    arguments: str, where: str, tmp_path: Path
+) -> None:
+    text = "about: é ± 🙂\n"
+    (tmp_path / "c.yaml").write_text(text, encoding="utf-8")
+    status, out, err = as_process(arguments, tmp_path, **ELSEWHERE[where])
+    assert status == ("2" if arguments == "swep" else "0")
+    assert (out + err).isascii()
+    if arguments.startswith("config"):  # and what is printed is still the same config
+        assert yaml.safe_load(out)["about"] == yaml.safe_load(text)["about"]
+
+
+def test_65_and_70_a_sweep_without_home_display_or_utf_8(tmp_path: Path) -> None:
+    """With a matplotlibrc that asks for LaTeX, and for a font that nobody has."""
+    (tmp_path / "matplotlibrc").write_text("text.usetex: True\nfont.family: no such font\n")
+    environment = {
+        "HOME": "/nonexistent",
+        "MPLCONFIGDIR": "/proc/none",
+        "MPLBACKEND": "none of these",
+        "DISPLAY": "",
+        "PYTHONIOENCODING": "ascii",
+        "COLUMNS": "40",
+    }
+    sampled = "--set evaluation.inference=monte_carlo --set evaluation.samples=2"
+    arguments = f"sweep --p 0,0.5 --seeds 2 {' '.join(SMALL)} {sampled}"
+    status, out, err = as_process(arguments, tmp_path, **environment)
+    assert status == "0"
+    assert (out + err).isascii()
+    assert "+/-" in out
+    assert "Traceback" not in err
+    assert "test accuracy %: " in out
+    assert "inference: monte carlo" in out
+    assert "..." not in out, "no number is cut in a narrow terminal"
+    assert max(map(len, out.split("Files:")[0].splitlines())) <= 40
+    assert (tmp_path / "results" / "quickstart" / "plots" / "cells.svg").exists()
+
+
+def test_72_a_traceback_shows_no_values(tmp_path: Path) -> None:
+    code = (
+        "import os, sys, dropout_lab.cli.config\n"
+        "import dropout_lab.config.load as target\n"
+        "def load(*args):\n"
+        "    secret = os.environ['TOKEN'].upper()\n"
+        "    raise RuntimeError('a mistake of ours')\n"
+        "target.load = load\n"
+        "sys.argv = ['dropout-lab', 'config', 'check', 'c.yaml']\n"
+        "from dropout_lab.cli import main\n"
+        "main()\n"
+    )
+    environment = {**os.environ, "TOKEN": "hunter2"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert "RuntimeError: a mistake of ours" in done.stderr
+    assert "HUNTER2" not in done.stderr
+    assert "hunter2" not in done.stderr
+
+
+@pytest.mark.parametrize("module", ["typer", "yaml", "dropout_lab.config.schema", "pandas"])
+def test_39_ctrl_c_anywhere_is_one_line(module: str, tmp_path: Path) -> None:
+    """Pressed while a module is imported: before the command, for the config, for the pictures."""
+    (tmp_path / "c.yaml").write_text("name: a\n")
+    command = "plot" if module == "pandas" else "config check c.yaml"
+    code = (
+        "import signal, sys\n"
+        "class Press:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        f"        if name == {module!r}:\n"
+        "            signal.raise_signal(signal.SIGINT)\n"
+        "sys.meta_path.insert(0, Press())\n"
+        f"sys.argv = ['dropout-lab', *{command.split()!r}]\n"
+        "from dropout_lab.cli import main\n"
+        "main()\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "Interrupted.\n")
+
+
+def test_68_nothing_is_called_significant(run) -> None:
+    """Three seeds are too few for the word, whatever the numbers are."""
+    result = run("sweep", "--p", "0,0.5", "--seeds", "3", *SMALL)
+    assert "vs without" in result.out
+    svgs = list(Path("results/quickstart/plots").glob("*.svg"))
+    assert svgs
+    texts = [result.out, result.err, *(svg.read_text(encoding="utf-8") for svg in svgs)]
+    assert not any("signific" in text.lower() for text in texts)
