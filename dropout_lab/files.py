@@ -1,7 +1,7 @@
 """The only ways a results folder is changed: a file whole or not at all, a row at the end, away.
 
-Every call ends with its effect on the disk, so that what was written in an order stays in that
-order when the power fails.
+Every call but a removal ends with its effect on the disk, so that what was written in an order
+stays in that order when the power fails; what was removed may be there again.
 """
 
 import os
@@ -117,9 +117,14 @@ def keep_beside(path: Path) -> Path:
     return beside
 
 
+def is_temporary(path: Path) -> bool:
+    """Whether a file is one that :func:`replace_file` makes on its way."""
+    return path.name.startswith(".") and path.name.endswith(_TEMPORARY)
+
+
 def temporaries(folder: Path) -> list[Path]:
     """Return what a process killed in :func:`replace_file` left in a folder."""
-    return sorted(folder.glob(f".*{_TEMPORARY}"))
+    return sorted(filter(is_temporary, folder.glob(".*")))
 
 
 def remove_temporaries(folder: Path) -> None:

@@ -4,6 +4,7 @@ import json
 import os
 import shlex
 import socket
+import stat
 import sys
 import warnings
 from contextlib import suppress
@@ -14,7 +15,7 @@ from filelock import FileLock, SoftFileLock, Timeout
 
 from dropout_lab import results
 from dropout_lab.errors import StorageError
-from dropout_lab.files import remove_file, replace_file, temporaries
+from dropout_lab.files import is_temporary, remove_file, replace_file
 from dropout_lab.results import one_line
 
 _FILES = (
@@ -114,13 +115,14 @@ def refuse_links(folder: Path) -> None:
     try:
         runs = [] if run_folders.is_symlink() else sorted(run_folders.glob("*"))
         for path in (*(folder / name for name in (*_FILES, *_FOLDERS)), *runs):
-            if path.is_symlink():
+            mode = _mode(path)  # once, since another process may be making it
+            if stat.S_ISLNK(mode):
                 raise StorageError(
                     f"{path} is a symbolic link, and nothing is written through one; put the file "
                     "or folder itself there, or give another folder with --out."
                 )
-            ours = path.is_dir() if path.name in _FOLDERS else path.is_file()
-            if path.parent == folder and path.exists() and not ours:
+            ours = stat.S_ISDIR(mode) if path.name in _FOLDERS else stat.S_ISREG(mode)
+            if path.parent == folder and mode and not ours:
                 kind = "folder" if path.name in _FOLDERS else "file"
                 raise StorageError(f"{path} is no {kind}; give another folder with --out.")
     except OSError as error:
@@ -135,16 +137,27 @@ def refuse_foreign(folder: Path) -> None:
     Raises:
         StorageError: It holds something else, or cannot be read.
     """
-    leftovers = {folder / results.LOCK, folder / results.WRITER, *temporaries(folder)}
     try:
-        foreign = any(entry not in leftovers for entry in folder.iterdir())
+        entries = list(folder.iterdir())
     except OSError as error:
         raise StorageError(f"{folder} cannot be read: {error.strerror}.") from error
+    names = {entry.name for entry in entries if not is_temporary(entry)}
+    if results.MANIFEST in names:  # another process has just begun the study
+        return
+    foreign = names - {results.LOCK, results.WRITER}
     if foreign and not results.has_our_tables(folder):
         raise StorageError(
             f"{folder} has files in it and is not the folder of a study; nothing is written "
             "there. Give another folder with --out."
         )
+
+
+def _mode(path: Path) -> int:
+    """Return the kind of thing that stands at a path, as the system says it; 0 if nothing does."""
+    try:
+        return path.lstat().st_mode
+    except FileNotFoundError:
+        return 0
 
 
 def _note() -> dict[str, object]:
