@@ -79,7 +79,7 @@ def read_study(path: Path) -> StudyTables:
         table.rows = [row for row in table.rows if row["run_id"] not in damaged]
     if damaged:
         findings.append(
-            f"{path}: left out, since a row of theirs is damaged: {', '.join(sorted(damaged))}; "
+            f"{path}: left out are runs with a damaged row: {', '.join(sorted(damaged))}; "
             f"see dropout-lab doctor {path}"
         )
     if not tables[results.RUNS].rows:

@@ -216,7 +216,7 @@ def test_a_run_with_a_damaged_row_is_left_out_and_named(tmp_path: Path, name: st
     assert len(whole.runs) == 3
     first, second = whole.findings
     assert f"line 2 (run {run_id}) has '0.9x' in the column test_accuracy" in first
-    assert f"left out, since a row of theirs is damaged: {run_id}" in second
+    assert f"left out are runs with a damaged row: {run_id}" in second
     assert cells(whole)["seeds"].tolist() == [1, 2]
 
 

@@ -135,7 +135,7 @@ def test_plot_names_a_damaged_run_and_draws_the_others(run, tmp_path: Path) -> N
     told = run("plot", ".")
     assert told.status == 0
     assert "warning: b/metrics.csv: line 2 (run " in told.err
-    assert "left out, since a row of theirs is damaged" in told.err
+    assert "left out are runs with a damaged row" in told.err
     assert [line.split(":")[0] for line in told.out.splitlines()] == ["a", "b"]
     assert Path("b/plots/curves.png").exists()
 

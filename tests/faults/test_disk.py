@@ -47,7 +47,11 @@ def content(folder: Path) -> dict[str, bytes | str | None]:
 
 @pytest.mark.parametrize(
     ("limit", "units", "file"),
-    [(1_000, 1, "manifest.json"), (20_000, 8, "checkpoint"), (13_000, 1, "metrics.csv")],
+    [
+        (1_000, 1, "manifest.json"),
+        pytest.param(20_000, 8, "checkpoint", marks=pytest.mark.slow),
+        (13_000, 1, "metrics.csv"),
+    ],
 )
 def test_a_file_that_may_not_grow_ends_with_4(
     tmp_path: Path, start: Start, limit: int, units: int, file: str
@@ -70,7 +74,15 @@ def test_a_file_that_may_not_grow_ends_with_4(
     assert_same_study(tmp_path / "s", tmp_path / "undisturbed")
 
 
-@pytest.mark.parametrize("too_small", ["size=16k", "size=64k", "nr_inodes=4", "nr_inodes=9"])
+@pytest.mark.parametrize(
+    "too_small",
+    [
+        pytest.param("size=16k", marks=pytest.mark.slow),
+        "size=64k",
+        "nr_inodes=4",
+        pytest.param("nr_inodes=9", marks=pytest.mark.slow),
+    ],
+)
 def test_a_full_disk_ends_with_4_and_the_same_command_goes_on(
     tmp_path: Path, small_disk: tuple[Path, Mount], start: Start, too_small: str
 ) -> None:

@@ -218,7 +218,7 @@ def test_20_another_setting_in_the_same_folder_is_refused_with_its_keys(run) -> 
         pytest.param("a" * 300, "File name too long", id="22-long"),
         pytest.param("..", "is not the folder of a study", id="22-up"),
         pytest.param("file", "is a file", id="22-file"),
-        pytest.param("file/x", "Not a directory", id="22-below-a-file"),
+        pytest.param("file/x", "file/x cannot be written", id="22-below-a-file"),
         pytest.param("/dev/null", "is a file", id="22-device"),
     ],
 )

@@ -41,7 +41,14 @@ def assert_goes_on(start: Start, out: Path, undisturbed: Path) -> None:
     assert_same_study(out, undisturbed)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize(
+    "number",
+    [
+        pytest.param(signal.SIGINT, marks=pytest.mark.slow),  # tests/cli has it too
+        signal.SIGTERM,
+        pytest.param(signal.SIGHUP, marks=pytest.mark.slow),  # a closed terminal sends it, below
+    ],
+)
 def test_a_signal_finishes_the_epoch(
     tmp_path: Path, start: Start, undisturbed: Path, number: signal.Signals
 ) -> None:
@@ -84,7 +91,9 @@ def test_a_signal_while_data_are_read_leaves_nothing(
     assert not (tmp_path / "s").exists()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)]
+)
 def test_a_signal_while_pictures_are_drawn_costs_only_them(
     tmp_path: Path, start: Start, number: signal.Signals
 ) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,8 @@ import yaml
 
 from tests.cli.conftest import SMALL
 from tests.faults.test_inputs import refused
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize(
@@ -174,6 +177,7 @@ def test_72_a_traceback_shows_no_values(tmp_path: Path) -> None:
 def test_39_ctrl_c_anywhere_is_one_line(module: str, tmp_path: Path) -> None:
     """Pressed while a module is imported: before the command, for the config, for the pictures."""
     (tmp_path / "c.yaml").write_text("name: a\n")
+    shutil.copytree(ROOT / "results" / "reference" / "quickstart", tmp_path / "results" / "a")
     command = "plot" if module == "pandas" else "config check c.yaml"
     code = (
         "import signal, sys\n"

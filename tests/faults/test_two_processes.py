@@ -33,7 +33,7 @@ def trained(path: Path) -> int:
     return int(json.loads(path.read_text())["trained"])
 
 
-@pytest.mark.parametrize("count", [2, 5])
+@pytest.mark.parametrize("count", [pytest.param(2, marks=pytest.mark.slow), 5])
 def test_started_in_the_same_instant_one_does_it(tmp_path: Path, start: Start, count: int) -> None:
     command = [*training(tmp_path / "s"), "--json"]
     done = 0
