@@ -6,10 +6,12 @@ to the last fsync, and every change of the study's tables and manifest.
 python benchmarks/writing_cost.py DATA_FOLDER [repetitions [epochs]]
 """
 
+import io
 import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from functools import wraps
 from typing import Any
 
@@ -63,7 +65,8 @@ def share(clock: Clock, data_dir: str, epochs: str) -> tuple[float, float]:
             "--quiet", "--json", "--epochs", epochs, "--out", f"{folder}/study",
         ]  # fmt: skip
         try:
-            dropout_lab()
+            with redirect_stdout(io.StringIO()):  # its result is not what is measured
+                dropout_lab()
         except SystemExit as end:
             if end.code:
                 raise

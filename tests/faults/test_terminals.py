@@ -126,6 +126,7 @@ def test_where_there_is_no_utf_8_all_is_plain_ascii(
         assert yaml.safe_load(out)["about"] == yaml.safe_load(text)["about"]
 
 
+@pytest.mark.slow
 def test_65_and_70_a_sweep_without_home_display_or_utf_8(tmp_path: Path) -> None:
     """With a matplotlibrc that asks for LaTeX, and for a font that nobody has."""
     (tmp_path / "matplotlibrc").write_text("text.usetex: True\nfont.family: no such font\n")
