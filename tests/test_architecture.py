@@ -17,6 +17,7 @@ LINES = [
     {"model", "optimizer", "metrics", "results", "probabilities", "plugins", "laws"},
     {"training"},
     {"study", "analysis"},
+    {"report"},
     {"cli"},
 ]
 LINE_OF = {name: line for line, names in enumerate(LINES) for name in names}

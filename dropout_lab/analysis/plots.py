@@ -1,8 +1,10 @@
 """All pictures of a study, drawn and saved."""
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pandas as pd
+from matplotlib.figure import Figure
 
 from dropout_lab.analysis import style
 from dropout_lab.analysis.comparisons import draw_by_p, draw_cells, draw_variants
@@ -15,6 +17,16 @@ from dropout_lab.files import make_folder
 from dropout_lab.results import PLOTS
 
 _GROUPS_SHOWN = 6
+# Drawn for each combination of the settings beside dropout, in this order.
+_KINDS: dict[str, Callable[[StudyTables, pd.DataFrame, str], Figure | None]] = {
+    "curves": draw_curves,
+    "gap": draw_gap,
+    "by_p": draw_by_p,
+    "variants": draw_variants,
+    "inference": draw_inference,
+    "monte_carlo": draw_monte_carlo,
+    "diagnostics": draw_diagnostics,
+}
 
 
 def plot_study(study: StudyTables) -> list[Path]:
@@ -31,33 +43,26 @@ def plot_study(study: StudyTables) -> list[Path]:
         if folder.is_symlink():
             raise StorageError(f"{folder} is a symbolic link, and nothing is written through one.")
         make_folder(folder)
-        return _draw(study, folder)
+        return [
+            file for name, figure in pictures(study) for file in style.save(figure, folder, name)
+        ]
     except OSError as error:  # such as of matplotlib's own files
         raise StorageError(f"{folder} cannot be written: {error.strerror}.") from error
 
 
-def _draw(study: StudyTables, folder: Path) -> list[Path]:
+def pictures(study: StudyTables) -> Iterator[tuple[str, Figure]]:
+    """Draw a study: yield each picture's name and figure, inside the style to save it in."""
     table = cells(study)
     name = style.shortened(str(study.manifest["name"]), 60)
-    files = []
     with style.style():
         for suffix, words, group in _groups(study, table):
             title = f"{name}, {words}" if words else name
-            pictures = {
-                "curves": draw_curves(study, group, title),
-                "gap": draw_gap(study, group, title),
-                "by_p": draw_by_p(study, group, title),
-                "variants": draw_variants(study, group, title),
-                "inference": draw_inference(study, group, title),
-                "monte_carlo": draw_monte_carlo(study, group, title),
-                "diagnostics": draw_diagnostics(study, group, title),
-            }
-            for kind, figure in pictures.items():
+            for kind, draw in _KINDS.items():
+                figure = draw(study, group, title)
                 if figure is not None:
-                    files += style.save(figure, folder, f"{kind}{suffix}")
+                    yield f"{kind}{suffix}", figure
         if len(table) > 1:
-            files += style.save(draw_cells(study, table, name), folder, "cells")
-    return files
+            yield "cells", draw_cells(study, table, name)
 
 
 def _groups(study: StudyTables, table: pd.DataFrame) -> list[tuple[str, str, pd.DataFrame]]:

@@ -13,23 +13,9 @@ from dropout_lab import results
 from dropout_lab.config.grid import Run, run_id, without
 from dropout_lab.config.schema import without_dropout
 from dropout_lab.errors import StorageError
-from dropout_lab.results import Table, find_studies
-
-__all__ = [
-    "LEVEL",
-    "StudyTables",
-    "cells",
-    "chosen_on_validation",
-    "differences_of_cell",
-    "find_studies",
-    "half_width",
-    "read_study",
-    "rows_of_cell",
-    "when",
-]
+from dropout_lab.results import Table
 
 LEVEL = 0.95  # of every interval
-_FAULTS_SHOWN = 5  # of a table
 
 
 @dataclass(frozen=True)
@@ -74,7 +60,7 @@ def read_study(path: Path) -> StudyTables:
     tables = {name: results.read_table(path / name, known) for name in names}
     ensembles = results.read_table(path / results.ENSEMBLES)
     damaged = set().union(*(table.damaged_runs for table in tables.values())) & known.keys()
-    findings = [line for table in (*tables.values(), ensembles) for line in _findings(table)]
+    findings = [line for table in (*tables.values(), ensembles) for line in table.sentences]
     for table in tables.values():
         table.rows = [row for row in table.rows if row["run_id"] not in damaged]
     if damaged:
@@ -195,15 +181,6 @@ def _by_cell(
         return [((), frame)] if len(frame) else []
     groups = frame.groupby(list(swept), dropna=False, sort=False)
     return [(values if isinstance(values, tuple) else (values,), group) for values, group in groups]
-
-
-def _findings(table: Table) -> list[str]:
-    """Return what is wrong with a table in a few lines; a torn last row is what a kill leaves."""
-    faults = [fault for fault in table.faults if fault.kind != "torn"]
-    lines = [f"{table.path}: {fault}." for fault in faults[:_FAULTS_SHOWN]]
-    if len(faults) > _FAULTS_SHOWN:
-        lines.append(f"{table.path}: {len(faults) - _FAULTS_SHOWN} more rows like these.")
-    return lines
 
 
 def _led(table: Table, known: Mapping[str, Run], swept: Sequence[str]) -> Table:

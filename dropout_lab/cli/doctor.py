@@ -12,14 +12,7 @@ if TYPE_CHECKING:
 
 
 def doctor(
-    results: Annotated[
-        Path,
-        typer.Argument(
-            help="A study's folder, or a folder of studies.",
-            metavar="RESULTS",
-            parser=options.folder,
-        ),
-    ] = Path("results"),
+    results: options.Results = Path("results"),
     fix: Annotated[
         bool, typer.Option("--fix", help="Mend what is damaged; every old file is kept beside.")
     ] = False,

@@ -47,6 +47,12 @@ Out = Annotated[
         parser=folder,
     ),
 ]
+Results = Annotated[
+    Path,
+    typer.Argument(
+        help="A study's folder, or a folder of studies.", metavar="RESULTS", parser=folder
+    ),
+]
 Epochs = Annotated[int | None, typer.Option(help="Passes over the training part.", metavar="N")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.", metavar="NAME")]
 DataDir = Annotated[

@@ -9,14 +9,7 @@ from dropout_lab.cli import options
 
 
 def plot(
-    results: Annotated[
-        Path,
-        typer.Argument(
-            help="A study's folder, or a folder of studies.",
-            metavar="RESULTS",
-            parser=options.folder,
-        ),
-    ] = Path("results"),
+    results: options.Results = Path("results"),
     json: Annotated[bool, typer.Option("--json", help="Print the files as JSON.")] = False,
 ) -> None:
     """Draw the pictures of a study, or of every study below a folder, as PNG and SVG.

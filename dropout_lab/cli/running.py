@@ -29,7 +29,7 @@ def run(study: Study, *, plots: bool, dry_run: bool, json: bool, quiet: bool) ->
     Exit with 1 if some runs did not complete, or have a layer that does not do what it says.
 
     Raises:
-        StorageError: The folder or its pictures cannot be written.
+        StorageError: The folder cannot be read or written.
     """
     for text in cautions_of(cell.settings for cell in study.cells):
         typer.echo(f"warning: {text}", err=True)
@@ -60,8 +60,9 @@ def run(study: Study, *, plots: bool, dry_run: bool, json: bool, quiet: bool) ->
         _print_end(console, study, outcome, files)
     for run_id, message in marked.items():
         typer.echo(f"run {run_id} has a layer that does not do what it says: {message}", err=True)
-    if unsaved is not None:
-        raise unsaved
+    if unsaved is not None:  # told here: the result stands on stdout already, as JSON perhaps
+        typer.echo(str(unsaved), err=True)
+        raise typer.Exit(unsaved.exit_status)
     if marked or outcome.count("completed") < len(outcome.statuses):
         raise typer.Exit(1)
 

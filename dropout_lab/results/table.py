@@ -18,6 +18,7 @@ from dropout_lab.results.text import Row, message_text
 LARGEST_TABLE = 2_000_000_000  # bytes; rows in memory take several times that
 MOST_FAULTS = 10_000  # more are no damage but another file
 _LONGEST_LINE = 1_000_000
+_TOLD = 5  # faults in sentences, before the rest is counted
 _MARK = "\ufeff"  # that spreadsheets put before UTF-8
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 _NUMBER = re.compile(r"|[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|nan|-?inf", re.ASCII)
@@ -73,6 +74,14 @@ class Table:
     def damaged_runs(self) -> set[str]:
         """The runs of which a row was left out."""
         return {fault.run_id for fault in self.faults if fault.kind == "left out"} - {""}
+
+    @property
+    def sentences(self) -> list[str]:
+        """What is wrong, in a few lines. A torn last row is what a kill leaves, and not told."""
+        told = [f"{self.path}: {fault}." for fault in self.faults if fault.kind != "torn"]
+        rest = len(told) - _TOLD
+        more = [f"{self.path}: {rest} more damaged rows."] if rest > 0 else []
+        return told[:_TOLD] + more
 
     @property
     def foreign_columns(self) -> list[str]:

@@ -5,11 +5,11 @@ from collections.abc import Iterator, Sequence
 
 from dropout_lab import results
 from dropout_lab.config.grid import Run
+from dropout_lab.config.sizes import TEST_PARTS
 from dropout_lab.results import Row
 from dropout_lab.study.summary import RunEnd, summary
 from dropout_lab.study.whole import FIRST_METRIC
 
-_TEST_EXAMPLES = {"mnist_5k": 1_000}  # of the others 10,000
 _ROUNDING = 1e-6  # a spreadsheet may have rounded what it saved
 _DIFFERENCES = (
     ("accuracy_gap", "train_accuracy", "test_accuracy"),
@@ -43,7 +43,7 @@ def impossible(run: Run, records: Sequence[Row]) -> str:
 
 
 def _impossible(run: Run, records: Sequence[Row]) -> Iterator[str]:
-    examples = _TEST_EXAMPLES.get(run.settings.dataset.name, 10_000)
+    examples = TEST_PARTS[run.settings.dataset.name]
     for row in records:
         values = {
             name: float(text)

@@ -124,12 +124,14 @@ class _Patient:
 
     def findings(self) -> Iterator[Finding]:
         yield from self._manifest()
-        yield from self._strange_manifest()
-        tables = {}
-        for name in _TABLES:
-            known = None if name == results.ENSEMBLES else self.runs
-            tables[name] = results.scan_table(self.folder / name, known)
-            yield from self._table(tables[name])
+        tables = self._tables()
+        strange = self._strange_manifest(tables)
+        if strange is not None:
+            yield strange
+            self.manifest = self.runs = None
+            tables = self._tables()
+        for table in tables.values():
+            yield from self._table(table)
         if self.runs is not None and not any(table.unreadable for table in tables.values()):
             yield from self._runs(self.runs, tables)
         yield from self._run_folders()
@@ -150,18 +152,22 @@ class _Patient:
         else:
             self.runs = results.runs_in(self.manifest)
 
-    def _strange_manifest(self) -> Iterator[Finding]:
-        """Look whether the manifest is of another study: it lists none of the runs there are."""
-        if self.runs is None:
-            return
-        tables = [results.scan_table(self.folder / n) for n in (results.METRICS, results.RUNS)]
-        ids = {row["run_id"] for table in tables for row in table.rows}
-        if ids and not ids & self.runs.keys():
-            path = self.folder / results.MANIFEST
-            words = f"lists none of the {counted(len(ids), 'run')} in the tables beside it"
-            remedy = f"kept beside and taken away; {_AGAIN} makes it anew"
-            yield Finding(path, words, remedy, self._away(path))
-            self.manifest = self.runs = None
+    def _tables(self) -> dict[str, Table]:
+        """Read the tables; rows of runs that the manifest does not list are faults."""
+        known = dict.fromkeys(_TABLES, self.runs) | {results.ENSEMBLES: None}
+        return {name: results.scan_table(self.folder / name, known[name]) for name in _TABLES}
+
+    def _strange_manifest(self, tables: Mapping[str, Table]) -> Finding | None:
+        """Return that the manifest is of another study, if it lists none of the runs there are."""
+        own = (tables[results.METRICS], tables[results.RUNS])
+        strange = {fault.run_id for table in own for fault in table.faults} - {""}
+        listed = self.runs is None or any(table.rows for table in own) or strange & set(self.runs)
+        if listed or not strange:
+            return None
+        path = self.folder / results.MANIFEST
+        words = f"lists none of the {counted(len(strange), 'run')} in the tables beside it"
+        remedy = f"kept beside and taken away; {_AGAIN} makes it anew"
+        return Finding(path, words, remedy, self._away(path))
 
     def _table(self, table: Table) -> Iterator[Finding]:
         path = table.path

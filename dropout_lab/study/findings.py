@@ -23,13 +23,10 @@ class Findings(list[str]):
             self.add(f"{len(sentences) - _SHOWN} more {rest}")
 
     def of_table(self, table: Table) -> bool:
-        """Add what is wrong with a table, and return whether anything is lost by mending it.
-
-        A torn last row is what a kill leaves, and done again; it is not told.
-        """
-        found = [f"{table.path}: {fault}." for fault in table.faults if fault.kind != "torn"]
-        self.add_some(found, f"rows of {table.path} are damaged.")
+        """Add what is wrong with a table, and return whether anything is lost by mending it."""
+        for sentence in table.sentences:
+            self.add(sentence)
         if table.foreign_columns:
             columns = ", ".join(table.foreign_columns)
             self.add(f"{table.path} has columns of another program, which it loses: {columns}.")
-        return bool(found or table.foreign_columns)
+        return bool(table.sentences or table.foreign_columns)

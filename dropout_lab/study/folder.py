@@ -55,6 +55,8 @@ class StudyFolder:
 
     Attributes:
         findings: What was damaged and what was done about it, in sentences.
+        finished: The ids of the runs that need no training, as the folder was read: diverged, or
+            completed and whole on disk.
 
     Raises:
         StorageError: Something else stands there, another process writes it, or it is damaged.
@@ -73,6 +75,7 @@ class StudyFolder:
             raise StorageError(f"{path} is a file; give a folder with --out.")
         self._claim = Claim(path)
         self.findings = Findings()
+        self.finished: set[str] = set()
         self._known: dict[str, Run] = {}
         self._metrics: list[Row] = []  # in the order of the file
         self._runs: dict[str, Row] = {}
@@ -134,15 +137,12 @@ class StudyFolder:
         if ids and self.manifest is None:
             self.findings.add(f"{self.path / results.MANIFEST} was lost; it is made again.")
         self._restore_ends()
-        lack = {i: words for i, words in self._lacking().items() if words}
+        lacking = self._lacking()
+        self.finished = {i for i, words in lacking.items() if not words}
+        self.finished |= {i for i, row in self._runs.items() if row["status"] == "diverged"}
+        lack = {i: words for i, words in lacking.items() if words}
         told = [f"run {i}: {words}; it is to be trained again." for i, words in lack.items()]
         self.findings.add_some(told, "runs are not whole and are to be trained again.")
-
-    @property
-    def finished(self) -> set[str]:
-        """The ids of the runs that need no training: diverged, or completed and whole on disk."""
-        sound = {run_id for run_id, words in self._lacking().items() if not words}
-        return sound | {i for i, row in self._runs.items() if row["status"] == "diverged"}
 
     @property
     def statuses(self) -> dict[str, str]:

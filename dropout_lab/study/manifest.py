@@ -19,8 +19,7 @@ from dropout_lab.config.grid import Cell, Run
 from dropout_lab.config.schema import KEYS, SECTIONS, Settings
 from dropout_lab.errors import StorageError
 from dropout_lab.plugins import sources_of
-from dropout_lab.results import MANIFEST_FORMAT, PLUGINS, Manifest, recorded_plugin
-from dropout_lab.results import digest as digest
+from dropout_lab.results import MANIFEST_FORMAT, PLUGINS, Manifest, digest, recorded_plugin
 
 _PACKAGES = (
     "torch",

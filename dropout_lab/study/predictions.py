@@ -18,7 +18,7 @@ from dropout_lab.files import make_folder, replace_file
 from dropout_lab.probabilities import ProbabilityTally, entropy_of
 from dropout_lab.results import runs_in
 from dropout_lab.study.folder import StudyFolder
-from dropout_lab.study.whole import PREDICTIONS, damage_of_predictions
+from dropout_lab.study.whole import PREDICTIONS, read_predictions
 from dropout_lab.training import Fleet, infer
 from dropout_lab.training.inference import curve_rows, inference_rows, score_columns
 
@@ -83,9 +83,8 @@ def _save(
 
 def _load(folder: Path) -> tuple[torch.Tensor, torch.Tensor] | None:
     """Return a run's test log-probabilities and the labels; None if they are not there."""
-    path = folder / PREDICTIONS
-    if not path.exists() or damage_of_predictions(path):
+    try:
+        read = read_predictions(folder / PREDICTIONS)
+    except ValueError:  # told when the folder was read
         return None
-    with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
-        labels = torch.from_numpy(file["labels"]).long()
-        return torch.from_numpy(file["log_probabilities"]), labels
+    return None if read is None else (torch.from_numpy(read[0]), torch.from_numpy(read[1]).long())

@@ -14,7 +14,7 @@ from dropout_lab.config.schema import DatasetSettings, Settings
 from dropout_lab.data import Splits
 from dropout_lab.errors import DataError
 from dropout_lab.plugins import sources_of
-from dropout_lab.results import Manifest, counted, runs_in
+from dropout_lab.results import Manifest, counted, digest, runs_in
 from dropout_lab.study import manifest as manifests
 from dropout_lab.study.checkpoint import checkpoints_in
 from dropout_lab.study.engine import Events, clear, interrupted, tell, train_fleet
@@ -269,7 +269,7 @@ class _Source:
         manifest: Manifest,
     ) -> None:
         digests = manifest["data_digests"]
-        key = manifests.digest(settings.model_dump())[:12]
+        key = digest(settings.model_dump())[:12]
         if key not in digests:
             digests[key] = splits.digest
             folder.write_manifest(manifest)

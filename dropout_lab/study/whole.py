@@ -4,6 +4,7 @@ import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -155,18 +156,32 @@ def restored_end(run: Run, rows: RunRows, folder: Path, *, kept: bool) -> Row | 
 
 def damage_of_predictions(path: Path) -> str:
     """Return what is wrong with kept predictions; empty if they are sound or absent."""
+    try:
+        read_predictions(path)
+    except ValueError as error:
+        return str(error)
+    return ""
+
+
+def read_predictions(path: Path) -> "tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]] | None":
+    """Return a run's test log-probabilities and the labels; None if there are none.
+
+    Raises:
+        ValueError: They are not what was written, or those of another run.
+    """
     if not path.exists():
-        return ""
+        return None
     try:
         with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
-            shape, labels = file["log_probabilities"].shape, file["labels"].shape
+            log_probabilities, labels = file["log_probabilities"], file["labels"]
             run_id = str(file["run_id"]) if "run_id" in file else path.parent.name
     except Exception as error:  # whatever the bytes make of the reader
-        return f"cannot be loaded ({type(error).__name__})"
+        raise ValueError(f"cannot be loaded ({type(error).__name__})") from error
     if run_id != path.parent.name:
-        return f"is of another run, {run_id[:20]}"
-    fits = len(shape) == 2 and labels == shape[:1]
-    return "" if fits else "does not hold predictions"
+        raise ValueError(f"is of another run, {run_id[:20]}")
+    if log_probabilities.ndim != 2 or labels.shape != log_probabilities.shape[:1]:
+        raise ValueError("does not hold predictions")
+    return log_probabilities, labels
 
 
 def _epochs(missing: Sequence[int]) -> str:

@@ -13,13 +13,12 @@ from dropout_lab import results
 from dropout_lab.analysis.tables import (
     cells,
     chosen_on_validation,
-    find_studies,
     half_width,
     read_study,
 )
 from dropout_lab.config.grid import Run, runs_of, sweep_cells
 from dropout_lab.errors import StorageError
-from dropout_lab.results import cell_text, csv_text
+from dropout_lab.results import cell_text, csv_text, find_studies
 from dropout_lab.study.manifest import add_runs, join_study, new_manifest
 from dropout_lab.training import RECORD_COLUMNS
 from tests.conftest import make_config

@@ -193,3 +193,14 @@ def test_plot_writes_no_pictures_through_a_file_or_a_link(run, tmp_path: Path) -
     (path / "plots").symlink_to(tmp_path / "outside")
     assert "a/plots is a symbolic link" in run("plot", "a").err
     assert not list((tmp_path / "outside").iterdir())
+
+
+def test_json_is_one_document_where_the_pictures_cannot_be_saved(run) -> None:
+    assert run(*SWEEP).status == 0
+    picture = Path("results/quickstart/plots/gap.png")
+    picture.unlink()
+    picture.mkdir()
+    again = run(*SWEEP, "--json")
+    assert again.status == 4
+    assert json.loads(again.out)["plots"] == []
+    assert "plots" in again.err

@@ -1,9 +1,8 @@
 """One bad run never takes the others along."""
 
-import os
 import shutil
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -371,7 +370,7 @@ def test_a_begun_fleet_with_a_member_that_has_ended_goes_on_as_it_was(tmp_path: 
     rates = ("training.learning_rate=0.05,1e30", "training.epochs=5")
     asked = {"p": "0.5", "seeds": "2"}
     with pytest.raises(InterruptedStudyError):
-        go(study(tmp_path / "s", *rates, **asked), Stops(after=3))
+        go(study(tmp_path / "s", *rates, **asked), Stops(3))
     before = packing(tmp_path / "s")
     assert "diverged" in {row["status"] for row in read_rows(tmp_path / "s" / RUNS)}
     go(study(tmp_path / "s", *rates, **asked))
@@ -380,14 +379,8 @@ def test_a_begun_fleet_with_a_member_that_has_ended_goes_on_as_it_was(tmp_path: 
     assert_same_results(tmp_path / "s", tmp_path / "undisturbed")
 
 
-class Stops(Silent):
-    """Asks to stop, as SIGTERM does, after so many epochs."""
+class Stops(StopsAfter):
+    """Asks to stop, as a cluster does."""
 
-    def __init__(self, after: int) -> None:
-        super().__init__()
-        self.after = after
-
-    def epoch_ended(self, fleet: Sequence[Run], epoch: Epoch) -> None:
-        super().epoch_ended(fleet, epoch)
-        if self.epochs == self.after:
-            os.kill(os.getpid(), signal.SIGTERM)
+    def stop(self) -> None:
+        signal.raise_signal(signal.SIGTERM)

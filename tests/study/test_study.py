@@ -63,7 +63,10 @@ class StopsAfter(Silent):
     def epoch_ended(self, fleet: Sequence[Run], epoch: Epoch) -> None:
         super().epoch_ended(fleet, epoch)
         if self.epochs == self.last:
-            raise KeyboardInterrupt
+            self.stop()
+
+    def stop(self) -> None:
+        raise KeyboardInterrupt
 
 
 def study(out: Path, *settings: str, sweep: bool = True, **changes: Any) -> Study:
