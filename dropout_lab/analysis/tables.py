@@ -7,15 +7,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.special import stdtrit
 
 from dropout_lab import results
+from dropout_lab.analysis.statistics import t_interval
 from dropout_lab.config.grid import Run, run_id, without
 from dropout_lab.config.schema import without_dropout
 from dropout_lab.errors import StorageError
 from dropout_lab.results import Table
-
-LEVEL = 0.95  # of every interval
 
 
 @dataclass(frozen=True)
@@ -115,7 +113,7 @@ def cells(study: StudyTables) -> pd.DataFrame:
     runs = study.runs
     done = _with_difference(runs)
     rows = []
-    for values, group in _by_cell(runs, study.swept):
+    for values, group in by_cell(runs, study.swept):
         mine = done[done["run_id"].isin(group["run_id"])]
         row: dict[str, Any] = dict(zip(study.swept, values, strict=True))
         row |= {"bare": bool(group["bare"].iloc[0]), "seeds": len(mine)}
@@ -151,10 +149,8 @@ def _with_difference(runs: pd.DataFrame) -> pd.DataFrame:
 
 def half_width(values: "np.ndarray[Any, np.dtype[Any]]") -> float:
     """Return half the width of the 95 % t interval of the mean; nan below two values."""
-    n = len(values)
-    if n < 2:
-        return float("nan")
-    return float(stdtrit(n - 1, (1 + LEVEL) / 2) * np.std(values, ddof=1) / np.sqrt(n))
+    low, high = t_interval(values)
+    return (high - low) / 2
 
 
 def chosen_on_validation(table: pd.DataFrame) -> pd.Series | None:
@@ -174,9 +170,10 @@ def rows_of_cell(frame: pd.DataFrame, cell: pd.Series, swept: Sequence[str]) -> 
     return frame[mask]
 
 
-def _by_cell(
+def by_cell(
     frame: pd.DataFrame, swept: Sequence[str]
 ) -> list[tuple[tuple[Any, ...], pd.DataFrame]]:
+    """Return the swept values and the rows of each cell, in the order of :func:`cells`."""
     if not swept:
         return [((), frame)] if len(frame) else []
     groups = frame.groupby(list(swept), dropna=False, sort=False)
