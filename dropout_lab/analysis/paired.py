@@ -62,15 +62,10 @@ def compared(
     references = _references(study, table, against)
     rows = []
     for frame, reference in zip(frames, references, strict=True):
-        accuracy = frame["test_accuracy"].to_numpy()
-        row: dict[str, Any] = {"reference": reference}
-        row["test_accuracy_low"], row["test_accuracy_high"] = statistics.t_interval(accuracy)
-        low, high = statistics.bca_interval(accuracy)
-        row |= {"test_accuracy_bca_low": low, "test_accuracy_bca_high": high}
         pairs = statistics.finite(())
         if reference is not None:
             pairs = paired_differences(frame, frames[reference])
-        rows.append({**row, **_comparison(pairs)})
+        rows.append({**_own(frame), "reference": reference, **_comparison(pairs)})
     found = pd.DataFrame(rows, index=table.index)
     found["reference"] = found["reference"].astype("Int64")
     found["p_holm"] = statistics.holm(found["p_value"])
@@ -117,6 +112,19 @@ def paired_differences(
     They are rounded to twelve decimals: 0.94 - 0.93 and 0.98 - 0.97 are the same difference.
     """
     return statistics.finite((mine[column] - theirs[column]).dropna().to_numpy().round(12))
+
+
+def _own(frame: pd.DataFrame) -> dict[str, Any]:
+    """Return the columns of one cell's own test accuracy."""
+    accuracy = frame["test_accuracy"].to_numpy()
+    low, high = statistics.t_interval(accuracy)
+    bca_low, bca_high = statistics.bca_interval(accuracy)
+    return {
+        "test_accuracy_low": low,
+        "test_accuracy_high": high,
+        "test_accuracy_bca_low": bca_low,
+        "test_accuracy_bca_high": bca_high,
+    }
 
 
 def _comparison(pairs: Array) -> dict[str, Any]:
