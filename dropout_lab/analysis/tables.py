@@ -7,15 +7,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.special import stdtrit
 
 from dropout_lab import results
+from dropout_lab.analysis.statistics import t_interval
 from dropout_lab.config.grid import Run, run_id, without
-from dropout_lab.config.schema import without_dropout
+from dropout_lab.config.schema import Settings, without_dropout
 from dropout_lab.errors import StorageError
 from dropout_lab.results import Table
-
-LEVEL = 0.95  # of every interval
 
 
 @dataclass(frozen=True)
@@ -34,6 +32,7 @@ class StudyTables:
         path: Its folder.
         manifest: What was asked.
         swept: The swept keys, dotted.
+        known: The runs that the manifest lists, by id.
         runs: runs.csv, with two more columns: ``bare`` (nothing is dropped) and ``partner`` (the
             run_id of the run without dropout of the same seed and otherwise equal settings), and
             ``label``, of the config.
@@ -47,6 +46,7 @@ class StudyTables:
     path: Path
     manifest: dict[str, Any]
     swept: tuple[str, ...]
+    known: Mapping[str, Run]
     runs: pd.DataFrame
     metrics: pd.DataFrame
     inference: pd.DataFrame
@@ -100,6 +100,7 @@ def read_study(path: Path) -> StudyTables:
         path=path,
         manifest=manifest,
         swept=swept,
+        known=known,
         runs=merged[results.RUNS],
         metrics=merged[results.METRICS],
         inference=merged[results.INFERENCE],
@@ -131,7 +132,7 @@ def cells(study: StudyTables) -> pd.DataFrame:
     done = _with_difference(runs)
     rows = []
     keys = frozenset(study.manifest.get("labelled", ()))
-    for values, group in _by_cell(runs, study.swept):
+    for values, group in by_cell(runs, study.swept):
         mine = done[done["run_id"].isin(group["run_id"])]
         row: dict[str, Any] = dict(zip(study.swept, values, strict=True))
         label = group["label"].iloc[0]
@@ -169,10 +170,8 @@ def _with_difference(runs: pd.DataFrame) -> pd.DataFrame:
 
 def half_width(values: "np.ndarray[Any, np.dtype[Any]]") -> float:
     """Return half the width of the 95 % t interval of the mean; nan below two values."""
-    n = len(values)
-    if n < 2:
-        return float("nan")
-    return float(stdtrit(n - 1, (1 + LEVEL) / 2) * np.std(values, ddof=1) / np.sqrt(n))
+    low, high = t_interval(values)
+    return (high - low) / 2
 
 
 def chosen_on_validation(table: pd.DataFrame) -> pd.Series | None:
@@ -184,6 +183,12 @@ def chosen_on_validation(table: pd.DataFrame) -> pd.Series | None:
     return candidates.iloc[best]
 
 
+def settings_of_cell(study: StudyTables, cell: pd.Series) -> Settings:
+    """Return the complete settings of a cell."""
+    run_id = rows_of_cell(study.runs, cell, study.swept)["run_id"].iloc[0]
+    return study.known[run_id].settings
+
+
 def rows_of_cell(frame: pd.DataFrame, cell: pd.Series, swept: Sequence[str]) -> pd.DataFrame:
     """Return the rows of a frame that belong to a cell."""
     mask = pd.Series(True, index=frame.index)
@@ -192,9 +197,10 @@ def rows_of_cell(frame: pd.DataFrame, cell: pd.Series, swept: Sequence[str]) -> 
     return frame[mask]
 
 
-def _by_cell(
+def by_cell(
     frame: pd.DataFrame, swept: Sequence[str]
 ) -> list[tuple[tuple[Any, ...], pd.DataFrame]]:
+    """Return the swept values and the rows of each cell, in the order of :func:`cells`."""
     if not swept:
         return [((), frame)] if len(frame) else []
     groups = frame.groupby(list(swept), dropna=False, sort=False)
