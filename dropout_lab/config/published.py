@@ -9,7 +9,7 @@ from dropout_lab.config.section import Count, Positive, Section, Strength
 Text = Annotated[str, Field(min_length=1, max_length=500)]
 Quantity = Literal["test_error", "test_accuracy"]
 Inference = Literal["mean", "monte_carlo", "geometric", "moment_matching", "ensemble"]
-Axis = Literal["p", "keep", "units", "train_size", "updates", "epoch", "samples"]
+Axis = Literal["p", "keep", "units", "train_size", "updates", "epoch"]
 
 
 class PublishedValue(Section):
@@ -58,8 +58,8 @@ class FigureSettings(Section):
 
     x: Axis | None = Field(
         None,
-        description="p; keep: 1 - p; units: of the first hidden layer; train_size; updates or "
-        "epoch: curves of the training; samples: averaged networks; null = a row for each cell",
+        description="p; keep: 1 - p; units: of the first hidden layer; train_size: "
+        "examples; updates or epoch: curves of the training; null = a row for each cell",
     )
     y: Annotated[
         tuple[Literal["test_error", "train_error", "validation_error"], ...],
