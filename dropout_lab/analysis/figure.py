@@ -40,10 +40,10 @@ _AXES = {
 def draw_figure(study: StudyTables, table: pd.DataFrame, title: str) -> Figure | None:
     """Draw a study on the axes that its config gives, with its published values.
 
-    None where the config has neither a figure nor published values.
+    None where the config has neither.
     """
     asked, published = study.manifest.get("figure"), published_of(study)
-    if asked is None and published is None:
+    if asked is None and (published is None or not published.values):
         return None
     settings = FigureSettings.model_validate(asked or {})
     with_title = style.heading_of(title, settings.title)
@@ -78,10 +78,12 @@ def _draw_lines(
                     drawn.append((place(own), values.mean(), *t_interval(values)))
             _line(axes, sorted(drawn), colour, marker, quantity, label)
         for value in published.values if published is not None else ():
-            own = settings_of_value(study, value)
-            if _line_of(study, settings, own) == label and value.inference == "mean":
+            theirs = settings_of_value(study, value)
+            if theirs is None or value.inference != "mean":
+                continue
+            if _line_of(study, settings, theirs) == label:
                 look = published_look(value.seen) | {"color": colour, "label": None}
-                axes.errorbar(place(own), value.value, yerr=value.tolerance or value.sd, **look)
+                axes.errorbar(place(theirs), value.value, yerr=value.tolerance or value.sd, **look)
     if settings.log_x:
         axes.set_xscale("log")
     if settings.x in ("p", "keep"):

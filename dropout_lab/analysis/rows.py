@@ -69,7 +69,7 @@ def _rows(
         cell = next((cell for own, cell in cells if own == settings), None)
         told.add(settings)
         values = values_of_cell(study, cell, value, "%")
-        colour, marker = style.variant_look(settings.dropout.variant)
+        colour, marker = style.variant_look(settings.dropout.variant if settings else "none")
         yield _Row(style.wrapped(value.label, 44), values, colour, marker, value)
     for settings, cell in cells:
         if settings not in told:

@@ -16,9 +16,10 @@ class PublishedValue(Section):
     """One number of a paper, and the cell it is of."""
 
     label: Text = Field(description="the row or the point in the paper's words")
-    cell: dict[str, Any] = Field(
+    cell: dict[str, Any] | str = Field(
         default_factory=dict,
-        description="dotted keys and values that make the config's own setting that of the number",
+        description="the label of one of sweep.cells, or the dotted keys and values that make the "
+        "config's own setting that of the number",
     )
     value: float = Field(description="the number, in the unit of the section")
     sd: Strength | None = Field(None, description="its standard deviation over runs, if printed")
