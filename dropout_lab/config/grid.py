@@ -49,6 +49,7 @@ _LATER_KEYS = (
     "evaluation.samples",
     "evaluation.curve",
     "evaluation.diagnostics",
+    "evaluation.at_end",
     *OPTIONAL_KEYS,
 )
 
