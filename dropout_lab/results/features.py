@@ -2,16 +2,15 @@
 
 import io
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from dropout_lab.results.predictions import Array, read_arrays
+
 FEATURES = "features.npz"
-Images = np.ndarray[Any, np.dtype[np.float16]]
-Units = np.ndarray[Any, np.dtype[np.int64]]
 
 
-def features_bytes(images: Images, units: Units, run_id: str) -> bytes:
+def features_bytes(images: Array, units: Array, run_id: str) -> bytes:
     """Return the content of the file.
 
     Args:
@@ -24,21 +23,16 @@ def features_bytes(images: Images, units: Units, run_id: str) -> bytes:
     return buffer.getvalue()
 
 
-def read_features(path: Path) -> tuple[Images, Units] | None:
+def read_features(path: Path) -> tuple[Array, Array] | None:
     """Return what :func:`features_bytes` was given of a run; None if there is no such file.
 
     Raises:
         ValueError: It is not what was written, or that of another run.
     """
-    if not path.exists():
+    arrays = read_arrays(path, "images", "units")
+    if arrays is None:
         return None
-    try:
-        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
-            images, units, run_id = file["images"], file["units"], str(file["run_id"])
-    except Exception as error:  # whatever the bytes make of the reader
-        raise ValueError(f"cannot be loaded ({type(error).__name__})") from error
-    if run_id != path.parent.name:
-        raise ValueError(f"is of another run, {run_id[:20]}")
+    images, units = arrays
     if images.ndim != 3 or images.shape[1:] != (28, 28) or units.shape != images.shape[:1]:
         raise ValueError("does not hold features")
     return images, units

@@ -18,8 +18,8 @@ from dropout_lab.files import make_folder, replace_file
 from dropout_lab.probabilities import ProbabilityTally, entropy_of
 from dropout_lab.results import runs_in
 from dropout_lab.results.features import FEATURES, features_bytes
+from dropout_lab.results.predictions import PREDICTIONS, read_predictions
 from dropout_lab.study.folder import StudyFolder
-from dropout_lab.study.whole import PREDICTIONS, read_predictions
 from dropout_lab.training import Fleet, infer
 from dropout_lab.training.inference import (
     curve_rows,
