@@ -50,6 +50,7 @@ _LATER_KEYS = (
     "evaluation.samples",
     "evaluation.curve",
     "evaluation.diagnostics",
+    "evaluation.at_end",
     *OPTIONAL_KEYS,
 )
 
