@@ -1,7 +1,7 @@
 """A study's CSV files as data frames, and its cells summed up over the seeds."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +11,17 @@ import pandas as pd
 from dropout_lab import results
 from dropout_lab.analysis.statistics import t_interval
 from dropout_lab.config.grid import Run, run_id, without
-from dropout_lab.config.schema import without_dropout
+from dropout_lab.config.schema import Settings, without_dropout
 from dropout_lab.errors import StorageError
 from dropout_lab.results import Table
+
+
+@dataclass(frozen=True)
+class Label:
+    """A cell's name in the config, and the dotted keys that it stands for."""
+
+    text: str
+    keys: frozenset[str]
 
 
 @dataclass(frozen=True)
@@ -24,24 +32,31 @@ class StudyTables:
         path: Its folder.
         manifest: What was asked.
         swept: The swept keys, dotted.
+        known: The runs that the manifest lists, by id.
         runs: runs.csv, with two more columns: ``bare`` (nothing is dropped) and ``partner`` (the
-            run_id of the run without dropout of the same seed and otherwise equal settings).
+            run_id of the run without dropout of the same seed and otherwise equal settings), and
+            ``label``, of the config.
         metrics: metrics.csv, with the same two columns.
         inference: inference.csv, with the same two columns; empty if there is none.
         monte_carlo: monte_carlo.csv, likewise.
         ensembles: ensembles.csv; empty if there is none.
         findings: What is damaged and therefore not in these frames, in sentences.
+        reliability: reliability.csv, likewise.
+        activations: activations.csv, likewise.
     """
 
     path: Path
     manifest: dict[str, Any]
     swept: tuple[str, ...]
+    known: Mapping[str, Run]
     runs: pd.DataFrame
     metrics: pd.DataFrame
     inference: pd.DataFrame
     monte_carlo: pd.DataFrame
     ensembles: pd.DataFrame
     findings: tuple[str, ...] = ()
+    reliability: pd.DataFrame = field(default_factory=pd.DataFrame)
+    activations: pd.DataFrame = field(default_factory=pd.DataFrame)
 
 
 def read_study(path: Path) -> StudyTables:
@@ -54,7 +69,7 @@ def read_study(path: Path) -> StudyTables:
     if manifest is None:
         raise StorageError(f"{path} has no {results.MANIFEST}; it is not the folder of a study.")
     known, swept = results.runs_in(manifest), tuple(manifest["swept"])
-    names = (results.METRICS, results.RUNS, results.INFERENCE, results.MONTE_CARLO)
+    names = (results.METRICS, results.RUNS, *results.AT_END)
     tables = {name: results.read_table(path / name, known) for name in names}
     ensembles = results.read_table(path / results.ENSEMBLES)
     damaged = set().union(*(table.damaged_runs for table in tables.values())) & known.keys()
@@ -73,10 +88,15 @@ def read_study(path: Path) -> StudyTables:
         )
     extra = pd.DataFrame(
         [
-            (run.run_id, without_dropout(run.settings), run_id(without(run.settings), run.seed))
+            (
+                run.run_id,
+                without_dropout(run.settings),
+                run_id(without(run.settings), run.seed),
+                run.cell.label,
+            )
             for run in known.values()
         ],
-        columns=["run_id", "bare", "partner"],
+        columns=["run_id", "bare", "partner", "label"],
     )
     frames = {name: _frame(_led(table, known, swept)) for name, table in tables.items()}
     merged = {name: frame.merge(extra, on="run_id") for name, frame in frames.items()}
@@ -84,12 +104,15 @@ def read_study(path: Path) -> StudyTables:
         path=path,
         manifest=manifest,
         swept=swept,
+        known=known,
         runs=merged[results.RUNS],
         metrics=merged[results.METRICS],
         inference=merged[results.INFERENCE],
         monte_carlo=merged[results.MONTE_CARLO],
         ensembles=_frame(_widened(ensembles, manifest)),
         findings=tuple(findings),
+        reliability=merged[results.RELIABILITY],
+        activations=merged[results.ACTIVATIONS],
     )
 
 
@@ -104,18 +127,22 @@ def when(study: StudyTables) -> str:
 def cells(study: StudyTables) -> pd.DataFrame:
     """Return one row for each cell, over its completed runs.
 
-    Columns: the swept keys; ``bare``; ``seeds`` (completed runs); ``others`` (diverged, failed or
-    interrupted ones); for test_accuracy, validation_accuracy, accuracy_gap and test_loss
-    ``<name>_mean`` and ``<name>_sd`` (n - 1); for the paired difference in test accuracy to the
-    run without dropout of the same seed ``difference_mean``, ``difference_half`` (half the width
-    of its 95 % t interval) and ``pairs``. nan where there are too few runs.
+    Columns: the swept keys; ``label`` (a :class:`Label` or None); ``bare``; ``seeds`` (completed
+    runs); ``others`` (diverged, failed or interrupted ones); for test_accuracy,
+    validation_accuracy, accuracy_gap and test_loss ``<name>_mean`` and ``<name>_sd`` (n - 1); for
+    the paired difference in test accuracy to the run without dropout of the same seed
+    ``difference_mean``, ``difference_half`` (half the width of its 95 % t interval) and ``pairs``.
+    nan where there are too few runs.
     """
     runs = study.runs
     done = _with_difference(runs)
     rows = []
+    keys = frozenset(study.manifest.get("labelled", ()))
     for values, group in by_cell(runs, study.swept):
         mine = done[done["run_id"].isin(group["run_id"])]
         row: dict[str, Any] = dict(zip(study.swept, values, strict=True))
+        label = group["label"].iloc[0]
+        row["label"] = Label(label, keys) if label else None
         row |= {"bare": bool(group["bare"].iloc[0]), "seeds": len(mine)}
         row["others"] = len(group) - len(mine)
         for name in ("test_accuracy", "validation_accuracy", "accuracy_gap", "test_loss"):
@@ -160,6 +187,22 @@ def chosen_on_validation(table: pd.DataFrame) -> pd.Series | None:
         return None
     best = int(np.argmax(candidates["validation_accuracy_mean"].to_numpy()))
     return candidates.iloc[best]
+
+
+def settings_of_cell(study: StudyTables, cell: pd.Series) -> Settings:
+    """Return the complete settings of a cell."""
+    run_id = rows_of_cell(study.runs, cell, study.swept)["run_id"].iloc[0]
+    return study.known[run_id].settings
+
+
+def ends_of_cell(
+    study: StudyTables, cell: pd.Series, column: str
+) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":
+    """Return the last values of a column, one for each completed run of a cell."""
+    runs = study.runs[study.runs["status"] == "completed"]
+    values = np.asarray(rows_of_cell(runs, cell, study.swept)[column], dtype=np.float64)
+    finite: np.ndarray[tuple[int], np.dtype[np.float64]] = values[np.isfinite(values)]
+    return finite
 
 
 def rows_of_cell(frame: pd.DataFrame, cell: pd.Series, swept: Sequence[str]) -> pd.DataFrame:
@@ -207,7 +250,7 @@ def _frame(table: Table) -> pd.DataFrame:
     columns = table.header or [*results.NEEDED[table.path.name]]
     frame = pd.DataFrame(table.rows, columns=pd.Index(columns))
     for column in frame.columns:
-        if column in ("run_id", "status", "message", "inference"):
+        if column in ("run_id", "status", "message", "inference", "of"):
             continue
         numbers = pd.to_numeric(frame[column].replace("", "nan"), errors="coerce")
         texts = frame[column].isin(["", "nan", "inf", "-inf"])

@@ -14,7 +14,7 @@ from dropout_lab.cli.progress import new_progress
 from dropout_lab.config.grid import Run
 from dropout_lab.config.rules import cautions_of
 from dropout_lab.errors import StorageError
-from dropout_lab.results import ENSEMBLES, INFERENCE, METRICS, MONTE_CARLO, RUNS, cell_text, counted
+from dropout_lab.results import AT_END, ENSEMBLES, METRICS, RUNS, cell_text, counted
 from dropout_lab.study import Outcome, Study, planned_fleets, run_study
 
 if TYPE_CHECKING:
@@ -82,7 +82,9 @@ def _pictures(tables: "StudyTables") -> tuple[list[Path], StorageError | None]:
 
 def _records(frame: "pd.DataFrame", outcome: Outcome) -> list[dict[str, Any]]:
     """Return the rows of the runs asked for, by column."""
-    own = frame[frame["run_id"].isin(list(outcome.statuses))].drop(columns=["bare", "partner"])
+    own = frame[frame["run_id"].isin(list(outcome.statuses))].drop(
+        columns=["bare", "partner", "label"]
+    )
     records: list[dict[str, Any]] = json_module.loads(own.to_json(orient="records"))
     return records
 
@@ -126,6 +128,13 @@ def _print_plan(study: Study, fleets: Sequence[Sequence[Run]], *, as_json: bool)
     typer.echo("Nothing was trained or written.")
 
 
+def _plain(table: "pd.DataFrame") -> "pd.DataFrame":
+    """Return the table of cells with their labels as text; without the column where none has."""
+    if table["label"].isna().all():
+        return table.drop(columns="label")
+    return table.assign(label=table["label"].map(lambda label: label and label.text))
+
+
 def _result(study: Study, outcome: Outcome, table: Any, files: Sequence[Path]) -> dict[str, Any]:
     return {
         "name": study.name,
@@ -133,7 +142,7 @@ def _result(study: Study, outcome: Outcome, table: Any, files: Sequence[Path]) -
         "seconds": outcome.seconds,
         "trained": outcome.trained,
         "statuses": outcome.statuses,
-        "cells": json_module.loads(table.to_json(orient="records")),
+        "cells": json_module.loads(_plain(table).to_json(orient="records")),
         "plots": [str(file) for file in files],
     }
 
@@ -152,7 +161,7 @@ def _print_end(console: Console, study: Study, outcome: Outcome, files: Sequence
                 f"{outcome.count(status)} {status}; see {study.out / RUNS}{again}.",
                 highlight=False,
             )
-    names = (METRICS, RUNS, INFERENCE, MONTE_CARLO, ENSEMBLES)
+    names = (METRICS, RUNS, *AT_END, ENSEMBLES)
     paths = [study.out / name for name in names if (study.out / name).exists()]
     paths += [files[0].parent / "*.png"] if files else []
     console.print("Files: " + ", ".join(map(str, paths)), highlight=False, soft_wrap=True)

@@ -7,6 +7,8 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from dropout_lab.catalogue import CATALOGUE
+from dropout_lab.config.evaluation import EvaluationSettings
+from dropout_lab.config.published import FigureSettings, PublishedSettings
 from dropout_lab.config.regularization import RegularizationSettings
 from dropout_lab.config.section import (
     BelowOne,
@@ -26,6 +28,7 @@ from dropout_lab.config.section import (
     WarmUp,
     Whole,
 )
+from dropout_lab.config.sweep import SweepSettings
 
 
 class _AmongTheVariants:
@@ -46,11 +49,6 @@ def _known_variant(name: str) -> str:
 # Checked against the catalogue of the moment, which the variants of plugins may have joined.
 VariantName = Annotated[str, AfterValidator(_known_variant), _AmongTheVariants()]
 DatasetName = Literal["mnist_5k", "mnist", "fashion_mnist", "kmnist"]
-InferenceName = Literal["mean", "monte_carlo", "geometric", "moment_matching", "ensemble"]
-DiagnosticName = Literal["activations", "co_adaptation", "gradients", "noise"]
-
-Inferences = Annotated[tuple[InferenceName, ...], Field(strict=False, min_length=1)]
-Diagnostics = Annotated[tuple[DiagnosticName, ...], Field(strict=False)]
 NAME_PATTERN = r"^[A-Za-z0-9]([A-Za-z0-9._-]{0,98}[A-Za-z0-9_-])?$"
 
 
@@ -228,47 +226,6 @@ class TrainingSettings(Section):
         return data
 
 
-class EvaluationSettings(Section):
-    """When, on what and how the network is measured; the training never feels it."""
-
-    every: Count = Field(1, description="epochs from one evaluation to the next; the last always")
-    train_examples: Count = Field(
-        10_000, description="training examples measured (stratified); all if there are fewer"
-    )
-    inference: InferenceName | Inferences = Field(
-        "mean",
-        description="how the trained network is used on the test part, for inference.csv: a word "
-        "or a list; mean is always there, see the README",
-    )
-    samples: Count | None = Field(
-        None,
-        description="networks drawn by monte_carlo and geometric, draws per unit of "
-        "moment_matching; null = 50",
-    )
-    curve: Count | None = Field(
-        None,
-        description="with monte_carlo: measure averages of 1, 2, ... up to so many of the samples, "
-        "for monte_carlo.csv",
-    )
-    diagnostics: DiagnosticName | Diagnostics = Field(
-        (),
-        description="what else is measured at each evaluation, as more columns: a word or a list",
-    )
-
-
-def _default_grid() -> dict[str, list[Any] | str]:
-    return {"dropout.p": [0.0, 0.25, 0.5, 0.75]}
-
-
-class SweepSettings(Section):
-    """What is varied."""
-
-    grid: dict[str, list[Any] | str] = Field(
-        default_factory=_default_grid,
-        description="dotted key: list of values, or start:stop:step; all combinations are run",
-    )
-
-
 class Settings(Section):
     """Everything that decides a run's numbers, save its seed."""
 
@@ -291,6 +248,17 @@ class Config(Settings):
         3, description="how many seeds (0, 1, ...), or the list of them"
     )
     sweep: SweepSettings = Field(default_factory=SweepSettings)
+    size: str | None = Field(None, description="the one of `sizes` that is run; null = the first")
+    sizes: dict[str, Any] = Field(
+        default_factory=dict,
+        description="names, each with what it changes here; the study is called <name>_<size>",
+    )
+    published: PublishedSettings | None = Field(
+        None, description="a paper's numbers, to be set beside those measured here"
+    )
+    figure: FigureSettings | None = Field(
+        None, description="the axes of the picture that the study is made for"
+    )
 
 
 SECTIONS: tuple[str, ...] = tuple(Settings.model_fields)

@@ -17,6 +17,8 @@ from dropout_lab.results.manifest import (
     runs_in,
 )
 from dropout_lab.results.names import (
+    ACTIVATIONS,
+    AT_END,
     ENSEMBLES,
     INFERENCE,
     LOCK,
@@ -26,6 +28,7 @@ from dropout_lab.results.names import (
     NEEDED,
     PLOTS,
     PLUGINS,
+    RELIABILITY,
     RUN_FOLDERS,
     RUN_ID,
     RUNS,
@@ -56,6 +59,8 @@ from dropout_lab.results.text import (
 )
 
 __all__ = [
+    "ACTIVATIONS",
+    "AT_END",
     "ENSEMBLES",
     "INFERENCE",
     "LARGEST_MANIFEST",
@@ -69,6 +74,7 @@ __all__ = [
     "NEEDED",
     "PLOTS",
     "PLUGINS",
+    "RELIABILITY",
     "RUNS",
     "RUN_FOLDERS",
     "RUN_ID",
