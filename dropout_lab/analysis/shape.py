@@ -215,7 +215,8 @@ def sentence(shape: Shape, where: str = "") -> str:
 
     first, last = shape.flat
     end = len(shape.points) - 1
-    along = "".join(f", {phrases.name(key)} changing with it" for key in shape.together)
+    along = " and ".join(phrases.name(key) for key in shape.together)
+    along = f", {along} changing with it," if along else ""
     subject = f"Test error over {phrases.name(shape.key)}{along}{where}"
     n = phrases.n_of([point.pairs for point in shape.points if point.pairs], "paired seed")
     chosen = "best by validation" if shape.validated else "best on test, without a validation part"
@@ -229,7 +230,7 @@ def sentence(shape: Shape, where: str = "") -> str:
     sides = (range(last + 1, end + 1)[::-1], range(first))
     beyond = [i for side in sides if (i := _outermost(shape, side)) is not None]
     verb = "rises" if all(shape.points[i].rise > 0 for i in beyond) else "changes"
-    both = " at both ends" if len(beyond) > 1 else ""
+    both = " at both ends" if len(beyond) > 1 else " beyond"
     changes = ", ".join(
         f"{'by' if point.rise > 0 or verb == 'rises' else 'falling by'} "
         f"{phrases.size(point.rise, point.interval)} at {at(i)}"
@@ -237,7 +238,8 @@ def sentence(shape: Shape, where: str = "") -> str:
         for point in (shape.points[i],)
     )
     if first == last:
-        found = f"is lowest at {at(shape.best)}, the {chosen}, and {verb}{both}: {changes} ({n})"
+        side = both if len(beyond) > 1 else ""
+        found = f"is lowest at {at(shape.best)}, the {chosen}, and {verb}{side}: {changes} ({n})"
         return f"{subject} {found}. Each neighbour can be told from it ({tests})."
     span = f"from {at(first)} to {at(last)}"
     if shape.open < max(abs(shape.points[i].rise) for i in beyond):
