@@ -17,7 +17,6 @@ from dropout_lab.analysis.paired import (
     TOO_FEW_SEEDS,
     candidates,
     choice,
-    completed_runs,
     least_seeds,
     paired_differences,
 )
@@ -165,7 +164,7 @@ def _needed(table: pd.DataFrame, cell: pd.Series) -> str:
 
 def _gap(study: StudyTables, cell: pd.Series, name: str) -> list[str]:
     """Say what becomes of the overfitting gap."""
-    frames = completed_runs(study)
+    frames = study.completed
     mine, theirs = frames[int(str(cell.name))], frames[int(cell["reference"])]
     pairs = paired_differences(mine, theirs, "accuracy_gap")
     if not len(pairs):
@@ -249,7 +248,7 @@ def _over_data(
     study: StudyTables, groups: Sequence[pd.DataFrame], data: tuple[str, ...]
 ) -> list[str]:
     """Say on which data dropout helps, on which it hurts, and where that cannot be told."""
-    frames = completed_runs(study)
+    frames = study.completed
     cells, pairs = [], []
     for group in groups:
         both, rows = choice(study, group), candidates(group)

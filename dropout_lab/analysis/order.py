@@ -6,7 +6,7 @@ from itertools import pairwise
 import pandas as pd
 
 from dropout_lab.analysis import phrases
-from dropout_lab.analysis.paired import completed_runs, paired_differences
+from dropout_lab.analysis.paired import paired_differences
 from dropout_lab.analysis.shape import told_apart
 from dropout_lab.analysis.tables import StudyTables
 
@@ -30,7 +30,7 @@ def order_sentence(study: StudyTables, table: pd.DataFrame, swept: Sequence[str]
     )
     if not _LEAST <= len(trained) <= _MOST:
         return ""
-    runs = completed_runs(study)
+    runs = study.completed
     frames = [runs[int(str(i))] for i in trained.index]
     apart = told_apart([paired_differences(*neighbours) for neighbours in pairwise(frames)])
     names, places = [], []

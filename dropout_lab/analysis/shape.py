@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from dropout_lab.analysis import phrases, statistics
-from dropout_lab.analysis.paired import completed_runs, paired_differences
+from dropout_lab.analysis.paired import paired_differences
 from dropout_lab.analysis.statistics import LEVEL, Interval
 from dropout_lab.analysis.tables import StudyTables
 
@@ -105,7 +105,7 @@ def shape_through(
     scores = line["validation_accuracy_mean" if validated else "test_accuracy_mean"].to_numpy()
     if len(line) < LEAST_VALUES:
         return None
-    frames = completed_runs(study)
+    frames = study.completed
     rows = [int(str(i)) for i in line.index]
     theirs = frames[rows[int(np.argmax(scores))]]
     pairs = [-paired_differences(frames[row], theirs) for row in rows]
@@ -222,6 +222,8 @@ def sentence(shape: Shape, where: str = "") -> str:
     chosen = "best by validation" if shape.validated else "best on test, without a validation part"
     tests = f"paired t tests, Holm-corrected over {end} values"
     left = f"differences of up to {phrases.points(shape.open)} points remain open"
+    if shape.open >= 1:
+        left = "any difference remains open"
     if (first, last) == (0, end):
         return (
             f"{subject}: from {at(0)} to {at(end)} no value can be told from {at(shape.best)}, the "
