@@ -215,10 +215,8 @@ def _power(n: float, d: float, level: float) -> float:
     critical = float(scipy.special.stdtrit(m, (1 + level) / 2))
     if noncentrality > 100:  # beyond SciPy's series: the mean is certain there, the s.d. is not
         return float(scipy.special.chdtr(m, m * (noncentrality / critical) ** 2))
-    above = float(scipy.stats.nct.sf(critical, m, noncentrality))
-    if noncentrality > 10:  # on the other side there is nothing then
-        return above
-    return above + float(scipy.stats.nct.cdf(-critical, m, noncentrality))
+    nct = scipy.stats.nct  # whose sf of both sides is sound where its cdf is nan
+    return float(nct.sf(critical, m, noncentrality) + nct.sf(critical, m, -noncentrality))
 
 
 def mcnemar(only_first: int, only_second: int) -> float:
