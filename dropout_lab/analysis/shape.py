@@ -225,10 +225,8 @@ def sentence(shape: Shape, where: str = "") -> str:
     if shape.open >= 1:
         left = "any difference remains open"
     if (first, last) == (0, end):
-        return (
-            f"{subject}: from {at(0)} to {at(end)} no value can be told from {at(shape.best)}, the "
-            f"{chosen} ({tests}; {n}); {left}."
-        )
+        values = f"from {at(0)} to {at(end)} no value can be told from {at(shape.best)}"
+        return f"{subject.rstrip(',')}: {values}, the {chosen} ({tests}; {n}); {left}."
     sides = (range(last + 1, end + 1)[::-1], range(first))
     beyond = [i for side in sides if (i := _outermost(shape, side)) is not None]
     verb = "rises" if all(shape.points[i].rise > 0 for i in beyond) else "changes"

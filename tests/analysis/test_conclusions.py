@@ -11,6 +11,8 @@ from dropout_lab.analysis.conclusions import conclusions
 from dropout_lab.analysis.paired import compared
 from dropout_lab.analysis.shape import number, shape_through, told_apart
 from dropout_lab.analysis.tables import StudyTables, read_study
+from dropout_lab.config.changes import Changes
+from dropout_lab.config.load import load
 from tests.analysis.test_tables import made_study
 
 BARE = [0.960, 0.962, 0.958, 0.961, 0.959, 0.963]
@@ -290,3 +292,24 @@ def test_cells_without_an_ordered_axis_are_told_in_order(tmp_path: Path) -> None
         "without dropout (n = 6 seeds). 1 of the 2 steps from one to the next can be told from "
         "chance (paired t tests, Holm-corrected): gaussian is better than without dropout."
     )
+
+
+def test_settings_that_change_with_p_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "wider.yaml"
+    path.write_text(
+        "sweep:\n  baseline: false\n  cells:\n"
+        "    - {dropout.p: 0.8, model.hidden: [80]}\n    - {dropout.p: 0.6, model.hidden: [40]}\n"
+        "    - {dropout.p: 0.4, model.hidden: [27]}\n    - {dropout.p: 0.2, model.hidden: [20]}\n"
+    )
+    config = load(path, Changes(sweep=True))
+    monkeypatch.setattr("tests.analysis.test_tables.make_config", lambda *_, **__: config)
+    values = [0.9, 0.91, 0.905, 0.93, 0.94, 0.935, 0.95, 0.961, 0.955, 0.97, 0.981, 0.9755]
+    (line,) = [
+        line
+        for line in told(study_of(tmp_path, accuracies=values, seeds=3))
+        if line.startswith("Test error over")
+    ]
+    assert line.startswith("Test error over p, hidden changing with it, is lowest at p = 0.2")
+    assert "at p = 0.8" in line
