@@ -1,6 +1,7 @@
 """Pictures of how the trained networks are used: each inference, and averages of k samples."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,7 @@ from dropout_lab.analysis.tables import StudyTables, half_width, rows_of_cell
 
 _CELLS_SHOWN = 10
 _CURVES_SHOWN = 6
+_BARS = 12  # of a curve
 _MEASURES = {
     "test_accuracy": "test accuracy (%)",
     "test_loss": "test NLL (nats)",
@@ -113,8 +115,11 @@ def _point(
 def draw_monte_carlo(study: StudyTables, table: pd.DataFrame, title: str) -> Figure | None:
     """Draw error and NLL against the number of sampled networks averaged; None without a curve.
 
-    The mean rule, which takes one pass, is a dashed line of the same colour. Up to six cells, of
-    the best mean validation accuracy.
+    The mean rule, which takes one pass, is a dotted line of the same colour with its own interval.
+    Up to six cells, of the best mean validation accuracy.
+
+    Paper:
+        Srivastava et al. (2014), JMLR 15:1929-1958, Fig. 11.
     """
     if study.monte_carlo.empty:
         return None
@@ -139,11 +144,24 @@ def draw_monte_carlo(study: StudyTables, table: pd.DataFrame, title: str) -> Fig
             flip = quantity == "accuracy"
             values = over_seeds[f"test_{quantity}_mean"].mean().to_numpy()
             spread = over_seeds[f"test_{quantity}_sd"].mean().to_numpy()
-            values, line = (1 - values if flip else values), mean[f"test_{quantity}"].mean()
+            values = 1 - values if flip else values
+            barred = _spread_out(k)
             axes.plot(k, values, dashes, color=colour, label=f"{label}: average of k")
-            axes.fill_between(k, values - spread, values + spread, color=colour, alpha=0.2, lw=0)
-            level = 1 - line if flip else line
+            axes.errorbar(
+                k[barred],
+                values[barred],
+                spread[barred],
+                color=colour,
+                fmt="o",
+                markersize=3.5,
+                capsize=3,
+                elinewidth=1,
+            )
+            rule = mean[f"test_{quantity}"].to_numpy(dtype=float)
+            rule = 1 - rule if flip else rule
+            level, half = rule.mean(), half_width(rule)
             axes.axhline(level, color=colour, linestyle=(0, (1, 1)), label=f"{label}: mean rule")
+            axes.axhspan(level - half, level + half, color=colour, alpha=0.12, linewidth=0)
         drawn.append(cell["seeds"])
     for axes in panels:
         axes.set_xscale("log")
@@ -157,6 +175,14 @@ def draw_monte_carlo(study: StudyTables, table: pd.DataFrame, title: str) -> Fig
     panels[0].legend(loc="upper right")
     style.heading(figure, f"{title}: Monte Carlo against the mean rule ({style.n_seeds(drawn)})")
     style.footnote(
-        figure, f"band: ± s.d. over {repeats} random choices of k networks, mean over seeds"
+        figure,
+        f"bars: ± s.d. over {repeats} random choices of k networks, mean over seeds; dotted: the "
+        "mean rule, its band the 95 % t interval of the mean over seeds",
     )
     return figure
+
+
+def _spread_out(k: "np.ndarray[tuple[int], np.dtype[Any]]") -> list[int]:
+    """Return the indices of values that are about evenly spread on a logarithmic axis."""
+    wanted = np.geomspace(k[0], k[-1], _BARS)
+    return sorted({int(np.argmin(np.abs(k - value))) for value in wanted})

@@ -1,0 +1,89 @@
+"""The reliability diagram: how often a prediction is right that is made with some confidence."""
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from dropout_lab.analysis import style
+from dropout_lab.analysis.tables import StudyTables, half_width, rows_of_cell
+from dropout_lab.analysis.trained import with_and_without
+
+_FEWEST = 10  # predictions of all seeds in a bin that is drawn
+_WORDS = {
+    "mean": "mean",
+    "monte_carlo": "Monte Carlo",
+    "geometric": "geometric mean",
+    "moment_matching": "moment matching",
+}
+
+
+def draw_reliability(study: StudyTables, table: pd.DataFrame, title: str) -> Figure | None:
+    """Draw accuracy against confidence, and below it how many predictions there are.
+
+    Left without dropout, right the cell with dropout that validation chooses, each inference a
+    line. None where the bins were not kept.
+
+    Paper:
+        Guo, Pleiss, Sun, Weinberger (2017), On Calibration of Modern Neural Networks, ICML.
+    """
+    if study.reliability.empty:
+        return None
+    parts = [
+        (cell, rows)
+        for cell in with_and_without(table)
+        if len(rows := rows_of_cell(study.reliability, cell, study.swept))
+    ]
+    if not parts:
+        return None
+    figure = style.new_figure(4.9 * len(parts) + 0.4, 6.6)
+    grid = figure.subplots(
+        2, len(parts), sharex=True, sharey="row", squeeze=False, height_ratios=(2.2, 1)
+    )
+    for (cell, rows), (upper, lower) in zip(parts, grid.T, strict=True):
+        upper.plot([0, 1], [0, 1], color="#888888", linewidth=1, linestyle=(0, (1, 1)))
+        for inference, own in rows.groupby("inference", sort=False):
+            _draw(upper, lower, str(inference), own)
+        words = style.cell_label(cell, study.swept, bool(cell["bare"]))
+        upper.set_title(style.wrapped(words, 44))
+        upper.legend(loc="upper left")
+        lower.set_yscale("log")
+        lower.set_xlabel("confidence (%)")
+        style.percent_axis(lower, "x")
+    grid[0, 0].set_ylim(-0.02, 1.02)
+    grid[0, 0].set_ylabel("accuracy (%)")
+    style.percent_axis(grid[0, 0])
+    grid[1, 0].set_ylabel("predictions per seed")
+    seeds = style.n_seeds(rows["seed"].nunique() for _, rows in parts)
+    style.heading(figure, f"{title}: are the confidences right? ({seeds})")
+    style.footnote(
+        figure,
+        f"test part, 15 bins, those with {_FEWEST} predictions or more; {style.BARS}; dotted: "
+        "confidence = accuracy; ECE: ± half the 95 % t interval",
+    )
+    return figure
+
+
+def _draw(upper: Axes, lower: Axes, inference: str, rows: pd.DataFrame) -> None:
+    """Draw an inference: where its bins lie, and how full they are."""
+    colour, marker = style.inference_look(inference)
+    filled = rows[rows["examples"] > 0]
+    n = filled["examples"]
+    gaps = n * (filled["accuracy"] - filled["confidence"]).abs()
+    ece = (gaps.groupby(filled["seed"]).sum() / n.groupby(filled["seed"]).sum()).to_numpy()
+    half = half_width(ece)
+    spread = f" ± {100 * half:.2f}" if np.isfinite(half) else ""
+    label = f"{_WORDS.get(inference, inference)}: ECE {100 * ece.mean():.2f}{spread} %"
+    points = []
+    for _, own in filled.groupby("bin"):
+        if own["examples"].sum() >= _FEWEST:
+            shares = own["examples"] / own["examples"].sum()
+            of_seeds = half_width(own["accuracy"].to_numpy())
+            points.append(
+                ((shares * own["confidence"]).sum(), (shares * own["accuracy"]).sum(), of_seeds)
+            )
+    x, y, bars = np.array(points).reshape(-1, 3).T
+    upper.errorbar(x, y, bars, color=colour, marker=marker, markersize=5, capsize=3, label=label)
+    counts = rows.groupby("bin")["examples"].sum() / rows["seed"].nunique()
+    edges = np.linspace(0, 1, len(counts) + 1)
+    lower.stairs(counts, edges, color=colour, linewidth=1.6)
