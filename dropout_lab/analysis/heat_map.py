@@ -84,7 +84,8 @@ def _field(axes: Axes, x: int, y: int, mean: float, half: float, *, dark: bool) 
     """Write a difference into its field, and frame it where its interval does not hold 0."""
     spread = f"\n± {half:.2f}" if np.isfinite(half) else ""
     colour = "white" if dark else "black"
-    axes.text(x, y, f"{mean:+.2f}{spread}", ha="center", va="center", color=colour)
+    text = f"{mean:+.2f}{spread}".replace("-", "−")
+    axes.text(x, y, text, ha="center", va="center", color=colour)
     if np.isfinite(half) and abs(mean) > half:
         frame = Rectangle((x - 0.46, y - 0.44), 0.92, 0.88, fill=False, edgecolor=colour, lw=1.6)
         axes.add_patch(frame)

@@ -135,33 +135,19 @@ def draw_monte_carlo(study: StudyTables, table: pd.DataFrame, title: str) -> Fig
             continue
         repeats, longest = int(rows["repeats"].iloc[0]), int(rows["samples"].max())
         label = style.wrapped(style.cell_label(cell, study.swept, False), style.BESIDE)
-        colour, dashes = style.cell_colour(cell, study.swept), style.dashes(len(drawn))
         mean = rows_of_cell(study.inference, cell, study.swept)
-        mean = mean[mean["inference"] == "mean"]
-        over_seeds = rows.groupby("samples")
-        k = np.array(sorted(rows["samples"].unique()))
+        rule = mean[mean["inference"] == "mean"]
+        colour = style.cell_colour(cell, study.swept)
         for axes, quantity in zip(panels, ("accuracy", "loss"), strict=True):
-            flip = quantity == "accuracy"
-            values = over_seeds[f"test_{quantity}_mean"].mean().to_numpy()
-            spread = over_seeds[f"test_{quantity}_sd"].mean().to_numpy()
-            values = 1 - values if flip else values
-            barred = _spread_out(k)
-            axes.plot(k, values, dashes, color=colour, label=f"{label}: average of k")
+            _against_k(axes, rows, quantity, colour, style.dashes(len(drawn)), label)
+            values = rule[f"test_{quantity}"].to_numpy(dtype=float)
+            values = 1 - values if quantity == "accuracy" else values
+            dotted: dict[str, Any] = {"linestyle": (0, (1, 1)), "label": f"{label}: mean rule"}
+            axes.axhline(values.mean(), color=colour, **dotted)
+            beyond = 1.15 * longest * 1.1 ** len(drawn)
             axes.errorbar(
-                k[barred],
-                values[barred],
-                spread[barred],
-                color=colour,
-                fmt="o",
-                markersize=3.5,
-                capsize=3,
-                elinewidth=1,
+                beyond, values.mean(), half_width(values), color=colour, marker="<", capsize=3
             )
-            rule = mean[f"test_{quantity}"].to_numpy(dtype=float)
-            rule = 1 - rule if flip else rule
-            level, half = rule.mean(), half_width(rule)
-            axes.axhline(level, color=colour, linestyle=(0, (1, 1)), label=f"{label}: mean rule")
-            axes.axhspan(level - half, level + half, color=colour, alpha=0.12, linewidth=0)
         drawn.append(cell["seeds"])
     for axes in panels:
         axes.set_xscale("log")
@@ -176,10 +162,25 @@ def draw_monte_carlo(study: StudyTables, table: pd.DataFrame, title: str) -> Fig
     style.heading(figure, f"{title}: Monte Carlo against the mean rule ({style.n_seeds(drawn)})")
     style.footnote(
         figure,
-        f"bars: ± s.d. over {repeats} random choices of k networks, mean over seeds; dotted: the "
-        "mean rule, its band the 95 % t interval of the mean over seeds",
+        f"bars: ± s.d. over {repeats} random choices of k networks, mean over seeds\n"
+        "dotted: the mean rule, on the right its 95 % t interval of the mean over seeds",
     )
     return figure
+
+
+def _against_k(
+    axes: Axes, rows: pd.DataFrame, quantity: str, colour: str, dashes: str, label: str
+) -> None:
+    """Draw what averages of k networks come to, with bars at some k, mean over the seeds."""
+    over_seeds = rows.groupby("samples")
+    k = np.array(sorted(rows["samples"].unique()))
+    values = over_seeds[f"test_{quantity}_mean"].mean().to_numpy()
+    values = 1 - values if quantity == "accuracy" else values
+    spread = over_seeds[f"test_{quantity}_sd"].mean().to_numpy()
+    axes.plot(k, values, dashes, color=colour, label=f"{label}: average of k")
+    at = _spread_out(k)
+    look: dict[str, Any] = {"fmt": "o", "markersize": 3.5, "capsize": 3, "elinewidth": 1}
+    axes.errorbar(k[at], values[at], spread[at], color=colour, **look)
 
 
 def _spread_out(k: "np.ndarray[tuple[int], np.dtype[Any]]") -> list[int]:

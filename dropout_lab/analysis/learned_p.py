@@ -23,7 +23,9 @@ def draw_learned_p(study: StudyTables, table: pd.DataFrame, title: str) -> Figur
     """
     order = table.sort_values("validation_accuracy_mean", ascending=False, kind="stable")
     learned = {index: _over_epochs(study, cell) for index, cell in order.iterrows()}
-    every = {index: frame for index, frame in learned.items() if not frame.empty}
+    # One that stays where it starts is shown where others of its variant do not.
+    moving = {variant for variant, frame in learned.values() if _moves(frame)}
+    every = {index: frame for index, (variant, frame) in learned.items() if variant in moving}
     if not every:
         return None
     shown = table.loc[order.index.intersection(list(every)[:_CELLS_SHOWN]).sort_values()]
@@ -59,12 +61,13 @@ def draw_learned_p(study: StudyTables, table: pd.DataFrame, title: str) -> Figur
     return figure
 
 
-def _over_epochs(study: StudyTables, cell: pd.Series) -> pd.DataFrame:
-    """Return p by place, epoch and seed of a cell that learns it; no rows of another."""
-    points = []
+def _over_epochs(study: StudyTables, cell: pd.Series) -> tuple[str, pd.DataFrame]:
+    """Return a cell's variant, and p by place and epoch if it learns something; else no rows."""
+    name, points = "", []
     for run_id, rows in rows_of_cell(study.metrics, cell, study.swept).groupby("run_id"):
         settings = study.known[str(run_id)].settings
-        variant = CATALOGUE.get(settings.dropout.variant)
+        name = settings.dropout.variant
+        variant = CATALOGUE.get(name)
         if variant is None or not variant.learned:
             break
         named = places(settings)
@@ -74,5 +77,8 @@ def _over_epochs(study: StudyTables, cell: pd.Series) -> pd.DataFrame:
             ps = json.loads(str(text))
             ps = ps if isinstance(ps, list) else [ps] * len(named)
             points += [(place, epoch, p) for place, p in zip(named, ps, strict=True)]
-    frame = pd.DataFrame(points, columns=["place", "epoch", "p"])
-    return frame if frame.groupby("place")["p"].nunique().gt(1).any() else frame.iloc[:0]
+    return name, pd.DataFrame(points, columns=["place", "epoch", "p"])
+
+
+def _moves(frame: pd.DataFrame) -> bool:
+    return bool(frame.groupby("place")["p"].nunique().gt(1).any())

@@ -9,7 +9,7 @@ from dropout_lab.analysis import style
 from dropout_lab.analysis.tables import StudyTables, half_width, rows_of_cell
 from dropout_lab.analysis.trained import with_and_without
 
-_FEWEST = 10  # predictions of all seeds in a bin that is drawn
+_FEWEST = 10  # predictions in a bin that is drawn
 _WORDS = {
     "mean": "mean",
     "monte_carlo": "Monte Carlo",
@@ -46,8 +46,9 @@ def draw_reliability(study: StudyTables, table: pd.DataFrame, title: str) -> Fig
             _draw(upper, lower, str(inference), own)
         words = style.cell_label(cell, study.swept, bool(cell["bare"]))
         upper.set_title(style.wrapped(words, 44))
-        upper.legend(loc="upper left")
+        upper.legend(loc="lower right")
         lower.set_yscale("log")
+        lower.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
         lower.set_xlabel("confidence (%)")
         style.percent_axis(lower, "x")
     grid[0, 0].set_ylim(-0.02, 1.02)
@@ -58,8 +59,8 @@ def draw_reliability(study: StudyTables, table: pd.DataFrame, title: str) -> Fig
     style.heading(figure, f"{title}: are the confidences right? ({seeds})")
     style.footnote(
         figure,
-        f"test part, 15 bins, those with {_FEWEST} predictions or more; {style.BARS}; dotted: "
-        "confidence = accuracy; ECE: ± half the 95 % t interval",
+        f"test part, bins of {_FEWEST} predictions or more; lines: all seeds, dots: each\n"
+        "dotted: accuracy = confidence; ECE of 15 bins: mean over seeds ± half its 95 % t interval",
     )
     return figure
 
@@ -74,16 +75,16 @@ def _draw(upper: Axes, lower: Axes, inference: str, rows: pd.DataFrame) -> None:
     half = half_width(ece)
     spread = f" ± {100 * half:.2f}" if np.isfinite(half) else ""
     label = f"{_WORDS.get(inference, inference)}: ECE {100 * ece.mean():.2f}{spread} %"
-    points = []
-    for _, own in filled.groupby("bin"):
-        if own["examples"].sum() >= _FEWEST:
-            shares = own["examples"] / own["examples"].sum()
-            of_seeds = half_width(own["accuracy"].to_numpy())
-            points.append(
-                ((shares * own["confidence"]).sum(), (shares * own["accuracy"]).sum(), of_seeds)
-            )
-    x, y, bars = np.array(points).reshape(-1, 3).T
-    upper.errorbar(x, y, bars, color=colour, marker=marker, markersize=5, capsize=3, label=label)
+    dots = filled[n >= _FEWEST]
+    upper.plot(dots["confidence"], dots["accuracy"], ".", color=colour, alpha=0.45, markersize=5)
+    sums = filled.assign(
+        confidence=n * filled["confidence"], accuracy=n * filled["accuracy"]
+    ).groupby("bin")[["examples", "confidence", "accuracy"]]
+    every = sums.sum()[lambda sum_: sum_["examples"] >= _FEWEST]
+    upper.plot(
+        every["confidence"] / every["examples"], every["accuracy"] / every["examples"],
+        markersize=6, label=label, color=colour, marker=marker,
+    )  # fmt: skip
     counts = rows.groupby("bin")["examples"].sum() / rows["seed"].nunique()
     edges = np.linspace(0, 1, len(counts) + 1)
     lower.stairs(counts, edges, color=colour, linewidth=1.6)

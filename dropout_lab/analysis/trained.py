@@ -18,6 +18,7 @@ Floats = np.ndarray[Any, np.dtype[np.float64]]
 _WIDE = 10  # images side by side
 _GAP = 2  # pixels between them
 _SHOWN = 99  # per cent of the weights that the grey scale holds
+_LAYERS = 4  # of which the histograms are shown
 _OF = {"unit_mean": "mean activation of a unit", "activation": "activation"}
 _WORDS = {"unit_mean": "units", "activation": "activations"}
 
@@ -47,7 +48,7 @@ def draw_features(study: StudyTables, table: pd.DataFrame, title: str) -> Figure
     images = [own[seeds[0]] for own in by_seed]
     limit = float(np.percentile(np.abs(np.concatenate(images)), _SHOWN)) or 1.0
     rows = -(-max(map(len, images)) // _WIDE)
-    figure = style.new_figure(5.0 * len(shown) + 1.0, 0.48 * rows + 1.5)
+    figure = style.new_figure(5.0 * len(shown) + 1.0, 0.43 * rows + 1.3)
     panels = figure.subplots(1, len(shown), squeeze=False)[0]
     for axes, cell, own in zip(panels, shown, images, strict=True):
         image = _grid(axes, own, limit)
@@ -113,7 +114,8 @@ def draw_activations(study: StudyTables, table: pd.DataFrame, title: str) -> Fig
     ]
     if not parts:
         return None
-    layers = sorted({int(layer) for _, rows in parts for layer in rows["layer"]})
+    every = sorted({int(layer) for _, rows in parts for layer in rows["layer"]})
+    layers = every[:_LAYERS]
     figure = style.new_figure(10, 1.2 + 2.9 * len(layers))
     grid = figure.subplots(len(layers), len(_OF), squeeze=False)
     for layer, panels in zip(layers, grid, strict=True):
@@ -130,10 +132,12 @@ def draw_activations(study: StudyTables, table: pd.DataFrame, title: str) -> Fig
         style.percent_axis(axes)
     seeds = [rows["seed"].nunique() for _, rows in parts]
     style.heading(figure, f"{title}: activations, dropout off ({style.n_seeds(seeds)})")
+    rest = len(every) - len(layers)
+    more = f"; {rest} more layers not shown" if rest else ""
     style.footnote(
         figure,
         "a mini-batch of test examples for each seed, all seeds together; means in the legend: "
-        "± s.d. over seeds; right: logarithmic",
+        f"± s.d. over seeds; right: logarithmic{more}",
     )
     return figure
 

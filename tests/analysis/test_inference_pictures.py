@@ -69,11 +69,9 @@ def test_the_curve_is_the_error_and_the_mean_rule_a_level(measured: StudyTables)
     mean = used[used["inference"] == "mean"]
     rule = next(line for line in error.lines if line.get_label() == "p = 0.5: mean rule")
     assert rule.get_ydata()[0] == pytest.approx(1 - mean["test_accuracy"].mean())
-    band = error.patches[0].get_bbox()
-    half = half_width(mean["test_accuracy"].to_numpy())
-    assert (band.y0, band.y1) == pytest.approx(
-        (rule.get_ydata()[0] - half, rule.get_ydata()[0] + half)
-    )
+    ((low, high),) = (bar[:, 1] for bar in error.containers[1].lines[2][0].get_segments())
+    assert (high - low) / 2 == pytest.approx(half_width(mean["test_accuracy"].to_numpy()))
+    assert (high + low) / 2 == pytest.approx(rule.get_ydata()[0])
     assert "p = 0.5: average of k" in words(figure)
     assert "± s.d. over 100 random choices" in words(figure)
     assert [tick for tick in error.get_xticks() if tick <= 4] == [1, 2]

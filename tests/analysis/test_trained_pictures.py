@@ -119,7 +119,8 @@ def test_reliability_is_accuracy_against_confidence_and_the_error_that_the_score
     own = rows[rows["bin"] == fullest]
     x = (own["confidence"] * own["examples"]).sum() / own["examples"].sum()
     y = (own["accuracy"] * own["examples"]).sum() / own["examples"].sum()
-    points = np.column_stack(without.containers[0].lines[0].get_data())
+    line = next(line for line in without.lines if str(line.get_label()).startswith("mean"))
+    points = np.column_stack(line.get_data())
     assert np.isclose(points, (x, y)).all(axis=1).any()
     values, edges, _ = counts.patches[0].get_data()
     assert values.sum() == pytest.approx(1_000)
@@ -143,7 +144,7 @@ def test_a_heat_map_has_each_difference_and_frames_what_its_interval_tells(
         assert field[at] == pytest.approx(100 * cell["difference_mean"])
         text = axes.texts[2 * at[0] + at[1]].get_text()
         mean, half = 100 * cell["difference_mean"], 100 * cell["difference_half"]
-        assert text == f"{mean:+.2f}\n± {half:.2f}"
+        assert text == f"{mean:+.2f}\n± {half:.2f}".replace("-", "−")
         told += abs(mean) > half
     assert len(axes.patches) == told
     assert "n = 3 seeds" in words(figure)
