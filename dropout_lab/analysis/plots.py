@@ -10,6 +10,7 @@ from dropout_lab.analysis import style
 from dropout_lab.analysis.comparisons import draw_by_p, draw_cells, draw_variants
 from dropout_lab.analysis.curves import draw_curves, draw_gap
 from dropout_lab.analysis.diagnostics import draw_diagnostics
+from dropout_lab.analysis.figure import draw_figure
 from dropout_lab.analysis.heat_map import axis_beside_p, draw_heat_map
 from dropout_lab.analysis.inference import draw_inference, draw_monte_carlo
 from dropout_lab.analysis.learned_p import draw_learned_p
@@ -69,6 +70,9 @@ def pictures(study: StudyTables) -> Iterator[tuple[str, Figure]]:
                 figure = draw(study, group, title)
                 if figure is not None:
                     yield f"{kind}{suffix}", figure
+        figure = draw_figure(study, table, name)
+        if figure is not None:
+            yield "figure", figure
         key = axis_beside_p(study, table)
         figure = draw_heat_map(study, table, key, name) if key else None
         if key and figure is not None:

@@ -195,6 +195,16 @@ def settings_of_cell(study: StudyTables, cell: pd.Series) -> Settings:
     return study.known[run_id].settings
 
 
+def ends_of_cell(
+    study: StudyTables, cell: pd.Series, column: str
+) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":
+    """Return the last values of a column, one for each completed run of a cell."""
+    runs = study.runs[study.runs["status"] == "completed"]
+    values = np.asarray(rows_of_cell(runs, cell, study.swept)[column], dtype=np.float64)
+    finite: np.ndarray[tuple[int], np.dtype[np.float64]] = values[np.isfinite(values)]
+    return finite
+
+
 def rows_of_cell(frame: pd.DataFrame, cell: pd.Series, swept: Sequence[str]) -> pd.DataFrame:
     """Return the rows of a frame that belong to a cell."""
     mask = pd.Series(True, index=frame.index)
