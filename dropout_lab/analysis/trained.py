@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
@@ -18,6 +19,7 @@ Floats = np.ndarray[Any, np.dtype[np.float64]]
 _WIDE = 10  # images side by side
 _GAP = 2  # pixels between them
 _SHOWN = 99  # per cent of the weights that the grey scale holds
+_GREYS = 16  # more would only make the file larger
 _LAYERS = 4  # of which the histograms are shown
 _OF = {"unit_mean": "mean activation of a unit", "activation": "activation"}
 _WORDS = {"unit_mean": "units", "activation": "activations"}
@@ -93,7 +95,8 @@ def _grid(axes: Axes, images: Floats, limit: float) -> AxesImage:
         top, left = side * (index // _WIDE), side * (index % _WIDE)
         field[top : top + image.shape[0], left : left + image.shape[1]] = image
     axes.set_axis_off()
-    return axes.imshow(field, cmap="gray", vmin=-limit, vmax=limit, interpolation="nearest")
+    greys = colormaps["gray"].resampled(_GREYS)
+    return axes.imshow(field, cmap=greys, vmin=-limit, vmax=limit, interpolation="nearest")
 
 
 def draw_activations(study: StudyTables, table: pd.DataFrame, title: str) -> Figure | None:

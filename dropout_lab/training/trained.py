@@ -51,12 +51,12 @@ def activation_rows(model: MLP, splits: Splits, seeds: Sequence[int]) -> list[li
             model.eval()(splits.pixels(test.images[indices]), hidden)
     finally:
         model.train(was_training)
-    layers = [h.double().cpu().numpy() for h in hidden]  # each (runs, examples, units)
-    return [list(_rows([h[run] for h in layers])) for run in range(model.runs)]
+    return [list(_rows([h[run] for h in hidden])) for run in range(model.runs)]
 
 
-def _rows(layers: Sequence[Floats]) -> Iterator[dict[str, Any]]:
-    for layer, h in enumerate(layers, start=1):
+def _rows(hidden: Sequence[Tensor]) -> Iterator[dict[str, Any]]:
+    for layer, activations in enumerate(hidden, start=1):
+        h = activations.double().cpu().numpy()  # (examples, units)
         for of, values in (("unit_mean", h.mean(axis=0)), ("activation", h)):
             for row in histogram(values.ravel()):
                 yield {"layer": layer, "of": of, **row}
