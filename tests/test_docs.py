@@ -9,7 +9,12 @@ import yaml
 from dropout_lab.config.document import Document
 from dropout_lab.config.evaluation import AtEndName, DiagnosticName, InferenceName
 from dropout_lab.config.load import check
-from dropout_lab.training import INFERENCE_COLUMNS, diagnostic_columns
+from dropout_lab.training import (
+    ACTIVATION_COLUMNS,
+    INFERENCE_COLUMNS,
+    RELIABILITY_COLUMNS,
+    diagnostic_columns,
+)
 from tests.conftest import make_runs
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -42,7 +47,10 @@ def test_the_tables_name_every_inference_score_and_diagnostic() -> None:
 
 
 def test_the_table_names_everything_that_is_kept_at_the_end() -> None:
-    assert words_of(1, "What is kept of the trained network") == list(AtEndName.__args__)
+    section = "What is kept of the trained network"
+    drawn = ["features", "activations", "reliability", "monte_carlo"]
+    assert words_of(1, section) == [*AtEndName.__args__, *drawn]
+    assert words_of(2, section) == [*ACTIVATION_COLUMNS, *RELIABILITY_COLUMNS]
 
 
 def test_the_tables_name_every_diagnostic_column() -> None:
