@@ -11,7 +11,12 @@ from dropout_lab.analysis.tables import cells, read_study
 from dropout_lab.config.document import Document
 from dropout_lab.config.evaluation import AtEndName, DiagnosticName, InferenceName
 from dropout_lab.config.load import check
-from dropout_lab.training import INFERENCE_COLUMNS, diagnostic_columns
+from dropout_lab.training import (
+    ACTIVATION_COLUMNS,
+    INFERENCE_COLUMNS,
+    RELIABILITY_COLUMNS,
+    diagnostic_columns,
+)
 from tests.analysis.test_tables import made_study
 from tests.conftest import make_runs
 
@@ -46,7 +51,10 @@ def test_the_tables_name_every_inference_score_and_diagnostic() -> None:
 
 
 def test_the_table_names_everything_that_is_kept_at_the_end() -> None:
-    assert words_of(1, "What is kept of the trained network") == list(AtEndName.__args__)
+    section = "What is kept of the trained network"
+    drawn = ["features", "activations", "reliability", "monte_carlo"]
+    assert words_of(1, section) == [*AtEndName.__args__, *drawn]
+    assert words_of(2, section) == [*ACTIVATION_COLUMNS, *RELIABILITY_COLUMNS]
 
 
 def test_the_tables_name_every_diagnostic_column() -> None:
