@@ -10,18 +10,18 @@ import numpy as np
 import pandas as pd
 
 from dropout_lab.analysis import phrases, statistics, style
+from dropout_lab.analysis.order import order_sentence
 from dropout_lab.analysis.paired import (
     NOT_SIGNIFICANT,
     SIGNIFICANT,
     TOO_FEW_SEEDS,
     candidates,
     choice,
-    completed_runs,
     least_seeds,
     paired_differences,
 )
-from dropout_lab.analysis.shape import sentence, shape_through
-from dropout_lab.analysis.statistics import LEAST_SEEDS, LEVEL
+from dropout_lab.analysis.shape import sentence, shape_through, told_apart
+from dropout_lab.analysis.statistics import LEAST_SEEDS
 from dropout_lab.analysis.tables import StudyTables, by_cell, when
 from dropout_lab.results import counted
 
@@ -43,11 +43,14 @@ def conclusions(study: StudyTables, table: pd.DataFrame) -> list[str]:
     groups = [group for _, group in table.groupby(data, dropna=False, sort=False)] if data else []
     if len(groups) < 2:
         found = _choice(study, table, study.swept) + _effect(study, table)
-        return [*found, *_grid(study, table), *_shapes(study, table, rest), *_lost(study, table)]
+        if (table["verdict"] == TOO_FEW_SEEDS).sum() < (table["pairs"] > 0).sum():
+            found += _grid(study, table)  # else the sentence before says what is missing
+        found += _run_over(study, table, rest, study.swept)
+        return [*found, *_lost(study, table)]
     found = _over_data(study, groups, tuple(data)) + _grid(study, table)
     for group in groups[:_SHOWN]:
         where = style.cell_label(group.iloc[0], tuple(data), False)
-        told = _choice(study, group, rest) + _shapes(study, group, rest)
+        told = _choice(study, group, rest) + _run_over(study, group, rest, rest)
         found += [f"At {where}: {line}" for line in told]
     if len(groups) > _SHOWN:
         found.append(f"{len(groups) - _SHOWN} more data sets are in the table alone.")
@@ -78,7 +81,7 @@ def _choice(study: StudyTables, table: pd.DataFrame, swept: Sequence[str]) -> li
         f"{when(study)} ({phrases.n_of([chosen['seeds']], 'seed')})"
     )
     if both is None:
-        name = _named(chosen, swept)
+        name = phrases.named(chosen, swept)
         return [f"{name[0].upper()}{name[1:]}: {value}."]
     first = f"Validation chose {phrases.label(chosen, swept)}: {value}, the number to report."
     best, optimism = both.best_on_test, both.optimism
@@ -112,13 +115,13 @@ def _effect(study: StudyTables, table: pd.DataFrame) -> list[str]:
     if pd.isna(cell["reference"]):
         there = cell["bare"] or table["reference"].notna().any()
         return [] if there else ["There are no runs without dropout here to compare with."]
-    name = _named(table.loc[cell["reference"]], study.swept)
+    name = phrases.named(table.loc[cell["reference"]], study.swept)
     if cell["pairs"] == 0:
-        return [f"No seed completed both {_named(cell, study.swept)} and {name}."]
+        return [f"No seed completed both {phrases.named(cell, study.swept)} and {name}."]
     mean, n = cell["difference_mean"], phrases.n_of([cell["pairs"]], "paired seed")
     size = phrases.size(mean, (cell["difference_low"], cell["difference_high"]))
     found = (
-        f"Test accuracy {_named(cell, study.swept)} is {size} "
+        f"Test accuracy {phrases.named(cell, study.swept)} is {size} "
         f"{'higher' if mean >= 0 else 'lower'} than {name} ({n})"
     )
     return [f"{found}{_standing(table, cell)}", *_gap(study, cell, name)]
@@ -161,7 +164,7 @@ def _needed(table: pd.DataFrame, cell: pd.Series) -> str:
 
 def _gap(study: StudyTables, cell: pd.Series, name: str) -> list[str]:
     """Say what becomes of the overfitting gap."""
-    frames = completed_runs(study)
+    frames = study.completed
     mine, theirs = frames[int(str(cell.name))], frames[int(cell["reference"])]
     pairs = paired_differences(mine, theirs, "accuracy_gap")
     if not len(pairs):
@@ -185,7 +188,11 @@ def _grid(study: StudyTables, table: pd.DataFrame) -> list[str]:
         return []
     few = int((tested["verdict"] == TOO_FEW_SEEDS).sum())
     if few == len(tested):
-        return []  # the chosen cell's sentence says so
+        return [
+            f"None of the {len(tested)} comparisons can be called significant: for so many, "
+            f"{least_seeds(len(tested))} paired seeds are needed "
+            f"({phrases.n_of(tested['pairs'], 'paired seed')})."
+        ]
     found = tested[tested["verdict"] == SIGNIFICANT]
     better = found[found["difference_mean"] > 0]
     worse = found[found["difference_mean"] < 0]
@@ -203,6 +210,15 @@ def _grid(study: StudyTables, table: pd.DataFrame) -> list[str]:
         f"Of {len(tested)} comparisons in test accuracy: {'; '.join(parts)} (Holm-corrected; "
         f"{phrases.n_of(tested['pairs'], 'paired seed')})."
     ]
+
+
+def _run_over(
+    study: StudyTables, table: pd.DataFrame, keys: Sequence[str], swept: Sequence[str]
+) -> list[str]:
+    """Say how test error runs over the ordered axes; without one, the order of the cells."""
+    shapes = _shapes(study, table, keys)
+    order = "" if shapes else order_sentence(study, table, swept)
+    return shapes or ([order] if order else [])
 
 
 def _shapes(study: StudyTables, table: pd.DataFrame, keys: Sequence[str]) -> list[str]:
@@ -232,7 +248,7 @@ def _over_data(
     study: StudyTables, groups: Sequence[pd.DataFrame], data: tuple[str, ...]
 ) -> list[str]:
     """Say on which data dropout helps, on which it hurts, and where that cannot be told."""
-    frames = completed_runs(study)
+    frames = study.completed
     cells, pairs = [], []
     for group in groups:
         both, rows = choice(study, group), candidates(group)
@@ -247,16 +263,15 @@ def _over_data(
         )
     if not cells:
         return []
-    corrected = statistics.holm([statistics.t_test_p(each) for each in pairs])
     parts: dict[str, list[str]] = {"helps": [], "hurts": [], "cannot be told to do either": []}
-    for cell, each, p_value in zip(cells, pairs, corrected, strict=True):
+    for cell, each, apart in zip(cells, pairs, told_apart(pairs), strict=True):
         mean = float(each.mean()) if len(each) else np.nan
         sign = "+" if mean >= 0 else "−"
         told = [
             f"{sign}{phrases.points(abs(mean))} points{phrases.band(statistics.t_interval(each))}"
         ]
         told += [SIGNIFICANT] if cell["verdict"] == SIGNIFICANT else []
-        word = list(parts)[2 if not p_value < 1 - LEVEL else int(mean < 0)]
+        word = list(parts)[int(mean < 0) if apart else 2]
         parts[word].append(
             f"{phrases.label(cell, data)} ({', '.join(told) if len(each) else 'no pairs'})"
         )
@@ -289,9 +304,3 @@ def _lost(study: StudyTables, table: pd.DataFrame) -> Iterator[str]:
                 f"{counted(count, 'run')} {verb} and {'is' if count == 1 else 'are'} in no mean "
                 f"and no pair: {phrases.listed(told)}."
             )
-
-
-def _named(cell: pd.Series, swept: Sequence[str]) -> str:
-    """Return a reference in words: ``without dropout``, ``with p = 0.25``."""
-    words = phrases.label(cell, swept)
-    return words if words.startswith("with") else f"with {words}"

@@ -15,9 +15,8 @@ import pandas as pd
 from dropout_lab.analysis import statistics
 from dropout_lab.analysis.statistics import LEAST_SEEDS, LEVEL, Array, Optimism
 from dropout_lab.analysis.tables import StudyTables, by_cell, cells
-from dropout_lab.errors import ConfigError, StorageError
-from dropout_lab.results import RUN_FOLDERS, cell_text
-from dropout_lab.results.predictions import PREDICTIONS, read_predictions
+from dropout_lab.errors import ConfigError
+from dropout_lab.results import cell_text
 
 SIGNIFICANT = "significant"
 NOT_SIGNIFICANT = "not significant"
@@ -58,19 +57,14 @@ def compared(
         ConfigError: No cell has the values of ``against``.
     """
     table = cells(study)
-    frames = completed_runs(study)
+    frames = study.completed
     references = _references(study, table, against)
     rows = []
     for frame, reference in zip(frames, references, strict=True):
-        accuracy = frame["test_accuracy"].to_numpy()
-        row: dict[str, Any] = {"reference": reference}
-        row["test_accuracy_low"], row["test_accuracy_high"] = statistics.t_interval(accuracy)
-        low, high = statistics.bca_interval(accuracy)
-        row |= {"test_accuracy_bca_low": low, "test_accuracy_bca_high": high}
         pairs = statistics.finite(())
         if reference is not None:
             pairs = paired_differences(frame, frames[reference])
-        rows.append({**row, **_comparison(pairs)})
+        rows.append({**_own(frame), "reference": reference, **_comparison(pairs)})
     found = pd.DataFrame(rows, index=table.index)
     found["reference"] = found["reference"].astype("Int64")
     found["p_holm"] = statistics.holm(found["p_value"])
@@ -82,7 +76,7 @@ def compared(
         for sd in found["difference_sd"]
     ]
     found["seeds_needed"] = [max(n, least) if n == n else n for n in needed]  # nan stays
-    found["verdict"] = [_verdict(row) for _, row in found.iterrows()]
+    found["verdict"] = verdicts(found)
     kept = table.drop(columns=[name for name in table if name in found])
     whole = pd.concat([kept, found], axis=1)
     whole.attrs["difference"] = difference
@@ -101,22 +95,27 @@ def least_seeds(tests: int) -> int:
     return n
 
 
-def completed_runs(study: StudyTables) -> list[pd.DataFrame]:
-    """Return the completed runs of each cell by seed, in the order of :func:`cells`."""
-    return [
-        group[group["status"] == "completed"].set_index("seed")
-        for _, group in by_cell(study.runs, study.swept)
-    ]
-
-
 def paired_differences(
     mine: pd.DataFrame, theirs: pd.DataFrame, column: str = "test_accuracy"
 ) -> Array:
-    """Return the differences of two cells' runs (see :func:`completed_runs`) at equal seeds.
+    """Return the differences of two cells' runs (see ``StudyTables.completed``) at equal seeds.
 
-    They are rounded to twelve decimals: 0.97 - 0.96 and 0.98 - 0.97 are the same difference.
+    They are rounded to twelve decimals: 0.94 - 0.93 and 0.98 - 0.97 are the same difference.
     """
     return statistics.finite((mine[column] - theirs[column]).dropna().to_numpy().round(12))
+
+
+def _own(frame: pd.DataFrame) -> dict[str, Any]:
+    """Return the columns of one cell's own test accuracy."""
+    accuracy = frame["test_accuracy"].to_numpy()
+    low, high = statistics.t_interval(accuracy)
+    bca_low, bca_high = statistics.bca_interval(accuracy)
+    return {
+        "test_accuracy_low": low,
+        "test_accuracy_high": high,
+        "test_accuracy_bca_low": bca_low,
+        "test_accuracy_bca_high": bca_high,
+    }
 
 
 def _comparison(pairs: Array) -> dict[str, Any]:
@@ -138,14 +137,25 @@ def _comparison(pairs: Array) -> dict[str, Any]:
     }
 
 
-def _verdict(row: pd.Series) -> str:
-    """Return what may be said of a comparison, in one of four words."""
-    if row["pairs"] == 0:
-        return NO_PAIRS
-    if row["pairs"] < LEAST_SEEDS or row["smallest_p_holm"] >= 1 - LEVEL:
-        return TOO_FEW_SEEDS
-    excluded = row["difference_low"] > 0 or row["difference_high"] < 0
-    return SIGNIFICANT if excluded and row["p_holm"] < 1 - LEVEL else NOT_SIGNIFICANT
+def verdicts(found: pd.DataFrame) -> list[str]:
+    """Return what may be said of each comparison, in one of four words; see :func:`compared`.
+
+    Args:
+        found: Its columns ``pairs``, ``difference_low``, ``difference_high`` and ``p_value``, a row
+            for each comparison of the study: they are corrected together.
+    """
+    corrected = statistics.holm(found["p_value"])
+    reachable = statistics.holm([statistics.smallest_p(int(n)) for n in found["pairs"]])
+    excluded = (found["difference_low"] > 0) | (found["difference_high"] < 0)
+    words = []
+    for n, out, p, least in zip(found["pairs"], excluded, corrected, reachable, strict=True):
+        if n == 0:
+            words.append(NO_PAIRS)
+        elif n < LEAST_SEEDS or least >= 1 - LEVEL:
+            words.append(TOO_FEW_SEEDS)
+        else:
+            words.append(SIGNIFICANT if out and p < 1 - LEVEL else NOT_SIGNIFICANT)
+    return words
 
 
 def _references(
@@ -246,7 +256,7 @@ def choice(study: StudyTables, table: pd.DataFrame) -> Choice | None:
         return None
     chosen = rows.iloc[int(np.nanargmax(scores.to_numpy()))]
     best = rows.iloc[int(np.argmax(rows["test_accuracy_mean"].to_numpy()))]
-    frames = completed_runs(study)
+    frames = study.completed
     columns = {i: frames[int(str(i))]["test_accuracy"] for i in rows.index}
     values = pd.DataFrame(columns).to_numpy(dtype=np.float64)
     return Choice(chosen, best, statistics.chosen_optimism(values))
@@ -257,62 +267,3 @@ def candidates(table: pd.DataFrame) -> pd.DataFrame:
     trained = table[table["seeds"] > 0]
     dropped = trained[~trained["bare"]]
     return dropped if len(dropped) else trained
-
-
-@dataclasses.dataclass(frozen=True)
-class Disagreement:
-    """Two trained networks on the same test examples.
-
-    Args:
-        examples: How many there are.
-        only_first: Those that only the first has right.
-        only_second: Those that only the second has right.
-        p_value: McNemar's exact test of whether the two are equally good.
-    """
-
-    examples: int
-    only_first: int
-    only_second: int
-    p_value: float
-
-
-def mcnemar_of(study: StudyTables, first: str, second: str) -> Disagreement:
-    """Compare two runs by their stored predictions.
-
-    It says whether these two networks differ on such images, not whether their settings do: for
-    that there are seeds.
-
-    Args:
-        study: The study.
-        first: The run_id of one run.
-        second: That of the other.
-
-    Raises:
-        ConfigError: There is no such run, or the two were tested on different examples.
-        StorageError: Predictions were not kept, or are damaged.
-    """
-    known = set(study.runs["run_id"])
-    unknown = [run_id for run_id in (first, second) if run_id not in known]
-    if unknown:
-        raise ConfigError([f"{study.path} has no run {run_id}." for run_id in unknown])
-    (one, labels), (other, others) = (_predicted(study, run_id) for run_id in (first, second))
-    if not np.array_equal(labels, others):
-        raise ConfigError([f"runs {first} and {second} were tested on different examples."])
-    right, too = one == labels, other == labels
-    counts = int(np.sum(right & ~too)), int(np.sum(too & ~right))
-    return Disagreement(len(labels), *counts, statistics.mcnemar(*counts))
-
-
-def _predicted(study: StudyTables, run_id: str) -> tuple[Array, Array]:
-    """Return the classes a run predicts for the test examples, and their labels."""
-    path = study.path / RUN_FOLDERS / run_id / PREDICTIONS
-    try:
-        kept = read_predictions(path)
-    except ValueError as error:
-        raise StorageError(f"{path} {error}.") from error
-    if kept is None:
-        raise StorageError(
-            f"{path} is not there: run {run_id} kept no predictions; "
-            "evaluation.inference: ensemble keeps them."
-        )
-    return np.argmax(kept[0], axis=1), kept[1]
