@@ -55,7 +55,7 @@ def draw_heat_map(study: StudyTables, table: pd.DataFrame, key: str, title: str)
         if other in rows and p in columns:
             at = rows.index(other), columns.index(p)
             field[at], halves[at] = 100 * cell["difference_mean"], 100 * cell["difference_half"]
-    figure = style.new_figure(3.2 + 1.35 * len(columns), 2.3 + 0.7 * len(rows))
+    figure = style.new_figure(max(6.4, 3.2 + 1.35 * len(columns)), 2.3 + 0.7 * len(rows))
     axes = figure.subplots()
     limit = float(np.nanmax(np.abs(field))) or 1.0
     image = axes.imshow(

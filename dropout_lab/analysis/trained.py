@@ -12,7 +12,7 @@ from matplotlib.image import AxesImage
 
 from dropout_lab.analysis import style
 from dropout_lab.analysis.tables import StudyTables, chosen_on_validation, rows_of_cell
-from dropout_lab.results import RUN_FOLDERS
+from dropout_lab.results import RUN_FOLDERS, counted
 from dropout_lab.results.features import FEATURES, read_features
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
@@ -119,7 +119,7 @@ def draw_activations(study: StudyTables, table: pd.DataFrame, title: str) -> Fig
         return None
     every = sorted({int(layer) for _, rows in parts for layer in rows["layer"]})
     layers = every[:_LAYERS]
-    figure = style.new_figure(10, 1.2 + 2.9 * len(layers))
+    figure = style.new_figure(12, 1.2 + 2.9 * len(layers))
     grid = figure.subplots(len(layers), len(_OF), squeeze=False)
     for layer, panels in zip(layers, grid, strict=True):
         for axes, of in zip(panels, _OF, strict=True):
@@ -136,10 +136,12 @@ def draw_activations(study: StudyTables, table: pd.DataFrame, title: str) -> Fig
     seeds = [rows["seed"].nunique() for _, rows in parts]
     style.heading(figure, f"{title}: activations, dropout off ({style.n_seeds(seeds)})")
     rest = len(every) - len(layers)
-    more = f"; {rest} more layers not shown" if rest else ""
+    more = f"; {counted(rest, 'more layer')} not shown" if rest else ""
+    handles, labels = grid[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside right upper")
     style.footnote(
         figure,
-        "a mini-batch of test examples for each seed, all seeds together; means in the legend: "
+        "a mini-batch of test examples for each seed, all seeds together; above: the mean of all "
         f"± s.d. over seeds; right: logarithmic{more}",
     )
     return figure
@@ -159,9 +161,10 @@ def _histograms(
         means = totals / rows["count"].groupby(rows["seed"]).sum()
         spread = f" ± {means.std():.3f}" if len(means) > 1 else ""
         words = style.cell_label(cell, study.swept, bool(cell["bare"]))
-        label = f"{style.wrapped(words, style.BESIDE)}\nmean {means.mean():.3f}{spread}"
+        label = style.wrapped(words, style.BESIDE)
         colour = style.cell_colour(cell, study.swept)
+        text = f"mean {means.mean():.3f}{spread}".replace("-", "−")
+        axes.set_title(text, loc="left" if cell["bare"] else "right", color=colour, fontsize=10)
         edges = np.append(places, places[-1] + 1) * width
         axes.stairs(shares, edges, color=colour, fill=True, alpha=0.25)
         axes.stairs(shares, edges, color=colour, linewidth=1.4, label=label)
-    axes.legend(loc="upper right")

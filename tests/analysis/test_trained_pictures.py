@@ -95,8 +95,10 @@ def test_histograms_show_every_unit_and_the_exact_means(kept: StudyTables) -> No
     rows = kept.activations[kept.activations["dropout.p"] == 0.5]
     own = rows[(rows["layer"] == 2) & (rows["of"] == "activation")]
     means = [(r["count"] * r["mean"]).sum() / r["count"].sum() for _, r in own.groupby("seed")]
-    shown = [text.get_text() for text in figure.axes[3].get_legend().get_texts()]
-    assert shown[1] == f"p = 0.5\nmean {np.mean(means):.3f} ± {np.std(means, ddof=1):.3f}"
+    shown = figure.axes[3].get_title(loc="right")
+    assert shown == f"mean {np.mean(means):.3f} ± {np.std(means, ddof=1):.3f}"
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == ["without dropout", "p = 0.5"]
     assert figure.axes[3].get_yscale() == "log"
     assert "n = 2 seeds" in words(figure)
 
