@@ -36,7 +36,7 @@ def print_cells(console: Console, study: StudyTables, table: pd.DataFrame) -> No
         )
         rows.append(row)
     columns = ("cell", "n", "test accuracy %", "gap, points", "vs without,\npoints")
-    _print(console, title, columns, rows)
+    print_rows(console, title, columns, rows)
     notes = ["mean ± s.d. over n seeds; gap = train − test"]
     if table["pairs"].any():
         notes.append("vs without: mean paired difference ± half its 95 % t interval")
@@ -73,10 +73,10 @@ def print_inferences(console: Console, study: StudyTables, table: pd.DataFrame) 
                 lines.append(line)
                 label = ""
     columns = ("cell", "inference", "test accuracy %", "NLL, nats", "ECE")
-    _print(console, "how the trained network is used", columns, lines)
+    print_rows(console, "how the trained network is used", columns, lines)
 
 
-def _print(
+def print_rows(
     console: Console, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]
 ) -> None:
     """Print rows as a table or, where it would not fit, each as a block: no number is cut."""
