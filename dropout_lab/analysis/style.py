@@ -124,6 +124,11 @@ def cell_colour(cell: pd.Series, swept: tuple[str, ...]) -> str:
 def cell_label(values: Mapping[str, Any] | pd.Series, swept: tuple[str, ...], bare: bool) -> str:
     """Return a cell in words: ``without dropout``, ``gaussian, p = 0.5, placement = input``."""
     parts = []
+    label = values.get("label")
+    if label is not None and label.keys <= set(swept):
+        parts.append(label.text)
+        swept = tuple(key for key in swept if key not in label.keys)
+        bare = bare and not any(key.startswith("dropout.") for key in label.keys)
     for key in sorted(swept, key=lambda key: _LABEL_FIRST.get(key, len(_LABEL_FIRST))):
         value = values[key]
         if key.startswith("dropout.") and (bare or value is None or value != value):

@@ -7,15 +7,21 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.special import stdtrit
 
 from dropout_lab import results
+from dropout_lab.analysis.statistics import t_interval
 from dropout_lab.config.grid import Run, run_id, without
 from dropout_lab.config.schema import without_dropout
 from dropout_lab.errors import StorageError
 from dropout_lab.results import Table
 
-LEVEL = 0.95  # of every interval
+
+@dataclass(frozen=True)
+class Label:
+    """A cell's name in the config, and the dotted keys that it stands for."""
+
+    text: str
+    keys: frozenset[str]
 
 
 @dataclass(frozen=True)
@@ -27,7 +33,8 @@ class StudyTables:
         manifest: What was asked.
         swept: The swept keys, dotted.
         runs: runs.csv, with two more columns: ``bare`` (nothing is dropped) and ``partner`` (the
-            run_id of the run without dropout of the same seed and otherwise equal settings).
+            run_id of the run without dropout of the same seed and otherwise equal settings), and
+            ``label``, of the config.
         metrics: metrics.csv, with the same two columns.
         inference: inference.csv, with the same two columns; empty if there is none.
         monte_carlo: monte_carlo.csv, likewise.
@@ -75,10 +82,15 @@ def read_study(path: Path) -> StudyTables:
         )
     extra = pd.DataFrame(
         [
-            (run.run_id, without_dropout(run.settings), run_id(without(run.settings), run.seed))
+            (
+                run.run_id,
+                without_dropout(run.settings),
+                run_id(without(run.settings), run.seed),
+                run.cell.label,
+            )
             for run in known.values()
         ],
-        columns=["run_id", "bare", "partner"],
+        columns=["run_id", "bare", "partner", "label"],
     )
     frames = {name: _frame(_led(table, known, swept)) for name, table in tables.items()}
     merged = {name: frame.merge(extra, on="run_id") for name, frame in frames.items()}
@@ -106,18 +118,22 @@ def when(study: StudyTables) -> str:
 def cells(study: StudyTables) -> pd.DataFrame:
     """Return one row for each cell, over its completed runs.
 
-    Columns: the swept keys; ``bare``; ``seeds`` (completed runs); ``others`` (diverged, failed or
-    interrupted ones); for test_accuracy, validation_accuracy, accuracy_gap and test_loss
-    ``<name>_mean`` and ``<name>_sd`` (n - 1); for the paired difference in test accuracy to the
-    run without dropout of the same seed ``difference_mean``, ``difference_half`` (half the width
-    of its 95 % t interval) and ``pairs``. nan where there are too few runs.
+    Columns: the swept keys; ``label`` (a :class:`Label` or None); ``bare``; ``seeds`` (completed
+    runs); ``others`` (diverged, failed or interrupted ones); for test_accuracy,
+    validation_accuracy, accuracy_gap and test_loss ``<name>_mean`` and ``<name>_sd`` (n - 1); for
+    the paired difference in test accuracy to the run without dropout of the same seed
+    ``difference_mean``, ``difference_half`` (half the width of its 95 % t interval) and ``pairs``.
+    nan where there are too few runs.
     """
     runs = study.runs
     done = _with_difference(runs)
     rows = []
-    for values, group in _by_cell(runs, study.swept):
+    keys = frozenset(study.manifest.get("labelled", ()))
+    for values, group in by_cell(runs, study.swept):
         mine = done[done["run_id"].isin(group["run_id"])]
         row: dict[str, Any] = dict(zip(study.swept, values, strict=True))
+        label = group["label"].iloc[0]
+        row["label"] = Label(label, keys) if label else None
         row |= {"bare": bool(group["bare"].iloc[0]), "seeds": len(mine)}
         row["others"] = len(group) - len(mine)
         for name in ("test_accuracy", "validation_accuracy", "accuracy_gap", "test_loss"):
@@ -151,10 +167,8 @@ def _with_difference(runs: pd.DataFrame) -> pd.DataFrame:
 
 def half_width(values: "np.ndarray[Any, np.dtype[Any]]") -> float:
     """Return half the width of the 95 % t interval of the mean; nan below two values."""
-    n = len(values)
-    if n < 2:
-        return float("nan")
-    return float(stdtrit(n - 1, (1 + LEVEL) / 2) * np.std(values, ddof=1) / np.sqrt(n))
+    low, high = t_interval(values)
+    return (high - low) / 2
 
 
 def chosen_on_validation(table: pd.DataFrame) -> pd.Series | None:
@@ -174,9 +188,10 @@ def rows_of_cell(frame: pd.DataFrame, cell: pd.Series, swept: Sequence[str]) -> 
     return frame[mask]
 
 
-def _by_cell(
+def by_cell(
     frame: pd.DataFrame, swept: Sequence[str]
 ) -> list[tuple[tuple[Any, ...], pd.DataFrame]]:
+    """Return the swept values and the rows of each cell, in the order of :func:`cells`."""
     if not swept:
         return [((), frame)] if len(frame) else []
     groups = frame.groupby(list(swept), dropna=False, sort=False)

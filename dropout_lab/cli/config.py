@@ -20,27 +20,30 @@ def check(
     """Say everything that is wrong with config files, or that nothing is."""
     from dropout_lab.config.changes import Changes
     from dropout_lab.config.grid import seeds_of, sweep_cells
-    from dropout_lab.config.load import load
+    from dropout_lab.config.load import load, sizes_in
     from dropout_lab.config.rules import cautions_of
     from dropout_lab.errors import ConfigError
 
     options.load_plugins(plugin)
     mistakes: list[str] = []
     for file in files:
-        try:
-            config = load(file)
-        except ConfigError as error:
-            mistakes += error.mistakes
-            continue
-        try:
-            load(file, Changes(sweep=True))
-        except ConfigError as error:
-            typer.echo(f"{file}: right for train; sweep refuses it: {error.mistakes[0]}")
-            continue
-        cells, seeds = sweep_cells(config), len(seeds_of(config))
-        typer.echo(f"{file}: right; a sweep has {len(cells)} cells x {seeds} seeds.")
-        for text in cautions_of(cell.settings for cell in cells):
-            typer.echo(f"{file}: warning: {text}", err=True)
+        for size in sizes_in(file):
+            chosen = () if size is None else (f"size={size}",)
+            which = str(file) if size is None else f"{file}, size {size}"
+            try:
+                config = load(file, Changes(settings=chosen))
+            except ConfigError as error:
+                mistakes += [text for text in error.mistakes if text not in mistakes]
+                continue
+            try:
+                config = load(file, Changes(settings=chosen, sweep=True))
+            except ConfigError as error:
+                typer.echo(f"{which}: right for train; sweep refuses it: {error.mistakes[0]}")
+                continue
+            cells, seeds = sweep_cells(config), len(seeds_of(config))
+            typer.echo(f"{which}: right; a sweep has {len(cells)} cells x {seeds} seeds.")
+            for text in cautions_of(cell.settings for cell in cells):
+                typer.echo(f"{which}: warning: {text}", err=True)
     if mistakes:
         raise ConfigError(mistakes)
 
@@ -57,7 +60,8 @@ def show(file: ConfigArgument, set_: options.Set = None, plugin: options.Plugins
     config = load(file, Changes(settings=tuple(set_ or ()), sweep=True))
     first = ("name", "about")
     data = config.model_dump(mode="json")
-    ordered = {key: data[key] for key in (*first, *(key for key in data if key not in first))}
+    rest = (key for key, value in data.items() if key not in first and value not in (None, {}))
+    ordered = {key: data[key] for key in (*first, *rest)}
     as_is = streams.is_utf8(sys.stdout)  # else in YAML's own escapes, which read back the same
     typer.echo(yaml.safe_dump(ordered, sort_keys=False, allow_unicode=as_is), nl=False)
 

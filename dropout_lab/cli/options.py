@@ -164,7 +164,7 @@ def make_study(
     """
     import torch
 
-    from dropout_lab.study import Study
+    from dropout_lab.study import Study, notes
 
     available = torch.cuda.is_available()
     if device == "cuda" and not available:
@@ -182,4 +182,5 @@ def make_study(
         save_models=save_models,
         retry_failed=retry == "failed",
         command=shlex.join(["dropout-lab", *sys.argv[1:]]),
+        notes=notes(config),
     )

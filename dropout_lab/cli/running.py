@@ -82,7 +82,9 @@ def _pictures(tables: "StudyTables") -> tuple[list[Path], StorageError | None]:
 
 def _records(frame: "pd.DataFrame", outcome: Outcome) -> list[dict[str, Any]]:
     """Return the rows of the runs asked for, by column."""
-    own = frame[frame["run_id"].isin(list(outcome.statuses))].drop(columns=["bare", "partner"])
+    own = frame[frame["run_id"].isin(list(outcome.statuses))].drop(
+        columns=["bare", "partner", "label"]
+    )
     records: list[dict[str, Any]] = json_module.loads(own.to_json(orient="records"))
     return records
 
@@ -126,6 +128,13 @@ def _print_plan(study: Study, fleets: Sequence[Sequence[Run]], *, as_json: bool)
     typer.echo("Nothing was trained or written.")
 
 
+def _plain(table: "pd.DataFrame") -> "pd.DataFrame":
+    """Return the table of cells with their labels as text; without the column where none has."""
+    if table["label"].isna().all():
+        return table.drop(columns="label")
+    return table.assign(label=table["label"].map(lambda label: label and label.text))
+
+
 def _result(study: Study, outcome: Outcome, table: Any, files: Sequence[Path]) -> dict[str, Any]:
     return {
         "name": study.name,
@@ -133,7 +142,7 @@ def _result(study: Study, outcome: Outcome, table: Any, files: Sequence[Path]) -
         "seconds": outcome.seconds,
         "trained": outcome.trained,
         "statuses": outcome.statuses,
-        "cells": json_module.loads(table.to_json(orient="records")),
+        "cells": json_module.loads(_plain(table).to_json(orient="records")),
         "plots": [str(file) for file in files],
     }
 

@@ -1,12 +1,14 @@
 """What the command line changes in a config: written into the document, as if it stood there."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from dropout_lab.config.allowed import unknown_dotted
-from dropout_lab.config.document import Document, parse_value
-from dropout_lab.config.schema import KEYS, SweepSettings
+from dropout_lab.config.allowed import shown, unknown_dotted
+from dropout_lab.config.document import Document, KeyPath, parse_value
+from dropout_lab.config.schema import KEYS
+from dropout_lab.config.sweep import SweepSettings
 
 _SHOWN = 80  # characters of an option that a message repeats
 
@@ -28,6 +30,47 @@ class Changes:
     seeds: str | None = None
     p: str | None = None
     sweep: bool = False
+
+
+def choose_size(document: Document, changes: Changes | None = None) -> None:
+    """Write what a size changes into the document: the size asked for, or the first there is."""
+    sizes = document.data.pop("sizes", None)
+    wanted = document.data.pop("size", None)
+    place = document.place(("size",))
+    for text in changes.settings if changes is not None else ():
+        key, _, value = text.partition("=")
+        if key == "size":
+            wanted, place = value, _place("--set", text)
+    if not isinstance(sizes, dict) or not sizes:
+        if sizes is not None or wanted is not None:
+            words = f"size is {shown(wanted)}" if sizes is None else f"sizes is {shown(sizes)}"
+            document.mistakes.append(f"{place}: {words}; expected `sizes: {{quick: {{...}}}}`.")
+        return
+    name = next(iter(sizes)) if wanted is None else wanted
+    if name not in sizes:
+        known = ", ".join(map(str, sizes))
+        document.mistakes.append(f"{place}: size is {shown(name)}; known here: {known}.")
+        return
+    at = document.place(("sizes", name))
+    if not re.fullmatch(r"[A-Za-z0-9_-]{1,20}", name) or not isinstance(sizes[name], dict):
+        message = f"{at}: the size {shown(name)} is {shown(sizes[name])}; expected a short word "
+        document.mistakes.append(message + "and a mapping of what it changes.")
+        return
+    _merge(document, sizes[name], ("sizes", name), ())
+    document.data["name"] = f"{document.data.get('name')}_{name}"
+
+
+def _merge(document: Document, part: Mapping[str, Any], of: KeyPath, at: KeyPath) -> None:
+    """Write a part of a config over the document: sections key by key, all else as a whole."""
+    for key, value in part.items():
+        here = (*at, key)
+        if isinstance(value, dict) and here != ("sweep", "grid"):
+            _merge(document, value, (*of, key), here)
+            continue
+        within = {p[len(of) :]: place for p, place in document.places.items() if p[: len(of)] == of}
+        own = {(*at, *p): place for p, place in within.items() if p[:1] == (key,)}
+        document.set(here, value, document.place((*of, key)))
+        document.places |= own
 
 
 def apply(changes: Changes, document: Document) -> None:
@@ -55,10 +98,12 @@ def apply(changes: Changes, document: Document) -> None:
 def _apply_setting(text: str, document: Document, *, sweep: bool) -> None:
     key, equals, value_text = text.partition("=")
     place = _place("--set", text)
+    if key == "size" and equals:
+        return  # chosen already
     if not equals:
         document.mistakes.append(f"{place}: write --set key=value, e.g. --set training.epochs=5.")
         return
-    own = ("name", "about", "seeds")
+    own = ("name", "about", "seeds", "size")
     if key not in KEYS and key not in own:
         document.mistakes.append(f"{place}: {unknown_dotted(key, extra=own)}")
         return
@@ -67,6 +112,10 @@ def _apply_setting(text: str, document: Document, *, sweep: bool) -> None:
         return
     if key in own:
         document.set((key,), parse_value(value_text, place), place)
+        return
+    cells = get(document.data, "sweep.cells")
+    if sweep and any(isinstance(c, dict) and key in c for c in cells or ()):
+        document.mistakes.append(f"{place}: the cells of the sweep set {key}; change it there.")
         return
     is_range = value_text.count(":") == 2
     values: Any = value_text if is_range else _split(value_text, place)
@@ -97,7 +146,7 @@ def _grid(document: Document, place: str) -> dict[str, Any]:
         return grid
     if grid is not None:
         return {}  # what stands there is a mistake, and will be told as one
-    default: dict[str, Any] = SweepSettings().grid
+    default: dict[str, Any] = {} if get(document.data, "sweep.cells") else SweepSettings().grid
     document.set(("sweep", "grid"), default, place)
     return default
 

@@ -154,7 +154,7 @@ def _plain(node: yaml.Node, path: KeyPath, document: Document) -> Any:
     if isinstance(node, yaml.MappingNode):
         return _mapping(node, path, document)
     if isinstance(node, yaml.SequenceNode):
-        return [_plain(item, path, document) for item in node.value]
+        return [_plain(item, (*path, str(i)), document) for i, item in enumerate(node.value)]
     text: str = node.value
     if getattr(node, "style", None) in ("'", '"', "|", ">"):
         return text

@@ -22,6 +22,7 @@ from dropout_lab.config.schema import (
     Settings,
     without_dropout,
 )
+from dropout_lab.config.sweep import LABEL
 
 # Part of every run id. Raise it, and say so in the changelog, when a change moves any number.
 NUMBERS = 1
@@ -61,10 +62,12 @@ class Cell:
         values: The swept keys and their values here; None where a key has no meaning (the
             placement of a run without dropout).
         settings: The complete settings.
+        label: Its name in the config, if it has one there.
     """
 
     values: Mapping[str, Any]
     settings: Settings
+    label: str = ""
 
 
 @dataclass(frozen=True)
@@ -88,7 +91,7 @@ def seeds_of(config: Config) -> tuple[int, ...]:
 
 def single_cell(config: Config) -> list[Cell]:
     """Return the config's own setting as the one cell of a study."""
-    return [Cell({}, _canonical(_settings(config)))]
+    return [Cell({}, canonical(_settings(config)))]
 
 
 def sweep_cells(config: Config, *, baseline: bool = True) -> list[Cell]:
@@ -98,20 +101,28 @@ def sweep_cells(config: Config, *, baseline: bool = True) -> list[Cell]:
     a mask changes nothing, so one such cell stands for all of them.
     """
     axes = {key: axis_values(axis) for key, axis in config.sweep.grid.items()}
-    settings = [
-        _canonical(with_values(config, dict(zip(axes, values, strict=True))))
-        for values in itertools.product(*axes.values())
-    ]
+    labels: dict[Settings, str] = {}
+    for listed, *values in itertools.product(config.sweep.cells or [{}], *axes.values()):
+        changes = {**dict(zip(axes, values, strict=True)), **listed}
+        label = changes.pop(LABEL, "")
+        settings = canonical(with_values(config, changes))
+        labels[settings] = labels.get(settings) or label
+    distinct = list(labels)
     if baseline:
-        settings = [each for s in settings for each in (without(s), s)]
-        settings.sort(key=lambda s: not without_dropout(s))
-    distinct = list(dict.fromkeys(settings))
-    keys = list(axes)
+        with_baseline = [each for s in distinct for each in (without(s), s)]
+        with_baseline.sort(key=lambda s: not without_dropout(s))
+        distinct = list(dict.fromkeys(with_baseline))
+    keys = list(dict.fromkeys([*axes, *labelled_keys(config)]))
     for key in ("dropout.p", "dropout.input_p"):
         # What the grid does not name may still tell the cell without dropout from another.
         if len({json.dumps(values_of(s, keys)) for s in distinct}) < len(distinct):
             keys += [] if key in keys else [key]
-    return [Cell(values_of(s, keys), s) for s in distinct]
+    return [Cell(values_of(s, keys), s, labels.get(s, "")) for s in distinct]
+
+
+def labelled_keys(config: Config) -> list[str]:
+    """Return the dotted keys that the listed cells set, which a cell's label stands for."""
+    return list(dict.fromkeys(key for cell in config.sweep.cells for key in cell if key != LABEL))
 
 
 def runs_of(cells: Iterable[Cell], seeds: Sequence[int]) -> list[Run]:
@@ -215,7 +226,7 @@ def _settings(config: Settings) -> Settings:
     return Settings(**{section: getattr(config, section) for section in SECTIONS})
 
 
-def _canonical(settings: Settings) -> Settings:
+def canonical(settings: Settings) -> Settings:
     """Return the settings with what has no meaning in them taken out."""
     if without_dropout(settings):
         settings = without(settings)

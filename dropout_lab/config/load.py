@@ -1,15 +1,15 @@
 """A document and the command line's changes to it, to a checked config: every mistake at once."""
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from dropout_lab.config.allowed import shown, unknown_dotted, unknown_key, wrong_value
-from dropout_lab.config.changes import Changes, apply, get
-from dropout_lab.config.document import Document, KeyPath, read_document
+from dropout_lab.config.allowed import shown, unknown_key, wrong_value
+from dropout_lab.config.axes import checked_axes, checked_cells, checked_values
+from dropout_lab.config.changes import Changes, apply, choose_size, get
+from dropout_lab.config.document import Document, read_document
 from dropout_lab.config.grid import (
     LARGEST_STUDY,
     Cell,
@@ -17,17 +17,20 @@ from dropout_lab.config.grid import (
     grid_size,
     seeds_of,
     sweep_cells,
+    with_values,
 )
-from dropout_lab.config.inference_rules import NOT_SWEPT, unread_measures
+from dropout_lab.config.inference_rules import unread_measures
+from dropout_lab.config.mistakes import Mistakes
+from dropout_lab.config.published import PublishedSettings
 from dropout_lab.config.rules import complaints, unread_keys
 from dropout_lab.config.schema import (
-    KEYS,
     SECTION_CLASSES,
     SECTIONS,
     Config,
     Settings,
     without_dropout,
 )
+from dropout_lab.config.sweep import SweepSettings
 from dropout_lab.errors import ConfigError
 
 _DEVICES = {f"{device}{number}" for device in ("com", "lpt") for number in "123456789"}
@@ -45,9 +48,19 @@ def load(path: Path | None, changes: Changes | None = None) -> Config:
     else:
         document = read_document(path)
         document.data.setdefault("name", _name_from(path))
+    choose_size(document, changes)
     if changes is not None:
         apply(changes, document)
     return check(document, sweep=changes is not None and changes.sweep)
+
+
+def sizes_in(path: Path) -> list[str | None]:
+    """Return the names of the sizes in a config file; None stands for the one without a name."""
+    try:
+        sizes = read_document(path).data.get("sizes")
+    except ConfigError:
+        return [None]  # loading it says what is wrong
+    return list(sizes) if isinstance(sizes, dict) and sizes else [None]
 
 
 def check(document: Document, *, sweep: bool = False) -> Config:
@@ -61,7 +74,7 @@ def check(document: Document, *, sweep: bool = False) -> Config:
     Raises:
         ConfigError: Everything that is wrong with it, in the order of the file.
     """
-    mistakes = _Mistakes(document)
+    mistakes = Mistakes(document)
     data = _known(document.data, mistakes)
     config = _validated(data, mistakes)
     broken = mistakes.sections
@@ -75,49 +88,23 @@ def check(document: Document, *, sweep: bool = False) -> Config:
     if config is None or not sweep:
         for key, message in complaints(settings, except_sections=frozenset(broken)):
             mistakes.add(key, message)
-    axes = _check_grid(data.get("sweep", {}).get("grid"), mistakes)
+    asked = data.get("sweep", {})
+    axes = checked_axes(asked.get("grid"), mistakes)
+    cells = checked_cells(asked.get("cells"), axes, mistakes)
+    published = _check_published(config, mistakes)
     if config is None or mistakes:
         raise ConfigError(mistakes.in_order())
+    varied = ({"grid": axes} if axes else {}) | ({"cells": cells} if cells else {})
     config = config.model_copy(
-        update={"sweep": config.sweep.model_copy(update={"grid": axes})} if axes else {}
+        update={"sweep": config.sweep.model_copy(update=varied), "published": published}
     )
-    _check_cells(config, mistakes, sweep=sweep or bool(axes))
+    _check_cells(config, mistakes, sweep=sweep or bool(varied))
     if mistakes:
         raise ConfigError(mistakes.in_order())
     return config
 
 
-class _Mistakes:
-    """Mistakes with their keys, to be told in the order of the file."""
-
-    def __init__(self, document: Document) -> None:
-        self.document = document
-        self.found: dict[str, tuple[int, KeyPath]] = {}
-
-    def add(self, key: str, message: str, *, path: KeyPath | None = None) -> None:
-        path = tuple(key.split(".")) if path is None else path
-        text = f"{self.document.place(path)}: {message}"
-        self.found.setdefault(text, (len(self.found), path))
-
-    @property
-    def sections(self) -> set[str]:
-        """The sections with a mistake in them."""
-        return {path[0] for _, path in self.found.values() if path}
-
-    def __bool__(self) -> bool:
-        return bool(self.found or self.document.mistakes)
-
-    def in_order(self) -> list[str]:
-        everything = [*self.document.mistakes, *self.found]
-        return sorted(everything, key=self._line)
-
-    def _line(self, mistake: str) -> int:
-        """Return the line of the file that a mistake names; 0 of the command line's."""
-        number = re.match(r":([0-9]{1,9}):", mistake.removeprefix(self.document.source))
-        return int(number[1]) if number else 0
-
-
-def _known(data: Mapping[str, Any], mistakes: _Mistakes) -> dict[str, Any]:
+def _known(data: Mapping[str, Any], mistakes: Mistakes) -> dict[str, Any]:
     """Return the known part of the data; an empty section is one of defaults."""
     known: dict[str, Any] = {}
     for key, value in data.items():
@@ -131,7 +118,7 @@ def _known(data: Mapping[str, Any], mistakes: _Mistakes) -> dict[str, Any]:
         if value is not None and not isinstance(value, dict):
             mistakes.add(key, f"{key} is {shown(value)}; expected a mapping of its keys.")
             continue
-        fields = kind.model_fields if kind is not None else {"grid": None}
+        fields = (SweepSettings if kind is None else kind).model_fields
         known[key] = {}
         for name, entry in (value or {}).items():
             if key == "sweep" and entry is None:
@@ -143,95 +130,74 @@ def _known(data: Mapping[str, Any], mistakes: _Mistakes) -> dict[str, Any]:
     return known
 
 
-def _validated(data: dict[str, Any], mistakes: _Mistakes) -> Config | None:
+def _validated(data: dict[str, Any], mistakes: Mistakes) -> Config | None:
     """Return the config, or None with its wrong values noted."""
-    grid = data.get("sweep", {}).get("grid")
-    if grid is not None and not isinstance(grid, dict):
+    # Axes and cells are checked on their own, each by name; here only their form counts.
+    asked = dict(data.get("sweep", {}))
+    grid, cells = asked.get("grid", {}), asked.get("cells", [])
+    if not isinstance(grid, dict):
         mistakes.add("sweep.grid", f"sweep.grid is {shown(grid)}; expected `dotted.key: [values]`.")
-        data = {**data, "sweep": {}}
-    elif grid is not None:
-        # Axes are checked on their own, with the axis named; here only their form counts.
-        data = {
-            **data,
-            "sweep": {"grid": {k: v for k, v in grid.items() if isinstance(v, list | str)}},
-        }
+        del asked["grid"]
+    elif grid:
+        asked["grid"] = {k: v for k, v in grid.items() if isinstance(v, list | str)}
+    if not isinstance(cells, list):
+        message = f"sweep.cells is {shown(cells)}; expected a list of `{{dotted.key: value}}`."
+        mistakes.add("sweep.cells", message)
+        del asked["cells"]
+    elif cells:
+        asked["cells"] = [cell for cell in cells if isinstance(cell, dict)]
+    data = {**data, "sweep": asked}
     try:
         config = Config.model_validate(data)
     except ValidationError as error:
         for entry in error.errors():
             path = tuple(str(part) for part in entry["loc"])
+            if path[0] in ("published", "figure") and len(path) > 1:
+                message = f"{'.'.join(path)} is wrong: {entry['msg']}; see config schema."
+                mistakes.add(path[0], message, path=path)
+                continue
             key = ".".join(path[:2]) if path[0] in SECTION_CLASSES else path[0]
             mistakes.add(key, wrong_value(key, get(data, key)))
         return None
     return None if mistakes.found else config
 
 
-def _check_study(config: Config, mistakes: _Mistakes) -> None:
+def _check_study(config: Config, mistakes: Mistakes) -> None:
     if isinstance(config.seeds, tuple) and len(set(config.seeds)) < len(config.seeds):
         mistakes.add("seeds", f"seeds is {shown(config.seeds)}; name each seed once.")
     if config.name.lower().split(".")[0] in _RESERVED_NAMES:
         mistakes.add("name", f"name is {config.name!r}, which some systems reserve; take another.")
 
 
-def _check_grid(grid: Any, mistakes: _Mistakes) -> dict[str, list[Any]]:
-    """Return the axes of a sweep with ranges spelled out and values in canonical form."""
-    axes: dict[str, list[Any]] = {}
-    for key, axis in grid.items() if isinstance(grid, dict) else ():
-        path = ("sweep", "grid", key)
-        if key not in KEYS:
-            message = (
-                "seeds is no axis; give them as `seeds: 5` or --seeds 5."
-                if key in ("seed", "seeds")
-                else unknown_dotted(key)
-            )
-            mistakes.add(key, message, path=path)
-            continue
-        if key in NOT_SWEPT:
-            name = key.partition(".")[2]
-            message = (
-                f"{key} is no axis: every run is measured in all the ways asked for; write one "
-                f"setting, e.g. --set {key}=" + ("[a,b]." if name[0] in "id" else "50.")
-            )
-            mistakes.add(key, message, path=path)
-            continue
-        if not isinstance(axis, list | str) or axis == []:
-            message = f"the axis {key} is {shown(axis)}; give a list of values or start:stop:step."
-            mistakes.add(key, message, path=path)
-            continue
-        try:
-            values = axis_values(axis)
-        except ValueError as error:
-            mistakes.add(key, f"the axis {key}: {error}", path=path)
-            continue
-        section, _, name = key.partition(".")
-        checked: list[Any] = []
-        for value in values:
+def _check_published(config: Config | None, mistakes: Mistakes) -> PublishedSettings | None:
+    """Return the published values with the settings of their cells in canonical form."""
+    if config is None or config.published is None:
+        return None
+    values = []
+    for number, value in enumerate(config.published.values):
+        path = ("published", "values", str(number), "cell")
+        checked = checked_values(value.cell, path, mistakes)
+        values.append(value.model_copy(update={"cell": checked}))
+        if checked.keys() == value.cell.keys():
             try:
-                one = SECTION_CLASSES[section].model_validate({name: value})
+                with_values(config, checked)
             except ValidationError:
-                mistakes.add(key, wrong_value(key, value), path=path)
-                if isinstance(axis, str):
-                    break  # the rest of a range is wrong in the same way
-                continue
-            canonical = getattr(one, name)
-            if canonical in checked:
-                mistakes.add(key, f"the axis {key} names {shown(value)} twice.", path=path)
-            checked.append(canonical)
-        axes[key] = checked
-    return axes
+                mistakes.add("published", "its settings do not go together.", path=path)
+    return config.published.model_copy(update={"values": tuple(values)})
 
 
-def _check_cells(config: Config, mistakes: _Mistakes, *, sweep: bool) -> None:
+def _check_cells(config: Config, mistakes: Mistakes, *, sweep: bool) -> None:
     """Check the rules between keys in every cell, and that the study is not beyond all reason."""
     grid = {key: axis_values(axis) for key, axis in config.sweep.grid.items()}
-    runs = grid_size(grid) * len(seeds_of(config))
+    listed = config.sweep.cells
+    runs = grid_size(grid) * max(1, len(listed)) * len(seeds_of(config))
     if runs > LARGEST_STUDY:
         mistakes.add("sweep.grid", f"the sweep has {runs:,} runs; at most {LARGEST_STUDY:,}.")
         return
     cells = sweep_cells(config, baseline=False) if sweep else []
-    swept = grid if sweep else {}
+    swept = [*grid, *(key for cell in listed for key in cell)] if sweep else []
     for key, message in unread_keys(config, (cell.settings for cell in cells), swept):
-        mistakes.add(key, message, path=("sweep", "grid", key) if key in swept else None)
+        mistakes.add(key, message, path=("sweep", "grid", key) if key in grid else None)
     for key, message in unread_measures(config, [cell.settings for cell in cells]):
         mistakes.add(key, message)
     found: dict[tuple[str, str], list[Cell]] = {}

@@ -7,6 +7,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from dropout_lab.catalogue import CATALOGUE
+from dropout_lab.config.published import FigureSettings, PublishedSettings
 from dropout_lab.config.regularization import RegularizationSettings
 from dropout_lab.config.section import (
     BelowOne,
@@ -26,6 +27,7 @@ from dropout_lab.config.section import (
     WarmUp,
     Whole,
 )
+from dropout_lab.config.sweep import SweepSettings
 
 
 class _AmongTheVariants:
@@ -256,19 +258,6 @@ class EvaluationSettings(Section):
     )
 
 
-def _default_grid() -> dict[str, list[Any] | str]:
-    return {"dropout.p": [0.0, 0.25, 0.5, 0.75]}
-
-
-class SweepSettings(Section):
-    """What is varied."""
-
-    grid: dict[str, list[Any] | str] = Field(
-        default_factory=_default_grid,
-        description="dotted key: list of values, or start:stop:step; all combinations are run",
-    )
-
-
 class Settings(Section):
     """Everything that decides a run's numbers, save its seed."""
 
@@ -291,6 +280,17 @@ class Config(Settings):
         3, description="how many seeds (0, 1, ...), or the list of them"
     )
     sweep: SweepSettings = Field(default_factory=SweepSettings)
+    size: str | None = Field(None, description="the one of `sizes` that is run; null = the first")
+    sizes: dict[str, Any] = Field(
+        default_factory=dict,
+        description="names, each with what it changes here; the study is called <name>_<size>",
+    )
+    published: PublishedSettings | None = Field(
+        None, description="a paper's numbers, to be set beside those measured here"
+    )
+    figure: FigureSettings | None = Field(
+        None, description="the axes of the picture that the study is made for"
+    )
 
 
 SECTIONS: tuple[str, ...] = tuple(Settings.model_fields)

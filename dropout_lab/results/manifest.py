@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field, StringConstraints, TypeAdapter, Validatio
 from dropout_lab import __version__
 from dropout_lab.catalogue import CATALOGUE, Variant
 from dropout_lab.config.grid import Cell, Run, run_id, values_of
+from dropout_lab.config.published import FigureSettings, PublishedSettings
 from dropout_lab.config.schema import KEYS, Settings
 from dropout_lab.errors import StorageError
 from dropout_lab.results.names import MANIFEST, RUN_ID
@@ -36,6 +37,7 @@ _Sections = dict[str, dict[str, Any]]
 class _Entry(BaseModel, strict=True):
     seed: int
     settings: _Sections
+    label: str = ""
 
 
 class _Plugin(BaseModel, strict=True):
@@ -53,6 +55,9 @@ class _Manifest(BaseModel, strict=True):
     settings: _Sections
     settings_digest: str
     swept: list[str]
+    labelled: list[str] = []
+    published: PublishedSettings | None = None
+    figure: FigureSettings | None = None
     data_digests: dict[str, str]
     plugins: dict[str, _Plugin] = {}
     fleets: list[Annotated[list[_RunId], Field(min_length=1)]]
@@ -109,7 +114,7 @@ def runs_in(manifest: Manifest) -> dict[str, Run]:
             for section, keys in manifest["settings"].items()
         }
         settings = Settings.model_validate(data)
-        cell = Cell(values_of(settings, manifest["swept"]), settings)
+        cell = Cell(values_of(settings, manifest["swept"]), settings, entry.get("label", ""))
         runs[name] = Run(name, entry["seed"], cell)
     return runs
 

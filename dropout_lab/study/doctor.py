@@ -19,12 +19,12 @@ from dropout_lab.files import (
     temporaries,
 )
 from dropout_lab.results import DamagedManifestError, Manifest, Table, counted, table_text
+from dropout_lab.results.predictions import PREDICTIONS
 from dropout_lab.study.checkpoint import checkpoints_in, damage_of, recorded_until
 from dropout_lab.study.checks import contradicted, impossible
 from dropout_lab.study.claim import Claim, is_alive, refuse_links, writer_of
 from dropout_lab.study.weights import WEIGHTS, damage_of_weights
 from dropout_lab.study.whole import (
-    PREDICTIONS,
     RunRows,
     by_run,
     damage_of_predictions,

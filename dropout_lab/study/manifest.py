@@ -15,8 +15,8 @@ import torch
 
 from dropout_lab import __version__
 from dropout_lab.catalogue import CATALOGUE
-from dropout_lab.config.grid import Cell, Run
-from dropout_lab.config.schema import KEYS, SECTIONS, Settings
+from dropout_lab.config.grid import Cell, Run, labelled_keys
+from dropout_lab.config.schema import KEYS, SECTIONS, Config, Settings
 from dropout_lab.errors import StorageError
 from dropout_lab.plugins import sources_of
 from dropout_lab.results import MANIFEST_FORMAT, PLUGINS, Manifest, digest, recorded_plugin
@@ -47,6 +47,15 @@ def new_manifest(name: str, about: str, settings: Settings) -> Manifest:
         "fleets": [],
         "runs": {},
         "sessions": [],
+    }
+
+
+def notes(config: Config) -> dict[str, Any]:
+    """Return what a manifest keeps of a config for pictures and the report, beside ``about``."""
+    return {
+        "labelled": labelled_keys(config),
+        "published": config.published and config.published.model_dump(mode="json"),
+        "figure": config.figure and config.figure.model_dump(mode="json"),
     }
 
 
@@ -109,6 +118,15 @@ def add_runs(manifest: Manifest, fleets: Iterable[tuple[Run, ...]]) -> None:
                 "seed": run.seed,
                 "settings": _difference(settings_data(run.settings), manifest["settings"]),
             }
+
+
+def label_runs(manifest: Manifest, runs: Iterable[Run]) -> None:
+    """Give the runs of a request their labels: those of its cells."""
+    for run in runs:
+        entry = manifest["runs"][run.run_id]
+        entry.pop("label", None)
+        if run.cell.label:
+            entry["label"] = run.cell.label
 
 
 def repack(manifest: Manifest, fleet: tuple[Run, ...], parts: Iterable[tuple[Run, ...]]) -> None:

@@ -17,8 +17,8 @@ from dropout_lab.data import Splits
 from dropout_lab.files import make_folder, replace_file
 from dropout_lab.probabilities import ProbabilityTally, entropy_of
 from dropout_lab.results import runs_in
+from dropout_lab.results.predictions import PREDICTIONS, read_predictions
 from dropout_lab.study.folder import StudyFolder
-from dropout_lab.study.whole import PREDICTIONS, read_predictions
 from dropout_lab.training import Fleet, infer
 from dropout_lab.training.inference import curve_rows, inference_rows, score_columns
 

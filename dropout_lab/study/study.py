@@ -2,9 +2,10 @@
 
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -43,6 +44,8 @@ class Study:
         save_models: Whether each run's weights are kept.
         retry_failed: Whether runs that failed before are trained again.
         command: The command line, for the manifest.
+        notes: What the manifest keeps for pictures and the report, see
+            :func:`~dropout_lab.study.manifest.notes`.
     """
 
     name: str
@@ -57,6 +60,7 @@ class Study:
     save_models: bool = False
     retry_failed: bool = False
     command: str = ""
+    notes: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def runs(self) -> list[Run]:
@@ -185,12 +189,14 @@ def _joined(study: Study, folder: StudyFolder) -> tuple[Manifest, list[tuple[Run
     if manifest is None:
         manifest = manifests.new_manifest(study.name, study.about, study.settings)
     manifests.join_study(manifest, study.settings, study.cells, study.out)
+    manifest |= {"about": study.about, **study.notes}
     asked = [study.settings, *(cell.settings for cell in study.cells)]
     manifests.join_plugins(manifest, asked, study.out)
     known = runs_in(manifest)
     manifests.add_runs(
         manifest, pack([run for run in study.runs if run.run_id not in known], study.fleet_size)
     )
+    manifests.label_runs(manifest, study.runs)
     known = runs_in(manifest)
     if folder.manifest is None:
         folder.recognise(known)

@@ -1,12 +1,8 @@
 """What must be on disk of a run that is done, and whether it is."""
 
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from dropout_lab import results
 from dropout_lab.config.grid import Run
@@ -14,11 +10,11 @@ from dropout_lab.config.inference_rules import inferences
 from dropout_lab.config.schema import Settings
 from dropout_lab.config.sizes import length, training_examples
 from dropout_lab.results import Row
+from dropout_lab.results.predictions import PREDICTIONS, read_predictions
 from dropout_lab.study.checkpoint import checkpoints_in
 from dropout_lab.study.summary import end_of_records, summary
 from dropout_lab.training.loop import due
 
-PREDICTIONS = "predictions.npz"
 FIRST_METRIC = "noisy_train_loss"  # what comes before says when and with what it was measured
 
 
@@ -161,27 +157,6 @@ def damage_of_predictions(path: Path) -> str:
     except ValueError as error:
         return str(error)
     return ""
-
-
-def read_predictions(path: Path) -> "tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]] | None":
-    """Return a run's test log-probabilities and the labels; None if there are none.
-
-    Raises:
-        ValueError: They are not what was written, or those of another run.
-    """
-    if not path.exists():
-        return None
-    try:
-        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
-            log_probabilities, labels = file["log_probabilities"], file["labels"]
-            run_id = str(file["run_id"]) if "run_id" in file else path.parent.name
-    except Exception as error:  # whatever the bytes make of the reader
-        raise ValueError(f"cannot be loaded ({type(error).__name__})") from error
-    if run_id != path.parent.name:
-        raise ValueError(f"is of another run, {run_id[:20]}")
-    if log_probabilities.ndim != 2 or labels.shape != log_probabilities.shape[:1]:
-        raise ValueError("does not hold predictions")
-    return log_probabilities, labels
 
 
 def _epochs(missing: Sequence[int]) -> str:

@@ -14,9 +14,9 @@ import pytest
 from dropout_lab import results
 from dropout_lab.errors import StorageError
 from dropout_lab.results import INFERENCE, METRICS, RUNS, csv_text, find_studies, read_rows
+from dropout_lab.results.predictions import PREDICTIONS
 from dropout_lab.study.doctor import Finding, examine, mend
 from dropout_lab.study.folder import StudyFolder
-from dropout_lab.study.whole import PREDICTIONS
 from tests.study.test_folder import assert_same_rows, content
 from tests.study.test_predictions import ASKED
 from tests.study.test_study import Silent, StopsAfter, go, study

@@ -6,9 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from dropout_lab.results.predictions import PREDICTIONS
 from dropout_lab.study import engine as engine_module
 from dropout_lab.study.folder import StudyFolder
-from dropout_lab.study.predictions import PREDICTIONS, ensembles
+from dropout_lab.study.predictions import ensembles
 from tests.study.test_study import StopsAfter, assert_same_results, go, study
 
 ASKED = (

@@ -1,0 +1,308 @@
+"""Every cell of a study against its reference, paired by seed; and the cell chosen on validation.
+
+Two runs are a pair if they have the same seed: the same initial weights, data and order. What is
+left between them is what their settings do, so few seeds show much.
+"""
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from dropout_lab.analysis import statistics
+from dropout_lab.analysis.statistics import LEAST_SEEDS, LEVEL, Array, Optimism
+from dropout_lab.analysis.tables import StudyTables, by_cell, cells, chosen_on_validation
+from dropout_lab.errors import ConfigError, StorageError
+from dropout_lab.results import RUN_FOLDERS, cell_text
+from dropout_lab.results.predictions import PREDICTIONS, read_predictions
+
+SIGNIFICANT = "significant"
+NOT_SIGNIFICANT = "not significant"
+TOO_FEW_SEEDS = "too few seeds"
+NO_PAIRS = "no pairs"
+
+
+def compared(
+    study: StudyTables, against: Mapping[str, Any] | None = None, difference: float = 0.001
+) -> pd.DataFrame:
+    """Return the table of :func:`cells` with intervals and each cell's comparison.
+
+    A cell is compared with its reference: the cell without dropout and otherwise equal settings,
+    or, with ``against``, the cell that has these values and is equal in all other swept keys. A
+    reference without dropout need not be equal in the keys of dropout, which mean nothing to it.
+
+    Columns beside those of ``cells``, all of test accuracy as a fraction: ``test_accuracy_low``,
+    ``test_accuracy_high`` (95 % t interval), ``test_accuracy_bca_low``, ``_bca_high`` (bootstrap);
+    ``reference`` (the row of the reference, missing where there is none); and of the differences,
+    this cell minus its reference at equal seeds, ``pairs``, ``difference_mean``, ``_sd``,
+    ``_half``, ``_low``, ``_high``, ``_bca_low``, ``_bca_high``; ``p_value`` (sign flips),
+    ``p_holm`` (corrected over all cells that are compared), ``smallest_p`` and
+    ``smallest_p_holm`` (that so many pairs can reach), ``effect_size``, ``seeds_needed`` (to call
+    ``difference`` significant with 80 % power: at the level that the correction leaves the
+    smallest p-value, and no fewer than can reach it) and ``verdict``:
+
+    - ``significant``: the t interval excludes 0, p_holm < 0.05, and there are at least six pairs;
+    - ``not significant``: it could have been, and is not;
+    - ``too few seeds``: fewer than six pairs, or so few that no result could reach p_holm < 0.05;
+    - ``no pairs``: no reference with a seed in common; the references themselves are among these.
+
+    Args:
+        study: The study.
+        against: Dotted keys and values of the reference.
+        difference: What ``seeds_needed`` is asked to find.
+
+    Raises:
+        ConfigError: No cell has the values of ``against``.
+    """
+    table = cells(study)
+    frames = completed_runs(study)
+    references = _references(study, table, against)
+    rows = []
+    for frame, reference in zip(frames, references, strict=True):
+        accuracy = frame["test_accuracy"].to_numpy()
+        row: dict[str, Any] = {"reference": reference}
+        row["test_accuracy_low"], row["test_accuracy_high"] = statistics.t_interval(accuracy)
+        low, high = statistics.bca_interval(accuracy)
+        row |= {"test_accuracy_bca_low": low, "test_accuracy_bca_high": high}
+        pairs = statistics.finite(())
+        if reference is not None:
+            pairs = paired_differences(frame, frames[reference])
+        rows.append({**row, **_comparison(pairs)})
+    found = pd.DataFrame(rows, index=table.index)
+    found["reference"] = found["reference"].astype("Int64")
+    found["p_holm"] = statistics.holm(found["p_value"])
+    found["smallest_p_holm"] = statistics.holm(found["smallest_p"])
+    tests = max(1, int((found["pairs"] > 0).sum()))
+    least = least_seeds(tests)
+    needed = [
+        statistics.seeds_needed(difference, sd, level=1 - (1 - LEVEL) / tests)
+        for sd in found["difference_sd"]
+    ]
+    found["seeds_needed"] = [max(n, least) if n == n else n for n in needed]  # nan stays
+    found["verdict"] = [_verdict(row) for _, row in found.iterrows()]
+    kept = table.drop(columns=[name for name in table if name in found])
+    return pd.concat([kept, found], axis=1)
+
+
+def least_seeds(tests: int) -> int:
+    """Return the fewest paired seeds with which one of so many tests can be significant.
+
+    At least six; with nine tests, of which Holm's correction multiplies the smallest p-value by
+    nine, 2 / 2^n is small enough only from n = 9.
+    """
+    n = LEAST_SEEDS
+    while tests * statistics.smallest_p(n) >= 1 - LEVEL and n < 17:  # none is smaller beyond
+        n += 1
+    return n
+
+
+def completed_runs(study: StudyTables) -> list[pd.DataFrame]:
+    """Return the completed runs of each cell by seed, in the order of :func:`cells`."""
+    return [
+        group[group["status"] == "completed"].set_index("seed")
+        for _, group in by_cell(study.runs, study.swept)
+    ]
+
+
+def paired_differences(
+    mine: pd.DataFrame, theirs: pd.DataFrame, column: str = "test_accuracy"
+) -> Array:
+    """Return the differences of two cells' runs (see :func:`completed_runs`) at equal seeds.
+
+    They are rounded to twelve decimals: 0.97 - 0.96 and 0.98 - 0.97 are the same difference.
+    """
+    return statistics.finite((mine[column] - theirs[column]).dropna().to_numpy().round(12))
+
+
+def _comparison(pairs: Array) -> dict[str, Any]:
+    """Return the columns of one cell's paired differences."""
+    low, high = statistics.t_interval(pairs)
+    bca_low, bca_high = statistics.bca_interval(pairs)
+    return {
+        "pairs": len(pairs),
+        "difference_mean": float(pairs.mean()) if len(pairs) else math.nan,
+        "difference_sd": statistics.spread(pairs),
+        "difference_half": (high - low) / 2,
+        "difference_low": low,
+        "difference_high": high,
+        "difference_bca_low": bca_low,
+        "difference_bca_high": bca_high,
+        "p_value": statistics.sign_flip_p(pairs),
+        "smallest_p": statistics.smallest_p(len(pairs)),
+        "effect_size": statistics.effect_size(pairs),
+    }
+
+
+def _verdict(row: pd.Series) -> str:
+    """Return what may be said of a comparison, in one of four words."""
+    if row["pairs"] == 0:
+        return NO_PAIRS
+    if row["pairs"] < LEAST_SEEDS or row["smallest_p_holm"] >= 1 - LEVEL:
+        return TOO_FEW_SEEDS
+    excluded = row["difference_low"] > 0 or row["difference_high"] < 0
+    return SIGNIFICANT if excluded and row["p_holm"] < 1 - LEVEL else NOT_SIGNIFICANT
+
+
+def _references(
+    study: StudyTables, table: pd.DataFrame, against: Mapping[str, Any] | None
+) -> Sequence[int | None]:
+    """Return for each cell the number of its reference; None where it has none or is its own."""
+    if against:
+        return _with_values(study, table, against)
+    groups = [group for _, group in by_cell(study.runs, study.swept)]
+    cell_of = {run_id: i for i, group in enumerate(groups) for run_id in group["run_id"]}
+    found = []
+    for i, group in enumerate(groups):
+        partners = {cell_of[run_id] for run_id in group["partner"] if run_id in cell_of} - {i}
+        found.append(min(partners, default=None))
+    return found
+
+
+def _with_values(
+    study: StudyTables, table: pd.DataFrame, against: Mapping[str, Any]
+) -> Sequence[int | None]:
+    """Return for each cell the one that has these values and is otherwise equal."""
+    mistakes = []
+    there = pd.Series(True, index=table.index)
+    for key, value in against.items():
+        if key not in study.swept:
+            known = ", ".join(study.swept) or "nothing"
+            mistakes.append(f"against {key}: it was not swept here; swept: {known}.")
+            continue
+        equal = table[key].map(lambda own, value=value: _equal(own, value))
+        there &= equal
+        if not equal.any():
+            values = ", ".join(dict.fromkeys(map(_text, table[key])))
+            mistakes.append(f"against {key} = {_text(value)}: no cell has it; there are: {values}.")
+    if not mistakes and not there.any():
+        words = ", ".join(f"{key} = {_text(value)}" for key, value in against.items())
+        mistakes.append(f"against {words}: no cell has all of these; leave one out.")
+    if mistakes:
+        raise ConfigError(mistakes)
+    others = [key for key in study.swept if key not in against]
+    plain = [key for key in others if not key.startswith("dropout.")]
+    exact: dict[tuple[str, ...], int] = {}
+    without: dict[tuple[str, ...], int] = {}
+    for i, row in table[there].iterrows():
+        exact.setdefault(tuple(_text(row[key]) for key in others), int(str(i)))
+        if row["bare"]:
+            without.setdefault(tuple(_text(row[key]) for key in plain), int(str(i)))
+    found = []
+    for i, row in table.iterrows():
+        own = without.get(tuple(_text(row[key]) for key in plain))
+        reference = exact.get(tuple(_text(row[key]) for key in others), own)
+        found.append(None if reference == i else reference)
+    return found
+
+
+def _equal(own: object, value: object) -> bool:
+    """Whether a swept value of a table is the one asked for."""
+    return _text(own) == _text(value)
+
+
+def _text(value: object) -> str:
+    """Return a value in one form, wherever it is from: 512, 512.0 and the text of either."""
+    if value is None or value != value or value == "":
+        return "none"
+    if isinstance(value, bool | np.bool_):
+        return str(value).lower()
+    try:
+        return f"{float(str(value)):.12g}"
+    except ValueError:
+        return cell_text(value)
+
+
+@dataclasses.dataclass(frozen=True)
+class Choice:
+    """What validation chose, beside what the test part would have chosen.
+
+    Args:
+        chosen: The row of the cell with dropout of the highest mean validation accuracy. Its test
+            accuracy is the one to report.
+        best_on_test: The row of the cell with dropout of the highest mean test accuracy.
+        optimism: By how much the test accuracy of the latter is too high, for having been chosen.
+    """
+
+    chosen: pd.Series
+    best_on_test: pd.Series
+    optimism: Optimism
+
+
+def choice(study: StudyTables, table: pd.DataFrame) -> Choice | None:
+    """Return the choice among the cells of a table; None without validation or without a choice.
+
+    Args:
+        study: The study.
+        table: Rows of :func:`compared` or :func:`cells`, of which one is to be chosen.
+    """
+    chosen = chosen_on_validation(table)
+    dropped = table[~table["bare"] & table["test_accuracy_mean"].notna()]
+    if chosen is None or len(dropped) < 2:
+        return None
+    best = dropped.iloc[int(np.argmax(dropped["test_accuracy_mean"].to_numpy()))]
+    frames = completed_runs(study)
+    columns = {i: frames[int(str(i))]["test_accuracy"] for i in dropped.index}
+    values = pd.DataFrame(columns).to_numpy(dtype=np.float64)
+    return Choice(chosen, best, statistics.chosen_optimism(values))
+
+
+@dataclasses.dataclass(frozen=True)
+class Disagreement:
+    """Two trained networks on the same test examples.
+
+    Args:
+        examples: How many there are.
+        only_first: Those that only the first has right.
+        only_second: Those that only the second has right.
+        p_value: McNemar's exact test of whether the two are equally good.
+    """
+
+    examples: int
+    only_first: int
+    only_second: int
+    p_value: float
+
+
+def mcnemar_of(study: StudyTables, first: str, second: str) -> Disagreement:
+    """Compare two runs by their stored predictions.
+
+    It says whether these two networks differ on such images, not whether their settings do: for
+    that there are seeds.
+
+    Args:
+        study: The study.
+        first: The run_id of one run.
+        second: That of the other.
+
+    Raises:
+        ConfigError: There is no such run, or the two were tested on different examples.
+        StorageError: Predictions were not kept, or are damaged.
+    """
+    known = set(study.runs["run_id"])
+    unknown = [run_id for run_id in (first, second) if run_id not in known]
+    if unknown:
+        raise ConfigError([f"{study.path} has no run {run_id}." for run_id in unknown])
+    (one, labels), (other, others) = (_predicted(study, run_id) for run_id in (first, second))
+    if not np.array_equal(labels, others):
+        raise ConfigError([f"runs {first} and {second} were tested on different examples."])
+    right, too = one == labels, other == labels
+    counts = int(np.sum(right & ~too)), int(np.sum(too & ~right))
+    return Disagreement(len(labels), *counts, statistics.mcnemar(*counts))
+
+
+def _predicted(study: StudyTables, run_id: str) -> tuple[Array, Array]:
+    """Return the classes a run predicts for the test examples, and their labels."""
+    path = study.path / RUN_FOLDERS / run_id / PREDICTIONS
+    try:
+        kept = read_predictions(path)
+    except ValueError as error:
+        raise StorageError(f"{path} {error}.") from error
+    if kept is None:
+        raise StorageError(
+            f"{path} is not there: run {run_id} kept no predictions; "
+            "evaluation.inference: ensemble keeps them."
+        )
+    return np.argmax(kept[0], axis=1), kept[1]

@@ -1,0 +1,111 @@
+"""What a sweep varies, checked: each axis of the grid, each cell of a list, value by value."""
+
+from collections.abc import Container, Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from dropout_lab.config.allowed import shown, unknown_dotted, wrong_value
+from dropout_lab.config.document import KeyPath
+from dropout_lab.config.grid import axis_values
+from dropout_lab.config.inference_rules import NOT_SWEPT
+from dropout_lab.config.mistakes import Mistakes
+from dropout_lab.config.schema import KEYS, SECTION_CLASSES
+from dropout_lab.config.sweep import LABEL
+
+_LONGEST_LABEL = 60  # characters
+
+
+def checked_axes(grid: Any, mistakes: Mistakes) -> dict[str, list[Any]]:
+    """Return the axes of a grid with ranges spelled out and values in canonical form."""
+    axes: dict[str, list[Any]] = {}
+    for key, axis in grid.items() if isinstance(grid, dict) else ():
+        path = ("sweep", "grid", key)
+        if not _is_axis(key, path, mistakes):
+            continue
+        if not isinstance(axis, list | str) or axis == []:
+            message = f"the axis {key} is {shown(axis)}; give a list of values or start:stop:step."
+            mistakes.add(key, message, path=path)
+            continue
+        try:
+            values = axis_values(axis)
+        except ValueError as error:
+            mistakes.add(key, f"the axis {key}: {error}", path=path)
+            continue
+        checked: list[Any] = []
+        for value in values:
+            try:
+                canonical = _canonical(key, value)
+            except ValidationError:
+                mistakes.add(key, wrong_value(key, value), path=path)
+                if isinstance(axis, str):
+                    break  # the rest of a range is wrong in the same way
+                continue
+            if canonical in checked:
+                mistakes.add(key, f"the axis {key} names {shown(value)} twice.", path=path)
+            checked.append(canonical)
+        axes[key] = checked
+    return axes
+
+
+def checked_cells(cells: Any, axes: Container[str], mistakes: Mistakes) -> list[dict[str, Any]]:
+    """Return the listed cells of a sweep with their values in canonical form."""
+    checked: list[dict[str, Any]] = []
+    for number, cell in enumerate(cells if isinstance(cells, list) else ()):
+        path = ("sweep", "cells", str(number))
+        if not isinstance(cell, dict) or not cell.keys() - {LABEL}:
+            message = f"a cell is {shown(cell)}; write {{label: a name, dotted.key: value, ...}}."
+            mistakes.add("sweep.cells", message, path=path)
+            continue
+        label = cell.get(LABEL, "")
+        if not isinstance(label, str) or len(label) > _LONGEST_LABEL:
+            message = f"the label of a cell is {shown(label)}; give a text of at most "
+            mistakes.add(
+                "sweep.cells", f"{message}{_LONGEST_LABEL} characters.", path=(*path, LABEL)
+            )
+        values = {key: value for key, value in cell.items() if key != LABEL}
+        settings = checked_values(values, path, mistakes)
+        for key in settings:
+            if key in axes:
+                message = f"{key} is an axis of sweep.grid and a key of this cell; give it once."
+                mistakes.add(key, message, path=(*path, key))
+        if settings in [{k: v for k, v in c.items() if k != LABEL} for c in checked]:
+            mistakes.add("sweep.cells", "a cell is listed twice.", path=path)
+        checked.append({LABEL: label, **settings})
+    return checked
+
+
+def checked_values(values: Mapping[str, Any], path: KeyPath, mistakes: Mistakes) -> dict[str, Any]:
+    """Return the values of dotted keys in canonical form; what is wrong is noted at the path."""
+    checked = {}
+    for key, value in values.items():
+        if _is_axis(key, (*path, key), mistakes):
+            try:
+                checked[key] = _canonical(key, value)
+            except ValidationError:
+                mistakes.add(key, wrong_value(key, value), path=(*path, key))
+    return checked
+
+
+def _is_axis(key: str, path: KeyPath, mistakes: Mistakes) -> bool:
+    """Whether a dotted key may differ between cells; note it where not."""
+    if key not in KEYS:
+        message = (
+            "seeds is no axis; give them as `seeds: 5` or --seeds 5."
+            if key in ("seed", "seeds")
+            else unknown_dotted(key)
+        )
+        mistakes.add(key, message, path=path)
+    elif key in NOT_SWEPT:
+        name = key.partition(".")[2]
+        message = (
+            f"{key} is no axis: every run is measured in all the ways asked for; write one "
+            f"setting, e.g. --set {key}=" + ("[a,b]." if name[0] in "id" else "50.")
+        )
+        mistakes.add(key, message, path=path)
+    return key in KEYS and key not in NOT_SWEPT
+
+
+def _canonical(key: str, value: Any) -> Any:
+    section, _, name = key.partition(".")
+    return getattr(SECTION_CLASSES[section].model_validate({name: value}), name)

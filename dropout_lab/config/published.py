@@ -1,0 +1,73 @@
+"""What a paper printed, to be set beside what is trained here; and the axes of its figure."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from dropout_lab.config.section import Count, Positive, Section, Strength
+
+Text = Annotated[str, Field(min_length=1, max_length=500)]
+Quantity = Literal["test_error", "test_accuracy"]
+Inference = Literal["mean", "monte_carlo", "geometric", "moment_matching", "ensemble"]
+Axis = Literal["p", "keep", "units", "train_size", "updates", "epoch", "samples"]
+
+
+class PublishedValue(Section):
+    """One number of a paper, and the cell it is of."""
+
+    label: Text = Field(description="the row or the point in the paper's words")
+    cell: dict[str, Any] = Field(
+        default_factory=dict,
+        description="dotted keys and values that make the config's own setting that of the number",
+    )
+    value: float = Field(description="the number, in the unit of the section")
+    sd: Strength | None = Field(None, description="its standard deviation over runs, if printed")
+    runs: Count | None = Field(None, description="over how many runs, if printed")
+    quantity: Quantity = Field("test_error", description="what was measured")
+    inference: Inference = Field("mean", description="how the trained network was used")
+    seen: bool = Field(
+        description="true: read in the paper, its code or its figure; false: recalled, unverified"
+    )
+    tolerance: Strength | None = Field(
+        None, description="of a number measured in a figure: how far off it may be"
+    )
+
+
+class PublishedSettings(Section):
+    """Numbers of a paper, and where the setting here departs from the paper's."""
+
+    citation: Text = Field(description="authors, year, where, and which table or figure")
+    unit: Literal["%", "fraction"] = Field("%", description="of the values")
+    dataset: Text = Field("mnist", description="the data set they were measured on")
+    training_examples: Count | None = Field(
+        None, description="how many examples the paper trained on; null = not printed"
+    )
+    updates: Count | None = Field(
+        None, description="how many updates of the weights; null = not printed"
+    )
+    departures: Annotated[tuple[Text, ...], Field(strict=False)] = Field(
+        (), description="where the setting here is not the paper's"
+    )
+    values: Annotated[tuple[PublishedValue, ...], Field(strict=False)] = Field(
+        (), description="the numbers"
+    )
+
+
+class FigureSettings(Section):
+    """The axes of the picture that a study is made for."""
+
+    x: Axis | None = Field(
+        None,
+        description="p; keep: 1 - p; units: of the first hidden layer; train_size; updates or "
+        "epoch: curves of the training; samples: averaged networks; null = a row for each cell",
+    )
+    y: Annotated[
+        tuple[Literal["test_error", "train_error", "validation_error"], ...],
+        Field(strict=False, min_length=1),
+    ] = Field(("test_error",), description="what is drawn against it, in %")
+    by: Annotated[tuple[str, ...], Field(strict=False)] | None = Field(
+        None, description="dotted keys, each combination a line; null = all that x does not show"
+    )
+    log_x: bool = Field(False, description="a logarithmic axis")
+    y_max: Positive | None = Field(None, description="end of the y axis, in %")
+    title: Annotated[str, Field(max_length=200)] = Field("", description="stands above it")

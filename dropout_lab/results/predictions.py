@@ -1,0 +1,30 @@
+"""What a run predicts of the test part, as it keeps it; numpy's, so not among the text files."""
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+PREDICTIONS = "predictions.npz"
+
+
+def read_predictions(path: Path) -> "tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]] | None":
+    """Return a run's test log-probabilities and the labels; None if there are none.
+
+    Raises:
+        ValueError: They are not what was written, or those of another run.
+    """
+    if not path.exists():
+        return None
+    try:
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
+            log_probabilities, labels = file["log_probabilities"], file["labels"]
+            run_id = str(file["run_id"]) if "run_id" in file else path.parent.name
+    except Exception as error:  # whatever the bytes make of the reader
+        raise ValueError(f"cannot be loaded ({type(error).__name__})") from error
+    if run_id != path.parent.name:
+        raise ValueError(f"is of another run, {run_id[:20]}")
+    if log_probabilities.ndim != 2 or labels.shape != log_probabilities.shape[:1]:
+        raise ValueError("does not hold predictions")
+    return log_probabilities, labels
