@@ -59,8 +59,13 @@ def as_data(report: Report, files: Sequence[Path]) -> dict[str, Any]:
     if published is not None:
         for row in published["rows"]:
             row |= {key: None for key, value in row.items() if value != value}
+    numbers = report.statistics.drop(columns="label").to_json(orient="records")
+    cells = [
+        {"cell": line.fields[0].text, **row}
+        for line, row in zip(report.cells.lines, json.loads(numbers), strict=True)
+    ]
     return {
-        "cells": json.loads(report.statistics.to_json(orient="records")),
+        "cells": cells,
         "conclusions": list(report.conclusions),
         "published": published,
         "files": [str(file) for file in files],

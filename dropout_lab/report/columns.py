@@ -11,7 +11,6 @@ from dropout_lab.analysis.style import cell_label, value_text
 from dropout_lab.analysis.tables import StudyTables, chosen_on_validation, when
 
 DIFFERENCE = 0.001  # of test accuracy: that which seeds_needed is told for
-REFERENCE = "reference"
 _NOTHING = "–"
 
 
@@ -104,14 +103,15 @@ def cell_table(
         errors: Whether to tell test errors in per cent, as the papers do, not accuracies.
     """
     best = chosen_on_validation(table)
+    references = set(table["reference"].dropna())
     makers = _columns(_reference_words(against), errors=errors)
     lines = []
     for index, cell in table.iterrows():
-        reference = _is_reference(cell, against)
+        reference = index in references
         label = cell_label(cell, study.swept, bool(cell["bare"]))
         fields = [Field(label), *(make(cell) for _, make in makers)]
-        if reference:
-            fields[-1] = Field(REFERENCE)
+        if reference and not cell["pairs"]:
+            fields[-1] = Field(_NOTHING)
         chosen = best is not None and index == best.name and len(table) > 1
         lines.append(Line(tuple(fields), chosen, reference))
     names = (Column("cell", "A setting of what was varied.", short=True), *(c for c, _ in makers))
@@ -181,7 +181,7 @@ def _columns(reference: str, *, errors: bool) -> list[tuple[Column, _Maker]]:
             lambda cell: _interval(cell, "difference_bca", errors=errors, signed=True),
         ),
         (
-            Column("p, Holm", "Sign-flip permutation test, corrected over the cells.", short=True),
+            Column("p, Holm", "p-value of the sign-flip permutation test, corrected over the cells.", short=True),
             lambda cell: _number(cell["p_holm"], p_text),
         ),
         (
@@ -191,15 +191,16 @@ def _columns(reference: str, *, errors: bool) -> list[tuple[Column, _Maker]]:
         (
             Column(
                 f"seeds for {percent(DIFFERENCE)}",
-                f"Seeds needed to show a difference of {percent(DIFFERENCE)} points at 80 % power.",
+                f"Paired seeds needed to call a difference of {percent(DIFFERENCE)} points "
+                "significant with 80 % power, at the corrected level.",
             ),
             lambda cell: _number(cell["seeds_needed"], lambda n: f"{n:.0f}"),
         ),
         (
             Column(
                 "verdict",
-                "Significant: the interval leaves out 0, p (Holm) is below 0.05, and n is 6 or "
-                "more.",
+                "Significant only if the interval leaves out 0, p (Holm) is below 0.05, and "
+                "there are 6 pairs or more.",
                 short=True,
             ),
             lambda cell: Field(str(cell["verdict"])),
@@ -249,12 +250,6 @@ def _reference_words(against: Mapping[str, Any] | None) -> str:
         f"{key.partition('.')[2].replace('_', ' ')} = {value_text(value)}"
         for key, value in against.items()
     )
-
-
-def _is_reference(cell: Any, against: Mapping[str, Any] | None) -> bool:
-    if not against:
-        return bool(cell["bare"])
-    return all(cell.get(key) == value for key, value in against.items())
 
 
 def _note(table: pd.DataFrame, lines: list[Line]) -> str:

@@ -10,11 +10,13 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from dropout_lab.analysis.style import cell_label, value_text
-from dropout_lab.analysis.tables import StudyTables
+from dropout_lab.analysis.style import value_text
+from dropout_lab.analysis.tables import StudyTables, by_cell
 from dropout_lab.config.grid import Run, sweep_cells
 from dropout_lab.config.schema import Config
+from dropout_lab.config.sweep import LABEL
 from dropout_lab.errors import StorageError
+from dropout_lab.report.columns import CellTable
 from dropout_lab.results import MANIFEST, NEEDED, counted, one_line, runs_in
 
 _MESSAGES_SHOWN = 200
@@ -33,13 +35,19 @@ class Unfinished:
     message: str
 
 
-def unfinished(study: StudyTables) -> tuple[list[Unfinished], int]:
+def unfinished(study: StudyTables, cells: CellTable) -> tuple[list[Unfinished], int]:
     """Return the runs that did not complete, and how many more there are than can be listed."""
+    groups = (group for _, group in by_cell(study.runs, study.swept))
+    cell_of = {
+        run_id: line.fields[0].text
+        for line, group in zip(cells.lines, groups, strict=True)
+        for run_id in group["run_id"]
+    }
     rows = study.runs[study.runs["status"] != "completed"]
     listed = [
         Unfinished(
             run_id=str(row["run_id"]),
-            cell=cell_label(row, study.swept, bool(row["bare"])),
+            cell=cell_of[row["run_id"]],
             seed=int(row["seed"]),
             status=str(row["status"]),
             epochs=value_text(row["epochs"]),
@@ -76,6 +84,7 @@ def config_text(study: StudyTables) -> str:
     seeds = sorted({run.seed for run in runs})
     data: dict[str, Any] = {key: manifest[key] for key in ("name", "about")}
     data |= manifest["settings"]
+    data |= {key: manifest[key] for key in ("published", "figure") if manifest.get(key)}
     data["seeds"] = len(seeds) if seeds == list(range(len(seeds))) else seeds
     data["sweep"] = _sweep(data, runs, study.swept)
     return yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=100)
@@ -126,23 +135,27 @@ def digests(study: StudyTables) -> dict[str, str]:
 
 def _sweep(data: Mapping[str, Any], runs: list[Run], swept: tuple[str, ...]) -> dict[str, Any]:
     """Return the grid that gives these runs; where none does, their cells one by one."""
-    cells = {run.settings: dict(run.cell.values) for run in runs}
+    cells = {run.settings: run.cell for run in runs}
     grid: dict[str, list[Any]] = {key: [] for key in swept}
-    for values in cells.values():
-        for key, value in values.items():
+    for cell in cells.values():
+        for key, value in cell.values.items():
             plain = _plain(value)
             if plain is not None and plain not in grid[key]:
                 grid[key].append(plain)
     try:
         config = Config.model_validate({**data, "sweep": {"grid": grid}})
-        if {cell.settings for cell in sweep_cells(config)} == set(cells):
+        made = {cell.settings for cell in sweep_cells(config)}
+        if made == set(cells) and not any(cell.label for cell in cells.values()):
             return {"grid": grid}
     except ValidationError:
         pass
     return {
         "cells": [
-            {key: _plain(value) for key, value in values.items() if value is not None}
-            for values in cells.values()
+            {
+                **({LABEL: cell.label} if cell.label else {}),
+                **{k: _plain(value) for k, value in cell.values.items() if value is not None},
+            }
+            for cell in cells.values()
         ]
     }
 

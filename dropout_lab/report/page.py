@@ -23,6 +23,7 @@ UNSEEN = "unverified: recalled, not seen in the source"
 def page(
     study: StudyTables,
     cells: CellTable,
+    *,
     conclusions: Sequence[str],
     published: Published | None,
     command: str,
@@ -48,7 +49,7 @@ def page(
     )
     environment.filters |= {"number": _number, "order": _order}
     script, style = _asset("report.js"), _asset("report.css")
-    unfinished, more_unfinished = facts.unfinished(study)
+    unfinished, more_unfinished = facts.unfinished(study, cells)
     text = environment.get_template("report.html").render(
         study=study,
         manifest=study.manifest,

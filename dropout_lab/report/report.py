@@ -50,10 +50,14 @@ class Report:
             StorageError: They cannot be written, or a file of the study cannot be read.
         """
         folder = self.study.path / TABLES
-        csv_text = csv(self.study, self.statistics, self.cells, errors=self.errors)
+        csv_text = csv(self.statistics, self.cells, errors=self.errors)
         contents = {
             self.study.path / REPORT: page(
-                self.study, self.cells, self.conclusions, self.published, self.command
+                self.study,
+                self.cells,
+                conclusions=self.conclusions,
+                published=self.published,
+                command=self.command,
             ),
             folder / "cells.csv": csv_text,
             folder / "cells.md": markdown(self.cells),

@@ -4,8 +4,6 @@ import re
 
 import pandas as pd
 
-from dropout_lab.analysis.style import cell_label
-from dropout_lab.analysis.tables import StudyTables
 from dropout_lab.report.columns import CellTable, Line
 from dropout_lab.results import cell_text, csv_text, message_cell, one_line
 
@@ -35,20 +33,22 @@ _PLUS_MINUS = r"\pm"
 _NUMBERS = re.compile(r"(?<![\w.])[-+]?\d+(\.\d+)?( ± \d+(\.\d+)?)?")
 
 
-def csv(study: StudyTables, table: pd.DataFrame, cells: CellTable, *, errors: bool) -> str:
+def csv(table: pd.DataFrame, cells: CellTable, *, errors: bool) -> str:
     """Return every number of the table at full precision, accuracies as fractions.
 
     Args:
-        study: The study.
-        table: Its cells with their statistics.
+        table: The cells with their statistics.
         cells: The table as it is read, whose marks are told too.
         errors: Whether to add the test error in per cent.
     """
     rows = []
-    for (_, cell), line in zip(table.iterrows(), cells.lines, strict=True):
-        row = {"cell": cell_label(cell, study.swept, bool(cell["bare"]))}
-        row |= {str(key): _value(value) for key, value in cell.items()}
-        row |= {"best_by_validation": line.chosen, "reference": line.reference}
+    names = [line.fields[0].text for line in cells.lines]
+    for name, (_, cell), line in zip(names, table.iterrows(), cells.lines, strict=True):
+        row = {"cell": name}
+        row |= {str(key): _value(value) for key, value in cell.drop("label").items()}
+        reference = cell["reference"]
+        row["reference"] = None if pd.isna(reference) else names[reference]
+        row["best_by_validation"] = line.chosen
         if errors:
             row["test_error_percent_mean"] = 100 * (1 - cell["test_accuracy_mean"])
             row["test_error_percent_sd"] = 100 * cell["test_accuracy_sd"]
@@ -99,7 +99,7 @@ def latex(cells: CellTable) -> str:
 
 def _value(value: object) -> object:
     """Return a swept value or a number as itself, nan as nothing."""
-    return None if isinstance(value, float) and value != value else value
+    return None if value is pd.NA or value != value else value
 
 
 def _csv_field(value: object) -> str:
