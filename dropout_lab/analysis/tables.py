@@ -11,7 +11,7 @@ import pandas as pd
 from dropout_lab import results
 from dropout_lab.analysis.statistics import t_interval
 from dropout_lab.config.grid import Run, run_id, without
-from dropout_lab.config.schema import without_dropout
+from dropout_lab.config.schema import Settings, without_dropout
 from dropout_lab.errors import StorageError
 from dropout_lab.results import Table
 
@@ -32,6 +32,7 @@ class StudyTables:
         path: Its folder.
         manifest: What was asked.
         swept: The swept keys, dotted.
+        known: The runs that the manifest lists, by id.
         runs: runs.csv, with two more columns: ``bare`` (nothing is dropped) and ``partner`` (the
             run_id of the run without dropout of the same seed and otherwise equal settings), and
             ``label``, of the config.
@@ -45,6 +46,7 @@ class StudyTables:
     path: Path
     manifest: dict[str, Any]
     swept: tuple[str, ...]
+    known: Mapping[str, Run]
     runs: pd.DataFrame
     metrics: pd.DataFrame
     inference: pd.DataFrame
@@ -98,6 +100,7 @@ def read_study(path: Path) -> StudyTables:
         path=path,
         manifest=manifest,
         swept=swept,
+        known=known,
         runs=merged[results.RUNS],
         metrics=merged[results.METRICS],
         inference=merged[results.INFERENCE],
@@ -178,6 +181,12 @@ def chosen_on_validation(table: pd.DataFrame) -> pd.Series | None:
         return None
     best = int(np.argmax(candidates["validation_accuracy_mean"].to_numpy()))
     return candidates.iloc[best]
+
+
+def settings_of_cell(study: StudyTables, cell: pd.Series) -> Settings:
+    """Return the complete settings of a cell."""
+    run_id = rows_of_cell(study.runs, cell, study.swept)["run_id"].iloc[0]
+    return study.known[run_id].settings
 
 
 def rows_of_cell(frame: pd.DataFrame, cell: pd.Series, swept: Sequence[str]) -> pd.DataFrame:

@@ -1,0 +1,172 @@
+"""A paper's numbers beside those measured here, and whether they can be compared."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from dropout_lab.analysis.statistics import t_interval
+from dropout_lab.analysis.tables import StudyTables, rows_of_cell, settings_of_cell
+from dropout_lab.config.grid import canonical, with_values
+from dropout_lab.config.published import PublishedSettings, PublishedValue
+from dropout_lab.config.schema import Settings
+from dropout_lab.config.sizes import training_examples
+
+# How far the size of the data and the length of the training may be from the paper's.
+_EXAMPLES_APART, _LEAST_UPDATES = 0.1, 0.9
+
+Values = np.ndarray[tuple[int], np.dtype[np.float64]]
+
+
+@dataclass(frozen=True)
+class Beside:
+    """One published number beside ours, both in the paper's unit.
+
+    Args:
+        label: The row or point in the paper's words.
+        quantity: What was measured, test_error or test_accuracy.
+        inference: How the trained network was used.
+        published: The number.
+        published_sd: Its standard deviation over runs; None if it was not printed.
+        seen: Whether it was read in the source; False: recalled, unverified.
+        ours: Our mean over the completed seeds; nan without one.
+        low: Lower end of its 95 % t interval; nan below two seeds.
+        high: Upper end.
+        n: How many seeds.
+        difference: Ours minus the published number.
+        verdict: ``within our interval``, ``better``, ``worse``, ``not comparable`` or
+            ``not trained``.
+        reasons: Why the two cannot be compared, or what makes the comparison loose.
+    """
+
+    label: str
+    quantity: str
+    inference: str
+    published: float
+    published_sd: float | None
+    seen: bool
+    ours: float
+    low: float
+    high: float
+    n: int
+    difference: float
+    verdict: str
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Published:
+    """The numbers of a paper beside ours.
+
+    Args:
+        citation: Where they were printed.
+        departures: Where the setting here is not the paper's.
+        rows: The numbers.
+    """
+
+    citation: str
+    departures: tuple[str, ...]
+    rows: tuple[Beside, ...]
+
+
+def published_of(study: StudyTables) -> PublishedSettings | None:
+    """Return the published values that a study's config carries; None without any."""
+    found = study.manifest.get("published")
+    return None if found is None else PublishedSettings.model_validate(found)
+
+
+def beside(study: StudyTables, table: pd.DataFrame) -> Published | None:
+    """Return the published values of a study beside ours; None where its config carries none.
+
+    Args:
+        study: The study.
+        table: Its cells, from :func:`~dropout_lab.analysis.tables.cells`.
+    """
+    published = published_of(study)
+    if published is None:
+        return None
+    of = {settings_of_cell(study, cell): cell for _, cell in table.iterrows()}
+    rows = []
+    for value in published.values:
+        settings = settings_of_value(study, value)
+        ours = values_of_cell(study, of.get(settings), value, published.unit)
+        rows.append(_beside(study, published, value, settings, ours))
+    return Published(published.citation, published.departures, tuple(rows))
+
+
+def settings_of_value(study: StudyTables, value: PublishedValue) -> Settings:
+    """Return the settings of the cell that a published number is of."""
+    own = Settings.model_validate(study.manifest["settings"])
+    return canonical(with_values(own, value.cell))
+
+
+def values_of_cell(
+    study: StudyTables, cell: pd.Series | None, value: PublishedValue, unit: str
+) -> Values:
+    """Return what was measured of a cell as the published number was, one value for each seed."""
+    if cell is None:
+        return np.empty(0)
+    if value.inference == "ensemble":
+        rows = study.ensembles
+        rows = rows if rows.empty else rows_of_cell(rows, cell, study.swept)
+    elif value.inference == "mean":
+        rows = rows_of_cell(study.runs[study.runs["status"] == "completed"], cell, study.swept)
+    else:
+        rows = rows_of_cell(study.inference, cell, study.swept)
+        rows = rows[rows["inference"] == value.inference]
+    accuracy = rows["test_accuracy"].to_numpy(dtype=np.float64) if len(rows) else np.empty(0)
+    ours = 1 - accuracy if value.quantity == "test_error" else accuracy
+    found: Values = ours * (100 if unit == "%" else 1)
+    return found
+
+
+def _beside(
+    study: StudyTables,
+    published: PublishedSettings,
+    value: PublishedValue,
+    settings: Settings,
+    ours: Values,
+) -> Beside:
+    low, high = t_interval(ours)
+    mean = float(ours.mean()) if len(ours) else float("nan")
+    reasons = tuple(_reasons(study, published, settings)) if len(ours) else ()
+    if not len(ours):
+        verdict = "not trained"
+    elif reasons:
+        verdict = "not comparable"
+    elif len(ours) < 2:
+        verdict, reasons = "not comparable", ("one run has no interval",)
+    elif low <= value.value <= high:
+        verdict = "within our interval"
+    else:
+        lower = mean < value.value
+        verdict = "better" if lower == (value.quantity == "test_error") else "worse"
+    return Beside(
+        label=value.label,
+        quantity=value.quantity,
+        inference=value.inference,
+        published=value.value,
+        published_sd=value.sd,
+        seen=value.seen,
+        ours=mean,
+        low=low,
+        high=high,
+        n=len(ours),
+        difference=mean - value.value,
+        verdict=verdict,
+        reasons=reasons,
+    )
+
+
+def _reasons(study: StudyTables, published: PublishedSettings, settings: Settings) -> Iterator[str]:
+    """Why what was trained with these settings cannot be compared with the paper's number."""
+    if settings.dataset.name != published.dataset:
+        yield f"data: {settings.dataset.name} instead of {published.dataset}"
+    examples, theirs = training_examples(settings), published.training_examples
+    if theirs is not None and abs(examples - theirs) > _EXAMPLES_APART * theirs:
+        yield f"{examples:,} training examples instead of {theirs:,}"
+    own = {run_id for run_id, run in study.known.items() if run.settings == settings}
+    updates = study.runs[study.runs["run_id"].isin(own)]["updates"].max()
+    if published.updates is not None and updates < _LEAST_UPDATES * published.updates:
+        yield f"{updates:,.0f} updates instead of {published.updates:,}"
