@@ -9,22 +9,27 @@ from typing import Any
 from rich.console import Console
 
 from dropout_lab.analysis.published import Published
+from dropout_lab.analysis.style import wrapped
 from dropout_lab.cli.streams import as_shown
 from dropout_lab.cli.table import print_rows
 from dropout_lab.report import UNSEEN, Report
 
 _WIDE = 100  # columns of a terminal that shows the whole short table
-_NARROW = ("95 % interval", "gap, points")  # what the files have and a narrower one leaves out
+_LEFT_OUT = ("95 % interval", "gap, points")  # what the files have and a narrower one leaves out
+_HEAD = 16  # characters of a line above a column
 
 
 def print_report(console: Console, report: Report, files: Sequence[Path]) -> None:
     """Print the table, the findings, the published values, and where the files are."""
-    table = report.cells.short(_NARROW if console.width < _WIDE else ())
-    rows = [
-        [line.fields[0].text + " *" * line.chosen, *(field.text for field in line.fields[1:])]
-        for line in table.lines
-    ]
-    heads = [column.name.replace(", ", ",\n", 1) for column in table.columns]
+    narrow = console.width < _WIDE
+    table = report.cells.short(_LEFT_OUT if narrow else ())
+    rows = []
+    for line in table.lines:
+        first, *others = (field.text for field in line.fields)
+        # An interval goes below its mean where there is no room beside it.
+        others = [text.replace(" [", "\n[") if narrow else text for text in others]
+        rows.append([first + " *" * line.chosen, *others])
+    heads = [wrapped(column.name, _HEAD) for column in table.columns]
     print_rows(console, table.title, heads, rows)
     console.print(as_shown(table.note, console.file), style="dim", highlight=False)
     for sentence in report.conclusions:

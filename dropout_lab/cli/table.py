@@ -97,7 +97,7 @@ def print_rows(
             console.print(first, style="bold", highlight=False)
         for name, text in zip(columns[1:], others, strict=True):
             if text:
-                named = f"  {' '.join(name.split())}: {text}"
+                named = f"  {' '.join(name.split())}: {' '.join(text.split())}"
                 console.print(as_shown(named, console.file), highlight=False)
 
 

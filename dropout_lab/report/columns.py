@@ -21,12 +21,14 @@ class Column:
     Args:
         name: What stands above it.
         explained: What it is, in a sentence for the reader who asks.
-        short: Whether it is in the short table too: terminal, Markdown and LaTeX.
+        short: Whether it is in the short table too: terminal, paper, Markdown and LaTeX.
+        numeric: Whether it holds numbers.
     """
 
     name: str
     explained: str
     short: bool = False
+    numeric: bool = True
 
 
 @dataclass(frozen=True)
@@ -110,11 +112,9 @@ def cell_table(
         reference = index in references
         label = cell_label(cell, study.swept, bool(cell["bare"]))
         fields = [Field(label), *(make(cell) for _, make in makers)]
-        if reference and not cell["pairs"]:
-            fields[-1] = Field(_NOTHING)
         chosen = best is not None and index == best.name and len(table) > 1
         lines.append(Line(tuple(fields), chosen, reference))
-    names = (Column("cell", "A setting of what was varied.", short=True), *(c for c, _ in makers))
+    names = (Column("cell", "A setting of what was varied.", short=True, numeric=False), *(c for c, _ in makers))
     title = f"{study.manifest['name']}: {when(study)}, dropout off"
     return CellTable(title, names, tuple(lines), _note(table, lines))
 
@@ -154,17 +154,6 @@ def _columns(reference: str, *, errors: bool) -> list[tuple[Column, _Maker]]:
             lambda cell: _interval(cell, "test_accuracy", errors=errors),
         ),
         (
-            Column("95 % BCa", "The same by the bootstrap, bias-corrected and accelerated."),
-            lambda cell: _interval(cell, "test_accuracy_bca", errors=errors),
-        ),
-        (
-            Column(
-                f"validation {'error' if errors else 'accuracy'} %",
-                "Mean ± s.d.; what the best cell is chosen on.",
-            ),
-            lambda cell: _mean(cell, "validation_accuracy", errors=errors),
-        ),
-        (
             Column("gap, points", "Train − test accuracy, mean ± s.d.: overfitting.", short=True),
             lambda cell: _mean(cell, "accuracy_gap"),
         ),
@@ -177,12 +166,33 @@ def _columns(reference: str, *, errors: bool) -> list[tuple[Column, _Maker]]:
             lambda cell: _difference(cell, errors=errors),
         ),
         (
-            Column("95 % BCa of it", "The bootstrap interval of that difference."),
-            lambda cell: _interval(cell, "difference_bca", errors=errors, signed=True),
-        ),
-        (
             Column("p, Holm", "p-value of the sign-flip permutation test, corrected over the cells.", short=True),
             lambda cell: _number(cell["p_holm"], p_text),
+        ),
+        (
+            Column(
+                "verdict",
+                "Significant only if the interval leaves out 0, p (Holm) is below 0.05, and "
+                "there are 6 pairs or more.",
+                short=True,
+                numeric=False,
+            ),
+            lambda cell: Field(str(cell["verdict"]) if cell["pairs"] else _NOTHING),
+        ),
+        (
+            Column(
+                f"validation {'error' if errors else 'accuracy'} %",
+                "Mean ± s.d.; what the best cell is chosen on.",
+            ),
+            lambda cell: _mean(cell, "validation_accuracy", errors=errors),
+        ),
+        (
+            Column("95 % BCa", "The interval by the bootstrap, bias-corrected and accelerated."),
+            lambda cell: _interval(cell, "test_accuracy_bca", errors=errors),
+        ),
+        (
+            Column("difference, BCa", "The bootstrap interval of the difference."),
+            lambda cell: _interval(cell, "difference_bca", errors=errors, signed=True),
         ),
         (
             Column("effect size", "Mean over s.d. of the paired differences (Hedges' g)."),
@@ -195,15 +205,6 @@ def _columns(reference: str, *, errors: bool) -> list[tuple[Column, _Maker]]:
                 "significant with 80 % power, at the corrected level.",
             ),
             lambda cell: _number(cell["seeds_needed"], lambda n: f"{n:.0f}"),
-        ),
-        (
-            Column(
-                "verdict",
-                "Significant only if the interval leaves out 0, p (Holm) is below 0.05, and "
-                "there are 6 pairs or more.",
-                short=True,
-            ),
-            lambda cell: Field(str(cell["verdict"])),
         ),
     ]
 

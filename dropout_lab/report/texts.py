@@ -64,7 +64,7 @@ def markdown(cells: CellTable) -> str:
     table = cells.short()
     lines = [
         _markdown_row([_markdown(column.name) for column in table.columns]),
-        _markdown_row([":--", *["--:"] * (len(table.columns) - 2), ":--"]),
+        _markdown_row(["--:" if column.numeric else ":--" for column in table.columns]),
     ]
     for line in table.lines:
         first, *others = (_markdown(field.text) for field in line.fields)
@@ -77,7 +77,7 @@ def latex(cells: CellTable) -> str:
     table = cells.short()
     head = " & ".join(_latex_head(column.name) for column in table.columns)
     body = "\n".join(f"{_latex_row(line)} \\\\" for line in table.lines)
-    columns = "l" + "r" * (len(table.columns) - 2) + "l"
+    columns = "".join("r" if column.numeric else "l" for column in table.columns)
     return "\n".join(
         [
             r"% \usepackage{booktabs} and, for umlauts and the like, a Unicode engine or T1 fonts.",

@@ -35,5 +35,5 @@ function compare(a, b, direction) {
 }
 
 addEventListener("beforeprint", () => {
-  for (const details of document.querySelectorAll("details")) details.open = true;
+  for (const details of document.querySelectorAll("details:not(.words)")) details.open = true;
 });
