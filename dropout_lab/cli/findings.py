@@ -42,13 +42,15 @@ def print_report(console: Console, report: Report, files: Sequence[Path]) -> Non
 
 
 def _print_published(console: Console, published: Published) -> None:
-    """Print the published values beside ours, and where the settings depart from the paper's."""
+    """Print the published values beside ours, in the paper's unit, and the departures."""
     rows = []
     for row in published.rows:
         spread = "" if row.low != row.low else f" [{row.low:.4g}, {row.high:.4g}]"
         ours = "–" if row.ours != row.ours else f"{row.ours:.4g}{spread} ({row.n})"
         theirs = f"{row.published:.4g}" + ("" if row.seen else " ?")
-        rows.append((f"{row.label}: {row.quantity}", theirs, ours, row.verdict))
+        used = "" if row.inference == "mean" else f", {row.inference.replace('_', ' ')}"
+        what = f"{row.label}: {row.quantity.replace('_', ' ')}{used}"
+        rows.append((what, theirs, ours, row.verdict))
     console.print()
     heads = ("published values", "published", "ours", "verdict")
     print_rows(console, published.citation, heads, rows)

@@ -57,6 +57,7 @@ def page(
         conclusions=conclusions,
         published=published,
         unseen=UNSEEN,
+        unit=(study.manifest.get("published") or {}).get("unit", "%"),
         pictures=list(inline_pictures(study)),
         plots=PLOTS,
         unfinished=unfinished,

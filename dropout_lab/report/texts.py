@@ -73,8 +73,11 @@ def markdown(cells: CellTable) -> str:
 
 
 def latex(cells: CellTable) -> str:
-    """Return the short table in LaTeX with the rules of booktabs, the best cell in bold."""
-    table = cells.short()
+    """Return the short table in LaTeX with the rules of booktabs, the best cell in bold.
+
+    The interval of the mean is left out, so that a page of an article is wide enough.
+    """
+    table = cells.short(without=("95 % interval",))
     head = " & ".join(_latex_head(column.name) for column in table.columns)
     body = "\n".join(f"{_latex_row(line)} \\\\" for line in table.lines)
     columns = "".join("r" if column.numeric else "l" for column in table.columns)
@@ -82,7 +85,7 @@ def latex(cells: CellTable) -> str:
         [
             r"% \usepackage{booktabs} and, for umlauts and the like, a Unicode engine or T1 fonts.",
             r"\begin{table}",
-            r"\centering",
+            r"\centering\footnotesize\setlength{\tabcolsep}{3pt}",
             rf"\caption{{{_latex(cells.title)}; {_latex(cells.note)}}}",
             rf"\begin{{tabular}}{{{columns}}}",
             r"\toprule",
