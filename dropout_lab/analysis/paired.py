@@ -14,7 +14,7 @@ import pandas as pd
 
 from dropout_lab.analysis import statistics
 from dropout_lab.analysis.statistics import LEAST_SEEDS, LEVEL, Array, Optimism
-from dropout_lab.analysis.tables import StudyTables, by_cell, cells, chosen_on_validation
+from dropout_lab.analysis.tables import StudyTables, by_cell, cells
 from dropout_lab.errors import ConfigError, StorageError
 from dropout_lab.results import RUN_FOLDERS, cell_text
 from dropout_lab.results.predictions import PREDICTIONS, read_predictions
@@ -84,7 +84,9 @@ def compared(
     found["seeds_needed"] = [max(n, least) if n == n else n for n in needed]  # nan stays
     found["verdict"] = [_verdict(row) for _, row in found.iterrows()]
     kept = table.drop(columns=[name for name in table if name in found])
-    return pd.concat([kept, found], axis=1)
+    whole = pd.concat([kept, found], axis=1)
+    whole.attrs["difference"] = difference
+    return whole
 
 
 def least_seeds(tests: int) -> int:
@@ -220,9 +222,9 @@ class Choice:
     """What validation chose, beside what the test part would have chosen.
 
     Args:
-        chosen: The row of the cell with dropout of the highest mean validation accuracy. Its test
+        chosen: The row of the candidate of the highest mean validation accuracy. Its test
             accuracy is the one to report.
-        best_on_test: The row of the cell with dropout of the highest mean test accuracy.
+        best_on_test: The row of the candidate of the highest mean test accuracy.
         optimism: By how much the test accuracy of the latter is too high, for having been chosen.
     """
 
@@ -232,21 +234,29 @@ class Choice:
 
 
 def choice(study: StudyTables, table: pd.DataFrame) -> Choice | None:
-    """Return the choice among the cells of a table; None without validation or without a choice.
+    """Return the choice among a table's candidates; None without validation or with less than two.
 
     Args:
         study: The study.
         table: Rows of :func:`compared` or :func:`cells`, of which one is to be chosen.
     """
-    chosen = chosen_on_validation(table)
-    dropped = table[~table["bare"] & table["test_accuracy_mean"].notna()]
-    if chosen is None or len(dropped) < 2:
+    rows = candidates(table)
+    scores = rows["validation_accuracy_mean"]
+    if len(rows) < 2 or scores.isna().all():
         return None
-    best = dropped.iloc[int(np.argmax(dropped["test_accuracy_mean"].to_numpy()))]
+    chosen = rows.iloc[int(np.nanargmax(scores.to_numpy()))]
+    best = rows.iloc[int(np.argmax(rows["test_accuracy_mean"].to_numpy()))]
     frames = completed_runs(study)
-    columns = {i: frames[int(str(i))]["test_accuracy"] for i in dropped.index}
+    columns = {i: frames[int(str(i))]["test_accuracy"] for i in rows.index}
     values = pd.DataFrame(columns).to_numpy(dtype=np.float64)
     return Choice(chosen, best, statistics.chosen_optimism(values))
+
+
+def candidates(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the cells to choose from: those with dropout, or all where none has it."""
+    trained = table[table["seeds"] > 0]
+    dropped = trained[~trained["bare"]]
+    return dropped if len(dropped) else trained
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,0 +1,56 @@
+"""Numbers and cells as they stand in a sentence."""
+
+from collections.abc import Iterable, Sequence
+
+import pandas as pd
+
+from dropout_lab.analysis import style
+from dropout_lab.analysis.statistics import Interval
+
+_LISTED = 4  # things, before the rest is counted
+
+
+def percent(value: float) -> str:
+    """Return a share in per cent: ``97.85 %``."""
+    return f"{100 * value:.2f} %"
+
+
+def points(value: float) -> str:
+    """Return a difference of shares in percentage points, without the unit: ``0.43``."""
+    return f"{100 * value:.2f}".replace("-", "−")
+
+
+def band(interval: Interval) -> str:
+    """Return an interval of shares in brackets, after a space; nothing where there is none."""
+    low, high = interval
+    return "" if low != low or high != high else f" [{points(low)}, {points(high)}]"
+
+
+def size(value: float, interval: Interval) -> str:
+    """Return how large a difference is, whatever its sign: ``0.43 points [0.30, 0.56]``."""
+    low, high = interval
+    turned = (-high, -low) if value < 0 else interval
+    return f"{points(abs(value))} points{band(turned)}"
+
+
+def n_of(counts: Iterable[int], noun: str) -> str:
+    """Return how many things stand behind a number: ``n = 6 seeds``, ``n = 3 to 6 seeds``."""
+    values = sorted({int(count) for count in counts})
+    span = str(values[-1]) if len(values) == 1 else f"{values[0]} to {values[-1]}"
+    return f"n = {span} {noun}" if values == [1] else f"n = {span} {noun}s"
+
+
+def listed(texts: Sequence[str]) -> str:
+    """Return a few texts in a row, the rest counted."""
+    more = len(texts) - _LISTED
+    return "; ".join([*texts[:_LISTED], *([f"{more} more"] if more > 0 else [])])
+
+
+def label(cell: pd.Series, swept: Sequence[str]) -> str:
+    """Return a cell in words, as in the pictures."""
+    return style.cell_label(cell, tuple(swept), bool(cell["bare"]))
+
+
+def name(key: str) -> str:
+    """Return a dotted key as the pictures call it: ``train size`` of ``dataset.train_size``."""
+    return key.partition(".")[2].replace("_", " ")
