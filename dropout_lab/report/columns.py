@@ -114,14 +114,19 @@ def cell_table(
         fields = [Field(label), *(make(cell) for _, make in makers)]
         chosen = best is not None and index == best.name and len(table) > 1
         lines.append(Line(tuple(fields), chosen, reference))
-    names = (Column("cell", "A setting of what was varied.", short=True, numeric=False), *(c for c, _ in makers))
+    names = (
+        Column("cell", "A setting of what was varied.", short=True, numeric=False),
+        *(c for c, _ in makers),
+    )
     title = f"{study.manifest['name']}: {when(study)}, dropout off"
     return CellTable(title, names, tuple(lines), _note(table, lines))
 
 
 def percent(fraction: float, *, sign: bool = False) -> str:
     """Return a fraction as per cent, or a difference of fractions in points."""
-    return _NOTHING if math.isnan(fraction) else f"{100 * fraction:{'+' if sign else ''}.2f}"
+    if math.isnan(fraction):
+        return _NOTHING
+    return f"{100 * fraction:{'+' if sign else ''}z.2f}".replace("-", "−")
 
 
 def interval(low: float, high: float) -> str:
@@ -166,7 +171,11 @@ def _columns(reference: str, *, errors: bool) -> list[tuple[Column, _Maker]]:
             lambda cell: _difference(cell, errors=errors),
         ),
         (
-            Column("p, Holm", "p-value of the sign-flip permutation test, corrected over the cells.", short=True),
+            Column(
+                "p, Holm",
+                "p-value of the sign-flip permutation test, corrected over the cells.",
+                short=True,
+            ),
             lambda cell: _number(cell["p_holm"], p_text),
         ),
         (
@@ -241,7 +250,7 @@ def _number(value: Any, words: Callable[[float], str]) -> Field:
 
 
 def _plain(value: float) -> str:
-    return f"{value:+.2f}"
+    return f"{value:+z.2f}".replace("-", "−")
 
 
 def _reference_words(against: Mapping[str, Any] | None) -> str:
@@ -265,5 +274,10 @@ def _note(table: pd.DataFrame, lines: list[Line]) -> str:
         notes.append("* best mean validation accuracy with dropout")
     if table["others"].any():
         left = int(table["others"].sum())
-        notes.append(f"{left} {'run' if left == 1 else 'runs'} did not complete and do not count")
+        what = (
+            "1 run did not complete and does"
+            if left == 1
+            else f"{left} runs did not complete and do"
+        )
+        notes.append(f"{what} not count")
     return "; ".join(notes) + "."

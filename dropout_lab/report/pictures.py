@@ -54,6 +54,7 @@ def _inline(file: bytes, name: str, heading: str, words: tuple[str, ...]) -> Mar
     for files goes, and a title and a description come. The text in it is escaped as it is written.
     """
     root = ElementTree.fromstring(file)
+    own = f"picture-{name}"
     for parent in list(root.iter()):
         for child in list(parent):
             if child.tag in (f"{_SVG}metadata", f"{_SVG}style", f"{_SVG}title"):
@@ -62,30 +63,30 @@ def _inline(file: bytes, name: str, heading: str, words: tuple[str, ...]) -> Mar
         element.tag = element.tag.removeprefix(_SVG)
         link = element.attrib.pop(_LINK, None)
         if link is not None:
-            element.set("href", f"#{name}-{link[1:]}" if link.startswith("#") else link)
+            element.set("href", f"#{own}-{link[1:]}" if link.startswith("#") else link)
         for key, value in element.attrib.items():
             if key == "id":
-                element.set(key, f"{name}-{value}")
+                element.set(key, f"{own}-{value}")
             elif "url(#" in value:
-                element.set(key, _OWN_NAME.sub(f"url(#{name}-", value))
+                element.set(key, _OWN_NAME.sub(f"url(#{own}-", value))
     for key in ("width", "height"):
         points = float(root.attrib[key].removesuffix("pt"))
         root.set(key, f"{points * 4 / 3:.0f}")
     root.attrib.pop("version", None)
     told = {"title": heading, "desc": " ".join(words)}
     for place, (tag, text) in enumerate(told.items()):
-        element = ElementTree.Element(tag, {"id": f"{name}-{tag}"})
+        element = ElementTree.Element(tag, {"id": f"{own}-{tag}"})
         element.text = text
         root.insert(place, element)
     root.set("role", "img")
-    root.set("aria-labelledby", f"{name}-title {name}-desc")
+    root.set("aria-labelledby", f"{own}-title {own}-desc")
     return Markup(ElementTree.tostring(root, encoding="unicode"))
 
 
 def _words(figure: Figure) -> tuple[str, ...]:
     """Return what stands in a picture, as sentences for those who do not see it."""
     shown = [axes for axes in figure.axes if axes.get_visible() and axes.axison]
-    panels = [words for axes in shown if (words := _panel(axes))]
+    panels = [said for axes in shown if (said := _panel(axes))]
     legends = [
         *figure.legends,
         *(legend for axes in shown if (legend := axes.get_legend()) is not None),

@@ -65,7 +65,9 @@ class Report:
         }
         for path in (folder, *contents):
             if path.is_symlink():
-                raise StorageError(f"{path} is a symbolic link, and nothing is written through one.")
+                raise StorageError(
+                    f"{path} is a symbolic link, and nothing is written through one."
+                )
         make_folder(folder)
         for path, content in contents.items():
             replace_file(path, content)

@@ -29,8 +29,7 @@ _LATEX = {
     "…": r"\ldots{}",
     "×": r"$\times$",
 }
-_PLUS_MINUS = r"\pm"
-_NUMBERS = re.compile(r"(?<![\w.])[-+]?\d+(\.\d+)?( ± \d+(\.\d+)?)?")
+_NUMBERS = re.compile(r"(?<![\w.])[−+]?\d+(\.\d+)?( ± \d+(\.\d+)?)?")
 
 
 def csv(table: pd.DataFrame, cells: CellTable, *, errors: bool) -> str:
@@ -44,7 +43,7 @@ def csv(table: pd.DataFrame, cells: CellTable, *, errors: bool) -> str:
     rows = []
     names = [line.fields[0].text for line in cells.lines]
     for name, (_, cell), line in zip(names, table.iterrows(), cells.lines, strict=True):
-        row = {"cell": name}
+        row: dict[str, object] = {"cell": name}
         row |= {str(key): _value(value) for key, value in cell.drop("label").items()}
         reference = cell["reference"]
         row["reference"] = None if pd.isna(reference) else names[reference]
@@ -135,7 +134,8 @@ def _latex_number(text: str) -> str:
     """Return a field with its numbers in mathematics, where a minus is a minus."""
     parts, end = [], 0
     for found in _NUMBERS.finditer(text):
-        parts += [_spelled(text[end : found.start()]), f"${found[0].replace('±', _PLUS_MINUS)}$"]
+        number = found[0].replace("±", r"\pm").replace("−", "-")
+        parts += [_spelled(text[end : found.start()]), f"${number}$"]
         end = found.end()
     return "".join([*parts, _spelled(text[end:])])
 

@@ -1,7 +1,7 @@
 """Studies of any size without training: real folders, with numbers drawn at random."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,7 @@ def make_study(
     accuracy: Accuracy = accuracy_by_p,
     epochs: int = 3,
     ends: Callable[[Run], tuple[str, str]] = lambda run: ("completed", ""),
+    noted: Mapping[str, Any] | None = None,
     **changes: Any,
 ) -> Path:
     """Write the folder of a study whose runs end as told; return it.
@@ -51,6 +52,7 @@ def make_study(
         accuracy: Of a run on the test part, after its last epoch.
         epochs: How many are recorded.
         ends: The status of a run and its message.
+        noted: What else the manifest has: ``about``, ``published``.
         changes: Of the config: ``seeds``, ``p``.
     """
     config = make_config(f"training.epochs={epochs}", *settings, sweep=True, **changes)
@@ -58,7 +60,7 @@ def make_study(
     runs = runs_of(cells, seeds_of(config))
     manifest = new_manifest(config.name, config.about, config)
     join_study(manifest, config, cells, folder)
-    manifest |= notes(config)
+    manifest |= {**notes(config), **(noted or {})}
     manifest["data_digests"] = {"0123456789ab": "d" * 64}
     add_runs(manifest, [(run,) for run in runs])
     label_runs(manifest, runs)

@@ -22,6 +22,7 @@ for (const table of document.querySelectorAll("table.sortable")) {
   }
 }
 
+// The first column sorts back into the order of the study.
 function key(cell) {
   if (!("number" in cell.dataset)) return cell.textContent.trim();
   return cell.dataset.number === "" ? null : Number(cell.dataset.number);
@@ -31,7 +32,7 @@ function key(cell) {
 function compare(a, b, direction) {
   if (a === null || b === null) return (a === null) - (b === null);
   if (typeof a === "number" && typeof b === "number") return direction * (a - b);
-  return direction * String(a).localeCompare(String(b), "en", { numeric: true });
+  return direction * String(a).localeCompare(String(b), "en");
 }
 
 addEventListener("beforeprint", () => {
