@@ -32,6 +32,7 @@ class Purpose(IntEnum):
     DIAGNOSTICS = 9
     MOMENT_MATCHING = 10
     MEASURED_NOISE = 11
+    AT_END = 12
 
 
 def stream(purpose: Purpose, seed: int, *key: int) -> np.random.Generator:

@@ -10,7 +10,7 @@ BINS = 15
 
 @dataclass(frozen=True)
 class ProbabilityScores:
-    """The measures of one part of the data; every tensor has shape ``(runs,)``, float64.
+    """The measures of one part of the data; but for the bins, of shape ``(runs,)``; float64.
 
     Args:
         accuracy: Share of the examples whose most probable class is the label.
@@ -24,6 +24,8 @@ class ProbabilityScores:
         entropy: Mean entropy of the predicted probabilities, in nats.
         mutual_information: That entropy less the mean entropy of the networks that were averaged,
             in nats: what they disagree about. None where a single prediction was made.
+        bins: Of the ECE, ``(3, runs, 15)``: how many examples each holds, how many of them are
+            right, and the sum of their confidences.
 
     Paper:
         Guo, Pleiss, Sun, Weinberger (2017), On Calibration of Modern Neural Networks, ICML (bins);
@@ -37,6 +39,7 @@ class ProbabilityScores:
     ece: Tensor
     entropy: Tensor
     mutual_information: Tensor | None
+    bins: Tensor
 
 
 class ProbabilityTally:
@@ -95,6 +98,7 @@ class ProbabilityTally:
             ece=(of_right - of_confidence).abs().sum(dim=-1) / n,
             entropy=entropy / n,
             mutual_information=(information / n).clamp_min(0) if self._averaged else None,
+            bins=self._bins.clone(),
         )
 
 

@@ -7,8 +7,8 @@ import pytest
 import yaml
 
 from dropout_lab.config.document import Document
+from dropout_lab.config.evaluation import AtEndName, DiagnosticName, InferenceName
 from dropout_lab.config.load import check
-from dropout_lab.config.schema import DiagnosticName, InferenceName
 from dropout_lab.training import INFERENCE_COLUMNS, diagnostic_columns
 from tests.conftest import make_runs
 
@@ -39,6 +39,10 @@ def test_the_tables_name_every_inference_score_and_diagnostic() -> None:
     assert named[: len(inferences)] == inferences
     assert named[len(inferences) :] == list(INFERENCE_COLUMNS)
     assert words_of(1, "Diagnostics") == list(DiagnosticName.__args__)
+
+
+def test_the_table_names_everything_that_is_kept_at_the_end() -> None:
+    assert words_of(1, "What is kept of the trained network") == list(AtEndName.__args__)
 
 
 def test_the_tables_name_every_diagnostic_column() -> None:

@@ -11,8 +11,8 @@ from dropout_lab.analysis import style
 from dropout_lab.analysis.tables import (
     StudyTables,
     differences_of_cell,
+    ends_of_cell,
     half_width,
-    rows_of_cell,
     when,
 )
 
@@ -93,7 +93,7 @@ def _line_over_p(
     variant = line.iloc[-1].get("dropout.variant", "inverted")
     points = []
     for _, cell in line.sort_values("dropout.p").iterrows():
-        ends = _ends(study, cell, quantity)
+        ends = ends_of_cell(study, cell, quantity)
         p = 0.0 if cell["bare"] else float(cell["dropout.p"])
         x = p if cell["bare"] else p + aside
         mean = ends.mean() if len(ends) else np.nan
@@ -182,7 +182,7 @@ def draw_cells(study: StudyTables, table: pd.DataFrame, title: str) -> Figure:
     panels = figure.subplots(1, 1 + paired, sharey=True, squeeze=False)[0]
     labels = []
     for height, (_, cell) in enumerate(shown.iterrows()):
-        _ranked(panels[0], height, cell, _ends(study, cell, "test_accuracy"), study.swept)
+        _ranked(panels[0], height, cell, ends_of_cell(study, cell, "test_accuracy"), study.swept)
         if paired and not cell["bare"]:
             _ranked(panels[1], height, cell, differences_of_cell(study, cell), study.swept)
         note = f" ({int(cell['others'])} not completed)" if cell["others"] else ""
@@ -237,12 +237,3 @@ def _ranked(
             marker=style.variant_marker(variant),
             markersize=7,
         )
-
-
-def _ends(
-    study: StudyTables, cell: pd.Series, quantity: str
-) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":
-    runs = study.runs[study.runs["status"] == "completed"]
-    values = np.asarray(rows_of_cell(runs, cell, study.swept)[quantity], dtype=np.float64)
-    finite: np.ndarray[tuple[int], np.dtype[np.float64]] = values[np.isfinite(values)]
-    return finite

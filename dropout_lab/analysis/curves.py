@@ -103,14 +103,20 @@ def draw_gap(study: StudyTables, table: pd.DataFrame, title: str) -> Figure | No
 
 
 def curve(
-    axes: Axes, rows: pd.DataFrame, column: str, colour: str, dashes: str, label: str
+    axes: Axes,
+    rows: pd.DataFrame,
+    column: str,
+    colour: str,
+    dashes: str,
+    label: str,
+    over: str = "epoch",
 ) -> bool:
     """Draw a column of metrics.csv, mean over the seeds and band; return whether there was any."""
-    points = pd.DataFrame(_over_seeds(rows, column), columns=["epoch", "mean", "half"])
+    points = pd.DataFrame(_over_seeds(rows, column, over), columns=[over, "mean", "half"])
     if points["mean"].isna().all():
         return False
     axes.plot(
-        points["epoch"],
+        points[over],
         points["mean"],
         dashes,
         color=colour,
@@ -118,12 +124,12 @@ def curve(
         marker="o" if len(points) == 1 else None,
     )
     low, high = points["mean"] - points["half"], points["mean"] + points["half"]
-    axes.fill_between(points["epoch"], low, high, color=colour, alpha=0.15, linewidth=0)
+    axes.fill_between(points[over], low, high, color=colour, alpha=0.15, linewidth=0)
     return True
 
 
-def _over_seeds(rows: pd.DataFrame, column: str) -> Iterator[tuple[int, float, float]]:
-    for epoch, values in rows.groupby("epoch")[column]:
+def _over_seeds(rows: pd.DataFrame, column: str, over: str) -> Iterator[tuple[int, float, float]]:
+    for epoch, values in rows.groupby(over)[column]:
         finite = values[np.isfinite(values)].to_numpy()
         mean = float(finite.mean()) if len(finite) else float("nan")
         yield int(str(epoch)), mean, half_width(finite)

@@ -10,6 +10,7 @@ from dropout_lab.analysis import style
 from dropout_lab.analysis.comparisons import draw_by_p, draw_cells, draw_variants
 from dropout_lab.analysis.curves import draw_curves, draw_gap
 from dropout_lab.analysis.diagnostics import draw_diagnostics
+from dropout_lab.analysis.figure import draw_figure
 from dropout_lab.analysis.inference import draw_inference, draw_monte_carlo
 from dropout_lab.analysis.tables import StudyTables, cells
 from dropout_lab.errors import StorageError
@@ -61,6 +62,9 @@ def pictures(study: StudyTables) -> Iterator[tuple[str, Figure]]:
                 figure = draw(study, group, title)
                 if figure is not None:
                     yield f"{kind}{suffix}", figure
+        figure = draw_figure(study, table, name)
+        if figure is not None:
+            yield "figure", figure
         if len(table) > 1:
             yield "cells", draw_cells(study, table, name)
 

@@ -90,13 +90,18 @@ def beside(study: StudyTables, table: pd.DataFrame) -> Published | None:
     rows = []
     for value in published.values:
         settings = settings_of_value(study, value)
-        ours = values_of_cell(study, of.get(settings), value, published.unit)
+        ours = values_of_cell(
+            study, None if settings is None else of.get(settings), value, published.unit
+        )
         rows.append(_beside(study, published, value, settings, ours))
     return Published(published.citation, published.departures, tuple(rows))
 
 
-def settings_of_value(study: StudyTables, value: PublishedValue) -> Settings:
-    """Return the settings of the cell that a published number is of."""
+def settings_of_value(study: StudyTables, value: PublishedValue) -> Settings | None:
+    """Return the settings of the cell that a published number is of; None of an unknown label."""
+    if isinstance(value.cell, str):
+        named = (run.settings for run in study.known.values() if run.cell.label == value.cell)
+        return next(named, None)
     own = Settings.model_validate(study.manifest["settings"])
     return canonical(with_values(own, value.cell))
 
@@ -125,12 +130,14 @@ def _beside(
     study: StudyTables,
     published: PublishedSettings,
     value: PublishedValue,
-    settings: Settings,
+    settings: Settings | None,
     ours: Values,
 ) -> Beside:
     low, high = t_interval(ours)
     mean = float(ours.mean()) if len(ours) else float("nan")
-    reasons = tuple(_reasons(study, published, settings)) if len(ours) else ()
+    reasons: tuple[str, ...] = ()
+    if settings is not None and len(ours):
+        reasons = tuple(_reasons(study, published, settings))
     if not len(ours):
         verdict = "not trained"
     elif reasons:

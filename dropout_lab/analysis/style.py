@@ -18,6 +18,7 @@ from matplotlib.ticker import MaxNLocator
 from dropout_lab.catalogue import CATALOGUE
 from dropout_lab.files import replace_file
 
+PUBLISHED = "#BBBBBB"  # a paper's numbers
 WITHOUT = "#000000"  # without dropout, everywhere
 BAND = "band: 95 % t interval of the mean over seeds"
 BARS = "bars: 95 % t interval of the mean over seeds"
@@ -107,6 +108,11 @@ def _look(variant: object) -> tuple[str, str]:
     return _OWN_COLOURS[index % colours], _OWN_MARKERS[(index + index // colours) % markers]
 
 
+def variant_look(variant: object) -> tuple[str, str]:
+    """Return the colour and the marker of a variant."""
+    return _look(variant)
+
+
 def inference_look(inference: str) -> tuple[str, str]:
     """Return the colour and the marker of a way to use the network."""
     return _INFERENCE_LOOKS.get(inference, _OTHER_LOOK)
@@ -152,6 +158,11 @@ def value_text(value: object) -> str:
 def heading(figure: Figure, text: str) -> None:
     """Write what the picture shows above it."""
     figure.suptitle(wrapped(text, int(9.5 * figure.get_figwidth())))
+
+
+def heading_of(name: str, title: str) -> str:
+    """Return the heading of a picture that has a title of its own."""
+    return f"{title} ({name})" if title else name
 
 
 def wrapped(text: str, width: int) -> str:

@@ -1,7 +1,7 @@
 """A study's CSV files as data frames, and its cells summed up over the seeds."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,8 @@ class StudyTables:
         monte_carlo: monte_carlo.csv, likewise.
         ensembles: ensembles.csv; empty if there is none.
         findings: What is damaged and therefore not in these frames, in sentences.
+        reliability: reliability.csv, likewise.
+        activations: activations.csv, likewise.
     """
 
     path: Path
@@ -53,6 +55,8 @@ class StudyTables:
     monte_carlo: pd.DataFrame
     ensembles: pd.DataFrame
     findings: tuple[str, ...] = ()
+    reliability: pd.DataFrame = field(default_factory=pd.DataFrame)
+    activations: pd.DataFrame = field(default_factory=pd.DataFrame)
 
 
 def read_study(path: Path) -> StudyTables:
@@ -65,7 +69,7 @@ def read_study(path: Path) -> StudyTables:
     if manifest is None:
         raise StorageError(f"{path} has no {results.MANIFEST}; it is not the folder of a study.")
     known, swept = results.runs_in(manifest), tuple(manifest["swept"])
-    names = (results.METRICS, results.RUNS, results.INFERENCE, results.MONTE_CARLO)
+    names = (results.METRICS, results.RUNS, *results.AT_END)
     tables = {name: results.read_table(path / name, known) for name in names}
     ensembles = results.read_table(path / results.ENSEMBLES)
     damaged = set().union(*(table.damaged_runs for table in tables.values())) & known.keys()
@@ -107,6 +111,8 @@ def read_study(path: Path) -> StudyTables:
         monte_carlo=merged[results.MONTE_CARLO],
         ensembles=_frame(_widened(ensembles, manifest)),
         findings=tuple(findings),
+        reliability=merged[results.RELIABILITY],
+        activations=merged[results.ACTIVATIONS],
     )
 
 
@@ -189,6 +195,16 @@ def settings_of_cell(study: StudyTables, cell: pd.Series) -> Settings:
     return study.known[run_id].settings
 
 
+def ends_of_cell(
+    study: StudyTables, cell: pd.Series, column: str
+) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":
+    """Return the last values of a column, one for each completed run of a cell."""
+    runs = study.runs[study.runs["status"] == "completed"]
+    values = np.asarray(rows_of_cell(runs, cell, study.swept)[column], dtype=np.float64)
+    finite: np.ndarray[tuple[int], np.dtype[np.float64]] = values[np.isfinite(values)]
+    return finite
+
+
 def rows_of_cell(frame: pd.DataFrame, cell: pd.Series, swept: Sequence[str]) -> pd.DataFrame:
     """Return the rows of a frame that belong to a cell."""
     mask = pd.Series(True, index=frame.index)
@@ -234,7 +250,7 @@ def _frame(table: Table) -> pd.DataFrame:
     columns = table.header or [*results.NEEDED[table.path.name]]
     frame = pd.DataFrame(table.rows, columns=pd.Index(columns))
     for column in frame.columns:
-        if column in ("run_id", "status", "message", "inference"):
+        if column in ("run_id", "status", "message", "inference", "of"):
             continue
         numbers = pd.to_numeric(frame[column].replace("", "nan"), errors="coerce")
         texts = frame[column].isin(["", "nan", "inf", "-inf"])

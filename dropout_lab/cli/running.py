@@ -14,7 +14,7 @@ from dropout_lab.cli.progress import new_progress
 from dropout_lab.config.grid import Run
 from dropout_lab.config.rules import cautions_of
 from dropout_lab.errors import StorageError
-from dropout_lab.results import ENSEMBLES, INFERENCE, METRICS, MONTE_CARLO, RUNS, cell_text, counted
+from dropout_lab.results import AT_END, ENSEMBLES, METRICS, RUNS, cell_text, counted
 from dropout_lab.study import Outcome, Study, planned_fleets, run_study
 
 if TYPE_CHECKING:
@@ -161,7 +161,7 @@ def _print_end(console: Console, study: Study, outcome: Outcome, files: Sequence
                 f"{outcome.count(status)} {status}; see {study.out / RUNS}{again}.",
                 highlight=False,
             )
-    names = (METRICS, RUNS, INFERENCE, MONTE_CARLO, ENSEMBLES)
+    names = (METRICS, RUNS, *AT_END, ENSEMBLES)
     paths = [study.out / name for name in names if (study.out / name).exists()]
     paths += [files[0].parent / "*.png"] if files else []
     console.print("Files: " + ", ".join(map(str, paths)), highlight=False, soft_wrap=True)

@@ -22,9 +22,13 @@ def sweep(
     seeds: options.Seeds = None,
     epochs: options.Epochs = None,
     baseline: Annotated[
-        bool,
-        typer.Option("--baseline/--no-baseline", help="Add a run without dropout for each seed."),
-    ] = True,
+        bool | None,
+        typer.Option(
+            "--baseline/--no-baseline",
+            help="Add a run without dropout for each seed. [default: as the config says]",
+            show_default=False,
+        ),
+    ] = None,
     out: options.Out = None,
     data_dir: options.DataDir = None,
     device: options.Device = "auto",

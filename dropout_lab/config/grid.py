@@ -50,6 +50,7 @@ _LATER_KEYS = (
     "evaluation.samples",
     "evaluation.curve",
     "evaluation.diagnostics",
+    "evaluation.at_end",
     *OPTIONAL_KEYS,
 )
 
@@ -94,11 +95,15 @@ def single_cell(config: Config) -> list[Cell]:
     return [Cell({}, canonical(_settings(config)))]
 
 
-def sweep_cells(config: Config, *, baseline: bool = True) -> list[Cell]:
-    """Return the cells of the grid and, if asked, a cell without dropout where there is none.
+def sweep_cells(config: Config, *, baseline: bool | None = None) -> list[Cell]:
+    """Return the cells of a sweep and, where asked, a cell without dropout where there is none.
 
     Cells that come to the same settings are one cell: without dropout, a variant, a placement or
     a mask changes nothing, so one such cell stands for all of them.
+
+    Args:
+        config: The config.
+        baseline: Whether to add them; None leaves it to the config.
     """
     axes = {key: axis_values(axis) for key, axis in config.sweep.grid.items()}
     labels: dict[Settings, str] = {}
@@ -108,7 +113,7 @@ def sweep_cells(config: Config, *, baseline: bool = True) -> list[Cell]:
         settings = canonical(with_values(config, changes))
         labels[settings] = labels.get(settings) or label
     distinct = list(labels)
-    if baseline:
+    if config.sweep.baseline if baseline is None else baseline:
         with_baseline = [each for s in distinct for each in (without(s), s)]
         with_baseline.sort(key=lambda s: not without_dropout(s))
         distinct = list(dict.fromkeys(with_baseline))

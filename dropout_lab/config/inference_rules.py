@@ -4,15 +4,17 @@ from collections.abc import Iterable, Iterator
 
 from dropout_lab.catalogue import CATALOGUE
 from dropout_lab.config.dropout_rules import Complaint
-from dropout_lab.config.schema import EvaluationSettings, Settings, without_dropout
+from dropout_lab.config.evaluation import EvaluationSettings
+from dropout_lab.config.schema import Settings, without_dropout
 
 SAMPLES = 50  # where the config gives none
 SAMPLED = ("monte_carlo", "geometric", "moment_matching")
 _ORDER = ("mean", *SAMPLED, "ensemble")
 _DIAGNOSTICS = ("activations", "co_adaptation", "gradients", "noise")
+_AT_END = ("features", "histograms", "reliability", "predictions")
 # One training is measured in all these ways, so none of them makes another cell.
 NOT_SWEPT = frozenset(
-    f"evaluation.{key}" for key in ("inference", "samples", "curve", "diagnostics")
+    f"evaluation.{key}" for key in ("inference", "samples", "curve", "diagnostics", "at_end")
 )
 
 
@@ -28,6 +30,18 @@ def diagnostics(evaluation: EvaluationSettings) -> tuple[str, ...]:
     given = evaluation.diagnostics
     named = (given,) if isinstance(given, str) else given
     return tuple(name for name in _DIAGNOSTICS if name in named)
+
+
+def at_end(evaluation: EvaluationSettings) -> tuple[str, ...]:
+    """Return what is kept of the trained network, in one order."""
+    given = evaluation.at_end
+    named = (given,) if isinstance(given, str) else given
+    return tuple(name for name in _AT_END if name in named)
+
+
+def keeps_predictions(evaluation: EvaluationSettings) -> bool:
+    """Whether the test probabilities of each run are kept: an ensemble is made of them."""
+    return "ensemble" in inferences(evaluation) or "predictions" in at_end(evaluation)
 
 
 def applicable(settings: Settings) -> EvaluationSettings:
@@ -47,6 +61,7 @@ def applicable(settings: Settings) -> EvaluationSettings:
             "diagnostics": tuple(
                 name for name in diagnostics(evaluation) if name != "noise" or _noisy(settings)
             ),
+            "at_end": at_end(evaluation),
         }
     )
 
@@ -54,7 +69,7 @@ def applicable(settings: Settings) -> EvaluationSettings:
 def measures_fit(settings: Settings) -> Iterator[Complaint]:
     """Each thing is named once, and there are samples enough for the curve."""
     evaluation = settings.evaluation
-    for key in ("inference", "diagnostics"):
+    for key in ("inference", "diagnostics", "at_end"):
         named = getattr(evaluation, key)
         if not isinstance(named, str) and len(set(named)) < len(named):
             yield f"evaluation.{key}", f"evaluation.{key} is {list(named)}; name each once."

@@ -175,6 +175,9 @@ def _check_published(config: Config | None, mistakes: Mistakes) -> PublishedSett
         return None
     values = []
     for number, value in enumerate(config.published.values):
+        if isinstance(value.cell, str):
+            values.append(value)
+            continue
         path = ("published", "values", str(number), "cell")
         checked = checked_values(value.cell, path, mistakes)
         values.append(value.model_copy(update={"cell": checked}))

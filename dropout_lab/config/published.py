@@ -9,16 +9,17 @@ from dropout_lab.config.section import Count, Positive, Section, Strength
 Text = Annotated[str, Field(min_length=1, max_length=500)]
 Quantity = Literal["test_error", "test_accuracy"]
 Inference = Literal["mean", "monte_carlo", "geometric", "moment_matching", "ensemble"]
-Axis = Literal["p", "keep", "units", "train_size", "updates", "epoch", "samples"]
+Axis = Literal["p", "keep", "units", "train_size", "updates", "epoch"]
 
 
 class PublishedValue(Section):
     """One number of a paper, and the cell it is of."""
 
     label: Text = Field(description="the row or the point in the paper's words")
-    cell: dict[str, Any] = Field(
+    cell: dict[str, Any] | str = Field(
         default_factory=dict,
-        description="dotted keys and values that make the config's own setting that of the number",
+        description="the label of one of sweep.cells, or the dotted keys and values that make the "
+        "config's own setting that of the number",
     )
     value: float = Field(description="the number, in the unit of the section")
     sd: Strength | None = Field(None, description="its standard deviation over runs, if printed")
@@ -58,8 +59,8 @@ class FigureSettings(Section):
 
     x: Axis | None = Field(
         None,
-        description="p; keep: 1 - p; units: of the first hidden layer; train_size; updates or "
-        "epoch: curves of the training; samples: averaged networks; null = a row for each cell",
+        description="p; keep: 1 - p; units: of the first hidden layer; train_size: "
+        "examples; updates or epoch: curves of the training; null = a row for each cell",
     )
     y: Annotated[
         tuple[Literal["test_error", "train_error", "validation_error"], ...],

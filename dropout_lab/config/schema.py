@@ -7,6 +7,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from dropout_lab.catalogue import CATALOGUE
+from dropout_lab.config.evaluation import EvaluationSettings
 from dropout_lab.config.published import FigureSettings, PublishedSettings
 from dropout_lab.config.regularization import RegularizationSettings
 from dropout_lab.config.section import (
@@ -48,11 +49,6 @@ def _known_variant(name: str) -> str:
 # Checked against the catalogue of the moment, which the variants of plugins may have joined.
 VariantName = Annotated[str, AfterValidator(_known_variant), _AmongTheVariants()]
 DatasetName = Literal["mnist_5k", "mnist", "fashion_mnist", "kmnist"]
-InferenceName = Literal["mean", "monte_carlo", "geometric", "moment_matching", "ensemble"]
-DiagnosticName = Literal["activations", "co_adaptation", "gradients", "noise"]
-
-Inferences = Annotated[tuple[InferenceName, ...], Field(strict=False, min_length=1)]
-Diagnostics = Annotated[tuple[DiagnosticName, ...], Field(strict=False)]
 NAME_PATTERN = r"^[A-Za-z0-9]([A-Za-z0-9._-]{0,98}[A-Za-z0-9_-])?$"
 
 
@@ -228,34 +224,6 @@ class TrainingSettings(Section):
         if isinstance(data, dict) and data.get("updates") is not None and "epochs" not in data:
             return {**data, "epochs": None}
         return data
-
-
-class EvaluationSettings(Section):
-    """When, on what and how the network is measured; the training never feels it."""
-
-    every: Count = Field(1, description="epochs from one evaluation to the next; the last always")
-    train_examples: Count = Field(
-        10_000, description="training examples measured (stratified); all if there are fewer"
-    )
-    inference: InferenceName | Inferences = Field(
-        "mean",
-        description="how the trained network is used on the test part, for inference.csv: a word "
-        "or a list; mean is always there, see the README",
-    )
-    samples: Count | None = Field(
-        None,
-        description="networks drawn by monte_carlo and geometric, draws per unit of "
-        "moment_matching; null = 50",
-    )
-    curve: Count | None = Field(
-        None,
-        description="with monte_carlo: measure averages of 1, 2, ... up to so many of the samples, "
-        "for monte_carlo.csv",
-    )
-    diagnostics: DiagnosticName | Diagnostics = Field(
-        (),
-        description="what else is measured at each evaluation, as more columns: a word or a list",
-    )
 
 
 class Settings(Section):

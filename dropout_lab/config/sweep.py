@@ -27,6 +27,10 @@ class SweepSettings(Section):
         "is then empty if none is given",
     )
 
+    baseline: bool = Field(
+        True, description="add a run without dropout for each setting and seed where there is none"
+    )
+
     @model_validator(mode="before")
     @classmethod
     def _cells_replace_the_grid(cls, data: Any) -> Any:

@@ -4,6 +4,7 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -142,21 +143,22 @@ def _sweep(data: Mapping[str, Any], runs: list[Run], swept: tuple[str, ...]) -> 
             plain = _plain(value)
             if plain is not None and plain not in grid[key]:
                 grid[key].append(plain)
-    try:
-        config = Config.model_validate({**data, "sweep": {"grid": grid}})
-        made = {cell.settings for cell in sweep_cells(config)}
-        if made == set(cells) and not any(cell.label for cell in cells.values()):
-            return {"grid": grid}
-    except ValidationError:
-        pass
+    labelled = any(cell.label for cell in cells.values())
+    for baseline in () if labelled else (True, False):
+        sweep = {"grid": grid, "baseline": baseline}
+        with suppress(ValidationError):  # a combination that is refused is none of ours
+            made = sweep_cells(Config.model_validate({**data, "sweep": sweep}))
+            if {cell.settings for cell in made} == set(cells):
+                return sweep
     return {
+        "baseline": False,
         "cells": [
             {
                 **({LABEL: cell.label} if cell.label else {}),
                 **{k: _plain(value) for k, value in cell.values.items() if value is not None},
             }
             for cell in cells.values()
-        ]
+        ],
     }
 
 

@@ -17,6 +17,8 @@ from dropout_lab.results.manifest import (
     runs_in,
 )
 from dropout_lab.results.names import (
+    ACTIVATIONS,
+    AT_END,
     ENSEMBLES,
     INFERENCE,
     LOCK,
@@ -26,6 +28,7 @@ from dropout_lab.results.names import (
     NEEDED,
     PLOTS,
     PLUGINS,
+    RELIABILITY,
     REPORT,
     RUN_FOLDERS,
     RUN_ID,
@@ -58,6 +61,8 @@ from dropout_lab.results.text import (
 )
 
 __all__ = [
+    "ACTIVATIONS",
+    "AT_END",
     "ENSEMBLES",
     "INFERENCE",
     "LARGEST_MANIFEST",
@@ -71,6 +76,7 @@ __all__ = [
     "NEEDED",
     "PLOTS",
     "PLUGINS",
+    "RELIABILITY",
     "REPORT",
     "RUNS",
     "RUN_FOLDERS",

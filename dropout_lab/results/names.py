@@ -7,6 +7,8 @@ METRICS = "metrics.csv"
 RUNS = "runs.csv"
 INFERENCE = "inference.csv"
 MONTE_CARLO = "monte_carlo.csv"
+RELIABILITY = "reliability.csv"
+ACTIVATIONS = "activations.csv"
 ENSEMBLES = "ensembles.csv"
 PLOTS = "plots"
 REPORT = "report.html"
@@ -15,6 +17,9 @@ RUN_FOLDERS = "runs"
 PLUGINS = "plugins"
 LOCK = ".lock"
 WRITER = ".writer.json"
+
+# What is written of a run once, when it is trained, in rows of its own.
+AT_END = (INFERENCE, MONTE_CARLO, RELIABILITY, ACTIVATIONS)
 
 STATUSES = ("completed", "diverged", "failed", "interrupted")
 MESSAGE = "message"  # the one column of free text
@@ -47,6 +52,8 @@ NEEDED: dict[str, tuple[str, ...]] = {
         "run_id", "inference", "samples", "test_accuracy", "test_errors", "test_loss", *_SCORES,
     ),
     MONTE_CARLO: ("run_id", "samples", "repeats", *_CURVE),
+    RELIABILITY: ("run_id", "inference", "bin", "examples", "confidence", "accuracy"),
+    ACTIVATIONS: ("run_id", "layer", "of", "low", "high", "count"),
     ENSEMBLES: ("seeds", "test_accuracy", "test_errors", "test_loss", *_SCORES),
 }  # fmt: skip
 # What tells one row of a table from another.
@@ -55,10 +62,12 @@ KEYS = {
     RUNS: ("run_id",),
     INFERENCE: ("run_id", "inference"),
     MONTE_CARLO: ("run_id", "samples"),
+    RELIABILITY: ("run_id", "inference", "bin"),
+    ACTIVATIONS: ("run_id", "layer", "of", "low"),
 }
-COUNTED = ("epoch", "samples")  # whole numbers from 1
+COUNTED = ("epoch", "samples", "bin", "layer", "count")  # whole numbers from 1
 LISTS = ("p", "sparsity")  # a number, or a JSON list of them
-TEXTS = ("run_id", "status", "inference", MESSAGE)
+TEXTS = ("run_id", "status", "inference", "of", MESSAGE)
 _LATER = ("p", "seed", "seconds", "learning_rate", "examples_per_second", "dropout_loss")
 _NUMBERS = {
     *(column for columns in NEEDED.values() for column in columns),

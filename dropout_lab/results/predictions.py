@@ -7,24 +7,38 @@ from typing import Any
 import numpy as np
 
 PREDICTIONS = "predictions.npz"
+Array = np.ndarray[Any, np.dtype[Any]]
 
 
-def read_predictions(path: Path) -> "tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]] | None":
+def read_predictions(path: Path) -> tuple[Array, Array] | None:
     """Return a run's test log-probabilities and the labels; None if there are none.
 
     Raises:
         ValueError: They are not what was written, or those of another run.
     """
+    arrays = read_arrays(path, "log_probabilities", "labels")
+    if arrays is None:
+        return None
+    log_probabilities, labels = arrays
+    if log_probabilities.ndim != 2 or labels.shape != log_probabilities.shape[:1]:
+        raise ValueError("does not hold predictions")
+    return log_probabilities, labels
+
+
+def read_arrays(path: Path, *names: str) -> tuple[Array, ...] | None:
+    """Return arrays of a file that a run keeps in its folder; None if there is no such file.
+
+    Raises:
+        ValueError: They cannot be read, or are those of another run.
+    """
     if not path.exists():
         return None
     try:
         with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
-            log_probabilities, labels = file["log_probabilities"], file["labels"]
+            arrays = tuple(file[name] for name in names)
             run_id = str(file["run_id"]) if "run_id" in file else path.parent.name
     except Exception as error:  # whatever the bytes make of the reader
         raise ValueError(f"cannot be loaded ({type(error).__name__})") from error
     if run_id != path.parent.name:
         raise ValueError(f"is of another run, {run_id[:20]}")
-    if log_probabilities.ndim != 2 or labels.shape != log_probabilities.shape[:1]:
-        raise ValueError("does not hold predictions")
-    return log_probabilities, labels
+    return arrays

@@ -19,8 +19,8 @@ from dropout_lab.files import is_temporary, remove_file, replace_file
 from dropout_lab.results import one_line
 
 _FILES = (
-    results.MANIFEST, results.METRICS, results.RUNS, results.INFERENCE, results.MONTE_CARLO,
-    results.ENSEMBLES, results.REPORT, results.LOCK, results.WRITER,
+    results.MANIFEST, results.METRICS, results.RUNS, *results.AT_END, results.ENSEMBLES,
+    results.REPORT, results.LOCK, results.WRITER,
 )  # fmt: skip
 _FOLDERS = (results.RUN_FOLDERS, results.PLOTS, results.PLUGINS, results.TABLES)
 _LONGEST_NOTE = 100_000

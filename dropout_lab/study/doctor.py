@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -9,7 +10,6 @@ from pathlib import Path
 
 from dropout_lab import results
 from dropout_lab.config.grid import Run
-from dropout_lab.config.inference_rules import inferences
 from dropout_lab.errors import StorageError
 from dropout_lab.files import (
     keep_beside,
@@ -19,6 +19,7 @@ from dropout_lab.files import (
     temporaries,
 )
 from dropout_lab.results import DamagedManifestError, Manifest, Table, counted, table_text
+from dropout_lab.results.features import FEATURES, damage_of_features
 from dropout_lab.results.predictions import PREDICTIONS
 from dropout_lab.study.checkpoint import checkpoints_in, damage_of, recorded_until
 from dropout_lab.study.checks import contradicted, impossible
@@ -29,12 +30,13 @@ from dropout_lab.study.whole import (
     by_run,
     damage_of_predictions,
     keeps_inferences,
+    kept_files,
     lacking,
     missing_epochs,
     restored_end,
 )
 
-_TABLES = (results.METRICS, results.RUNS, results.INFERENCE, results.MONTE_CARLO, results.ENSEMBLES)
+_TABLES = (results.METRICS, results.RUNS, *results.AT_END, results.ENSEMBLES)
 _SHOWN = 20  # faults of a table, before the rest is counted
 _ROUNDS = 5  # mending a file may show what its damage hid
 _AGAIN = "the command that made the study"
@@ -194,11 +196,11 @@ class _Patient:
     def _runs(self, runs: Mapping[str, Run], tables: Mapping[str, Table]) -> Iterator[Finding]:
         """Look at each run's rows together."""
         metrics, ends = tables[results.METRICS].rows, tables[results.RUNS].rows
-        parts = {n: tables[n].rows for n in (results.INFERENCE, results.MONTE_CARLO)}
+        parts = {name: tables[name].rows for name in results.AT_END}
         rows, end_of = by_run(metrics, parts, list(runs)), {row["run_id"]: row for row in ends}
         again = f"its rows put aside, the files kept beside; {_AGAIN} trains it again"
         kept = keeps_inferences(self.manifest)
-        unpredicted = 0
+        absent: Counter[str] = Counter()
         for run_id, run in runs.items():
             own, end = rows[run_id], end_of.get(run_id)
             folder = self.folder / results.RUN_FOLDERS / run_id
@@ -211,11 +213,10 @@ class _Patient:
             elif end is None and restored_end(run, own, folder, kept=kept):
                 words = f"has no row of run {run_id}, whose records are whole"
                 yield Finding(self.folder / results.RUNS, words, f"{_AGAIN} makes it again")
-            done = end is not None and end["status"] == "completed"
-            if done and "ensemble" in inferences(run.settings.evaluation):
-                unpredicted += not (folder / PREDICTIONS).exists()
-        if unpredicted:
-            words = f"{PREDICTIONS} of {unpredicted} runs is not there; {results.ENSEMBLES} stays"
+            if end is not None and end["status"] == "completed":
+                absent.update(n for n in kept_files(run.settings) if not (folder / n).exists())
+        for name, count in absent.items():
+            words = f"{name} of {counted(count, 'run')} is not there; the tables stay"
             yield Finding(self.folder / results.RUN_FOLDERS, words, damaged=False)
 
     def _judge(self, run: Run, end: Mapping[str, str] | None, rows: RunRows) -> str:
@@ -246,6 +247,7 @@ class _Patient:
                 continue
             damaged = {path: damage_of(path) for path in checkpoints_in(folder).values()}
             damaged[folder / PREDICTIONS] = damage_of_predictions(folder / PREDICTIONS)
+            damaged[folder / FEATURES] = damage_of_features(folder / FEATURES)
             damaged[folder / WEIGHTS] = damage_of_weights(folder / WEIGHTS)
             for path, words in damaged.items():
                 if words:

@@ -31,18 +31,9 @@ from dropout_lab.study.claim import Claim, refuse_foreign, refuse_links
 from dropout_lab.study.ensembles import merged
 from dropout_lab.study.findings import Findings
 from dropout_lab.study.summary import RunEnd, summary
-from dropout_lab.training import (
-    CURVE_COLUMNS,
-    INFERENCE_COLUMNS,
-    RECORD_COLUMNS,
-    Record,
-    diagnostic_columns,
-)
+from dropout_lab.training import RECORD_COLUMNS, Record, diagnostic_columns
 
 __all__ = ["RunEnd", "StudyFolder"]
-
-# What is written of a run once, when it is trained, in rows of its own.
-_TABLES = {results.INFERENCE: INFERENCE_COLUMNS, results.MONTE_CARLO: CURVE_COLUMNS}
 
 
 class StudyFolder:
@@ -79,7 +70,7 @@ class StudyFolder:
         self._known: dict[str, Run] = {}
         self._metrics: list[Row] = []  # in the order of the file
         self._runs: dict[str, Row] = {}
-        self._tables: dict[str, list[Row]] = {name: [] for name in _TABLES}
+        self._tables: dict[str, list[Row]] = {name: [] for name in results.AT_END}
         self._lossy: set[str] = set()  # files with more than a torn row that are not kept beside
         self._distrusted: set[str] = set()  # runs of which a row was damaged
         self.manifest = results.read_manifest(path) if there else None
@@ -108,7 +99,7 @@ class StudyFolder:
         known = None if self.manifest is None else {**self._asked, **runs_in(self.manifest)}
         self._metrics = self._taken(results.METRICS, known)
         self._runs = {row["run_id"]: row for row in self._taken(results.RUNS, known)}
-        self._tables = {name: self._taken(name, known) for name in _TABLES}
+        self._tables = {name: self._taken(name, known) for name in results.AT_END}
         for run_id in self._distrusted:  # what is left of it may look whole
             self._runs.pop(run_id, None)
         if known is not None:
@@ -196,7 +187,7 @@ class StudyFolder:
             self.path / results.METRICS,
             table_text(header, ({**row, **self._leading(row["run_id"])} for row in self._metrics)),
         )
-        for name in _TABLES:
+        for name in results.AT_END:
             self._write_table(name)
         self._write_runs()
 
@@ -223,7 +214,7 @@ class StudyFolder:
             append_text(self.path / results.METRICS, csv_text(lines))
 
     def add_rows(self, name: str, rows: Mapping[str, Iterable[Mapping[str, Any]]]) -> None:
-        """Put rows, by the id of their run, into inference.csv or monte_carlo.csv."""
+        """Put rows, by the id of their run, into a table of what is measured at the end."""
         kept = [row for row in self._tables[name] if row["run_id"] not in rows]
         for run_id, own in rows.items():
             kept += [
@@ -300,11 +291,13 @@ class StudyFolder:
             )
 
     def _write_table(self, name: str) -> None:
-        rows = [row for row in self._tables[name] if row["run_id"] in self._known]
+        order = {run_id: place for place, run_id in enumerate(self._known)}
+        rows = [row for row in self._tables[name] if row["run_id"] in order]
+        rows.sort(key=lambda row: order[row["run_id"]])
         if not rows:  # a study without such rows has no such file
             remove_file(self.path / name)
             return
-        header = ["run_id", "seed", *self._swept, *_TABLES[name]]
+        header = ["run_id", "seed", *self._swept, *whole.COLUMNS[name]]
         lines = ({**row, **self._leading(row["run_id"])} for row in rows)
         replace_file(self.path / name, table_text(header, lines))
 

@@ -12,28 +12,49 @@ import torch
 
 from dropout_lab import results
 from dropout_lab.config.grid import Run
-from dropout_lab.config.inference_rules import inferences
+from dropout_lab.config.inference_rules import at_end, inferences
 from dropout_lab.data import Splits
 from dropout_lab.files import make_folder, replace_file
 from dropout_lab.probabilities import ProbabilityTally, entropy_of
 from dropout_lab.results import runs_in
+from dropout_lab.results.features import FEATURES, features_bytes
 from dropout_lab.results.predictions import PREDICTIONS, read_predictions
 from dropout_lab.study.folder import StudyFolder
 from dropout_lab.training import Fleet, infer
-from dropout_lab.training.inference import curve_rows, inference_rows, score_columns
+from dropout_lab.training.inference import (
+    curve_rows,
+    inference_rows,
+    reliability_rows,
+    score_columns,
+)
+from dropout_lab.training.trained import activation_rows, features
 
 
 def keep_inferences(fleet: Fleet, splits: Splits, folder: StudyFolder) -> None:
     """Use each trained network in the ways its settings name, and keep the scores.
 
-    Where the ensemble is one of them, each run keeps its test probabilities too.
+    What ``at_end`` names is kept too, and the test probabilities of each run that an ensemble is
+    made of.
     """
+    wanted = at_end(fleet.settings.evaluation)
     inferred = infer(fleet.model, splits, fleet.settings.evaluation, fleet.seeds)
     trained = [(i, run) for i, run in enumerate(fleet.runs) if i not in fleet.diverged]
     folder.add_rows(results.INFERENCE, {r.run_id: inference_rows(inferred, i) for i, r in trained})
     if inferred.curve is not None:
         rows = {run.run_id: curve_rows(inferred, index) for index, run in trained}
         folder.add_rows(results.MONTE_CARLO, rows)
+    if "reliability" in wanted:
+        rows = {run.run_id: reliability_rows(inferred, index) for index, run in trained}
+        folder.add_rows(results.RELIABILITY, rows)
+    if "histograms" in wanted:
+        every = activation_rows(fleet.model, splits, fleet.seeds)
+        folder.add_rows(results.ACTIVATIONS, {run.run_id: every[index] for index, run in trained})
+    if "features" in wanted:
+        kept = features(fleet.model, fleet.seeds)
+        for index, run in trained:
+            path = folder.run_folder(run) / FEATURES
+            make_folder(path.parent)
+            replace_file(path, features_bytes(*kept[index], run.run_id))
     if inferred.log_probabilities is not None:
         labels = splits.test.labels.cpu().numpy().astype(np.uint8)
         for index, run in trained:

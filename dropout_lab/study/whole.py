@@ -1,30 +1,51 @@
 """What must be on disk of a run that is done, and whether it is."""
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from dropout_lab import results
 from dropout_lab.config.grid import Run
-from dropout_lab.config.inference_rules import inferences
+from dropout_lab.config.inference_rules import at_end, inferences, keeps_predictions
 from dropout_lab.config.schema import Settings
-from dropout_lab.config.sizes import length, training_examples
+from dropout_lab.config.sizes import (
+    HISTOGRAM_EXAMPLES,
+    TEST_PARTS,
+    length,
+    training_examples,
+)
+from dropout_lab.probabilities import BINS
 from dropout_lab.results import Row
+from dropout_lab.results.features import FEATURES, damage_of_features
 from dropout_lab.results.predictions import PREDICTIONS, read_predictions
 from dropout_lab.study.checkpoint import checkpoints_in
 from dropout_lab.study.summary import end_of_records, summary
+from dropout_lab.training import (
+    ACTIVATION_COLUMNS,
+    CURVE_COLUMNS,
+    INFERENCE_COLUMNS,
+    RELIABILITY_COLUMNS,
+)
 from dropout_lab.training.loop import due
 
 FIRST_METRIC = "noisy_train_loss"  # what comes before says when and with what it was measured
+COLUMNS = {
+    results.INFERENCE: INFERENCE_COLUMNS,
+    results.MONTE_CARLO: CURVE_COLUMNS,
+    results.RELIABILITY: RELIABILITY_COLUMNS,
+    results.ACTIVATIONS: ACTIVATION_COLUMNS,
+}
 
 
 @dataclass
 class RunRows:
-    """A run's rows: those of metrics.csv, inference.csv and monte_carlo.csv."""
+    """A run's rows: those of metrics.csv, and of each table of what is measured at the end."""
 
     metrics: list[Row] = field(default_factory=list)
-    inference: list[Row] = field(default_factory=list)
-    curve: list[Row] = field(default_factory=list)
+    at_end: dict[str, list[Row]] = field(
+        default_factory=lambda: {name: [] for name in results.AT_END}
+    )
 
 
 def by_run(
@@ -36,8 +57,7 @@ def by_run(
         for row in every:
             own = rows.get(row["run_id"])
             if own is not None:
-                part = {results.METRICS: own.metrics, results.INFERENCE: own.inference}
-                part.get(name, own.curve).append(row)
+                (own.metrics if name == results.METRICS else own.at_end[name]).append(row)
     return rows
 
 
@@ -54,8 +74,8 @@ def keeps_inferences(manifest: results.Manifest | None) -> bool:
     return manifest is None or "inference" in manifest["settings"].get("evaluation", {})
 
 
-def missing_inferences(settings: Settings, rows: RunRows, *, kept: bool) -> list[str]:
-    """Return in words what was asked of the trained network and has no row.
+def missing_at_end(settings: Settings, rows: RunRows, *, kept: bool) -> str:
+    """Return in words what was asked of the trained network and has no row; empty if nothing.
 
     Args:
         settings: Those of the run.
@@ -63,20 +83,45 @@ def missing_inferences(settings: Settings, rows: RunRows, *, kept: bool) -> list
         kept: Whether the row of the mean network alone is kept; see :func:`keeps_inferences`.
     """
     evaluation = settings.evaluation
-    there = {row["inference"] for row in rows.inference}
+    tables = rows.at_end
+    there = {row["inference"] for row in tables[results.INFERENCE]}
     asked = [name for name in inferences(evaluation) if name != "ensemble"]
     missing = [name for name in asked if name not in there]
     if evaluation.curve is not None:
-        drawn = {int(row["samples"]) for row in rows.curve}
+        drawn = {int(row["samples"]) for row in tables[results.MONTE_CARLO]}
         if not set(range(1, evaluation.curve + 1)) <= drawn:
             missing.append("the curve")
-    return missing if kept or missing != ["mean"] else []
+    if missing and (kept or missing != ["mean"]):
+        return f"{results.INFERENCE} or {results.MONTE_CARLO} lacks {', '.join(missing)} of it"
+    wanted = at_end(evaluation)
+    if "reliability" in wanted:
+        bins = {(row["inference"], int(row["bin"])) for row in tables[results.RELIABILITY]}
+        lost = {(name, index) for name in asked for index in range(1, BINS + 1)} - bins
+        if lost:
+            return f"{results.RELIABILITY} lacks {results.counted(len(lost), 'bin')} of it"
+    if "histograms" in wanted:
+        lost_of = list(_missing_histograms(settings, tables[results.ACTIVATIONS]))
+        if lost_of:
+            return f"{results.ACTIVATIONS} lacks bins of it: {', '.join(lost_of)}"
+    return ""
+
+
+def _missing_histograms(settings: Settings, rows: Sequence[Row]) -> Iterator[str]:
+    """Yield in words the histograms that do not hold what was counted: empty bins have no row."""
+    counts: Counter[tuple[int, str]] = Counter()
+    for row in rows:
+        counts[int(row["layer"]), row["of"]] += int(row["count"])
+    examples = min(HISTOGRAM_EXAMPLES, TEST_PARTS[settings.dataset.name])
+    for layer, units in enumerate(settings.model.hidden, start=1):
+        for of, expected in (("unit_mean", units), ("activation", units * examples)):
+            if counts[layer, of] != expected:
+                yield f"{of} of layer {layer}"
 
 
 def lacking(run: Run, row: Row, rows: RunRows, folder: Path, *, kept: bool) -> str:
     """Return in words what a completed run lacks; empty if it is whole.
 
-    Its predictions.npz may be absent, since they are not published with a study.
+    Its predictions.npz and features.npz may be absent: they are not published with a study.
 
     Args:
         run: The run.
@@ -95,14 +140,24 @@ def lacking(run: Run, row: Row, rows: RunRows, folder: Path, *, kept: bool) -> s
     missing = missing_epochs(settings, rows.metrics, epochs)
     if missing:
         return f"{results.METRICS} lacks its {_epochs(missing)}"
-    names = missing_inferences(settings, rows, kept=kept)
-    if names:
-        return f"{results.INFERENCE} or {results.MONTE_CARLO} lacks {', '.join(names)} of it"
-    if "ensemble" in inferences(settings.evaluation):
-        damage = damage_of_predictions(folder / PREDICTIONS)
+    words = missing_at_end(settings, rows, kept=kept)
+    if words:
+        return words
+    for name, damage_of in kept_files(settings).items():
+        damage = damage_of(folder / name)
         if damage:
-            return f"its {PREDICTIONS} {damage}"
+            return f"its {name} {damage}"
     return ""
+
+
+def kept_files(settings: Settings) -> dict[str, Callable[[Path], str]]:
+    """Return the names of the files kept of a trained run, and what says if one is damaged."""
+    files: dict[str, Callable[[Path], str]] = {}
+    if keeps_predictions(settings.evaluation):
+        files[PREDICTIONS] = damage_of_predictions
+    if "features" in at_end(settings.evaluation):
+        files[FEATURES] = damage_of_features
+    return files
 
 
 def lacking_of(
@@ -141,7 +196,7 @@ def restored_end(run: Run, rows: RunRows, folder: Path, *, kept: bool) -> Row | 
     end = end_of_records(run, rows.metrics) if rows.metrics else None
     if end is None or missing_epochs(run.settings, rows.metrics, end.epochs):
         return None
-    if missing_inferences(run.settings, rows, kept=kept):
+    if missing_at_end(run.settings, rows, kept=kept):
         return None
     # The checkpoint goes after the row of runs.csv was written, but of one epoch there is none.
     if end.epochs == 1 or checkpoints_in(folder):

@@ -3,14 +3,22 @@
 from dropout_lab.training.diagnostics import diagnostic_columns
 from dropout_lab.training.evaluation import evaluate
 from dropout_lab.training.fleet import Fleet
-from dropout_lab.training.inference import CURVE_COLUMNS, INFERENCE_COLUMNS, infer
+from dropout_lab.training.inference import (
+    CURVE_COLUMNS,
+    INFERENCE_COLUMNS,
+    RELIABILITY_COLUMNS,
+    infer,
+)
 from dropout_lab.training.loop import Epoch, train
 from dropout_lab.training.record import RECORD_COLUMNS, Record
+from dropout_lab.training.trained import ACTIVATION_COLUMNS
 
 __all__ = [
+    "ACTIVATION_COLUMNS",
     "CURVE_COLUMNS",
     "INFERENCE_COLUMNS",
     "RECORD_COLUMNS",
+    "RELIABILITY_COLUMNS",
     "Epoch",
     "Fleet",
     "Record",

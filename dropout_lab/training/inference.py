@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import log_softmax
 
-from dropout_lab.config.inference_rules import SAMPLES, inferences
-from dropout_lab.config.schema import EvaluationSettings
+from dropout_lab.config.evaluation import EvaluationSettings
+from dropout_lab.config.inference_rules import SAMPLES, inferences, keeps_predictions
 from dropout_lab.data import Splits
 from dropout_lab.layers import Dropout
 from dropout_lab.model import MLP
@@ -32,6 +32,7 @@ INFERENCE_COLUMNS = (
     "test_entropy",
     "test_mutual_information",
 )
+RELIABILITY_COLUMNS = ("inference", "bin", "examples", "confidence", "accuracy")
 CURVE_COLUMNS = (
     "samples",
     "repeats",
@@ -61,7 +62,7 @@ class Inferred:
         samples: Networks, or draws per unit, that each took; 1 for ``mean``.
         curve: Accuracy and loss against the number of networks averaged, if asked for.
         log_probabilities: Those of ``mean``, ``(runs, examples, classes)``, float32, if the
-            ensemble of a cell's seeds is asked for.
+            settings ask to keep them.
     """
 
     scores: dict[str, ProbabilityScores]
@@ -97,7 +98,7 @@ def infer(
                 x = splits.pixels(images).unsqueeze(0)  # (1, chunk, 784)
                 log_p = log_softmax(model.eval()(x), dim=-1)
                 tallies["mean"].add(log_p, labels)
-                if "ensemble" in wanted:
+                if keeps_predictions(settings):
                     kept.append(log_p)
                 if set(_SAMPLED) & set(wanted):
                     predicted = _Sampled(samples, curve)
@@ -273,6 +274,30 @@ def score_columns(scores: ProbabilityScores, run: int) -> dict[str, Any]:
         "test_entropy": scores.entropy[run].item(),
         "test_mutual_information": None if information is None else information[run].item(),
     }
+
+
+def reliability_rows(inferred: Inferred, run: int) -> list[dict[str, Any]]:
+    """Return a run's rows of reliability.csv, by column; nan are the means over no example."""
+    rows = []
+    for name, scores in inferred.scores.items():
+        examples, right, confidence = scores.bins[:, run]
+        means = zip(
+            examples.tolist(),
+            (confidence / examples).tolist(),
+            (right / examples).tolist(),
+            strict=True,
+        )
+        for index, (count, mean_confidence, accuracy) in enumerate(means, start=1):
+            rows.append(
+                {
+                    "inference": name,
+                    "bin": index,
+                    "examples": int(count),
+                    "confidence": mean_confidence,
+                    "accuracy": accuracy,
+                }
+            )
+    return rows
 
 
 def curve_rows(inferred: Inferred, run: int) -> list[dict[str, Any]]:

@@ -40,6 +40,9 @@ MONTE_CARLO = "evaluation.inference=monte_carlo"
         (["evaluation.inference=[]"], "evaluation.inference is []; allowed:"),
         (["evaluation.inference=[mean,mean]"], "name each once"),
         (["evaluation.diagnostics=[noise,noise]"], "name each once"),
+        (["evaluation.at_end=[features,features]"], "name each once"),
+        (["evaluation.at_end=feature"], "did you mean 'features'?"),
+        (["evaluation.at_end=[heat]"], "or a list, each one of features,"),
         (["evaluation.diagnostics=[heat]"], "or a list, each one of activations,"),
         ([MONTE_CARLO, "dropout.variant=none"], "no network here has noise to sample"),
         ([MONTE_CARLO, "dropout.p=0"], "no network here has noise to sample"),
@@ -73,9 +76,13 @@ def test_what_cannot_be_is_refused_with_the_reason(settings: list[str], words: s
     assert words in refusal(*settings)
 
 
-@pytest.mark.parametrize("key", ["inference", "samples", "curve", "diagnostics"])
+@pytest.mark.parametrize("key", ["inference", "samples", "curve", "diagnostics", "at_end"])
 def test_ways_to_measure_are_no_axis(key: str) -> None:
-    values = {"inference": "mean,monte_carlo", "diagnostics": "[noise],[gradients]"}
+    values = {
+        "inference": "mean,monte_carlo",
+        "diagnostics": "[noise],[gradients]",
+        "at_end": "[features],[histograms]",
+    }
     told = refusal(f"evaluation.{key}={values.get(key, '5,10')}", sweep=True)
     assert f"evaluation.{key} is no axis: every run is measured in all the ways asked for" in told
 
@@ -91,6 +98,18 @@ def test_the_network_without_noise_is_one_run_whatever_is_asked_of_the_others() 
     assert cells[1].settings.evaluation.inference == ("mean", "monte_carlo", "geometric")
     assert cells[1].settings.evaluation.samples == 9
     assert cells[1].settings.evaluation.diagnostics == ("noise",)
+
+
+def test_what_is_kept_at_the_end_is_kept_of_every_cell_and_has_one_form() -> None:
+    word = single("evaluation.at_end=features")
+    assert word == single("evaluation.at_end=[features]") != single()
+    assert single("evaluation.at_end=[predictions,features]") == single(
+        "evaluation.at_end=[features,predictions]"
+    )
+    cells = sweep_cells(loaded("evaluation.at_end=features", "dropout.p=0,0.5", sweep=True))
+    assert [cell.settings.evaluation.at_end for cell in cells] == [("features",)] * 2
+    plain = single("evaluation.at_end=[]")
+    assert run_id(plain, 0) == run_id(single(), 0) != run_id(word, 0)
 
 
 def test_a_variant_without_noise_may_stand_beside_one_that_is_sampled() -> None:

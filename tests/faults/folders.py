@@ -12,7 +12,11 @@ from dropout_lab.analysis.tables import read_study
 from dropout_lab.errors import StorageError
 from dropout_lab.results import METRICS
 
-TABLES = (METRICS, results.RUNS, results.INFERENCE, results.MONTE_CARLO, results.ENSEMBLES)
+TABLES = (METRICS, results.RUNS, *results.AT_END, results.ENSEMBLES)
+ARRAYS = {
+    "predictions.npz": {"log_probabilities", "labels", "run_id"},
+    "features.npz": {"images", "units", "run_id"},
+}
 TIMES = ("seconds", "examples_per_second")  # the columns that no two studies share
 _READ: set[str] = set()  # states, but for their times, that analysis has been shown to read
 
@@ -65,7 +69,7 @@ def assert_reads_clean(folder: Path) -> None:
     for path in folder.rglob("*"):
         if path.is_file() and path.suffix == ".npz":
             with np.load(path, allow_pickle=False) as arrays:
-                assert set(arrays) == {"log_probabilities", "labels", "run_id"}
+                assert set(arrays) == ARRAYS[path.name]
         assert path.is_dir() or path.stat().st_size or path.name.startswith("."), path
     state = f"{manifest and manifest_of(folder)}{tables_of(folder)}"
     if state in _READ:

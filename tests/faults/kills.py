@@ -225,6 +225,7 @@ STUDIES: dict[str, tuple[str, ...]] = {
     "early stopping": ("training.patience=2", "training.learning_rate=0.2"),
     "r_drop, max_norm": ("dropout.loss=r_drop", "regularization.max_norm=2"),
     "every way of inference": (*_EVERY_WAY, "evaluation.curve=4"),
+    "kept at the end": ("evaluation.at_end=[features,histograms,reliability,predictions]",),
     "ensemble, diagnostics": (
         "evaluation.inference=ensemble", "evaluation.diagnostics=[activations,gradients]",
     ),

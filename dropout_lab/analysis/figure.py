@@ -1,0 +1,257 @@
+"""The picture that a study is made for: a paper's figure or table, with the paper's numbers."""
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from dropout_lab.analysis import style
+from dropout_lab.analysis.curves import curve
+from dropout_lab.analysis.marks import footnote, published_legend, published_look
+from dropout_lab.analysis.published import published_of, settings_of_value
+from dropout_lab.analysis.rows import draw_rows
+from dropout_lab.analysis.statistics import t_interval
+from dropout_lab.analysis.tables import StudyTables, ends_of_cell, rows_of_cell, settings_of_cell
+from dropout_lab.config.grid import values_of
+from dropout_lab.config.published import FigureSettings, PublishedSettings
+from dropout_lab.config.schema import Settings, p_of_places, without_dropout
+from dropout_lab.config.sizes import training_examples
+
+_LINES_SHOWN = 12
+_DASHES: dict[str, Literal["-", ":", "--"]] = {
+    "test_error": "-",
+    "validation_error": ":",
+    "train_error": "--",
+}
+_AXES = {
+    "p": "p, the chance of dropping",
+    "keep": "probability of keeping a unit, 1 − p",
+    "units": "units of the first hidden layer",
+    "train_size": "training examples",
+    "updates": "updates of the weights",
+    "epoch": "epoch",
+}
+
+
+def draw_figure(study: StudyTables, table: pd.DataFrame, title: str) -> Figure | None:
+    """Draw a study on the axes that its config gives, with its published values.
+
+    None where the config has neither.
+    """
+    asked, published = study.manifest.get("figure"), published_of(study)
+    if asked is None and (published is None or not published.values):
+        return None
+    settings = FigureSettings.model_validate(asked or {})
+    with_title = style.heading_of(title, settings.title)
+    if settings.x is None:
+        return draw_rows(study, table, published, with_title)
+    if settings.x in ("updates", "epoch"):
+        return _draw_courses(study, table, settings, published, with_title)
+    return _draw_lines(study, table, settings, published, with_title)
+
+
+def _draw_lines(
+    study: StudyTables,
+    table: pd.DataFrame,
+    settings: FigureSettings,
+    published: PublishedSettings | None,
+    title: str,
+) -> Figure | None:
+    """Draw means over the seeds against what was varied, a line for each kind of cell."""
+    points = [(settings_of_cell(study, cell), cell) for _, cell in table.iterrows()]
+    place = _PLACES[str(settings.x)]
+    lines = _lines(study, settings, [own for own, _ in points])
+    if not lines:
+        return None
+    figure = style.new_figure(9 if len(lines) > 1 else 7, 4.8)
+    axes = figure.subplots()
+    for label, (colour, marker, members) in lines.items():
+        for quantity in settings.y:
+            drawn = []
+            for own, cell in points:
+                values = _error(study, cell, quantity)
+                if own in members and len(values):
+                    drawn.append((place(own), values.mean(), *t_interval(values)))
+            _line(axes, sorted(drawn), colour, marker, quantity, label)
+        for value in published.values if published is not None else ():
+            theirs = settings_of_value(study, value)
+            if theirs is None or value.inference != "mean":
+                continue
+            if _line_of(study, settings, theirs) == label:
+                look = published_look(value.seen) | {"color": colour, "label": None}
+                axes.errorbar(place(theirs), value.value, yerr=value.tolerance or value.sd, **look)
+    if settings.log_x:
+        axes.set_xscale("log")
+    if settings.x in ("p", "keep"):
+        axes.set_xlim(-0.03, 1.03)
+    else:
+        ticks = sorted({place(own) for own, _ in points})
+        axes.set_xticks(ticks if len(ticks) < 9 else axes.get_xticks())
+        axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+        axes.minorticks_off()
+    axes.set_xlabel(_AXES[str(settings.x)])
+    return _finished(figure, axes, study, table, settings, published, title, "")
+
+
+def _line(
+    axes: Axes, drawn: list[Any], colour: str, marker: str, quantity: str, label: str
+) -> None:
+    """Draw one line with its intervals; nothing where there is no point."""
+    if not drawn:
+        return
+    x, mean, low, high = np.array(drawn, dtype=np.float64).T
+    test = quantity == "test_error"
+    axes.errorbar(
+        x,
+        mean,
+        yerr=[np.nan_to_num(mean - low), np.nan_to_num(high - mean)],
+        fmt=_DASHES[quantity],
+        color=colour,
+        marker=marker if test else ".",
+        markersize=6,
+        capsize=3,
+        label=label if test else None,
+    )
+
+
+def _lines(
+    study: StudyTables, figure: FigureSettings, every: list[Settings]
+) -> dict[str, tuple[str, str, set[Settings]]]:
+    """Return for each line its colour, its marker and its cells.
+
+    A cell without dropout is where each line over p begins.
+    """
+    over_p = figure.x in ("p", "keep")
+    lines: dict[str, tuple[str, str, set[Settings]]] = {}
+    for own in every:
+        if over_p and without_dropout(own):
+            continue
+        label = _line_of(study, figure, own)
+        look = style.variant_look(own.dropout.variant)
+        lines.setdefault(label, (*look, set()))[2].add(own)
+    for label, (_, _, members) in lines.items():
+        some = next(iter(members))
+        for own in every if over_p else ():
+            if without_dropout(own) and _same_beside_dropout(study, figure, own, some):
+                lines[label][2].add(own)
+    return dict(list(lines.items())[:_LINES_SHOWN])
+
+
+def _line_of(study: StudyTables, figure: FigureSettings, own: Settings) -> str:
+    """Return the label of the line that a cell lies on."""
+    keys = _line_keys(study, figure)
+    if without_dropout(own) and figure.x not in ("p", "keep"):
+        rest = tuple(key for key in keys if not key.startswith("dropout."))
+        return style.cell_label(values_of(own, rest), rest, True)
+    return style.cell_label(values_of(own, keys), keys, False)
+
+
+def _same_beside_dropout(
+    study: StudyTables, figure: FigureSettings, a: Settings, b: Settings
+) -> bool:
+    keys = [key for key in _line_keys(study, figure) if not key.startswith("dropout.")]
+    return values_of(a, keys) == values_of(b, keys)
+
+
+def _line_keys(study: StudyTables, figure: FigureSettings) -> tuple[str, ...]:
+    if figure.by is not None:
+        return figure.by
+    shown = {
+        "p": {"dropout.p", "dropout.input_p"},
+        "keep": {"dropout.p", "dropout.input_p"},
+        "units": {"model.hidden"},
+        "train_size": {"dataset.train_size", "dataset.name"},
+    }
+    return tuple(key for key in study.swept if key not in shown[str(figure.x)])
+
+
+def _draw_courses(
+    study: StudyTables,
+    table: pd.DataFrame,
+    settings: FigureSettings,
+    published: PublishedSettings | None,
+    title: str,
+) -> Figure | None:
+    """Draw error over the training, a curve for each cell; published values stand at its end."""
+    shown = table.head(_LINES_SHOWN)
+    figure = style.new_figure(9.5, 4.8)
+    axes = figure.subplots()
+    looks: dict[tuple[Any, ...], str] = {}
+    others = [key for key in study.swept if not key.startswith("dropout.")]
+    ends: list[tuple[float, str, Settings]] = []
+    for _, cell in shown.iterrows():
+        own = settings_of_cell(study, cell)
+        kind = tuple(map(str, values_of(own, others).values()))
+        dashes = looks.setdefault(kind, style.dashes(len(looks)))
+        rows = rows_of_cell(study.metrics, cell, study.swept)
+        colour = style.cell_colour(cell, study.swept)
+        label = style.cell_label(cell, study.swept, bool(cell["bare"]))
+        for quantity in settings.y:
+            part = quantity.removesuffix("_error")
+            error = rows.assign(error=100 * (1 - rows[f"{part}_accuracy"]))
+            x = "updates" if settings.x == "updates" else "epoch"
+            words = style.wrapped(label, style.BESIDE) if quantity == settings.y[0] else ""
+            curve(axes, error, "error", colour, dashes, words, over=x)
+        ends.append((float(rows[x].max()), colour, own))
+    for value in published.values if published is not None else ():
+        for end, colour, own in ends:
+            if own == settings_of_value(study, value) and value.inference == "mean":
+                look = published_look(value.seen) | {"color": colour, "label": None}
+                axes.plot(end, value.value, **look, clip_on=False)
+    axes.set_xlabel(_AXES[str(settings.x)])
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+    left_out = len(table) - len(shown)
+    more = f"; {left_out} cells not shown" if left_out else ""
+    return _finished(figure, axes, study, table, settings, published, title, more)
+
+
+def _finished(
+    figure: Figure,
+    axes: Axes,
+    study: StudyTables,
+    table: pd.DataFrame,
+    settings: FigureSettings,
+    published: PublishedSettings | None,
+    title: str,
+    more: str,
+) -> Figure:
+    """Give a picture its y axis, legends, heading and footnote."""
+    axes.set_ylabel("error (%)" if len(settings.y) > 1 else f"{_words(settings.y[0])} (%)")
+    axes.set_ylim(0, settings.y_max)
+    handles, labels = axes.get_legend_handles_labels()
+    if len(labels) > 1 or settings.x in ("updates", "epoch"):
+        figure.legend(handles, labels, loc="outside right upper")
+    if len(settings.y) > 1:
+        parts = [Line2D([], [], color="#444444", linestyle=_DASHES[q]) for q in settings.y]
+        axes.legend(parts, [_words(quantity) for quantity in settings.y], loc="best")
+    published_legend(figure, published)
+    style.heading(figure, f"{title} ({style.n_seeds(table['seeds'])})")
+    spread = style.BAND if settings.x in ("updates", "epoch") else style.BARS
+    style.footnote(figure, footnote(study, table, spread) + more)
+    return figure
+
+
+def _words(quantity: str) -> str:
+    part = quantity.removesuffix("_error")
+    return f"{'training' if part == 'train' else part} error"
+
+
+def _error(study: StudyTables, cell: pd.Series, quantity: str) -> Any:
+    return 100 * (1 - ends_of_cell(study, cell, f"{quantity.removesuffix('_error')}_accuracy"))
+
+
+def _highest_p(own: Settings) -> float:
+    """Return the p of the hidden layers, the highest where they differ; 0 without dropout."""
+    return max((p for place, p in p_of_places(own).items() if place > 0), default=0.0)
+
+
+_PLACES: dict[str, Callable[[Settings], float]] = {
+    "p": _highest_p,
+    "keep": lambda own: 1 - _highest_p(own),
+    "units": lambda own: float(own.model.hidden[0]),
+    "train_size": lambda own: float(training_examples(own)),
+}

@@ -1,0 +1,47 @@
+"""The file features.npz of a run: the incoming weights of units of its first hidden layer."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+
+from dropout_lab.results.predictions import Array, read_arrays
+
+FEATURES = "features.npz"
+
+
+def features_bytes(images: Array, units: Array, run_id: str) -> bytes:
+    """Return the content of the file.
+
+    Args:
+        images: ``(units, 28, 28)``.
+        units: Which units they are of, ``(units,)``.
+        run_id: The run.
+    """
+    buffer = io.BytesIO()
+    np.savez(buffer, images=images, units=units, run_id=run_id)
+    return buffer.getvalue()
+
+
+def read_features(path: Path) -> tuple[Array, Array] | None:
+    """Return what :func:`features_bytes` was given of a run; None if there is no such file.
+
+    Raises:
+        ValueError: It is not what was written, or that of another run.
+    """
+    arrays = read_arrays(path, "images", "units")
+    if arrays is None:
+        return None
+    images, units = arrays
+    if images.ndim != 3 or images.shape[1:] != (28, 28) or units.shape != images.shape[:1]:
+        raise ValueError("does not hold features")
+    return images, units
+
+
+def damage_of_features(path: Path) -> str:
+    """Return what is wrong with kept features; empty if they are sound or absent."""
+    try:
+        read_features(path)
+    except ValueError as error:
+        return str(error)
+    return ""
