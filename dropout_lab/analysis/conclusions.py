@@ -20,8 +20,8 @@ from dropout_lab.analysis.paired import (
     least_seeds,
     paired_differences,
 )
-from dropout_lab.analysis.shape import sentence, shape_through
-from dropout_lab.analysis.statistics import LEAST_SEEDS, LEVEL
+from dropout_lab.analysis.shape import sentence, shape_through, told_apart
+from dropout_lab.analysis.statistics import LEAST_SEEDS
 from dropout_lab.analysis.tables import StudyTables, by_cell, when
 from dropout_lab.results import counted
 
@@ -247,16 +247,15 @@ def _over_data(
         )
     if not cells:
         return []
-    corrected = statistics.holm([statistics.t_test_p(each) for each in pairs])
     parts: dict[str, list[str]] = {"helps": [], "hurts": [], "cannot be told to do either": []}
-    for cell, each, p_value in zip(cells, pairs, corrected, strict=True):
+    for cell, each, apart in zip(cells, pairs, told_apart(pairs), strict=True):
         mean = float(each.mean()) if len(each) else np.nan
         sign = "+" if mean >= 0 else "−"
         told = [
             f"{sign}{phrases.points(abs(mean))} points{phrases.band(statistics.t_interval(each))}"
         ]
         told += [SIGNIFICANT] if cell["verdict"] == SIGNIFICANT else []
-        word = list(parts)[2 if not p_value < 1 - LEVEL else int(mean < 0)]
+        word = list(parts)[int(mean < 0) if apart else 2]
         parts[word].append(
             f"{phrases.label(cell, data)} ({', '.join(told) if len(each) else 'no pairs'})"
         )

@@ -62,15 +62,10 @@ def compared(
     references = _references(study, table, against)
     rows = []
     for frame, reference in zip(frames, references, strict=True):
-        accuracy = frame["test_accuracy"].to_numpy()
-        row: dict[str, Any] = {"reference": reference}
-        row["test_accuracy_low"], row["test_accuracy_high"] = statistics.t_interval(accuracy)
-        low, high = statistics.bca_interval(accuracy)
-        row |= {"test_accuracy_bca_low": low, "test_accuracy_bca_high": high}
         pairs = statistics.finite(())
         if reference is not None:
             pairs = paired_differences(frame, frames[reference])
-        rows.append({**row, **_comparison(pairs)})
+        rows.append({**_own(frame), "reference": reference, **_comparison(pairs)})
     found = pd.DataFrame(rows, index=table.index)
     found["reference"] = found["reference"].astype("Int64")
     found["p_holm"] = statistics.holm(found["p_value"])
@@ -82,7 +77,7 @@ def compared(
         for sd in found["difference_sd"]
     ]
     found["seeds_needed"] = [max(n, least) if n == n else n for n in needed]  # nan stays
-    found["verdict"] = [_verdict(row) for _, row in found.iterrows()]
+    found["verdict"] = verdicts(found)
     kept = table.drop(columns=[name for name in table if name in found])
     whole = pd.concat([kept, found], axis=1)
     whole.attrs["difference"] = difference
@@ -114,9 +109,22 @@ def paired_differences(
 ) -> Array:
     """Return the differences of two cells' runs (see :func:`completed_runs`) at equal seeds.
 
-    They are rounded to twelve decimals: 0.97 - 0.96 and 0.98 - 0.97 are the same difference.
+    They are rounded to twelve decimals: 0.94 - 0.93 and 0.98 - 0.97 are the same difference.
     """
     return statistics.finite((mine[column] - theirs[column]).dropna().to_numpy().round(12))
+
+
+def _own(frame: pd.DataFrame) -> dict[str, Any]:
+    """Return the columns of one cell's own test accuracy."""
+    accuracy = frame["test_accuracy"].to_numpy()
+    low, high = statistics.t_interval(accuracy)
+    bca_low, bca_high = statistics.bca_interval(accuracy)
+    return {
+        "test_accuracy_low": low,
+        "test_accuracy_high": high,
+        "test_accuracy_bca_low": bca_low,
+        "test_accuracy_bca_high": bca_high,
+    }
 
 
 def _comparison(pairs: Array) -> dict[str, Any]:
@@ -138,14 +146,25 @@ def _comparison(pairs: Array) -> dict[str, Any]:
     }
 
 
-def _verdict(row: pd.Series) -> str:
-    """Return what may be said of a comparison, in one of four words."""
-    if row["pairs"] == 0:
-        return NO_PAIRS
-    if row["pairs"] < LEAST_SEEDS or row["smallest_p_holm"] >= 1 - LEVEL:
-        return TOO_FEW_SEEDS
-    excluded = row["difference_low"] > 0 or row["difference_high"] < 0
-    return SIGNIFICANT if excluded and row["p_holm"] < 1 - LEVEL else NOT_SIGNIFICANT
+def verdicts(found: pd.DataFrame) -> list[str]:
+    """Return what may be said of each comparison, in one of four words; see :func:`compared`.
+
+    Args:
+        found: Its columns ``pairs``, ``difference_low``, ``difference_high`` and ``p_value``, a row
+            for each comparison of the study: they are corrected together.
+    """
+    corrected = statistics.holm(found["p_value"])
+    reachable = statistics.holm([statistics.smallest_p(int(n)) for n in found["pairs"]])
+    excluded = (found["difference_low"] > 0) | (found["difference_high"] < 0)
+    words = []
+    for n, out, p, least in zip(found["pairs"], excluded, corrected, reachable, strict=True):
+        if n == 0:
+            words.append(NO_PAIRS)
+        elif n < LEAST_SEEDS or least >= 1 - LEVEL:
+            words.append(TOO_FEW_SEEDS)
+        else:
+            words.append(SIGNIFICANT if out and p < 1 - LEVEL else NOT_SIGNIFICANT)
+    return words
 
 
 def _references(

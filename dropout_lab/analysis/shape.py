@@ -132,6 +132,19 @@ def number(value: object) -> float:
     return float(values[0]) if len(set(values)) == 1 else math.nan
 
 
+def told_apart(pairs: "Sequence[statistics.Array]") -> list[bool]:
+    """Return which of several paired differences can be told from 0.
+
+    By t tests, Holm-corrected over those with at least three pairs. Counts of errors may happen to
+    be equal and leave a t test no spread to go by: then the sign-flip test judges.
+    """
+    p_values = []
+    for each in pairs:
+        test = statistics.t_test_p if statistics.spread(each) else statistics.sign_flip_p
+        p_values.append(test(each) if len(each) >= 3 else math.nan)
+    return [bool(p_value < 1 - LEVEL) for p_value in statistics.holm(p_values)]
+
+
 def _line(
     study: StudyTables, table: pd.DataFrame, cell: pd.Series, key: str
 ) -> tuple[pd.DataFrame, tuple[str, ...]]:
@@ -170,9 +183,8 @@ def _points(
     values: Sequence[float], pairs: "Sequence[statistics.Array]", best: int
 ) -> tuple[Point, ...]:
     """Return the points of a line, compared with the best of them."""
-    p_values = [statistics.t_test_p(each) for each in pairs]
-    p_values[best] = math.nan  # not a comparison, so not counted
-    corrected = statistics.holm(p_values)
+    # The best against itself is no comparison, and not counted.
+    apart = told_apart([each if i != best else each[:0] for i, each in enumerate(pairs)])
     together = 1 - (1 - LEVEL) / (len(values) - 1)
     return tuple(
         Point(
@@ -181,7 +193,7 @@ def _points(
             0.0 if i == best else float(each.mean()),
             statistics.t_interval(each),
             max(map(abs, statistics.t_interval(each, together))),
-            bool(corrected[i] < 1 - LEVEL),
+            apart[i],
         )
         for i, (value, each) in enumerate(zip(values, pairs, strict=True))
     )
