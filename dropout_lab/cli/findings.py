@@ -13,9 +13,10 @@ from dropout_lab.analysis.style import wrapped
 from dropout_lab.cli.streams import as_shown
 from dropout_lab.cli.table import print_rows
 from dropout_lab.report import UNSEEN, Report
+from dropout_lab.report.columns import GAP, INTERVAL
 
 _WIDE = 100  # columns of a terminal that shows the whole short table
-_LEFT_OUT = ("95 % interval", "gap, points")  # what the files have and a narrower one leaves out
+_LEFT_OUT = (INTERVAL, GAP)  # what the files have and a narrower one leaves out
 _HEAD = 16  # characters of a line above a column
 
 

@@ -11,6 +11,7 @@ from dropout_lab.analysis.style import cell_label, value_text
 from dropout_lab.analysis.tables import StudyTables, chosen_on_validation, when
 
 DIFFERENCE = 0.001  # of test accuracy: that which seeds_needed is told for
+INTERVAL, GAP = "95 % interval", "gap, points"  # columns that the narrowest tables leave out
 _NOTHING = "–"
 
 
@@ -106,7 +107,8 @@ def cell_table(
     """
     best = chosen_on_validation(table)
     references = set(table["reference"].dropna())
-    makers = _columns(_reference_words(against), errors=errors)
+    makers = _short_columns(_reference_words(against), errors=errors)
+    makers += _long_columns(errors=errors)
     lines = []
     for index, cell in table.iterrows():
         reference = index in references
@@ -144,27 +146,29 @@ def p_text(p: float) -> str:
 _Maker = Callable[[Any], Field]
 
 
-def _columns(reference: str, *, errors: bool) -> list[tuple[Column, _Maker]]:
-    """Return the columns after the first, each with what makes its field of a cell."""
+def _short_columns(reference: str, *, errors: bool) -> list[tuple[Column, _Maker]]:
+    """Return the columns of the short table after the first, each with what makes its field."""
     what = "test error" if errors else "test accuracy"
-    sd = "mean ± s.d. (n)"
-    difference = f"vs {reference}, points"
     return [
         (
-            Column(f"{what} %, {sd}", "Over the n completed runs, one for each seed.", short=True),
+            Column(
+                f"{what} %, mean ± s.d. (n)",
+                "Over the n completed runs, one for each seed.",
+                short=True,
+            ),
             lambda cell: _mean(cell, "test_accuracy", errors=errors, n=True),
         ),
         (
-            Column("95 % interval", "Of the mean over seeds, by Student's t.", short=True),
+            Column(INTERVAL, "Of the mean over seeds, by Student's t.", short=True),
             lambda cell: _interval(cell, "test_accuracy", errors=errors),
         ),
         (
-            Column("gap, points", "Train − test accuracy, mean ± s.d.: overfitting.", short=True),
+            Column(GAP, "Train − test accuracy, mean ± s.d.: overfitting.", short=True),
             lambda cell: _mean(cell, "accuracy_gap"),
         ),
         (
             Column(
-                difference,
+                f"vs {reference}, points",
                 f"Difference in {what}, paired by seed: mean and 95 % t interval.",
                 short=True,
             ),
@@ -188,6 +192,12 @@ def _columns(reference: str, *, errors: bool) -> list[tuple[Column, _Maker]]:
             ),
             lambda cell: Field(str(cell["verdict"]) if cell["pairs"] else _NOTHING),
         ),
+    ]
+
+
+def _long_columns(*, errors: bool) -> list[tuple[Column, _Maker]]:
+    """Return the columns that only the page has."""
+    return [
         (
             Column(
                 f"validation {'error' if errors else 'accuracy'} %",
@@ -204,7 +214,9 @@ def _columns(reference: str, *, errors: bool) -> list[tuple[Column, _Maker]]:
             lambda cell: _interval(cell, "difference_bca", errors=errors, signed=True),
         ),
         (
-            Column("effect size", "Mean over s.d. of the paired differences (Hedges' g)."),
+            Column(
+                "effect size", "Mean over s.d. of the paired differences, with Hedges' correction."
+            ),
             lambda cell: _number(-cell["effect_size"] if errors else cell["effect_size"], _plain),
         ),
         (

@@ -4,7 +4,7 @@ import re
 
 import pandas as pd
 
-from dropout_lab.report.columns import CellTable, Line
+from dropout_lab.report.columns import INTERVAL, CellTable, Line
 from dropout_lab.results import cell_text, csv_text, message_cell, one_line
 
 _MARKDOWN = re.compile(r"([\\`*_\[\]<>|~$&#])")
@@ -76,7 +76,7 @@ def latex(cells: CellTable) -> str:
 
     The interval of the mean is left out, so that a page of an article is wide enough.
     """
-    table = cells.short(without=("95 % interval",))
+    table = cells.short(without=(INTERVAL,))
     head = " & ".join(_latex_head(column.name) for column in table.columns)
     body = "\n".join(f"{_latex_row(line)} \\\\" for line in table.lines)
     columns = "".join("r" if column.numeric else "l" for column in table.columns)
