@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from dropout_lab.analysis import phrases, statistics, style
+from dropout_lab.analysis.order import order_sentence
 from dropout_lab.analysis.paired import (
     NOT_SIGNIFICANT,
     SIGNIFICANT,
@@ -43,11 +44,12 @@ def conclusions(study: StudyTables, table: pd.DataFrame) -> list[str]:
     groups = [group for _, group in table.groupby(data, dropna=False, sort=False)] if data else []
     if len(groups) < 2:
         found = _choice(study, table, study.swept) + _effect(study, table)
-        return [*found, *_grid(study, table), *_shapes(study, table, rest), *_lost(study, table)]
+        found += _grid(study, table) + _run_over(study, table, rest, study.swept)
+        return [*found, *_lost(study, table)]
     found = _over_data(study, groups, tuple(data)) + _grid(study, table)
     for group in groups[:_SHOWN]:
         where = style.cell_label(group.iloc[0], tuple(data), False)
-        told = _choice(study, group, rest) + _shapes(study, group, rest)
+        told = _choice(study, group, rest) + _run_over(study, group, rest, rest)
         found += [f"At {where}: {line}" for line in told]
     if len(groups) > _SHOWN:
         found.append(f"{len(groups) - _SHOWN} more data sets are in the table alone.")
@@ -78,7 +80,7 @@ def _choice(study: StudyTables, table: pd.DataFrame, swept: Sequence[str]) -> li
         f"{when(study)} ({phrases.n_of([chosen['seeds']], 'seed')})"
     )
     if both is None:
-        name = _named(chosen, swept)
+        name = phrases.named(chosen, swept)
         return [f"{name[0].upper()}{name[1:]}: {value}."]
     first = f"Validation chose {phrases.label(chosen, swept)}: {value}, the number to report."
     best, optimism = both.best_on_test, both.optimism
@@ -112,13 +114,13 @@ def _effect(study: StudyTables, table: pd.DataFrame) -> list[str]:
     if pd.isna(cell["reference"]):
         there = cell["bare"] or table["reference"].notna().any()
         return [] if there else ["There are no runs without dropout here to compare with."]
-    name = _named(table.loc[cell["reference"]], study.swept)
+    name = phrases.named(table.loc[cell["reference"]], study.swept)
     if cell["pairs"] == 0:
-        return [f"No seed completed both {_named(cell, study.swept)} and {name}."]
+        return [f"No seed completed both {phrases.named(cell, study.swept)} and {name}."]
     mean, n = cell["difference_mean"], phrases.n_of([cell["pairs"]], "paired seed")
     size = phrases.size(mean, (cell["difference_low"], cell["difference_high"]))
     found = (
-        f"Test accuracy {_named(cell, study.swept)} is {size} "
+        f"Test accuracy {phrases.named(cell, study.swept)} is {size} "
         f"{'higher' if mean >= 0 else 'lower'} than {name} ({n})"
     )
     return [f"{found}{_standing(table, cell)}", *_gap(study, cell, name)]
@@ -205,6 +207,15 @@ def _grid(study: StudyTables, table: pd.DataFrame) -> list[str]:
     ]
 
 
+def _run_over(
+    study: StudyTables, table: pd.DataFrame, keys: Sequence[str], swept: Sequence[str]
+) -> list[str]:
+    """Say how test error runs over the ordered axes; without one, the order of the cells."""
+    shapes = _shapes(study, table, keys)
+    order = "" if shapes else order_sentence(study, table, swept)
+    return shapes or ([order] if order else [])
+
+
 def _shapes(study: StudyTables, table: pd.DataFrame, keys: Sequence[str]) -> list[str]:
     """Say how test error runs over each of some keys that is an ordered axis.
 
@@ -288,9 +299,3 @@ def _lost(study: StudyTables, table: pd.DataFrame) -> Iterator[str]:
                 f"{counted(count, 'run')} {verb} and {'is' if count == 1 else 'are'} in no mean "
                 f"and no pair: {phrases.listed(told)}."
             )
-
-
-def _named(cell: pd.Series, swept: Sequence[str]) -> str:
-    """Return a reference in words: ``without dropout``, ``with p = 0.25``."""
-    words = phrases.label(cell, swept)
-    return words if words.startswith("with") else f"with {words}"

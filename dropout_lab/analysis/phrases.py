@@ -51,6 +51,12 @@ def label(cell: pd.Series, swept: Sequence[str]) -> str:
     return style.cell_label(cell, tuple(swept), bool(cell["bare"]))
 
 
+def named(cell: pd.Series, swept: Sequence[str]) -> str:
+    """Return a cell after a verb: ``without dropout``, ``with p = 0.25``."""
+    words = label(cell, swept)
+    return words if words.startswith(("with ", "without ")) else f"with {words}"
+
+
 def name(key: str) -> str:
     """Return a dotted key as the pictures call it: ``train size`` of ``dataset.train_size``."""
     return key.partition(".")[2].replace("_", " ")

@@ -256,3 +256,23 @@ def test_the_word_significant_is_in_no_sentence_where_no_verdict_has_it(tmp_path
         assert "cannot show significance" in text
         for word in ("significantly", "is significant", ", significant"):
             assert word not in text, folder.name
+
+
+def test_cells_without_an_ordered_axis_are_told_in_order(tmp_path: Path) -> None:
+    """Three variants, the second as good as the first but for noise, the third far behind."""
+    wobble = [0.001, -0.001, 0.002, -0.002, 0.001, -0.0015]
+    values = [
+        *BARE,
+        *(a + 0.02 for a in BARE),
+        *(a + 0.02 + b for a, b in zip(BARE, wobble, strict=True)),
+    ]
+    study = study_of(
+        tmp_path, "dropout.variant=inverted,gaussian", "dropout.p=0.5", accuracies=values
+    )
+    (line,) = [line for line in told(study) if line.startswith("In order of test error")]
+    assert line.startswith("In order of test error: 1.95 % [1.")
+    assert "with inverted; 1.96 % [" in line
+    assert line.endswith(
+        "without dropout (n = 6 seeds). 1 of the 2 steps from one to the next can be told from "
+        "chance (paired t tests, Holm-corrected): gaussian is better than without dropout."
+    )

@@ -15,9 +15,9 @@ from dropout_lab.analysis.paired import (
     choice,
     compared,
     least_seeds,
-    mcnemar_of,
 )
 from dropout_lab.analysis.tables import StudyTables, cells, read_study
+from dropout_lab.analysis.two_runs import mcnemar_of
 from dropout_lab.errors import ConfigError, StorageError
 from dropout_lab.results.predictions import PREDICTIONS
 from tests.analysis.test_tables import made_study
