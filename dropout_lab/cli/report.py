@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from dropout_lab.report import Report
 
 _NEXT = re.compile(r",(?=\s*[\w.]+\s*=)")  # the comma before another key, not one inside a list
+_SHOWN = 80  # characters of an option that a message repeats
 
 
 def report(
@@ -67,6 +68,8 @@ def report(
             problems.append(error)
         told[str(made.study.path)] = as_data(made, files)
         if not json:
+            if len(told) > 1:
+                console.print()
             print_report(console, made, files)
     if json:
         typer.echo(json_module.dumps(told, indent=1))
@@ -82,18 +85,21 @@ def _values(texts: Sequence[str]) -> dict[str, Any] | None:
     Raises:
         ConfigError: One is no key with a value.
     """
-    from dropout_lab.config.allowed import shown, unknown_dotted
+    from dropout_lab.config.allowed import unknown_dotted
     from dropout_lab.config.document import parse_value
     from dropout_lab.config.schema import KEYS
     from dropout_lab.errors import ConfigError
+    from dropout_lab.results.text import one_line
 
     values: dict[str, Any] = {}
     mistakes: list[str] = []
     for pair in (part for text in texts for part in _NEXT.split(text)):
         key, equals, value = (part.strip() for part in pair.partition("="))
-        place = f"--against {shown(pair)}"
+        place = f"--against {one_line(pair)[:_SHOWN]}"
         if not equals or not value:
             mistakes.append(f"{place}: write --against key=value, e.g. --against dropout.p=0.25.")
+        elif key in values:
+            mistakes.append(f"{place}: {key} is given twice; a cell has one value of it.")
         elif key not in KEYS:
             mistakes.append(f"{place}: {unknown_dotted(key)}")
         else:

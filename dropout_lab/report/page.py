@@ -50,7 +50,7 @@ def page(
     environment.filters |= {"number": _number, "order": _order}
     script, style = _asset("report.js"), _asset("report.css")
     unfinished, more_unfinished = facts.unfinished(study, cells)
-    text = environment.get_template("report.html").render(
+    return environment.get_template("report.html").render(
         study=study,
         manifest=study.manifest,
         cells=cells,
@@ -73,8 +73,6 @@ def page(
         script=Markup(script),
         style=Markup(style),
     )
-    # Half a character, as an odd file name may hold, has no place in UTF-8.
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _number(value: float, sign: str = "") -> str:

@@ -41,6 +41,23 @@ class Report:
     errors: bool
     command: str
 
+    def page(self) -> str:
+        """Return the report as a page of HTML.
+
+        Raises:
+            StorageError: A file of the study, or of the program, cannot be read.
+        """
+        try:
+            return page(
+                self.study,
+                self.cells,
+                conclusions=self.conclusions,
+                published=self.published,
+                command=self.command,
+            )
+        except OSError as error:  # such as of matplotlib's own files
+            raise StorageError(f"{self.study.path / REPORT} cannot be made: {error}.") from error
+
     def write(self) -> list[Path]:
         """Write the page and the tables into the study's folder; return the files.
 
@@ -52,13 +69,7 @@ class Report:
         folder = self.study.path / TABLES
         csv_text = csv(self.statistics, self.cells, errors=self.errors)
         contents = {
-            self.study.path / REPORT: page(
-                self.study,
-                self.cells,
-                conclusions=self.conclusions,
-                published=self.published,
-                command=self.command,
-            ),
+            self.study.path / REPORT: self.page(),
             folder / "cells.csv": csv_text,
             folder / "cells.md": markdown(self.cells),
             folder / "cells.tex": latex(self.cells),

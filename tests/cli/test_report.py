@@ -81,7 +81,8 @@ def test_against_another_cell_and_as_errors(run, folder: Path) -> None:
         ("dropout.q=0.5", "dropout.q is not a setting"),
         ("dropout.p=0.4", "no cell has it; there are: 0, 0.3, 0.6"),
         ("model.hidden=[8,8],dropout.p=0.3", "model.hidden: it was not swept here"),
-        ("dropout.p=[0.5", "--against"),
+        ("dropout.p=[0.5", "--against dropout.p=[0.5"),
+        ("dropout.p=0.3,dropout.p=0.6", "dropout.p is given twice"),
     ],
 )
 def test_a_reference_that_is_none_is_exit_2_and_nothing_is_written(
