@@ -11,11 +11,11 @@ from rich.console import Console
 from dropout_lab.analysis.published import Published
 from dropout_lab.analysis.style import wrapped
 from dropout_lab.cli.streams import as_shown
-from dropout_lab.cli.table import print_rows
+from dropout_lab.cli.table import print_inferences, print_rows
 from dropout_lab.report import UNSEEN, Report
 from dropout_lab.report.columns import GAP, INTERVAL
 
-_WIDE = 100  # columns of a terminal that shows the whole short table
+_WIDE = 115  # columns of a terminal that shows the whole short table
 _LEFT_OUT = (INTERVAL, GAP)  # what the files have and a narrower one leaves out
 _HEAD = 16  # characters of a line above a column
 
@@ -33,6 +33,7 @@ def print_report(console: Console, report: Report, files: Sequence[Path]) -> Non
     heads = [wrapped(column.name, _HEAD) for column in table.columns]
     print_rows(console, table.title, heads, rows)
     console.print(as_shown(table.note, console.file), style="dim", highlight=False)
+    print_inferences(console, report.study, report.statistics)
     for sentence in report.conclusions:
         console.print(as_shown(f"\n{sentence}", console.file), highlight=False)
     if report.published is not None:

@@ -24,6 +24,7 @@ def page(
     study: StudyTables,
     cells: CellTable,
     *,
+    inferences: CellTable | None,
     conclusions: Sequence[str],
     published: Published | None,
     command: str,
@@ -36,6 +37,7 @@ def page(
     Args:
         study: The study.
         cells: Its table.
+        inferences: The table of the ways the networks were used, if there are several.
         conclusions: The findings, in sentences.
         published: The published values beside ours, if there are any.
         command: What makes the report again.
@@ -54,6 +56,7 @@ def page(
         study=study,
         manifest=study.manifest,
         cells=cells,
+        inferences=inferences,
         conclusions=conclusions,
         published=published,
         unseen=UNSEEN,

@@ -14,6 +14,7 @@ from dropout_lab.analysis.tables import StudyTables, read_study
 from dropout_lab.errors import StorageError
 from dropout_lab.files import make_folder, replace_file
 from dropout_lab.report.columns import DIFFERENCE, CellTable, cell_table
+from dropout_lab.report.inferences import inference_table
 from dropout_lab.report.page import page
 from dropout_lab.report.texts import csv, latex, markdown
 from dropout_lab.results import REPORT, TABLES
@@ -51,6 +52,7 @@ class Report:
             return page(
                 self.study,
                 self.cells,
+                inferences=inference_table(self.study, self.statistics),
                 conclusions=self.conclusions,
                 published=self.published,
                 command=self.command,
