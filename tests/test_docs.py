@@ -6,14 +6,23 @@ from pathlib import Path
 import pytest
 import yaml
 
+from dropout_lab.analysis.paired import compared, least_seeds
+from dropout_lab.analysis.tables import cells, read_study
 from dropout_lab.config.document import Document
 from dropout_lab.config.evaluation import AtEndName, DiagnosticName, InferenceName
 from dropout_lab.config.load import check
-from dropout_lab.training import INFERENCE_COLUMNS, diagnostic_columns
+from dropout_lab.training import (
+    ACTIVATION_COLUMNS,
+    INFERENCE_COLUMNS,
+    RELIABILITY_COLUMNS,
+    diagnostic_columns,
+)
+from tests.analysis.test_tables import made_study
 from tests.conftest import make_runs
 
 DOCS = Path(__file__).parents[1] / "docs"
 MEASURING = (DOCS / "measuring.md").read_text()
+STATISTICS = (DOCS / "statistics.md").read_text()
 SETTINGS = [
     text
     for page in sorted(DOCS.glob("*.md"))
@@ -42,7 +51,10 @@ def test_the_tables_name_every_inference_score_and_diagnostic() -> None:
 
 
 def test_the_table_names_everything_that_is_kept_at_the_end() -> None:
-    assert words_of(1, "What is kept of the trained network") == list(AtEndName.__args__)
+    section = "What is kept of the trained network"
+    drawn = ["features", "activations", "reliability", "monte_carlo"]
+    assert words_of(1, section) == [*AtEndName.__args__, *drawn]
+    assert words_of(2, section) == [*ACTIVATION_COLUMNS, *RELIABILITY_COLUMNS]
 
 
 def test_the_tables_name_every_diagnostic_column() -> None:
@@ -56,3 +68,45 @@ def test_the_tables_name_every_diagnostic_column() -> None:
         for word in words_of(2, "Diagnostics")
     }
     assert shown == columns
+
+
+def test_the_table_of_statistics_names_every_column_of_a_comparison(tmp_path: Path) -> None:
+    study = read_study(
+        made_study(tmp_path / "s", "dropout.p=0,0.5", accuracies=[0.9, 0.91, 0.92, 0.93])
+    )
+    added = list(compared(study).columns.difference(cells(study).columns, sort=False))
+    told = {"seeds", "others", "test_accuracy_mean", "test_accuracy_sd"}
+    told |= {"pairs", "difference_mean", "difference_half"}
+    assert statistics_columns() == {*added, *told}
+
+
+def statistics_columns() -> set[str]:
+    """Return the columns in the table; `a_low`, `_high` are a_low and a_high."""
+    text = STATISTICS.partition("## The columns\n")[2].partition("\n## ")[0]
+    columns = set()
+    for row in re.findall(r"^\| (`.*?) \|", text, re.MULTILINE):
+        first, *others = re.findall(r"`(\w+)`", row)
+        stem = re.sub(r"_(mean|low)$", "", first)
+        columns |= {first, *(stem + other if other[0] == "_" else other for other in others)}
+    return columns
+
+
+def test_the_seeds_that_comparisons_need_are_those_of_the_page() -> None:
+    rows = re.findall(r"^\| (comparisons|paired seeds) \|(.*)\|$", STATISTICS, re.MULTILINE)
+    ranges, seeds = (row[1].split("|") for row in rows)
+    assert len(ranges) == 6
+    for span, n in zip(ranges, seeds, strict=True):
+        first, last = int(span.split("–")[0]), int(span.split("–")[-1])
+        assert [least_seeds(m) for m in (first, last)] == [int(n), int(n)]
+        assert least_seeds(last + 1) == int(n) + 1
+
+
+def test_the_code_of_the_page_of_statistics_runs(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(DOCS.parent)
+    (code,) = re.findall(r"^```python\n(.*?)^```", STATISTICS, re.MULTILINE | re.DOTALL)
+    if not Path("results/reference/inference").exists():
+        pytest.skip("the published studies are not here")
+    exec(compile(code, "docs/statistics.md", "exec"), {})
+    assert "verdict" in capsys.readouterr().out

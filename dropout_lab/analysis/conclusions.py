@@ -17,7 +17,6 @@ from dropout_lab.analysis.paired import (
     TOO_FEW_SEEDS,
     candidates,
     choice,
-    completed_runs,
     least_seeds,
     paired_differences,
 )
@@ -44,7 +43,9 @@ def conclusions(study: StudyTables, table: pd.DataFrame) -> list[str]:
     groups = [group for _, group in table.groupby(data, dropna=False, sort=False)] if data else []
     if len(groups) < 2:
         found = _choice(study, table, study.swept) + _effect(study, table)
-        found += _grid(study, table) + _run_over(study, table, rest, study.swept)
+        if (table["verdict"] == TOO_FEW_SEEDS).sum() < (table["pairs"] > 0).sum():
+            found += _grid(study, table)  # else the sentence before says what is missing
+        found += _run_over(study, table, rest, study.swept)
         return [*found, *_lost(study, table)]
     found = _over_data(study, groups, tuple(data)) + _grid(study, table)
     for group in groups[:_SHOWN]:
@@ -163,7 +164,7 @@ def _needed(table: pd.DataFrame, cell: pd.Series) -> str:
 
 def _gap(study: StudyTables, cell: pd.Series, name: str) -> list[str]:
     """Say what becomes of the overfitting gap."""
-    frames = completed_runs(study)
+    frames = study.completed
     mine, theirs = frames[int(str(cell.name))], frames[int(cell["reference"])]
     pairs = paired_differences(mine, theirs, "accuracy_gap")
     if not len(pairs):
@@ -187,7 +188,11 @@ def _grid(study: StudyTables, table: pd.DataFrame) -> list[str]:
         return []
     few = int((tested["verdict"] == TOO_FEW_SEEDS).sum())
     if few == len(tested):
-        return []  # the chosen cell's sentence says so
+        return [
+            f"None of the {len(tested)} comparisons can be called significant: for so many, "
+            f"{least_seeds(len(tested))} paired seeds are needed "
+            f"({phrases.n_of(tested['pairs'], 'paired seed')})."
+        ]
     found = tested[tested["verdict"] == SIGNIFICANT]
     better = found[found["difference_mean"] > 0]
     worse = found[found["difference_mean"] < 0]
@@ -243,7 +248,7 @@ def _over_data(
     study: StudyTables, groups: Sequence[pd.DataFrame], data: tuple[str, ...]
 ) -> list[str]:
     """Say on which data dropout helps, on which it hurts, and where that cannot be told."""
-    frames = completed_runs(study)
+    frames = study.completed
     cells, pairs = [], []
     for group in groups:
         both, rows = choice(study, group), candidates(group)

@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 
 from dropout_lab.analysis import style
 from dropout_lab.analysis.curves import curve
-from dropout_lab.analysis.marks import footnote, published_legend, published_look
+from dropout_lab.analysis.marks import footnote, published_look
 from dropout_lab.analysis.published import published_of, settings_of_value
 from dropout_lab.analysis.rows import draw_rows
 from dropout_lab.analysis.statistics import t_interval
@@ -46,7 +46,7 @@ def draw_figure(study: StudyTables, table: pd.DataFrame, title: str) -> Figure |
     if asked is None and (published is None or not published.values):
         return None
     settings = FigureSettings.model_validate(asked or {})
-    with_title = style.heading_of(title, settings.title)
+    with_title = settings.title or title
     if settings.x is None:
         return draw_rows(study, table, published, with_title)
     if settings.x in ("updates", "epoch"):
@@ -69,6 +69,7 @@ def _draw_lines(
         return None
     figure = style.new_figure(9 if len(lines) > 1 else 7, 4.8)
     axes = figure.subplots()
+    ticks = {place(own) for own, _ in points}
     for label, (colour, marker, members) in lines.items():
         for quantity in settings.y:
             drawn = []
@@ -82,15 +83,15 @@ def _draw_lines(
             if theirs is None or value.inference != "mean":
                 continue
             if _line_of(study, settings, theirs) == label:
-                look = published_look(value.seen) | {"color": colour, "label": None}
+                look = published_look(value.seen, colour, marker)
                 axes.errorbar(place(theirs), value.value, yerr=value.tolerance or value.sd, **look)
+                ticks.add(place(theirs))
     if settings.log_x:
         axes.set_xscale("log")
     if settings.x in ("p", "keep"):
         axes.set_xlim(-0.03, 1.03)
     else:
-        ticks = sorted({place(own) for own, _ in points})
-        axes.set_xticks(ticks if len(ticks) < 9 else axes.get_xticks())
+        axes.set_xticks(sorted(ticks) if len(ticks) < 9 else axes.get_xticks())
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
         axes.minorticks_off()
     axes.set_xlabel(_AXES[str(settings.x)])
@@ -200,7 +201,7 @@ def _draw_courses(
     for value in published.values if published is not None else ():
         for end, colour, own in ends:
             if own == settings_of_value(study, value) and value.inference == "mean":
-                look = published_look(value.seen) | {"color": colour, "label": None}
+                look = published_look(value.seen, colour)
                 axes.plot(end, value.value, **look, clip_on=False)
     axes.set_xlabel(_AXES[str(settings.x)])
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
@@ -228,10 +229,10 @@ def _finished(
     if len(settings.y) > 1:
         parts = [Line2D([], [], color="#444444", linestyle=_DASHES[q]) for q in settings.y]
         axes.legend(parts, [_words(quantity) for quantity in settings.y], loc="best")
-    published_legend(figure, published)
     style.heading(figure, f"{title} ({style.n_seeds(table['seeds'])})")
     spread = style.BAND if settings.x in ("updates", "epoch") else style.BARS
-    style.footnote(figure, footnote(study, table, spread) + more)
+    words = footnote(study, table, spread, "open markers") + more
+    style.footnote(figure, style.wrapped(words, int(11.5 * figure.get_figwidth())))
     return figure
 
 

@@ -1,6 +1,7 @@
 """Pictures of how the trained networks are used: each inference, and averages of k samples."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,7 @@ from dropout_lab.analysis.tables import StudyTables, half_width, rows_of_cell
 
 _CELLS_SHOWN = 10
 _CURVES_SHOWN = 6
+_BARS = 12  # of a curve
 _MEASURES = {
     "test_accuracy": "test accuracy (%)",
     "test_loss": "test NLL (nats)",
@@ -113,8 +115,11 @@ def _point(
 def draw_monte_carlo(study: StudyTables, table: pd.DataFrame, title: str) -> Figure | None:
     """Draw error and NLL against the number of sampled networks averaged; None without a curve.
 
-    The mean rule, which takes one pass, is a dashed line of the same colour. Up to six cells, of
-    the best mean validation accuracy.
+    The mean rule, which takes one pass, is a dotted line of the same colour with its own interval.
+    Up to six cells, of the best mean validation accuracy.
+
+    Paper:
+        Srivastava et al. (2014), JMLR 15:1929-1958, Fig. 11.
     """
     if study.monte_carlo.empty:
         return None
@@ -130,20 +135,19 @@ def draw_monte_carlo(study: StudyTables, table: pd.DataFrame, title: str) -> Fig
             continue
         repeats, longest = int(rows["repeats"].iloc[0]), int(rows["samples"].max())
         label = style.wrapped(style.cell_label(cell, study.swept, False), style.BESIDE)
-        colour, dashes = style.cell_colour(cell, study.swept), style.dashes(len(drawn))
         mean = rows_of_cell(study.inference, cell, study.swept)
-        mean = mean[mean["inference"] == "mean"]
-        over_seeds = rows.groupby("samples")
-        k = np.array(sorted(rows["samples"].unique()))
+        rule = mean[mean["inference"] == "mean"]
+        colour = style.cell_colour(cell, study.swept)
         for axes, quantity in zip(panels, ("accuracy", "loss"), strict=True):
-            flip = quantity == "accuracy"
-            values = over_seeds[f"test_{quantity}_mean"].mean().to_numpy()
-            spread = over_seeds[f"test_{quantity}_sd"].mean().to_numpy()
-            values, line = (1 - values if flip else values), mean[f"test_{quantity}"].mean()
-            axes.plot(k, values, dashes, color=colour, label=f"{label}: average of k")
-            axes.fill_between(k, values - spread, values + spread, color=colour, alpha=0.2, lw=0)
-            level = 1 - line if flip else line
-            axes.axhline(level, color=colour, linestyle=(0, (1, 1)), label=f"{label}: mean rule")
+            _against_k(axes, rows, quantity, colour, style.dashes(len(drawn)), label)
+            values = rule[f"test_{quantity}"].to_numpy(dtype=float)
+            values = 1 - values if quantity == "accuracy" else values
+            dotted: dict[str, Any] = {"linestyle": (0, (1, 1)), "label": f"{label}: mean rule"}
+            axes.axhline(values.mean(), color=colour, **dotted)
+            beyond = 1.15 * longest * 1.1 ** len(drawn)
+            axes.errorbar(
+                beyond, values.mean(), half_width(values), color=colour, marker="<", capsize=3
+            )
         drawn.append(cell["seeds"])
     for axes in panels:
         axes.set_xscale("log")
@@ -157,6 +161,29 @@ def draw_monte_carlo(study: StudyTables, table: pd.DataFrame, title: str) -> Fig
     panels[0].legend(loc="upper right")
     style.heading(figure, f"{title}: Monte Carlo against the mean rule ({style.n_seeds(drawn)})")
     style.footnote(
-        figure, f"band: ± s.d. over {repeats} random choices of k networks, mean over seeds"
+        figure,
+        f"bars: ± s.d. over {repeats} random choices of k networks, mean over seeds\n"
+        "dotted: the mean rule, on the right its 95 % t interval of the mean over seeds",
     )
     return figure
+
+
+def _against_k(
+    axes: Axes, rows: pd.DataFrame, quantity: str, colour: str, dashes: str, label: str
+) -> None:
+    """Draw what averages of k networks come to, with bars at some k, mean over the seeds."""
+    over_seeds = rows.groupby("samples")
+    k = np.array(sorted(rows["samples"].unique()))
+    values = over_seeds[f"test_{quantity}_mean"].mean().to_numpy()
+    values = 1 - values if quantity == "accuracy" else values
+    spread = over_seeds[f"test_{quantity}_sd"].mean().to_numpy()
+    axes.plot(k, values, dashes, color=colour, label=f"{label}: average of k")
+    at = _spread_out(k)
+    look: dict[str, Any] = {"fmt": "o", "markersize": 3.5, "capsize": 3, "elinewidth": 1}
+    axes.errorbar(k[at], values[at], spread[at], color=colour, **look)
+
+
+def _spread_out(k: "np.ndarray[tuple[int], np.dtype[Any]]") -> list[int]:
+    """Return the indices of values that are about evenly spread on a logarithmic axis."""
+    wanted = np.geomspace(k[0], k[-1], _BARS)
+    return sorted({int(np.argmin(np.abs(k - value))) for value in wanted})

@@ -6,11 +6,11 @@ from itertools import pairwise
 import pandas as pd
 
 from dropout_lab.analysis import phrases
-from dropout_lab.analysis.paired import completed_runs, paired_differences
+from dropout_lab.analysis.paired import paired_differences
 from dropout_lab.analysis.shape import told_apart
 from dropout_lab.analysis.tables import StudyTables
 
-_LEAST, _MOST = 3, 12  # cells that make an order a sentence can hold
+_LEAST, _MOST = 3, 9  # cells that make an order a sentence can hold
 
 
 def order_sentence(study: StudyTables, table: pd.DataFrame, swept: Sequence[str]) -> str:
@@ -30,7 +30,8 @@ def order_sentence(study: StudyTables, table: pd.DataFrame, swept: Sequence[str]
     )
     if not _LEAST <= len(trained) <= _MOST:
         return ""
-    frames = [completed_runs(study)[int(str(i))] for i in trained.index]
+    runs = study.completed
+    frames = [runs[int(str(i))] for i in trained.index]
     apart = told_apart([paired_differences(*neighbours) for neighbours in pairwise(frames)])
     names, places = [], []
     for _, cell in trained.iterrows():

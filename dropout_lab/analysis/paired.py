@@ -57,7 +57,7 @@ def compared(
         ConfigError: No cell has the values of ``against``.
     """
     table = cells(study)
-    frames = completed_runs(study)
+    frames = study.completed
     references = _references(study, table, against)
     rows = []
     for frame, reference in zip(frames, references, strict=True):
@@ -95,18 +95,10 @@ def least_seeds(tests: int) -> int:
     return n
 
 
-def completed_runs(study: StudyTables) -> list[pd.DataFrame]:
-    """Return the completed runs of each cell by seed, in the order of :func:`cells`."""
-    return [
-        group[group["status"] == "completed"].set_index("seed")
-        for _, group in by_cell(study.runs, study.swept)
-    ]
-
-
 def paired_differences(
     mine: pd.DataFrame, theirs: pd.DataFrame, column: str = "test_accuracy"
 ) -> Array:
-    """Return the differences of two cells' runs (see :func:`completed_runs`) at equal seeds.
+    """Return the differences of two cells' runs (see ``StudyTables.completed``) at equal seeds.
 
     They are rounded to twelve decimals: 0.94 - 0.93 and 0.98 - 0.97 are the same difference.
     """
@@ -264,7 +256,7 @@ def choice(study: StudyTables, table: pd.DataFrame) -> Choice | None:
         return None
     chosen = rows.iloc[int(np.nanargmax(scores.to_numpy()))]
     best = rows.iloc[int(np.argmax(rows["test_accuracy_mean"].to_numpy()))]
-    frames = completed_runs(study)
+    frames = study.completed
     columns = {i: frames[int(str(i))]["test_accuracy"] for i in rows.index}
     values = pd.DataFrame(columns).to_numpy(dtype=np.float64)
     return Choice(chosen, best, statistics.chosen_optimism(values))

@@ -11,8 +11,12 @@ from dropout_lab.analysis.comparisons import draw_by_p, draw_cells, draw_variant
 from dropout_lab.analysis.curves import draw_curves, draw_gap
 from dropout_lab.analysis.diagnostics import draw_diagnostics
 from dropout_lab.analysis.figure import draw_figure
+from dropout_lab.analysis.heat_map import axis_beside_p, draw_heat_map
 from dropout_lab.analysis.inference import draw_inference, draw_monte_carlo
+from dropout_lab.analysis.learned_p import draw_learned_p
+from dropout_lab.analysis.reliability import draw_reliability
 from dropout_lab.analysis.tables import StudyTables, cells
+from dropout_lab.analysis.trained import draw_activations, draw_features
 from dropout_lab.errors import StorageError
 from dropout_lab.files import make_folder
 from dropout_lab.results import PLOTS
@@ -27,6 +31,10 @@ _KINDS: dict[str, Callable[[StudyTables, pd.DataFrame, str], Figure | None]] = {
     "inference": draw_inference,
     "monte_carlo": draw_monte_carlo,
     "diagnostics": draw_diagnostics,
+    "features": draw_features,
+    "activations": draw_activations,
+    "reliability": draw_reliability,
+    "learned_p": draw_learned_p,
 }
 
 
@@ -65,6 +73,10 @@ def pictures(study: StudyTables) -> Iterator[tuple[str, Figure]]:
         figure = draw_figure(study, table, name)
         if figure is not None:
             yield "figure", figure
+        key = axis_beside_p(study, table)
+        figure = draw_heat_map(study, table, key, name) if key else None
+        if key and figure is not None:
+            yield f"{key.partition('.')[2]}_by_p", figure
         if len(table) > 1:
             yield "cells", draw_cells(study, table, name)
 

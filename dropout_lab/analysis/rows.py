@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from dropout_lab.analysis import style
-from dropout_lab.analysis.marks import footnote, published_legend, published_look
+from dropout_lab.analysis.marks import footnote, published_look
 from dropout_lab.analysis.published import settings_of_value, values_of_cell
 from dropout_lab.analysis.statistics import t_interval
 from dropout_lab.analysis.tables import StudyTables, ends_of_cell, settings_of_cell
@@ -52,9 +52,9 @@ def draw_rows(
     axes.set_ylim(-0.7, len(rows) - 0.4)
     axes.set_xlabel(_unit_words(rows, published))
     axes.margins(x=0.08)
-    published_legend(figure, published)
     style.heading(figure, f"{title} ({style.n_seeds(table['seeds'])})")
-    style.footnote(figure, footnote(study, table, f"dots: seeds; {style.BARS}"))
+    words = footnote(study, table, f"dots: seeds; {style.BARS}", "open diamonds")
+    style.footnote(figure, style.wrapped(words, 105))
     return figure
 
 

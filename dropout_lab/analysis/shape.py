@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from dropout_lab.analysis import phrases, statistics
-from dropout_lab.analysis.paired import completed_runs, paired_differences
+from dropout_lab.analysis.paired import paired_differences
 from dropout_lab.analysis.statistics import LEVEL, Interval
 from dropout_lab.analysis.tables import StudyTables
 
@@ -105,7 +105,7 @@ def shape_through(
     scores = line["validation_accuracy_mean" if validated else "test_accuracy_mean"].to_numpy()
     if len(line) < LEAST_VALUES:
         return None
-    frames = completed_runs(study)
+    frames = study.completed
     rows = [int(str(i)) for i in line.index]
     theirs = frames[rows[int(np.argmax(scores))]]
     pairs = [-paired_differences(frames[row], theirs) for row in rows]
@@ -215,12 +215,15 @@ def sentence(shape: Shape, where: str = "") -> str:
 
     first, last = shape.flat
     end = len(shape.points) - 1
-    along = "".join(f", {phrases.name(key)} changing with it" for key in shape.together)
+    along = " and ".join(phrases.name(key) for key in shape.together)
+    along = f", {along} changing with it," if along else ""
     subject = f"Test error over {phrases.name(shape.key)}{along}{where}"
     n = phrases.n_of([point.pairs for point in shape.points if point.pairs], "paired seed")
     chosen = "best by validation" if shape.validated else "best on test, without a validation part"
     tests = f"paired t tests, Holm-corrected over {end} values"
     left = f"differences of up to {phrases.points(shape.open)} points remain open"
+    if shape.open >= 1:
+        left = "any difference remains open"
     if (first, last) == (0, end):
         return (
             f"{subject}: from {at(0)} to {at(end)} no value can be told from {at(shape.best)}, the "
@@ -229,7 +232,7 @@ def sentence(shape: Shape, where: str = "") -> str:
     sides = (range(last + 1, end + 1)[::-1], range(first))
     beyond = [i for side in sides if (i := _outermost(shape, side)) is not None]
     verb = "rises" if all(shape.points[i].rise > 0 for i in beyond) else "changes"
-    both = " at both ends" if len(beyond) > 1 else ""
+    both = " at both ends" if len(beyond) > 1 else " beyond"
     changes = ", ".join(
         f"{'by' if point.rise > 0 or verb == 'rises' else 'falling by'} "
         f"{phrases.size(point.rise, point.interval)} at {at(i)}"
@@ -237,7 +240,8 @@ def sentence(shape: Shape, where: str = "") -> str:
         for point in (shape.points[i],)
     )
     if first == last:
-        found = f"is lowest at {at(shape.best)}, the {chosen}, and {verb}{both}: {changes} ({n})"
+        side = both if len(beyond) > 1 else ""
+        found = f"is lowest at {at(shape.best)}, the {chosen}, and {verb}{side}: {changes} ({n})"
         return f"{subject} {found}. Each neighbour can be told from it ({tests})."
     span = f"from {at(first)} to {at(last)}"
     if shape.open < max(abs(shape.points[i].rise) for i in beyond):

@@ -211,9 +211,12 @@ def seeds_needed(difference: float, sd: float, power: float = POWER, level: floa
 
 def _power(n: float, d: float, level: float) -> float:
     """Return the power of the paired t test at the standardized difference d."""
-    critical = float(scipy.special.stdtrit(n - 1, (1 + level) / 2))
-    noncentral = scipy.stats.nct(n - 1, d * math.sqrt(n))
-    return float(noncentral.sf(critical) + noncentral.cdf(-critical))
+    m, noncentrality = n - 1, d * math.sqrt(n)
+    critical = float(scipy.special.stdtrit(m, (1 + level) / 2))
+    if noncentrality > 100:  # beyond SciPy's series: the mean is certain there, the s.d. is not
+        return float(scipy.special.chdtr(m, m * (noncentrality / critical) ** 2))
+    nct = scipy.stats.nct  # whose sf of both sides is sound where its cdf is nan
+    return float(nct.sf(critical, m, noncentrality) + nct.sf(critical, m, -noncentrality))
 
 
 def mcnemar(only_first: int, only_second: int) -> float:

@@ -18,7 +18,7 @@ from matplotlib.ticker import MaxNLocator
 from dropout_lab.catalogue import CATALOGUE
 from dropout_lab.files import replace_file
 
-PUBLISHED = "#BBBBBB"  # a paper's numbers
+PUBLISHED = "#777777"  # a paper's numbers
 WITHOUT = "#000000"  # without dropout, everywhere
 BAND = "band: 95 % t interval of the mean over seeds"
 BARS = "bars: 95 % t interval of the mean over seeds"
@@ -158,11 +158,6 @@ def value_text(value: object) -> str:
 def heading(figure: Figure, text: str) -> None:
     """Write what the picture shows above it."""
     figure.suptitle(wrapped(text, int(9.5 * figure.get_figwidth())))
-
-
-def heading_of(name: str, title: str) -> str:
-    """Return the heading of a picture that has a title of its own."""
-    return f"{title} ({name})" if title else name
 
 
 def wrapped(text: str, width: int) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,14 @@ class StudyTables:
     findings: tuple[str, ...] = ()
     reliability: pd.DataFrame = field(default_factory=pd.DataFrame)
     activations: pd.DataFrame = field(default_factory=pd.DataFrame)
+
+    @cached_property
+    def completed(self) -> list[pd.DataFrame]:
+        """The completed runs of each cell by seed, in the order of :func:`cells`."""
+        return [
+            group[group["status"] == "completed"].set_index("seed")
+            for _, group in by_cell(self.runs, self.swept)
+        ]
 
 
 def read_study(path: Path) -> StudyTables:

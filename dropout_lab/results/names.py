@@ -53,7 +53,7 @@ NEEDED: dict[str, tuple[str, ...]] = {
     ),
     MONTE_CARLO: ("run_id", "samples", "repeats", *_CURVE),
     RELIABILITY: ("run_id", "inference", "bin", "examples", "confidence", "accuracy"),
-    ACTIVATIONS: ("run_id", "layer", "of", "low", "high", "count"),
+    ACTIVATIONS: ("run_id", "layer", "of", "low", "high", "count", "mean"),
     ENSEMBLES: ("seeds", "test_accuracy", "test_errors", "test_loss", *_SCORES),
 }  # fmt: skip
 # What tells one row of a table from another.

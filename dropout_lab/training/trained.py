@@ -20,7 +20,7 @@ FEATURES = 100  # of the first hidden layer, at most
 _SIDE = 28  # pixels of an image
 _BINS = 100  # of a histogram, about, at most
 
-ACTIVATION_COLUMNS = ("layer", "of", "low", "high", "count")
+ACTIVATION_COLUMNS = ("layer", "of", "low", "high", "count", "mean")
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 
 
@@ -51,19 +51,19 @@ def activation_rows(model: MLP, splits: Splits, seeds: Sequence[int]) -> list[li
             model.eval()(splits.pixels(test.images[indices]), hidden)
     finally:
         model.train(was_training)
-    layers = [h.double().cpu().numpy() for h in hidden]  # each (runs, examples, units)
-    return [list(_rows([h[run] for h in layers])) for run in range(model.runs)]
+    return [list(_rows([h[run] for h in hidden])) for run in range(model.runs)]
 
 
-def _rows(layers: Sequence[Floats]) -> Iterator[dict[str, Any]]:
-    for layer, h in enumerate(layers, start=1):
+def _rows(hidden: Sequence[Tensor]) -> Iterator[dict[str, Any]]:
+    for layer, activations in enumerate(hidden, start=1):
+        h = activations.double().cpu().numpy()  # (examples, units)
         for of, values in (("unit_mean", h.mean(axis=0)), ("activation", h)):
-            for low, high, count in histogram(values.ravel()):
-                yield {"layer": layer, "of": of, "low": low, "high": high, "count": count}
+            for row in histogram(values.ravel()):
+                yield {"layer": layer, "of": of, **row}
 
 
-def histogram(values: Floats) -> list[tuple[float, float, int]]:
-    """Return the bins that are not empty: lower edge, which is in it, upper edge, and count.
+def histogram(values: Floats) -> list[dict[str, float]]:
+    """Return the bins that are not empty: low, which is in it, high, count, and mean of its values.
 
     Edges are multiples of a power of two, the smallest that leaves about a hundred bins between
     the values and 0. So of any two histograms the finer falls into the bins of the coarser, and
@@ -74,10 +74,13 @@ def histogram(values: Floats) -> list[tuple[float, float, int]]:
     """
     span = max(float(values.max()), 0.0) - min(float(values.min()), 0.0)
     width = 2.0 ** math.ceil(math.log2(span / _BINS)) if span > 0 else 1.0
-    bins, counts = np.unique(np.floor(values / width), return_counts=True)
+    bins, which, counts = np.unique(
+        np.floor(values / width), return_inverse=True, return_counts=True
+    )
+    totals = np.bincount(which, weights=values)
     return [
-        (float(k) * width, float(k + 1) * width, int(count))
-        for k, count in zip(bins, counts, strict=True)
+        {"low": k * width, "high": (k + 1) * width, "count": count, "mean": total / count}
+        for k, count, total in zip(bins.tolist(), counts.tolist(), totals.tolist(), strict=True)
     ]
 
 

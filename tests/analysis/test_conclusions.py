@@ -180,6 +180,20 @@ def test_over_data_sizes_it_is_said_where_dropout_helps(tmp_path: Path) -> None:
     assert not [line for line in rest if "Validation chose p = 0.5, train size" in line]
 
 
+def test_over_data_sizes_with_too_few_seeds_it_is_said_what_is_missing(tmp_path: Path) -> None:
+    values = [0.8, 0.81, 0.85, 0.86, 0.9, 0.91, 0.82, 0.83, 0.87, 0.88, 0.92, 0.93]
+    study = study_of(
+        tmp_path, "dataset.train_size=100,200,400", "dropout.p=0,0.5", accuracies=values, seeds=2
+    )
+    first, second, *_ = told(study)
+    assert "helps" not in first
+    assert "cannot be told to do either at train size = 100" in first
+    assert second == (
+        "None of the 3 comparisons can be called significant: for so many, 7 paired seeds are "
+        "needed (n = 2 paired seeds)."
+    )
+
+
 def test_diverged_and_failed_runs_are_named(tmp_path: Path) -> None:
     statuses = ["completed"] * 7 + ["diverged", "failed", "diverged", "completed", "interrupted"]
     study = study_of(tmp_path, "dropout.p=0,0.5", accuracies=BARE * 2, statuses=statuses)

@@ -67,7 +67,11 @@ def test_the_curve_is_the_error_and_the_mean_rule_a_level(measured: StudyTables)
     np.testing.assert_allclose(loss.lines[0].get_ydata(), rows["test_loss_mean"].mean())
     used = measured.inference[measured.inference["dropout.p"] == 0.5]
     mean = used[used["inference"] == "mean"]
-    assert error.lines[1].get_ydata()[0] == pytest.approx(1 - mean["test_accuracy"].mean())
+    rule = next(line for line in error.lines if line.get_label() == "p = 0.5: mean rule")
+    assert rule.get_ydata()[0] == pytest.approx(1 - mean["test_accuracy"].mean())
+    ((low, high),) = (bar[:, 1] for bar in error.containers[1].lines[2][0].get_segments())
+    assert (high - low) / 2 == pytest.approx(half_width(mean["test_accuracy"].to_numpy()))
+    assert (high + low) / 2 == pytest.approx(rule.get_ydata()[0])
     assert "p = 0.5: average of k" in words(figure)
     assert "± s.d. over 100 random choices" in words(figure)
     assert [tick for tick in error.get_xticks() if tick <= 4] == [1, 2]
@@ -139,9 +143,8 @@ def test_the_bars_are_t_intervals_over_seeds_and_the_bands_the_spread(
     for axes, name in zip(curve.axes, ("accuracy", "loss"), strict=True):
         middle = axes.lines[0].get_ydata()
         spread = over_seeds[f"test_{name}_sd"].mean()
-        edges = axes.collections[0].get_paths()[0].vertices[:, 1]
-        assert edges.max() == pytest.approx((middle + spread).max())
-        assert edges.min() == pytest.approx((middle - spread).min())
+        bars = [bar[:, 1] for bar in axes.containers[0].lines[2][0].get_segments()]
+        np.testing.assert_allclose(bars, np.column_stack([middle - spread, middle + spread]))
     assert "n = 2 seeds" in words(curve)
     diagnosed = drawn(draw_diagnostics(measured, cells(measured), "t"))
     removed = next(axes for axes in diagnosed.axes if "units removed" in axes.get_title())

@@ -4,7 +4,7 @@ import math
 import warnings
 from collections.abc import Callable
 from fractions import Fraction
-from itertools import product
+from itertools import pairwise, product
 from typing import Any
 
 import numpy as np
@@ -296,3 +296,11 @@ def test_the_fastest_route_to_a_small_p_value_is_closed() -> None:
     """No pairs have no p-value, and one pair one of 1."""
     assert math.isnan(smallest_p(0))
     assert smallest_p(1) == 1
+
+
+def test_seeds_needed_rise_with_the_spread_at_every_size_and_level() -> None:
+    """Through the ranges in which SciPy's noncentral t gives up."""
+    for level in (0.95, 0.999, 1 - 1e-6):
+        counts = [seeds_needed(1.0, 1.1**i, level=level) for i in range(-110, 90)]
+        assert all(a <= b for a, b in pairwise(counts))
+        assert (counts[0], math.isfinite(counts[-1])) == (2 if level < 0.9999 else counts[0], True)

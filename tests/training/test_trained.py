@@ -27,11 +27,13 @@ def fleet(small_splits: Splits) -> Fleet:
 def test_a_histogram_worked_by_hand() -> None:
     """From -1 to 3 a hundred bins are 0.04 wide; the power of two above it is 1/16."""
     values = np.array([-1.0, 0.0, 0.0, 0.06, 0.0625, 3.0])
-    assert histogram(values) == [
-        (-1.0, -0.9375, 1), (0.0, 0.0625, 3), (0.0625, 0.125, 1), (3.0, 3.0625, 1),
+    assert [tuple(row.values()) for row in histogram(values)] == [
+        (-1.0, -0.9375, 1, -1.0), (0.0, 0.0625, 3, 0.02), (0.0625, 0.125, 1, 0.0625),
+        (3.0, 3.0625, 1, 3.0),
     ]  # fmt: skip
-    assert histogram(np.zeros(5)) == [(0.0, 1.0, 5)]
-    assert histogram(np.full(3, -0.25)) == [(-0.25, -0.24609375, 3)]
+    assert histogram(np.zeros(5)) == [{"low": 0.0, "high": 1.0, "count": 5, "mean": 0.0}]
+    (row,) = histogram(np.full(3, -0.25))
+    assert row == {"low": -0.25, "high": -0.24609375, "count": 3, "mean": -0.25}
 
 
 @pytest.mark.parametrize("scale", [1e-30, 0.003, 1.0, 7.3, 4e6])
@@ -40,13 +42,16 @@ def test_any_two_histograms_share_an_axis(scale: float) -> None:
     generator = np.random.default_rng(0)
     fine, coarse = (np.abs(generator.normal(size=2_000)) * scale * k for k in (1, 11))
     bins = histogram(fine)
-    assert 45 <= len({low for low, _, _ in bins}) <= 101
-    assert sum(count for _, _, count in bins) == 2_000
-    for low, high, count in bins:
-        assert count == ((fine >= low) & (fine < high)).sum()
-    width = histogram(coarse)[0][1] - histogram(coarse)[0][0]
-    for low, high, _ in bins:
-        assert np.floor(low / width) == np.floor(np.nextafter(high, low) / width)
+    assert 45 <= len(bins) <= 101
+    assert sum(row["count"] for row in bins) == 2_000
+    for row in bins:
+        own = fine[(fine >= row["low"]) & (fine < row["high"])]
+        assert row["count"] == len(own)
+        assert row["mean"] == pytest.approx(own.mean())
+    width = histogram(coarse)[0]["high"] - histogram(coarse)[0]["low"]
+    for row in bins:
+        inside = np.nextafter(row["high"], row["low"])
+        assert np.floor(row["low"] / width) == np.floor(inside / width)
 
 
 def test_the_histograms_are_those_of_the_hidden_units_on_the_seeds_own_mini_batch(
@@ -67,9 +72,9 @@ def test_the_histograms_are_those_of_the_hidden_units_on_the_seeds_own_mini_batc
             for of, values in (("activation", h), ("unit_mean", h.mean(axis=0))):
                 own = [row for row in rows[run] if (row["layer"], row["of"]) == (layer, of)]
                 assert sum(row["count"] for row in own) == values.size
-                middles = [(row["low"] + row["high"]) / 2 for row in own]
-                mean = np.average(middles, weights=[row["count"] for row in own])
-                assert abs(mean - values.mean()) <= (own[0]["high"] - own[0]["low"]) / 2
+                counts = [row["count"] for row in own]
+                mean = np.average([row["mean"] for row in own], weights=counts)
+                assert mean == pytest.approx(values.mean(), rel=1e-5)
         zeros = next(r for r in rows[run] if r["layer"] == 2 and r["of"] == "activation")
         assert zeros["low"] == 0
         assert zeros["count"] >= (h == 0).sum() > 0  # the peak that a ReLU has there
