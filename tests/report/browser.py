@@ -18,7 +18,8 @@ _SECONDS = 60.0  # until an answer must be there
 class Browser:
     """One page of a Chromium.
 
-    Every request and every message of the console is kept in ``requests`` and ``console``.
+    Every request that leaves it and every message of the console is kept in ``requests`` and
+    ``console``.
 
     Args:
         folder: Where it may keep its profile.
@@ -155,7 +156,9 @@ class Browser:
             case "Page.loadEventFired":
                 self._loaded += 1
             case "Network.requestWillBeSent":
-                self.requests.append(params["request"]["url"])
+                url = params["request"]["url"]
+                if not url.startswith("data:"):  # an image that stands in the page
+                    self.requests.append(url)
             case "Runtime.consoleAPICalled" | "Runtime.exceptionThrown":
                 self.console.append(json.dumps(params))
             case "Log.entryAdded":
