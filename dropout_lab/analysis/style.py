@@ -227,9 +227,15 @@ def n_seeds(counts: Iterable[int]) -> str:
 def save(figure: Figure, folder: Path, name: str) -> list[Path]:
     """Save a picture as PNG and SVG; return both paths."""
     paths = []
-    for suffix, metadata in (("png", {"Software": None}), ("svg", {"Date": None})):
-        buffer = io.BytesIO()
-        figure.savefig(buffer, format=suffix, dpi=160, metadata=metadata)
-        replace_file(folder / f"{name}.{suffix}", buffer.getvalue())
+    for suffix in ("png", "svg"):
+        replace_file(folder / f"{name}.{suffix}", drawn(figure, suffix))
         paths.append(folder / f"{name}.{suffix}")
     return paths
+
+
+def drawn(figure: Figure, suffix: str) -> bytes:
+    """Return a picture as a file of a format, the same for the same picture."""
+    buffer = io.BytesIO()
+    metadata = {"png": {"Software": None}, "svg": {"Date": None}}[suffix]
+    figure.savefig(buffer, format=suffix, dpi=160, metadata=metadata)
+    return buffer.getvalue()

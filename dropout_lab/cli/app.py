@@ -16,6 +16,7 @@ from dropout_lab.cli.config import config_app
 from dropout_lab.cli.data import data_app
 from dropout_lab.cli.doctor import doctor
 from dropout_lab.cli.plot import plot
+from dropout_lab.cli.report import report
 from dropout_lab.cli.sweep import sweep
 from dropout_lab.cli.train import train
 from dropout_lab.cli.variants import variants
@@ -36,6 +37,7 @@ app = typer.Typer(
 app.command()(train)
 app.command()(sweep)
 app.command()(plot)
+app.command()(report)
 app.command()(doctor)
 app.command()(verify)
 app.command()(variants)

@@ -10,8 +10,9 @@ from rich.measure import Measurement
 from rich.table import Table
 
 from dropout_lab.analysis.style import cell_label
-from dropout_lab.analysis.tables import StudyTables, chosen_on_validation, rows_of_cell, when
+from dropout_lab.analysis.tables import StudyTables, chosen_on_validation, when
 from dropout_lab.cli.streams import as_shown
+from dropout_lab.report.inferences import inference_table
 
 _UNBOUNDED = 10_000  # columns of the terminal
 _NARROWEST = 12  # columns of the names of cells, which go on in a second line
@@ -36,7 +37,7 @@ def print_cells(console: Console, study: StudyTables, table: pd.DataFrame) -> No
         )
         rows.append(row)
     columns = ("cell", "n", "test accuracy %", "gap, points", "vs without,\npoints")
-    _print(console, title, columns, rows)
+    print_rows(console, title, columns, rows)
     notes = ["mean ± s.d. over n seeds; gap = train − test"]
     if table["pairs"].any():
         notes.append("vs without: mean paired difference ± half its 95 % t interval")
@@ -50,33 +51,18 @@ def print_cells(console: Console, study: StudyTables, table: pd.DataFrame) -> No
 
 def print_inferences(console: Console, study: StudyTables, table: pd.DataFrame) -> None:
     """Print accuracy, NLL and ECE of each way the networks were used, where the mean is not all."""
-    names = set(study.inference.get("inference", ())) - {"mean"}
-    if not names and study.ensembles.empty:
+    used = inference_table(study, table)
+    if used is None:
         return
-    lines = []
-    for _, cell in table.iterrows():
-        label = cell_label(cell, study.swept, bool(cell["bare"]))
-        own = rows_of_cell(study.inference, cell, study.swept)
-        uses = [(str(name), rows) for name, rows in own.groupby("inference", sort=False)]
-        if not study.ensembles.empty:
-            uses.append(("ensemble", rows_of_cell(study.ensembles, cell, study.swept)))
-        for name, rows in uses:
-            if len(rows):
-                accuracy, loss, ece = (rows[f"test_{m}"] for m in ("accuracy", "loss", "ece"))
-                line = (
-                    label,
-                    name.replace("_", " "),
-                    _percent(accuracy.mean(), accuracy.std()),
-                    _number(loss.mean(), loss.std()),
-                    _number(ece.mean(), ece.std()),
-                )
-                lines.append(line)
-                label = ""
-    columns = ("cell", "inference", "test accuracy %", "NLL, nats", "ECE")
-    _print(console, "how the trained network is used", columns, lines)
+    rows, before = [], ""
+    for line in used.lines:
+        first, *others = (field.text for field in line.fields)
+        rows.append(("" if first == before else first, *others))
+        before = first
+    print_rows(console, used.title, [column.name for column in used.columns], rows)
 
 
-def _print(
+def print_rows(
     console: Console, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]
 ) -> None:
     """Print rows as a table or, where it would not fit, each as a block: no number is cut."""
@@ -97,14 +83,8 @@ def _print(
             console.print(first, style="bold", highlight=False)
         for name, text in zip(columns[1:], others, strict=True):
             if text:
-                named = f"  {' '.join(name.split())}: {text}"
+                named = f"  {' '.join(name.split())}: {' '.join(text.split())}"
                 console.print(as_shown(named, console.file), highlight=False)
-
-
-def _number(mean: float, spread: float) -> str:
-    if not abs(mean) < 100:  # a loss that has run away
-        return f"{mean:.3g}"
-    return f"{mean:.3f}" if math.isnan(spread) else f"{mean:.3f} ± {spread:.3f}"
 
 
 def _percent(mean: float, spread: float, *, sign: bool = False) -> str:

@@ -20,9 +20,9 @@ from dropout_lab.results import one_line
 
 _FILES = (
     results.MANIFEST, results.METRICS, results.RUNS, *results.AT_END, results.ENSEMBLES,
-    results.LOCK, results.WRITER,
+    results.REPORT, results.LOCK, results.WRITER,
 )  # fmt: skip
-_FOLDERS = (results.RUN_FOLDERS, results.PLOTS, results.PLUGINS)
+_FOLDERS = (results.RUN_FOLDERS, results.PLOTS, results.PLUGINS, results.TABLES)
 _LONGEST_NOTE = 100_000
 
 

@@ -270,7 +270,8 @@ class _Patient:
             return  # they are in use
         run_folders = self.folder / results.RUN_FOLDERS
         runs = sorted(run_folders.iterdir()) if run_folders.is_dir() else []
-        ours = (self.folder / name for name in (results.PLUGINS, results.PLOTS))
+        names = (results.PLUGINS, results.PLOTS, results.TABLES)
+        ours = (self.folder / name for name in names)
         for folder in (self.folder, *ours, *runs):
             if folder.is_dir() and (count := len(temporaries(folder))):
                 words = f"holds {counted(count, 'temporary file')} of a process that was killed"

@@ -1,0 +1,118 @@
+"""``dropout-lab report``: the findings of a study, and of every study in a folder."""
+
+import re
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from dropout_lab.cli import options
+
+if TYPE_CHECKING:
+    from dropout_lab.report import Report
+
+_NEXT = re.compile(r",(?=\s*[\w.]+\s*=)")  # the comma before another key, not one inside a list
+_SHOWN = 80  # characters of an option that a message repeats
+
+
+def report(
+    results: options.Results = Path("results"),
+    against: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Compare with the cell of these values, not with the one without dropout: "
+            "--against dropout.p=0.25. May be repeated.",
+            metavar="KEY=VALUE[,...]",
+        ),
+    ] = None,
+    errors: Annotated[
+        bool, typer.Option("--errors", help="Test errors in per cent, as the papers tell them.")
+    ] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Tell the findings of a study, or of every study below a folder, with their statistics.
+
+    Writes report.html, one page with all of it, and the table as CSV, Markdown and LaTeX.
+    """
+    import json as json_module
+
+    asked = against or ()
+    reference = _values(asked)
+
+    from rich.console import Console
+
+    from dropout_lab.cli.findings import as_data, print_report
+    from dropout_lab.errors import StorageError
+    from dropout_lab.report import compose
+    from dropout_lab.results import find_studies
+
+    reports: list[Report] = []
+    problems: list[StorageError] = []
+    for path in find_studies(results):
+        try:
+            command = _command(path, asked, errors=errors)
+            reports.append(compose(path, reference, errors=errors, command=command))
+        except StorageError as error:  # one damaged study does not hide the others
+            problems.append(error)
+    console = Console(markup=False)
+    told = {}
+    for made in reports:
+        for finding in made.study.findings:
+            typer.echo(f"warning: {finding}", err=True)
+        files: list[Path] = []
+        try:
+            files = made.write()
+        except StorageError as error:  # the numbers are told all the same
+            problems.append(error)
+        told[str(made.study.path)] = as_data(made, files)
+        if not json:
+            if len(told) > 1:
+                console.print()
+            print_report(console, made, files)
+    if json:
+        typer.echo(json_module.dumps(told, indent=1))
+    for problem in problems:
+        typer.echo(str(problem), err=True)
+    if problems:
+        raise typer.Exit(problems[0].exit_status)
+
+
+def _values(texts: Sequence[str]) -> dict[str, Any] | None:
+    """Return the keys and values of --against; None without it.
+
+    Raises:
+        ConfigError: One is no key with a value.
+    """
+    from dropout_lab.config.allowed import unknown_dotted
+    from dropout_lab.config.document import parse_value
+    from dropout_lab.config.schema import KEYS
+    from dropout_lab.errors import ConfigError
+    from dropout_lab.results.text import one_line
+
+    values: dict[str, Any] = {}
+    mistakes: list[str] = []
+    for pair in (part for text in texts for part in _NEXT.split(text)):
+        key, equals, value = (part.strip() for part in pair.partition("="))
+        place = f"--against {one_line(pair)[:_SHOWN]}"
+        if not equals or not value:
+            mistakes.append(f"{place}: write --against key=value, e.g. --against dropout.p=0.25.")
+        elif key in values:
+            mistakes.append(f"{place}: {key} is given twice; a cell has one value of it.")
+        elif key not in KEYS:
+            mistakes.append(f"{place}: {unknown_dotted(key)}")
+        else:
+            try:
+                values[key] = parse_value(value, place)
+            except ConfigError as error:
+                mistakes += error.mistakes
+    if mistakes:
+        raise ConfigError(mistakes)
+    return values or None
+
+
+def _command(path: Path, against: Sequence[str], *, errors: bool) -> str:
+    """Return what makes the report of one study again."""
+    asked = [word for text in against for word in ("--against", text)]
+    return shlex.join(["dropout-lab", "report", str(path), *asked, *["--errors"] * errors])

@@ -1,0 +1,295 @@
+"""The table of cells as it is read: one line for each cell, the same in every form it is given."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from dropout_lab.analysis.style import cell_label, value_text
+from dropout_lab.analysis.tables import StudyTables, chosen_on_validation, when
+
+DIFFERENCE = 0.001  # of test accuracy: that which seeds_needed is told for
+INTERVAL, GAP = "95 % interval", "gap, points"  # columns that the narrowest tables leave out
+_NOTHING = "–"
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of the table.
+
+    Args:
+        name: What stands above it.
+        explained: What it is, in a sentence for the reader who asks.
+        short: Whether it is in the short table too: terminal, paper, Markdown and LaTeX.
+        numeric: Whether it holds numbers.
+    """
+
+    name: str
+    explained: str
+    short: bool = False
+    numeric: bool = True
+
+
+@dataclass(frozen=True)
+class Field:
+    """What a line has in a column: as text, and as a number to sort by where it is one."""
+
+    text: str
+    number: float | None = None
+
+
+@dataclass(frozen=True)
+class Line:
+    """A cell of the study.
+
+    Args:
+        fields: One for each column.
+        chosen: Whether it is the cell with dropout that is best on validation.
+        reference: Whether others are compared with it.
+    """
+
+    fields: tuple[Field, ...]
+    chosen: bool
+    reference: bool
+
+
+@dataclass(frozen=True)
+class CellTable:
+    """The table of a study.
+
+    Args:
+        title: What it shows, of what moment.
+        columns: Its columns; the first has the names of the cells.
+        lines: Its lines.
+        note: What the numbers and marks mean.
+    """
+
+    title: str
+    columns: tuple[Column, ...]
+    lines: tuple[Line, ...]
+    note: str
+
+    def short(self, without: Sequence[str] = ()) -> "CellTable":
+        """Return the table with the columns that fit on paper and in a terminal.
+
+        Args:
+            without: Names of columns to leave out too.
+        """
+        kept = [
+            index
+            for index, column in enumerate(self.columns)
+            if column.short and column.name not in without
+        ]
+        lines = tuple(
+            Line(tuple(line.fields[index] for index in kept), line.chosen, line.reference)
+            for line in self.lines
+        )
+        return CellTable(self.title, tuple(self.columns[i] for i in kept), lines, self.note)
+
+
+def cell_table(
+    study: StudyTables,
+    table: pd.DataFrame,
+    against: Mapping[str, Any] | None = None,
+    *,
+    errors: bool = False,
+) -> CellTable:
+    """Return the table of a study's cells.
+
+    Args:
+        study: The study.
+        table: Its cells with their statistics, from :func:`analysis.paired.compared`.
+        against: The swept values of the cell that each is compared with; without them the one
+            without dropout.
+        errors: Whether to tell test errors in per cent, as the papers do, not accuracies.
+    """
+    best = chosen_on_validation(table)
+    references = set(table["reference"].dropna())
+    makers = _short_columns(_reference_words(against), errors=errors)
+    makers += _long_columns(errors=errors)
+    lines = []
+    for index, cell in table.iterrows():
+        reference = index in references
+        label = cell_label(cell, study.swept, bool(cell["bare"]))
+        fields = [Field(label), *(make(cell) for _, make in makers)]
+        chosen = best is not None and index == best.name and len(table) > 1
+        lines.append(Line(tuple(fields), chosen, reference))
+    names = (
+        Column("cell", "A setting of what was varied.", short=True, numeric=False),
+        *(c for c, _ in makers),
+    )
+    title = f"{study.manifest['name']}: {when(study)}, dropout off"
+    return CellTable(title, names, tuple(lines), _note(table, lines))
+
+
+def percent(fraction: float, *, sign: bool = False) -> str:
+    """Return a fraction as per cent, or a difference of fractions in points."""
+    if math.isnan(fraction):
+        return _NOTHING
+    return f"{100 * fraction:{'+' if sign else ''}z.2f}".replace("-", "−")
+
+
+def interval(low: float, high: float) -> str:
+    """Return an interval of fractions in per cent."""
+    return _NOTHING if math.isnan(low) else f"[{percent(low)}, {percent(high)}]"
+
+
+def p_text(p: float) -> str:
+    """Return a p-value in words."""
+    if math.isnan(p):
+        return _NOTHING
+    return "<0.001" if p < 0.001 else f"{p:.3f}"
+
+
+_Maker = Callable[[Any], Field]
+
+
+def _short_columns(reference: str, *, errors: bool) -> list[tuple[Column, _Maker]]:
+    """Return the columns of the short table after the first, each with what makes its field."""
+    what = "test error" if errors else "test accuracy"
+    return [
+        (
+            Column(
+                f"{what} %, mean ± s.d. (n)",
+                "Over the n completed runs, one for each seed.",
+                short=True,
+            ),
+            lambda cell: _mean(cell, "test_accuracy", errors=errors, n=True),
+        ),
+        (
+            Column(INTERVAL, "Of the mean over seeds, by Student's t.", short=True),
+            lambda cell: _interval(cell, "test_accuracy", errors=errors),
+        ),
+        (
+            Column(GAP, "Train − test accuracy, mean ± s.d.: overfitting.", short=True),
+            lambda cell: _mean(cell, "accuracy_gap"),
+        ),
+        (
+            Column(
+                f"vs {reference}, points",
+                f"Difference in {what}, paired by seed: mean and 95 % t interval.",
+                short=True,
+            ),
+            lambda cell: _difference(cell, errors=errors),
+        ),
+        (
+            Column(
+                "p, Holm",
+                "p-value of the sign-flip permutation test, corrected over the cells.",
+                short=True,
+            ),
+            lambda cell: _number(cell["p_holm"], p_text),
+        ),
+        (
+            Column(
+                "verdict",
+                "Significant only if the interval leaves out 0, p (Holm) is below 0.05, and "
+                "there are 6 pairs or more.",
+                short=True,
+                numeric=False,
+            ),
+            lambda cell: Field(str(cell["verdict"]) if cell["pairs"] else _NOTHING),
+        ),
+    ]
+
+
+def _long_columns(*, errors: bool) -> list[tuple[Column, _Maker]]:
+    """Return the columns that only the page has."""
+    return [
+        (
+            Column(
+                f"validation {'error' if errors else 'accuracy'} %",
+                "Mean ± s.d.; what the best cell is chosen on.",
+            ),
+            lambda cell: _mean(cell, "validation_accuracy", errors=errors),
+        ),
+        (
+            Column("95 % BCa", "The interval by the bootstrap, bias-corrected and accelerated."),
+            lambda cell: _interval(cell, "test_accuracy_bca", errors=errors),
+        ),
+        (
+            Column("difference, BCa", "The bootstrap interval of the difference."),
+            lambda cell: _interval(cell, "difference_bca", errors=errors, signed=True),
+        ),
+        (
+            Column(
+                "effect size", "Mean over s.d. of the paired differences, with Hedges' correction."
+            ),
+            lambda cell: _number(-cell["effect_size"] if errors else cell["effect_size"], _plain),
+        ),
+        (
+            Column(
+                f"seeds for {percent(DIFFERENCE)}",
+                f"Paired seeds needed to call a difference of {percent(DIFFERENCE)} points "
+                "significant with 80 % power, at the corrected level.",
+            ),
+            lambda cell: _number(cell["seeds_needed"], lambda n: f"{n:.0f}"),
+        ),
+    ]
+
+
+def _mean(cell: Any, name: str, *, errors: bool = False, n: bool = False) -> Field:
+    mean, sd = float(cell[f"{name}_mean"]), float(cell[f"{name}_sd"])
+    value = 1 - mean if errors else mean
+    spread = "" if math.isnan(sd) or math.isnan(mean) else f" ± {percent(sd)}"
+    count = f" ({int(cell['seeds'])})" if n else ""
+    return Field(f"{percent(value)}{spread}{count}", value)
+
+
+def _interval(cell: Any, name: str, *, errors: bool, signed: bool = False) -> Field:
+    low, high = float(cell[f"{name}_low"]), float(cell[f"{name}_high"])
+    if errors:
+        low, high = (-high, -low) if signed else (1 - high, 1 - low)
+    return Field(interval(low, high), low)
+
+
+def _difference(cell: Any, *, errors: bool) -> Field:
+    mean = -float(cell["difference_mean"]) if errors else float(cell["difference_mean"])
+    if math.isnan(mean):
+        return Field(_NOTHING, mean)
+    spread = _interval(cell, "difference", errors=errors, signed=True).text
+    spread = "" if spread == _NOTHING else f" {spread}"
+    pairs = int(cell["pairs"])
+    count = f" ({pairs})" if pairs != int(cell["seeds"]) else ""
+    return Field(f"{percent(mean, sign=True)}{spread}{count}", mean)
+
+
+def _number(value: Any, words: Callable[[float], str]) -> Field:
+    number = float(value)
+    return Field(words(number) if math.isfinite(number) else _NOTHING, number)
+
+
+def _plain(value: float) -> str:
+    return f"{value:+z.2f}".replace("-", "−")
+
+
+def _reference_words(against: Mapping[str, Any] | None) -> str:
+    if not against:
+        return "without dropout"
+    return ", ".join(
+        f"{key.partition('.')[2].replace('_', ' ')} = {value_text(value)}"
+        for key, value in against.items()
+    )
+
+
+def _note(table: pd.DataFrame, lines: list[Line]) -> str:
+    """Return what the short table's numbers and marks mean, in one sentence."""
+    notes = ["mean ± s.d. over n seeds; gap = train − test accuracy"]
+    if table["pairs"].any():
+        notes.append(
+            "difference: mean over pairs of equal seed and its 95 % t interval; p: sign-flip test, "
+            "Holm's correction"
+        )
+    if any(line.chosen for line in lines):
+        notes.append("* best mean validation accuracy with dropout")
+    if table["others"].any():
+        left = int(table["others"].sum())
+        what = (
+            "1 run did not complete and does"
+            if left == 1
+            else f"{left} runs did not complete and do"
+        )
+        notes.append(f"{what} not count")
+    return "; ".join(notes) + "."

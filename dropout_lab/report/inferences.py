@@ -1,0 +1,57 @@
+"""The table of the ways in which the trained networks were used."""
+
+import math
+
+import pandas as pd
+
+from dropout_lab.analysis.style import cell_label
+from dropout_lab.analysis.tables import StudyTables, rows_of_cell
+from dropout_lab.report.columns import CellTable, Column, Field, Line, percent
+
+_COLUMNS = (
+    Column("cell", "A setting of what was varied.", short=True, numeric=False),
+    Column("inference", "How the trained network is used.", short=True, numeric=False),
+    Column("test accuracy %", "Mean ± s.d. over the seeds.", short=True),
+    Column("NLL, nats", "Negative log-likelihood, mean ± s.d.", short=True),
+    Column("ECE", "Expected calibration error in 15 bins, mean ± s.d.", short=True),
+)
+
+
+def inference_table(study: StudyTables, table: pd.DataFrame) -> CellTable | None:
+    """Return accuracy, NLL and ECE of each way the networks were used; None with one.
+
+    Args:
+        study: The study.
+        table: Its cells.
+    """
+    names = set(study.inference.get("inference", ())) - {"mean"}
+    if not names and study.ensembles.empty:
+        return None
+    lines = []
+    for _, cell in table.iterrows():
+        label = cell_label(cell, study.swept, bool(cell["bare"]))
+        own = rows_of_cell(study.inference, cell, study.swept)
+        uses = [(str(name), rows) for name, rows in own.groupby("inference", sort=False)]
+        if not study.ensembles.empty:
+            uses.append(("ensemble", rows_of_cell(study.ensembles, cell, study.swept)))
+        for name, rows in uses:
+            if len(rows):
+                accuracy, loss, ece = (rows[f"test_{m}"] for m in ("accuracy", "loss", "ece"))
+                mean, sd = accuracy.mean(), accuracy.std()
+                spread = "" if math.isnan(sd) or math.isnan(mean) else f" ± {percent(sd)}"
+                fields = (
+                    Field(label),
+                    Field(name.replace("_", " ")),
+                    Field(f"{percent(mean)}{spread}", mean),
+                    Field(_number(loss.mean(), loss.std()), loss.mean()),
+                    Field(_number(ece.mean(), ece.std()), ece.mean()),
+                )
+                lines.append(Line(fields, chosen=False, reference=False))
+    note = "mean ± s.d. over the seeds; an ensemble is one network made of all seeds."
+    return CellTable("how the trained network is used", _COLUMNS, tuple(lines), note)
+
+
+def _number(mean: float, spread: float) -> str:
+    if not abs(mean) < 100:  # a loss that has run away
+        return f"{mean:.3g}"
+    return f"{mean:.3f}" if math.isnan(spread) else f"{mean:.3f} ± {spread:.3f}"

@@ -1,0 +1,167 @@
+"""`dropout-lab report` as a user meets it: what it prints, what it writes, what it refuses."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from dropout_lab.report import page
+from tests.report.made import make_study
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(autouse=True)
+def _no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They take seconds and are looked at in tests/report."""
+    monkeypatch.setattr(page, "inline_pictures", lambda study: [])
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return make_study(tmp_path / "results" / "one", p="0,0.3,0.6", seeds="6")
+
+
+@pytest.mark.parametrize("columns", [40, 80, 200])
+def test_the_table_and_the_findings_fit_the_terminal(
+    columns: int, run, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    result = run("report")
+    assert (result.status, result.err) == (0, "")
+    lines = result.out.splitlines()
+    shown = [line for line in lines if not line.startswith("Files: ")]
+    assert max(map(len, shown)) <= columns
+    plain = " ".join(result.out.split())
+    for words in ("without dropout" if columns > 80 else "without", "p = 0.3 *", "p, Holm"):
+        assert words in plain
+    assert "Validation chose p = 0.3" in plain
+    if columns == 200:
+        assert "95 % interval" in plain
+    files = next(line for line in lines if line.startswith("Files: "))
+    for path in files.removeprefix("Files: ").split(", "):
+        assert Path(path).stat().st_size > 100
+
+
+def test_json_is_pure_and_has_every_number(run, folder: Path) -> None:
+    result = run("report", "results/one", "--json")
+    (told,) = json.loads(result.out).values()
+    cells = {cell["cell"]: cell for cell in told["cells"]}
+    assert list(cells) == ["without dropout", "p = 0.3", "p = 0.6"]
+    assert cells["p = 0.6"]["pairs"] == 6
+    assert cells["p = 0.6"]["difference_mean"] == pytest.approx(
+        cells["p = 0.6"]["test_accuracy_mean"] - cells["without dropout"]["test_accuracy_mean"]
+    )
+    assert cells["without dropout"]["p_holm"] is None
+    assert told["published"] is None
+    assert len(told["conclusions"]) > 1
+    assert [Path(path).name for path in told["files"]] == [
+        "report.html", "cells.csv", "cells.md", "cells.tex"
+    ]  # fmt: skip
+
+
+def test_against_another_cell_and_as_errors(run, folder: Path) -> None:
+    result = run("report", "--against", "dropout.p=0.6", "--errors", "--json")
+    (told,) = json.loads(result.out).values()
+    assert [cell["pairs"] for cell in told["cells"]] == [6, 6, 0]
+    page = (folder / "report.html").read_text()
+    assert "vs p = 0.6, points" in page
+    assert "test error %, mean" in page
+    assert "dropout-lab report results/one --against dropout.p=0.6 --errors" in page
+
+
+@pytest.mark.parametrize(
+    ("against", "words"),
+    [
+        ("dropout.p", "write --against key=value"),
+        ("dropout.p=", "write --against key=value"),
+        ("dropout.q=0.5", "dropout.q is not a setting"),
+        ("dropout.p=0.4", "no cell has it; there are: 0, 0.3, 0.6"),
+        ("model.hidden=[8,8],dropout.p=0.3", "model.hidden: it was not swept here"),
+        ("dropout.p=[0.5", "--against dropout.p=[0.5"),
+        ("dropout.p=0.3,dropout.p=0.6", "dropout.p is given twice"),
+    ],
+)
+def test_a_reference_that_is_none_is_exit_2_and_nothing_is_written(
+    against: str, words: str, run, folder: Path
+) -> None:
+    result = run("report", "--against", against)
+    assert result.status == 2
+    assert words in result.err
+    assert "Traceback" not in result.err
+    assert not (folder / "report.html").exists()
+    assert not (folder / "tables").exists()
+
+
+def test_commas_part_keys_and_stay_in_lists(run, tmp_path: Path) -> None:
+    settings = ("model.hidden=[16],[16,12]", "dropout.p=0.3,0.6")
+    make_study(tmp_path / "results" / "two", *settings, seeds="2")
+    result = run("report", "--against", "model.hidden=[16,12],dropout.p=0.3", "--json")
+    (told,) = json.loads(result.out).values()
+    alone = {cell["cell"] for cell in told["cells"] if not cell["pairs"]}
+    assert alone == {"p = 0.3, hidden = [16, 12]"}
+
+
+def test_one_damaged_study_does_not_hide_the_others(run, folder: Path) -> None:
+    other = make_study(folder.parent / "two", p="0,0.3", seeds="1")
+    (other / "manifest.json").write_text("torn")
+    result = run("report")
+    assert result.status == 4
+    assert "two/manifest.json cannot be read" in result.err
+    assert "p = 0.3 *" in result.out
+    assert (folder / "report.html").exists()
+
+
+def test_a_damaged_row_is_told(run, folder: Path) -> None:
+    table = folder / "metrics.csv"
+    table.write_text(table.read_text().replace(",0.05,", ",#,", 1))
+    result = run("report")
+    assert result.status == 0
+    assert "left out are runs with a damaged row" in result.err
+    assert "Damaged, and therefore not in these numbers" in (folder / "report.html").read_text()
+
+
+def test_what_cannot_be_written_is_told_after_the_numbers(run, folder: Path) -> None:
+    (folder / "tables").write_text("in the way")
+    result = run("report")
+    assert result.status == 4
+    assert "p = 0.3 *" in result.out
+    assert "tables cannot be written" in result.err
+    assert not (folder / "report.html").exists()
+
+
+def test_no_study_is_exit_4(run, tmp_path: Path) -> None:
+    assert run("report", "absent").status == 4
+    (tmp_path / "empty").mkdir()
+    assert "holds no study" in run("report", "empty").err
+
+
+def test_published_values_stand_below_the_findings(run, tmp_path: Path) -> None:
+    published = {
+        "citation": "Somebody (2014), table 9", "departures": ["fewer images"],
+        "values": [{"label": "dropout", "value": 5.0, "seen": False, "cell": {"dropout.p": 0.3}}],
+    }  # fmt: skip
+    make_study(tmp_path / "s", p="0,0.3", seeds="3", noted={"published": published})
+    result = run("report", "s")
+    assert result.status == 0
+    for words in ("Somebody (2014), table 9", "dropout: test error", "5 ?", "fewer images"):
+        assert words in result.out
+    assert "? unverified: recalled, not seen in the source" in result.out
+
+
+def test_in_an_ascii_locale_it_is_plain_ascii(folder: Path, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "dropout_lab", "report"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "LC_ALL": "C", "PYTHONUTF8": "0",
+             "PYTHONCOERCECLOCALE": "0", "COLUMNS": "80"},
+        capture_output=True,
+        check=True,
+    )  # fmt: skip
+    text = done.stdout.decode("ascii")
+    assert "+/-" in text
+    assert "\\u" not in text
+    assert 'lang="en"' in (folder / "report.html").read_text(encoding="utf-8")
