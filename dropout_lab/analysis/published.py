@@ -112,13 +112,11 @@ def values_of_cell(
     """Return what was measured of a cell as the published number was, one value for each seed."""
     if cell is None:
         return np.empty(0)
-    if value.inference == "ensemble":
-        rows = study.ensembles
-        rows = rows if rows.empty else rows_of_cell(rows, cell, study.swept)
-    elif value.inference == "mean":
-        rows = rows_of_cell(study.runs[study.runs["status"] == "completed"], cell, study.swept)
-    else:
-        rows = rows_of_cell(study.inference, cell, study.swept)
+    tables = {"mean": study.runs[study.runs["status"] == "completed"], "ensemble": study.ensembles}
+    rows = tables.get(value.inference, study.inference)
+    if not rows.empty:
+        rows = rows_of_cell(rows, cell, study.swept)
+    if value.inference not in tables and not rows.empty:
         rows = rows[rows["inference"] == value.inference]
     accuracy = rows["test_accuracy"].to_numpy(dtype=np.float64) if len(rows) else np.empty(0)
     ours = 1 - accuracy if value.quantity == "test_error" else accuracy

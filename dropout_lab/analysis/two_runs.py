@@ -56,6 +56,15 @@ def mcnemar_of(study: StudyTables, first: str, second: str) -> Disagreement:
     return Disagreement(len(labels), *counts, statistics.mcnemar(*counts))
 
 
+def sentence_of(first: str, second: str, found: Disagreement) -> str:
+    """Return McNemar's test in a sentence."""
+    return (
+        f"Of {found.examples:,} test examples, run {first} alone has {found.only_first} right and "
+        f"run {second} alone {found.only_second} (McNemar's exact test, p = {found.p_value:.3g}); "
+        "that is of these two networks, and says nothing of their settings."
+    )
+
+
 def _predicted(study: StudyTables, run_id: str) -> tuple[Array, Array]:
     """Return the classes a run predicts for the test examples, and their labels."""
     path = study.path / RUN_FOLDERS / run_id / PREDICTIONS

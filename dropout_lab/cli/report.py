@@ -30,6 +30,13 @@ def report(
     errors: Annotated[
         bool, typer.Option("--errors", help="Test errors in per cent, as the papers tell them.")
     ] = False,
+    mcnemar: Annotated[
+        str | None,
+        typer.Option(
+            help="Test two runs of one study against each other on their stored predictions.",
+            metavar="RUN,RUN",
+        ),
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Tell the findings of a study, or of every study below a folder, with their statistics.
@@ -40,6 +47,7 @@ def report(
 
     asked = against or ()
     reference = _values(asked)
+    runs = _runs(mcnemar)
 
     from rich.console import Console
 
@@ -52,8 +60,9 @@ def report(
     problems: list[StorageError] = []
     for path in find_studies(results):
         try:
-            command = _command(path, asked, errors=errors)
-            reports.append(compose(path, reference, errors=errors, command=command))
+            command = _command(path, asked, errors=errors, mcnemar=mcnemar)
+            made = compose(path, reference, errors=errors, command=command, two_runs=runs)
+            reports.append(made)
         except StorageError as error:  # one damaged study does not hide the others
             problems.append(error)
     console = Console(markup=False)
@@ -112,7 +121,27 @@ def _values(texts: Sequence[str]) -> dict[str, Any] | None:
     return values or None
 
 
-def _command(path: Path, against: Sequence[str], *, errors: bool) -> str:
+def _runs(text: str | None) -> tuple[str, str] | None:
+    """Return the two run ids of --mcnemar; None without it.
+
+    Raises:
+        ConfigError: They are not two.
+    """
+    from dropout_lab.errors import ConfigError
+    from dropout_lab.results import RUNS
+    from dropout_lab.results.text import one_line
+
+    if text is None:
+        return None
+    names = [name.strip() for name in text.split(",")]
+    if len(names) != 2 or not all(names) or names[0] == names[1]:
+        shown = one_line(text)[:_SHOWN]
+        raise ConfigError([f"--mcnemar {shown}: give two run ids of {RUNS}, parted by a comma."])
+    return names[0], names[1]
+
+
+def _command(path: Path, against: Sequence[str], *, errors: bool, mcnemar: str | None) -> str:
     """Return what makes the report of one study again."""
     asked = [word for text in against for word in ("--against", text)]
-    return shlex.join(["dropout-lab", "report", str(path), *asked, *["--errors"] * errors])
+    asked += ["--errors"] * errors + ([] if mcnemar is None else ["--mcnemar", mcnemar])
+    return shlex.join(["dropout-lab", "report", str(path), *asked])

@@ -11,6 +11,7 @@ from dropout_lab.analysis.conclusions import conclusions
 from dropout_lab.analysis.paired import compared
 from dropout_lab.analysis.published import Published, beside
 from dropout_lab.analysis.tables import StudyTables, read_study
+from dropout_lab.analysis.two_runs import mcnemar_of, sentence_of
 from dropout_lab.errors import StorageError
 from dropout_lab.files import make_folder, replace_file
 from dropout_lab.report.columns import DIFFERENCE, CellTable, cell_table
@@ -93,6 +94,7 @@ def compose(
     *,
     errors: bool = False,
     command: str = "",
+    two_runs: tuple[str, str] | None = None,
 ) -> Report:
     """Read a study and work out its report; nothing is written.
 
@@ -101,18 +103,23 @@ def compose(
         against: The swept values of the cell to compare with; without them the one without dropout.
         errors: Whether to tell test errors in per cent, as the papers do, not accuracies.
         command: What makes the report again.
+        two_runs: Ids of two runs whose stored predictions are to be tested against each other.
 
     Raises:
-        StorageError: It is no study's folder, is damaged, or has no finished run yet.
-        ConfigError: No cell has the values to compare with.
+        StorageError: It is no study's folder, is damaged, has no finished run yet, or kept no
+            predictions to test.
+        ConfigError: No cell has the values to compare with, or there are no such runs.
     """
     study = read_study(path)
     statistics = compared(study, against, DIFFERENCE)
+    findings = conclusions(study, statistics)
+    if two_runs is not None:
+        findings.append(sentence_of(*two_runs, mcnemar_of(study, *two_runs)))
     return Report(
         study=study,
         statistics=statistics,
         cells=cell_table(study, statistics, against, errors=errors),
-        conclusions=tuple(conclusions(study, statistics)),
+        conclusions=tuple(findings),
         published=beside(study, statistics),
         errors=errors,
         command=command,
