@@ -10,6 +10,9 @@ import yaml
 
 from dropout_lab.catalogue import CATALOGUE
 from dropout_lab.cli import main
+from dropout_lab.config.changes import choose_size
+from dropout_lab.config.document import parse_document
+from dropout_lab.config.load import check
 from dropout_lab.config.optional_keys import readers
 from dropout_lab.config.regularization import RegularizationSettings
 from dropout_lab.config.schema import Config, DropoutSettings, TrainingSettings
@@ -72,10 +75,17 @@ def test_the_config_shown_is_the_schema_with_its_defaults() -> None:
     del shown["name"], shown["about"]
     defaults = Config().model_dump(mode="json")
     for section, keys in defaults.items():
-        if isinstance(keys, dict) and section != "sweep":
+        if isinstance(keys, dict) and keys and section != "sweep":
             hidden = {key for key, value in keys.items() if value is None} - set(shown[section])
             assert shown[section] | dict.fromkeys(hidden) == keys
     assert (shown["seeds"], shown["sweep"]) == (defaults["seeds"], defaults["sweep"])
+
+
+def test_the_other_configs_shown_are_right() -> None:
+    for text in (text for language, text in FENCES if language == "yml"):
+        document = parse_document(text, "README.md")
+        choose_size(document)
+        assert check(document, sweep=True)
 
 
 def test_the_error_shown_is_the_one_given(
