@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from dropout_lab.report import Report
 
 _NEXT = re.compile(r",(?=\s*[\w.]+\s*=)")  # the comma before another key, not one inside a list
+_POINTS = 0.1  # the difference that seeds are counted for
 _SHOWN = 80  # characters of an option that a message repeats
 
 
@@ -37,6 +38,13 @@ def report(
             metavar="RUN,RUN",
         ),
     ] = None,
+    difference: Annotated[
+        float,
+        typer.Option(
+            help="Points of accuracy: how many seeds it takes to find such a difference.",
+            metavar="POINTS",
+        ),
+    ] = _POINTS,
     json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Tell the findings of a study, or of every study below a folder, with their statistics.
@@ -48,6 +56,8 @@ def report(
     asked = against or ()
     reference = _values(asked)
     runs = _runs(mcnemar)
+    if not 0 < difference <= 100:
+        raise typer.BadParameter("--difference is in points: give a number above 0, up to 100.")
 
     from rich.console import Console
 
@@ -60,8 +70,14 @@ def report(
     problems: list[StorageError] = []
     for path in find_studies(results):
         try:
-            command = _command(path, asked, errors=errors, mcnemar=mcnemar)
-            made = compose(path, reference, errors=errors, command=command, two_runs=runs)
+            made = compose(
+                path,
+                reference,
+                errors=errors,
+                command=_command(path, asked, errors, mcnemar, difference),
+                two_runs=runs,
+                difference=difference / 100,
+            )
             reports.append(made)
         except StorageError as error:  # one damaged study does not hide the others
             problems.append(error)
@@ -140,8 +156,11 @@ def _runs(text: str | None) -> tuple[str, str] | None:
     return names[0], names[1]
 
 
-def _command(path: Path, against: Sequence[str], *, errors: bool, mcnemar: str | None) -> str:
+def _command(
+    path: Path, against: Sequence[str], errors: bool, mcnemar: str | None, difference: float
+) -> str:
     """Return what makes the report of one study again."""
     asked = [word for text in against for word in ("--against", text)]
     asked += ["--errors"] * errors + ([] if mcnemar is None else ["--mcnemar", mcnemar])
+    asked += [] if difference == _POINTS else ["--difference", f"{difference:g}"]
     return shlex.join(["dropout-lab", "report", str(path), *asked])

@@ -10,7 +10,6 @@ import pandas as pd
 from dropout_lab.analysis.style import cell_label, value_text
 from dropout_lab.analysis.tables import StudyTables, chosen_on_validation, when
 
-DIFFERENCE = 0.001  # of test accuracy: that which seeds_needed is told for
 INTERVAL, GAP = "95 % interval", "gap, points"  # columns that the narrowest tables leave out
 _NOTHING = "–"
 
@@ -108,7 +107,7 @@ def cell_table(
     best = chosen_on_validation(table)
     references = set(table["reference"].dropna())
     makers = _short_columns(_reference_words(against), errors=errors)
-    makers += _long_columns(errors=errors)
+    makers += _long_columns(percent(table.attrs["difference"]), errors=errors)
     lines = []
     for index, cell in table.iterrows():
         reference = index in references
@@ -195,7 +194,7 @@ def _short_columns(reference: str, *, errors: bool) -> list[tuple[Column, _Maker
     ]
 
 
-def _long_columns(*, errors: bool) -> list[tuple[Column, _Maker]]:
+def _long_columns(difference: str, *, errors: bool) -> list[tuple[Column, _Maker]]:
     """Return the columns that only the page has."""
     return [
         (
@@ -221,8 +220,8 @@ def _long_columns(*, errors: bool) -> list[tuple[Column, _Maker]]:
         ),
         (
             Column(
-                f"seeds for {percent(DIFFERENCE)}",
-                f"Paired seeds needed to call a difference of {percent(DIFFERENCE)} points "
+                f"seeds for {difference}",
+                f"Paired seeds needed to call a difference of {difference} points "
                 "significant with 80 % power, at the corrected level.",
             ),
             lambda cell: _number(cell["seeds_needed"], lambda n: f"{n:.0f}"),

@@ -14,7 +14,7 @@ from dropout_lab.analysis.tables import StudyTables, read_study
 from dropout_lab.analysis.two_runs import mcnemar_of, sentence_of
 from dropout_lab.errors import StorageError
 from dropout_lab.files import make_folder, replace_file
-from dropout_lab.report.columns import DIFFERENCE, CellTable, cell_table
+from dropout_lab.report.columns import CellTable, cell_table
 from dropout_lab.report.inferences import inference_table
 from dropout_lab.report.page import page
 from dropout_lab.report.texts import csv, latex, markdown
@@ -95,6 +95,7 @@ def compose(
     errors: bool = False,
     command: str = "",
     two_runs: tuple[str, str] | None = None,
+    difference: float = 0.001,
 ) -> Report:
     """Read a study and work out its report; nothing is written.
 
@@ -103,6 +104,8 @@ def compose(
         against: The swept values of the cell to compare with; without them the one without dropout.
         errors: Whether to tell test errors in per cent, as the papers do, not accuracies.
         command: What makes the report again.
+        difference: In test accuracy, a fraction above 0: how many seeds it takes to find such a
+            one is told.
         two_runs: Ids of two runs whose stored predictions are to be tested against each other.
 
     Raises:
@@ -111,7 +114,7 @@ def compose(
         ConfigError: No cell has the values to compare with, or there are no such runs.
     """
     study = read_study(path)
-    statistics = compared(study, against, DIFFERENCE)
+    statistics = compared(study, against, difference)
     findings = conclusions(study, statistics)
     if two_runs is not None:
         findings.append(sentence_of(*two_runs, mcnemar_of(study, *two_runs)))

@@ -6,9 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from dropout_lab.report import page
+from dropout_lab.results.predictions import PREDICTIONS
 from tests.report.made import make_study
 
 ROOT = Path(__file__).parents[2]
@@ -165,3 +167,45 @@ def test_in_an_ascii_locale_it_is_plain_ascii(folder: Path, tmp_path: Path) -> N
     assert "+/-" in text
     assert "\\u" not in text
     assert 'lang="en"' in (folder / "report.html").read_text(encoding="utf-8")
+
+
+def test_two_networks_are_tested_on_their_predictions(run, folder: Path) -> None:
+    """Of six examples the first has four right, the second two of these: 2 to 0, p = 2 / 4."""
+    study = folder
+    ids = [row.split(",")[0] for row in (study / "runs.csv").read_text().splitlines()[1:3]]
+    labels = np.array([0, 1, 2, 3, 4, 5])
+    for run_id, right in zip(ids, (4, 2), strict=True):
+        p = np.full((6, 10), 0.01)
+        p[np.arange(6), np.where(np.arange(6) < right, labels, 9)] = 0.91
+        home = study / "runs" / run_id
+        home.mkdir(parents=True)
+        np.savez(home / PREDICTIONS, log_probabilities=np.log(p), labels=labels, run_id=run_id)
+    both = ",".join(ids)
+    result = run("report", str(study), "--mcnemar", both)
+    told = " ".join(result.out.split())
+    assert f"run {ids[0]} alone has 2 right and run {ids[1]} alone 0" in told
+    assert "p = 0.5)" in told
+    assert f"--mcnemar {both}" in (study / "report.html").read_text()
+    for wrong in ("x", f"{ids[0]},{ids[0]}", f"{ids[0]},"):
+        mistaken = run("report", str(study), "--mcnemar", wrong)
+        assert (mistaken.status, "give two run ids" in mistaken.err) == (2, True)
+    unknown = run("report", str(study), "--mcnemar", f"{ids[0]},nobody")
+    assert (unknown.status, "has no run nobody" in unknown.err) == (2, True)
+
+
+def test_seeds_are_counted_for_the_difference_asked_for(run, folder: Path) -> None:
+    study = str(folder)
+    few, many = (
+        json.loads(run("report", study, "--difference", points, "--json").out)
+        for points in ["2", "0.01"]
+    )
+    name = next(iter(few))
+    needed = [
+        [cell["seeds_needed"] for cell in told[name]["cells"] if cell["seeds_needed"]]
+        for told in (few, many)
+    ]
+    assert needed[0]
+    assert all(a <= b for a, b in zip(*needed, strict=True))
+    assert needed[0] != needed[1]
+    for wrong in ("0", "-1", "101", "nan"):
+        assert run("report", study, "--difference", wrong).status == 2
