@@ -1,6 +1,11 @@
 """What the tests share: strictness, real MNIST where it is, small studies."""
 
 import os
+
+# Processes side by side share the cores; the processes that tests start inherit it.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ["OMP_NUM_THREADS"] = "1"
+
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
