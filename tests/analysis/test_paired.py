@@ -182,7 +182,7 @@ def test_a_named_reference_is_equal_in_all_other_keys(tmp_path: Path) -> None:
 
 
 def test_dropout_is_no_difference_to_a_reference_of_another_key(tmp_path: Path) -> None:
-    """p = 0.5 alone is not compared with the decay alone: that would be two changes at once."""
+    """A cell of p = 0.5 alone is not compared with the decay alone: that is two changes."""
     path = made_study(
         tmp_path / "s", "dropout.p=0,0.5", "regularization.l2=0,0.001", accuracies=[0.9, 0.91] * 4
     )
