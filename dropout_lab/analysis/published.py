@@ -108,7 +108,7 @@ def settings_of_value(study: StudyTables, value: PublishedValue) -> Settings | N
     if isinstance(value.cell, str):
         named = {run.settings for run in study.known.values() if run.cell.label == value.cell}
         if len(named) > 1:
-            rest = [key for key in study.swept if key not in study.manifest["labelled"]]
+            rest = [key for key in study.swept if key not in study.manifest.get("labelled", ())]
             named = {each for each in named if values_of(each, rest) == values_of(own, rest)}
         return named.pop() if len(named) == 1 else None
     try:

@@ -64,9 +64,6 @@ def checked_cells(cells: Any, axes: Container[str], mistakes: Mistakes) -> list[
             mistakes.add(
                 "sweep.cells", f"{message}{_LONGEST_LABEL} characters.", path=(*path, LABEL)
             )
-        elif label and any(label == other[LABEL] for other in checked):
-            message = f"the label {shown(label)} is of another cell too; a name is of one."
-            mistakes.add("sweep.cells", message, path=(*path, LABEL))
         values = {key: value for key, value in cell.items() if key != LABEL}
         settings = checked_values(values, path, mistakes)
         for key in settings:
