@@ -390,6 +390,7 @@ def changed(good: dict[str, Any], path: list[str], value: Any) -> dict[str, Any]
         (["format"], "1", "format: Input should be a valid integer"),
         (["runs"], [], "runs: Input should be a valid dictionary"),
         (["swept"], ["dropout.droput"], "it sweeps 'dropout.droput', which is no key"),
+        (["figure"], {"by": ["x"]}, "it draws lines by 'x', which is no key"),
         (["swept"], [["x"]], r"swept.0: Input should be a valid string"),
         (["settings", "dropout", "p"], 0.25, "settings_digest is not the digest"),
         (["fleets"], [["0123456789ab"]], "its fleets are not made of its runs"),

@@ -109,11 +109,11 @@ def _effect(study: StudyTables, table: pd.DataFrame) -> list[str]:
     if both is None and len(rows) != 1:
         return []
     cell = rows.iloc[0] if both is None else both.chosen
-    bare = table[table["bare"] & (table["pairs"] > 0)]
+    bare = table[table["bare"] & (table["pairs"] > 0) & (table["reference"] == cell.name)]
     if cell["pairs"] == 0 and len(bare):
         cell = bare.iloc[0]
     if pd.isna(cell["reference"]):
-        there = cell["bare"] or table["reference"].notna().any()
+        there = table["bare"].any() or table["reference"].notna().any()
         return [] if there else ["There are no runs without dropout here to compare with."]
     name = phrases.named(table.loc[cell["reference"]], study.swept)
     if cell["pairs"] == 0:

@@ -30,8 +30,9 @@ def compared(
     """Return the table of :func:`cells` with intervals and each cell's comparison.
 
     A cell is compared with its reference: the cell without dropout and otherwise equal settings,
-    or, with ``against``, the cell that has these values and is equal in all other swept keys. A
-    reference without dropout need not be equal in the keys of dropout, which mean nothing to it.
+    or, with ``against``, the cell that has these values and is equal in all other swept keys.
+    Where the values are of dropout and leave the reference without it, it need not be equal in
+    its other keys, which mean nothing to it.
 
     Columns beside those of ``cells``, all of test accuracy as a fraction: ``test_accuracy_low``,
     ``test_accuracy_high`` (95 % t interval), ``test_accuracy_bca_low``, ``_bca_high`` (bootstrap);
@@ -196,11 +197,12 @@ def _with_values(
         raise ConfigError(mistakes)
     others = [key for key in study.swept if key not in against]
     plain = [key for key in others if not key.startswith("dropout.")]
+    of_dropout = any(key.startswith("dropout.") for key in against)
     exact: dict[tuple[str, ...], int] = {}
     without: dict[tuple[str, ...], int] = {}
     for i, row in table[there].iterrows():
         exact.setdefault(tuple(_text(row[key]) for key in others), int(str(i)))
-        if row["bare"]:
+        if row["bare"] and of_dropout:
             without.setdefault(tuple(_text(row[key]) for key in plain), int(str(i)))
     found = []
     for i, row in table.iterrows():

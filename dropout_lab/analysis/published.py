@@ -5,10 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from pydantic import ValidationError
 
 from dropout_lab.analysis.statistics import t_interval
 from dropout_lab.analysis.tables import StudyTables, rows_of_cell, settings_of_cell
-from dropout_lab.config.grid import canonical, with_values
+from dropout_lab.config.grid import canonical, values_of, with_values
 from dropout_lab.config.published import PublishedSettings, PublishedValue
 from dropout_lab.config.schema import Settings
 from dropout_lab.config.sizes import training_examples
@@ -98,12 +99,22 @@ def beside(study: StudyTables, table: pd.DataFrame) -> Published | None:
 
 
 def settings_of_value(study: StudyTables, value: PublishedValue) -> Settings | None:
-    """Return the settings of the cell that a published number is of; None of an unknown label."""
-    if isinstance(value.cell, str):
-        named = (run.settings for run in study.known.values() if run.cell.label == value.cell)
-        return next(named, None)
+    """Return the settings of the cell that a published number is of; None if there are none.
+
+    A label that each combination of a grid has is of the one that is, beside what labels stand
+    for, at the config's own setting.
+    """
     own = Settings.model_validate(study.manifest["settings"])
-    return canonical(with_values(own, value.cell))
+    if isinstance(value.cell, str):
+        named = {run.settings for run in study.known.values() if run.cell.label == value.cell}
+        if len(named) > 1:
+            rest = [key for key in study.swept if key not in study.manifest.get("labelled", ())]
+            named = {each for each in named if values_of(each, rest) == values_of(own, rest)}
+        return named.pop() if len(named) == 1 else None
+    try:
+        return canonical(with_values(own, value.cell))
+    except (KeyError, ValidationError):  # of a key, or a plugin's variant, that is not known here
+        return None
 
 
 def values_of_cell(
@@ -112,12 +123,14 @@ def values_of_cell(
     """Return what was measured of a cell as the published number was, one value for each seed."""
     if cell is None:
         return np.empty(0)
-    tables = {"mean": study.runs[study.runs["status"] == "completed"], "ensemble": study.ensembles}
+    completed = study.runs[study.runs["status"] == "completed"]
+    tables = {"mean": completed, "ensemble": study.ensembles}
     rows = tables.get(value.inference, study.inference)
     if not rows.empty:
         rows = rows_of_cell(rows, cell, study.swept)
     if value.inference not in tables and not rows.empty:
         rows = rows[rows["inference"] == value.inference]
+        rows = rows[rows["run_id"].isin(completed["run_id"])]
     accuracy = rows["test_accuracy"].to_numpy(dtype=np.float64) if len(rows) else np.empty(0)
     ours = 1 - accuracy if value.quantity == "test_error" else accuracy
     found: Values = ours * (100 if unit == "%" else 1)
@@ -131,8 +144,9 @@ def _beside(
     settings: Settings | None,
     ours: Values,
 ) -> Beside:
-    low, high = t_interval(ours)
-    mean = float(ours.mean()) if len(ours) else float("nan")
+    # Rounded: three errors of 100 * (1 - 0.984) are 1.6, not beside it.
+    low, high = (round(end, 10) for end in t_interval(ours))
+    mean = round(float(ours.mean()), 10) if len(ours) else float("nan")
     reasons: tuple[str, ...] = ()
     if settings is not None and len(ours):
         reasons = tuple(_reasons(study, published, settings))
@@ -158,7 +172,7 @@ def _beside(
         low=low,
         high=high,
         n=len(ours),
-        difference=mean - value.value,
+        difference=round(mean - value.value, 10),
         verdict=verdict,
         reasons=reasons,
     )

@@ -58,8 +58,9 @@ def checked_cells(cells: Any, axes: Container[str], mistakes: Mistakes) -> list[
             mistakes.add("sweep.cells", message, path=path)
             continue
         label = cell.get(LABEL, "")
-        if not isinstance(label, str) or len(label) > _LONGEST_LABEL:
-            message = f"the label of a cell is {shown(label)}; give a text of at most "
+        sound = isinstance(label, str) and len(label) <= _LONGEST_LABEL and label.isprintable()
+        if not sound:
+            message = f"the label of a cell is {shown(label)}; give a line of text of at most "
             mistakes.add(
                 "sweep.cells", f"{message}{_LONGEST_LABEL} characters.", path=(*path, LABEL)
             )
@@ -100,7 +101,7 @@ def _is_axis(key: str, path: KeyPath, mistakes: Mistakes) -> bool:
         name = key.partition(".")[2]
         message = (
             f"{key} is no axis: every run is measured in all the ways asked for; write one "
-            f"setting, e.g. --set {key}=" + ("[a,b]." if name[0] in "id" else "50.")
+            f"setting, e.g. --set {key}=" + ("50." if name in ("samples", "curve") else "[a,b].")
         )
         mistakes.add(key, message, path=path)
     return key in KEYS and key not in NOT_SWEPT

@@ -46,18 +46,24 @@ def choose_size(document: Document, changes: Changes | None = None) -> None:
             words = f"size is {shown(wanted)}" if sizes is None else f"sizes is {shown(sizes)}"
             document.mistakes.append(f"{place}: {words}; expected `sizes: {{quick: {{...}}}}`.")
         return
-    name = next(iter(sizes)) if wanted is None else wanted
+    name = next(iter(sizes)) if wanted is None else str(wanted)
     if name not in sizes:
         known = ", ".join(map(str, sizes))
-        document.mistakes.append(f"{place}: size is {shown(name)}; known here: {known}.")
+        document.mistakes.append(f"{place}: size is {shown(wanted)}; known here: {known}.")
         return
     at = document.place(("sizes", name))
     if not re.fullmatch(r"[A-Za-z0-9_-]{1,20}", name) or not isinstance(sizes[name], dict):
         message = f"{at}: the size {shown(name)} is {shown(sizes[name])}; expected a short word "
         document.mistakes.append(message + "and a mapping of what it changes.")
         return
+    for key in ("size", "sizes"):
+        if key in sizes[name]:
+            within = document.place(("sizes", name, key))
+            document.mistakes.append(f"{within}: {key} is no setting that a size can change.")
     _merge(document, sizes[name], ("sizes", name), ())
-    document.data["name"] = f"{document.data.get('name')}_{name}"
+    study = document.data.get("name")
+    if isinstance(study, str | int):  # anything else is told as a mistake
+        document.data["name"] = f"{study}_{name}"
 
 
 def _merge(document: Document, part: Mapping[str, Any], of: KeyPath, at: KeyPath) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from dropout_lab.config.allowed import shown, unknown_key, wrong_value
+from dropout_lab.config.allowed import shown, unknown_dotted, unknown_key, wrong_value
 from dropout_lab.config.axes import checked_axes, checked_cells, checked_values
 from dropout_lab.config.changes import Changes, apply, choose_size, get
 from dropout_lab.config.document import Document, read_document
@@ -24,6 +24,7 @@ from dropout_lab.config.mistakes import Mistakes
 from dropout_lab.config.published import PublishedSettings
 from dropout_lab.config.rules import complaints, unread_keys
 from dropout_lab.config.schema import (
+    KEYS,
     SECTION_CLASSES,
     SECTIONS,
     Config,
@@ -92,6 +93,9 @@ def check(document: Document, *, sweep: bool = False) -> Config:
     axes = checked_axes(asked.get("grid"), mistakes)
     cells = checked_cells(asked.get("cells"), axes, mistakes)
     published = _check_published(config, mistakes)
+    for key in (config and config.figure and config.figure.by) or ():
+        if key not in KEYS:
+            mistakes.add("figure", unknown_dotted(key), path=("figure", "by"))
     if config is None or mistakes:
         raise ConfigError(mistakes.in_order())
     varied = ({"grid": axes} if axes else {}) | ({"cells": cells} if cells else {})
@@ -152,8 +156,11 @@ def _validated(data: dict[str, Any], mistakes: Mistakes) -> Config | None:
     except ValidationError as error:
         for entry in error.errors():
             path = tuple(str(part) for part in entry["loc"])
-            if path[0] in ("published", "figure") and len(path) > 1:
-                message = f"{'.'.join(path)} is wrong: {entry['msg']}; see config schema."
+            if path[0] in ("published", "figure", "sweep") and len(path) > 1:
+                # Of a value of two forms pydantic names the form at the end, and of a list ours.
+                path = tuple(part for part in path if part not in ("dict[str,any]", "str"))
+                words = entry["msg"].replace("valid tuple", "valid list")
+                message = f"{'.'.join(path)} is wrong: {words}; see dropout-lab config schema."
                 mistakes.add(path[0], message, path=path)
                 continue
             key = ".".join(path[:2]) if path[0] in SECTION_CLASSES else path[0]

@@ -145,9 +145,11 @@ def _check(manifest: Manifest) -> None:
     _Manifest.model_validate(manifest)
     if digest(manifest["settings"]) != manifest["settings_digest"]:
         raise ValueError("settings_digest is not the digest of its settings")
-    unknown = [key for key in manifest["swept"] if key not in KEYS]
-    if unknown:
-        raise _UnknownError(f"it sweeps {unknown[0]!r}, which is no key")
+    drawn = (manifest.get("figure") or {}).get("by") or ()
+    for verb, keys in (("sweeps", manifest["swept"]), ("draws lines by", drawn)):
+        unknown = [key for key in keys if key not in KEYS]
+        if unknown:
+            raise _UnknownError(f"it {verb} {unknown[0]!r}, which is no key")
     listed = [name for fleet in manifest["fleets"] for name in fleet]
     if sorted(listed) != sorted(manifest["runs"]):
         raise ValueError("its fleets are not made of its runs, each once")

@@ -1,5 +1,6 @@
 """What the sentences say, and what they must not say."""
 
+import dataclasses
 import math
 import re
 from pathlib import Path
@@ -232,6 +233,28 @@ def test_another_reference_is_named_in_the_sentences(tmp_path: Path) -> None:
         "Test accuracy without dropout is 0.50 points [0.35, 0.65] lower than with p = 0.5"
     )
     assert "against 2.45 with p = 0.5: 0.50 points" in gap
+
+
+def test_a_reference_that_validation_chose_is_compared_with_its_own_cell(tmp_path: Path) -> None:
+    """Of two rates p = 0.5 is best at the second: not the first without dropout is told of."""
+    settings = ("training.learning_rate=0.1,0.2", "dropout.p=0,0.5")
+    values = [v + gain for gain in (0.0, -0.01, 0.002, 0.004) for v in BARE]
+    study = study_of(tmp_path, *settings, accuracies=values)
+    lines = told(study, against={"dropout.p": 0.5})
+    chosen = re.search(r"Validation chose (.*?):", lines[0])
+    assert chosen is not None
+    assert f"than with {chosen[1]} (n = 6 paired seeds)" in lines[1]
+    told_of = chosen[1].replace("p = 0.5, ", "")
+    assert lines[1].startswith(f"Test accuracy without dropout, {told_of} is ")
+
+
+def test_runs_without_dropout_are_not_denied_where_another_reference_is_named(
+    tmp_path: Path,
+) -> None:
+    settings = ("dropout.variant=inverted,gaussian", "dropout.p=0.25,0.5")
+    whole = study_of(tmp_path, *settings, accuracies=BARE * 5)
+    study = dataclasses.replace(whole, runs=whole.runs[whole.runs["dropout.p"] != 0.25])
+    assert "no runs without dropout" not in " ".join(told(study, against={"dropout.p": 0.5}))
 
 
 def test_one_seed_is_told_without_intervals(tmp_path: Path) -> None:

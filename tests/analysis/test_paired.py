@@ -1,5 +1,6 @@
 """Cells against their references: by hand, at the limits, and in the words that may be used."""
 
+import dataclasses
 import math
 from pathlib import Path
 
@@ -178,6 +179,21 @@ def test_a_named_reference_is_equal_in_all_other_keys(tmp_path: Path) -> None:
             assert row["verdict"] == NO_PAIRS
     bare = compared(read_study(path), {"dropout.variant": "none"})
     assert bare.equals(compared(read_study(path)))
+
+
+def test_dropout_is_no_difference_to_a_reference_of_another_key(tmp_path: Path) -> None:
+    """A cell of p = 0.5 alone is not compared with the decay alone: that is two changes."""
+    path = made_study(
+        tmp_path / "s", "dropout.p=0,0.5", "regularization.l2=0,0.001", accuracies=[0.9, 0.91] * 4
+    )
+    whole = read_study(path)
+    both = (whole.runs["dropout.p"] == 0.5) & (whole.runs["regularization.l2"] == 0.001)
+    study = dataclasses.replace(whole, runs=whole.runs[~both])
+    table = compared(study, {"regularization.l2": 0.001})
+    assert table.loc[table["dropout.p"] == 0.5, "verdict"].tolist() == [NO_PAIRS]
+    assert table["pairs"].tolist() == [2, 0, 0]
+    without = compared(study, {"regularization.l2": 0.001, "dropout.p": 0})
+    assert without["pairs"].tolist() == [2, 0, 2]
 
 
 def test_a_reference_that_is_not_there_is_refused_with_what_there_is(tmp_path: Path) -> None:

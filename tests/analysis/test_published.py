@@ -1,178 +1,153 @@
-"""A paper's numbers beside ours: which cell they are of, the verdict by hand, and the picture."""
+"""A paper's numbers beside a made study's: which cell, in which unit, what verdict."""
 
-import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+import pandas as pd
 import pytest
-from matplotlib.figure import Figure
 
-from dropout_lab import results
-from dropout_lab.analysis.figure import draw_figure
 from dropout_lab.analysis.published import Beside, beside
-from dropout_lab.analysis.style import PUBLISHED, cell_label, p_colour, style
 from dropout_lab.analysis.tables import StudyTables, cells, read_study
-from tests.analysis.test_tables import made_study
+from dropout_lab.config.grid import Run
+from tests.report.made import make_study
 
-# Errors in per cent 6, 7, 8 at p = 0 and 4, 5, 6 at p = 0.5: t(0.975, 2) = 4.3027, s.d. 1,
-# so the half width is 4.3027 / sqrt(3) = 2.4841.
-ACCURACIES = [0.94, 0.93, 0.92, 0.96, 0.95, 0.94]
-HALF = 2.4841
+ERRORS = {0: 0.015, 1: 0.016, 2: 0.017}  # of 4,000 examples after 3 epochs, by seed
+SPREAD = 0.1 * 4.302653 / 3**0.5  # half of the 95 % t interval, in %
 
 
-def study_of(folder: Path, values: list[dict[str, Any]], **manifest: Any) -> StudyTables:
-    """Return a study over p = 0 and 0.5 that carries published values."""
-    path = made_study(
-        folder / "s", "dataset.name=mnist", "dropout.p=0,0.5", accuracies=ACCURACIES, seeds=3
+def accuracy(run: Run) -> float:
+    return 1 - ERRORS[run.seed] - (0.01 if run.settings.training.learning_rate == 0.5 else 0)
+
+
+def study_with(
+    folder: Path,
+    *values: dict[str, Any],
+    settings: tuple[str, ...] = (),
+    noted: dict[str, Any] | None = None,
+    **published: Any,
+) -> StudyTables:
+    own = [{"label": "it", "seen": True, "cell": {"dropout.p": 0.5}, **value} for value in values]
+    section = {"citation": "Somebody 1999", "dataset": "mnist_5k", "values": own, **published}
+    made = make_study(
+        folder / "s",
+        *settings,
+        accuracy=accuracy,
+        seeds="3",
+        p="0,0.5",
+        noted={"published": section, **(noted or {})},
     )
-    read = json.loads((path / results.MANIFEST).read_text())
-    figure = manifest.pop("figure", None)
-    read["published"] = {"citation": "Somebody 1999", "values": values} | manifest
-    read["figure"] = figure
-    (path / results.MANIFEST).write_text(json.dumps(read))
-    return read_study(path)
+    return read_study(made)
 
 
-def rows(study: StudyTables) -> tuple[Beside, ...]:
+def rows_of(study: StudyTables) -> tuple[Beside, ...]:
     found = beside(study, cells(study))
     assert found is not None
     return found.rows
 
 
-def value(p: float, number: float, **rest: Any) -> dict[str, Any]:
-    return {"label": f"p {p}", "cell": {"dropout.p": p}, "value": number, "seen": True} | rest
-
-
-@pytest.mark.parametrize(
-    ("number", "verdict"),
-    [(5.0, "within our interval"), (7.48, "within our interval"), (7.49, "better"),
-     (2.52, "within our interval"), (2.51, "worse")],
-)  # fmt: skip
-def test_the_verdict_by_hand(tmp_path: Path, number: float, verdict: str) -> None:
-    (row,) = rows(study_of(tmp_path, [value(0.5, number)]))
-    assert row.n == 3
-    assert row.ours == pytest.approx(5.0)
-    assert [row.low, row.high] == pytest.approx([5 - HALF, 5 + HALF], abs=1e-4)
-    assert row.difference == pytest.approx(5.0 - number)
-    assert row.verdict == verdict
-    assert row.reasons == ()
+def test_verdicts_by_hand(tmp_path: Path) -> None:
+    """Errors of 1.5, 1.6 and 1.7 %: the mean is 1.6 ± 0.248."""
+    asked = [{"value": value} for value in (1.36, 1.34, 1.84, 1.86)]
+    rows = rows_of(study_with(tmp_path, *asked))
+    within = "within our interval"
+    assert [row.verdict for row in rows] == [within, "worse", within, "better"]
+    assert rows[0].ours == pytest.approx(1.6)
+    assert rows[0].n == 3
+    assert (rows[0].low, rows[0].high) == pytest.approx((1.6 - SPREAD, 1.6 + SPREAD), rel=1e-6)
+    assert [row.difference for row in rows] == pytest.approx([0.24, 0.26, -0.24, -0.26])
+    assert {row.reasons for row in rows} == {()}
 
 
 def test_an_accuracy_is_better_where_it_is_higher(tmp_path: Path) -> None:
-    numbers = [
-        value(0.5, 0.97, quantity="test_accuracy"), value(0.5, 0.999, quantity="test_accuracy"),
-        value(0.5, 0.9, quantity="test_accuracy"),
-    ]  # fmt: skip
-    found = rows(study_of(tmp_path, numbers, unit="fraction"))
-    assert [row.verdict for row in found] == ["within our interval", "worse", "better"]
-    assert found[0].ours == pytest.approx(0.95)
+    asked = [{"value": value, "quantity": "test_accuracy"} for value in (0.98, 0.99, 0.984)]
+    rows = rows_of(study_with(tmp_path, *asked, unit="fraction"))
+    assert [row.verdict for row in rows] == ["better", "worse", "within our interval"]
+    assert rows[0].ours == pytest.approx(0.984)
 
 
-def test_the_run_without_dropout_is_found_however_it_is_named(tmp_path: Path) -> None:
-    named = [value(0.0, 7.0), value(0.0, 7.0, cell={"dropout.variant": "none"})]
-    assert [row.ours for row in rows(study_of(tmp_path, named))] == [pytest.approx(7.0)] * 2
-
-
-def test_what_was_not_trained_is_said(tmp_path: Path) -> None:
-    named = [value(0.9, 2.7), value(0, 1.0, cell="a label"), value(0.5, 1, inference="monte_carlo")]
-    found = rows(study_of(tmp_path, named))
-    assert {row.verdict for row in found} == {"not trained"}
-    assert all(np.isnan(row.ours) and row.n == 0 for row in found)
+def test_errors_without_spread_equal_the_number_that_they_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """100 * (1 - 0.984) is 1.6 and a rounding error."""
+    monkeypatch.setattr("tests.analysis.test_published.ERRORS", {0: 0.016, 1: 0.016, 2: 0.016})
+    (row,) = rows_of(study_with(tmp_path, {"value": 1.6}))
+    assert (row.verdict, row.difference) == ("within our interval", 0)
 
 
 @pytest.mark.parametrize(
-    ("theirs", "reason"),
+    ("section", "reasons"),
     [
-        ({"dataset": "mnist_5k"}, "data: mnist instead of mnist_5k"),
-        ({"training_examples": 600}, "500 training examples instead of 600"),
-        ({"updates": 100}, "16 updates instead of 100"),
-        ({"training_examples": 550, "updates": 17}, ""),  # near enough
+        ({"dataset": "mnist"}, ("data: mnist_5k instead of mnist",)),
+        ({"training_examples": 330}, ()),
+        ({"training_examples": 334}, ("300 training examples instead of 334",)),
+        ({"training_examples": 272}, ("300 training examples instead of 272",)),
+        ({"updates": 26}, ()),
+        ({"updates": 27}, ("24 updates instead of 27",)),
+        ({"updates": 5}, ()),
     ],
 )
-def test_what_makes_it_incomparable_is_said(
-    tmp_path: Path, theirs: dict[str, Any], reason: str
+def test_other_data_and_fewer_updates_are_not_comparable(
+    tmp_path: Path, section: dict[str, Any], reasons: tuple[str, ...]
 ) -> None:
-    (row,) = rows(study_of(tmp_path, [value(0.5, 5.0)], **theirs))
-    assert row.verdict == ("not comparable" if reason else "within our interval")
-    assert row.reasons == ((reason,) if reason else ())
+    settings = ("dataset.train_size=300",)
+    (row,) = rows_of(study_with(tmp_path, {"value": 1.6}, settings=settings, **section))
+    assert row.reasons == reasons
+    assert row.verdict == ("not comparable" if reasons else "within our interval")
 
 
-def test_one_run_has_no_verdict(tmp_path: Path) -> None:
-    path = made_study(
-        tmp_path / "s", "dataset.name=mnist", "dropout.p=0,0.5", accuracies=[0.9, 0.95], seeds=1
+def test_one_run_has_no_interval_and_none_no_verdict(tmp_path: Path) -> None:
+    study = study_with(tmp_path, {"value": 1.6}, {"value": 1.6, "cell": {"dropout.p": 0.25}})
+    study.runs.loc[study.runs["seed"] > 0, "status"] = "diverged"
+    one, none = rows_of(study)
+    assert (one.n, one.verdict, one.reasons) == (1, "not comparable", ("one run has no interval",))
+    assert (none.n, none.verdict, none.reasons) == (0, "not trained", ())
+
+
+def test_a_cell_is_found_by_its_settings_or_its_label(tmp_path: Path) -> None:
+    named = [{"value": 1.6, "cell": "fast"}, {"value": 1.6, "cell": "nothing"}]
+    by_keys = {"value": 1.6, "cell": {"training.learning_rate": 0.5, "dropout.p": 0.5}}
+    bare = {"value": 1.6, "cell": {"training.learning_rate": 0.1, "dropout.variant": "none"}}
+    unknown = {"value": 1.6, "cell": {"nowhere.p": 0.5}}
+    study = study_with(
+        tmp_path, *named, by_keys, bare, unknown, settings=("training.learning_rate=0.1,0.5",)
     )
-    read = json.loads((path / results.MANIFEST).read_text())
-    read["published"] = {"citation": "S", "values": [value(0.5, 5.0)]}
-    (path / results.MANIFEST).write_text(json.dumps(read))
-    (row,) = rows(read_study(path))
-    assert (row.verdict, row.reasons) == ("not comparable", ("one run has no interval",))
+    for run_id, run in study.known.items():
+        if run.settings.training.learning_rate == 0.5 and run.settings.dropout.p == 0.5:
+            study.known[run_id].cell.__dict__["label"] = "fast"
+    fast, nothing, keys, without, strange = rows_of(study)
+    assert fast.ours == pytest.approx(2.6)
+    assert keys.ours == pytest.approx(2.6)
+    assert without.ours == pytest.approx(1.6)
+    assert nothing.verdict == strange.verdict == "not trained"
 
 
-def drawn(study: StudyTables) -> Figure:
-    with style():
-        figure = draw_figure(study, cells(study), "name")
-    assert figure is not None
-    figure.canvas.draw()
-    return figure
+def test_a_label_of_a_whole_grid_is_that_at_the_own_setting(tmp_path: Path) -> None:
+    value = {"value": 1.6, "cell": "half"}
+    settings = ("training.learning_rate=0.1,0.5",)
+    study = study_with(tmp_path, value, settings=settings, noted={"labelled": ["dropout.p"]})
+    for run in study.known.values():
+        run.cell.__dict__["label"] = "half" if run.settings.dropout.p == 0.5 else ""
+    own = study.manifest["settings"]["training"]
+    for rate, expected in ((0.5, 2.6), (0.1, 1.6)):
+        own["learning_rate"] = rate
+        assert rows_of(study)[0].ours == pytest.approx(expected)
+    own["learning_rate"] = 0.2
+    assert rows_of(study)[0].verdict == "not trained"
 
 
-def words(figure: Figure) -> str:
-    found = figure.findobj(lambda artist: hasattr(artist, "get_text"))
-    return " | ".join(" ".join(text.get_text().split()) for text in found)
-
-
-def test_a_row_for_each_published_value_and_each_other_cell(tmp_path: Path) -> None:
-    values = [value(0.5, 5.5), value(0.9, 2.7, seen=False)]
-    figure = drawn(study_of(tmp_path, values, figure={"title": "Table 1"}))
-    (axes,) = figure.axes
-    labels = [label.get_text() for label in axes.get_yticklabels()]
-    assert labels == ["p 0.5", "p 0.9", "without dropout"]
-    diamonds = [line for line in axes.lines if line.get_markeredgecolor() == PUBLISHED]
-    assert [(line.get_xdata()[0], line.get_ydata()[0]) for line in diamonds] == [(5.5, 2), (2.7, 1)]
-    assert [line.get_marker() for line in diamonds] == ["D", "x"]
-    for text in ("Table 1", "n = 3 seeds", "Somebody 1999", "unverified", "test error (%)"):
-        assert text in words(figure)
-
-
-@pytest.mark.parametrize(("axis", "places"), [("keep", [0.5, 1.0]), ("p", [0.0, 0.5])])
-def test_a_line_over_p_begins_without_dropout(
-    tmp_path: Path, axis: str, places: list[float]
-) -> None:
-    figure = drawn(study_of(tmp_path, [value(0.9, 2.7)], figure={"x": axis}))
-    (axes,) = figure.axes
-    starts = [np.asarray(line.get_xydata())[0] for line in axes.lines]
-    means = {round(float(x), 6): float(y) for x, y in starts}
-    assert means[0.9 if axis == "p" else 0.1] == 2.7
-    first = next(line for line in axes.lines if len(line.get_xdata()) == 2)
-    np.testing.assert_allclose(first.get_xdata(), places)
-    np.testing.assert_allclose(first.get_ydata(), [5, 7] if axis == "keep" else [7, 5])
-
-
-def test_courses_over_the_updates(tmp_path: Path) -> None:
-    figure = drawn(study_of(tmp_path, [], figure={"x": "updates", "y_max": 9}))
-    (axes,) = figure.axes
-    assert axes.get_ylim() == (0, 9)
-    colours = {line.get_color() for line in axes.lines}
-    assert colours == {"#000000", p_colour(0.5)}
-
-
-def test_nothing_is_drawn_where_nothing_is_asked(tmp_path: Path) -> None:
-    study = study_of(tmp_path, [])
-    assert draw_figure(study, cells(study), "name") is None
-
-
-def test_a_label_stands_for_the_keys_it_names(tmp_path: Path) -> None:
-    study = study_of(tmp_path, [])
-    path = study.path / results.MANIFEST
-    read = json.loads(path.read_text())
-    read["labelled"] = ["dropout.p"]
-    for entry in read["runs"].values():
-        dropped = entry["settings"].get("dropout", {}).get("variant") != "none"
-        entry["label"] = "strong" if dropped else "bare"
-    path.write_text(json.dumps(read))
-    table = cells(read_study(path.parent))
-    labels = [cell_label(cell, ("dropout.p",), bool(cell["bare"])) for _, cell in table.iterrows()]
-    assert labels == ["bare", "strong"]
-    # Where only some of its keys are told, the label would say too much.
-    assert cell_label(table.iloc[1], (), False) == "with dropout"
+def test_other_ways_to_use_the_network_are_of_completed_runs(tmp_path: Path) -> None:
+    value = {"value": 1.6, "inference": "monte_carlo"}
+    study = study_with(tmp_path, value, {"value": 1.6, "inference": "ensemble"})
+    done = study.runs[["run_id", "dropout.p", "test_accuracy"]]
+    parts = [done.assign(inference=name) for name in ("mean", "monte_carlo")]
+    inference = pd.concat(parts, ignore_index=True)
+    inference.loc[inference["inference"] == "monte_carlo", "test_accuracy"] += 0.005
+    object.__setattr__(study, "inference", inference)
+    study.runs.loc[study.runs["seed"] == 2, "status"] = "interrupted"
+    drawn, ensemble = rows_of(study)
+    assert drawn.ours == pytest.approx(1.05)
+    assert drawn.n == 2
+    assert ensemble.verdict == "not trained"
+    one = pd.DataFrame({"dropout.p": [0.5], "test_accuracy": [0.99]})
+    object.__setattr__(study, "ensembles", one)
+    assert rows_of(study)[1].ours == pytest.approx(1.0)

@@ -98,6 +98,10 @@ def test_without_a_grid_the_default_one_is_not_run(path: Path) -> None:
         ("label: both, regularization.l2: 0.001", "label: both, regularization.l2: no", "l2 is"),
         ("{regularization.max_norm: 2}\npub", "{regularization.maxnorm: 2}\npub", "did you mean"),
         ("label: both, ", "label: [1], ", "label of a cell is [1]"),
+        ("label: both, ", 'label: "a\\nb", ', "give a line of text"),
+        ("label: both, ", "label: both, evaluation.at_end: features, ", "evaluation.at_end=[a,b]."),
+        ("sweep:\n  cells:\n    - {label: L2", "sweep:\n  baseline: 2\n  cells:\n    - {label: L2",
+         ": sweep.baseline is wrong: Input should be a valid boolean" ),
         ("label: both, ", "label: both, dropout.variant: none, ", "listed twice"),
         ("label: both, ", "label: both, evaluation.samples: 9, ", "is no axis"),
         ("  cells:\n    - {label: L2", "  cells: 3\n  x:\n    - {label: L2", "sweep.cells is 3"),
@@ -138,6 +142,10 @@ def test_a_size_changes_what_it_names_and_the_name(path: Path) -> None:
     [
         ("", "", ("size=huge",), '--set size=huge: size is "huge"; known here: quick, full.'),
         ("name: paper", "name: paper\nsize: big", (), '2: size is "big"; known here: quick, full.'),
+        ("name: paper", "name: paper\nsize: [full]", (), '2: size is ["full"]; known here: quick'),
+        ("    seeds: 2", "    size: full", (), "7: size is no setting that a size can change"),
+        ("    seeds: 2", "    sizes: {}", (), "7: sizes is no setting that a size can change"),
+        ("name: paper", "name: null", (), "1: name is null"),
         ("  quick:", "  a b:", (), 'the size "a b"'),
         ("training: {epochs: 2}", "training: {epoch: 2}", (), "6: training.epoch is not a setting"),
         ("epochs: 2}", "epochs: 0}", (), "6: training.epochs is 0"),
@@ -147,6 +155,11 @@ def test_what_is_wrong_with_a_size_is_told_with_its_line(
     path: Path, old: str, new: str, settings: tuple[str, ...], told: str
 ) -> None:
     assert told in mistakes(path, old, new, *settings)
+
+
+def test_a_size_may_be_a_number(path: Path) -> None:
+    path.write_text(TEXT.replace("  quick:", "  1:").replace("name: paper", "name: paper\nsize: 1"))
+    assert loaded(path).name == "paper_1"
 
 
 def test_a_size_without_sizes_is_a_mistake() -> None:
@@ -161,6 +174,9 @@ def test_a_size_without_sizes_is_a_mistake() -> None:
         ("citation:", "cite:", "published.cite is wrong"),
         ("cell: {regularization.max_norm: 2}", "cell: {regularization.maxnorm: 2}", "did you mean"),
         ("title: A table", "x: width", "figure.x is wrong"),
+        ("title: A table", "y: test_error", "figure.y is wrong: Input should be a valid list"),
+        ("title: A table", "by: [modle.hidden]", "did you mean model.hidden?"),
+        ("cell: L2", "cell: 3", "published.values.0.cell is wrong"),
     ],
 )
 def test_what_is_wrong_with_published_values_is_told(
