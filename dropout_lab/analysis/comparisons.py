@@ -18,6 +18,7 @@ from dropout_lab.analysis.tables import (
 
 _CELLS_SHOWN = 40
 _LINES_SHOWN = 12
+_APART = 0.02  # of p, between lines; p is not to be read off wrongly
 _PLACEMENTS_SHOWN = 20
 
 
@@ -37,7 +38,7 @@ def draw_by_p(study: StudyTables, table: pd.DataFrame, title: str) -> Figure | N
     figure = style.new_figure(10, 4.8)
     panels = figure.subplots(1, 2)
     steps = np.diff(sorted({0.0, *numeric.tolist()}))
-    place = 0.5 * float(steps.min()) / len(lines)  # each line's own place beside a value of p
+    place = min(0.5 * float(steps.min()) / len(lines), _APART)  # between the lines at a p
     beside = min(0.3 * place, 0.02)
     for axes, quantity in zip(panels, ("test_accuracy", "accuracy_gap"), strict=True):
         for index, line in enumerate(lines):
@@ -57,8 +58,7 @@ def draw_by_p(study: StudyTables, table: pd.DataFrame, title: str) -> Figure | N
     panels[0].set_title("test accuracy")
     panels[1].set_title("overfitting gap")
     if others:
-        handles, labels = panels[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside right upper")
+        style.legend_beside(panels[1], panels[0].get_legend_handles_labels())
     n = style.n_seeds(table["seeds"])
     style.heading(figure, f"{title}: {when(study)}, dropout off ({n})")
     note = "; lines moved apart at each p" if len(lines) > 1 else ""

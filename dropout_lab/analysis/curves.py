@@ -70,16 +70,12 @@ def draw_gap(study: StudyTables, table: pd.DataFrame, title: str) -> Figure | No
     figure = style.new_figure(10, 4.8)
     accuracy, loss = figure.subplots(1, 2)
     drawn = 0
-    kinds: dict[tuple[str, ...], str] = {}
-    for _, cell in shown.iterrows():
+    for (_, cell), (colour, dashes) in zip(shown.iterrows(), _looks(study, shown), strict=True):
         rows = rows_of_cell(study.metrics, cell, study.swept)
         label = style.cell_label(cell, study.swept, bool(cell["bare"]))
-        dashes = "-"
-        if not cell["bare"]:
-            dashes = kinds.setdefault(style.kind_of(cell), style.dashes(len(kinds)))
         for axes, column in ((accuracy, "accuracy_gap"), (loss, "loss_gap")):
             words = style.wrapped(label, style.BESIDE)
-            drawn += curve(axes, rows, column, style.cell_colour(cell, study.swept), dashes, words)
+            drawn += curve(axes, rows, column, colour, dashes, words)
     if not drawn:
         return None
     for axes, quantity in (
@@ -92,14 +88,25 @@ def draw_gap(study: StudyTables, table: pd.DataFrame, title: str) -> Figure | No
     style.percent_axis(accuracy)
     accuracy.set_title("train − test accuracy")
     loss.set_title("test − train loss")
-    handles, labels = accuracy.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside right upper")
+    style.legend_beside(loss, accuracy.get_legend_handles_labels())
     n = style.n_seeds(shown["seeds"])
     style.heading(figure, f"{title}: overfitting gap, dropout off ({n})")
     left_out = len(table) - len(shown)
     rest = f"; {left_out} cells with lower validation accuracy not shown" if left_out else ""
     style.footnote(figure, style.BAND + rest)
     return figure
+
+
+def _looks(study: StudyTables, shown: pd.DataFrame) -> list[tuple[str, str]]:
+    """Return the colour and the dashes of each cell; those of a kind share their dashes."""
+    kinds: dict[tuple[str, ...], str] = {}
+    looks = []
+    for _, cell in shown.iterrows():
+        dashes = "-"
+        if not cell["bare"]:
+            dashes = kinds.setdefault(style.kind_of(cell), style.dashes(len(kinds)))
+        looks.append((style.cell_colour(cell, study.swept), dashes))
+    return style.told_apart(looks)
 
 
 def curve(

@@ -68,8 +68,8 @@ def draw_diagnostics(study: StudyTables, table: pd.DataFrame, title: str) -> Fig
         axes.set_title("test accuracy (%), units removed")
         axes.set_xlabel("removed of each layer (%)")
         style.percent_axis(axes)
-    handles, labels = grid[count - 1].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside right upper")
+    entries = grid[count - 1].get_legend_handles_labels()
+    style.legend_beside(grid[min(columns, count) - 1], entries)
     style.heading(figure, f"{title}: diagnostics ({style.n_seeds(shown['seeds'])})")
     rest = len(table) - len(shown)
     more = f"; {rest} cells not shown" if rest else ""

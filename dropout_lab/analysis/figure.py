@@ -8,6 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 
 from dropout_lab.analysis import style
 from dropout_lab.analysis.curves import curve
@@ -139,7 +140,12 @@ def _lines(
         for own in every if over_p else ():
             if without_dropout(own) and _same_beside_dropout(study, figure, own, some):
                 lines[label][2].add(own)
-    return dict(list(lines.items())[:_LINES_SHOWN])
+    shown = dict(list(lines.items())[:_LINES_SHOWN])
+    colours = style.told_apart((colour, "-") for colour, _, _ in shown.values())
+    return {
+        label: (colour, marker, members)
+        for (label, (_, marker, members)), (colour, _) in zip(shown.items(), colours, strict=True)
+    }
 
 
 def _line_of(study: StudyTables, figure: FigureSettings, own: Settings) -> str:
@@ -181,15 +187,18 @@ def _draw_courses(
     shown = table.head(_LINES_SHOWN)
     figure = style.new_figure(9.5, 4.8)
     axes = figure.subplots()
-    looks: dict[tuple[Any, ...], str] = {}
+    kinds: dict[tuple[Any, ...], str] = {}
+    looks = []
     others = [key for key in study.swept if not key.startswith("dropout.")]
     ends: list[tuple[float, str, Settings]] = []
     for _, cell in shown.iterrows():
+        kind = tuple(map(str, values_of(settings_of_cell(study, cell), others).values()))
+        dashes = kinds.setdefault(kind, style.dashes(len(kinds)))
+        looks.append((style.cell_colour(cell, study.swept), dashes))
+    apart = zip(shown.iterrows(), style.told_apart(looks), strict=True)
+    for (_, cell), (colour, dashes) in apart:
         own = settings_of_cell(study, cell)
-        kind = tuple(map(str, values_of(own, others).values()))
-        dashes = looks.setdefault(kind, style.dashes(len(looks)))
         rows = rows_of_cell(study.metrics, cell, study.swept)
-        colour = style.cell_colour(cell, study.swept)
         label = style.cell_label(cell, study.swept, bool(cell["bare"]))
         for quantity in settings.y:
             part = quantity.removesuffix("_error")
@@ -204,6 +213,7 @@ def _draw_courses(
                 look = published_look(value.seen, colour)
                 axes.plot(end, value.value, **look, clip_on=False)
     axes.set_xlabel(_AXES[str(settings.x)])
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1, steps=[1, 2, 5, 10]))
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
     left_out = len(table) - len(shown)
     more = f"; {left_out} cells not shown" if left_out else ""
@@ -222,17 +232,19 @@ def _finished(
 ) -> Figure:
     """Give a picture its y axis, legends, heading and footnote."""
     axes.set_ylabel("error (%)" if len(settings.y) > 1 else f"{_words(settings.y[0])} (%)")
-    axes.set_ylim(0, settings.y_max)
+    axes.set_ylim(0, settings.y_max or min(axes.get_ylim()[1], 100))
     handles, labels = axes.get_legend_handles_labels()
+    several = len(settings.y) > 1
+    parts = [Line2D([], [], color="#444444", linestyle=_DASHES[q]) for q in settings.y if several]
+    words = [_words(quantity) for quantity in settings.y if several]
     if len(labels) > 1 or settings.x in ("updates", "epoch"):
-        figure.legend(handles, labels, loc="outside right upper")
-    if len(settings.y) > 1:
-        parts = [Line2D([], [], color="#444444", linestyle=_DASHES[q]) for q in settings.y]
-        axes.legend(parts, [_words(quantity) for quantity in settings.y], loc="best")
+        style.legend_beside(axes, ([*handles, *parts], [*labels, *words]))
+    elif several:
+        axes.legend(parts, words, loc="best")
     style.heading(figure, f"{title} ({style.n_seeds(table['seeds'])})")
     spread = style.BAND if settings.x in ("updates", "epoch") else style.BARS
-    words = footnote(study, table, spread, "open markers") + more
-    style.footnote(figure, style.wrapped(words, int(11.5 * figure.get_figwidth())))
+    below = footnote(study, table, spread, "open markers") + more
+    style.footnote(figure, style.wrapped(below, int(11.5 * figure.get_figwidth())))
     return figure
 
 

@@ -51,8 +51,7 @@ def draw_learned_p(study: StudyTables, table: pd.DataFrame, title: str) -> Figur
         axes.set_ylim(-0.02, 1.02)
     for axes in grid[::columns]:
         axes.set_ylabel("p, the chance of dropping")
-    handles, labels = grid[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside right upper")
+    style.legend_beside(grid[columns - 1], grid[0].get_legend_handles_labels())
     style.heading(figure, f"{title}: learned p ({style.n_seeds(shown['seeds'])})")
     rest = len(every) - len(shown)
     more = f"; {rest} cells with lower validation accuracy not shown" if rest else ""

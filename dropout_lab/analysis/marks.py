@@ -21,10 +21,12 @@ def footnote(study: StudyTables, table: pd.DataFrame, spread: str, diamonds: str
     parts = [f"{study.manifest['name']}, {when(study)}, dropout off", spread]
     compared = beside(study, table)
     if compared is not None and compared.rows:
-        words = f"{diamonds}: {compared.citation}"
-        if not all(row.seen for row in compared.rows):
-            words += ", where unverified crossed out"
-        parts.append(words)
+        seen = {row.seen for row in compared.rows}
+        marks = [
+            *([diamonds] if True in seen else []),
+            *(["crosses (unverified)"] if False in seen else []),
+        ]
+        parts.append(f"{' and '.join(marks)}: {compared.citation}")
         reasons = [set(row.reasons) for row in compared.rows if row.verdict == "not comparable"]
         common = set.intersection(*reasons) if reasons else set()
         if common:

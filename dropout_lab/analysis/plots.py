@@ -22,6 +22,8 @@ from dropout_lab.files import make_folder
 from dropout_lab.results import PLOTS
 
 _GROUPS_SHOWN = 6
+# With cells that the config lists, these show every one of them in one picture.
+_OF_ALL = ("inference", "monte_carlo", "learned_p")
 # Drawn for each combination of the settings beside dropout, in this order.
 _KINDS: dict[str, Callable[[StudyTables, pd.DataFrame, str], Figure | None]] = {
     "curves": draw_curves,
@@ -42,7 +44,9 @@ def plot_study(study: StudyTables) -> list[Path]:
     """Draw a study into its folder ``plots``; return the files, PNG and SVG.
 
     Where settings other than dropout's were varied too, each of their combinations has its own
-    pictures of curves, gap and p: nothing is averaged over different settings.
+    pictures of curves, gap and p: nothing is averaged over different settings. Of cells that the
+    config lists, only combinations of several cells have them, or all cells in one where there
+    are none; how the networks are used is told of all cells in one picture.
 
     Raises:
         StorageError: The pictures cannot be saved.
@@ -63,13 +67,21 @@ def pictures(study: StudyTables) -> Iterator[tuple[str, Figure]]:
     """Draw a study: yield each picture's name and figure, inside the style to save it in."""
     table = cells(study)
     name = style.shortened(str(study.manifest["name"]), 60)
+    groups = _groups(study, table)
+    whole = _OF_ALL if _is_listed(table) and groups[0][0] else ()
     with style.style():
-        for suffix, words, group in _groups(study, table):
+        for suffix, words, group in groups:
             title = f"{name}, {words}" if words else name
             for kind, draw in _KINDS.items():
+                if suffix and kind in whole:
+                    continue
                 figure = draw(study, group, title)
                 if figure is not None:
                     yield f"{kind}{suffix}", figure
+        for kind in whole:
+            figure = _KINDS[kind](study, table, name)
+            if figure is not None:
+                yield kind, figure
         figure = draw_figure(study, table, name)
         if figure is not None:
             yield "figure", figure
@@ -86,9 +98,28 @@ def _groups(study: StudyTables, table: pd.DataFrame) -> list[tuple[str, str, pd.
     others = [key for key in study.swept if not key.startswith("dropout.")]
     if not others:
         return [("", "", table)]
+    every = [group for _, group in table.groupby(others, dropna=False, sort=False)]
+    listed = _is_listed(table)
+    if listed:
+        every = [group for group in every if len(group) > 1]
+        if not every:
+            return [("", "", table)]
     groups = []
-    for index, (_, group) in enumerate(table.groupby(others, dropna=False, sort=False)):
-        if index < _GROUPS_SHOWN:
-            words = style.cell_label(group.iloc[0], tuple(others), False)
-            groups.append((f"_{index + 1}", words, group))
+    for index, group in enumerate(every[:_GROUPS_SHOWN]):
+        first = group.iloc[0]
+        # Many keys, of which a cell sets a few: what is switched off is left unsaid.
+        on = tuple(key for key in others if not _is_off(first[key])) if listed else ()
+        words = style.cell_label(first, on or tuple(others), False)
+        groups.append((f"_{index + 1}", words, group))
     return groups
+
+
+def _is_off(value: object) -> bool:
+    return value is None or value != value or value == 0
+
+
+def _is_listed(table: pd.DataFrame) -> bool:
+    """Whether the config lists its cells, which differ in dropout and in other settings."""
+    keys: set[str] = set().union(*(label.keys for label in table["label"] if label is not None))
+    dropped = {key for key in keys if key.startswith("dropout.")}
+    return bool(dropped) and dropped != keys

@@ -11,7 +11,7 @@ import pandas as pd
 from matplotlib import colormaps, rc_context, rcdefaults, rcParams
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.colors import to_hex
+from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
@@ -60,6 +60,8 @@ _INFERENCE_LOOKS = {
 _OTHER_LOOK = ("#888888", "o")
 _OWN_COLOURS = ("#332288", "#882255", "#888888")  # of variants that are not built in
 _OWN_MARKERS = ("H", ">", "8")
+_DASHES = ("-", "--", "-.", ":")
+_SHADES = (0.0, -0.45, 0.45)  # of a colour that several lines share
 _LONGEST_LABEL, _LONGEST_VALUE = 80, 40  # characters
 BESIDE = 36  # characters of a line of a legend, or of a label of an axis
 _LABEL_FIRST = {"dropout.variant": 0, "dropout.placement": 1, "dropout.p": 2}
@@ -197,7 +199,7 @@ def footnote(figure: Figure, text: str) -> None:
 def epoch_axis(axes: Axes) -> None:
     """Label the x axis with whole epochs."""
     axes.set_xlabel("epoch")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
 
 
 def percent_axis(axes: Axes, which: str = "y") -> None:
@@ -214,7 +216,29 @@ def kind_of(cell: pd.Series) -> tuple[str, ...]:
 
 def dashes(index: int) -> str:
     """Return the dashes of the index-th kind of cell in a picture."""
-    return ("-", "--", "-.", ":")[index % 4]
+    return _DASHES[index % len(_DASHES)]
+
+
+def told_apart(looks: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Return colours and dashes with none given twice: one that is taken is darker or lighter."""
+    given: list[tuple[str, str]] = []
+    for colour, own in looks:
+        lines = list(dict.fromkeys([own, *_DASHES]))
+        options = [(_shade(colour, step), line) for line in lines for step in _SHADES]
+        given.append(next((look for look in options if look not in given), (colour, own)))
+    return given
+
+
+def _shade(colour: str, step: float) -> str:
+    """Return a colour nearer to black, by a share below 0, or to white."""
+    share, end = abs(step), float(step > 0)
+    red, green, blue = (value + share * (end - value) for value in to_rgb(colour))
+    return to_hex((red, green, blue))
+
+
+def legend_beside(axes: Axes, entries: tuple[list[Any], list[Any]]) -> None:
+    """Put a legend right of axes, where it covers neither them nor the heading."""
+    axes.legend(*entries, loc="upper left", bbox_to_anchor=(1.02, 1), borderaxespad=0)
 
 
 def n_seeds(counts: Iterable[int]) -> str:

@@ -161,7 +161,22 @@ def cells(study: StudyTables) -> pd.DataFrame:
         row["difference_half"] = half_width(pairs.to_numpy())
         row["pairs"] = len(pairs)
         rows.append(row)
-    return pd.DataFrame(rows)
+    return _without_named_too(pd.DataFrame(rows), keys)
+
+
+def _without_named_too(table: pd.DataFrame, keys: frozenset[str]) -> pd.DataFrame:
+    """Give the cells that were added without dropout the label of those they stand beside.
+
+    Only where the labels say nothing of dropout.
+    """
+    if not keys or any(key.startswith("dropout.") for key in keys):
+        return table
+    own = table[sorted(keys)].astype(str).agg("\n".join, axis=1)
+    names = dict(zip(own[table["label"].notna()], table["label"].dropna(), strict=True))
+    table["label"] = [
+        label or names.get(key) for key, label in zip(own, table["label"], strict=True)
+    ]
+    return table
 
 
 def differences_of_cell(

@@ -137,8 +137,7 @@ def draw_activations(study: StudyTables, table: pd.DataFrame, title: str) -> Fig
     style.heading(figure, f"{title}: activations, dropout off ({style.n_seeds(seeds)})")
     rest = len(every) - len(layers)
     more = f"; {counted(rest, 'more layer')} not shown" if rest else ""
-    handles, labels = grid[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside right upper")
+    style.legend_beside(grid[0, -1], grid[0, 0].get_legend_handles_labels())
     style.footnote(
         figure,
         "a mini-batch of test examples for each seed, all seeds together; above: the mean of all "
