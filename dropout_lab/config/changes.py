@@ -87,6 +87,7 @@ def apply(changes: Changes, document: Document) -> None:
         if changes.sweep:
             for key in ("training.epochs", "training.updates"):
                 _grid(document, "--epochs").pop(key, None)
+                _refuse_in_cells(document, key, f"--epochs {changes.epochs}")
     if changes.seeds is not None:
         place = _place("--seeds", changes.seeds)
         values = _split(changes.seeds, place)
@@ -119,9 +120,7 @@ def _apply_setting(text: str, document: Document, *, sweep: bool) -> None:
     if key in own:
         document.set((key,), parse_value(value_text, place), place)
         return
-    cells = get(document.data, "sweep.cells")
-    if sweep and any(isinstance(c, dict) and key in c for c in cells or ()):
-        document.mistakes.append(f"{place}: the cells of the sweep set {key}; change it there.")
+    if sweep and _refuse_in_cells(document, key, place):
         return
     is_range = value_text.count(":") == 2
     values: Any = value_text if is_range else _split(value_text, place)
@@ -137,6 +136,17 @@ def _apply_setting(text: str, document: Document, *, sweep: bool) -> None:
             f"{place}: several values make an axis, which is for `dropout-lab sweep`; "
             "for one list write it in brackets, e.g. --set model.hidden=[512,512]."
         )
+
+
+def _refuse_in_cells(document: Document, key: str, place: str) -> bool:
+    """Note that an option cannot change what listed cells set; return whether they do."""
+    cells = get(document.data, "sweep.cells")
+    if not any(
+        isinstance(c, dict) and key in c for c in (cells if isinstance(cells, list) else ())
+    ):
+        return False
+    document.mistakes.append(f"{place}: the cells of the sweep set {key}; change it there.")
+    return True
 
 
 def _place(option: str, text: str) -> str:

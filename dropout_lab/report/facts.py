@@ -3,9 +3,10 @@
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import yaml
@@ -14,7 +15,7 @@ from pydantic import ValidationError
 from dropout_lab.analysis.style import value_text
 from dropout_lab.analysis.tables import StudyTables, by_cell
 from dropout_lab.config.grid import Run, sweep_cells
-from dropout_lab.config.schema import Config
+from dropout_lab.config.schema import Config, without_dropout
 from dropout_lab.config.sweep import LABEL
 from dropout_lab.errors import StorageError
 from dropout_lab.report.columns import CellTable
@@ -87,7 +88,7 @@ def config_text(study: StudyTables) -> str:
     data |= manifest["settings"]
     data |= {key: manifest[key] for key in ("published", "figure") if manifest.get(key)}
     data["seeds"] = len(seeds) if seeds == list(range(len(seeds))) else seeds
-    data["sweep"] = _sweep(data, runs, study.swept)
+    data["sweep"] = _sweep(data, runs, study.swept, manifest.get("labelled", ()))
     return yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=100)
 
 
@@ -134,21 +135,43 @@ def digests(study: StudyTables) -> dict[str, str]:
     return found
 
 
-def _sweep(data: Mapping[str, Any], runs: list[Run], swept: tuple[str, ...]) -> dict[str, Any]:
-    """Return the grid that gives these runs; where none does, their cells one by one."""
+def _sweep(
+    data: Mapping[str, Any], runs: list[Run], swept: tuple[str, ...], labelled: Sequence[str]
+) -> dict[str, Any]:
+    """Return what gives these runs: a grid, with the listed cells; or else each cell by itself.
+
+    Args:
+        data: The rest of the config.
+        runs: The runs.
+        swept: The swept keys.
+        labelled: Those of them that listed cells set: a label stands for their values alone.
+    """
     cells = {run.settings: run.cell for run in runs}
-    grid: dict[str, list[Any]] = {key: [] for key in swept}
-    for cell in cells.values():
-        for key, value in cell.values.items():
-            plain = _plain(value)
-            if plain is not None and plain not in grid[key]:
-                grid[key].append(plain)
-    labelled = any(cell.label for cell in cells.values())
-    for baseline in () if labelled else (True, False):
-        sweep = {"grid": grid, "baseline": baseline}
+    axes = [key for key in swept if key not in labelled]
+    whole: dict[str, list[Any]] = {key: [] for key in axes}
+    dropped: dict[str, list[Any]] = {key: [] for key in axes}  # the cells with dropout alone
+    every: list[dict[str, Any]] = []
+    for settings, cell in cells.items():
+        plain = {key: _plain(value) for key, value in cell.values.items() if value is not None}
+        listed = {LABEL: cell.label} if cell.label else {}
+        listed |= {key: value for key, value in plain.items() if key in labelled}
+        every += [listed] if listed and listed not in every else []
+        for grid in (whole,) if without_dropout(settings) else (whole, dropped):
+            for key in grid.keys() & plain.keys():
+                grid[key] += [plain[key]] if plain[key] not in grid[key] else []
+    named = [listed for listed in every if LABEL in listed]
+    tried: list[dict[str, Any]] = []
+    for grid, (baseline, some) in product(
+        (whole, dropped), ((True, named), (True, every), (False, every))
+    ):
+        sweep = {"grid": grid, "baseline": baseline, **({"cells": some} if some else {})}
+        if sweep in tried:
+            continue
+        tried.append(sweep)
         with suppress(ValidationError):  # a combination that is refused is none of ours
             made = sweep_cells(Config.model_validate({**data, "sweep": sweep}))
-            if {cell.settings for cell in made} == set(cells):
+            labels = {cell.settings: cell.label for cell in made}
+            if labels == {settings: cell.label for settings, cell in cells.items()}:
                 return sweep
     return {
         "baseline": False,

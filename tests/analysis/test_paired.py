@@ -5,6 +5,7 @@ import math
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from dropout_lab.analysis import statistics
@@ -16,6 +17,7 @@ from dropout_lab.analysis.paired import (
     choice,
     compared,
     least_seeds,
+    paired_differences,
 )
 from dropout_lab.analysis.tables import StudyTables, cells, read_study
 from dropout_lab.analysis.two_runs import mcnemar_of
@@ -292,3 +294,18 @@ def test_runs_of_different_test_parts_are_not_compared(tmp_path: Path) -> None:
     )  # fmt: skip
     with pytest.raises(ConfigError, match="different examples"):
         mcnemar_of(study, first, second)
+
+
+def test_differences_of_rounded_accuracies_are_equal_where_they_should_be() -> None:
+    mine = pd.DataFrame({"test_accuracy": [0.94, 0.98, 0.5]}, index=[0, 1, 7])
+    theirs = pd.DataFrame({"test_accuracy": [0.97, 0.93, 0.5]}, index=[1, 0, 8])
+    assert paired_differences(mine, theirs).tolist() == [0.01, 0.01]
+
+
+def test_a_cell_without_validation_is_not_chosen(tmp_path: Path) -> None:
+    study = study_of(tmp_path, BARE, plus(GAINS), plus([0.0] * 6), p="0,0.25,0.5")
+    table = compared(study)
+    table.loc[1, "validation_accuracy_mean"] = math.nan
+    found = choice(study, table)
+    assert found is not None
+    assert (found.chosen["dropout.p"], found.best_on_test["dropout.p"]) == (0.5, 0.25)

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from dropout_lab.analysis.statistics import (
+    _power,
     bca_interval,
     chosen_optimism,
     effect_size,
@@ -304,3 +305,15 @@ def test_seeds_needed_rise_with_the_spread_at_every_size_and_level() -> None:
         counts = [seeds_needed(1.0, 1.1**i, level=level) for i in range(-110, 90)]
         assert all(a <= b for a, b in pairwise(counts))
         assert (counts[0], math.isfinite(counts[-1])) == (2 if level < 0.9999 else counts[0], True)
+
+
+@pytest.mark.parametrize("n", [2, 5, 40])
+def test_the_power_without_a_difference_is_the_level(n: int) -> None:
+    assert _power(n, 0.0, 0.95) == pytest.approx(0.05)
+    assert _power(n, 0.0, 0.99) == pytest.approx(0.01)
+
+
+def test_a_cell_without_a_drawn_seed_is_not_the_best_of_the_draw() -> None:
+    """The first cell wins each draw; that the second lacks a seed costs no draw."""
+    values = np.array([[0.9, np.nan], [0.9, 0.5], [0.91, 0.5]])
+    assert chosen_optimism(values) == chosen_optimism(values[:, :1])

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -48,11 +49,11 @@ def path(tmp_path: Path) -> Path:
     return file
 
 
-def loaded(path: Path, *settings: str, **changes: str) -> Config:
+def loaded(path: Path, *settings: str, **changes: Any) -> Config:
     return load(path, Changes(settings=settings, sweep=True, **changes))
 
 
-def mistakes(path: Path, old: str, new: str, *settings: str, **changes: str) -> str:
+def mistakes(path: Path, old: str, new: str, *settings: str, **changes: Any) -> str:
     path.write_text(TEXT.replace(old, new))
     with pytest.raises(ConfigError) as caught:
         loaded(path, *settings, **changes)
@@ -119,6 +120,10 @@ def test_what_is_wrong_with_a_listed_cell_is_told(
 def test_options_do_not_change_what_cells_set(path: Path) -> None:
     assert "change it there" in mistakes(path, "", "", "regularization.l2=1")
     assert "--set regularization.l2=1" in mistakes(path, "", "", "regularization.l2=1")
+    own = ("{regularization.max_norm: 2}\npub", "{training.updates: 9}\npub")
+    told = "--epochs 4: the cells of the sweep set training.updates; change it there."
+    assert told in mistakes(path, *own, epochs=4)
+    assert loaded(path).training.epochs == 2  # those of the size
     assert loaded(path, p="0.25,0.5").sweep.grid == {"dropout.p": [0.25, 0.5]}
 
 

@@ -13,11 +13,14 @@ import yaml
 
 from dropout_lab import results
 from dropout_lab.analysis.published import Beside, Published
-from dropout_lab.config.grid import Run, runs_of, seeds_of, sweep_cells
+from dropout_lab.analysis.tables import read_study
+from dropout_lab.config.changes import Changes
+from dropout_lab.config.grid import Run, labelled_keys, runs_of, seeds_of, sweep_cells
 from dropout_lab.config.load import load
 from dropout_lab.report import UNSEEN, Report, compose, pictures
 from dropout_lab.report import page as page_module
 from dropout_lab.report.facts import config_text
+from dropout_lab.study.manifest import add_runs, join_study, label_runs, new_manifest, notes
 from tests.report.made import make_study
 from tests.report.test_table import HOSTILE
 
@@ -170,6 +173,24 @@ def test_the_config_in_the_page_asks_for_the_same_runs(report: Report, tmp_path:
         config = load(tmp_path / f"{name}.yaml")
         asked = {run.run_id for run in runs_of(sweep_cells(config), seeds_of(config))}
         assert asked == set(study.manifest["runs"])
+
+
+@pytest.mark.parametrize("paper", ["hinton2012", "jmlr2014_table9", "jmlr2014_fig9b"])
+def test_the_config_in_the_page_names_the_same_cells(tmp_path: Path, paper: str) -> None:
+    """Listed cells are told with their labels, each once, and beside them the grid they meet."""
+    own = load(Path(f"configs/papers/{paper}.yaml"), Changes(sweep=True))
+    cells = sweep_cells(own)
+    manifest = new_manifest(own.name, own.about, own) | notes(own)
+    join_study(manifest, own, cells, tmp_path)
+    runs = runs_of(cells, seeds_of(own))
+    add_runs(manifest, [tuple(runs)])
+    label_runs(manifest, runs)
+    study = read_study(make_study(tmp_path / "s"))
+    told = config_text(replace(study, manifest=manifest, swept=tuple(manifest["swept"])))
+    (tmp_path / "c.yaml").write_text(told)
+    config = load(tmp_path / "c.yaml", Changes(sweep=True))
+    assert sweep_cells(config) == cells
+    assert set(labelled_keys(config)) == set(labelled_keys(own))
 
 
 def test_cells_that_are_no_grid_come_one_by_one(report: Report, tmp_path: Path) -> None:
