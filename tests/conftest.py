@@ -73,9 +73,12 @@ SMALL = (
 )
 
 
-def make_config(*settings: str, sweep: bool = False, **changes: str | int) -> Config:
-    """Return a config of small runs with some settings changed."""
-    return load(None, Changes(settings=(*SMALL, *settings), sweep=sweep, **changes))
+def make_config(
+    *settings: str, sweep: bool = False, file: Path | None = None, **changes: str | int
+) -> Config:
+    """Return a config of small runs with some settings changed, or that of a file."""
+    small = SMALL if file is None else ()
+    return load(file, Changes(settings=(*small, *settings), sweep=sweep, **changes))
 
 
 def make_runs(*settings: str, seeds: tuple[int, ...] = (0,)) -> list[Run]:

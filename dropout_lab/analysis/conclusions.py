@@ -51,7 +51,7 @@ def conclusions(study: StudyTables, table: pd.DataFrame) -> list[str]:
     for group in groups[:_SHOWN]:
         where = style.cell_label(group.iloc[0], tuple(data), False)
         told = _choice(study, group, rest) + _run_over(study, group, rest, rest)
-        found += [f"At {where}: {line}" for line in told]
+        found += [f"At {where}, {line[0].lower()}{line[1:]}" for line in told]
     if len(groups) > _SHOWN:
         found.append(f"{len(groups) - _SHOWN} more data sets are in the table alone.")
     return [*found, *_shapes(study, table, data), *_lost(study, table)]
@@ -72,7 +72,7 @@ def _choice(study: StudyTables, table: pd.DataFrame, swept: Sequence[str]) -> li
     if both is None and len(rows) > 1:
         return [
             "There is no validation part, so nothing was chosen: the cell with the highest test "
-            "accuracy is the luckiest too, and its number too high."
+            "accuracy owes some of it to luck, and its number is too high."
         ]
     chosen = rows.iloc[0] if both is None else both.chosen
     value = (
@@ -83,12 +83,16 @@ def _choice(study: StudyTables, table: pd.DataFrame, swept: Sequence[str]) -> li
     if both is None:
         name = phrases.named(chosen, swept)
         return [f"{name[0].upper()}{name[1:]}: {value}."]
-    first = f"Validation chose {phrases.label(chosen, swept)}: {value}, the number to report."
+    # Dropout is what is asked about: a cell without it is a reference, and no choice.
+    some = table["bare"].any() and not chosen["bare"]
+    among, of_them = ("Among the cells with dropout, v", " of them") if some else ("V", "")
+    label = phrases.label(chosen, swept)
+    first = f"{among}alidation chose {label}: {value}, the number to report."
     best, optimism = both.best_on_test, both.optimism
     if best.name == chosen.name:
-        return [f"{first} It is the best on test too."]
+        return [f"{first} It is the best{of_them} on test too."]
     second = (
-        f"The best on test is {phrases.label(best, swept)} with "
+        f"The best{of_them} on test is {phrases.label(best, swept)} with "
         f"{phrases.percent(best['test_accuracy_mean'])}, which is no fair number"
     )
     if np.isfinite(optimism.value):
@@ -263,7 +267,11 @@ def _over_data(
         )
     if not cells:
         return []
-    parts: dict[str, list[str]] = {"helps": [], "hurts": [], "cannot be told to do either": []}
+    parts: dict[str, list[str]] = {
+        "helps": [],
+        "hurts": [],
+        "cannot be told to help or to hurt": [],
+    }
     for cell, each, apart in zip(cells, pairs, told_apart(pairs), strict=True):
         mean = float(each.mean()) if len(each) else np.nan
         sign = "+" if mean >= 0 else "−"

@@ -203,7 +203,7 @@ def sentence(shape: Shape, where: str = "") -> str:
     """Say where test error is flat and how much it rises beyond, and how that was judged.
 
     The word flat comes with the largest difference that the intervals leave open, and only where
-    that is smaller than the largest change seen.
+    that is at most half the largest change seen.
 
     Args:
         shape: The shape.
@@ -219,7 +219,11 @@ def sentence(shape: Shape, where: str = "") -> str:
     along = f", {along} changing with it," if along else ""
     subject = f"Test error over {phrases.name(shape.key)}{along}{where}"
     n = phrases.n_of([point.pairs for point in shape.points if point.pairs], "paired seed")
-    chosen = "best by validation" if shape.validated else "best on test, without a validation part"
+    chosen = (
+        "best of these by validation"
+        if shape.validated
+        else "best of these on test, without a validation part"
+    )
     tests = f"paired t tests, Holm-corrected over {end} values"
     left = f"differences of up to {phrases.points(shape.open)} points remain open"
     if shape.open >= 1:
@@ -242,7 +246,7 @@ def sentence(shape: Shape, where: str = "") -> str:
         found = f"is lowest at {at(shape.best)}, the {chosen}, and {verb}{side}: {changes} ({n})"
         return f"{subject} {found}. Each neighbour can be told from it ({tests})."
     span = f"from {at(first)} to {at(last)}"
-    if shape.open < max(abs(shape.points[i].rise) for i in beyond):
+    if shape.open <= max(abs(shape.points[i].rise) for i in beyond) / 2:
         found = f"is flat to within {phrases.points(shape.open)} points {span}"
         left = "the simultaneous 95 % intervals leave no more open"
     else:

@@ -45,17 +45,24 @@ def print_report(console: Console, report: Report, files: Sequence[Path]) -> Non
 
 def _print_published(console: Console, published: Published) -> None:
     """Print the published values beside ours, in the paper's unit, and the departures."""
+    one = len({row.quantity for row in published.rows}) == 1  # then said once, above
     rows = []
     for row in published.rows:
         spread = "" if row.low != row.low else f" [{row.low:.4g}, {row.high:.4g}]"
         ours = "–" if row.ours != row.ours else f"{row.ours:.4g}{spread} ({row.n})"
         theirs = f"{row.published:.4g}" + ("" if row.seen else " ?")
-        used = "" if row.inference == "mean" else f", {row.inference.replace('_', ' ')}"
-        what = f"{row.label}: {row.quantity.replace('_', ' ')}{used}"
-        rows.append((what, theirs, ours, row.verdict))
+        used = row.inference.replace("_", " ")
+        said = row.inference == "mean" or used in row.label.lower()
+        what = [*([] if one else [row.quantity.replace("_", " ")]), *([] if said else [used])]
+        label = f"{row.label}: {', '.join(what)}" if what else row.label
+        rows.append((label, theirs, ours, row.verdict))
     console.print()
-    heads = ("published values", "published", "ours", "verdict")
-    print_rows(console, published.citation, heads, rows)
+    if rows:
+        first = published.rows[0].quantity.replace("_", " ") if one else "published values"
+        heads = (first, "published", "ours", "verdict")
+        print_rows(console, published.citation, heads, rows)
+    else:
+        console.print(as_shown(published.citation, console.file), highlight=False)
     for text in published.departures:
         console.print(as_shown(f"Departure: {text}", console.file), highlight=False)
     if not all(row.seen for row in published.rows):

@@ -104,7 +104,7 @@ def cell_table(
             without dropout.
         errors: Whether to tell test errors in per cent, as the papers do, not accuracies.
     """
-    best = chosen_on_validation(table)
+    best = _best(study, table)
     references = set(table["reference"].dropna())
     makers = _short_columns(_reference_words(against), errors=errors)
     makers += _long_columns(percent(table.attrs["difference"]), errors=errors)
@@ -113,7 +113,7 @@ def cell_table(
         reference = index in references
         label = cell_label(cell, study.swept, bool(cell["bare"]))
         fields = [Field(label), *(make(cell) for _, make in makers)]
-        chosen = best is not None and index == best.name and len(table) > 1
+        chosen = index in best and len(table) > 1
         lines.append(Line(tuple(fields), chosen, reference))
     names = (
         Column("cell", "A setting of what was varied.", short=True, numeric=False),
@@ -273,6 +273,14 @@ def _reference_words(against: Mapping[str, Any] | None) -> str:
     )
 
 
+def _best(study: StudyTables, table: pd.DataFrame) -> set[Any]:
+    """Return the rows of the cells with dropout that validation chose, one for each data set."""
+    data = [key for key in study.swept if key.startswith("dataset.")]
+    groups = [each for _, each in table.groupby(data, dropna=False)] if data else [table]
+    chosen = [chosen_on_validation(group) for group in groups]
+    return {cell.name for cell in chosen if cell is not None}
+
+
 def _note(table: pd.DataFrame, lines: list[Line]) -> str:
     """Return what the short table's numbers and marks mean, in one sentence."""
     notes = ["mean ± s.d. over n seeds; gap = train − test accuracy"]
@@ -281,8 +289,10 @@ def _note(table: pd.DataFrame, lines: list[Line]) -> str:
             "difference: mean over pairs of equal seed and its 95 % t interval; p: sign-flip test, "
             "Holm's correction"
         )
-    if any(line.chosen for line in lines):
-        notes.append("* best mean validation accuracy with dropout")
+    marked = sum(line.chosen for line in lines)
+    if marked:
+        each = ", on each data" if marked > 1 else ""
+        notes.append("* best mean validation accuracy with dropout" + each)
     if table["others"].any():
         left = int(table["others"].sum())
         what = (

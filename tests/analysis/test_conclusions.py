@@ -92,7 +92,8 @@ def test_a_sweep_of_p_that_is_flat_with_rising_ends_is_told_as_one(tmp_path: Pat
         r"Test error over p is flat to within 0\.\d\d points from p = 0\.2 to p = 0\.6, and "
         rf"rises at both ends: by (8\.\d\d) {interval} at p = 0\.9, by (0\.\d\d) {interval} at "
         r"p = 0 \(n = 5 paired seeds\)\. No value from p = 0\.2 to p = 0\.6 can be told from "
-        r"p = 0\.[2-6], the best by validation \(paired t tests, Holm-corrected over 9 values\); "
+        r"p = 0\.[2-6], the best of these by validation \(paired t tests, Holm-corrected "
+        r"over 9 values\); "
         r"the simultaneous 95 % intervals leave no more open\.",
         sentence,
     )
@@ -133,7 +134,7 @@ def test_a_rise_to_one_side_is_told_as_one(tmp_path: Path) -> None:
         line for line in told(swept_p(tmp_path, 6, means)) if line.startswith("Test error over p")
     ]
     assert sentence.startswith(
-        "Test error over p is lowest at p = 0, the best by validation, and rises: by"
+        "Test error over p is lowest at p = 0, the best of these by validation, and rises: by"
     )
     assert "both ends" not in sentence
     assert "and rises: by 3.6" in sentence
@@ -177,10 +178,10 @@ def test_over_data_sizes_it_is_said_where_dropout_helps(tmp_path: Path) -> None:
     first, *rest = told(study)
     assert "helps at train size = 400 (+2.00 points [" in first
     assert "hurts at train size = 100 (−1.00 points [" in first
-    assert "cannot be told to do either at train size = 200 (" in first
+    assert "cannot be told to help or to hurt at train size = 200 (" in first
     assert "Holm-corrected over 3; n = 6 paired seeds" in first
     assert sum(line.startswith("At train size = ") for line in rest) == 3
-    assert not [line for line in rest if "Validation chose p = 0.5, train size" in line]
+    assert not [line for line in rest if "alidation chose p = 0.5, train size" in line]
 
 
 def test_over_data_sizes_with_too_few_seeds_it_is_said_what_is_missing(tmp_path: Path) -> None:
@@ -190,7 +191,7 @@ def test_over_data_sizes_with_too_few_seeds_it_is_said_what_is_missing(tmp_path:
     )
     first, second, *_ = told(study)
     assert "helps" not in first
-    assert "cannot be told to do either at train size = 100" in first
+    assert "cannot be told to help or to hurt at train size = 100" in first
     assert second == (
         "None of the 3 comparisons can be called significant: for so many, 7 paired seeds are "
         "needed (n = 2 paired seeds)."
@@ -212,8 +213,10 @@ def test_the_best_on_test_is_told_beside_with_its_optimism(tmp_path: Path) -> No
     table = compared(study)
     table.loc[1, "validation_accuracy_mean"] = 0.99
     first = conclusions(study, table)[0]
-    assert first.startswith("Validation chose p = 0.25: 96.45 % test accuracy [")
-    assert "the number to report. The best on test is p = 0.5 with 96.55 %" in first
+    assert first.startswith(
+        "Among the cells with dropout, validation chose p = 0.25: 96.45 % test accuracy ["
+    )
+    assert "the number to report. The best of them on test is p = 0.5 with 96.55 %" in first
     assert "overrates the winner by about 0.0" in first
     assert "points (bootstrap over 6 seeds)." in first
 

@@ -12,7 +12,8 @@ from matplotlib.figure import Figure
 from dropout_lab.analysis import style
 from dropout_lab.analysis.comparisons import draw_by_p, draw_cells, draw_variants
 from dropout_lab.analysis.curves import draw_curves, draw_gap
-from dropout_lab.analysis.plots import plot_study
+from dropout_lab.analysis.plots import pictures, plot_study
+from dropout_lab.analysis.style import cell_label
 from dropout_lab.analysis.tables import StudyTables, cells, read_study
 from dropout_lab.layers import VARIANTS
 from tests.analysis.test_tables import made_study
@@ -296,3 +297,79 @@ def test_cells_show_the_paired_difference_beside_the_accuracy(by_p: StudyTables)
     drawn = sorted(float(container.lines[0].get_xdata()[0]) for container in difference.containers)
     assert drawn == pytest.approx(sorted(table["difference_mean"].dropna()))
     assert len(accuracy.containers) == len(difference.containers) + 1  # not that without dropout
+
+
+def listed(folder: Path, runs: int, sweep: str) -> StudyTables:
+    """Return a study of cells that a config lists."""
+    file = folder / "c.yaml"
+    file.write_text(f"name: t\nsweep:\n{sweep}")
+    return read_study(made_study(folder / "s", accuracies=[0.9] * runs, file=file))
+
+
+def test_listed_cells_have_pictures_where_they_compare_something(tmp_path: Path) -> None:
+    """Two regularizers, one of them with dropout beside: the other has nothing to stand beside."""
+    study = listed(
+        tmp_path,
+        6,
+        "  cells:\n"
+        "    - {label: L2, dropout.variant: none, regularization.l2: 0.001}\n"
+        "    - {label: L1, dropout.variant: none, regularization.l1: 0.001}\n"
+        "    - {label: Dropout + L2, regularization.l2: 0.001}\n",
+    )
+    drawn = {name: words(figure) for name, figure in pictures(study)}
+    assert {"curves_1", "gap_1"} <= drawn.keys()
+    assert "curves_2" not in drawn
+    assert "s, l2 = 0.001 |" in drawn["curves_1"]  # and nothing of l1, which is off
+    assert "Dropout + L2" in drawn["curves_1"]
+
+
+def test_listed_cells_that_nothing_stands_beside_are_in_one_picture(tmp_path: Path) -> None:
+    study = listed(
+        tmp_path,
+        4,
+        "  baseline: false\n  cells:\n"
+        "    - {label: wide, dropout.p: 0.5, model.hidden: [64]}\n"
+        "    - {label: wider, dropout.p: 0.75, model.hidden: [128]}\n",
+    )
+    drawn = {name: words(figure) for name, figure in pictures(study)}
+    assert not [name for name in drawn if name.endswith("_1")]
+    assert "| wide |" in drawn["gap"]
+    assert "| wider |" in drawn["gap"]
+
+
+def test_the_cell_added_without_dropout_has_the_name_of_its_network(tmp_path: Path) -> None:
+    study = listed(tmp_path, 4, "  cells:\n    - {label: small net, model.hidden: [64]}\n")
+    table = cells(study)
+    labels = [cell_label(cell, study.swept, bool(cell["bare"])) for _, cell in table.iterrows()]
+    assert labels == ["without dropout, small net", "small net, p = 0.5"]
+
+
+def test_no_two_lines_look_alike() -> None:
+    looks = style.told_apart([("#AA3377", "-")] * 5 + [("#000000", "-")] * 3)
+    assert len(set(looks)) == 8
+    assert looks[0] == ("#aa3377", "-")
+    assert [dashes for _, dashes in looks] == ["-", "-", "-", "--", "--", "-", "-", "--"]
+
+
+def test_a_legend_covers_neither_the_heading_nor_the_axes(by_p: StudyTables) -> None:
+    with style.style():
+        figure = draw_gap(by_p, cells(by_p), "a name that fills the line above the picture " * 2)
+        assert figure is not None
+        figure.draw_without_rendering()
+    right = figure.axes[1]
+    legend = right.get_legend()
+    assert legend is not None
+    box = legend.get_window_extent()
+    assert not box.overlaps(figure._suptitle.get_window_extent())
+    assert not any(box.overlaps(axes.get_window_extent()) for axes in figure.axes)
+    assert box.x1 <= figure.bbox.x1
+
+
+def test_one_epoch_is_a_whole_number_on_its_axis(tmp_path: Path) -> None:
+    study = read_study(made_study(tmp_path / "s", accuracies=[0.9] * 8, epochs=1))
+    figure = draw_gap(study, cells(study), "name")
+    assert figure is not None
+    figure.draw_without_rendering()
+    low, high = figure.axes[0].get_xlim()
+    shown = [tick for tick in figure.axes[0].get_xticks() if low <= tick <= high]
+    assert shown == [1.0]

@@ -19,7 +19,7 @@ from dropout_lab.analysis.tables import (
 from dropout_lab.config.grid import Run, runs_of, sweep_cells
 from dropout_lab.errors import StorageError
 from dropout_lab.results import cell_text, csv_text, find_studies
-from dropout_lab.study.manifest import add_runs, join_study, new_manifest
+from dropout_lab.study.manifest import add_runs, join_study, label_runs, new_manifest, notes
 from dropout_lab.training import RECORD_COLUMNS
 from tests.conftest import make_config
 
@@ -41,15 +41,18 @@ def made_study(
     statuses: list[str] | None = None,
     seeds: int = 2,
     epochs: int = 2,
+    file: Path | None = None,
 ) -> Path:
     """Write a study's folder by hand, run for run with the test accuracies given."""
-    config = make_config(*settings, sweep=True)
+    config = make_config(*settings, sweep=True, file=file)
     made = sweep_cells(config)
     runs = runs_of(made, tuple(range(seeds)))
     assert len(runs) == len(accuracies)
     manifest = new_manifest(folder.name, "", config)
     join_study(manifest, config, made, folder)
     add_runs(manifest, [(run,) for run in runs])
+    label_runs(manifest, runs)
+    manifest |= notes(config)
     folder.mkdir(parents=True)
     (folder / results.MANIFEST).write_text(json.dumps(manifest))
     swept = manifest["swept"]

@@ -40,7 +40,7 @@ def test_the_table_and_the_findings_fit_the_terminal(
     plain = " ".join(result.out.split())
     for words in ("without dropout" if columns > 80 else "without", "p = 0.3 *", "p, Holm"):
         assert words in plain
-    assert "Validation chose p = 0.3" in plain
+    assert "Among the cells with dropout, validation chose p = 0.3" in plain
     if columns == 200:
         assert "95 % interval" in plain
     files = next(line for line in lines if line.startswith("Files: "))

@@ -71,7 +71,7 @@ def test_the_page_has_everything_that_was_promised(report: Report, text: str) ->
         assert sentence in page.text
     for line in report.cells.lines:
         assert all(field.text in page.text for field in line.fields)
-    assert page.text.count("best by validation") == 1
+    assert page.text.count("best with dropout, by validation") == 1
     assert "the loss is not finite in epoch 2" in page.text
     assert "dropout-lab sweep --config study.yaml\ndropout-lab r" in page.text
     assert "0123abc" in page.text

@@ -203,3 +203,20 @@ def test_a_label_of_the_config_names_its_cell(tmp_path: Path) -> None:
     label = Label("the paper's net", frozenset({"dropout.p"}))
     lines = cell_table(report.study, report.statistics.assign(label=[None, label])).lines
     assert [line.fields[0].text for line in lines] == ["without dropout", "the paper's net"]
+
+
+def test_the_mark_of_a_cell_is_a_plain_bool_wherever_it_stands(tmp_path: Path) -> None:
+    """With cells without dropout between the others the rows are no range."""
+    report = compose(make_study(tmp_path / "s", p="0,0.25,0.5,0.75", seeds="2"))
+    table = report.statistics.assign(bare=[True, False, True, False])
+    marks = [line.chosen for line in cell_table(report.study, table).lines]
+    assert marks == [False, True, False, False]
+    assert {type(mark) for mark in marks} == {bool}
+
+
+def test_each_data_size_has_its_own_best_cell(tmp_path: Path) -> None:
+    folder = make_study(tmp_path / "s", "dataset.train_size=64,128", p="0,0.25,0.5", seeds="2")
+    cells = compose(folder).cells
+    marked = [line.fields[0].text for line in cells.lines if line.chosen]
+    assert marked == ["p = 0.25, train size = 64", "p = 0.25, train size = 128"]
+    assert "on each data" in cells.note
