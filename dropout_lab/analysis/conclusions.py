@@ -285,8 +285,10 @@ def _over_data(
         )
     words = [f"{word} at {', '.join(items)}" for word, items in parts.items() if items]
     n = phrases.n_of([len(each) for each in pairs], "paired seed")
+    several = any(len(candidates(group)) > 1 for group in groups)
+    which = " (the cell that validation chose for each)" if several else ""
     return [
-        f"Dropout (the cell that validation chose for each) {'; '.join(words)} (test accuracy "
+        f"Dropout{which} {'; '.join(words)} (test accuracy "
         f"minus that of the reference; paired t tests, Holm-corrected over {len(cells)}; {n})."
     ]
 

@@ -10,7 +10,7 @@ import pytest
 
 from dropout_lab.analysis.conclusions import conclusions
 from dropout_lab.analysis.paired import compared
-from dropout_lab.analysis.shape import number, shape_through, told_apart
+from dropout_lab.analysis.shape import Point, Shape, number, sentence, shape_through, told_apart
 from dropout_lab.analysis.tables import StudyTables, read_study
 from dropout_lab.config.changes import Changes
 from dropout_lab.config.load import load
@@ -339,3 +339,24 @@ def test_settings_that_change_with_p_are_named(
     ]
     assert line.startswith("Test error over p, hidden changing with it, is lowest at p = 0.2")
     assert "at p = 0.8" in line
+
+
+@pytest.mark.parametrize(("reach", "flat"), [(0.013, True), (0.02, False)])
+def test_flat_is_not_said_where_half_the_change_remains_open(reach: float, flat: bool) -> None:
+    points = (
+        Point(0.1, 0, 0.0, (math.nan, math.nan), 0.0, apart=False),
+        Point(0.5, 6, 0.001, (-0.01, 0.012), reach, apart=False),
+        Point(0.9, 6, 0.027, (0.02, 0.034), 0.04, apart=True),
+    )
+    text = sentence(Shape("dropout.p", (), points, 0, validated=True, rows=frozenset({0, 1, 2})))
+    assert ("is flat to within 1.30 points" in text) == flat
+    assert ("does not differ by what can be told" in text) != flat
+    assert "p = 0.1, the best of these by validation" in text
+
+
+def test_among_which_cells_validation_chose_is_said(tmp_path: Path) -> None:
+    """The cell without dropout is the best of all, and no choice."""
+    values = [*(a + 0.03 for a in BARE), *BARE, *(a - 0.01 for a in BARE)]
+    first = told(study_of(tmp_path, "dropout.p=0,0.25,0.5", accuracies=values))[0]
+    assert first.startswith("Among the cells with dropout, validation chose p = 0.25: ")
+    assert first.endswith("It is the best of them on test too.")

@@ -149,9 +149,21 @@ def test_published_values_stand_below_the_findings(run, tmp_path: Path) -> None:
     make_study(tmp_path / "s", p="0,0.3", seeds="3", noted={"published": published})
     result = run("report", "s")
     assert result.status == 0
-    for words in ("Somebody (2014), table 9", "dropout: test error", "5 ?", "fewer images"):
+    for words in ("Somebody (2014), table 9", "test error ", "dropout ", "5 ?", "fewer images"):
         assert words in result.out
     assert "? unverified: recalled, not seen in the source" in result.out
+
+
+def test_a_paper_without_known_values_has_no_empty_table(run, tmp_path: Path) -> None:
+    published = {"citation": "Somebody (2014), fig. 4", "departures": ["fewer images"]}
+    make_study(tmp_path / "s", p="0,0.3", seeds="3", noted={"published": published})
+    result = run("report", "s")
+    assert result.status == 0
+    assert "Somebody (2014), fig. 4" in result.out
+    assert "verdict" not in result.out.split("Somebody")[1]
+    page = (tmp_path / "s" / "report.html").read_text()
+    assert "fewer images" in page
+    assert "Published values, scrolls sideways" not in page
 
 
 def test_in_an_ascii_locale_it_is_plain_ascii(folder: Path, tmp_path: Path) -> None:

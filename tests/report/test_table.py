@@ -207,10 +207,10 @@ def test_a_label_of_the_config_names_its_cell(tmp_path: Path) -> None:
 
 def test_the_mark_of_a_cell_is_a_plain_bool_wherever_it_stands(tmp_path: Path) -> None:
     """With cells without dropout between the others the rows are no range."""
-    report = compose(make_study(tmp_path / "s", p="0,0.25,0.5,0.75", seeds="2"))
-    table = report.statistics.assign(bare=[True, False, True, False])
+    report = compose(make_study(tmp_path / "s", p="0,0.25,0.5,0.75,0.9", seeds="2"))
+    table = report.statistics.assign(bare=[True, False, False, True, False])
     marks = [line.chosen for line in cell_table(report.study, table).lines]
-    assert marks == [False, True, False, False]
+    assert marks == [False, True, False, False, False]
     assert {type(mark) for mark in marks} == {bool}
 
 
