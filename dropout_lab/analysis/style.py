@@ -92,27 +92,22 @@ def p_colour(p: object) -> str:
 
 def variant_colour(variant: object) -> str:
     """Return the colour of a variant."""
-    return _look(variant)[0]
+    return variant_look(variant)[0]
 
 
 def variant_marker(variant: object) -> str:
     """Return the marker of a variant."""
-    return _look(variant)[1]
+    return variant_look(variant)[1]
 
 
-def _look(variant: object) -> tuple[str, str]:
-    """Return colour and marker; of variants that are not built in, by the order of their names."""
+def variant_look(variant: object) -> tuple[str, str]:
+    """Return the colour and the marker of a variant; of one of a plugin, by the order of names."""
     name = str(variant)
     if name in _VARIANT_LOOKS:
         return _VARIANT_LOOKS[name]
     index = sorted({name, *CATALOGUE} - _VARIANT_LOOKS.keys()).index(name)
     colours, markers = len(_OWN_COLOURS), len(_OWN_MARKERS)
     return _OWN_COLOURS[index % colours], _OWN_MARKERS[(index + index // colours) % markers]
-
-
-def variant_look(variant: object) -> tuple[str, str]:
-    """Return the colour and the marker of a variant."""
-    return _look(variant)
 
 
 def inference_look(inference: str) -> tuple[str, str]:

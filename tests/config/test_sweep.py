@@ -221,3 +221,43 @@ def test_every_paper_is_right_in_every_size(path: Path) -> None:
             named = {v.cell for v in config.published.values if isinstance(v.cell, str)}
             assert named <= labels
     assert sizes_in(path) == ["quick", "full"]
+
+
+def test_a_range_that_leaves_what_is_allowed_is_told_once(path: Path) -> None:
+    found = mistakes(path, "sweep:\n  cells:", "sweep:\n  grid: {dropout.p: '0:9:1'}\n  cells:")
+    assert found.count("dropout.p is ") == 1
+
+
+def test_the_values_of_a_cell_are_as_the_settings_hold_them(path: Path) -> None:
+    path.write_text("sweep: {cells: [{model.hidden: [16, 12], training.learning_rate: 1e-1}]}\n")
+    (cell,) = loaded(path).sweep.cells
+    assert cell == {"label": "", "model.hidden": (16, 12), "training.learning_rate": 0.1}
+
+
+def test_the_grid_of_a_size_takes_the_place_of_the_grid(path: Path) -> None:
+    path.write_text(
+        "sizes: {quick: {sweep: {grid: {training.learning_rate: [0.1, 0.2]}}}}\n"
+        "sweep: {baseline: false, grid: {dropout.p: [0.25, 0.5]}}\n"
+    )
+    asked = loaded(path).sweep
+    assert asked.grid == {"training.learning_rate": [0.1, 0.2]}
+    assert not asked.baseline
+
+
+def test_a_wrong_cell_of_a_size_is_told_with_its_line(path: Path) -> None:
+    told = mistakes(
+        path, "label: only, regularization.l2: 0.5", "regularization.l2: no", "size=full"
+    )
+    assert f"{path}:13: regularization.l2 is" in told
+
+
+def test_the_option_chooses_another_size_than_the_file(path: Path) -> None:
+    path.write_text(f"size: full\n{TEXT}")
+    assert loaded(path).name == "paper_full"
+    assert loaded(path, "size=quick").name == "paper_quick"
+
+
+def test_of_cells_that_come_to_one_setting_the_first_name_stays(path: Path) -> None:
+    none = "dropout.variant: none, dropout.p"
+    path.write_text(f"sweep: {{cells: [{{label: a, {none}: 0.5}}, {{{none}: 0.25}}]}}\n")
+    assert [cell.label for cell in sweep_cells(loaded(path))] == ["a"]
