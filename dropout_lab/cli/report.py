@@ -11,6 +11,7 @@ import typer
 from dropout_lab.cli import options
 
 if TYPE_CHECKING:
+    from dropout_lab.errors import StorageError
     from dropout_lab.report import Report
 
 _NEXT = re.compile(r",(?=\s*[\w.]+\s*=)")  # the comma before another key, not one inside a list
@@ -18,50 +19,50 @@ _POINTS = 0.1  # the difference that seeds are counted for
 _SHOWN = 80  # characters of an option that a message repeats
 
 
+Against = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Compare with the cell of these values, not with the one without dropout: "
+        "--against dropout.p=0.25. May be repeated.",
+        metavar="KEY=VALUE[,...]",
+    ),
+]
+Errors = Annotated[
+    bool, typer.Option("--errors", help="Test errors in per cent, as the papers tell them.")
+]
+Mcnemar = Annotated[
+    str | None,
+    typer.Option(
+        help="Test two runs of one study against each other on their stored predictions.",
+        metavar="RUN,RUN",
+    ),
+]
+Difference = Annotated[
+    float,
+    typer.Option(
+        help="Points of accuracy: how many seeds it takes to find such a difference.",
+        metavar="POINTS",
+    ),
+]
+
+
 def report(
     results: options.Results = Path("results"),
-    against: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Compare with the cell of these values, not with the one without dropout: "
-            "--against dropout.p=0.25. May be repeated.",
-            metavar="KEY=VALUE[,...]",
-        ),
-    ] = None,
-    errors: Annotated[
-        bool, typer.Option("--errors", help="Test errors in per cent, as the papers tell them.")
-    ] = False,
-    mcnemar: Annotated[
-        str | None,
-        typer.Option(
-            help="Test two runs of one study against each other on their stored predictions.",
-            metavar="RUN,RUN",
-        ),
-    ] = None,
-    difference: Annotated[
-        float,
-        typer.Option(
-            help="Points of accuracy: how many seeds it takes to find such a difference.",
-            metavar="POINTS",
-        ),
-    ] = _POINTS,
-    json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    against: Against = None,
+    errors: Errors = False,
+    mcnemar: Mcnemar = None,
+    difference: Difference = _POINTS,
+    json: options.Json = False,
 ) -> None:
     """Tell the findings of a study, or of every study below a folder, with their statistics.
 
     Writes report.html, one page with all of it, and the table as CSV, Markdown and LaTeX.
     """
-    import json as json_module
-
     asked = against or ()
-    reference = _values(asked)
-    runs = _runs(mcnemar)
+    reference, runs = _values(asked), _runs(mcnemar)
     if not 0 < difference <= 100:
         raise typer.BadParameter("--difference is in points: give a number above 0, up to 100.")
 
-    from rich.console import Console
-
-    from dropout_lab.cli.findings import as_data, print_report
     from dropout_lab.errors import StorageError
     from dropout_lab.report import compose
     from dropout_lab.results import find_studies
@@ -81,7 +82,24 @@ def report(
             reports.append(made)
         except StorageError as error:  # one damaged study does not hide the others
             problems.append(error)
+    problems += _tell(reports, json=json)
+    for problem in problems:
+        typer.echo(str(problem), err=True)
+    if problems:
+        raise typer.Exit(problems[0].exit_status)
+
+
+def _tell(reports: "Sequence[Report]", *, json: bool) -> "list[StorageError]":
+    """Write and print reports; return why some could not be written."""
+    import json as json_module
+
+    from rich.console import Console
+
+    from dropout_lab.cli.findings import as_data, print_report
+    from dropout_lab.errors import StorageError
+
     console = Console(markup=False)
+    problems: list[StorageError] = []
     told = {}
     for made in reports:
         for finding in made.study.findings:
@@ -98,10 +116,7 @@ def report(
             print_report(console, made, files)
     if json:
         typer.echo(json_module.dumps(told, indent=1))
-    for problem in problems:
-        typer.echo(str(problem), err=True)
-    if problems:
-        raise typer.Exit(problems[0].exit_status)
+    return problems
 
 
 def _values(texts: Sequence[str]) -> dict[str, Any] | None:

@@ -244,7 +244,7 @@ def test_a_reference_that_validation_chose_is_compared_with_its_own_cell(tmp_pat
     values = [v + gain for gain in (0.0, -0.01, 0.002, 0.004) for v in BARE]
     study = study_of(tmp_path, *settings, accuracies=values)
     lines = told(study, against={"dropout.p": 0.5})
-    chosen = re.search(r"Validation chose (.*?):", lines[0])
+    chosen = re.search(r"[Vv]alidation chose (.*?):", lines[0])
     assert chosen is not None
     assert f"than with {chosen[1]} (n = 6 paired seeds)" in lines[1]
     told_of = chosen[1].replace("p = 0.5, ", "")

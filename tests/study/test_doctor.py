@@ -189,8 +189,8 @@ def test_a_sound_study_has_no_damage(out: Path) -> None:
 
 def test_the_published_studies_are_sound() -> None:
     studies = find_studies(REFERENCE)
-    assert len(studies) == 5
-    assert [damages(examine(folder)) for folder in studies] == [[]] * 5
+    assert len(studies) == len(list(REFERENCE.glob("*/manifest.json"))) > 4
+    assert [damages(examine(folder)) for folder in studies] == [[]] * len(studies)
 
 
 def test_rounding_by_a_spreadsheet_is_no_damage(out: Path) -> None:
