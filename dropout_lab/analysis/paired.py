@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from dropout_lab.analysis import statistics
-from dropout_lab.analysis.statistics import LEAST_SEEDS, LEVEL, Array, Optimism
+from dropout_lab.analysis.statistics import ALPHA, LEAST_SEEDS, Array, Optimism
 from dropout_lab.analysis.tables import StudyTables, by_cell, cells
 from dropout_lab.errors import ConfigError
 from dropout_lab.results import cell_text
@@ -73,7 +73,7 @@ def compared(
     tests = max(1, int((found["pairs"] > 0).sum()))
     least = least_seeds(tests)
     needed = [
-        statistics.seeds_needed(difference, sd, level=1 - (1 - LEVEL) / tests)
+        statistics.seeds_needed(difference, sd, level=1 - ALPHA / tests)
         for sd in found["difference_sd"]
     ]
     found["seeds_needed"] = [max(n, least) if n == n else n for n in needed]  # nan stays
@@ -91,7 +91,7 @@ def least_seeds(tests: int) -> int:
     nine, 2 / 2^n is small enough only from n = 9.
     """
     n = LEAST_SEEDS
-    while tests * statistics.smallest_p(n) >= 1 - LEVEL and n < 17:  # none is smaller beyond
+    while tests * statistics.smallest_p(n) >= ALPHA and n < 17:  # none is smaller beyond
         n += 1
     return n
 
@@ -152,10 +152,10 @@ def verdicts(found: pd.DataFrame) -> list[str]:
     for n, out, p, least in zip(found["pairs"], excluded, corrected, reachable, strict=True):
         if n == 0:
             words.append(NO_PAIRS)
-        elif n < LEAST_SEEDS or least >= 1 - LEVEL:
+        elif n < LEAST_SEEDS or least >= ALPHA:
             words.append(TOO_FEW_SEEDS)
         else:
-            words.append(SIGNIFICANT if out and p < 1 - LEVEL else NOT_SIGNIFICANT)
+            words.append(SIGNIFICANT if out and p < ALPHA else NOT_SIGNIFICANT)
     return words
 
 

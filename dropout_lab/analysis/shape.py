@@ -15,7 +15,7 @@ import pandas as pd
 
 from dropout_lab.analysis import phrases, statistics
 from dropout_lab.analysis.paired import paired_differences
-from dropout_lab.analysis.statistics import LEVEL, Interval
+from dropout_lab.analysis.statistics import ALPHA, Interval
 from dropout_lab.analysis.tables import StudyTables
 
 LEAST_VALUES = 4  # of an axis, for it to have a shape
@@ -142,7 +142,7 @@ def told_apart(pairs: "Sequence[statistics.Array]") -> list[bool]:
     for each in pairs:
         test = statistics.t_test_p if statistics.spread(each) else statistics.sign_flip_p
         p_values.append(test(each) if len(each) >= 3 else math.nan)
-    return [bool(p_value < 1 - LEVEL) for p_value in statistics.holm(p_values)]
+    return [bool(p_value < ALPHA) for p_value in statistics.holm(p_values)]
 
 
 def _line(
@@ -185,7 +185,7 @@ def _points(
     """Return the points of a line, compared with the best of them."""
     # The best against itself is no comparison, and not counted.
     apart = told_apart([each if i != best else each[:0] for i, each in enumerate(pairs)])
-    together = 1 - (1 - LEVEL) / (len(values) - 1)
+    together = 1 - ALPHA / (len(values) - 1)
     return tuple(
         Point(
             value,

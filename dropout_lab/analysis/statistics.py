@@ -15,6 +15,7 @@ import numpy as np
 import scipy  # its parts are loaded at their first use, the slow scipy.stats among them
 
 LEVEL = 0.95  # of every interval
+ALPHA = 0.05  # below it a corrected p-value may be called significant; 1 - LEVEL is a hair above
 POWER = 0.8  # of planned studies
 LEAST_SEEDS = 6  # pairs below which nothing is called significant: 2 / 2^6 is the first below 0.05
 _EXACT_UP_TO = 16  # pairs whose signs are all enumerated: 2^15 sums
