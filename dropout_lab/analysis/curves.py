@@ -11,9 +11,9 @@ from matplotlib.figure import Figure
 from dropout_lab.analysis import style
 from dropout_lab.analysis.tables import (
     StudyTables,
-    chosen_on_validation,
     half_width,
     rows_of_cell,
+    with_and_without,
 )
 
 _PARTS = (("train", "--"), ("validation", ":"), ("test", "-"))
@@ -25,9 +25,7 @@ def draw_curves(study: StudyTables, table: pd.DataFrame, title: str) -> Figure |
 
     With dropout the cell is the one chosen on validation. None where there is nothing to draw.
     """
-    bare = table[table["bare"]]
-    chosen = chosen_on_validation(table)
-    shown = [cell for cell in (bare.iloc[0] if len(bare) else None, chosen) if cell is not None]
+    shown = with_and_without(table)
     if not shown:
         return None
     figure = style.new_figure(4.6 * len(shown) + 0.6, 6.6)
@@ -55,7 +53,7 @@ def draw_curves(study: StudyTables, table: pd.DataFrame, title: str) -> Figure |
     grid[1, 0].set_ylim(0, 1.5 * highest_loss)
     style.heading(figure, title)
     choice = "with dropout: the cell with the best mean validation accuracy; "
-    style.footnote(figure, (choice if chosen is not None else "") + style.BAND)
+    style.footnote(figure, ("" if shown[-1]["bare"] else choice) + style.BAND)
     return figure
 
 

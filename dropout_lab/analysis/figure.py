@@ -13,7 +13,7 @@ from matplotlib.ticker import MaxNLocator
 from dropout_lab.analysis import style
 from dropout_lab.analysis.curves import curve
 from dropout_lab.analysis.marks import footnote, published_look
-from dropout_lab.analysis.published import published_of, settings_of_value
+from dropout_lab.analysis.published import error_of_value, published_of, settings_of_value
 from dropout_lab.analysis.rows import draw_rows
 from dropout_lab.analysis.statistics import t_interval
 from dropout_lab.analysis.tables import StudyTables, ends_of_cell, rows_of_cell, settings_of_cell
@@ -71,21 +71,21 @@ def _draw_lines(
     figure = style.new_figure(9 if len(lines) > 1 else 7, 4.8)
     axes = figure.subplots()
     ticks = {place(own) for own, _ in points}
+    printed = _printed(study, published)
     for label, (colour, marker, members) in lines.items():
         for quantity in settings.y:
             drawn = []
             for own, cell in points:
+                if own not in members:
+                    continue
                 values = _error(study, cell, quantity)
-                if own in members and len(values):
+                if len(values):
                     drawn.append((place(own), values.mean(), *t_interval(values)))
             _line(axes, sorted(drawn), colour, marker, quantity, label)
-        for value in published.values if published is not None else ():
-            theirs = settings_of_value(study, value)
-            if theirs is None or value.inference != "mean":
-                continue
+        for theirs, error, spread, seen in printed:
             if _line_of(study, settings, theirs) == label:
-                look = published_look(value.seen, colour, marker)
-                axes.errorbar(place(theirs), value.value, yerr=value.tolerance or value.sd, **look)
+                look = published_look(seen, colour, marker)
+                axes.errorbar(place(theirs), error, yerr=spread, **look)
                 ticks.add(place(theirs))
     if settings.log_x:
         axes.set_xscale("log")
@@ -97,6 +97,21 @@ def _draw_lines(
         axes.minorticks_off()
     axes.set_xlabel(_AXES[str(settings.x)])
     return _finished(figure, axes, study, table, settings, published, title, "")
+
+
+def _printed(
+    study: StudyTables, published: PublishedSettings | None
+) -> list[tuple[Settings, float, float | None, bool]]:
+    """Return the published numbers of the mean rule: settings, error, spread, whether seen."""
+    found = []
+    for value in published.values if published is not None else ():
+        theirs = settings_of_value(study, value)
+        if published is not None and theirs is not None and value.inference == "mean":
+            scale = 1 if published.unit == "%" else 100
+            spread = value.tolerance or value.sd
+            error = error_of_value(published.unit, value)
+            found.append((theirs, error, spread and scale * spread, value.seen))
+    return found
 
 
 def _line(
@@ -207,11 +222,10 @@ def _draw_courses(
             words = style.wrapped(label, style.BESIDE) if quantity == settings.y[0] else ""
             curve(axes, error, "error", colour, dashes, words, over=x)
         ends.append((float(rows[x].max()), colour, own))
-    for value in published.values if published is not None else ():
+    for theirs, printed, _, seen in _printed(study, published):
         for end, colour, own in ends:
-            if own == settings_of_value(study, value) and value.inference == "mean":
-                look = published_look(value.seen, colour)
-                axes.plot(end, value.value, **look, clip_on=False)
+            if own == theirs:
+                axes.plot(end, printed, **published_look(seen, colour), clip_on=False)
     axes.set_xlabel(_AXES[str(settings.x)])
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1, steps=[1, 2, 5, 10]))
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")

@@ -23,15 +23,6 @@ _MEASURES = {
 }
 
 
-_WORDS = {
-    "mean": "mean",
-    "monte_carlo": "Monte Carlo",
-    "geometric": "geometric mean",
-    "moment_matching": "moment matching",
-    "ensemble": "ensemble",
-}
-
-
 @dataclass(frozen=True)
 class _Use:
     """A way a cell's networks were used: its label, and a row for each seed."""
@@ -90,7 +81,7 @@ def _uses(study: StudyTables, cell: pd.Series) -> list[_Use]:
     for inference, rows in tables.items():
         if rows.empty:
             continue
-        words = _WORDS[inference]
+        words = style.INFERENCES[inference]
         if inference != "mean":
             count = rows["seeds" if inference == "ensemble" else "samples"].iloc[0]
             words += f" ({int(count)})"

@@ -117,6 +117,12 @@ def settings_of_value(study: StudyTables, value: PublishedValue) -> Settings | N
         return None
 
 
+def error_of_value(unit: str, value: PublishedValue) -> float:
+    """Return a published number as the pictures draw it, an error in per cent."""
+    number = value.value * (1 if unit == "%" else 100)
+    return number if value.quantity == "test_error" else 100 - number
+
+
 def values_of_cell(
     study: StudyTables, cell: pd.Series | None, value: PublishedValue, unit: str
 ) -> Values:

@@ -6,16 +6,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from dropout_lab.analysis import style
-from dropout_lab.analysis.tables import StudyTables, half_width, rows_of_cell
-from dropout_lab.analysis.trained import with_and_without
+from dropout_lab.analysis.tables import (
+    StudyTables,
+    half_width,
+    rows_of_cell,
+    with_and_without,
+)
 
 _FEWEST = 10  # predictions in a bin that is drawn
-_WORDS = {
-    "mean": "mean",
-    "monte_carlo": "Monte Carlo",
-    "geometric": "geometric mean",
-    "moment_matching": "moment matching",
-}
 
 
 def draw_reliability(study: StudyTables, table: pd.DataFrame, title: str) -> Figure | None:
@@ -74,7 +72,7 @@ def _draw(upper: Axes, lower: Axes, inference: str, rows: pd.DataFrame) -> None:
     ece = (gaps.groupby(filled["seed"]).sum() / n.groupby(filled["seed"]).sum()).to_numpy()
     half = half_width(ece)
     spread = f" ± {100 * half:.2f}" if np.isfinite(half) else ""
-    label = f"{_WORDS.get(inference, inference)}: ECE {100 * ece.mean():.2f}{spread} %"
+    label = f"{style.INFERENCES[inference]}: ECE {100 * ece.mean():.2f}{spread} %"
     dots = filled[n >= _FEWEST]
     upper.plot(dots["confidence"], dots["accuracy"], ".", color=colour, alpha=0.45, markersize=5)
     sums = filled.assign(

@@ -10,10 +10,10 @@ from matplotlib.figure import Figure
 
 from dropout_lab.analysis import style
 from dropout_lab.analysis.marks import footnote, published_look
-from dropout_lab.analysis.published import settings_of_value, values_of_cell
+from dropout_lab.analysis.published import error_of_value, settings_of_value, values_of_cell
 from dropout_lab.analysis.statistics import t_interval
 from dropout_lab.analysis.tables import StudyTables, ends_of_cell, settings_of_cell
-from dropout_lab.config.published import PublishedSettings, PublishedValue
+from dropout_lab.config.published import PublishedSettings
 
 _ROWS_SHOWN = 40
 
@@ -26,7 +26,8 @@ class _Row:
     values: np.ndarray[Any, np.dtype[np.float64]]
     colour: str
     marker: str
-    published: PublishedValue | None = None
+    published: float | None = None
+    seen: bool = True
 
 
 def draw_rows(
@@ -47,10 +48,10 @@ def draw_rows(
             bars = None if np.isnan(low) else [[mean - low], [high - mean]]
             axes.errorbar(mean, height, xerr=bars, color=row.colour, marker=row.marker, capsize=4)
         if row.published is not None:
-            axes.plot(row.published.value, height, **published_look(row.published.seen))
+            axes.plot(row.published, height, **published_look(row.seen))
     axes.set_yticks(range(len(rows) - 1, -1, -1), [row.label for row in rows])
     axes.set_ylim(-0.7, len(rows) - 0.4)
-    axes.set_xlabel(_unit_words(rows, published))
+    axes.set_xlabel("test error (%)")
     axes.margins(x=0.08)
     style.heading(figure, f"{title} ({style.n_seeds(table['seeds'])})")
     words = footnote(study, table, f"dots: seeds; {style.BARS}", "open diamonds")
@@ -68,17 +69,15 @@ def _rows(
         settings = settings_of_value(study, value)
         cell = next((cell for own, cell in cells if own == settings), None)
         told.add(settings)
-        values = values_of_cell(study, cell, value, "%")
+        values = values_of_cell(
+            study, cell, value.model_copy(update={"quantity": "test_error"}), "%"
+        )
         colour, marker = style.variant_look(settings.dropout.variant if settings else "none")
-        yield _Row(style.wrapped(value.label, 44), values, colour, marker, value)
+        theirs = error_of_value(published.unit if published else "%", value)
+        yield _Row(style.wrapped(value.label, 44), values, colour, marker, theirs, value.seen)
     for settings, cell in cells:
         if settings not in told:
             label = style.cell_label(cell, study.swept, bool(cell["bare"]))
             error = 100 * (1 - ends_of_cell(study, cell, "test_accuracy"))
             colour, marker = style.variant_look(settings.dropout.variant)
             yield _Row(style.wrapped(label, 44), error, colour, marker)
-
-
-def _unit_words(rows: list[_Row], published: PublishedSettings | None) -> str:
-    accuracy = any(row.published and row.published.quantity == "test_accuracy" for row in rows)
-    return "test accuracy (%)" if accuracy else "test error (%)"

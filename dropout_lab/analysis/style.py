@@ -50,6 +50,13 @@ _VARIANT_LOOKS = {
     "dropconnect": (_PURPLE, "D"),
     "gaussian_dropconnect": (_PURPLE, "d"),
 }
+INFERENCES = {
+    "mean": "mean",
+    "monte_carlo": "Monte Carlo",
+    "geometric": "geometric mean",
+    "moment_matching": "moment matching",
+    "ensemble": "ensemble",
+}
 _INFERENCE_LOOKS = {
     "mean": (WITHOUT, "o"),
     "monte_carlo": (_BLUE, "s"),

@@ -34,11 +34,11 @@ class StudyTables:
         manifest: What was asked.
         swept: The swept keys, dotted.
         known: The runs that the manifest lists, by id.
-        runs: runs.csv, with two more columns: ``bare`` (nothing is dropped) and ``partner`` (the
-            run_id of the run without dropout of the same seed and otherwise equal settings), and
-            ``label``, of the config.
-        metrics: metrics.csv, with the same two columns.
-        inference: inference.csv, with the same two columns; empty if there is none.
+        runs: runs.csv, with three more columns: ``bare`` (nothing is dropped), ``partner`` (the
+            run_id of the run without dropout of the same seed and otherwise equal settings) and
+            ``label`` (the cell's name in the config).
+        metrics: metrics.csv, with the same three columns.
+        inference: inference.csv, with the same three columns; empty if there is none.
         monte_carlo: monte_carlo.csv, likewise.
         ensembles: ensembles.csv; empty if there is none.
         findings: What is damaged and therefore not in these frames, in sentences.
@@ -211,6 +211,13 @@ def chosen_on_validation(table: pd.DataFrame) -> pd.Series | None:
         return None
     best = int(np.argmax(candidates["validation_accuracy_mean"].to_numpy()))
     return candidates.iloc[best]
+
+
+def with_and_without(table: pd.DataFrame) -> list[pd.Series]:
+    """Return the cells that stand for dropout: the one without and the best with, by validation."""
+    bare = table[table["bare"]]
+    chosen = chosen_on_validation(table)
+    return [cell for cell in (bare.iloc[0] if len(bare) else None, chosen) if cell is not None]
 
 
 def settings_of_cell(study: StudyTables, cell: pd.Series) -> Settings:

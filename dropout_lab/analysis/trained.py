@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
 from dropout_lab.analysis import style
-from dropout_lab.analysis.tables import StudyTables, chosen_on_validation, rows_of_cell
+from dropout_lab.analysis.tables import StudyTables, rows_of_cell, with_and_without
 from dropout_lab.results import RUN_FOLDERS, counted
 from dropout_lab.results.features import FEATURES, read_features
 
@@ -23,13 +23,6 @@ _GREYS = 16  # more would only make the file larger
 _LAYERS = 4  # of which the histograms are shown
 _OF = {"unit_mean": "mean activation of a unit", "activation": "activation"}
 _WORDS = {"unit_mean": "units", "activation": "activations"}
-
-
-def with_and_without(table: pd.DataFrame) -> list[pd.Series]:
-    """Return the cells that stand for dropout: the one without and the best with, by validation."""
-    bare = table[table["bare"]]
-    chosen = chosen_on_validation(table)
-    return [cell for cell in (bare.iloc[0] if len(bare) else None, chosen) if cell is not None]
 
 
 def draw_features(study: StudyTables, table: pd.DataFrame, title: str) -> Figure | None:

@@ -12,8 +12,9 @@ from dropout_lab.analysis.published import Published
 from dropout_lab.analysis.style import wrapped
 from dropout_lab.cli.streams import as_shown
 from dropout_lab.cli.table import print_inferences, print_rows
-from dropout_lab.report import UNSEEN, Report
 from dropout_lab.report.columns import GAP, INTERVAL
+from dropout_lab.report.page import UNSEEN
+from dropout_lab.report.report import Report
 
 _WIDE = 115  # columns of a terminal that shows the whole short table
 _LEFT_OUT = (INTERVAL, GAP)  # what the files have and a narrower one leaves out

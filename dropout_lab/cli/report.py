@@ -12,7 +12,7 @@ from dropout_lab.cli import options
 
 if TYPE_CHECKING:
     from dropout_lab.errors import StorageError
-    from dropout_lab.report import Report
+    from dropout_lab.report.report import Report
 
 _NEXT = re.compile(r",(?=\s*[\w.]+\s*=)")  # the comma before another key, not one inside a list
 _POINTS = 0.1  # the difference that seeds are counted for
@@ -64,7 +64,7 @@ def report(
         raise typer.BadParameter("--difference is in points: give a number above 0, up to 100.")
 
     from dropout_lab.errors import StorageError
-    from dropout_lab.report import compose
+    from dropout_lab.report.report import compose
     from dropout_lab.results import find_studies
 
     reports: list[Report] = []

@@ -130,6 +130,12 @@ def percent(fraction: float, *, sign: bool = False) -> str:
     return f"{100 * fraction:{'+' if sign else ''}z.2f}".replace("-", "−")
 
 
+def percent_and_sd(mean: float, sd: float) -> str:
+    """Return a mean and, where there is one, its standard deviation in per cent."""
+    spread = "" if math.isnan(sd) or math.isnan(mean) else f" ± {percent(sd)}"
+    return f"{percent(mean)}{spread}"
+
+
 def interval(low: float, high: float) -> str:
     """Return an interval of fractions in per cent."""
     return _NOTHING if math.isnan(low) else f"[{percent(low)}, {percent(high)}]"
@@ -232,9 +238,8 @@ def _long_columns(difference: str, *, errors: bool) -> list[tuple[Column, _Maker
 def _mean(cell: Any, name: str, *, errors: bool = False, n: bool = False) -> Field:
     mean, sd = float(cell[f"{name}_mean"]), float(cell[f"{name}_sd"])
     value = 1 - mean if errors else mean
-    spread = "" if math.isnan(sd) or math.isnan(mean) else f" ± {percent(sd)}"
     count = f" ({int(cell['seeds'])})" if n else ""
-    return Field(f"{percent(value)}{spread}{count}", value)
+    return Field(f"{percent_and_sd(value, sd)}{count}", value)
 
 
 def _interval(cell: Any, name: str, *, errors: bool, signed: bool = False) -> Field:

@@ -6,7 +6,7 @@ import pandas as pd
 
 from dropout_lab.analysis.style import cell_label
 from dropout_lab.analysis.tables import StudyTables, rows_of_cell
-from dropout_lab.report.columns import CellTable, Column, Field, Line, percent
+from dropout_lab.report.columns import CellTable, Column, Field, Line, percent_and_sd
 
 _COLUMNS = (
     Column("cell", "A setting of what was varied.", short=True, numeric=False),
@@ -38,11 +38,10 @@ def inference_table(study: StudyTables, table: pd.DataFrame) -> CellTable | None
             if len(rows):
                 accuracy, loss, ece = (rows[f"test_{m}"] for m in ("accuracy", "loss", "ece"))
                 mean, sd = accuracy.mean(), accuracy.std()
-                spread = "" if math.isnan(sd) or math.isnan(mean) else f" ± {percent(sd)}"
                 fields = (
                     Field(label),
                     Field(name.replace("_", " ")),
-                    Field(f"{percent(mean)}{spread}", mean),
+                    Field(percent_and_sd(mean, sd), mean),
                     Field(_number(loss.mean(), loss.std()), loss.mean()),
                     Field(_number(ece.mean(), ece.std()), ece.mean()),
                 )

@@ -36,12 +36,3 @@ def read_features(path: Path) -> tuple[Array, Array] | None:
     if images.ndim != 3 or images.shape[1:] != (28, 28) or units.shape != images.shape[:1]:
         raise ValueError("does not hold features")
     return images, units
-
-
-def damage_of_features(path: Path) -> str:
-    """Return what is wrong with kept features; empty if they are sound or absent."""
-    try:
-        read_features(path)
-    except ValueError as error:
-        return str(error)
-    return ""

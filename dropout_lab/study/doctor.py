@@ -19,16 +19,15 @@ from dropout_lab.files import (
     temporaries,
 )
 from dropout_lab.results import DamagedManifestError, Manifest, Table, counted, table_text
-from dropout_lab.results.features import FEATURES, damage_of_features
-from dropout_lab.results.predictions import PREDICTIONS
 from dropout_lab.study.checkpoint import checkpoints_in, damage_of, recorded_until
 from dropout_lab.study.checks import contradicted, impossible
 from dropout_lab.study.claim import Claim, is_alive, refuse_links, writer_of
 from dropout_lab.study.weights import WEIGHTS, damage_of_weights
 from dropout_lab.study.whole import (
+    READERS,
     RunRows,
     by_run,
-    damage_of_predictions,
+    damage_of_kept,
     keeps_inferences,
     kept_files,
     lacking,
@@ -246,8 +245,8 @@ class _Patient:
                 yield Finding(folder, "is of no run of this study; left alone", damaged=False)
                 continue
             damaged = {path: damage_of(path) for path in checkpoints_in(folder).values()}
-            damaged[folder / PREDICTIONS] = damage_of_predictions(folder / PREDICTIONS)
-            damaged[folder / FEATURES] = damage_of_features(folder / FEATURES)
+            for name, read in READERS.items():
+                damaged[folder / name] = damage_of_kept(read, folder / name)
             damaged[folder / WEIGHTS] = damage_of_weights(folder / WEIGHTS)
             for path, words in damaged.items():
                 if words:

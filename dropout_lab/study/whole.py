@@ -17,7 +17,7 @@ from dropout_lab.config.sizes import (
 )
 from dropout_lab.probabilities import BINS
 from dropout_lab.results import Row
-from dropout_lab.results.features import FEATURES, damage_of_features
+from dropout_lab.results.features import FEATURES, read_features
 from dropout_lab.results.predictions import PREDICTIONS, read_predictions
 from dropout_lab.study.checkpoint import checkpoints_in
 from dropout_lab.study.summary import end_of_records, summary
@@ -30,6 +30,8 @@ from dropout_lab.training import (
 from dropout_lab.training.loop import due
 
 FIRST_METRIC = "noisy_train_loss"  # what comes before says when and with what it was measured
+Reader = Callable[[Path], object]  # None where there is no file; ValueError where it is damaged
+READERS: dict[str, Reader] = {PREDICTIONS: read_predictions, FEATURES: read_features}
 COLUMNS = {
     results.INFERENCE: INFERENCE_COLUMNS,
     results.MONTE_CARLO: CURVE_COLUMNS,
@@ -143,20 +145,20 @@ def lacking(run: Run, row: Row, rows: RunRows, folder: Path, *, kept: bool) -> s
     words = missing_at_end(settings, rows, kept=kept)
     if words:
         return words
-    for name, damage_of in kept_files(settings).items():
-        damage = damage_of(folder / name)
+    for name, read in kept_files(settings).items():
+        damage = damage_of_kept(read, folder / name)
         if damage:
             return f"its {name} {damage}"
     return ""
 
 
-def kept_files(settings: Settings) -> dict[str, Callable[[Path], str]]:
-    """Return the names of the files kept of a trained run, and what says if one is damaged."""
-    files: dict[str, Callable[[Path], str]] = {}
+def kept_files(settings: Settings) -> dict[str, Reader]:
+    """Return the names of the files kept of a trained run, and what reads them."""
+    files: dict[str, Reader] = {}
     if keeps_predictions(settings.evaluation):
-        files[PREDICTIONS] = damage_of_predictions
+        files[PREDICTIONS] = READERS[PREDICTIONS]
     if "features" in at_end(settings.evaluation):
-        files[FEATURES] = damage_of_features
+        files[FEATURES] = READERS[FEATURES]
     return files
 
 
@@ -205,10 +207,10 @@ def restored_end(run: Run, rows: RunRows, folder: Path, *, kept: bool) -> Row | 
     return summary(end, rows.metrics, columns[columns.index(FIRST_METRIC) :])
 
 
-def damage_of_predictions(path: Path) -> str:
-    """Return what is wrong with kept predictions; empty if they are sound or absent."""
+def damage_of_kept(read: Reader, path: Path) -> str:
+    """Return what is wrong with a file that is kept of a run; empty if it is sound or absent."""
     try:
-        read_predictions(path)
+        read(path)
     except ValueError as error:
         return str(error)
     return ""

@@ -70,6 +70,23 @@ def test_a_row_for_each_published_value_and_each_other_cell(tmp_path: Path) -> N
         assert text in words(figure)
 
 
+@pytest.mark.parametrize(
+    ("unit", "quantity", "number"),
+    [("%", "test_error", 2.5), ("%", "test_accuracy", 97.5), ("fraction", "test_accuracy", 0.975)],
+)
+def test_published_accuracies_and_fractions_are_drawn_as_errors_in_per_cent(
+    tmp_path: Path, unit: str, quantity: str, number: float
+) -> None:
+    values = [value(0.5, number, quantity=quantity)]
+    rows = drawn(study_of(tmp_path / "rows", values, unit=unit, figure={"title": "Table 1"}))
+    (diamond,) = [a for a in rows.axes[0].lines if a.get_markeredgecolor() == PUBLISHED]
+    assert diamond.get_xdata()[0] == pytest.approx(2.5)
+    assert "test error (%)" in words(rows)
+    lines = drawn(study_of(tmp_path / "lines", values, unit=unit, figure={"x": "p"}))
+    points = [tuple(np.asarray(line.get_xydata())[0]) for line in lines.axes[0].lines]
+    assert any(point == pytest.approx((0.5, 2.5)) for point in points)
+
+
 @pytest.mark.parametrize(("axis", "places"), [("keep", [0.5, 1.0]), ("p", [0.0, 0.5])])
 def test_a_line_over_p_begins_without_dropout(
     tmp_path: Path, axis: str, places: list[float]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from dropout_lab import results
-from dropout_lab.report import compose
+from dropout_lab.report.report import compose
 from tests.report.browser import CHROMIUM, Browser
 from tests.report.made import make_study
 from tests.report.test_page import ends

@@ -13,9 +13,9 @@ import pytest
 
 from dropout_lab.analysis.tables import Label
 from dropout_lab.config.grid import Run
-from dropout_lab.report import Report, cell_table, compose
-from dropout_lab.report.columns import p_text
+from dropout_lab.report.columns import cell_table, p_text
 from dropout_lab.report.inferences import inference_table
+from dropout_lab.report.report import Report, compose
 from dropout_lab.report.texts import csv as csv_of
 from dropout_lab.report.texts import latex, markdown
 from tests.report.made import make_study
