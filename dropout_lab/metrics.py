@@ -30,8 +30,8 @@ def losses(logits: Tensor, labels: Tensor) -> Tensor:
     Shape:
         ``logits``: ``(runs, batch, classes)``, ``labels``: ``(runs, batch)``. Output: ``(runs,)``.
     """
-    each = nn.functional.cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="none")
-    return each.view(labels.shape).mean(dim=1)
+    # Classes before examples: that is how the product of the output layer lies in memory.
+    return nn.functional.cross_entropy(logits.mT, labels, reduction="none").mean(dim=1)
 
 
 class Tally:

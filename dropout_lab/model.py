@@ -101,6 +101,10 @@ class MLP(nn.Module):
                 self.weights[place].detach(), "softmax" if last else settings.model.activation
             )
         self.dropouts.to(device)
+        self._places = [
+            (cast(Dropout, layer), weight, bias)
+            for layer, weight, bias in zip(self.dropouts, self.weights, self.biases, strict=True)
+        ]
 
     def open_epoch(self, epoch: int) -> None:
         """Go to the start of an epoch's draws."""
@@ -125,18 +129,18 @@ class MLP(nn.Module):
         with torch.autocast(x.device.type, torch.bfloat16, enabled=self.precision == "bfloat16"):
             h = x.expand(self.runs, -1, -1)  # (runs, batch, 784)
             entering = None
-            for place, (dropout, weight, bias) in enumerate(self.places()):
+            for place, (dropout, weight, bias) in enumerate(self._places):
                 before = place > 0 and self.position == "before"
                 if place:
                     z = dropout(h) if before else h
                     h = self.activation(z)
                     if hidden is not None:
                         hidden.append(h)
-                    entering = Entering(self.weights[place - 1], z)
+                    entering = Entering(self._places[place - 1][1], z)
                 if self.position == "after":  # what is dropped for a whole batch is not computed
                     weight = dropout.leaving(weight)
-                    if place + 1 < len(self.dropouts):
-                        weight, bias = self._dropout(place + 1).needed(weight, bias)
+                    if place + 1 < len(self._places):
+                        weight, bias = self._places[place + 1][0].needed(weight, bias)
                 if before:
                     h = affine(h, weight, bias)
                 else:
@@ -145,8 +149,7 @@ class MLP(nn.Module):
 
     def places(self) -> list[tuple[Dropout, Tensor, Tensor]]:
         """Return each place's dropout, and the weights and biases that lead on from there."""
-        dropouts = [cast(Dropout, layer) for layer in self.dropouts]
-        return list(zip(dropouts, self.weights, self.biases, strict=True))
+        return self._places
 
     def penalty(self, progress: float) -> Tensor | None:
         """Return what the dropout layers add to each run's loss, times N; none if nothing.
@@ -161,7 +164,7 @@ class MLP(nn.Module):
     def set_p(self, p: dict[int, Tensor]) -> None:
         """Set the p of some places, each of shape ``(runs,)``."""
         for place, value in p.items():
-            self._dropout(place).p = value
+            self._places[place][0].p = value
 
     def constrain(self) -> None:
         """Bring what the dropout layers learn back into its range, after an optimizer step."""
@@ -178,9 +181,6 @@ class MLP(nn.Module):
     def prunable(self) -> bool:
         """Whether some dropout layer is made to be pruned."""
         return any(dropout.prunable for dropout, _, _ in self.places())
-
-    def _dropout(self, place: int) -> Dropout:
-        return cast(Dropout, self.dropouts[place])
 
     @property
     def learned(self) -> list[nn.Parameter]:

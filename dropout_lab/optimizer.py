@@ -47,7 +47,9 @@ class FleetOptimizer:
         self._slices: list[tuple[torch.nn.Parameter, slice, Tensor]] = []
         groups = []
         for span, learning_rate, l2 in _spans(settings):
-            for parameters, decay in ((self.weights, l2), (self.biases + self.learned, 0.0)):
+            others = self.biases + self.learned
+            kinds = [(self.weights, l2), (others, 0.0)] if l2 else [(self.weights + others, 0.0)]
+            for parameters, decay in kinds:  # each costs a call, which a small net feels
                 own = [self._slice(parameter, span) for parameter in parameters]
                 rates = {"lr": learning_rate, "base_rate": learning_rate, "weight_decay": decay}
                 groups.append({"params": own, **rates})

@@ -28,7 +28,8 @@ class Examples:
         return len(self.labels)
 
     def __getitem__(self, indices: Tensor) -> "Examples":
-        return Examples(self.images[indices], self.labels[indices])
+        rows = self.images.index_select(0, indices.flatten())  # it copies whole rows, [] does not
+        return Examples(rows.unflatten(0, indices.shape), self.labels[indices])
 
     def to(self, device: torch.device) -> "Examples":
         """Return the examples on another device."""

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from dropout_lab.catalogue import Variant
-from dropout_lab.layers.draws import keep_threshold, round_to_lanes, uniform
+from dropout_lab.layers.affine import affine
+from dropout_lab.layers.draws import coins, keep_threshold, round_to_lanes, uniform
 from dropout_lab.noise import Noise, TorchNoise
 
 Mask = Literal["element", "batch"]
@@ -269,8 +270,8 @@ class BernoulliDropout(UnitDropout):
     def drop(self, x: Tensor) -> Tensor:
         """Return ``x`` where it is kept, scaled as the variant says, and 0 where it is dropped."""
         threshold, kept_scale, _ = self.placed(x)
-        kept = self.noise.lanes(self.noise_shape(x), x.device) >= threshold
-        return x * (kept * kept_scale)
+        lanes = self.noise.lanes(self.noise_shape(x), x.device)
+        return x * coins(lanes, threshold).to(x.dtype).mul_(kept_scale)
 
     def kept_scale(self, p: Tensor) -> Tensor:
         """Return the factor of a kept unit in training; where p is 1 it has no part."""
@@ -294,19 +295,6 @@ def at_least_0(name: str, value: float) -> float:
     if not 0 <= value < float("inf"):
         raise ValueError(f"{name} is {value:g}; it must be a number of at least 0.")
     return value
-
-
-def affine(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """Return ``x @ weight + bias`` in ``x``'s dtype, whatever the product was computed in.
-
-    Shape:
-        ``x``: ``(runs, batch, in)``, ``weight``: ``(runs, in, out)``, ``bias``: ``(runs, 1, out)``;
-        or all three without the run axis, or no bias. Output: ``(runs, batch, out)``.
-    """
-    if bias is None:
-        return torch.matmul(x, weight).to(x.dtype)
-    product = torch.baddbmm if weight.ndim == 3 else torch.addmm
-    return product(bias, x, weight).to(x.dtype)
 
 
 def _along(constant: Tensor, x: Tensor) -> Tensor:

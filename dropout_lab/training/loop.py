@@ -64,12 +64,12 @@ def train(fleet: Fleet, splits: Splits) -> Iterator[Epoch]:
 
         for indices in order.split(batch_size, dim=1):  # (runs, batch)
             model.set_p(schedule.at(fleet.updates))
-            pixels = splits.pixels(splits.train.images[indices])
-            labels = splits.train.labels[indices]
-            step = objective(pixels, labels, fleet.updates / last_update)
+            batch = splits.train[indices]
+            pixels = splits.pixels(batch.images)  # (runs, batch, 784)
+            step = objective(pixels, batch.labels, fleet.updates / last_update)
             optimizer.step(step.total, rates.at(fleet.updates))
             model.constrain()
-            noisy.add(step, labels)
+            noisy.add(step, batch.labels)
             fleet.updates += 1
 
         measured = None
