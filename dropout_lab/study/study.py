@@ -4,6 +4,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +63,7 @@ class Study:
     command: str = ""
     notes: Mapping[str, Any] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def runs(self) -> list[Run]:
         """All runs that were asked for."""
         return runs_of(self.cells, self.seeds)
