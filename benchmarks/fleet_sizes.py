@@ -20,6 +20,7 @@ from dropout_lab.config.load import load
 from dropout_lab.config.schema import Config
 from dropout_lab.data import Examples
 from dropout_lab.rates import Rates
+from dropout_lab.study.machine import this_machine
 from dropout_lab.study.plan import suitable_size
 from dropout_lab.training import Fleet
 from dropout_lab.training.allocator import keep_freed_memory
@@ -78,7 +79,7 @@ def config_of(net: str) -> Config:
 def table(net: str, repetitions: int, examples: Examples, scale: float) -> float:
     """Print the times of a net at each size; return that of the packing's own over a fleet of 1."""
     config = config_of(net)
-    chosen = suitable_size(config)
+    chosen = suitable_size(config, this_machine(torch.device("cpu")))
     single = Steps(config, 1, examples, scale)
     weights = sum(weight.numel() for weight in single.fleet.model.weights)
     single.seconds(3)
