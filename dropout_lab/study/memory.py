@@ -15,7 +15,8 @@ remembers of each parameter (0 for SGD, 1 with momentum, 2 for Adam):
 * step: ``B sum_l a_l u_l + sum_l w_l W_l``, what autograd keeps of a batch, masks and draws. a and
   w are the bytes of the variant per unit and example and per weight, ``_UNIT`` and ``_WEIGHT``, as
   measured; at places without dropout a is that of none. Dropconnect with a mask per example keeps
-  a byte for each weight *and example*: ``w = B + 8``. Two more bytes for the copies of bfloat16, 8
+  a byte for each weight *and example*, and the allocator up to two more in the gaps between them:
+  ``w = 3 B + 8``. Two more bytes for the copies of bfloat16, 8
   per weight of the largest matrix for l1, and twice the whole for a loss of two passes.
 * evaluation: the same for two neighbouring layers and 1,000 examples, with a = 14 and without w's
   byte per example unless networks are sampled (Monte Carlo); with the probabilities kept, and
@@ -57,12 +58,14 @@ _LIBRARIES = 32 * 2**20
 # Bytes per unit and example of a training step, by the variant; measured, rounded up.
 _BARE = 10
 _UNIT = {
-    "none": _BARE, "inverted": 18, "standard": 18, "unscaled": 18, "gaussian": 18, "uniform": 18,
-    "alpha": 18, "standout": 18, "targeted_unit": 18, "concrete": 24, "variational_a": 24,
-    "variational_a2": 24, "multinomial": 32, "evolutional": 32, "shakeout": 22,
+    "none": _BARE, "inverted": 18, "standard": 18, "unscaled": 18, "gaussian": 30, "uniform": 38,
+    "alpha": 30, "standout": 18, "targeted_unit": 18, "concrete": 40, "variational_a": 36,
+    "variational_a2": 36, "multinomial": 42, "evolutional": 42, "shakeout": 26,
     "targeted_weight": _BARE, "fast": 34, "batchwise": 16, "dropconnect": 14,
     "gaussian_dropconnect": 20, "variational_b": 20, "sparse_variational": 20,
 }  # fmt: skip
+# Variants that leave the pixels as they are, the same for all runs, where there is no noise.
+_PIXELS_SHARED = _UNIT.keys() - {"standard", "unscaled", "fast"}
 _EVALUATED = 14  # bytes per unit and example of an evaluation without noise
 # Bytes per weight that leaves a place with dropout, beyond its gradient.
 _WEIGHT = {
@@ -70,7 +73,7 @@ _WEIGHT = {
     "dropconnect": 8, "gaussian_dropconnect": 13, "variational_b": 13, "sparse_variational": 130,
 }  # fmt: skip
 _ALPHA_OF_EACH = 110  # variational_b with an alpha for each weight
-_OF_PLUGIN = (34, 130)  # what a variant of one's own does is not known
+_OF_PLUGIN = (42, 130)  # what a variant of one's own does is not known
 
 
 @dataclass(frozen=True)
@@ -95,7 +98,15 @@ def need(settings: Iterable[Settings]) -> Need:
     Args:
         settings: Those of the runs of a fleet, each of them once.
     """
-    needs = [_need(each) for each in settings]
+    kinds = {  # in nothing else that counts do the runs of a fleet differ
+        (
+            tuple(p_of_places(each)),
+            each.regularization.l1 > 0,
+            each.regularization.input_noise > 0,
+        ): each
+        for each in settings
+    }
+    needs = [_need(each) for each in kinds.values()]
     return Need(max(n.each for n in needs), max(n.once for n in needs))
 
 
@@ -157,7 +168,7 @@ def _costs(settings: Settings, examples: int) -> tuple[int, int]:
         return _OF_PLUGIN
     weight = _WEIGHT.get(dropout.variant, 0)
     if dropout.variant == "dropconnect" and dropout.mask == "element":
-        weight += examples
+        weight += 3 * examples
     if dropout.variant == "variational_b" and dropout.alpha_per == "weight":
         weight = _ALPHA_OF_EACH
     return _UNIT[dropout.variant], weight
@@ -189,7 +200,8 @@ def _evaluation(settings: Settings) -> int:
     noisy = p_of_places(settings)
     of_unit, of_weight = _costs(settings, _CHUNK if sampled else 0)
     columns = list(_columns(settings))
-    if 0 not in noisy and settings.training.precision == "float32":
+    own = 0 in noisy and (sampled or settings.dropout.variant not in _PIXELS_SHARED)
+    if not own and settings.training.precision == "float32":
         columns[0] = 0  # the runs share the pixels
     at_once = max(a + b for a, b in itertools.pairwise(columns))
     matrices = _matrices(settings)

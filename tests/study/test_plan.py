@@ -151,6 +151,15 @@ def test_whatever_is_asked_a_fleet_fits_or_is_refused(
     assert fleets == pack(asked, machine)
 
 
+def test_of_many_settings_the_worst_of_each_kind_is_enough() -> None:
+    for axis in ("regularization.l1=0,0.1", "dropout.input_p=0,0.2", "dropout.p=0.1,0.5"):
+        runs = make_sweep("dropout.p=0.5", "dropout.variant=concrete", axis)
+        singly = [need([run.settings]) for run in runs]
+        for order in (runs, runs[::-1]):
+            assert need_of(order).each == max(one.each for one in singly)
+            assert need_of(order).once == max(one.once for one in singly)
+
+
 def each(*changes: str) -> int:
     settings: Settings = make_config("training.epochs=1", "training.batch_size=500", *changes)
     return need([settings]).each
