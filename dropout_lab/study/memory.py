@@ -72,7 +72,7 @@ _WEIGHT = {
     "concrete": 4, "shakeout": 6, "targeted_weight": 13, "fast": 4, "batchwise": 4,
     "dropconnect": 8, "gaussian_dropconnect": 13, "variational_b": 13, "sparse_variational": 130,
 }  # fmt: skip
-_ALPHA_OF_EACH = 110  # variational_b with an alpha for each weight
+_ALPHA_OF_EACH = 105  # variational_b with an alpha for each weight
 _OF_PLUGIN = (42, 130)  # what a variant of one's own does is not known
 
 
@@ -228,7 +228,7 @@ def _diagnosed(settings: Settings) -> int:
     needed = 0
     if "gradients" in wanted:
         needed = 3 * _FLOAT * _parameters(settings) + _step(settings)
-        needed += _CHUNK * _BARE * sum(_columns(settings))
+        needed += _CHUNK * _BARE * sum(_columns(settings)[1:])  # the runs share the pixels
     if "noise" in wanted:
         needed = max(needed, _step(settings, 100))
     if {"activations", "co_adaptation"} & set(wanted):
