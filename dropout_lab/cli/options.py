@@ -1,6 +1,7 @@
 """The options that train and sweep share, and how they become a study."""
 
 import os
+import re
 import shlex
 import sys
 from collections.abc import Sequence
@@ -19,11 +20,26 @@ if TYPE_CHECKING:
     from dropout_lab.study import Study
 
 
+_SIZE = re.compile(r"\s*([0-9]{1,9}(?:\.[0-9]{1,9})?)\s*([KMGTkmgt])(?:i?[Bb])?\s*")
+_LARGEST_SIZE = 2**60
+
+
 def folder(text: str) -> Path:
     """Return the folder that an option names; what is there is looked at later."""
     if not text:
         raise typer.BadParameter("it is empty; name a folder, or leave it out.")
     return Path(text)
+
+
+def memory_size(text: str) -> int:
+    """Return the bytes that an option names: 8G, 1.5 GB, 500M; in powers of 1,024."""
+    found = _SIZE.fullmatch(text)
+    amount = int(float(found[1]) * 1024 ** ("KMGT".index(found[2].upper()) + 1)) if found else 0
+    if not 0 < amount <= _LARGEST_SIZE:
+        raise typer.BadParameter(
+            f"{text!r} is no size; write a number above 0 and K, M, G or T: 8G, 1.5G, 500M."
+        )
+    return amount
 
 
 ConfigFile = Annotated[
@@ -69,6 +85,15 @@ Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
 FleetSize = Annotated[
     int | None, typer.Option("--fleet", help="Most runs trained in lockstep.", min=1, metavar="N")
+]
+Memory = Annotated[
+    int | None,
+    typer.Option(
+        help="What a fleet may take: 8G, 500M. [default: half of the machine's]",
+        metavar="SIZE",
+        parser=memory_size,
+        show_default=False,
+    ),
 ]
 Plugins = Annotated[
     list[Path] | None,
@@ -154,6 +179,7 @@ def make_study(
     data_dir: Path | None,
     device: str,
     fleet: int | None,
+    memory: int | None,
     save_models: bool,
     retry: str | None,
 ) -> "Study":
@@ -179,6 +205,7 @@ def make_study(
         data_dir=data_folder(data_dir),
         device=torch.device("cuda" if device != "cpu" and available else "cpu"),
         fleet_size=fleet,
+        memory=memory,
         save_models=save_models,
         retry_failed=retry == "failed",
         command=shlex.join(["dropout-lab", *sys.argv[1:]]),

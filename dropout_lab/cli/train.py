@@ -15,6 +15,7 @@ def train(
     data_dir: options.DataDir = None,
     device: options.Device = "auto",
     fleet: options.FleetSize = None,
+    memory: options.Memory = None,
     save_models: options.SaveModels = False,
     retry: options.Retry = None,
     plugin: options.Plugins = None,
@@ -42,6 +43,7 @@ def train(
         data_dir=data_dir,
         device=device,
         fleet=fleet,
+        memory=memory,
         save_models=save_models,
         retry=retry,
     )

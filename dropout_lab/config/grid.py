@@ -156,16 +156,17 @@ def values_of(settings: Settings, keys: Iterable[str]) -> dict[str, Any]:
     A key that is not read is None in canonical settings; one at its default, which is None there
     too, shows its default.
     """
-    read = keys_read(settings)
+    given = {key: get(settings, key) for key in keys}
+    read = keys_read(settings) if None in given.values() else {}
     meaningful = {"dropout.variant", "dropout.p", "dropout.input_p"}
     bare = without_dropout(settings)
     return {
         key: None
         if bare and key.startswith("dropout.") and key not in meaningful
         else read.get(key)
-        if get(settings, key) is None
-        else get(settings, key)
-        for key in keys
+        if value is None
+        else value
+        for key, value in given.items()
     }
 
 

@@ -72,12 +72,12 @@ def readers() -> dict[str, list[str]]:
 
 def keys_read(settings: Settings) -> dict[str, Any]:
     """Return the dotted keys that these settings read, and their defaults."""
-    return {
-        key: default
-        for reader in _all()
-        if reader.reads(settings)
-        for key, default in reader.keys.items()
-    }
+    options = CATALOGUE[settings.dropout.variant].options
+    read = {f"dropout.{key}": default for key, default in options.items()}
+    for reader in _BESIDE_VARIANTS:
+        if reader.reads(settings):
+            read |= reader.keys
+    return read
 
 
 def without_unread(settings: Settings) -> Settings:
@@ -101,14 +101,23 @@ def without_unread(settings: Settings) -> Settings:
 
 def _all() -> Iterator[_Reader]:
     variants = {name: kind.options for name, kind in CATALOGUE.items()}  # plugins may have joined
-    for decider, values in {"dropout.variant": variants, **_CHOICES}.items():
+    yield from _readers({"dropout.variant": variants})
+    yield from _BESIDE_VARIANTS
+
+
+def _readers(choices: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> Iterator[_Reader]:
+    for decider, values in choices.items():
         section, _, key = decider.partition(".")
         for value, keys in values.items():
             yield _Reader(section, key, value, {f"{section}.{k}": v for k, v in keys.items()})
+
+
+def _strengths() -> Iterator[_Reader]:
     for decider, keys in _STRENGTHS.items():
         section, _, key = decider.partition(".")
         yield _Reader(section, key, None, {f"{section}.{k}": v for k, v in keys.items()})
 
 
+_BESIDE_VARIANTS = (*_readers(_CHOICES), *_strengths())
 # A plugin's variant may read any of these in the section dropout; it brings none of its own.
 OPTIONAL_KEYS = tuple(readers())

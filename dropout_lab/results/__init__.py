@@ -50,6 +50,7 @@ from dropout_lab.results.table import (
 )
 from dropout_lab.results.text import (
     Row,
+    TableText,
     cell_text,
     counted,
     csv_text,
@@ -90,6 +91,7 @@ __all__ = [
     "NewerManifestError",
     "Row",
     "Table",
+    "TableText",
     "cell_text",
     "counted",
     "csv_text",

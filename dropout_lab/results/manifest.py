@@ -108,14 +108,18 @@ def read_manifest(folder: Path) -> Manifest | None:
 def runs_in(manifest: Manifest) -> dict[str, Run]:
     """Return the runs a manifest lists, by their id."""
     runs = {}
+    cells: dict[str, Cell] = {}  # the seeds of a cell share it
     for name, entry in manifest["runs"].items():
-        data = {
-            section: {**keys, **entry["settings"].get(section, {})}
-            for section, keys in manifest["settings"].items()
-        }
-        settings = Settings.model_validate(data)
-        cell = Cell(values_of(settings, manifest["swept"]), settings, entry.get("label", ""))
-        runs[name] = Run(name, entry["seed"], cell)
+        label = entry.get("label", "")
+        key = json.dumps([entry["settings"], label])
+        if key not in cells:
+            data = {
+                section: {**keys, **entry["settings"].get(section, {})}
+                for section, keys in manifest["settings"].items()
+            }
+            settings = Settings.model_validate(data)
+            cells[key] = Cell(values_of(settings, manifest["swept"]), settings, label)
+        runs[name] = Run(name, entry["seed"], cells[key])
     return runs
 
 

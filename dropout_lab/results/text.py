@@ -6,7 +6,7 @@ import json
 import math
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from dropout_lab.results.names import MESSAGE
 
@@ -58,6 +58,36 @@ def csv_text(rows: Iterable[Sequence[str]]) -> str:
 def table_text(header: Sequence[str], rows: Iterable[Row]) -> str:
     """Return a table as CSV text; what a row does not have is empty."""
     return csv_text([header, *(fields(header, row) for row in rows)])
+
+
+class TableText:
+    """Makes the CSV text of a table that is written again and again: each row's text once.
+
+    A table that is replaced whole after each fleet would otherwise cost the square of its rows.
+
+    Args:
+        header: Its columns.
+    """
+
+    def __init__(self, header: Sequence[str]) -> None:
+        self.header = tuple(header)
+        self._lines: dict[int, tuple[Row, str]] = {}  # the row is kept, so that its id stays its
+
+    def __call__(self, rows: Iterable[Row], whole: Callable[[Row], Row]) -> str:
+        """Return the table.
+
+        Args:
+            rows: They must not change once they were given; another row takes the place of one.
+            whole: Makes of a row what is written of it.
+        """
+        lines: dict[int, tuple[Row, str]] = {}
+        for row in rows:
+            lines[id(row)] = self._lines.get(id(row)) or (
+                row,
+                csv_text([fields(self.header, whole(row))]),
+            )
+        self._lines = lines
+        return csv_text([self.header]) + "".join(text for _, text in lines.values())
 
 
 def fields(header: Sequence[str], row: Row) -> list[str]:

@@ -28,6 +28,7 @@ from dropout_lab.study.whole import (
     RunRows,
     by_run,
     damage_of_kept,
+    grouped,
     keeps_inferences,
     kept_files,
     lacking,
@@ -196,7 +197,7 @@ class _Patient:
         """Look at each run's rows together."""
         metrics, ends = tables[results.METRICS].rows, tables[results.RUNS].rows
         parts = {name: tables[name].rows for name in results.AT_END}
-        rows, end_of = by_run(metrics, parts, list(runs)), {row["run_id"]: row for row in ends}
+        rows, end_of = by_run(grouped(metrics), parts, runs), {row["run_id"]: row for row in ends}
         again = f"its rows put aside, the files kept beside; {_AGAIN} trains it again"
         kept = keeps_inferences(self.manifest)
         absent: Counter[str] = Counter()

@@ -8,6 +8,7 @@ Rows that are damaged are left out and their runs trained again; before a file w
 written anew, the old one is kept beside.
 """
 
+import itertools
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -25,7 +26,7 @@ from dropout_lab.files import (
     replace_file,
 )
 from dropout_lab.plugins import Plugin
-from dropout_lab.results import Row, cell_text, counted, csv_text, fields, runs_in, table_text
+from dropout_lab.results import Row, TableText, cell_text, counted, runs_in, table_text
 from dropout_lab.study import whole
 from dropout_lab.study.claim import Claim, refuse_foreign, refuse_links
 from dropout_lab.study.ensembles import merged
@@ -68,7 +69,8 @@ class StudyFolder:
         self.findings = Findings()
         self.finished: set[str] = set()
         self._known: dict[str, Run] = {}
-        self._metrics: list[Row] = []  # in the order of the file
+        self._metrics: dict[str, list[Row]] = {}  # by run; of each in the order of the file
+        self._texts: dict[str, TableText] = {}
         self._runs: dict[str, Row] = {}
         self._tables: dict[str, list[Row]] = {name: [] for name in results.AT_END}
         self._lossy: set[str] = set()  # files with more than a torn row that are not kept beside
@@ -97,7 +99,7 @@ class StudyFolder:
         self.manifest = results.read_manifest(self.path)
         self._lossy, self._distrusted = set(), set()
         known = None if self.manifest is None else {**self._asked, **runs_in(self.manifest)}
-        self._metrics = self._taken(results.METRICS, known)
+        self._metrics = whole.grouped(self._taken(results.METRICS, known))
         self._runs = {row["run_id"]: row for row in self._taken(results.RUNS, known)}
         self._tables = {name: self._taken(name, known) for name in results.AT_END}
         for run_id in self._distrusted:  # what is left of it may look whole
@@ -116,7 +118,7 @@ class StudyFolder:
             StorageError: The manifest is lost, and the tables hold runs that are none of these.
         """
         self._known = dict(runs)
-        ids = {row["run_id"] for row in self._metrics} | self._runs.keys()
+        ids = self._metrics.keys() | self._runs.keys()
         strange = sorted(ids - runs.keys())
         if strange and self.manifest is None:
             raise StorageError(
@@ -142,8 +144,7 @@ class StudyFolder:
 
     def lacks_records(self, run: Run, epoch: int) -> bool:
         """Whether a record up to an epoch is missing: a checkpoint of then is no use."""
-        rows = [row for row in self._metrics if row["run_id"] == run.run_id]
-        return bool(whole.missing_epochs(run.settings, rows, epoch))
+        return bool(whole.missing_epochs(run.settings, self._metrics.get(run.run_id, []), epoch))
 
     def run_folder(self, run: Run) -> Path:
         """Return where a run keeps what it needs to resume, its log and its weights."""
@@ -170,23 +171,25 @@ class StudyFolder:
         self._known = dict(runs)
         more = (column for run in runs.values() for column in diagnostic_columns(run.settings))
         self._columns = tuple(dict.fromkeys([*RECORD_COLUMNS, *more]))
-        every = {results.METRICS: self._metrics, results.RUNS: self._runs.values(), **self._tables}
-        for name, rows in every.items():
-            if any(row["run_id"] not in runs for row in rows):
-                self._lossy.add(name)
+        ids = {name: [row["run_id"] for row in rows] for name, rows in self._tables.items()}
+        ids |= {results.METRICS: list(self._metrics), results.RUNS: list(self._runs)}
+        self._lossy |= {name for name, every in ids.items() if not runs.keys() >= set(every)}
         for name in sorted(self._lossy):
             beside = keep_beside(self.path / name)
             self.findings.add(f"{self.path / name} as it was is kept in {beside.name}.")
         self._lossy.clear()
-        order = {run_id: place for place, run_id in enumerate(runs)}
-        self._metrics = [row for row in self._metrics if row["run_id"] in runs]
-        self._metrics.sort(key=lambda row: (order[row["run_id"]], int(row["epoch"])))
+        self._metrics = {
+            run_id: sorted(self._metrics[run_id], key=lambda row: int(row["epoch"]))
+            for run_id in runs
+            if run_id in self._metrics
+        }
         self._runs = {run_id: row for run_id, row in self._runs.items() if run_id in runs}
         header = ["run_id", "seed", *self._swept, *self._columns]
         replace_file(
             self.path / results.METRICS,
-            table_text(header, ({**row, **self._leading(row["run_id"])} for row in self._metrics)),
+            table_text(header, map(self._whole, itertools.chain(*self._metrics.values()))),
         )
+        self._texts.clear()  # the columns may be others
         for name in results.AT_END:
             self._write_table(name)
         self._write_runs()
@@ -194,9 +197,10 @@ class StudyFolder:
     def forget_after(self, runs: Iterable[Run], epoch: int) -> None:
         """Drop the rows of runs beyond an epoch, and what runs.csv says of them."""
         ids = {run.run_id for run in runs}
-        kept = [r for r in self._metrics if r["run_id"] not in ids or int(r["epoch"]) <= epoch]
-        if len(kept) < len(self._metrics) or ids & self._runs.keys():
-            self._metrics = kept
+        before = {run_id: self._metrics[run_id] for run_id in ids & self._metrics.keys()}
+        kept = {i: [r for r in rows if int(r["epoch"]) <= epoch] for i, rows in before.items()}
+        if kept != before or ids & self._runs.keys():
+            self._metrics |= kept
             self._runs = {run_id: row for run_id, row in self._runs.items() if run_id not in ids}
             for name, rows in self._tables.items():
                 self._tables[name] = [row for row in rows if row["run_id"] not in ids]
@@ -208,10 +212,10 @@ class StudyFolder:
         lines = []
         for run_id, record in records.items():
             row = {column: cell_text(value) for column, value in record.columns().items()}
-            self._metrics.append({"run_id": run_id, **row})
-            lines.append(fields(header, {**row, **self._leading(run_id)}))
+            self._metrics.setdefault(run_id, []).append({"run_id": run_id, **row})
+            lines.append(results.fields(header, {**row, **self._leading(run_id)}))
         if lines:
-            append_text(self.path / results.METRICS, csv_text(lines))
+            append_text(self.path / results.METRICS, results.csv_text(lines))
 
     def add_rows(self, name: str, rows: Mapping[str, Iterable[Mapping[str, Any]]]) -> None:
         """Put rows, by the id of their run, into a table of what is measured at the end."""
@@ -241,11 +245,10 @@ class StudyFolder:
 
     def set_status(self, ends: Iterable[RunEnd]) -> None:
         """Write the rows of runs.csv of some runs."""
-        ends = list(ends)
-        rows = whole.by_run(self._metrics, {}, [end.run.run_id for end in ends])
         for end in ends:
             run_id = end.run.run_id
-            self._runs[run_id] = summary(end, rows[run_id].metrics, self._metric_columns)
+            rows = self._metrics.get(run_id, [])
+            self._runs[run_id] = summary(end, rows, self._metric_columns)
         self._write_runs()
 
     @property
@@ -264,7 +267,7 @@ class StudyFolder:
     def _lacking(self) -> dict[str, str]:
         """Return in words what each completed run lacks; empty for one that is whole."""
         folder = self.path / results.RUN_FOLDERS
-        rows = whole.by_run(self._metrics, self._tables, list(self._known))
+        rows = whole.by_run(self._metrics, self._tables, self._known)
         kept = whole.keeps_inferences(self.manifest)
         return whole.lacking_of(self._known, self._runs, rows, folder, kept=kept)
 
@@ -272,7 +275,7 @@ class StudyFolder:
         """Make the rows of runs.csv again that are lost, of runs that have all their records."""
         kept = whole.keeps_inferences(self.manifest)
         there = self._runs.keys() | self._distrusted
-        rows = whole.by_run(self._metrics, self._tables, list(self._known))
+        rows = whole.by_run(self._metrics, self._tables, self._known)
         restored = {
             run_id: whole.restored_end(run, rows[run_id], self.run_folder(run), kept=kept)
             for run_id, run in self._known.items()
@@ -298,8 +301,7 @@ class StudyFolder:
             remove_file(self.path / name)
             return
         header = ["run_id", "seed", *self._swept, *whole.COLUMNS[name]]
-        lines = ({**row, **self._leading(row["run_id"])} for row in rows)
-        replace_file(self.path / name, table_text(header, lines))
+        self._replace(name, header, rows)
 
     def _write_runs(self) -> None:
         best = ("best_epoch", "best_validation_accuracy", "best_test_accuracy")
@@ -307,8 +309,14 @@ class StudyFolder:
         after = ("epochs", "updates", *self._metric_columns, *best, *pace)
         header = ["run_id", "status", "seed", *self._swept, *after]
         ends = self._runs
-        rows = ({**ends[i], **self._leading(i)} for i in self._known if i in ends)
-        replace_file(self.path / results.RUNS, table_text(header, rows))
+        self._replace(results.RUNS, header, [ends[i] for i in self._known if i in ends])
+
+    def _replace(self, name: str, header: Sequence[str], rows: Iterable[Row]) -> None:
+        text = self._texts.setdefault(name, TableText(header))
+        replace_file(self.path / name, text(rows, self._whole))
+
+    def _whole(self, row: Row) -> Row:
+        return {**row, **self._leading(row["run_id"])}
 
     def _leading(self, run_id: str) -> Row:
         """Return what every row of a run begins with."""

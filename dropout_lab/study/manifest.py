@@ -135,8 +135,15 @@ def repack(manifest: Manifest, fleet: tuple[Run, ...], parts: Iterable[tuple[Run
     manifest["fleets"][place : place + 1] = [[run.run_id for run in part] for part in parts]
 
 
-def add_session(manifest: Manifest, command: str, device: str) -> None:
-    """Note that a command worked on the study: when, with which versions, on which machine."""
+def add_session(manifest: Manifest, command: str, device: str, packing: Mapping[str, Any]) -> None:
+    """Note that a command worked on the study: when, with which versions, on which machine.
+
+    Args:
+        manifest: That of the study.
+        command: The command line.
+        device: Where it trains.
+        packing: By what its fleets were made, see :func:`~dropout_lab.study.plan.packing_of`.
+    """
     manifest["sessions"].append(
         {
             "command": command,
@@ -152,6 +159,7 @@ def add_session(manifest: Manifest, command: str, device: str) -> None:
                 "threads": torch.get_num_threads(),
                 "device": device,
             },
+            "packing": dict(packing),
         }
     )
 

@@ -1,13 +1,24 @@
-"""Packing runs into fleets: the same request packs the same way, on every machine."""
+"""Packing runs into fleets: the same request packs the same way, on machines of one class.
+
+A fleet's runs share the fixed cost of a step, and each core takes products of its own. So there
+are at least two runs for each thread, and more as long as their weights stay in the largest cache,
+up to 64; a multiple of the threads, that no core waits for another. No fleet needs more memory
+than it may have. `python benchmarks/fleet_sizes.py` measures what the rule chooses.
+"""
 
 import itertools
 import json
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from dropout_lab.catalogue import CATALOGUE
 from dropout_lab.config.grid import Run
 from dropout_lab.config.regularization import RegularizationSettings
 from dropout_lab.config.schema import Settings
+from dropout_lab.config.sizes import CLASSES
+from dropout_lab.errors import ConfigError
+from dropout_lab.study.machine import Machine
+from dropout_lab.study.memory import INPUTS, Need, need
 
 # What may differ between the runs of a fleet; everything else changes a shape or the program.
 FREE_KEYS = {
@@ -15,14 +26,14 @@ FREE_KEYS = {
     "training": {"learning_rate"},
     "regularization": set(RegularizationSettings.model_fields),
 }
-# Weights of all runs of a fleet together. Below, the fixed cost of a step is shared by more runs;
-# above, their weights no longer stay in the cache.
-_FLEET_WEIGHTS = 8_000_000
-_LARGEST_FLEET = 64
-_INPUTS, _CLASSES = 784, 10
+LARGEST_FLEET = 64
+_PER_THREAD, _MOST_FOR_THREADS = 2, 16  # runs; more of wide networks were not measured
+_FLOAT = 4  # bytes of a weight
 
 
-def pack(runs: Iterable[Run], fleet_size: int | None = None) -> list[tuple[Run, ...]]:
+def pack(
+    runs: Iterable[Run], machine: Machine, fleet_size: int | None = None
+) -> list[tuple[Run, ...]]:
     """Return fleets of runs that can be trained as one program.
 
     Runs of a kind are split as evenly as can be into the fewest fleets; within a fleet, runs of
@@ -30,15 +41,23 @@ def pack(runs: Iterable[Run], fleet_size: int | None = None) -> list[tuple[Run, 
 
     Args:
         runs: In the order they were asked for.
+        machine: Where they are trained; no fleet needs more memory than it has.
         fleet_size: The most runs in a fleet; by default a number that suits the network's size.
+
+    Raises:
+        ConfigError: A single run needs more memory.
     """
     kinds: dict[str, list[Run]] = {}
+    programs: dict[Settings, str] = {}  # the seeds of a cell share theirs
     for run in runs:
-        kinds.setdefault(program(run.settings), []).append(run)
+        if run.settings not in programs:
+            programs[run.settings] = program(run.settings)
+        kinds.setdefault(programs[run.settings], []).append(run)
     fleets = []
     for kind in kinds.values():
         members = sorted(kind, key=lambda run: _rates(run.settings))
-        size = fleet_size or suitable_size(members[0].settings)
+        size = fleet_size or suitable_size(members[0].settings, machine)
+        size = min(size, most_that_fit(members, machine))
         count = -(-len(members) // size)
         fleets += [
             tuple(members[i * len(members) // count : (i + 1) * len(members) // count])
@@ -47,11 +66,82 @@ def pack(runs: Iterable[Run], fleet_size: int | None = None) -> list[tuple[Run, 
     return fleets
 
 
-def suitable_size(settings: Settings) -> int:
-    """Return the most runs of these settings to train in one fleet."""
-    sizes = (_INPUTS, *settings.model.hidden, _CLASSES)
+def suitable_size(settings: Settings, machine: Machine) -> int:
+    """Return the most runs of these settings to train in one fleet, for speed alone."""
+    sizes = (INPUTS, *settings.model.hidden, CLASSES)
     weights = sum(a * b for a, b in itertools.pairwise(sizes)) * (settings.model.pieces or 1)
-    return max(1, min(_LARGEST_FLEET, _FLEET_WEIGHTS // weights))
+    in_cache = machine.cache // (_FLOAT * weights)
+    for_threads = min(_PER_THREAD * machine.threads, _MOST_FOR_THREADS)
+    return min(LARGEST_FLEET, max(for_threads, in_cache - in_cache % machine.threads))
+
+
+def need_of(runs: Iterable[Run]) -> Need:
+    """Return the memory that a fleet of these runs takes."""
+    return need(dict.fromkeys(run.settings for run in runs))
+
+
+def most_that_fit(runs: Sequence[Run], machine: Machine) -> int:
+    """Return how many of these runs can be trained together in the machine's memory.
+
+    Raises:
+        ConfigError: Not even one.
+    """
+    needed = need_of(runs)
+    most = needed.most(machine.memory)
+    if not most:
+        settings = runs[0].settings
+        layers = "-".join(map(str, (INPUTS, *settings.model.hidden, CLASSES)))
+        masks = ", dropout.mask: batch" if settings.dropout.variant == "dropconnect" else ""
+        raise ConfigError(
+            [
+                f"a run of {layers} with {settings.dropout.variant} dropout and batches of "
+                f"{settings.training.batch_size} needs about {shown_bytes(needed.of(1))} of "
+                f"memory, and a fleet may take {shown_bytes(machine.memory)}. Make model.hidden "
+                f"or training.batch_size smaller{masks}, or allow more with --memory, e.g. "
+                f"--memory {-(-needed.of(1) // 2**30)}G."
+            ]
+        )
+    return most
+
+
+def packing_of(
+    fleets: Iterable[tuple[Run, ...]], machine: Machine, fleet_size: int | None
+) -> dict[str, Any]:
+    """Return by what fleets were made, for the manifest.
+
+    That is what the machine offers, what ``--fleet`` said, and for each program its runs, the size
+    that suits it for speed, the most that fit into the memory, and the bytes of a fleet: so much
+    for each run and so much once.
+    """
+    kinds: dict[str, list[Run]] = {}
+    for fleet in fleets:
+        kinds.setdefault(program(fleet[0].settings), []).extend(fleet)
+    programs = []
+    for runs in kinds.values():
+        settings, needed = runs[0].settings, need_of(runs)
+        programs.append(
+            {
+                "hidden": list(settings.model.hidden),
+                "variant": settings.dropout.variant,
+                "runs": len(runs),
+                "suitable_size": suitable_size(settings, machine),
+                "most_that_fit": needed.most(machine.memory),
+                "bytes_each": needed.each,
+                "bytes_once": needed.once,
+            }
+        )
+    return {
+        "threads": machine.threads,
+        "cache_bytes": machine.cache,
+        "memory_bytes": machine.memory,
+        "fleet_size": fleet_size,
+        "programs": programs,
+    }
+
+
+def shown_bytes(amount: int) -> str:
+    """Return an amount of memory in words: 512 MB, 1.5 GB; in powers of 1,024."""
+    return f"{amount / 2**20:.0f} MB" if amount < 2**30 else f"{amount / 2**30:.1f} GB"
 
 
 def program(settings: Settings) -> str:

@@ -70,8 +70,9 @@ def ensembles(folder: StudyFolder) -> list[dict[str, Any]]:
     if folder.manifest is None:
         return []
     cells: dict[Any, list[Run]] = {}
+    statuses = folder.statuses
     for run in runs_in(folder.manifest).values():
-        completed = folder.statuses.get(run.run_id) == "completed"
+        completed = statuses.get(run.run_id) == "completed"
         if completed and "ensemble" in inferences(run.settings.evaluation):
             cells.setdefault(run.settings, []).append(run)
     rows = []

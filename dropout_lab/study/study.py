@@ -4,6 +4,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,8 @@ from dropout_lab.study import manifest as manifests
 from dropout_lab.study.checkpoint import checkpoints_in
 from dropout_lab.study.engine import Events, clear, interrupted, tell, train_fleet
 from dropout_lab.study.folder import StudyFolder
-from dropout_lab.study.plan import pack
+from dropout_lab.study.machine import Machine, this_machine
+from dropout_lab.study.plan import most_that_fit, pack, packing_of
 from dropout_lab.study.predictions import ensembles
 from dropout_lab.study.signals import StopRequest
 from dropout_lab.study.weights import WEIGHTS
@@ -40,7 +42,8 @@ class Study:
         out: The results folder.
         data_dir: Where the data sets lie.
         device: Where training happens.
-        fleet_size: The most runs in a fleet; none lets the network's size decide.
+        fleet_size: The most runs in a fleet; none lets the network and the machine decide.
+        memory: What a fleet may take, in bytes; none takes a share of the machine's.
         save_models: Whether each run's weights are kept.
         retry_failed: Whether runs that failed before are trained again.
         command: The command line, for the manifest.
@@ -57,15 +60,21 @@ class Study:
     data_dir: Path
     device: torch.device
     fleet_size: int | None = None
+    memory: int | None = None
     save_models: bool = False
     retry_failed: bool = False
     command: str = ""
     notes: Mapping[str, Any] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def runs(self) -> list[Run]:
         """All runs that were asked for."""
         return runs_of(self.cells, self.seeds)
+
+    @cached_property
+    def machine(self) -> Machine:
+        """What the packing goes by."""
+        return this_machine(self.device, self.memory)
 
 
 @dataclass(frozen=True)
@@ -98,6 +107,7 @@ def run_study(study: Study, events: Events, say: Callable[[str], None]) -> Outco
         say: Takes a line for the user, such as that of a download.
 
     Raises:
+        ConfigError: A run needs more memory than it may have.
         StorageError: The folder belongs to another study or cannot be written.
         DataError: A data set is absent, damaged, or not the one the study began with.
         InterruptedStudyError: A signal asked to stop; the epoch in progress was finished and kept.
@@ -107,6 +117,7 @@ def run_study(study: Study, events: Events, say: Callable[[str], None]) -> Outco
     source = _Source(study, lambda line: tell(say, line))
     folder = StudyFolder(study.out, study.runs)
     if folder.manifest is None:
+        pack(study.runs, study.machine)  # refuses what does not fit
         source.splits(study.cells[0].settings.dataset)  # nothing is written before data are there
     wanted = {run.run_id for run in study.runs}
     with folder, StopRequest() as stop:
@@ -159,6 +170,7 @@ def planned_fleets(study: Study) -> list[tuple[Run, ...]]:
     """Return what :func:`run_study` would train, writing nothing.
 
     Raises:
+        ConfigError: A run needs more memory than it may have.
         StorageError: The folder belongs to another study.
     """
     folder = StudyFolder(study.out, study.runs)
@@ -169,7 +181,8 @@ def planned_fleets(study: Study) -> list[tuple[Run, ...]]:
 def _plan(study: Study, folder: StudyFolder) -> list[tuple[Run, ...]]:
     """Write what is planned into the folder; return the fleets to train."""
     manifest, fleets = _joined(study, folder)
-    manifests.add_session(manifest, study.command, str(study.device))
+    packing = packing_of(fleets, study.machine, study.fleet_size)
+    manifests.add_session(manifest, study.command, str(study.device), packing)
     folder.write_manifest(manifest)
     folder.keep_plugins(sources_of(manifest["plugins"]))
     runs, finished = runs_in(manifest), folder.finished
@@ -193,9 +206,8 @@ def _joined(study: Study, folder: StudyFolder) -> tuple[Manifest, list[tuple[Run
     asked = [study.settings, *(cell.settings for cell in study.cells)]
     manifests.join_plugins(manifest, asked, study.out)
     known = runs_in(manifest)
-    manifests.add_runs(
-        manifest, pack([run for run in study.runs if run.run_id not in known], study.fleet_size)
-    )
+    new = [run for run in study.runs if run.run_id not in known]
+    manifests.add_runs(manifest, pack(new, study.machine, study.fleet_size))
     manifests.label_runs(manifest, study.runs)
     known = runs_in(manifest)
     if folder.manifest is None:
@@ -206,7 +218,7 @@ def _joined(study: Study, folder: StudyFolder) -> tuple[Manifest, list[tuple[Run
     fleets = []
     for run_ids in list(manifest["fleets"]):
         fleet = tuple(known[run_id] for run_id in run_ids)
-        parts = _parts(fleet, missing, folder, study.fleet_size)
+        parts = _parts(fleet, missing, folder, study)
         if len(parts) > 1:
             manifests.repack(manifest, fleet, parts)
         fleets += [part for part in parts if missing & {run.run_id for run in part}]
@@ -214,12 +226,13 @@ def _joined(study: Study, folder: StudyFolder) -> tuple[Manifest, list[tuple[Run
 
 
 def _parts(
-    fleet: tuple[Run, ...], missing: set[str], folder: StudyFolder, fleet_size: int | None
+    fleet: tuple[Run, ...], missing: set[str], folder: StudyFolder, study: Study
 ) -> list[tuple[Run, ...]]:
     """Return a fleet as it is, or the parts in which its missing runs are to be trained.
 
     A fleet that was begun goes on as it was, to the same bits, unless smaller fleets are asked
-    for. Of one that had ended, and has lost some runs since, only those are trained.
+    for, or it does not fit into the memory there is now, perhaps of another machine. Of one that
+    had ended, and has lost some runs since, only those are trained.
     """
     wanted = tuple(run for run in fleet if run.run_id in missing)
     if not wanted:
@@ -227,8 +240,9 @@ def _parts(
     others: tuple[Run, ...] = ()
     if not any(checkpoints_in(folder.run_folder(run)) for run in wanted):
         others, fleet = tuple(run for run in fleet if run.run_id not in missing), wanted
-    size = fleet_size or len(fleet)
-    return [*([others] if others else []), *(pack(fleet, size) if len(fleet) > size else [fleet])]
+    size = min(study.fleet_size or len(fleet), most_that_fit(fleet, study.machine))
+    parts = pack(fleet, study.machine, size) if len(fleet) > size else [fleet]
+    return [*([others] if others else []), *parts]
 
 
 def _notices(study: Study, folder: StudyFolder) -> list[str]:

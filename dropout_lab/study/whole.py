@@ -1,7 +1,7 @@
 """What must be on disk of a run that is done, and whether it is."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -50,16 +50,24 @@ class RunRows:
     )
 
 
+def grouped(rows: Iterable[Row]) -> dict[str, list[Row]]:
+    """Return rows by their run, each run's in their order."""
+    groups: dict[str, list[Row]] = {}
+    for row in rows:
+        groups.setdefault(row["run_id"], []).append(row)
+    return groups
+
+
 def by_run(
-    metrics: Sequence[Row], tables: Mapping[str, Sequence[Row]], ids: Sequence[str]
+    metrics: Mapping[str, list[Row]], tables: Mapping[str, Sequence[Row]], ids: Iterable[str]
 ) -> dict[str, RunRows]:
     """Return the rows of each of the runs."""
-    rows = {run_id: RunRows() for run_id in ids}
-    for name, every in ((results.METRICS, metrics), *tables.items()):
+    rows = {run_id: RunRows(metrics.get(run_id, [])) for run_id in ids}
+    for name, every in tables.items():
         for row in every:
             own = rows.get(row["run_id"])
             if own is not None:
-                (own.metrics if name == results.METRICS else own.at_end[name]).append(row)
+                own.at_end[name].append(row)
     return rows
 
 

@@ -70,7 +70,7 @@ class StopsAfter(Silent):
 
 
 def study(out: Path, *settings: str, sweep: bool = True, **changes: Any) -> Study:
-    own = ("save_models", "fleet_size", "data_dir", "retry_failed")
+    own = ("save_models", "fleet_size", "memory", "data_dir", "retry_failed")
     more = {key: changes.pop(key) for key in own if key in changes}
     config = make_config("training.epochs=3", *settings, sweep=sweep, **changes)
     cells = sweep_cells(config) if sweep else single_cell(config)

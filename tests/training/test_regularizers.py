@@ -12,6 +12,7 @@ from dropout_lab.model import MLP
 from dropout_lab.noise import FleetNoise
 from dropout_lab.study import pack
 from dropout_lab.study.checkpoint import load_checkpoints, save_checkpoints
+from dropout_lab.study.machine import this_machine
 from dropout_lab.training import Fleet, train
 from dropout_lab.training.objective import Noisy, Objective
 from dropout_lab.training.regularizers import InputNoise, KLSparsity, Regularizers, smoothing
@@ -233,7 +234,7 @@ def test_a_run_in_a_mixed_fleet_is_that_run_alone(
 ) -> None:
     settings = [s if "." in s.partition("=")[0] else f"regularization.{s}" for s in MIXED[name]]
     runs = make_sweep("training.epochs=2", "dropout.p=0.5", *settings)
-    (fleet,) = pack(runs)
+    (fleet,) = pack(runs, this_machine(CPU))
     together = Fleet(fleet, CPU)
     list(train(together, small_splits))
     assert len(fleet) == 2

@@ -1,0 +1,124 @@
+"""Time of a run in studies of 10, 100 and 1,000 runs: does it cost more where there are more?
+
+python benchmarks/linear.py [repetitions]
+
+Runs of 784-32-10, two epochs of 250 examples, everything written, in fleets of 10 in each of the
+studies: so a run has the same company and the files are rewritten as often per run. Reading the
+data set, which a study does once, is not counted; it is shown apart. A study costs something
+itself, the manifest and what is asked of git, which weighs on 10 runs: so what is held to the bound
+is what each further run costs, and that no run of a larger study costs more than one of 10.
+"""
+
+import sys
+import tempfile
+import time
+import tracemalloc
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from report import figure, heading, verdict
+
+from dropout_lab import data
+from dropout_lab.cli.progress import QuietProgress
+from dropout_lab.config.changes import Changes
+from dropout_lab.config.grid import seeds_of, sweep_cells
+from dropout_lab.config.load import load
+from dropout_lab.study import Study, planned_fleets, run_study
+
+SIZES = (10, 100, 1_000)
+FLEET = 10
+AT_MOST = 200  # runs in a repetition of the small studies
+BOUND = 1.1
+SETTINGS = (
+    "dataset.train_size=250", "dataset.validation_size=100", "model.hidden=[32]",
+    "evaluation.train_examples=250",
+)  # fmt: skip
+
+
+def study(runs: int, out: Path) -> Study:
+    """Return a study of so many runs, 10 p and a tenth as many seeds."""
+    changes = Changes(SETTINGS, epochs=2, seeds=str(runs // 10), p="0:0.9:0.1", sweep=True)
+    config = load(None, changes)
+    return Study(
+        name="linear",
+        about="",
+        settings=config,
+        cells=sweep_cells(config, baseline=False),
+        seeds=seeds_of(config),
+        out=out,
+        data_dir=Path(),
+        device=torch.device("cpu"),
+        fleet_size=FLEET,
+    )
+
+
+class Reading:
+    """Counts the seconds in which data are read."""
+
+    def __init__(self, load_data: Callable[..., Any]) -> None:
+        self.load_data, self.seconds = load_data, 0.0
+
+    def __call__(self, *arguments: Any, **more: Any) -> Any:
+        """Read."""
+        began = time.perf_counter()
+        splits = self.load_data(*arguments, **more)
+        self.seconds += time.perf_counter() - began
+        return splits
+
+
+def milliseconds(runs: int, reading: Reading) -> tuple[float, float]:
+    """Return the time of a run of a study of so many, and that of reading its data."""
+    repeats = max(1, AT_MOST // runs)
+    before, total = reading.seconds, 0.0
+    for _ in range(repeats):
+        with tempfile.TemporaryDirectory() as folder:
+            asked = study(runs, Path(folder) / "study")
+            began = time.perf_counter()
+            run_study(asked, QuietProgress(), lambda line: None)
+            total += time.perf_counter() - began
+    read = reading.seconds - before
+    return 1e3 * (total - read) / (repeats * runs), 1e3 * read / repeats
+
+
+def bookkeeping(runs: int) -> float:
+    """Return the kilobytes for each run that a plan of so many holds."""
+    with tempfile.TemporaryDirectory() as folder:
+        tracemalloc.start()
+        asked = study(runs, Path(folder) / "study")
+        fleets = planned_fleets(asked)  # kept while it is measured
+        held, _ = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    return held / sum(map(len, fleets)) / 1e3
+
+
+def main() -> None:
+    """Measure the studies in turn, and compare with the bound."""
+    repetitions = int(sys.argv[1]) if len(sys.argv) > 1 else 3
+    heading(f"a run of 784-32-10 in studies of {', '.join(f'{n:,}' for n in SIZES)} runs")
+    reading = Reading(data.load)
+    data.load = reading
+    milliseconds(10, reading)  # warm-up
+    rounds = [[milliseconds(runs, reading) for runs in SIZES] for _ in range(repetitions)]
+    medians = [
+        figure(f"a run of {runs:,}, ms", [each[index][0] for each in rounds], "")
+        for index, runs in enumerate(SIZES)
+    ]
+    figure("reading the data, once, ms", [each[-1][1] for each in rounds], "")
+    for runs in (1_000, 10_000):
+        figure(f"what a plan of {runs:,} runs holds, kB per run", [bookkeeping(runs)], "")
+    totals = [n * each for n, each in zip(SIZES, medians, strict=True)]
+    further = [
+        (after - before) / (n - m)
+        for m, n, before, after in zip(SIZES, SIZES[1:], totals, totals[1:], strict=False)
+    ]
+    figure("a study itself, without runs, ms", [totals[0] - SIZES[0] * further[0]], "")
+    for m, n, each in zip(SIZES, SIZES[1:], further, strict=False):
+        figure(f"each of the runs from {m + 1:,} to {n:,}, ms", [each], "")
+    verdict("the larger of these over the smaller", max(further) / min(further), BOUND)
+    verdict("the largest of all over that of 10 runs", max(medians) / medians[0], BOUND)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,247 @@
+"""The memory that a fleet needs, by a formula, and what the machine has for it.
+
+A fleet of R runs needs, beside the process itself and the data (see :func:`data_bytes`),
+
+    R (held + order + 1.2 max(step, evaluation, gradients, checkpoint)) + once
+
+bytes, each term that of one run. With P the parameters of a run (weights, biases and what its
+dropout layers learn), W_l the weights that leave place l, u_l the units of place l (784 pixels at
+the input; under maxout the pieces of all units), B the batch and s the values that the optimizer
+remembers of each parameter (0 for SGD, 1 with momentum, 2 for Adam):
+
+* held: ``4 P (2 + s)``, parameters, gradients and optimizer state; ``4 P`` more with early
+  stopping, for the weights of the best epoch.
+* order: ``16 N``, the order of the N training examples as it is drawn.
+* step: ``B sum_l a_l u_l + sum_l w_l W_l``, what autograd keeps of a batch, masks and draws. a and
+  w are the bytes of the variant per unit and example and per weight, ``_UNIT`` and ``_WEIGHT``, as
+  measured; at places without dropout a is that of none. Dropconnect with a mask per example keeps
+  a byte for each weight *and example*, and the allocator up to two more in the gaps between them:
+  ``w = 3 B + 8``. Two more bytes for the copies of bfloat16, 8
+  per weight of the largest matrix for l1, and twice the whole for a loss of two passes.
+* evaluation: the same for two neighbouring layers and 1,000 examples, with a = 14 and without w's
+  byte per example unless networks are sampled (Monte Carlo); with the probabilities kept, and
+  the pool of a curve.
+* gradients: with that diagnostic, three gradients more and what autograd keeps of 1,000 examples.
+  Likewise co_adaptation with its matrices in double precision.
+* checkpoint: ``4 P (1 + s)``, if there is more than one epoch: those of all runs are made at once.
+* once: 32 MB for the buffers of the libraries, the pixels that all runs share in an evaluation,
+  the checkpoint of one run in the making, three times over, and the curve of one run.
+
+1.2 is for the allocator, which does not fill every gap. The formula is meant to be a little high;
+``python benchmarks/memory.py`` holds it to what is measured.
+"""
+
+import itertools
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from dropout_lab.config.inference_rules import (
+    SAMPLES,
+    diagnostics,
+    inferences,
+    keeps_predictions,
+)
+from dropout_lab.config.schema import Settings, p_of_places
+from dropout_lab.config.sizes import (
+    CLASSES,
+    TEST_PARTS,
+    TRAINING_PARTS,
+    length,
+    training_examples,
+)
+
+INPUTS = 784
+_CHUNK = 1_000  # examples of an evaluation at once
+_FLOAT, _DOUBLE = 4, 8
+_SLACK = 1.2
+_LIBRARIES = 32 * 2**20
+# Bytes per unit and example of a training step, by the variant; measured, rounded up.
+_BARE = 10
+_UNIT = {
+    "none": _BARE, "inverted": 18, "standard": 18, "unscaled": 18, "gaussian": 30, "uniform": 38,
+    "alpha": 30, "standout": 18, "targeted_unit": 18, "concrete": 40, "variational_a": 36,
+    "variational_a2": 36, "multinomial": 42, "evolutional": 42, "shakeout": 26,
+    "targeted_weight": _BARE, "fast": 34, "batchwise": 16, "dropconnect": 14,
+    "gaussian_dropconnect": 20, "variational_b": 20, "sparse_variational": 20,
+}  # fmt: skip
+# Variants that leave the pixels as they are, the same for all runs, where there is no noise.
+_PIXELS_SHARED = _UNIT.keys() - {"standard", "unscaled", "fast"}
+_EVALUATED = 14  # bytes per unit and example of an evaluation without noise
+# Bytes per weight that leaves a place with dropout, beyond its gradient.
+_WEIGHT = {
+    "concrete": 4, "shakeout": 6, "targeted_weight": 13, "fast": 4, "batchwise": 4,
+    "dropconnect": 8, "gaussian_dropconnect": 13, "variational_b": 13, "sparse_variational": 130,
+}  # fmt: skip
+_ALPHA_OF_EACH = 105  # variational_b with an alpha for each weight
+_OF_PLUGIN = (42, 130)  # what a variant of one's own does is not known
+
+
+@dataclass(frozen=True)
+class Need:
+    """What a fleet takes, in bytes: so much for each of its runs, and so much once."""
+
+    each: int
+    once: int
+
+    def of(self, runs: int) -> int:
+        """Return what a fleet of so many runs takes."""
+        return runs * self.each + self.once
+
+    def most(self, memory: int) -> int:
+        """Return how many runs there can be in so much memory; 0 if not even one."""
+        return max(0, (memory - self.once) // self.each)
+
+
+def need(settings: Iterable[Settings]) -> Need:
+    """Return what a fleet of runs of these settings takes: as if all were of the hungriest.
+
+    Args:
+        settings: Those of the runs of a fleet, each of them once.
+    """
+    kinds = {  # in nothing else that counts do the runs of a fleet differ
+        (
+            tuple(p_of_places(each)),
+            each.regularization.l1 > 0,
+            each.regularization.input_noise > 0,
+        ): each
+        for each in settings
+    }
+    needs = [_need(each) for each in kinds.values()]
+    return Need(max(n.each for n in needs), max(n.once for n in needs))
+
+
+def _need(settings: Settings) -> Need:
+    parameters = _parameters(settings)
+    state = _state(settings)
+    training = settings.training
+    best = training.patience is not None
+    held = _FLOAT * parameters * (2 + state + best)
+    examples = training_examples(settings)
+    epochs, _ = length(settings, examples)
+    checkpoint = _FLOAT * parameters * (1 + state) if epochs > 1 else 0
+    moving = max(_step(settings), _evaluation(settings), _diagnosed(settings), checkpoint)
+    file = 3 * _FLOAT * parameters * (1 + state + best) if epochs > 1 else 0
+    pixels = 2 * _FLOAT * _CHUNK * INPUTS
+    each = held + 2 * _DOUBLE * examples + _SLACK * moving
+    return Need(round(each), _LIBRARIES + file + pixels + _curve_of_one(settings))
+
+
+def data_bytes(settings: Settings) -> int:
+    """Return what the data of these settings take while they are read and split, in bytes."""
+    examples = TRAINING_PARTS[settings.dataset.name] + TEST_PARTS[settings.dataset.name]
+    return 3 * examples * (INPUTS + _DOUBLE)
+
+
+def _columns(settings: Settings) -> tuple[int, ...]:
+    """Return the units of each place, then the classes; of maxout the pieces of all units."""
+    pieces = settings.model.pieces or 1
+    return (INPUTS, *(units * pieces for units in settings.model.hidden), CLASSES)
+
+
+def _matrices(settings: Settings) -> list[int]:
+    """Return the number of weights that leave each place."""
+    before = (INPUTS, *settings.model.hidden)
+    return [a * b for a, b in zip(before, _columns(settings)[1:], strict=True)]
+
+
+def _parameters(settings: Settings) -> int:
+    """Return the number of weights, biases and what the dropout layers learn, of one run."""
+    matrices, dropout = _matrices(settings), settings.dropout
+    learned = 0
+    if dropout.variant == "sparse_variational" or dropout.alpha_per == "weight":
+        learned = sum(matrices[place] for place in p_of_places(settings))
+    return sum(matrices) + sum(_columns(settings)[1:]) + learned
+
+
+def _state(settings: Settings) -> int:
+    """Return how many values the optimizer remembers of each parameter."""
+    training = settings.training
+    if training.optimizer != "sgd":
+        return 2
+    return int(training.momentum > 0 or training.momentum_schedule != "constant")
+
+
+def _costs(settings: Settings, examples: int) -> tuple[int, int]:
+    """Return the bytes per unit and example, and per weight, at a place with dropout."""
+    dropout = settings.dropout
+    if dropout.variant not in _UNIT:
+        return _OF_PLUGIN
+    weight = _WEIGHT.get(dropout.variant, 0)
+    if dropout.variant == "dropconnect" and dropout.mask == "element":
+        weight += 3 * examples
+    if dropout.variant == "variational_b" and dropout.alpha_per == "weight":
+        weight = _ALPHA_OF_EACH
+    return _UNIT[dropout.variant], weight
+
+
+def _step(settings: Settings, examples: int | None = None) -> int:
+    """Return what a training step needs beside parameters, gradients and optimizer state."""
+    size = min(examples or settings.training.batch_size, max(training_examples(settings), 1))
+    noisy = p_of_places(settings)
+    of_unit, of_weight = _costs(settings, size)
+    copies = 2 * (settings.training.precision == "bfloat16")
+    units = sum(
+        columns * ((of_unit if place in noisy else _BARE) + copies)
+        for place, columns in enumerate(_columns(settings))
+    )
+    if settings.regularization.input_noise:
+        units += 2 * _FLOAT * INPUTS
+    matrices = _matrices(settings)
+    weights = copies * sum(matrices) + of_weight * sum(matrices[place] for place in noisy)
+    passes = 1 if settings.dropout.loss == "cross_entropy" else 2
+    l1 = 2 * _FLOAT * max(matrices) if settings.regularization.l1 else 0
+    return passes * (size * units + weights) + l1
+
+
+def _evaluation(settings: Settings) -> int:
+    """Return what measuring a chunk of examples needs, and what it leaves."""
+    wanted = inferences(settings.evaluation)
+    sampled = bool({"monte_carlo", "geometric"} & set(wanted))
+    noisy = p_of_places(settings)
+    of_unit, of_weight = _costs(settings, _CHUNK if sampled else 0)
+    columns = list(_columns(settings))
+    own = 0 in noisy and (sampled or settings.dropout.variant not in _PIXELS_SHARED)
+    if not own and settings.training.precision == "float32":
+        columns[0] = 0  # the runs share the pixels
+    at_once = max(a + b for a, b in itertools.pairwise(columns))
+    matrices = _matrices(settings)
+    if not sampled and settings.dropout.variant in _UNIT.keys() - {"fast"}:
+        of_unit = _EVALUATED
+    if "moment_matching" in wanted:
+        of_unit, of_weight = max(of_unit, 32), max(of_weight, 2 * _FLOAT)
+    bytes_ = _CHUNK * of_unit * at_once
+    bytes_ += of_weight * max((matrices[place] for place in noisy), default=0)
+    if settings.training.precision == "bfloat16":
+        bytes_ += 2 * max(matrices)
+    if len(wanted) > 1:
+        bytes_ += 12 * _DOUBLE * _CHUNK * CLASSES
+    if keeps_predictions(settings.evaluation):
+        bytes_ += 2 * _FLOAT * TEST_PARTS[settings.dataset.name] * CLASSES
+    if settings.evaluation.curve is not None:
+        bytes_ += _FLOAT * (settings.evaluation.samples or SAMPLES) * _CHUNK * CLASSES
+    return bytes_
+
+
+def _diagnosed(settings: Settings) -> int:
+    """Return what the diagnostics need."""
+    wanted = diagnostics(settings.evaluation)
+    needed = 0
+    if "gradients" in wanted:
+        needed = 3 * _FLOAT * _parameters(settings) + _step(settings)
+        needed += _CHUNK * _BARE * sum(_columns(settings)[1:])  # the runs share the pixels
+    if "noise" in wanted:
+        needed = max(needed, _step(settings, 100))
+    if {"activations", "co_adaptation"} & set(wanted):
+        widest = max(settings.model.hidden)
+        units = _CHUNK * (_FLOAT * sum(_columns(settings)) + 4 * _DOUBLE * widest)
+        needed = max(needed, units + 4 * _DOUBLE * widest**2)
+    return needed
+
+
+def _curve_of_one(settings: Settings) -> int:
+    """Return what averaging the samples of one run for the curve needs."""
+    curve = settings.evaluation.curve
+    if curve is None:
+        return 0
+    samples = settings.evaluation.samples or SAMPLES
+    return 2 * _DOUBLE * _CHUNK * CLASSES * (samples + 2 * curve)
