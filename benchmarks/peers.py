@@ -60,14 +60,14 @@ class Trainer:
         name: In the table.
         net: What is trained.
         script: Of a peer.
-        package: That a peer needs beside ours.
+        packages: What a peer needs beside ours.
         precision: Of dropout-lab.
     """
 
     name: str
     net: Net
     script: str = ""
-    package: str = ""
+    packages: tuple[str, ...] = ()
     precision: str = "float32"
 
     @property
@@ -97,9 +97,13 @@ SMALL_EXPERT = Trainer(EXPERT.name, SMALL, EXPERT.script)
 COMPARISONS = {
     "first_script": (Trainer("(a) first script", LARGE, "first_script.py"), LAB, 4.0),
     "expert": (EXPERT, LAB, 1.25),
-    "lightning": (Trainer("(c) Lightning", LARGE, "lightning_trainer.py", "lightning"), LAB, 2.0),
-    "skorch": (Trainer("(d) skorch", LARGE, "skorch_net.py", "skorch"), LAB, 2.0),
-    "keras": (Trainer("(e) Keras 3, JAX", LARGE, "keras_fit.py", "keras"), LAB, 2.0),
+    "lightning": (
+        Trainer("(c) Lightning", LARGE, "lightning_trainer.py", ("lightning",)),
+        LAB,
+        2.0,
+    ),
+    "skorch": (Trainer("(d) skorch", LARGE, "skorch_net.py", ("skorch",)), LAB, 2.0),
+    "keras": (Trainer("(e) Keras 3, JAX", LARGE, "keras_fit.py", ("keras", "jax")), LAB, 2.0),
     "expert_bfloat16": (EXPERT, LAB_16, 2.0),
     "expert_small": (SMALL_EXPERT, SMALL_LAB, 2.0),
 }
@@ -199,10 +203,11 @@ def chosen(only: Sequence[str]) -> list[tuple[Trainer, Trainer, float]]:
             continue
         if lab.precision == "bfloat16" and not has_bfloat16_units():
             print(f"{lab.label}: not compared, this CPU has no bfloat16 units")
-        elif peer.package and not find_spec(peer.package):
+        elif not all(map(find_spec, peer.packages)):
             print(f"{peer.label}: not installed; pip install 'dropout-lab[bench]'")
         else:
-            more = f" {version(peer.package)}" if peer.package else ""
+            versions = ", ".join(f"{each} {version(each)}" for each in peer.packages)
+            more = f" ({versions})" if versions else ""
             print(f"{peer.label}{more}, against {lab.label}")
             comparisons.append((peer, lab, bound))
     return comparisons
@@ -253,9 +258,11 @@ def main() -> None:
     if not comparisons:
         return
     trainers = dict.fromkeys(each for peer, lab, _ in comparisons for each in (lab, peer))
-    for package in {"dropout_lab.training", "torchvision", *(each.package for each in trainers)}:
-        if package:  # read from the disk once, before any time is taken
-            subprocess.run([sys.executable, "-c", f"import {package}"], cwd=ROOT, env=KEPT)
+    needed = {package for each in trainers for package in each.packages}
+    for package in ("dropout_lab.training", "torchvision", *sorted(needed)):
+        # Read from the disk once, before any time is taken.
+        warm_up = [sys.executable, "-c", f"import {package}"]
+        subprocess.run(warm_up, cwd=ROOT, env=KEPT | {"KERAS_BACKEND": "jax"}, check=True)
     rounds = []
     for _ in range(asked.repetitions):
         rounds.append({each: train(each, data_dir, asked.epochs, runs) for each in trainers})
