@@ -12,6 +12,7 @@ from torch import Tensor
 from dropout_lab.config.regularization import bounded_matrices, norm_bound
 from dropout_lab.config.schema import Settings
 from dropout_lab.rates import Rate
+from dropout_lab.updates import SGD, Adam, Updates
 
 RunState = list[dict[str, Tensor]]
 _SHARED = "step"  # what torch.optim remembers of all runs together; the rest has a run axis
@@ -53,7 +54,7 @@ class FleetOptimizer:
                 own = [self._slice(parameter, span) for parameter in parameters]
                 rates = {"lr": learning_rate, "base_rate": learning_rate, "weight_decay": decay}
                 groups.append({"params": own, **rates})
-        self.torch_optimizer = _torch_optimizer(settings[0], groups)
+        self.updates = _updates(settings[0], groups)
         self._dampening = settings[0].training.dampening
         self._with_velocity = _with_velocity(settings[0])
         if self._with_velocity:
@@ -61,7 +62,7 @@ class FleetOptimizer:
             # 0 its own rule, m v + (1 - dampening) g, holds for the first step too; without
             # dampening that is the same copy.
             for _, _, piece in self._slices:
-                self.torch_optimizer.state[piece]["momentum_buffer"] = torch.zeros_like(piece)
+                self.updates.state[piece]["momentum_buffer"] = torch.zeros_like(piece)
         self._rates = [each.training.learning_rate for each in settings]
         self.learning_rates = list(self._rates)
         device = self.weights[0].device
@@ -93,7 +94,7 @@ class FleetOptimizer:
                     weight.grad += l1 * weight.detach().sign()
         for parameter, span, piece in self._slices:
             piece.grad = None if parameter.grad is None else parameter.grad[span]
-        self.torch_optimizer.step()
+        self.updates.step()
         for weight, bounds in zip(self.weights, self._bounds, strict=True):
             if bounds is not None:
                 bound_norms(weight.detach(), bounds)
@@ -102,7 +103,7 @@ class FleetOptimizer:
         """Return what the optimizer remembers of each run, one entry for each parameter."""
         states: list[RunState] = [[] for _ in range(self.runs)]
         for _, span, piece in self._slices:
-            state = self.torch_optimizer.state[piece]
+            state = self.updates.state[piece]
             for offset, run in enumerate(range(span.start, span.stop)):
                 states[run].append(
                     {
@@ -118,7 +119,7 @@ class FleetOptimizer:
         taken = [iter(state) for state in states]
         for _, span, piece in self._slices:
             own = [next(taken[run]) for run in range(span.start, span.stop)]
-            self.torch_optimizer.state[piece] = {
+            self.updates.state[piece] = {
                 name: own[0][name]
                 if name == _SHARED
                 else torch.stack([state[name] for state in own])
@@ -128,7 +129,7 @@ class FleetOptimizer:
     def _set(self, rate: Rate) -> None:
         """Let torch.optim have the learning rates and the momentum of this update."""
         self.learning_rates = [rate.factor * learning_rate for learning_rate in self._rates]
-        for group in self.torch_optimizer.param_groups:
+        for group in self.updates.param_groups:
             group["lr"] = rate.factor * group["base_rate"]
             if self._with_velocity:
                 # At a momentum of 0 torch.optim leaves the velocity as it is, and a momentum that
@@ -187,14 +188,10 @@ def _spans(settings: Sequence[Settings]) -> Iterator[tuple[slice, float, float]]
         start = stop
 
 
-def _torch_optimizer(settings: Settings, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
+def _updates(settings: Settings, groups: list[dict[str, Any]]) -> Updates:
     training = settings.training
-    match training.optimizer:
-        case "sgd":
-            return torch.optim.SGD(
-                groups, momentum=training.momentum, nesterov=training.nesterov, fused=True
-            )
-        case "adam":
-            return torch.optim.Adam(groups, fused=True)
-        case "adamw":
-            return torch.optim.AdamW(groups, fused=True)
+    if training.optimizer != "sgd":
+        return Adam(groups, decoupled=training.optimizer == "adamw")
+    for group in groups:
+        group |= {"momentum": training.momentum, "dampening": 0.0}
+    return SGD(groups, nesterov=training.nesterov)

@@ -13,7 +13,7 @@ LINES = [
     {"errors", "catalogue"},
     {"files", "noise"},
     {"layers", "config", "data"},
-    {"schedules", "rates"},
+    {"schedules", "rates", "updates"},
     {"model", "optimizer", "metrics", "results", "probabilities", "plugins", "laws"},
     {"training"},
     {"study", "analysis"},

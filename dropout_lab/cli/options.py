@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dropout_lab.catalogue import CATALOGUE
-from dropout_lab.config.allowed import nearest
-from dropout_lab.config.grid import Cell, seeds_of
-from dropout_lab.config.schema import Config
 from dropout_lab.errors import ConfigError
 
 if TYPE_CHECKING:
+    from dropout_lab.config.grid import Cell
+    from dropout_lab.config.schema import Config
     from dropout_lab.study import Study
 
 
@@ -122,6 +121,8 @@ def variant_names(names: Sequence[str] | None) -> list[str]:
     Raises:
         ConfigError: A name is unknown.
     """
+    from dropout_lab.config.allowed import nearest
+
     known = ", ".join(CATALOGUE)
     unknown = [
         f"{name!r} is not a variant;{nearest(name, CATALOGUE)} known: {known}. One of your own: "
@@ -172,8 +173,8 @@ def load_plugins(files: Sequence[Path] | None) -> None:
 
 
 def make_study(
-    config: Config,
-    cells: Sequence[Cell],
+    config: "Config",
+    cells: "Sequence[Cell]",
     *,
     out: Path | None,
     data_dir: Path | None,
@@ -190,6 +191,7 @@ def make_study(
     """
     import torch
 
+    from dropout_lab.config.grid import seeds_of
     from dropout_lab.study import Study, notes
 
     available = torch.cuda.is_available()

@@ -5,9 +5,6 @@ from typing import Annotated
 import typer
 
 from dropout_lab.cli import options
-from dropout_lab.config.changes import Changes
-from dropout_lab.config.grid import sweep_cells
-from dropout_lab.config.load import load
 
 
 def sweep(
@@ -46,6 +43,10 @@ def sweep(
     The same command resumes what was interrupted; more values of p or more seeds extend the
     study; finished runs are never trained again.
     """
+    from dropout_lab.config.changes import Changes
+    from dropout_lab.config.grid import sweep_cells
+    from dropout_lab.config.load import load
+
     options.check_device(device)
     options.check_retry(retry)
     options.load_plugins(plugin)

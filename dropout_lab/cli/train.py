@@ -1,9 +1,6 @@
 """``dropout-lab train``: the config's own setting, for each seed."""
 
 from dropout_lab.cli import options
-from dropout_lab.config.changes import Changes
-from dropout_lab.config.grid import single_cell
-from dropout_lab.config.load import load
 
 
 def train(
@@ -27,6 +24,10 @@ def train(
 
     The same command resumes what was interrupted; finished runs are never trained again.
     """
+    from dropout_lab.config.changes import Changes
+    from dropout_lab.config.grid import single_cell
+    from dropout_lab.config.load import load
+
     options.check_device(device)
     options.check_retry(retry)
     options.load_plugins(plugin)

@@ -242,6 +242,37 @@ def test_help_and_mistakes_answer_without_importing_torch(
     assert done.stdout.splitlines()[-1] in (f"{status} []", "None []" if status == 0 else "")
 
 
+def imported_by(*arguments: str) -> set[str]:
+    """Return the modules that a command has imported when it ends well."""
+    code = (
+        "import sys\n"
+        "from dropout_lab.cli import main\n"
+        f"sys.argv = ['dropout-lab', *{arguments!r}]\n"
+        "try:\n    main()\n"
+        "except SystemExit as end:\n    assert not end.code\n"
+        "print(*sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return set(done.stdout.splitlines()[-1].split())
+
+
+def test_help_reads_no_config() -> None:
+    imported = imported_by("--help")
+    assert "dropout_lab.cli.app" in imported
+    assert not {"dropout_lab.config.schema", "yaml"} & imported
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_training_leaves_torchs_compiler_alone(optimizer: str, tmp_path: Path) -> None:
+    """Its import takes longer than all else before the first step."""
+    imported = imported_by(
+        *("train", "--seeds", "1", "--epochs", "1", "--quiet", "--out", str(tmp_path / "study")),
+        *("--set", "model.hidden=[8]", "--set", f"training.optimizer={optimizer}"),
+    )
+    assert "torch.optim.sgd" in imported
+    assert "torch._dynamo" not in imported
+
+
 def test_an_interrupt_finishes_the_epoch_and_exits_130(tmp_path: Path) -> None:
     command = [
         sys.executable, "-m", "dropout_lab", "train", "--out", str(tmp_path / "s"),
