@@ -1,6 +1,7 @@
 """The dropout variants: one file each, and the one table that lists them."""
 
 from dropout_lab.catalogue import Variant
+from dropout_lab.layers.affine import affine
 from dropout_lab.layers.alpha import AlphaDropout
 from dropout_lab.layers.base import (
     BernoulliDropout,
@@ -9,7 +10,6 @@ from dropout_lab.layers.base import (
     Mask,
     UnitDropout,
     WeightDropout,
-    affine,
 )
 from dropout_lab.layers.batchwise import BatchwiseDropout
 from dropout_lab.layers.concrete import ConcreteDropout

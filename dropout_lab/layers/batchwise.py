@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from dropout_lab.catalogue import CATALOGUE
-from dropout_lab.layers.base import Entering, Mask, UnitDropout, affine
+from dropout_lab.layers.affine import affine
+from dropout_lab.layers.base import Entering, Mask, UnitDropout
 from dropout_lab.layers.draws import round_to_count, uniform
 from dropout_lab.noise import Noise
 

@@ -7,7 +7,8 @@ from torch import Tensor
 from torch.special import ndtr
 
 from dropout_lab.catalogue import CATALOGUE
-from dropout_lab.layers.base import Entering, Mask, WeightDropout, affine
+from dropout_lab.layers.affine import affine
+from dropout_lab.layers.base import Entering, Mask, WeightDropout
 from dropout_lab.noise import Noise
 
 _TINY = 1e-12  # least variance under the root, whose slope at 0 is infinite

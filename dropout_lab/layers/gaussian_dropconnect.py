@@ -4,7 +4,8 @@ import torch
 from torch import Tensor
 
 from dropout_lab.catalogue import CATALOGUE
-from dropout_lab.layers.base import Dropout, Entering, WeightDropout, affine
+from dropout_lab.layers.affine import affine
+from dropout_lab.layers.base import Dropout, Entering, WeightDropout
 
 _TINY = 1e-12  # least variance under the root, whose slope at 0 is infinite
 

@@ -3,7 +3,8 @@
 from torch import Tensor
 
 from dropout_lab.catalogue import CATALOGUE
-from dropout_lab.layers.base import UnitDropout, affine
+from dropout_lab.layers.affine import affine
+from dropout_lab.layers.base import UnitDropout
 
 
 class NoDropout(UnitDropout):

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from dropout_lab.catalogue import CATALOGUE
-from dropout_lab.layers.base import Entering, Mask, WeightDropout, affine, at_least_0
+from dropout_lab.layers.affine import affine
+from dropout_lab.layers.base import Entering, Mask, WeightDropout, at_least_0
 from dropout_lab.layers.draws import keep_threshold
 from dropout_lab.noise import Noise
 

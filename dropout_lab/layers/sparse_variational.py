@@ -5,7 +5,8 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 from dropout_lab.catalogue import CATALOGUE
-from dropout_lab.layers.base import Entering, Mask, WeightDropout, affine, at_least_0
+from dropout_lab.layers.affine import affine
+from dropout_lab.layers.base import Entering, Mask, WeightDropout, at_least_0
 from dropout_lab.layers.gaussian_dropconnect import noisy_product
 from dropout_lab.layers.learned import NOT_BEGUN, LearnedDropout
 from dropout_lab.layers.variational import WarmUp, checked_warmup, warmed_up

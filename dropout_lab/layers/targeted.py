@@ -4,7 +4,8 @@ import torch
 from torch import Tensor
 
 from dropout_lab.catalogue import CATALOGUE
-from dropout_lab.layers.base import Entering, Mask, WeightDropout, affine
+from dropout_lab.layers.affine import affine
+from dropout_lab.layers.base import Entering, Mask, WeightDropout
 from dropout_lab.layers.draws import keep_threshold
 from dropout_lab.noise import LANES, Noise
 

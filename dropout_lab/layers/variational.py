@@ -6,14 +6,8 @@ import torch
 from torch import Tensor
 
 from dropout_lab.catalogue import CATALOGUE
-from dropout_lab.layers.base import (
-    Entering,
-    Mask,
-    UnitDropout,
-    WeightDropout,
-    affine,
-    at_least_0,
-)
+from dropout_lab.layers.affine import affine
+from dropout_lab.layers.base import Entering, Mask, UnitDropout, WeightDropout, at_least_0
 from dropout_lab.layers.gaussian_dropconnect import noisy_product
 from dropout_lab.layers.learned import NOT_BEGUN, LearnedDropout
 from dropout_lab.noise import Noise
