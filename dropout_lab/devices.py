@@ -27,6 +27,16 @@ def prepare(device: torch.device) -> None:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 
 
+def without_cuda() -> str:
+    """Return why there may be no CUDA device, and where to look."""
+    if torch.version.cuda is None:
+        return f"torch {torch.__version__} is built without CUDA; see pytorch.org for one that is"
+    return (
+        f"torch {torch.__version__} is built for CUDA {torch.version.cuda}; nvidia-smi shows "
+        "whether there is a GPU and a driver new enough for that"
+    )
+
+
 def described(device: torch.device) -> dict[str, str]:
     """Return what a manifest says of a device; of a CUDA device also what it is and its CUDA."""
     if device.type != "cuda":

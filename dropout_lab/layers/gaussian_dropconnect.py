@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from dropout_lab.catalogue import CATALOGUE
+from dropout_lab.devices import sent
 from dropout_lab.layers.base import Dropout, Entering, WeightDropout, affine
 
 _TINY = 1e-12  # least variance under the root, whose slope at 0 is infinite
@@ -90,4 +91,4 @@ def noisy_product(
     dropped = layer.dropped()
     if bool(dropped.all()):
         return z
-    return torch.where(dropped[..., None, None].to(z.device), z, affine(x, weight, bias))
+    return torch.where(sent(dropped[..., None, None], z.device), z, affine(x, weight, bias))

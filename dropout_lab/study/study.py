@@ -13,6 +13,7 @@ from dropout_lab import data
 from dropout_lab.config.grid import Cell, Run, runs_of
 from dropout_lab.config.schema import DatasetSettings, Settings
 from dropout_lab.data import Splits
+from dropout_lab.devices import prepare
 from dropout_lab.errors import DataError
 from dropout_lab.plugins import sources_of
 from dropout_lab.results import Manifest, counted, digest, runs_in
@@ -104,6 +105,7 @@ def run_study(study: Study, events: Events, say: Callable[[str], None]) -> Outco
     """
     began = time.perf_counter()
     keep_freed_memory()
+    prepare(study.device)
     source = _Source(study, lambda line: tell(say, line))
     folder = StudyFolder(study.out, study.runs)
     if folder.manifest is None:
@@ -169,7 +171,7 @@ def planned_fleets(study: Study) -> list[tuple[Run, ...]]:
 def _plan(study: Study, folder: StudyFolder) -> list[tuple[Run, ...]]:
     """Write what is planned into the folder; return the fleets to train."""
     manifest, fleets = _joined(study, folder)
-    manifests.add_session(manifest, study.command, str(study.device))
+    manifests.add_session(manifest, study.command, study.device)
     folder.write_manifest(manifest)
     folder.keep_plugins(sources_of(manifest["plugins"]))
     runs, finished = runs_in(manifest), folder.finished
