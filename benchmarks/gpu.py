@@ -115,6 +115,7 @@ def kernels(splits: Splits) -> None:
                 event
                 for event in profiled.events()
                 if event.device_type == torch.autograd.DeviceType.CUDA
+                and not event.name.startswith("Optimizer.")  # a span of kernels, not a kernel
             ]
             busy = sum(event.time_range.elapsed_us() for event in on_device) / 1e6
             print(

@@ -12,7 +12,7 @@ from torch.utils._pytree import tree_map
 
 from dropout_lab.catalogue import CATALOGUE
 from dropout_lab.cli.progress import QuietProgress
-from dropout_lab.config.grid import Run, sweep_cells
+from dropout_lab.config.grid import Run, single_cell, sweep_cells
 from dropout_lab.data import Splits
 from dropout_lab.errors import InterruptedStudyError
 from dropout_lab.noise import FleetNoise, PhiloxNoise, Purpose, stream
@@ -180,8 +180,23 @@ class StopsAfterAnEpoch(QuietProgress):
         signal.raise_signal(signal.SIGTERM)
 
 
+class Listening(QuietProgress):
+    def __init__(self) -> None:
+        self.heard: list[str] = []
+
+    def warned(self, text: str) -> None:
+        self.heard.append(text)
+
+
 def moved(data: Any, to: torch.device) -> Any:
     return tree_map(lambda each: each.to(to) if isinstance(each, torch.Tensor) else each, data)
+
+
+def keeps_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let tensors there be saved as those here, and be loaded from them."""
+    load, save = torch.load, torch.save
+    monkeypatch.setattr(torch, "load", lambda file, to, **kwargs: moved(load(file, "cpu"), to))
+    monkeypatch.setattr(torch, "save", lambda data, file: save(moved(data, CPU), file))
 
 
 @pytest.mark.parametrize(
@@ -199,9 +214,7 @@ def moved(data: Any, to: torch.device) -> Any:
 )
 def test_a_whole_study_runs_there(settings, tmp_path, device, monkeypatch) -> None:
     """From the data to the files, stopped after an epoch and gone on with."""
-    load, save = torch.load, torch.save
-    monkeypatch.setattr(torch, "load", lambda file, to, **kwargs: moved(load(file, "cpu"), to))
-    monkeypatch.setattr(torch, "save", lambda data, file: save(moved(data, CPU), file))
+    keeps_files(monkeypatch)
     config = make_config(
         "training.epochs=2", "dropout.p=0.25,0.4", *MEASURED, *settings, sweep=True
     )
@@ -216,3 +229,20 @@ def test_a_whole_study_runs_there(settings, tmp_path, device, monkeypatch) -> No
     logs = [path.read_text() for path in study.out.rglob("log.txt")]
     assert not logs, logs[0]
     assert set(outcome.statuses.values()) == {"completed"}
+
+
+def test_going_on_elsewhere_is_told(tmp_path, device, monkeypatch) -> None:
+    keeps_files(monkeypatch)
+    config = make_config("training.epochs=2", "dropout.p=0.4")
+    study = Study(
+        name="here", about="", settings=config, cells=single_cell(config), seeds=(0, 1),
+        out=tmp_path / "here", data_dir=tmp_path, device=CPU,
+    )  # fmt: skip
+    with pytest.raises(InterruptedStudyError):
+        run_study(study, StopsAfterAnEpoch(), print)
+    listening = Listening()
+    outcome = run_study(replace(study, device=DEVICE), listening, print)
+    assert set(outcome.statuses.values()) == {"completed"}
+    assert [text for text in listening.heard if "2 runs begun on cpu will go on on meta" in text]
+    run_study(replace(study, device=CPU), again := Listening(), print)
+    assert not again.heard  # all are finished: nothing goes on

@@ -249,6 +249,17 @@ def _notices(study: Study, folder: StudyFolder) -> list[str]:
             f"{counted(bare, 'run')} finished before without --save-models and without weights; "
             "to have them, train into another folder with --out."
         )
+    devices = [
+        session["machine"].get("device", "cpu")
+        for session in (folder.manifest or {"sessions": []})["sessions"][-2:]
+    ]
+    begun = sum(bool(checkpoints_in(folder.run_folder(run))) for run in study.runs)
+    if begun and devices[0] != devices[-1]:
+        notices.append(
+            f"{counted(begun, 'run')} begun on {devices[0]} will go on on {devices[-1]}, where "
+            "their masks are drawn differently: each run is sound, and neither device alone would "
+            "repeat it."
+        )
     return notices
 
 
