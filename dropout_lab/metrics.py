@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True)
 class Scores:
-    """The measures of one part of the data; every tensor has shape ``(runs,)``, float64.
+    """The measures of one part of the data; every tensor is ``(runs,)``, float64, on the CPU.
 
     Args:
         loss: Mean cross-entropy in nats.
@@ -62,14 +62,15 @@ class Tally:
         self.confusion += counts.view_as(self.confusion)
 
     def scores(self) -> Scores:
-        """Return the measures of everything counted; nan where nothing was."""
-        count = self.confusion.sum(dim=(1, 2)).double()
-        right = self.confusion.diagonal(dim1=1, dim2=2).double()  # (runs, classes)
-        occurrences = (self.confusion.sum(dim=1) + self.confusion.sum(dim=2)).double()
+        """Return the measures of everything counted, on the CPU; nan where nothing was."""
+        confusion = self.confusion.cpu()
+        count = confusion.sum(dim=(1, 2)).double()
+        right = confusion.diagonal(dim1=1, dim2=2).double()  # (runs, classes)
+        occurrences = (confusion.sum(dim=1) + confusion.sum(dim=2)).double()
         f1 = 2 * right / occurrences.where(occurrences > 0, 1.0)
         present = (occurrences > 0).sum(dim=1)
         return Scores(
-            loss=self.loss / count,
+            loss=self.loss.cpu() / count,
             accuracy=right.sum(dim=1) / count,
             errors=count - right.sum(dim=1),
             macro_f1=f1.sum(dim=1) / present,

@@ -192,11 +192,17 @@ def make_study(
     import torch
 
     from dropout_lab.config.grid import seeds_of
+    from dropout_lab.devices import without_cuda
     from dropout_lab.study import Study, notes
 
     available = torch.cuda.is_available()
     if device == "cuda" and not available:
-        raise ConfigError(["--device is cuda, and torch finds no CUDA device; leave it out."])
+        raise ConfigError(
+            [
+                f"--device is cuda, and torch finds no CUDA device: {without_cuda()}. "
+                "Leave --device out to train on the CPU."
+            ]
+        )
     return Study(
         name=config.name,
         about=config.about,

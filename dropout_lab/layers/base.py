@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from dropout_lab.catalogue import Variant
+from dropout_lab.devices import sent
 from dropout_lab.layers.affine import affine
 from dropout_lab.layers.draws import coins, keep_threshold, round_to_lanes, uniform
 from dropout_lab.noise import Noise, TorchNoise
@@ -304,4 +305,5 @@ def _along(constant: Tensor, x: Tensor) -> Tensor:
             "be x's leading axes. Pass one number for p to treat all of x alike."
         )
     dtype = x.dtype if constant.is_floating_point() else constant.dtype
-    return constant.reshape(constant.shape + (1,) * (x.ndim - constant.ndim)).to(x.device, dtype)
+    shaped = constant.reshape(constant.shape + (1,) * (x.ndim - constant.ndim))
+    return sent(shaped.to(dtype), x.device)

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from dropout_lab.catalogue import CATALOGUE
+from dropout_lab.devices import sent
 from dropout_lab.layers.affine import affine
 from dropout_lab.layers.base import Dropout, Entering, WeightDropout
 
@@ -91,4 +92,4 @@ def noisy_product(
     dropped = layer.dropped()
     if bool(dropped.all()):
         return z
-    return torch.where(dropped[..., None, None].to(z.device), z, affine(x, weight, bias))
+    return torch.where(sent(dropped[..., None, None], z.device), z, affine(x, weight, bias))

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from dropout_lab.catalogue import CATALOGUE
+from dropout_lab.devices import sent
 from dropout_lab.layers.base import UnitDropout
 from dropout_lab.layers.draws import round_to_count, uniform
 
@@ -51,7 +52,7 @@ class MultinomialDropout(UnitDropout):
         (active,) = self.placed(x)
         units = x.shape[-1]
         draws = ((1 - self._p) * units).round().clamp(min=1)  # k; float64, as p is kept
-        draws = draws.view(draws.shape + (1,) * (x.ndim - draws.ndim)).to(x.device)
+        draws = sent(draws.view(draws.shape + (1,) * (x.ndim - draws.ndim)), x.device)
         chances = self.chances(x)
         picked = self._pick(uniform(self.noise, self.noise_shape(x), x.device), chances)
         counted = torch.arange(units, device=x.device) < draws

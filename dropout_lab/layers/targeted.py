@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from dropout_lab.catalogue import CATALOGUE
+from dropout_lab.devices import sent
 from dropout_lab.layers.affine import affine
 from dropout_lab.layers.base import Entering, Mask, WeightDropout
 from dropout_lab.layers.draws import keep_threshold
@@ -48,7 +49,7 @@ class TargetedDropout(WeightDropout):
         return int(self.share * of + 1e-9)  # 0.29 of 100 is 29, not the 28.999... it computes to
 
     def _aimed_at(self, like: Tensor) -> Tensor:
-        return self._aimed[..., None, None].to(like.device)
+        return sent(self._aimed[..., None, None], like.device)
 
     def _kept(self, candidates: Tensor, shape: tuple[int, ...]) -> Tensor:
         """Toss the coins: true where kept."""

@@ -17,6 +17,7 @@ from dropout_lab import __version__
 from dropout_lab.catalogue import CATALOGUE
 from dropout_lab.config.grid import Cell, Run, labelled_keys
 from dropout_lab.config.schema import KEYS, SECTIONS, Config, Settings
+from dropout_lab.devices import described
 from dropout_lab.errors import StorageError
 from dropout_lab.plugins import sources_of
 from dropout_lab.results import MANIFEST_FORMAT, PLUGINS, Manifest, digest, recorded_plugin
@@ -135,7 +136,9 @@ def repack(manifest: Manifest, fleet: tuple[Run, ...], parts: Iterable[tuple[Run
     manifest["fleets"][place : place + 1] = [[run.run_id for run in part] for part in parts]
 
 
-def add_session(manifest: Manifest, command: str, device: str, packing: Mapping[str, Any]) -> None:
+def add_session(
+    manifest: Manifest, command: str, device: torch.device, packing: Mapping[str, Any]
+) -> None:
     """Note that a command worked on the study: when, with which versions, on which machine.
 
     Args:
@@ -157,7 +160,7 @@ def add_session(manifest: Manifest, command: str, device: str, packing: Mapping[
                 "processor": _processor(),
                 "cores": os.cpu_count(),
                 "threads": torch.get_num_threads(),
-                "device": device,
+                **described(device),
             },
             "packing": dict(packing),
         }

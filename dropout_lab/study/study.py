@@ -14,6 +14,7 @@ from dropout_lab import data
 from dropout_lab.config.grid import Cell, Run, runs_of
 from dropout_lab.config.schema import DatasetSettings, Settings
 from dropout_lab.data import Splits
+from dropout_lab.devices import prepare
 from dropout_lab.errors import DataError
 from dropout_lab.plugins import sources_of
 from dropout_lab.results import Manifest, counted, digest, runs_in
@@ -114,6 +115,7 @@ def run_study(study: Study, events: Events, say: Callable[[str], None]) -> Outco
     """
     began = time.perf_counter()
     keep_freed_memory()
+    prepare(study.device)
     source = _Source(study, lambda line: tell(say, line))
     folder = StudyFolder(study.out, study.runs)
     if folder.manifest is None:
@@ -182,7 +184,7 @@ def _plan(study: Study, folder: StudyFolder) -> list[tuple[Run, ...]]:
     """Write what is planned into the folder; return the fleets to train."""
     manifest, fleets = _joined(study, folder)
     packing = packing_of(fleets, study.machine, study.fleet_size)
-    manifests.add_session(manifest, study.command, str(study.device), packing)
+    manifests.add_session(manifest, study.command, study.device, packing)
     folder.write_manifest(manifest)
     folder.keep_plugins(sources_of(manifest["plugins"]))
     runs, finished = runs_in(manifest), folder.finished
@@ -260,6 +262,17 @@ def _notices(study: Study, folder: StudyFolder) -> list[str]:
         notices.append(
             f"{counted(bare, 'run')} finished before without --save-models and without weights; "
             "to have them, train into another folder with --out."
+        )
+    devices = [
+        session["machine"].get("device", "cpu")
+        for session in (folder.manifest or {"sessions": []})["sessions"][-2:]
+    ]
+    begun = sum(bool(checkpoints_in(folder.run_folder(run))) for run in study.runs)
+    if begun and devices[0] != devices[-1]:
+        notices.append(
+            f"{counted(begun, 'run')} begun on {devices[0]} will go on on {devices[-1]}, where "
+            "their masks are drawn differently: each run is sound, and neither device alone would "
+            "repeat it."
         )
     return notices
 

@@ -81,6 +81,7 @@ def train(fleet: Fleet, splits: Splits) -> Iterator[Epoch]:
                 pruned=evaluate_pruned(model, splits.test, splits),
                 diagnostics=diagnostics(),
             )
+        noisy.bring()
         fleet.seconds = offset + time.perf_counter() - began
         going = fleet.going
         for run in going:

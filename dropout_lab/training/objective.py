@@ -115,6 +115,10 @@ class Noisy:
         if step.added is not None:
             self._sums[2] += step.added.detach() * batch
 
+    def bring(self) -> None:
+        """Bring the sums to the CPU, at the end of the epoch: once, not number by number."""
+        self._sums = self._sums.cpu()
+
     @property
     def loss(self) -> Tensor:
         """Mean cross-entropy."""

@@ -230,7 +230,7 @@ def test_an_exception_leaves_modes_and_streams_as_they_were(
 ) -> None:
     model = network()
     model.open_epoch(1)
-    before = [noise._runs for noise in model.noises]
+    before = [noise._noise for noise in model.noises]
 
     def fail(*args: object) -> Tensor:
         raise RuntimeError("in the middle")
@@ -240,7 +240,7 @@ def test_an_exception_leaves_modes_and_streams_as_they_were(
         infer(model, small_splits, evaluation("monte_carlo"), (0,))
     assert model.training
     assert all(layer.training for layer in model.dropouts)
-    assert all(now._runs is then for now, then in zip(model.noises, before, strict=True))
+    assert all(now._noise is then for now, then in zip(model.noises, before, strict=True))
 
 
 def test_a_run_is_measured_the_same_in_a_fleet_as_alone(small_splits: Splits) -> None:

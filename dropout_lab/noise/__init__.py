@@ -13,8 +13,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from dropout_lab.devices import sent
+from dropout_lab.noise.philox import WORDS, philox_on
+from dropout_lab.noise.philox import normal as normal_of_words
+
 LANES = 2**16  # the values a 16-bit lane can take
-_LANES_PER_WORD = 4
+_LANES_PER_WORD = 4  # of 64 bits
+_LANES_PER_BLOCK = 8
 
 
 class Purpose(IntEnum):
@@ -94,15 +99,60 @@ class NumpyNoise:
         return torch.from_numpy(draws).to(device)
 
 
+class PhiloxNoise:
+    """Draws of several runs at once, each from a key of its own and a counter that all share.
+
+    Args:
+        keys: The 64 bits of each run's key as int64: ``(runs,)``.
+    """
+
+    def __init__(self, keys: Tensor) -> None:
+        self.keys = keys
+        self.counter = 0  # blocks of words drawn of each run
+        self._philox = philox_on(keys.device)
+
+    def lanes(self, shape: Sequence[int], device: torch.device) -> Tensor:
+        """Return int16 draws of shape ``(runs, ...)``, uniform on all 65,536 values of a lane."""
+        count = _count(shape[1:])
+        words = self._words(-(-count // _LANES_PER_BLOCK))
+        return words.flatten(1).view(torch.int16)[:, :count].view(*shape)
+
+    def normal(self, shape: Sequence[int], device: torch.device) -> Tensor:
+        """Return float32 standard normal draws of shape ``(runs, ...)``."""
+        count = _count(shape[1:])
+        draws = normal_of_words(self._words(-(-count // WORDS)))
+        return draws.flatten(1)[:, :count].view(*shape)
+
+    def _words(self, blocks: int) -> Tensor:
+        words = self._philox(self.keys, self.counter, blocks)
+        self.counter += blocks
+        return words
+
+
+class _NumpyNoises:
+    """Draws of several runs, each from its own NumPy stream."""
+
+    def __init__(self, streams: Sequence[np.random.Generator]) -> None:
+        self._runs = [NumpyNoise(generator) for generator in streams]
+
+    def lanes(self, shape: Sequence[int], device: torch.device) -> Tensor:
+        return torch.stack([run.lanes(shape[1:], device) for run in self._runs])
+
+    def normal(self, shape: Sequence[int], device: torch.device) -> Tensor:
+        return torch.stack([run.normal(shape[1:], device) for run in self._runs])
+
+
 class FleetNoise:
-    """The draws of a fleet: run by run from its own stream, so company changes no draw.
+    """The draws of a fleet: each run's from its own stream, so company changes no draw.
+
+    A CPU draws from NumPy's streams. Another device draws all runs at once with Philox: the first
+    64 bits of a run's stream are its key, and the counter starts at 0 in each epoch.
 
     Args:
         seeds: The seed of each run, in the order of the run axis.
         place: The layer the draws are for, 0 = the input; each place has its own stream, so
             dropout at one place never changes the masks of another.
-        device: Where training happens. A CPU uses NumPy's streams; another device draws with
-            torch's generator there, seeded from the same stream.
+        device: Where training happens.
         purpose: What the draws are for.
 
     ``open(epoch)`` must be called before the first draw of each epoch.
@@ -119,46 +169,45 @@ class FleetNoise:
         self.place = place
         self.device = device
         self.purpose = purpose
-        self._runs: list[Noise] = []
+        self._noise: Noise | None = None
 
     def open(self, epoch: int, purpose: Purpose | None = None) -> None:
         """Go to the start of an epoch's draws, whatever was drawn before."""
         purpose = self.purpose if purpose is None else purpose
         streams = [stream(purpose, seed, self.place, epoch) for seed in self.seeds]
-        self._runs = [self._source(generator) for generator in streams]
+        if self.device.type == "cpu":
+            self._noise = _NumpyNoises(streams)
+        else:
+            first = [generator.bit_generator.random_raw() for generator in streams]
+            keys = torch.from_numpy(np.array(first, dtype=np.uint64).view(np.int64))
+            self._noise = PhiloxNoise(sent(keys, self.device))
 
     @contextmanager
     def aside(self, purpose: Purpose, epoch: int = 0) -> Iterator[None]:
         """Draw for another purpose for a while; then go on where the draws had come to."""
-        before = self._runs
+        before = self._noise
         self.open(epoch, purpose)
         try:
             yield
         finally:
-            self._runs = before
+            self._noise = before
 
     def lanes(self, shape: Sequence[int], device: torch.device) -> Tensor:
         """Return int16 draws of shape ``(runs, ...)``, uniform on all 65,536 values of a lane."""
-        return torch.stack([run.lanes(shape[1:], device) for run in self._of(shape)])
+        return self._opened(shape).lanes(shape, device)
 
     def normal(self, shape: Sequence[int], device: torch.device) -> Tensor:
         """Return float32 standard normal draws of shape ``(runs, ...)``."""
-        return torch.stack([run.normal(shape[1:], device) for run in self._of(shape)])
+        return self._opened(shape).normal(shape, device)
 
-    def _of(self, shape: Sequence[int]) -> list[Noise]:
-        if shape[0] != len(self._runs):
+    def _opened(self, shape: Sequence[int]) -> Noise:
+        runs = 0 if self._noise is None else len(self.seeds)
+        if self._noise is None or shape[0] != runs:
             raise ValueError(
                 f"draws of shape {tuple(shape)} were asked for, but the epoch's streams are those "
-                f"of {len(self._runs)} runs; the run axis comes first, and open() before a draw."
+                f"of {runs} runs; the run axis comes first, and open() before a draw."
             )
-        return self._runs
-
-    def _source(self, generator: np.random.Generator) -> Noise:
-        if self.device.type == "cpu":
-            return NumpyNoise(generator)
-        on_device = torch.Generator(self.device)
-        on_device.manual_seed(int(generator.bit_generator.random_raw()) >> 1)
-        return TorchNoise(on_device)
+        return self._noise
 
 
 def _count(shape: Sequence[int]) -> int:

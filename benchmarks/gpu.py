@@ -1,0 +1,171 @@
+"""Fleets on a CUDA device: their steps, what the steps are made of, and where the masks come from.
+
+python benchmarks/gpu.py [repetitions]
+
+Three tables. The time of a training step for each run, in fleets of 1, 8, 64 and 256, and how often
+a fleet's runs are trained in the time that they take one by one. The kernels of a step and the
+share of the time in which the device computes: where it is well below 1 the host launches kernels
+too slowly, and CUDA graphs would pay. The draws of a step by Triton's kernel, by torch's own
+operations, and by a torch generator for each run.
+
+Without a CUDA device there is nothing to measure, and it says so.
+"""
+
+import sys
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import torch
+from report import figure, heading
+from torch.profiler import ProfilerActivity, profile
+
+from dropout_lab import data
+from dropout_lab.config.changes import Changes
+from dropout_lab.config.grid import runs_of, single_cell
+from dropout_lab.config.load import load
+from dropout_lab.data import Splits
+from dropout_lab.devices import prepare, without_cuda
+from dropout_lab.noise import TorchNoise
+from dropout_lab.noise.philox import normal, philox, philox_on
+from dropout_lab.rates import Rates
+from dropout_lab.training import Fleet
+from dropout_lab.training.objective import Noisy, Objective
+
+CUDA = torch.device("cuda")
+BATCH, STEPS, WARM_UP = 128, 50, 10
+FLEETS = (1, 8, 64, 256)
+NETS = ("[512,512]", "[1024,1024]")
+PRECISIONS = ("float32", "bfloat16")
+
+
+class Steps:
+    """Training steps of a fleet with inverted dropout at p = 0.5 after both hidden layers."""
+
+    def __init__(self, runs: int, hidden: str, precision: str, splits: Splits) -> None:
+        settings = (f"model.hidden={hidden}", f"training.precision={precision}")
+        config = load(None, Changes(settings))
+        self.fleet = Fleet(runs_of(single_cell(config), range(runs)), CUDA)
+        self.splits = splits
+        self.objective = Objective(
+            self.fleet.model, config.dropout, len(splits.train), self.fleet.regularizers
+        )
+        self.rate = Rates(config.training, 1, 1).at(0)
+        self.noisy = Noisy(runs, CUDA)
+        self.indices = torch.randint(len(splits.train), (runs, BATCH), device=CUDA)
+        self.objective.open_epoch(1)
+        self(WARM_UP)
+
+    def __call__(self, steps: int) -> None:
+        """Do what the training loop does for a batch, so many times."""
+        train = self.splits.train
+        for _ in range(steps):
+            pixels = self.splits.pixels(train.images[self.indices])
+            labels = train.labels[self.indices]
+            step = self.objective(pixels, labels, 1.0)
+            self.fleet.optimizer.step(step.total, self.rate)
+            self.fleet.model.constrain()
+            self.noisy.add(step, labels)
+
+
+def seconds(work: Callable[[], object]) -> float:
+    """Return how long the device and the host take over some work, from idle to idle."""
+    torch.cuda.synchronize()
+    began = time.perf_counter()
+    work()
+    torch.cuda.synchronize()
+    return time.perf_counter() - began
+
+
+def fleets(repetitions: int, splits: Splits) -> None:
+    """Print the time of a step for each run, and its ratio to a run alone, in turn."""
+    for hidden in NETS:
+        for precision in PRECISIONS:
+            alone = Steps(1, hidden, precision, splits)
+            for runs in FLEETS:
+                name = f"{hidden} {precision} fleet of {runs}"
+                torch.cuda.reset_peak_memory_stats()
+                try:
+                    together = Steps(runs, hidden, precision, splits)
+                    pairs = [
+                        (seconds(partial(together, STEPS)) / runs, seconds(partial(alone, STEPS)))
+                        for _ in range(repetitions)
+                    ]
+                except torch.OutOfMemoryError:
+                    print(f"{name:<44} does not fit into the memory of this device")
+                    continue
+                peak = torch.cuda.max_memory_allocated() / 2**30
+                figure(f"{name}, run and step", [1e6 * own / STEPS for own, _ in pairs], "us")
+                figure(f"{name}, times as fast", [single / own for own, single in pairs], "")
+                print(f"{name:<44} peak memory {peak:.2f} GiB")
+                del together
+
+
+def kernels(splits: Splits) -> None:
+    """Print the kernels of a step and the share of the time in which any of them runs."""
+    for hidden in NETS:
+        for runs in (1, 8, 64):
+            steps = Steps(runs, hidden, "float32", splits)
+            whole = seconds(partial(steps, STEPS))  # without the profiler, which slows the host
+            with profile(activities=[ProfilerActivity.CPU, ProfilerActivity.CUDA]) as profiled:
+                steps(STEPS)
+                torch.cuda.synchronize()
+            on_device = [
+                event
+                for event in profiled.events()
+                if event.device_type == torch.autograd.DeviceType.CUDA
+                and not event.name.startswith("Optimizer.")  # a span of kernels, not a kernel
+            ]
+            busy = sum(event.time_range.elapsed_us() for event in on_device) / 1e6
+            print(
+                f"{hidden} float32 fleet of {runs:<4} {len(on_device) / STEPS:.1f} kernels and "
+                f"copies a step, {1e6 * whole / STEPS:.0f} us, device busy {busy / whole:.0%}"
+            )
+
+
+def draws(repetitions: int) -> None:
+    """Print the time of the draws of a layer of 512 units, for each of three generators."""
+    for runs in FLEETS:
+        shape = (runs, BATCH, 512)
+        keys = torch.arange(runs, device=CUDA)
+        blocks = BATCH * 512 // 8
+        each = [TorchNoise(torch.Generator(CUDA).manual_seed(run)) for run in range(runs)]
+        makers: dict[str, Callable[[], object]] = {
+            "torch's operations": partial(philox, keys, 0, blocks),
+            "a generator per run": lambda own=each, of=shape: torch.stack(
+                [noise.lanes(of[1:], CUDA) for noise in own]
+            ),
+            "normal draws": lambda own=keys, of=2 * blocks: normal(philox_on(CUDA)(own, 0, of)),
+        }
+        if philox_on(CUDA) is not philox:
+            makers = {"Triton": partial(philox_on(CUDA), keys, 0, blocks), **makers}
+        for make in makers.values():
+            make()
+        for name, make in makers.items():
+            # Ten at once, so that the launches, not the waiting for them, are what is measured.
+            times = [
+                seconds(lambda once=make: [once() for _ in range(10)]) / 10
+                for _ in range(repetitions)
+            ]
+            figure(f"masks of {runs} x {BATCH} x 512, {name}", [1e6 * t for t in times], "us")
+
+
+def main() -> None:
+    """Print the three tables."""
+    repetitions = int(sys.argv[1]) if len(sys.argv) > 1 else 7
+    if not torch.cuda.is_available():
+        print(f"There is no CUDA device, so there is nothing to measure: {without_cuda()}.")
+        return
+    prepare(CUDA)
+    heading(f"Fleets on {torch.cuda.get_device_name()}, CUDA {torch.version.cuda}")
+    print(f"batch {BATCH}, SGD with momentum, inverted dropout, p = 0.5, {STEPS} steps at once")
+    settings = load(None).dataset.model_dump()
+    splits = data.load(data_dir=Path(), say=lambda line: None, **settings).to(CUDA)
+    fleets(repetitions, splits)
+    kernels(splits)
+    draws(repetitions)
+
+
+if __name__ == "__main__":
+    main()
