@@ -35,8 +35,22 @@ def figure(name: str, values: Sequence[float], unit: str) -> float:
 
 
 def verdict(name: str, value: float, bound: float) -> None:
-    """Print whether a figure keeps its bound; end the program with 1 if not."""
-    kept = value <= bound
-    print(f"{name}: {value:.3f}, bound {bound:g}: {'kept' if kept else 'BROKEN'}")
-    if not kept:
+    """Print whether a figure is at most its bound; end the program with 1 if not."""
+    verdicts(most=[(name, value, bound)])
+
+
+def verdicts(
+    most: Sequence[tuple[str, float, float]] = (), least: Sequence[tuple[str, float, float]] = ()
+) -> None:
+    """Print for each figure whether it keeps its bound; end the program with 1 if one does not.
+
+    Args:
+        most: Names, figures and what they must not be above.
+        least: Names, figures and what they must not be below.
+    """
+    judged = [(name, value, bound, "at most", value <= bound) for name, value, bound in most]
+    judged += [(name, value, bound, "at least", value >= bound) for name, value, bound in least]
+    for name, value, bound, word, kept in judged:
+        print(f"{name}: {value:.3f}, {word} {bound:g}: {'kept' if kept else 'BROKEN'}")
+    if not all(kept for *_, kept in judged):
         sys.exit(1)

@@ -40,8 +40,7 @@ def sweep(
 ) -> None:
     """Train every combination of the grid for each seed, then draw the pictures.
 
-    The same command resumes what was interrupted; more values of p or more seeds extend the
-    study; finished runs are never trained again.
+    The same command resumes it, or with more p or seeds extends it; no finished run is retrained.
     """
     from dropout_lab.config.changes import Changes
     from dropout_lab.config.grid import sweep_cells

@@ -67,6 +67,9 @@ def server() -> ForkServerContext:
     context.set_forkserver_preload(["tests.faults.preloaded"])
     with mock.patch.dict(os.environ, {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}):
         forkserver.ensure_running()
+    first = context.Process(target=preloaded.nothing)  # waits until all is imported
+    first.start()
+    first.join()
     return context
 
 

@@ -243,7 +243,7 @@ def test_the_constructor_takes_what_it_will_be_given(
         ("return x * undefined", "mine.py:11: Mine, in use with x of shape (2, 4, 6), "
          "p = [0.0, 0.5] and mask element, stops with NameError"),
         ("raise SystemExit(0)", "stops with SystemExit"),
-        ("return None", "stops with TypeError"),
+        ("return None", "stops with AttributeError"),
         ("return x[..., :3]", "stops with RuntimeError"),
         ("return x.double()", "stops with RuntimeError"),
         ("return x * float('nan')", "connect in training returns numbers that are not finite"),

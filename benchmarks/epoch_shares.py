@@ -1,28 +1,29 @@
-"""What it costs that nothing is lost: the share of a sweep's time that goes into files.
+"""The shares of a sweep's time that do not train: the clean measurements, and the files.
 
-The sweep of configs/mnist.yaml, shortened; timed are the checkpoints, from the copy of the weights
-to the last fsync, and every change of the study's tables and manifest.
+The sweep of configs/mnist.yaml, shortened; timed are the evaluations of each epoch, and what it
+costs that nothing is lost: the checkpoints, from the copy of the weights to the last fsync, and
+every change of the study's tables and manifest.
 
-python benchmarks/writing_cost.py DATA_FOLDER [repetitions [epochs]]
+python benchmarks/epoch_shares.py DATA_FOLDER [repetitions [epochs]]
 """
 
 import io
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout
 from functools import wraps
 from typing import Any
 
-from report import figure, heading, verdict
+from report import figure, heading, verdicts
 
 from dropout_lab.cli import main as dropout_lab
 from dropout_lab.study import engine, study
 from dropout_lab.study.folder import StudyFolder
-from dropout_lab.training import Fleet
+from dropout_lab.training import Fleet, loop
 
-BOUND = 0.02
+EVALUATION, FILES = 0.15, 0.02
 WRITING = (
     "write_manifest", "keep_plugins", "rewrite", "forget_after", "append", "add_rows",
     "write_ensembles", "set_status",
@@ -53,12 +54,13 @@ class Clock:
         return wrapper
 
 
-def share(clock: Clock, data_dir: str, epochs: str) -> tuple[float, float]:
-    """Return the share of a sweep's training time that goes into files, and the time."""
+def seconds(clocks: Sequence[Clock], data_dir: str, epochs: str) -> list[float]:
+    """Return how long a sweep's fleets took, and how much of it each clock counted."""
     whole = Clock()
     train_fleet = study.train_fleet
     study.train_fleet = whole.timed(train_fleet)
-    clock.seconds = 0.0
+    for clock in clocks:
+        clock.seconds = 0.0
     with tempfile.TemporaryDirectory(dir=".") as folder:
         sys.argv = [
             "dropout-lab", "sweep", "--config", "configs/mnist.yaml", "--data-dir", data_dir,
@@ -71,27 +73,27 @@ def share(clock: Clock, data_dir: str, epochs: str) -> tuple[float, float]:
             if end.code:
                 raise
     study.train_fleet = train_fleet
-    return clock.seconds / whole.seconds, whole.seconds
+    return [clock.seconds for clock in (whole, *clocks)]
 
 
 def main() -> None:
     """Measure and compare with the bound."""
     repetitions = int(sys.argv[2]) if len(sys.argv) > 2 else 3
     epochs = sys.argv[3] if len(sys.argv) > 3 else "3"
-    clock = Clock()
+    files, evaluation = Clock(), Clock()
     for name in WRITING:
-        setattr(StudyFolder, name, clock.timed(getattr(StudyFolder, name)))
-    Fleet.checkpoint = clock.timed(Fleet.checkpoint)  # type: ignore[method-assign]
+        setattr(StudyFolder, name, files.timed(getattr(StudyFolder, name)))
+    Fleet.checkpoint = files.timed(Fleet.checkpoint)  # type: ignore[method-assign]
     for name in ("save_checkpoints", "clear"):
-        setattr(engine, name, clock.timed(getattr(engine, name)))
-    measured = [share(clock, sys.argv[1], epochs) for _ in range(repetitions)]
-    heading(f"Writing and checkpointing in configs/mnist.yaml, {epochs} epochs")
-    figure("time of the fleets", [seconds for _, seconds in measured], "s")
-    verdict(
-        "share of it spent on files",
-        figure("share of it spent on files", [part for part, _ in measured], ""),
-        BOUND,
-    )
+        setattr(engine, name, files.timed(getattr(engine, name)))
+    for name in ("evaluate", "evaluate_pruned"):
+        setattr(loop, name, evaluation.timed(getattr(loop, name)))
+    measured = [seconds((files, evaluation), sys.argv[1], epochs) for _ in range(repetitions)]
+    heading(f"Evaluation, and writing and checkpointing, in configs/mnist.yaml, {epochs} epochs")
+    figure("time of the fleets", [whole for whole, _, _ in measured], "s")
+    evaluated = figure("share of the evaluations", [own / whole for whole, _, own in measured], "")
+    written = figure("share of the files", [own / whole for whole, own, _ in measured], "")
+    verdicts(most=[("evaluation", evaluated, EVALUATION), ("files", written, FILES)])
 
 
 if __name__ == "__main__":
