@@ -72,7 +72,7 @@ def test_a_run_at_fault_is_found_and_the_others_of_its_fleet_go_on(
     )
     ours = metrics[(metrics["seed"] != 1) & (metrics["dropout.p"] == 0.5)].reset_index(drop=True)
     alone = alone[(alone["seed"] != 1) & (alone["dropout.p"] == 0.5)].reset_index(drop=True)
-    pd.testing.assert_frame_equal(ours, alone, rtol=1e-5)
+    pd.testing.assert_frame_equal(ours, alone, rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize(
