@@ -18,7 +18,7 @@ from dropout_lab.training.allocator import keep_freed_memory
 from dropout_lab.training.objective import Noisy, Objective
 
 COPIES = 12  # of mnist_5k: as many examples as full MNIST has, and as little in the cache
-SECONDS = 0.2  # of one measurement, about
+SECONDS = 0.1  # of one measurement, about: short turns, since machines drift
 
 
 def splits() -> Splits:

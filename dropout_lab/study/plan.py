@@ -1,9 +1,11 @@
 """Packing runs into fleets: the same request packs the same way, on machines of one class.
 
 A fleet's runs share the fixed cost of a step, and each core takes products of its own. So there
-are at least two runs for each thread, and more as long as their weights stay in the largest cache,
-up to 64; a multiple of the threads, that no core waits for another. No fleet needs more memory
-than it may have. `python benchmarks/fleet_sizes.py` measures what the rule chooses.
+are at least two runs for each thread, and more as long as their weights take no more than twice the
+largest cache, up to 64; a multiple of the threads, that no core waits for another. Larger fleets
+would gain a few per cent more, but an epoch, which a stop waits for and a crash may cost, would
+take that much longer. No fleet needs more memory than it may have.
+`python benchmarks/fleet_sizes.py` measures what the rule chooses.
 """
 
 import itertools
@@ -28,6 +30,7 @@ FREE_KEYS = {
 }
 LARGEST_FLEET = 64
 _PER_THREAD, _MOST_FOR_THREADS = 2, 16  # runs; more of wide networks were not measured
+_CACHES = 2  # of the largest cache, what the weights of a fleet may take
 _FLOAT = 4  # bytes of a weight
 
 
@@ -70,7 +73,7 @@ def suitable_size(settings: Settings, machine: Machine) -> int:
     """Return the most runs of these settings to train in one fleet, for speed alone."""
     sizes = (INPUTS, *settings.model.hidden, CLASSES)
     weights = sum(a * b for a, b in itertools.pairwise(sizes)) * (settings.model.pieces or 1)
-    in_cache = machine.cache // (_FLOAT * weights)
+    in_cache = _CACHES * machine.cache // (_FLOAT * weights)
     for_threads = min(_PER_THREAD * machine.threads, _MOST_FOR_THREADS)
     return min(LARGEST_FLEET, max(for_threads, in_cache - in_cache % machine.threads))
 

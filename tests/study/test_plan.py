@@ -68,7 +68,7 @@ def test_wide_networks_have_small_fleets_but_two_runs_for_each_thread() -> None:
         suitable_size(make_config(f"model.hidden={hidden}"), MACHINE)
         for hidden in ("[128]", "[512,512]", "[1024,1024]", "[8192,8192]")
     ]
-    assert sizes == [64, 12, 4, 4]
+    assert sizes == [64, 24, 8, 4]
 
 
 def test_the_suitable_size_is_a_multiple_of_the_threads() -> None:
@@ -198,5 +198,5 @@ def test_the_packing_is_described_for_the_manifest() -> None:
     assert packing["fleet_size"] is None
     small, wide = packing["programs"]
     assert (small["hidden"], small["runs"], small["suitable_size"]) == ([16], 3, 64)
-    assert (wide["hidden"], wide["runs"], wide["suitable_size"]) == ([512, 512], 3, 12)
+    assert (wide["hidden"], wide["runs"], wide["suitable_size"]) == ([512, 512], 3, 24)
     assert wide["most_that_fit"] == (2**40 - wide["bytes_once"]) // wide["bytes_each"]
