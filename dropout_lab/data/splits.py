@@ -58,7 +58,10 @@ class Splits:
 
     def pixels(self, images: Tensor) -> Tensor:
         """Return uint8 images as the numbers the network sees, in torch's default dtype."""
-        return images.to(torch.get_default_dtype()).sub_(self.shift).mul_(self.scale)
+        pixels = images.to(torch.get_default_dtype())
+        if self.shift:
+            pixels.sub_(self.shift)
+        return pixels.mul_(self.scale)
 
     def to(self, device: torch.device) -> "Splits":
         """Return the splits with their examples on another device."""

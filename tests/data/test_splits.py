@@ -31,6 +31,14 @@ def splits(split_seed: int = 0, **changes: object):
     return split(made(), made(100, seed=2), split_seed=split_seed, **arguments)
 
 
+def test_a_batch_for_each_run_is_what_indexing_gives() -> None:
+    part = made()
+    indices = torch.tensor([[3, 3, 0], [299, 17, 256]])
+    batch = part[indices]
+    assert torch.equal(batch.images, part.images[indices])
+    assert torch.equal(batch.labels, part.labels[indices])
+
+
 def test_parts_are_disjoint_whole_and_stratified() -> None:
     parts = splits()
     train, validation = numbers(parts.train), numbers(parts.validation)

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from dropout_lab.layers import UnitDropout
+from dropout_lab.layers.draws import coins, keep_threshold, round_to_lanes
 from tests.layers.cases import seeded
 
 
@@ -48,3 +49,15 @@ def test_draws_have_the_shape_of_the_mask(mask: str, shape: tuple[int, ...]) -> 
     for draws in (layer.uniform(x), layer.normal(x)):
         assert tuple(draws.shape) == shape
         assert draws.dtype == torch.float64
+
+
+def test_coins_in_floats_are_the_comparison_of_lanes() -> None:
+    """Every lane there is, against the thresholds of p from end to end."""
+    lanes = torch.arange(-(2**15), 2**15).to(torch.int16)
+    p = round_to_lanes(torch.tensor([0, 1e-9, 2**-16, 0.1, 0.5, 1 - 2**-16, 1.0]).double())
+    threshold = keep_threshold(p).unsqueeze(-1)
+    kept = coins(lanes.expand(len(p), -1), threshold)
+    assert kept.dtype == torch.float32
+    assert torch.equal(kept, (lanes >= threshold).float())
+    shares = kept.double().mean(dim=1)
+    assert torch.equal(shares[:-1], 1 - p[:-1])  # at p = 1 one lane is left; the scale is 0 there
