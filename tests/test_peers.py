@@ -72,7 +72,7 @@ def test_the_sample_is_spread_over_p(peers: ModuleType) -> None:
 def test_a_ratio_below_its_bound_or_another_accuracy_breaks_it(
     peers: ModuleType, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """By hand: 30 s over 10 s, 1 s over 0.4 s; the run's accuracy 0.97 beside 0.96 or 0.95."""
+    """By hand: 30 s over 10 s; the run's accuracy 0.97 beside 0.965 or 0.955."""
     peer, lab, _ = peers.COMPARISONS["expert"]
 
     def compared(bound: float, accuracy: float) -> bool:
@@ -81,7 +81,7 @@ def test_a_ratio_below_its_bound_or_another_accuracy_breaks_it(
         kept: bool = peers.compare(peer, lab, bound, [{peer: theirs, lab: ours}])
         return kept
 
-    assert compared(2.5, 0.965)
-    assert not compared(2.6, 0.965)
+    assert compared(3.0, 0.965)
+    assert not compared(3.1, 0.965)
     assert not compared(2.5, 0.955)
     assert capsys.readouterr().out.count("BROKEN") == 2
