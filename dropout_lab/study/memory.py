@@ -31,7 +31,6 @@ remembers of each parameter (0 for SGD, 1 with momentum, 2 for Adam):
 ``python benchmarks/memory.py`` holds it to what is measured.
 """
 
-import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -58,7 +57,7 @@ _LIBRARIES = 32 * 2**20
 # Bytes per unit and example of a training step, by the variant; measured, rounded up.
 _BARE = 10
 _UNIT = {
-    "none": _BARE, "inverted": 18, "standard": 18, "unscaled": 18, "gaussian": 30, "uniform": 38,
+    "none": _BARE, "inverted": 22, "standard": 22, "unscaled": 22, "gaussian": 30, "uniform": 38,
     "alpha": 30, "standout": 18, "targeted_unit": 18, "concrete": 40, "variational_a": 36,
     "variational_a2": 36, "multinomial": 42, "evolutional": 42, "shakeout": 26,
     "targeted_weight": _BARE, "fast": 34, "batchwise": 16, "dropconnect": 14,
@@ -199,11 +198,11 @@ def _evaluation(settings: Settings) -> int:
     sampled = bool({"monte_carlo", "geometric"} & set(wanted))
     noisy = p_of_places(settings)
     of_unit, of_weight = _costs(settings, _CHUNK if sampled else 0)
-    columns = list(_columns(settings))
+    before = [INPUTS, *settings.model.hidden]
     own = 0 in noisy and (sampled or settings.dropout.variant not in _PIXELS_SHARED)
     if not own and settings.training.precision == "float32":
-        columns[0] = 0  # the runs share the pixels
-    at_once = max(a + b for a, b in itertools.pairwise(columns))
+        before[0] = 0  # the runs share the pixels
+    at_once = max(a + b for a, b in zip(before, _columns(settings)[1:], strict=True))
     matrices = _matrices(settings)
     if not sampled and settings.dropout.variant in _UNIT.keys() - {"fast"}:
         of_unit = _EVALUATED

@@ -1,5 +1,7 @@
 """The affine map's fast forms beside the plain one."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import Tensor
@@ -15,11 +17,11 @@ def operands(runs: int, batch: int, n_in: int, n_out: int, dtype: torch.dtype) -
 
 
 def with_gradients(
-    product: object, x: Tensor, weight: Tensor, bias: Tensor | None, gradient: Tensor
+    product: Callable[..., Tensor], x: Tensor, weight: Tensor, bias: Tensor | None, gradient: Tensor
 ) -> list[Tensor]:
     """Return z and the gradients of x, weight and bias."""
     leaves = [each.clone().requires_grad_() for each in (x, weight, bias) if each is not None]
-    z = product(*leaves, *([None] if bias is None else []))  # type: ignore[operator]
+    z = product(*leaves, *([None] if bias is None else []))
     return [z.detach(), *torch.autograd.grad(z, leaves, gradient)]
 
 
