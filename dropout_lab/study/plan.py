@@ -94,10 +94,12 @@ def most_that_fit(runs: Sequence[Run], machine: Machine) -> int:
     if not most:
         settings = runs[0].settings
         layers = "-".join(map(str, (INPUTS, *settings.model.hidden, CLASSES)))
-        masks = ", dropout.mask: batch" if settings.dropout.variant == "dropconnect" else ""
+        variant = settings.dropout.variant
+        dropout = "without dropout" if variant == "none" else f"with {variant} dropout"
+        masks = ", dropout.mask: batch" if variant == "dropconnect" else ""
         raise ConfigError(
             [
-                f"a run of {layers} with {settings.dropout.variant} dropout and batches of "
+                f"a run of {layers} {dropout} and with batches of "
                 f"{settings.training.batch_size} needs about {shown_bytes(needed.of(1))} of "
                 f"memory, and a fleet may take {shown_bytes(machine.memory)}. Make model.hidden "
                 f"or training.batch_size smaller{masks}, or allow more with --memory, e.g. "
