@@ -15,58 +15,30 @@ import sys
 import time
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 
 import torch
 from report import figure, heading
+from steps import Steps, changes_of, splits
 from torch.profiler import ProfilerActivity, profile
 
-from dropout_lab import data
-from dropout_lab.config.changes import Changes
-from dropout_lab.config.grid import runs_of, single_cell
-from dropout_lab.config.load import load
 from dropout_lab.data import Splits
 from dropout_lab.devices import prepare, without_cuda
 from dropout_lab.noise import TorchNoise
 from dropout_lab.noise.philox import normal, philox, philox_on
-from dropout_lab.rates import Rates
-from dropout_lab.training import Fleet
-from dropout_lab.training.objective import Noisy, Objective
 
 CUDA = torch.device("cuda")
 BATCH, STEPS, WARM_UP = 128, 50, 10
 FLEETS = (1, 8, 64, 256)
-NETS = ("[512,512]", "[1024,1024]")
+NETS = ("784-512-512-10", "784-1024-1024-10")
 PRECISIONS = ("float32", "bfloat16")
 
 
-class Steps:
-    """Training steps of a fleet with inverted dropout at p = 0.5 after both hidden layers."""
-
-    def __init__(self, runs: int, hidden: str, precision: str, splits: Splits) -> None:
-        settings = (f"model.hidden={hidden}", f"training.precision={precision}")
-        config = load(None, Changes(settings))
-        self.fleet = Fleet(runs_of(single_cell(config), range(runs)), CUDA)
-        self.splits = splits
-        self.objective = Objective(
-            self.fleet.model, config.dropout, len(splits.train), self.fleet.regularizers
-        )
-        self.rate = Rates(config.training, 1, 1).at(0)
-        self.noisy = Noisy(runs, CUDA)
-        self.indices = torch.randint(len(splits.train), (runs, BATCH), device=CUDA)
-        self.objective.open_epoch(1)
-        self(WARM_UP)
-
-    def __call__(self, steps: int) -> None:
-        """Do what the training loop does for a batch, so many times."""
-        train = self.splits.train
-        for _ in range(steps):
-            pixels = self.splits.pixels(train.images[self.indices])
-            labels = train.labels[self.indices]
-            step = self.objective(pixels, labels, 1.0)
-            self.fleet.optimizer.step(step.total, self.rate)
-            self.fleet.model.constrain()
-            self.noisy.add(step, labels)
+def steps_of(runs: int, net: str, precision: str, data: Splits) -> Steps:
+    """Return training steps of a fleet, warmed up."""
+    changes = changes_of(net, BATCH, f"training.precision={precision}")
+    steps = Steps(changes, runs, data, CUDA)
+    steps(WARM_UP)
+    return steps
 
 
 def seconds(work: Callable[[], object]) -> float:
@@ -78,16 +50,16 @@ def seconds(work: Callable[[], object]) -> float:
     return time.perf_counter() - began
 
 
-def fleets(repetitions: int, splits: Splits) -> None:
+def fleets(repetitions: int, data: Splits) -> None:
     """Print the time of a step for each run, and its ratio to a run alone, in turn."""
-    for hidden in NETS:
+    for net in NETS:
         for precision in PRECISIONS:
-            alone = Steps(1, hidden, precision, splits)
+            alone = steps_of(1, net, precision, data)
             for runs in FLEETS:
-                name = f"{hidden} {precision} fleet of {runs}"
+                name = f"{net} {precision} fleet of {runs}"
                 torch.cuda.reset_peak_memory_stats()
                 try:
-                    together = Steps(runs, hidden, precision, splits)
+                    together = steps_of(runs, net, precision, data)
                     pairs = [
                         (seconds(partial(together, STEPS)) / runs, seconds(partial(alone, STEPS)))
                         for _ in range(repetitions)
@@ -102,11 +74,11 @@ def fleets(repetitions: int, splits: Splits) -> None:
                 del together
 
 
-def kernels(splits: Splits) -> None:
+def kernels(data: Splits) -> None:
     """Print the kernels of a step and the share of the time in which any of them runs."""
-    for hidden in NETS:
+    for net in NETS:
         for runs in (1, 8, 64):
-            steps = Steps(runs, hidden, "float32", splits)
+            steps = steps_of(runs, net, "float32", data)
             whole = seconds(partial(steps, STEPS))  # without the profiler, which slows the host
             with profile(activities=[ProfilerActivity.CPU, ProfilerActivity.CUDA]) as profiled:
                 steps(STEPS)
@@ -119,7 +91,7 @@ def kernels(splits: Splits) -> None:
             ]
             busy = sum(event.time_range.elapsed_us() for event in on_device) / 1e6
             print(
-                f"{hidden} float32 fleet of {runs:<4} {len(on_device) / STEPS:.1f} kernels and "
+                f"{net} float32 fleet of {runs:<4} {len(on_device) / STEPS:.1f} kernels and "
                 f"copies a step, {1e6 * whole / STEPS:.0f} us, device busy {busy / whole:.0%}"
             )
 
@@ -160,10 +132,9 @@ def main() -> None:
     prepare(CUDA)
     heading(f"Fleets on {torch.cuda.get_device_name()}, CUDA {torch.version.cuda}")
     print(f"batch {BATCH}, SGD with momentum, inverted dropout, p = 0.5, {STEPS} steps at once")
-    settings = load(None).dataset.model_dump()
-    splits = data.load(data_dir=Path(), say=lambda line: None, **settings).to(CUDA)
-    fleets(repetitions, splits)
-    kernels(splits)
+    data = splits().to(CUDA)
+    fleets(repetitions, data)
+    kernels(data)
     draws(repetitions)
 
 

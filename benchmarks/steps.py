@@ -17,6 +17,7 @@ from dropout_lab.training import Fleet
 from dropout_lab.training.allocator import keep_freed_memory
 from dropout_lab.training.objective import Noisy, Objective
 
+CPU = torch.device("cpu")
 COPIES = 12  # of mnist_5k: as many examples as full MNIST has, and as little in the cache
 SECONDS = 0.1  # of one measurement, about: short turns, since machines drift
 
@@ -42,11 +43,14 @@ class Steps:
         changes: The settings, as of ``--set``.
         runs: In the fleet.
         splits: What it is trained on.
+        device: Where.
     """
 
-    def __init__(self, changes: Sequence[str], runs: int, splits: Splits) -> None:
+    def __init__(
+        self, changes: Sequence[str], runs: int, splits: Splits, device: torch.device = CPU
+    ) -> None:
         self.config = load(None, Changes(tuple(changes)))
-        self.fleet = Fleet(runs_of(single_cell(self.config), range(runs)), torch.device("cpu"))
+        self.fleet = Fleet(runs_of(single_cell(self.config), range(runs)), device)
         self.splits, self.runs = splits, runs
         self.objective = Objective(
             self.fleet.model, self.config.dropout, len(splits.train), self.fleet.regularizers
@@ -56,9 +60,10 @@ class Steps:
         self.rate = Rates(self.config.training, 1, 1).at(0)
 
     def __call__(self, steps: int) -> float:
-        """Train so many steps; return the seconds of one of them."""
+        """Train so many steps; return the seconds of one of them, on the host."""
         batch_size, examples = self.config.training.batch_size, len(self.splits.train)
-        picked = torch.randint(examples, (steps, self.runs, batch_size))
+        device = self.fleet.device
+        picked = torch.randint(examples, (steps, self.runs, batch_size), device=device)
         began = time.perf_counter()
         for indices in picked:
             batch = self.splits.train[indices]

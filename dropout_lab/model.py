@@ -11,10 +11,9 @@ from torch import Tensor, nn
 
 from dropout_lab.catalogue import CATALOGUE
 from dropout_lab.config.schema import DropoutSettings, ModelSettings, Settings, p_of_places
+from dropout_lab.config.sizes import CLASSES, INPUTS
 from dropout_lab.layers import VARIANTS, Dropout, Entering, NoDropout, affine
 from dropout_lab.noise import FleetNoise, Purpose, stream
-
-INPUTS, CLASSES = 784, 10
 
 
 class Maxout(nn.Module):

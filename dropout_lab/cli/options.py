@@ -57,7 +57,7 @@ Seeds = Annotated[
 Out = Annotated[
     Path | None,
     typer.Option(
-        help="Results folder. [default: results/<name>]",
+        help="Results folder. (default: results/<name>)",
         metavar="DIR",
         parser=folder,
     ),
@@ -73,7 +73,7 @@ Device = Annotated[str, typer.Option(help="auto, cpu or cuda.", metavar="NAME")]
 DataDir = Annotated[
     Path | None,
     typer.Option(
-        help="Where the data sets lie. [default: the user's cache]",
+        help="Where the data sets lie. (default: the user's cache)",
         envvar="DROPOUT_LAB_DATA",
         metavar="DIR",
         parser=folder,
@@ -88,7 +88,7 @@ FleetSize = Annotated[
 Memory = Annotated[
     int | None,
     typer.Option(
-        help="What a fleet may take: 8G, 500M. [default: half of the machine's]",
+        help="What a fleet may take: 8G, 500M. (default: half of the machine's)",
         metavar="SIZE",
         parser=memory_size,
         show_default=False,

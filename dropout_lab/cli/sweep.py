@@ -22,7 +22,7 @@ def sweep(
         bool | None,
         typer.Option(
             "--baseline/--no-baseline",
-            help="Add a run without dropout for each seed. [default: as the config says]",
+            help="Add a run without dropout for each seed. (default: as the config says)",
             show_default=False,
         ),
     ] = None,

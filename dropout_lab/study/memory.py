@@ -1,6 +1,6 @@
 """The memory that a fleet needs, by a formula, and what the machine has for it.
 
-A fleet of R runs needs, beside the process itself and the data (see :func:`data_bytes`),
+A fleet of R runs needs, beside the process itself and the data,
 
     R (held + order + 1.2 max(step, evaluation, gradients, checkpoint)) + once
 
@@ -18,7 +18,8 @@ remembers of each parameter (0 for SGD, 1 with momentum, 2 for Adam):
   a byte for each weight *and example*, and the allocator up to two more in the gaps between them:
   ``w = 3 B + 8``. Two more bytes for the copies of bfloat16, 8
   per weight of the largest matrix for l1, and twice the whole for a loss of two passes.
-* evaluation: the same for two neighbouring layers and 1,000 examples, with a = 15 and without w's
+* evaluation: the same for one layer, from its units to what its weights make of them (of maxout
+  the pieces), and 1,000 examples, with a = 15 and without w's
   byte per example unless networks are sampled (Monte Carlo); with the probabilities kept, and
   the pool of a curve.
 * gradients: with that diagnostic, three gradients more and what autograd keeps of 1,000 examples.
@@ -43,14 +44,13 @@ from dropout_lab.config.inference_rules import (
 from dropout_lab.config.schema import Settings, p_of_places
 from dropout_lab.config.sizes import (
     CLASSES,
+    INPUTS,
     TEST_PARTS,
-    TRAINING_PARTS,
     length,
     training_examples,
 )
+from dropout_lab.training.evaluation import CHUNK
 
-INPUTS = 784
-_CHUNK = 1_000  # examples of an evaluation at once
 _FLOAT, _DOUBLE = 4, 8
 _SLACK = 1.2
 _LIBRARIES = 32 * 2**20
@@ -120,15 +120,9 @@ def _need(settings: Settings) -> Need:
     checkpoint = _FLOAT * parameters * (1 + state) if epochs > 1 else 0
     moving = max(_step(settings), _evaluation(settings), _diagnosed(settings), checkpoint)
     file = 3 * _FLOAT * parameters * (1 + state + best) if epochs > 1 else 0
-    pixels = 2 * _FLOAT * _CHUNK * INPUTS
+    pixels = 2 * _FLOAT * CHUNK * INPUTS
     each = held + 2 * _DOUBLE * examples + _SLACK * moving
     return Need(round(each), _LIBRARIES + file + pixels + _curve_of_one(settings))
-
-
-def data_bytes(settings: Settings) -> int:
-    """Return what the data of these settings take while they are read and split, in bytes."""
-    examples = TRAINING_PARTS[settings.dataset.name] + TEST_PARTS[settings.dataset.name]
-    return 3 * examples * (INPUTS + _DOUBLE)
 
 
 def _columns(settings: Settings) -> tuple[int, ...]:
@@ -137,7 +131,7 @@ def _columns(settings: Settings) -> tuple[int, ...]:
     return (INPUTS, *(units * pieces for units in settings.model.hidden), CLASSES)
 
 
-def _matrices(settings: Settings) -> list[int]:
+def matrices(settings: Settings) -> list[int]:
     """Return the number of weights that leave each place."""
     before = (INPUTS, *settings.model.hidden)
     return [a * b for a, b in zip(before, _columns(settings)[1:], strict=True)]
@@ -145,11 +139,11 @@ def _matrices(settings: Settings) -> list[int]:
 
 def _parameters(settings: Settings) -> int:
     """Return the number of weights, biases and what the dropout layers learn, of one run."""
-    matrices, dropout = _matrices(settings), settings.dropout
+    of_place, dropout = matrices(settings), settings.dropout
     learned = 0
     if dropout.variant == "sparse_variational" or dropout.alpha_per == "weight":
-        learned = sum(matrices[place] for place in p_of_places(settings))
-    return sum(matrices) + sum(_columns(settings)[1:]) + learned
+        learned = sum(of_place[place] for place in p_of_places(settings))
+    return sum(of_place) + sum(_columns(settings)[1:]) + learned
 
 
 def _state(settings: Settings) -> int:
@@ -185,10 +179,10 @@ def _step(settings: Settings, examples: int | None = None) -> int:
     )
     if settings.regularization.input_noise:
         units += 2 * _FLOAT * INPUTS
-    matrices = _matrices(settings)
-    weights = copies * sum(matrices) + of_weight * sum(matrices[place] for place in noisy)
+    of_place = matrices(settings)
+    weights = copies * sum(of_place) + of_weight * sum(of_place[place] for place in noisy)
     passes = 1 if settings.dropout.loss == "cross_entropy" else 2
-    l1 = 2 * _FLOAT * max(matrices) if settings.regularization.l1 else 0
+    l1 = 2 * _FLOAT * max(of_place) if settings.regularization.l1 else 0
     return passes * (size * units + weights) + l1
 
 
@@ -197,27 +191,27 @@ def _evaluation(settings: Settings) -> int:
     wanted = inferences(settings.evaluation)
     sampled = bool({"monte_carlo", "geometric"} & set(wanted))
     noisy = p_of_places(settings)
-    of_unit, of_weight = _costs(settings, _CHUNK if sampled else 0)
+    of_unit, of_weight = _costs(settings, CHUNK if sampled else 0)
     before = [INPUTS, *settings.model.hidden]
     own = 0 in noisy and (sampled or settings.dropout.variant not in _PIXELS_SHARED)
     if not own and settings.training.precision == "float32":
         before[0] = 0  # the runs share the pixels
     at_once = max(a + b for a, b in zip(before, _columns(settings)[1:], strict=True))
-    matrices = _matrices(settings)
+    of_place = matrices(settings)
     if not sampled and settings.dropout.variant in _UNIT.keys() - {"fast"}:
         of_unit = _EVALUATED
     if "moment_matching" in wanted:
         of_unit, of_weight = max(of_unit, 32), max(of_weight, 2 * _FLOAT)
-    bytes_ = _CHUNK * of_unit * at_once
-    bytes_ += of_weight * max((matrices[place] for place in noisy), default=0)
+    bytes_ = CHUNK * of_unit * at_once
+    bytes_ += of_weight * max((of_place[place] for place in noisy), default=0)
     if settings.training.precision == "bfloat16":
-        bytes_ += 2 * max(matrices)
+        bytes_ += 2 * max(of_place)
     if len(wanted) > 1:
-        bytes_ += 12 * _DOUBLE * _CHUNK * CLASSES
+        bytes_ += 12 * _DOUBLE * CHUNK * CLASSES
     if keeps_predictions(settings.evaluation):
         bytes_ += 2 * _FLOAT * TEST_PARTS[settings.dataset.name] * CLASSES
     if settings.evaluation.curve is not None:
-        bytes_ += _FLOAT * (settings.evaluation.samples or SAMPLES) * _CHUNK * CLASSES
+        bytes_ += _FLOAT * (settings.evaluation.samples or SAMPLES) * CHUNK * CLASSES
     return bytes_
 
 
@@ -227,12 +221,12 @@ def _diagnosed(settings: Settings) -> int:
     needed = 0
     if "gradients" in wanted:
         needed = 3 * _FLOAT * _parameters(settings) + _step(settings)
-        needed += _CHUNK * _BARE * sum(_columns(settings)[1:])  # the runs share the pixels
+        needed += CHUNK * _BARE * sum(_columns(settings)[1:])  # the runs share the pixels
     if "noise" in wanted:
         needed = max(needed, _step(settings, 100))
     if {"activations", "co_adaptation"} & set(wanted):
         widest = max(settings.model.hidden)
-        units = _CHUNK * (_FLOAT * sum(_columns(settings)) + 4 * _DOUBLE * widest)
+        units = CHUNK * (_FLOAT * sum(_columns(settings)) + 4 * _DOUBLE * widest)
         needed = max(needed, units + 4 * _DOUBLE * widest**2)
     return needed
 
@@ -243,4 +237,4 @@ def _curve_of_one(settings: Settings) -> int:
     if curve is None:
         return 0
     samples = settings.evaluation.samples or SAMPLES
-    return 2 * _DOUBLE * _CHUNK * CLASSES * (samples + 2 * curve)
+    return 2 * _DOUBLE * CHUNK * CLASSES * (samples + 2 * curve)

@@ -8,7 +8,6 @@ take that much longer. No fleet needs more memory than it may have.
 `python benchmarks/fleet_sizes.py` measures what the rule chooses.
 """
 
-import itertools
 import json
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -17,10 +16,10 @@ from dropout_lab.catalogue import CATALOGUE
 from dropout_lab.config.grid import Run
 from dropout_lab.config.regularization import RegularizationSettings
 from dropout_lab.config.schema import Settings
-from dropout_lab.config.sizes import CLASSES
+from dropout_lab.config.sizes import CLASSES, INPUTS
 from dropout_lab.errors import ConfigError
 from dropout_lab.study.machine import Machine
-from dropout_lab.study.memory import INPUTS, Need, need
+from dropout_lab.study.memory import Need, matrices, need
 
 # What may differ between the runs of a fleet; everything else changes a shape or the program.
 FREE_KEYS = {
@@ -71,9 +70,7 @@ def pack(
 
 def suitable_size(settings: Settings, machine: Machine) -> int:
     """Return the most runs of these settings to train in one fleet, for speed alone."""
-    sizes = (INPUTS, *settings.model.hidden, CLASSES)
-    weights = sum(a * b for a, b in itertools.pairwise(sizes)) * (settings.model.pieces or 1)
-    in_cache = _CACHES * machine.cache // (_FLOAT * weights)
+    in_cache = _CACHES * machine.cache // (_FLOAT * sum(matrices(settings)))
     for_threads = min(_PER_THREAD * machine.threads, _MOST_FOR_THREADS)
     return min(LARGEST_FLEET, max(for_threads, in_cache - in_cache % machine.threads))
 

@@ -6,7 +6,7 @@ from dropout_lab.data import CLASSES, Examples, Splits
 from dropout_lab.metrics import Scores, Tally
 from dropout_lab.model import MLP
 
-_CHUNK = 1_000  # examples at once; bounds the memory of a measurement, not its result
+CHUNK = 1_000  # examples at once; bounds the memory, and is part of which draw goes where
 
 
 def evaluate_pruned(model: MLP, examples: Examples, splits: Splits) -> Scores | None:
@@ -33,7 +33,7 @@ def evaluate(model: MLP, examples: Examples, splits: Splits, *, pruned: bool = F
     try:
         with torch.inference_mode():
             for images, labels in zip(
-                examples.images.split(_CHUNK), examples.labels.split(_CHUNK), strict=True
+                examples.images.split(CHUNK), examples.labels.split(CHUNK), strict=True
             ):
                 logits = model(splits.pixels(images).unsqueeze(0))  # (runs, chunk, classes)
                 tally.add(logits, labels.expand(model.runs, -1))

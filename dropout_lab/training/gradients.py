@@ -8,8 +8,7 @@ from torch import Tensor
 from dropout_lab.data import Examples, Splits
 from dropout_lab.metrics import losses
 from dropout_lab.model import MLP
-
-_CHUNK = 1_000
+from dropout_lab.training.evaluation import CHUNK
 
 Gradient = Sequence[Tensor]  # of each weight and bias, (runs, ...)
 
@@ -67,7 +66,7 @@ def whole_gradient(model: MLP, examples: Examples, splits: Splits) -> Gradient:
     """
     total: list[Tensor] = []
     for images, labels in zip(
-        examples.images.split(_CHUNK), examples.labels.split(_CHUNK), strict=True
+        examples.images.split(CHUNK), examples.labels.split(CHUNK), strict=True
     ):
         logits = model(splits.pixels(images).unsqueeze(0))
         loss = losses(logits, labels.expand(model.runs, -1)) * (len(labels) / len(examples))

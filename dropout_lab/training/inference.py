@@ -16,9 +16,9 @@ from dropout_lab.layers import Dropout
 from dropout_lab.model import MLP
 from dropout_lab.noise import Purpose, stream
 from dropout_lab.probabilities import ProbabilityScores, ProbabilityTally, entropy_of
+from dropout_lab.training.evaluation import CHUNK
 
 REPEATS = 100  # of each average in a curve, as in JMLR 2014, Fig. 11
-_CHUNK = 1_000  # examples at once; bounds the memory, and is part of which draw goes where
 _SAMPLED = ("monte_carlo", "geometric")
 
 INFERENCE_COLUMNS = (
@@ -93,7 +93,7 @@ def infer(
     was_training = model.training
     try:
         with torch.inference_mode():
-            chunks = zip(test.images.split(_CHUNK), test.labels.split(_CHUNK), strict=True)
+            chunks = zip(test.images.split(CHUNK), test.labels.split(CHUNK), strict=True)
             for chunk, (images, labels) in enumerate(chunks):
                 x = splits.pixels(images).unsqueeze(0)  # (1, chunk, 784)
                 log_p = log_softmax(model.eval()(x), dim=-1)

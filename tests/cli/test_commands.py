@@ -1,6 +1,7 @@
 """The commands as a user meets them: what they print where, and their exit status."""
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -207,6 +208,13 @@ def test_version_and_help(run) -> None:
     for command in ("train", "sweep", "plot", "variants", "config", "data"):
         assert command in helped.out
     assert run().status == 2
+
+
+@pytest.mark.parametrize("default", ["the user's cache", "half of the machine's", "results/<name>"])
+def test_help_says_what_is_done_where_nothing_is_said(run, default: str) -> None:
+    """A default in brackets would be taken for markup, and vanish."""
+    words = re.sub(r"[│\s]+", " ", run("sweep", "--help").out)
+    assert f"(default: {default})" in words
 
 
 IMPORTS_NO_TORCH = """
