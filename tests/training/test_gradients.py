@@ -106,6 +106,6 @@ def test_the_whole_is_the_same_in_chunks_of_any_size(
     """500 examples at once, and as 150, 150, 150 and 50."""
     model = network().eval()
     whole = whole_gradient(model, small_splits.train, small_splits)
-    monkeypatch.setattr(gradients_module, "_CHUNK", 150)
+    monkeypatch.setattr(gradients_module, "CHUNK", 150)
     parts = whole_gradient(model, small_splits.train, small_splits)
     torch.testing.assert_close(list(parts), list(whole), rtol=1e-10, atol=1e-14)

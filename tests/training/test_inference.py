@@ -311,7 +311,7 @@ def test_chunks_and_the_curve_the_long_way(
     small_splits: Splits, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In chunks of 400, 400 and 200 examples: averages of the first k picks, s.d. with n - 1."""
-    monkeypatch.setattr(inference_module, "_CHUNK", 400)
+    monkeypatch.setattr(inference_module, "CHUNK", 400)
     model = network("dropout.p=0.5", seeds=(0, 1))
     wanted = evaluation("monte_carlo", "ensemble", samples=5, curve=5)
     inferred = infer(model, small_splits, wanted, (0, 1))
