@@ -17,7 +17,7 @@ LINES = [
     {"model", "optimizer", "metrics", "results", "probabilities", "plugins", "laws"},
     {"training"},
     {"study", "analysis"},
-    {"report"},
+    {"report", "lessons"},
     {"cli"},
 ]
 LINE_OF = {name: line for line, names in enumerate(LINES) for name in names}

@@ -15,6 +15,7 @@ from dropout_lab.cli import streams
 from dropout_lab.cli.config import config_app
 from dropout_lab.cli.data import data_app
 from dropout_lab.cli.doctor import doctor
+from dropout_lab.cli.lesson import lesson
 from dropout_lab.cli.plot import plot
 from dropout_lab.cli.report import report
 from dropout_lab.cli.sweep import sweep
@@ -39,6 +40,7 @@ app.command()(sweep)
 app.command()(plot)
 app.command()(report)
 app.command()(doctor)
+app.command()(lesson)
 app.command()(verify)
 app.command()(variants)
 app.add_typer(config_app, name="config")

@@ -94,6 +94,9 @@ Memory = Annotated[
         show_default=False,
     ),
 ]
+QuickLessons = Annotated[
+    bool, typer.Option("--quick", help="Lessons for a class: fewer draws, smaller networks.")
+]
 Plugins = Annotated[
     list[Path] | None,
     typer.Option(
@@ -133,6 +136,21 @@ def variant_names(names: Sequence[str] | None) -> list[str]:
     if unknown:
         raise ConfigError(unknown)
     return [name for name in CATALOGUE if not names or name in names]
+
+
+def lesson_name(name: str) -> str:
+    """Return the name of a lesson that was given.
+
+    Raises:
+        ConfigError: It is unknown.
+    """
+    from dropout_lab.config.allowed import nearest
+    from dropout_lab.lessons import LESSONS
+
+    if name not in LESSONS:
+        known = ", ".join(LESSONS)
+        raise ConfigError([f"{name!r} is not a lesson;{nearest(name, LESSONS)} known: {known}."])
+    return name
 
 
 def check_device(device: str) -> None:

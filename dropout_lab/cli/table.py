@@ -63,7 +63,7 @@ def print_inferences(console: Console, study: StudyTables, table: pd.DataFrame) 
 
 
 def print_rows(
-    console: Console, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]
+    console: Console, title: str | None, columns: Sequence[str], rows: Sequence[Sequence[str]]
 ) -> None:
     """Print rows as a table or, where it would not fit, each as a block: no number is cut."""
     out = Table(box=box.SIMPLE_HEAD, title=title)
@@ -77,7 +77,8 @@ def print_rows(
     if whole - foldable <= console.width:
         console.print(out, highlight=False)
         return
-    console.print(title, highlight=False)
+    if title is not None:
+        console.print(title, highlight=False)
     for first, *others in rows:
         if first:
             console.print(first, style="bold", highlight=False)

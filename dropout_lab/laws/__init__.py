@@ -13,6 +13,7 @@ from dropout_lab.laws.draws import (
     steps_draw_anew,
     steps_leave_no_trace,
 )
+from dropout_lab.laws.finding import Check, Finding
 from dropout_lab.laws.modes import (
     evaluation_draws_nothing,
     evaluation_keeps_the_mode,
@@ -36,7 +37,7 @@ from dropout_lab.laws.numbers import (
     p_takes_effect_at_once,
     state_dict_of_nn_dropout_loads,
 )
-from dropout_lab.laws.subject import SEED, Check, Finding, Subject
+from dropout_lab.laws.subject import SEED, Subject
 
 LAWS: dict[str, Callable[[Subject], Finding]] = {
     "p = 0 changes no bit": p_0_changes_no_bit,

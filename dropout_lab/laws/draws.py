@@ -5,16 +5,8 @@ import itertools
 import torch
 from torch import Tensor
 
-from dropout_lab.laws.subject import (
-    Finding,
-    Subject,
-    at_most,
-    global_draws,
-    must_be,
-    none_of,
-    not_for,
-    seeded,
-)
+from dropout_lab.laws.finding import Finding, at_most, must_be, none_of, not_for
+from dropout_lab.laws.subject import Subject, global_draws, seeded
 from dropout_lab.layers import UnitDropout
 from dropout_lab.layers.base import MASKS
 from dropout_lab.layers.specimen import carry, made_up

@@ -2,15 +2,8 @@
 
 import torch
 
-from dropout_lab.laws.subject import (
-    Counting,
-    Finding,
-    Subject,
-    global_draws,
-    must_be,
-    none_of,
-    not_for,
-)
+from dropout_lab.laws.finding import Finding, must_be, none_of, not_for
+from dropout_lab.laws.subject import Counting, Subject, global_draws
 from dropout_lab.layers.base import MASKS
 from dropout_lab.layers.specimen import carry, made_up
 

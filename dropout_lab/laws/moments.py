@@ -8,7 +8,8 @@ import math
 
 import torch
 
-from dropout_lab.laws.subject import Finding, Subject, at_most, none_of, not_for
+from dropout_lab.laws.finding import Finding, at_most, none_of, not_for
+from dropout_lab.laws.subject import Subject
 from dropout_lab.layers.measured import ERRORS
 from dropout_lab.layers.specimen import carry, made_up
 

@@ -6,16 +6,8 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
-from dropout_lab.laws.subject import (
-    Extreme,
-    Finding,
-    Subject,
-    at_most,
-    must_be,
-    none_of,
-    not_for,
-    seeded,
-)
+from dropout_lab.laws.finding import Finding, at_most, must_be, none_of, not_for
+from dropout_lab.laws.subject import Extreme, Subject, seeded
 from dropout_lab.layers import Dropout, DropoutLinear, UnitDropout, affine
 from dropout_lab.layers.base import MASKS
 from dropout_lab.layers.specimen import Place, carry, made_up

@@ -38,6 +38,7 @@ class Purpose(IntEnum):
     MOMENT_MATCHING = 10
     MEASURED_NOISE = 11
     AT_END = 12
+    LESSON = 13
 
 
 def stream(purpose: Purpose, seed: int, *key: int) -> np.random.Generator:

@@ -7,7 +7,8 @@ pictures and laws. A YAML file cannot name a plugin: YAML is data, and runs no c
 
 import hashlib
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -74,6 +75,21 @@ def load_plugin(path: Path) -> list[str]:
         raise
     _register(classes, Plugin(path, text, digest))
     return [_name(kind) for kind in classes]
+
+
+@contextmanager
+def joined(kinds: Mapping[str, type[Dropout]]) -> Iterator[None]:
+    """Let classes take part for a while, under names of their own, as those of a plugin do.
+
+    Nothing is checked: it is for the program's own, such as mistakes that are shown on purpose.
+    """
+    CATALOGUE.update({name: kind.variant for name, kind in kinds.items()})
+    VARIANTS.update(kinds)
+    try:
+        yield
+    finally:
+        for name in kinds:
+            del CATALOGUE[name], VARIANTS[name]
 
 
 def sources_of(names: Iterable[str]) -> Mapping[str, Plugin]:

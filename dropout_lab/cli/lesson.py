@@ -1,0 +1,101 @@
+"""``dropout-lab lesson``: the textbook claims, shown step by step and checked."""
+
+import json as json_module
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from dropout_lab.cli import options
+from dropout_lab.errors import ConfigError
+
+if TYPE_CHECKING:
+    from dropout_lab.lessons import Lesson
+
+
+def lesson(
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", help="Which; without one, they are listed.")
+    ] = None,
+    p: Annotated[
+        str | None,
+        typer.Option("--p", help="The chance of dropping, where it takes one.", metavar="P|LIST"),
+    ] = None,
+    seed: Annotated[
+        int, typer.Option(help="Of every draw.", min=0, max=2**31 - 1, metavar="N")
+    ] = 0,
+    out: Annotated[
+        Path, typer.Option(help="Where its picture goes.", metavar="DIR", parser=options.folder)
+    ] = Path("results/lessons"),
+    quick: options.QuickLessons = False,
+    data_dir: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of full MNIST, for lessons that train on it. (default: 5,000 images)",
+            metavar="DIR",
+            parser=options.folder,
+        ),
+    ] = None,
+    json: options.Json = False,
+) -> None:
+    """Show a claim about dropout by an experiment: steps, a picture, and checks that can fail.
+
+    The exit status is 1 if a check fails.
+    """
+    from dropout_lab.lessons import LESSONS, Asked
+
+    if name is None:
+        _list(LESSONS, json=json)
+        return
+    about = LESSONS[options.lesson_name(name)]
+    mistakes: list[str] = []
+    asked = Asked(_p(p, name, about, mistakes), seed, quick, data_dir)
+    if data_dir is not None and not about.images:
+        training = ", ".join(other for other, each in LESSONS.items() if each.images)
+        mistakes.append(f"--data-dir: lesson {name} reads no images; these do: {training}.")
+    if mistakes:
+        raise ConfigError(mistakes)
+
+    from dropout_lab.cli.lesson_page import run_lesson
+    from dropout_lab.files import make_folder
+
+    make_folder(out)  # before the work: a picture that cannot be saved is told at once
+    told = run_lesson(name, about, asked, out, quiet=json)
+    if json:
+        typer.echo(json_module.dumps(told, indent=1))
+    if not all(check["passed"] for check in told["checks"]):
+        raise typer.Exit(1)
+
+
+def _list(lessons: "dict[str, Lesson]", *, json: bool) -> None:
+    from dataclasses import asdict
+
+    if json:
+        told = {name: asdict(about) for name, about in lessons.items()}
+        typer.echo(json_module.dumps(told, indent=1))
+        return
+    from dropout_lab.cli.lesson_page import print_lessons
+
+    print_lessons(lessons)
+
+
+def _p(text: str | None, name: str, about: "Lesson", mistakes: list[str]) -> tuple[float, ...]:
+    """Return the values of --p, or the lesson's own; note what is wrong with them."""
+    if text is None:
+        return about.p
+    if not about.p:
+        mistakes.append(f"--p: lesson {name} takes no p; leave it out.")
+        return ()
+    wanted = "one number" if about.most == 1 else f"up to {about.most} numbers, with commas,"
+    allowed = f"{wanted} from {about.lowest:g} to {about.highest:g}, the chance of dropping"
+    try:
+        values = tuple(float(each) for each in text.split(","))
+    except ValueError:
+        values = ()
+    sound = [about.lowest <= each <= about.highest for each in values if not math.isnan(each)]
+    if not 1 <= len(values) <= about.most or not all(sound) or len(sound) < len(set(values)):
+        mistakes.append(f"--p is {text!r}; lesson {name} takes {allowed}.")
+    elif len(set(values)) < len(values):
+        mistakes.append(f"--p is {text!r}; name each value once.")
+    return values

@@ -1,0 +1,167 @@
+"""A lesson in the terminal: its parts printed as they come, its checks as a table at the end."""
+
+import textwrap
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from dropout_lab.analysis import style
+from dropout_lab.cli.table import print_rows
+from dropout_lab.lessons import Asked, Lesson, parts_of
+from dropout_lab.lessons.parts import (
+    Cell,
+    Check,
+    Formula,
+    Look,
+    Mistake,
+    Part,
+    Picture,
+    Rows,
+    Say,
+    Step,
+    Working,
+)
+
+_WIDEST = 100  # columns of a line of prose
+_HEADING = 16  # characters of a line of a column's heading
+
+
+def print_lessons(lessons: Mapping[str, Lesson]) -> None:
+    """Print what each lesson claims, which p it takes, and how long it takes."""
+    console = Console(markup=False, highlight=False)
+    table = Table(box=box.SIMPLE_HEAD, width=min(console.width, 120))
+    table.add_column("lesson", no_wrap=True)
+    table.add_column("claim", ratio=1, overflow="fold")
+    table.add_column("p", justify="right", no_wrap=True)
+    table.add_column("seconds", justify="right", no_wrap=True)
+    for name, about in lessons.items():
+        p = ",".join(f"{each:g}" for each in about.p)
+        table.add_row(name, about.claim, p, f"{about.seconds[1]:.2g}")
+    console.print(table)
+    console.print(
+        "dropout-lab lesson NAME runs one; p: what it takes where --p says nothing; "
+        "seconds: on 2 cores (n = 1), less with --quick.",
+        style="dim",
+    )
+
+
+def run_lesson(name: str, about: Lesson, asked: Asked, out: Path, *, quiet: bool) -> dict[str, Any]:
+    """Run a lesson: print its parts as they come, draw its picture, then tell its checks.
+
+    Args:
+        name: Of the lesson.
+        about: Its entry.
+        asked: What is wanted of it.
+        out: Folder of the picture.
+        quiet: Whether nothing is printed.
+
+    Returns:
+        What there is to tell a program.
+
+    Raises:
+        DataError: Its data set is absent or damaged.
+        StorageError: The picture cannot be saved.
+    """
+    began = time.perf_counter()
+    page = _Page(quiet=quiet)
+    page.title(name, about)
+    tables: list[Rows] = []
+    checks: list[Check] = []
+    files: list[Path] = []
+    for part in parts_of(name, asked):
+        page.add(part)
+        if isinstance(part, Rows):
+            tables.append(part)
+        elif isinstance(part, Check):
+            checks.append(part)
+        elif isinstance(part, Picture):
+            with style.style():
+                files += style.save(part.draw(), out, name)
+            page.prose(f"Picture: {files[0]}: {part.shows}.")
+    seconds = time.perf_counter() - began
+    page.end(checks, seconds)
+    return {
+        "lesson": name,
+        "claim": about.claim,
+        "p": list(asked.p),
+        "seed": asked.seed,
+        "quick": asked.quick,
+        "tables": [asdict(table) for table in tables],
+        "checks": [{"check": check.name, **asdict(check.finding)} for check in checks],
+        "pictures": [str(file) for file in files],
+        "seconds": seconds,
+    }
+
+
+class _Page:
+    """The terminal; a lesson's parts go to it one after the other."""
+
+    def __init__(self, *, quiet: bool) -> None:
+        self.console = Console(markup=False, highlight=False, quiet=quiet)
+        self.notes = Console(markup=False, highlight=False, quiet=quiet, stderr=True)
+        self.steps = 0
+
+    def title(self, name: str, about: Lesson) -> None:
+        self.console.print(f"Lesson {name}", style="bold")
+        self.prose(f"The claim: {about.claim}")
+        self.prose(about.paper, style="dim")
+
+    def add(self, part: Part) -> None:
+        """Print a part; the picture and the checks are told elsewhere."""
+        match part:
+            case Step():
+                self.steps += 1
+                self.console.print(f"\n{self.steps}. {part.title}", style="bold")
+            case Say():
+                self.prose(part.text)
+            case Formula():
+                self.console.print(f"\n{textwrap.indent(part.text, '    ')}\n", style="cyan")
+            case Rows():
+                columns = ["\n".join(textwrap.wrap(name, _HEADING)) for name in part.columns]
+                rows = [[_text(cell, part.digits) for cell in row] for row in part.rows]
+                self.prose(part.title, style="italic")
+                print_rows(self.console, None, columns, rows)
+            case Look():
+                self.prose(f"Look: {part.text}", style="green")
+            case Mistake():
+                self.prose(f"Widely taught, and wrong: {part.text}", style="magenta")
+            case Working():
+                self.notes.print(f"... {part.text}", style="dim")
+
+    def end(self, checks: Sequence[Check], seconds: float) -> None:
+        """Print what the claim was measured to be, and whether it holds."""
+        self.console.print("\nThe claim, measured", style="bold")
+        for check in checks:
+            found = check.finding
+            number = measured_text(found.measured)
+            line = f"  {check.name:<25} {number:<9} {found.bound:<15} "
+            self.console.print(
+                line + ("ok" if found.passed else f"FAILED\n    {number} {found.reason}"),
+                style="" if found.passed else "bold red",
+                soft_wrap=True,
+            )
+        failed = sum(not check.finding.passed for check in checks)
+        verdict = f"{failed} of {len(checks)} checks failed" if failed else "It holds"
+        self.console.print(f"{verdict} ({seconds:.1f} s).")
+
+    def prose(self, text: str, style: str = "") -> None:
+        """Print a paragraph, in lines that can be read."""
+        width = min(self.console.width, _WIDEST)
+        self.console.print("\n".join(textwrap.wrap(text, width)), style=style)
+
+
+def measured_text(value: float | str) -> str:
+    """Return what a law or a lesson measured, in a few characters."""
+    return value if isinstance(value, str) else f"{value:.4g}"
+
+
+def _text(cell: Cell, digits: int) -> str:
+    if isinstance(cell, float):
+        return f"{cell:.{digits}g}"
+    return cell if isinstance(cell, str) else f"{cell:,}"

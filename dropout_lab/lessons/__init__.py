@@ -1,0 +1,91 @@
+"""The textbook claims about dropout, each shown by a small experiment and checked.
+
+A lesson is one file with a function ``lesson(asked)`` that yields its parts in order, and one entry
+here. This table is read without importing torch.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+if TYPE_CHECKING:
+    from dropout_lab.lessons.parts import Part
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What is known of a lesson without running it.
+
+    Args:
+        claim: What it shows, in one sentence.
+        paper: Who said it first, or best.
+        p: The chance of dropping that it uses where none is asked for; none: it takes no p.
+        most: How many values of p it takes.
+        lowest: The smallest p it takes.
+        highest: The largest p it takes.
+        images: Whether it trains on MNIST: on the 5,000 images of a package, or on all of it.
+        seconds: About how long it takes on 2 cores; measured, with ``quick`` and without.
+    """
+
+    claim: str
+    paper: str
+    p: tuple[float, ...] = ()
+    most: int = 1
+    lowest: float = 0.05
+    highest: float = 0.95
+    images: bool = False
+    seconds: tuple[float, float] = (1.0, 1.0)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a lesson is asked to do.
+
+    Args:
+        p: Chances of dropping, within the lesson's range; empty where it takes none.
+        seed: Of every draw.
+        quick: Whether a class is waiting: fewer draws, smaller networks.
+        data_dir: Where full MNIST lies in torchvision's layout; none takes mnist_5k.
+    """
+
+    p: tuple[float, ...]
+    seed: int = 0
+    quick: bool = False
+    data_dir: Path | None = None
+
+
+LESSONS: dict[str, Lesson] = {
+    "scaling": Lesson(
+        claim=(
+            "Kept units are divided by 1 - p in training, so that the mean of every unit is the "
+            "same with dropout on and off."
+        ),
+        paper="Srivastava et al. 2014, JMLR 15, sections 4 and 10",
+        p=(0.6,),
+        seconds=(0.3, 0.3),
+    ),
+}
+
+
+def defaults(name: str, *, quick: bool = False) -> Asked:
+    """Return what a lesson does where nothing is asked for."""
+    return Asked(p=LESSONS[name].p, quick=quick)
+
+
+def parts_of(name: str, asked: Asked) -> "Iterator[Part]":
+    """Run a lesson: yield its parts, in order. Imports torch.
+
+    The user's random state is neither read nor changed: all draws come from ``asked.seed``.
+
+    Args:
+        name: A key of ``LESSONS``.
+        asked: What is wanted of it.
+
+    Raises:
+        DataError: The data set it trains on is absent or damaged.
+    """
+    module = import_module(f"{__name__}.{name.replace('-', '_')}")
+    lesson = cast("Callable[[Asked], Iterator[Part]]", module.lesson)
+    return lesson(asked)
