@@ -1,4 +1,4 @@
-"""The catalogue of variants in the terminal: a table where there is room, else blocks of lines."""
+"""The variants and the lessons in the terminal: what there is, without running any."""
 
 from collections.abc import Mapping
 
@@ -8,18 +8,41 @@ from rich.padding import Padding
 from rich.table import Table
 
 from dropout_lab.catalogue import COST_MEASURED, Variant
+from dropout_lab.lessons import Lesson
 
 _TABLE_WIDTH = 150  # columns of a terminal from which six columns of text can be read
 
 
 def print_catalogue(chosen: Mapping[str, Variant]) -> None:
-    """Print what each variant does, needs and costs, and what the cost was measured on."""
+    """Print what each variant does, needs and costs, and what the cost was measured on.
+
+    A table where there is room for six columns, else blocks of lines.
+    """
     console = Console(markup=False, highlight=False)
     if console.width >= _TABLE_WIDTH:
         _print_table(console, chosen)
     else:
         _print_blocks(console, chosen)
     console.print(f"cost: {COST_MEASURED}", style="dim")
+
+
+def print_lessons(lessons: Mapping[str, Lesson]) -> None:
+    """Print what each lesson claims, which p it takes, and how long it takes."""
+    console = Console(markup=False, highlight=False)
+    table = Table(box=box.SIMPLE_HEAD, width=min(console.width, 120))
+    table.add_column("lesson", no_wrap=True)
+    table.add_column("claim", ratio=1, overflow="fold")
+    table.add_column("p", justify="right", no_wrap=True)
+    table.add_column("seconds", justify="right", no_wrap=True)
+    for name, about in lessons.items():
+        p = ",".join(f"{each:g}" for each in about.p)
+        table.add_row(name, about.claim, p, f"{about.seconds[1]:.2g}")
+    console.print(table)
+    console.print(
+        "dropout-lab lesson NAME runs one; p: what it takes where --p says nothing; "
+        "seconds: on 2 cores (n = 1), less with --quick.",
+        style="dim",
+    )
 
 
 def _print_table(console: Console, chosen: Mapping[str, Variant]) -> None:

@@ -1,7 +1,6 @@
 """``dropout-lab lesson``: the textbook claims, shown step by step and checked."""
 
 import json as json_module
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -75,7 +74,7 @@ def _list(lessons: "dict[str, Lesson]", *, json: bool) -> None:
         told = {name: asdict(about) for name, about in lessons.items()}
         typer.echo(json_module.dumps(told, indent=1))
         return
-    from dropout_lab.cli.lesson_page import print_lessons
+    from dropout_lab.cli.catalogue import print_lessons
 
     print_lessons(lessons)
 
@@ -87,15 +86,17 @@ def _p(text: str | None, name: str, about: "Lesson", mistakes: list[str]) -> tup
     if not about.p:
         mistakes.append(f"--p: lesson {name} takes no p; leave it out.")
         return ()
-    wanted = "one number" if about.most == 1 else f"up to {about.most} numbers, with commas,"
-    allowed = f"{wanted} from {about.lowest:g} to {about.highest:g}, the chance of dropping"
+    from dropout_lab.config.grid import axis_values
+
+    wanted = "one number" if about.most == 1 else f"up to {about.most} different numbers"
     try:
-        values = tuple(float(each) for each in text.split(","))
+        values = tuple(map(float, axis_values(text) if ":" in text else text.split(",")))
     except ValueError:
         values = ()
-    sound = [about.lowest <= each <= about.highest for each in values if not math.isnan(each)]
-    if not 1 <= len(values) <= about.most or not all(sound) or len(sound) < len(set(values)):
-        mistakes.append(f"--p is {text!r}; lesson {name} takes {allowed}.")
-    elif len(set(values)) < len(values):
-        mistakes.append(f"--p is {text!r}; name each value once.")
+    allowed = all(about.lowest <= each <= about.highest for each in values)
+    if not (allowed and 1 <= len(values) <= about.most and len(set(values)) == len(values)):
+        mistakes.append(
+            f"--p is {text!r}; lesson {name} takes {wanted} from {about.lowest:g} to "
+            f"{about.highest:g}, the chance of dropping."
+        )
     return values

@@ -2,14 +2,12 @@
 
 import textwrap
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from rich import box
 from rich.console import Console
-from rich.table import Table
 
 from dropout_lab.analysis import style
 from dropout_lab.cli.table import print_rows
@@ -30,25 +28,6 @@ from dropout_lab.lessons.parts import (
 
 _WIDEST = 100  # columns of a line of prose
 _HEADING = 16  # characters of a line of a column's heading
-
-
-def print_lessons(lessons: Mapping[str, Lesson]) -> None:
-    """Print what each lesson claims, which p it takes, and how long it takes."""
-    console = Console(markup=False, highlight=False)
-    table = Table(box=box.SIMPLE_HEAD, width=min(console.width, 120))
-    table.add_column("lesson", no_wrap=True)
-    table.add_column("claim", ratio=1, overflow="fold")
-    table.add_column("p", justify="right", no_wrap=True)
-    table.add_column("seconds", justify="right", no_wrap=True)
-    for name, about in lessons.items():
-        p = ",".join(f"{each:g}" for each in about.p)
-        table.add_row(name, about.claim, p, f"{about.seconds[1]:.2g}")
-    console.print(table)
-    console.print(
-        "dropout-lab lesson NAME runs one; p: what it takes where --p says nothing; "
-        "seconds: on 2 cores (n = 1), less with --quick.",
-        style="dim",
-    )
 
 
 def run_lesson(name: str, about: Lesson, asked: Asked, out: Path, *, quiet: bool) -> dict[str, Any]:

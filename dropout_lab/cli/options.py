@@ -4,7 +4,7 @@ import os
 import re
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -124,17 +124,7 @@ def variant_names(names: Sequence[str] | None) -> list[str]:
     Raises:
         ConfigError: A name is unknown.
     """
-    from dropout_lab.config.allowed import nearest
-
-    known = ", ".join(CATALOGUE)
-    unknown = [
-        f"{name!r} is not a variant;{nearest(name, CATALOGUE)} known: {known}. One of your own: "
-        "--plugin FILE."
-        for name in names or ()
-        if name not in CATALOGUE
-    ]
-    if unknown:
-        raise ConfigError(unknown)
+    _check_names(names, {"variant": CATALOGUE})
     return [name for name in CATALOGUE if not names or name in names]
 
 
@@ -144,13 +134,44 @@ def lesson_name(name: str) -> str:
     Raises:
         ConfigError: It is unknown.
     """
-    from dropout_lab.config.allowed import nearest
     from dropout_lab.lessons import LESSONS
 
-    if name not in LESSONS:
-        known = ", ".join(LESSONS)
-        raise ConfigError([f"{name!r} is not a lesson;{nearest(name, LESSONS)} known: {known}."])
+    _check_names([name], {"lesson": LESSONS})
     return name
+
+
+def variant_and_lesson_names(names: Sequence[str] | None) -> tuple[list[str], list[str]]:
+    """Return the variants and the lessons that were given, each once; without a name, all.
+
+    A name that a variant and a lesson share stands for both.
+
+    Raises:
+        ConfigError: A name is unknown.
+    """
+    from dropout_lab.lessons import LESSONS
+
+    known: dict[str, Collection[str]] = {"variant": CATALOGUE, "lesson": LESSONS}
+    _check_names(names, known)
+    variants, lessons = (
+        [name for name in each if not names or name in names] for each in known.values()
+    )
+    return variants, lessons
+
+
+def _check_names(names: Sequence[str] | None, known: Mapping[str, Collection[str]]) -> None:
+    """Refuse names that are in none of the tables; their keys say what is in them."""
+    from dropout_lab.config.allowed import nearest
+
+    every = list(dict.fromkeys(name for each in known.values() for name in each))
+    lists = "; ".join(f"known {kind}s: {', '.join(each)}" for kind, each in known.items())
+    own = " A variant of your own: --plugin FILE." if "variant" in known else ""
+    unknown = [
+        f"{name!r} is not a {' or a '.join(known)};{nearest(name, every)} {lists}.{own}"
+        for name in names or ()
+        if name not in every
+    ]
+    if unknown:
+        raise ConfigError(unknown)
 
 
 def check_device(device: str) -> None:

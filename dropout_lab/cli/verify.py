@@ -1,10 +1,11 @@
-"""``dropout-lab verify``: every law of every variant."""
+"""``dropout-lab verify``: every law of every variant, and every lesson's checks."""
 
 import json as json_module
 import sys
+from collections.abc import Iterator, Sequence
 from contextlib import redirect_stdout
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TextIO
 
 import typer
 
@@ -12,56 +13,84 @@ from dropout_lab.cli import options
 
 if TYPE_CHECKING:
     from dropout_lab.laws import Check
+    from dropout_lab.lessons.checked import Checked
 
 
 def verify(
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="[NAME...]", help="All, without a name.")
+        list[str] | None,
+        typer.Argument(
+            metavar="[NAME...]", help="Of variants or lessons; without one, all of both."
+        ),
     ] = None,
     plugin: options.Plugins = None,
+    quick: options.QuickLessons = False,
     json: options.Json = False,
 ) -> None:
-    """Check every law for every variant: a line each, with the measured number and its bound.
+    """Check every law of every variant, and every lesson: a line each, with number and bound.
 
-    Statistical laws are seeded, and their bounds are 5 standard errors computed from n. The exit
-    status is 1 if a law is broken.
+    Statistical checks are seeded, and their bounds are 5 standard errors computed from n. The exit
+    status is 1 if one fails.
     """
     options.load_plugins(plugin)
-    chosen = options.variant_names(names)
-
-    from dropout_lab.laws import verify as check_laws
-
-    if not json:
-        typer.echo(f"{'variant':<20} {'law':<25} {'measured':<9} bound")
-    checks: list[Check] = []
-    out = sys.stdout
+    variants, lessons = options.variant_and_lesson_names(names)
+    out = None if json else sys.stdout
     with redirect_stdout(sys.stderr):  # what a variant of one's own prints is no result
-        for check in check_laws(chosen):
-            checks.append(check)
-            if not json:
-                typer.echo(_line(check), file=out)
+        laws = list(_laws(variants, out))
+        checks = list(_lessons(lessons, quick, out))
+    every = [law.passed for law in laws] + [check.passed for check in checks]
     counts = {
-        "passed": sum(check.passed is True for check in checks),
-        "failed": sum(check.passed is False for check in checks),
-        "not_applying": sum(check.passed is None for check in checks),
+        "passed": every.count(True),
+        "failed": every.count(False),
+        "not_applying": every.count(None),
     }
     if json:
-        typer.echo(
-            json_module.dumps({**counts, "checks": [asdict(check) for check in checks]}, indent=1)
-        )
+        told = {"checks": [asdict(law) for law in laws], "lessons": [asdict(c) for c in checks]}
+        typer.echo(json_module.dumps({**counts, **told}, indent=1))
     else:
+        from dropout_lab.results import counted
+
         typer.echo(
-            f"{len(checks)} checks of {len(chosen)} variant{'s' if len(chosen) > 1 else ''}: "
-            f"{counts['passed']} hold, {counts['failed']} failed, {counts['not_applying']} do not "
-            "apply."
+            f"{len(every)} checks of {counted(len(variants), 'variant')} and "
+            f"{counted(len(lessons), 'lesson')}: {counts['passed']} hold, {counts['failed']} "
+            f"failed, {counts['not_applying']} do not apply."
         )
     if counts["failed"]:
         raise typer.Exit(1)
 
 
-def _line(check: "Check") -> str:
-    """Return a check as a line of at most 80 columns; the reason, where there is one, may go on."""
-    start = f"{check.variant:<20} {check.law:<25}"
+def _laws(variants: Sequence[str], out: TextIO | None) -> "Iterator[Check]":
+    """Yield the laws' checks, each printed as it comes."""
+    if not variants:
+        return
+    from dropout_lab.laws import verify as check_laws
+
+    _print(f"{'variant':<20} {'law':<25} {'measured':<9} bound", out)
+    for check in check_laws(variants):
+        _print(_line(check.variant, check.law, check), out)
+        yield check
+
+
+def _lessons(lessons: Sequence[str], quick: bool, out: TextIO | None) -> "Iterator[Checked]":
+    """Yield the lessons' checks, each printed as it comes."""
+    if not lessons:
+        return
+    from dropout_lab.lessons.checked import check_lessons
+
+    _print(f"{'lesson':<20} {'check':<25} {'measured':<9} bound", out)
+    for check in check_lessons(lessons, quick=quick):
+        _print(_line(check.lesson, check.check, check), out)
+        yield check
+
+
+def _print(line: str, out: TextIO | None) -> None:
+    if out is not None:
+        typer.echo(line, file=out)
+
+
+def _line(subject: str, what: str, check: "Check | Checked") -> str:
+    """Return a check as a line of about 80 columns; the reason, where there is one, may go on."""
+    start = f"{subject:<20} {what:<25}"
     if check.passed is None:
         return f"{start} -  {check.reason}"
     number = check.measured

@@ -13,7 +13,7 @@ from dropout_lab.laws.draws import (
     steps_draw_anew,
     steps_leave_no_trace,
 )
-from dropout_lab.laws.finding import Check, Finding
+from dropout_lab.laws.finding import Check, Finding, raised
 from dropout_lab.laws.modes import (
     evaluation_draws_nothing,
     evaluation_keeps_the_mode,
@@ -86,8 +86,7 @@ def _found(law: Callable[[Subject], Finding], subject: Subject) -> Finding:
     try:
         return law(subject)
     except Exception as error:  # a law that cannot be checked is broken, whatever stops it
-        text = str(error).splitlines()[0] if str(error) else ""
-        return Finding("raises", "", False, f"{type(error).__name__}: {text}")
+        return raised(error)
 
 
 def _why(finding: Finding) -> str:

@@ -72,3 +72,9 @@ def within(value: float, wanted: float, error: float, what: str) -> Finding:
 def must_be(wanted: str, found: str, what: str) -> Finding:
     """Return that a word must be another; ``what`` says what is wrong if it is not."""
     return Finding(found, wanted, found == wanted, what)
+
+
+def raised(error: Exception) -> Finding:
+    """Return that what was to be measured stopped with an exception; its first line is told."""
+    text = str(error).splitlines()[0] if str(error) else ""
+    return Finding("raises", "", False, f"{type(error).__name__}: {text}")

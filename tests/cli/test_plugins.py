@@ -164,7 +164,7 @@ def test_verify_as_json_is_pure_and_names_must_be_known(run) -> None:
     unknown = run("verify", "gausian")
     assert unknown.status == 2
     assert "did you mean 'gaussian'?" in unknown.err
-    assert "One of your own: --plugin FILE." in unknown.err
+    assert "A variant of your own: --plugin FILE." in unknown.err
 
 
 def test_configs_and_the_catalogue_know_it(run, plugin, tmp_path: Path) -> None:

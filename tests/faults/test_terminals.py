@@ -54,7 +54,7 @@ def test_69_without_arguments_the_help_is_printed(run) -> None:
         pytest.param(["plot"], 4, "is not a folder", id="71-storage"),
         pytest.param(["train", "--out", "f"], 4, "f is a file", id="71-out"),
         pytest.param(["variants", "x"], 2, "is not a variant", id="71-variants"),
-        pytest.param(["verify", "x"], 2, "is not a variant", id="71-verify"),
+        pytest.param(["verify", "x"], 2, "is not a variant or a lesson", id="71-verify"),
     ],
 )  # fmt: skip
 def test_json_is_json_when_something_is_wrong(
