@@ -28,6 +28,9 @@ def lesson(
         Path, typer.Option(help="Where its picture goes.", metavar="DIR", parser=options.folder)
     ] = Path("results/lessons"),
     quick: options.QuickLessons = False,
+    pause: Annotated[
+        bool, typer.Option("--pause", help="Wait for Enter before each further step.")
+    ] = False,
     data_dir: Annotated[
         Path | None,
         typer.Option(
@@ -60,7 +63,7 @@ def lesson(
     from dropout_lab.files import make_folder
 
     make_folder(out)  # before the work: a picture that cannot be saved is told at once
-    told = run_lesson(name, about, asked, out, quiet=json)
+    told = run_lesson(name, about, asked, out, quiet=json, pause=pause and not json)
     if json:
         typer.echo(json_module.dumps(told, indent=1))
     if not all(check["passed"] for check in told["checks"]):

@@ -3,6 +3,7 @@
 import textwrap
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,9 @@ _WIDEST = 100  # columns of a line of prose
 _HEADING = 16  # characters of a line of a column's heading
 
 
-def run_lesson(name: str, about: Lesson, asked: Asked, out: Path, *, quiet: bool) -> dict[str, Any]:
+def run_lesson(
+    name: str, about: Lesson, asked: Asked, out: Path, *, quiet: bool, pause: bool = False
+) -> dict[str, Any]:
     """Run a lesson: print its parts as they come, draw its picture, then tell its checks.
 
     Args:
@@ -39,6 +42,7 @@ def run_lesson(name: str, about: Lesson, asked: Asked, out: Path, *, quiet: bool
         asked: What is wanted of it.
         out: Folder of the picture.
         quiet: Whether nothing is printed.
+        pause: Whether to wait for Enter before each step but the first.
 
     Returns:
         What there is to tell a program.
@@ -48,7 +52,7 @@ def run_lesson(name: str, about: Lesson, asked: Asked, out: Path, *, quiet: bool
         StorageError: The picture cannot be saved.
     """
     began = time.perf_counter()
-    page = _Page(quiet=quiet)
+    page = _Page(quiet=quiet, pause=pause)
     page.title(name, about)
     tables: list[Rows] = []
     checks: list[Check] = []
@@ -81,9 +85,10 @@ def run_lesson(name: str, about: Lesson, asked: Asked, out: Path, *, quiet: bool
 class _Page:
     """The terminal; a lesson's parts go to it one after the other."""
 
-    def __init__(self, *, quiet: bool) -> None:
+    def __init__(self, *, quiet: bool, pause: bool) -> None:
         self.console = Console(markup=False, highlight=False, quiet=quiet)
         self.notes = Console(markup=False, highlight=False, quiet=quiet, stderr=True)
+        self.pause = pause
         self.steps = 0
 
     def title(self, name: str, about: Lesson) -> None:
@@ -95,6 +100,8 @@ class _Page:
         """Print a part; the picture and the checks are told elsewhere."""
         match part:
             case Step():
+                if self.pause and self.steps:
+                    self._wait()
                 self.steps += 1
                 self.console.print(f"\n{self.steps}. {part.title}", style="bold")
             case Say():
@@ -128,6 +135,11 @@ class _Page:
         failed = sum(not check.finding.passed for check in checks)
         verdict = f"{failed} of {len(checks)} checks failed" if failed else "It holds"
         self.console.print(f"{verdict} ({seconds:.1f} s).")
+
+    def _wait(self) -> None:
+        self.notes.print("\n[Enter]", style="dim", end="")
+        with suppress(EOFError):  # nobody is there to press it
+            input()
 
     def prose(self, text: str, style: str = "") -> None:
         """Print a paragraph, in lines that can be read."""

@@ -57,6 +57,26 @@ def test_a_claim_that_does_not_hold_ends_with_1_and_says_what_was_measured(
     assert all(check["reason"] for check in found["lessons"] if not check["passed"])
 
 
+def test_it_waits_for_enter_before_each_further_step(run, monkeypatch) -> None:
+    plain = run("lesson", "scaling", "--quick").out
+    pressed = []
+
+    def press() -> str:
+        pressed.append("Enter")
+        return ""
+
+    monkeypatch.setattr("builtins.input", press)
+    told = run("lesson", "scaling", "--quick", "--pause")
+    assert len(pressed) == 3
+    assert told.out.splitlines()[:-1] == plain.splitlines()[:-1]
+
+    def nobody() -> str:
+        raise EOFError
+
+    monkeypatch.setattr("builtins.input", nobody)
+    assert run("lesson", "scaling", "--quick", "--pause").status == 0
+
+
 def test_json_has_the_numbers_and_nothing_else(run) -> None:
     told = run("lesson", "scaling", "--quick", "--json", "--p", "0.25", "--seed", "7")
     assert (told.status, told.err) == (0, "")
