@@ -84,7 +84,7 @@ def _ways(
 ) -> None:
     # Paul Tol's bright scheme, as in all pictures.
     looks = (("#CCBB44", "s"), ("#EE6677", "X"), ("#66CCEE", "D"))
-    axes.axline((0, 0), slope=1, color="#888888", lw=1)
+    axes.axline((0, 0), slope=1, color="#888888", lw=1, label="equal")
     for wrong, (colour, marker) in zip(wrongs, looks, strict=True):
         axes.plot(
             autograd.ravel(),
@@ -99,7 +99,7 @@ def _ways(
     axes.set_title("each way, weight by weight")
     axes.set_xlabel("dL/dw by autograd")
     axes.set_ylabel("dL/dw by the other way")
-    axes.legend(loc="upper left", fontsize=8.5)
+    axes.legend(fontsize=8.5)
 
 
 def _steps(axes: Axes, differences: Differences) -> None:

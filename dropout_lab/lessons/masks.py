@@ -32,6 +32,7 @@ from dropout_lab.lessons.two_layers import EXAMPLES, UNITS, TwoLayers, made_up
 
 _SIZES = (1, 2, 5, EXAMPLES)
 _ROUNDINGS = 16  # a weight is moved by a handful of operations, each off by an eps at most
+_IDLE = 20_000  # draws of masks
 _OFF = "is how far a weight of a dropped unit is from where the formula moves it"
 
 
@@ -41,9 +42,8 @@ def lesson(asked: Asked) -> Iterator[Part]:
     net, x, y = made_up(asked.seed)
     mask = kept(layer_of(p, asked.seed, ELEMENT), EXAMPLES, UNITS)
     yield from _fifteen(p, mask)
-    gradients = net.gradients(x, y, layer_of(p, asked.seed, ELEMENT))
     batches = 20_000 if asked.quick else 100_000
-    yield from _dropped_for_all(p, mask, gradients, asked.seed, batches)
+    yield from _dropped_for_all(p, mask, net, x, y, asked.seed, batches)
     case = Case.found(net, x, y, p, asked.seed)
     yield from _one_mask_for_all(case)
     yield from _plain_step(case)
@@ -73,10 +73,11 @@ def _fifteen(p: float, mask: Tensor) -> Iterator[Part]:
 
 
 def _dropped_for_all(
-    p: float, mask: Tensor, gradients: TwoLayers, seed: int, batches: int
+    p: float, mask: Tensor, net: TwoLayers, x: Tensor, y: Tensor, seed: int, batches: int
 ) -> Iterator[Part]:
     always = ~mask.any(dim=0)
-    zero = (gradients.w1 == 0).all(dim=0) & (gradients.w2 == 0).all(dim=1)
+    gradients = net.gradients(x, y, layer_of(p, seed, ELEMENT))
+    zero = (gradients.around() == 0).all(dim=0)
     yield Step("Which units are dropped for every example?")
     yield Say(
         f"Above: {numbers(always)}. And in a network of 5 inputs, {UNITS} hidden units with ReLU "
@@ -85,12 +86,20 @@ def _dropped_for_all(
     yield Formula("a unit is dropped for all n examples with the chance p^n")
     counted = throughout(layer_of(p, seed, COUNT), UNITS, _SIZES, batches)
     yield throughout_rows(counted, UNITS, batches)
+    used = kept(layer_of(p, seed, COUNT), _IDLE, EXAMPLES, UNITS) & (net.hidden(x) > 0)
+    idle = float((~used.any(dim=1)).sum()) / _IDLE
+    yield Say(
+        f"Of this network, {idle:.3g} units of {UNITS} have a gradient of 0 in a batch of "
+        f"{EXAMPLES} (mean of {_IDLE:,} draws of masks), {counted[-1].mean:.2g} since all examples "
+        "drop them. The others ReLU holds at 0 in every example that keeps them."
+    )
     yield Mistake(
         "A mask of 15 examples by 10 units at p = 0.5 is shown, a step is made, and it is "
         "concluded 'the weights that were dropped for all examples were not updated'. The "
         "conclusion is right of plain SGD, but such a mask does not show it: with a mask for each "
         f"example there is such a unit in about one of {2**EXAMPLES / UNITS:,.0f} batches, "
-        "2^15 / 10. The sums of its columns tell."
+        "2^15 / 10. A weight that does not move in that show most likely leads into a unit that "
+        "ReLU held at 0."
     )
     yield Check("as many as units p^n", throughout_finding(counted))
 
@@ -122,9 +131,11 @@ def _one_mask_for_all(case: Case) -> Iterator[Part]:
         "a gradient of exactly 0. (A unit kept but below 0 for every example has 0 too: ReLU.)"
     )
     some = int((sizes[:, case.dropped] != 0).sum())
-    none = int((sizes[:, ~case.dropped & case.active] == 0).all(dim=0).sum())
+    without = ((into + bias) == 0) | (out == 0)
+    none = int(without[~case.dropped & case.active].sum())
     yield Check("dropped: gradient 0", none_of(some, "weights of dropped units have a gradient"))
-    yield Check("kept: a gradient", none_of(none, "units that are kept and active have none"))
+    what = "units that are kept, and active, have none on the way in or on the way out"
+    yield Check("kept: a gradient", none_of(none, what))
 
 
 def _plain_step(case: Case) -> Iterator[Part]:

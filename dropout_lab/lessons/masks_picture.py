@@ -61,7 +61,7 @@ def _steps(figure: Figure, axes: Axes, dropped: Tensor, moved: Mapping[str, Tens
         axes.text(unit, row, "0", ha="center", va="center")
     labels = [f"{unit + 1}\noff" if off else str(unit + 1) for unit, off in enumerate(dropped)]
     axes.set_xticks(range(len(labels)), labels)
-    axes.set_yticks(range(len(moved)), list(moved))
+    axes.set_yticks(range(len(moved)), [name.replace(" decay", "\ndecay") for name in moved])
     axes.set_xlabel("hidden unit (off: dropped for all examples)")
     axes.set_title("how far a step moves a unit's weights\n(0: not at all)")
     axes.grid(visible=False)

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import count
 from typing import Any
 
 import torch
@@ -18,6 +17,7 @@ from dropout_lab.updates import SGD, Adam, Updates
 ELEMENT, SHARED, COUNT, TRAINING = range(4)  # what draws are for
 EARLIER = 10  # steps that fill what momentum and Adam remember
 RATE, MOMENTUM, DECAY = 0.01, 0.9, 0.1
+_TRIES = 10_000  # at any p, next to nothing is the chance that none of them will do
 _BETA1, _BETA2, _EPS = 0.9, 0.999, 1e-8  # Kingma & Ba (2015)
 
 Memory = dict[str, Tensor]
@@ -51,7 +51,7 @@ class Case:
     @classmethod
     def found(cls, net: TwoLayers, x: Tensor, y: Tensor, p: float, seed: int) -> "Case":
         """Draw masks until one drops a unit that is active for some example, and keeps one."""
-        cases = (cls(net, x, y, p, seed, draws) for draws in count())
+        cases = (cls(net, x, y, p, seed, draws) for draws in range(_TRIES))
         return next(
             each
             for each in cases

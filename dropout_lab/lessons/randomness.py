@@ -19,6 +19,7 @@ from dropout_lab.lessons.randomness_picture import Entropy, Seen, Shown, draw
 from dropout_lab.lessons.subnetworks import distinct, expected_distinct
 
 _EXAMPLES, _UNITS = 5, 10
+_BESIDE = 4  # masks of ten units in a line of 80 columns
 _GRID = tuple(step / 20 for step in range(1, 20))
 _COINS = 1_000  # units whose entropy is estimated, each from draws of its own
 _BATCH, _BATCHES = 128, 1_000
@@ -60,14 +61,16 @@ def _layer(p: float, asked: Asked, *key: int) -> InvertedDropout:
 
 def _side_by_side(ps: Sequence[float], shown: Sequence[Tensor]) -> Iterator[Part]:
     yield Step("Masks side by side")
-    rows = [
-        (f"example {example + 1}", *(marks(mask[example], "") for mask in shown))
-        for example in range(_EXAMPLES)
-    ]
-    totals = (str(int((~mask[:_EXAMPLES]).sum())) for mask in shown)
-    rows.append((f"0s of {_EXAMPLES * _UNITS}", *totals))
     title = f"{_UNITS} units: 1 where one is kept, 0 where it is dropped"
-    yield Rows(title, ("", *(f"p = {p:g}" for p in ps)), rows)
+    for start in range(0, len(ps), _BESIDE):
+        part = slice(start, start + _BESIDE)
+        rows = [
+            (f"example {at + 1}", *(marks(mask[at], "") for mask in shown[part]))
+            for at in range(_EXAMPLES)
+        ]
+        totals = (str(int((~mask[:_EXAMPLES]).sum())) for mask in shown[part])
+        rows.append((f"0s of {_EXAMPLES * _UNITS}", *totals))
+        yield Rows(title, ("", *(f"p = {p:g}" for p in ps[part])), rows)
     likeliest = ", ".join(f"{max(p, 1 - p) ** _UNITS:.2g} at p = {p:g}" for p in ps)
     yield Look(
         "The further p is from 0.5, the more alike the masks of the examples. The likeliest mask "
