@@ -74,7 +74,7 @@ LESSONS: dict[str, Lesson] = {
         paper="Srivastava et al. 2014, JMLR 15, sections 4 and 7.3; entropy: Shannon 1948",
         p=(0.1, 0.5, 0.9),
         most=6,
-        seconds=(0.3, 0.3),
+        seconds=(1.0, 1.0),
     ),
     "gradients": Lesson(
         claim=(
@@ -83,7 +83,7 @@ LESSONS: dict[str, Lesson] = {
         ),
         paper="Srivastava et al. 2014, JMLR 15, section 5.1",
         p=(0.9,),
-        seconds=(0.3, 0.3),
+        seconds=(0.7, 0.9),
     ),
     "masks": Lesson(
         claim=(
@@ -92,7 +92,7 @@ LESSONS: dict[str, Lesson] = {
         ),
         paper="Srivastava et al. 2014, JMLR 15, sections 4 and 5.1",
         p=(0.5,),
-        seconds=(0.3, 0.3),
+        seconds=(0.9, 0.9),
     ),
     "derivative": Lesson(
         claim=(
@@ -102,7 +102,7 @@ LESSONS: dict[str, Lesson] = {
         paper="Rumelhart, Hinton & Williams 1986; Srivastava et al. 2014, JMLR 15, section 5.1",
         p=(0.5,),
         highest=0.9,
-        seconds=(0.3, 0.3),
+        seconds=(1.3, 1.4),
     ),
 }
 

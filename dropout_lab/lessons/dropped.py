@@ -81,7 +81,8 @@ def throughout(
 def throughout_rows(counted: Sequence[Throughout], units: int, batches: int) -> Rows:
     """Return the table of :func:`throughout`."""
     return Rows(
-        f"of {units} units, how many are dropped in every example (n = {batches:,} batches)",
+        f"of {units} units, how many are dropped in every example (n = {batches:,} batches; "
+        f"checked where at least {_OFTEN} cases are expected)",
         ("examples", "mean", "standard error", f"{units} p ^ examples"),
         [(each.examples, each.mean, each.error, each.expected) for each in counted],
     )

@@ -32,7 +32,7 @@ from dropout_lab.lessons.two_layers import EXAMPLES, UNITS, TwoLayers, made_up
 
 _SIZES = (1, 2, 5, EXAMPLES)
 _ROUNDINGS = 16  # a weight is moved by a handful of operations, each off by an eps at most
-_IDLE = 20_000  # draws of masks
+_DRAWS = 20_000
 _OFF = "is how far a weight of a dropped unit is from where the formula moves it"
 
 
@@ -86,12 +86,12 @@ def _dropped_for_all(
     yield Formula("a unit is dropped for all n examples with the chance p^n")
     counted = throughout(layer_of(p, seed, COUNT), UNITS, _SIZES, batches)
     yield throughout_rows(counted, UNITS, batches)
-    used = kept(layer_of(p, seed, COUNT), _IDLE, EXAMPLES, UNITS) & (net.hidden(x) > 0)
-    idle = float((~used.any(dim=1)).sum()) / _IDLE
+    masks = kept(layer_of(p, seed, COUNT), _DRAWS, EXAMPLES, UNITS)
+    idle = _mean_idle(masks & (net.hidden(x) > 0))
     yield Say(
-        f"Of this network, {idle:.3g} units of {UNITS} have a gradient of 0 in a batch of "
-        f"{EXAMPLES} (mean of {_IDLE:,} draws of masks), {counted[-1].mean:.2g} since all examples "
-        "drop them. The others ReLU holds at 0 in every example that keeps them."
+        f"Over {_DRAWS:,} draws of masks for this network and batch, {idle:.3g} of its units have "
+        f"a gradient of 0 on average. Dropped for every example are {_mean_idle(masks):.2g}; the "
+        "rest ReLU holds at 0 wherever they are kept."
     )
     yield Mistake(
         "A mask of 15 examples by 10 units at p = 0.5 is shown, a step is made, and it is "
@@ -99,9 +99,15 @@ def _dropped_for_all(
         "conclusion is right of plain SGD, but such a mask does not show it: with a mask for each "
         f"example there is such a unit in about one of {2**EXAMPLES / UNITS:,.0f} batches, "
         "2^15 / 10. A weight that does not move in that show most likely leads into a unit that "
-        "ReLU held at 0."
+        "ReLU holds at 0 wherever it is kept: if it does so half the time, such a unit is in about "
+        f"one of {1 / (UNITS * 0.75**EXAMPLES):.1f} batches, 1 / (10 * 0.75^15)."
     )
     yield Check("as many as units p^n", throughout_finding(counted))
+
+
+def _mean_idle(used: Tensor) -> float:
+    """Return how many units no example uses, mean over batches ``(batches, examples, units)``."""
+    return float((~used.any(dim=1)).sum()) / len(used)
 
 
 def _one_mask_for_all(case: Case) -> Iterator[Part]:

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
-from scipy.stats import binom
 from torch import Tensor
+from torch.distributions import Binomial
 
 from dropout_lab.laws.finding import at_least, at_most
 from dropout_lab.layers import InvertedDropout
@@ -173,7 +173,8 @@ def _entropy(layer: InvertedDropout, draws: int) -> Entropy:
     dropped = draws - kept(layer, draws, _COINS).sum(dim=0)
     corrected = plain + correction
     # Not from the spread that was measured: near p = 0.5 it falls and rises with the mean.
-    chances = torch.from_numpy(binom.pmf(range(draws + 1), draws, p))
+    times = torch.arange(draws + 1).double()
+    chances = Binomial(draws, layer.p).log_prob(times).exp()
     mean = (chances * corrected).sum()
     deviation = float((chances * (corrected - mean) ** 2).sum().sqrt())
     return Entropy(
@@ -219,7 +220,8 @@ def _entropies(own: Sequence[Entropy], grid: Sequence[Entropy], draws: int) -> I
     yield Say(
         f"Over a grid of p from {_GRID[0]:g} to {_GRID[-1]:g}: {middle.corrected:.4f} bits at "
         f"p = 0.5, and next {second.corrected:.4f} at p = {second.p:.4g}; "
-        f"their standard errors are {middle.error:.2g} and {second.error:.2g}."
+        f"their standard errors are {middle.error:.2g} and {second.error:.2g}. (A corrected "
+        "estimate can pass 1 by chance.)"
     )
     yield Mistake(
         "'p = 0.5 has the highest entropy, so it is the best p.' The first half is right. But the "

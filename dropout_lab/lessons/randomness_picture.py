@@ -88,7 +88,7 @@ def draw(
     """Draw masks, how many units they drop, their entropy, and the sub-networks of a batch."""
     figure = style.new_figure(11, 7)
     grid = figure.add_gridspec(2, 1, height_ratios=(1, 1.25))
-    above, below = grid[0].subgridspec(1, len(shown)), grid[1].subgridspec(1, 3)
+    above, below = grid[0].subgridspec(1, max(3, len(shown))), grid[1].subgridspec(1, 3)
     for at, masks in enumerate(shown):
         axes = figure.add_subplot(above[at])
         _masks(axes, masks)
@@ -107,8 +107,8 @@ def _masks(axes: Axes, shown: Shown) -> None:
     colours = ListedColormap([_DROPPED, style.p_colour(shown.p)])
     axes.pcolormesh(shown.kept.numpy(), cmap=colours, vmin=0, vmax=1, edgecolor="white", lw=0.8)
     axes.invert_yaxis()
-    axes.set_title(f"p = {shown.p:g}, grey = dropped")
-    axes.set_xlabel("unit")
+    axes.set_title(f"p = {shown.p:g}")
+    axes.set_xlabel("unit (grey: dropped)")
     axes.set_xticks([])
     axes.set_yticks([])
     axes.grid(visible=False)
