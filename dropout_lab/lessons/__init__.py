@@ -66,6 +66,44 @@ LESSONS: dict[str, Lesson] = {
         p=(0.6,),
         seconds=(0.3, 0.3),
     ),
+    "randomness": Lesson(
+        claim=(
+            "The mask of a unit has the entropy H(p), highest at p = 0.5, where a batch sees the "
+            "most sub-networks; the number of dropped units is binomial."
+        ),
+        paper="Srivastava et al. 2014, JMLR 15, sections 4 and 7.3; entropy: Shannon 1948",
+        p=(0.1, 0.5, 0.9),
+        most=6,
+        seconds=(1.0, 1.0),
+    ),
+    "gradients": Lesson(
+        claim=(
+            "The gradient of a batch is the mean of the gradients of its examples, each with its "
+            "own mask; weights of inputs dropped in every example get exactly 0."
+        ),
+        paper="Srivastava et al. 2014, JMLR 15, section 5.1",
+        p=(0.9,),
+        seconds=(0.7, 0.9),
+    ),
+    "masks": Lesson(
+        claim=(
+            "Units dropped for every example get no gradient: plain SGD leaves their weights where "
+            "they are; momentum, weight decay and Adam do not."
+        ),
+        paper="Srivastava et al. 2014, JMLR 15, sections 4 and 5.1",
+        p=(0.5,),
+        seconds=(0.9, 0.9),
+    ),
+    "derivative": Lesson(
+        claim=(
+            "dL/dW1 by the matrix formula, with the mask over 1 - p in it, by autograd and by "
+            "finite differences with the mask held fixed are equal."
+        ),
+        paper="Rumelhart, Hinton & Williams 1986; Srivastava et al. 2014, JMLR 15, section 5.1",
+        p=(0.5,),
+        highest=0.9,
+        seconds=(1.3, 1.4),
+    ),
 }
 
 
