@@ -66,6 +66,24 @@ LESSONS: dict[str, Lesson] = {
         p=(0.6,),
         seconds=(0.3, 0.3),
     ),
+    "inverted": Lesson(
+        claim=(
+            "Inverted dropout is one layer by anybody's hand; and it is standard dropout with the "
+            "weights behind it times 1 - p and their learning rate times (1 - p)^2."
+        ),
+        paper="Srivastava et al. 2014, JMLR 15, sections 4 and 10",
+        p=(0.4,),
+        seconds=(1.0, 1.0),
+    ),
+    "units-and-weights": Lesson(
+        claim=(
+            "Dropout takes whole units, DropConnect single weights: more sub-networks and the same "
+            "noise of each output, but noise that the outputs do not share."
+        ),
+        paper="Wan, Zeiler, Zhang, LeCun, Fergus 2013, DropConnect, ICML",
+        p=(0.5,),
+        seconds=(1.0, 1.0),
+    ),
 }
 
 
