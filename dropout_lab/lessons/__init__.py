@@ -84,6 +84,15 @@ LESSONS: dict[str, Lesson] = {
         p=(0.5,),
         seconds=(1.0, 1.0),
     ),
+    "conventions": Lesson(
+        claim=(
+            "p is the chance of dropping in some texts and programs and that of keeping in others; "
+            "mixed up, they are right at 0.5 and wrong by (1 - p) / p elsewhere."
+        ),
+        paper="Srivastava et al. 2014, JMLR 15 (p keeps); Hinton et al. 2012 (dropping)",
+        p=(0.2,),
+        seconds=(1.0, 1.0),
+    ),
 }
 
 
