@@ -73,7 +73,7 @@ LESSONS: dict[str, Lesson] = {
         ),
         paper="Srivastava et al. 2014, JMLR 15, sections 4 and 10",
         p=(0.4,),
-        seconds=(1.0, 1.0),
+        seconds=(1.3, 1.9),
     ),
     "units-and-weights": Lesson(
         claim=(
@@ -82,7 +82,7 @@ LESSONS: dict[str, Lesson] = {
         ),
         paper="Wan, Zeiler, Zhang, LeCun, Fergus 2013, DropConnect, ICML",
         p=(0.5,),
-        seconds=(1.0, 1.0),
+        seconds=(1.3, 1.5),
     ),
     "conventions": Lesson(
         claim=(

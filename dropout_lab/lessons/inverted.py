@@ -37,7 +37,7 @@ def lesson(asked: Asked) -> Iterator[Part]:
     )
     yield Formula(
         "training:   (m x) W_std = (m x / q) W_inv       W_inv = q W_std\n"
-        "gradient:   g_std = (m x)^T s                   s: slope of the loss in the sum\n"
+        "gradient:   g_std = (m x)^T s                   s: slope in the sum\n"
         "            g_inv = (m x / q)^T s = g_std / q\n"
         "SGD:        W_std moves by  a g_std\n"
         "            W_inv must by q a g_std = q^2 a g_inv"
@@ -61,12 +61,20 @@ def _in_numpy(p: float, seed: int) -> Iterator[Part]:
     x, slope = normal((5,), seed, 1), normal((5,), seed, 2)
     layer, theirs, dx = _numpy(p, x, slope, seed, 3)
     ours, gradient = _ours(p, x, slope, torch.from_numpy(layer.mask) != 0)
-    numbers = (x, torch.from_numpy(layer.mask), theirs, ours, slope, dx, gradient)
-    # + 0.0: a slope below 0 times a mask of 0 is -0.0, which would be shown so
+    numbers = {
+        "x": x,
+        "mask": torch.from_numpy(layer.mask),
+        "out, NumPy": theirs,
+        "out, ours": ours,
+        "dout": slope,
+        "dx, NumPy": dx,
+        "dx, ours": gradient,
+    }
     yield Rows(
         f"five units at p = {p:g}; ours: the program's layer, given the same mask",
-        ("unit", "x", "mask", "out NumPy", "out ours", "dout", "dx NumPy", "dx ours"),
-        [(str(unit + 1), *(float(each[unit]) + 0.0 for each in numbers)) for unit in range(5)],
+        ("", *(f"unit {unit + 1}" for unit in range(5))),
+        # + 0.0: a slope below 0 times a mask of 0 is -0.0, which would be shown so
+        [(name, *(value + 0.0 for value in each.tolist())) for name, each in numbers.items()],
         digits=3,
     )
     yield Look(
@@ -155,8 +163,8 @@ def _twenty_steps(p: float, seed: int) -> Iterator[Part]:
     yield Mistake(
         "'Inverted dropout is just an implementation of dropout' is true of the layer and not of "
         "the recipe: a learning rate published with standard dropout is 1 / q^2 times too high "
-        f"behind inverted layers, {1 / (1 - p) ** 2:.3g} times at p = {p:g}. A bound on the norm "
-        "of these weights is 1 / q times too wide."
+        f"for the weights behind inverted layers, {1 / (1 - p) ** 2:.3g} times at p = {p:g}. "
+        "A bound on their norm is 1 / q times too wide."
     )
     yield Picture(
         lambda: picture(p, standard, inverted),
@@ -184,8 +192,9 @@ def _other_steps(p: float, seed: int) -> Iterator[Part]:
         ("Adam", "q^2", ADAM, SAME),
         ("Adam", "q", ADAM, Way(weights=1, rate=1)),
     ]
+    standard = {rule: follow("standard", p, seed, rule) for rule in (momentum, l2, ADAM)}
     apart = [
-        max(follow("inverted", p, seed, rule, way).apart(follow("standard", p, seed, rule)))
+        max(follow("inverted", p, seed, rule, way).apart(standard[rule]))
         for _, _, rule, way in rows
     ]
     yield Step("Other steps than plain SGD")

@@ -16,7 +16,7 @@ from dropout_lab.metrics import losses
 from dropout_lab.model import MLP, p_of_fleet
 
 STEPS = 20
-_BATCH, _PROBES = 32, 64
+_BATCH, _PROBES = 32, 32
 _LEAST = 1e-17  # a difference of 0 is drawn here
 
 
