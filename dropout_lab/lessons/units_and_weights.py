@@ -141,6 +141,7 @@ def _how_many(masked: dict[str, Tensor]) -> Iterator[Part]:
         ],
     )
     yield Look(
+        "The further p is from 0.5, the more of the draws are the same few. "
         "Both numbers of the larger network are beyond any count of steps: no training meets more "
         "than a vanishing share of either. So the larger one is no argument for DropConnect by "
         "itself. That its coins are independent makes a difference; see the noise below."

@@ -68,7 +68,7 @@ def _outputs(axes: Axes, noisy: Noisy, title: str, variant: str) -> None:
     axes.scatter(points[:, 0], points[:, 1], s=_LARGEST * share + 4, color=colour, alpha=0.7)
     axes.plot(*noisy.mean[:2].tolist(), "x", color=style.WITHOUT, markersize=9, markeredgewidth=2)
     axes.margins(0.16)  # the largest marker is whole
-    axes.set_title(f"{title}:\n{len(points)} pairs")
+    axes.set_title(f"{title}:\n{len(points)} pairs of values seen")
     axes.set_xlabel("first output z_1")
     axes.set_ylabel("second output z_2")
 
