@@ -104,6 +104,33 @@ LESSONS: dict[str, Lesson] = {
         highest=0.9,
         seconds=(1.3, 1.4),
     ),
+    "inverted": Lesson(
+        claim=(
+            "Inverted dropout is one layer by anybody's hand; and it is standard dropout with the "
+            "weights behind it times 1 - p and their learning rate times (1 - p)^2."
+        ),
+        paper="Srivastava et al. 2014, JMLR 15, sections 4 and 10",
+        p=(0.4,),
+        seconds=(1.3, 1.9),
+    ),
+    "units-and-weights": Lesson(
+        claim=(
+            "Dropout takes whole units, DropConnect single weights: more sub-networks and the same "
+            "noise of each output, but noise that the outputs do not share."
+        ),
+        paper="Wan, Zeiler, Zhang, LeCun, Fergus 2013, DropConnect, ICML",
+        p=(0.5,),
+        seconds=(1.3, 1.5),
+    ),
+    "conventions": Lesson(
+        claim=(
+            "p is the chance of dropping in some texts and programs and that of keeping in others; "
+            "mixed up, they are right at 0.5 and wrong by (1 - p) / p elsewhere."
+        ),
+        paper="Srivastava et al. 2014, JMLR 15 (p keeps); Hinton et al. 2012 (dropping)",
+        p=(0.2,),
+        seconds=(1.0, 1.0),
+    ),
 }
 
 
