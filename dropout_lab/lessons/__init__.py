@@ -76,7 +76,19 @@ LESSONS: dict[str, Lesson] = {
         lowest=0.4,
         highest=0.7,
         images=True,
-        seconds=(3.0, 9.0),
+        seconds=(9.0, 15.0),
+    ),
+    "bugs": Lesson(
+        claim=(
+            "Dropout that is wrong still trains, and the accuracy may hide it; each of eight "
+            "mistakes breaks a law that dropout-lab verify checks."
+        ),
+        paper="Srivastava et al. 2014, JMLR 15, sections 4 and 10",
+        p=(0.7,),
+        lowest=0.5,
+        highest=0.8,
+        images=True,
+        seconds=(4.0, 9.0),
     ),
 }
 

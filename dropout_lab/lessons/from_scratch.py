@@ -201,7 +201,8 @@ def _through_one_map(model: MLP, x: Tensor, *, sizes: bool = False) -> Tensor:
     w1, w2, w3 = (each.abs() if sizes else each for each in model.weights)
     b1, b2, b3 = (each.abs() if sizes else each for each in model.biases)
     slope, offset = w1 @ w2 @ w3, b1 @ w2 @ w3 + b2 @ w3 + b3
-    return torch.matmul(x.abs() if sizes else x, slope) + offset
+    logits: Tensor = (x.abs() if sizes else x) @ slope + offset
+    return logits
 
 
 def _returns_the_hidden_units(p: float, asked: Asked, batch: int, images: Splits) -> Iterator[Part]:

@@ -5,7 +5,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from dropout_lab.layers import Dropout, GaussianDropout, InvertedDropout, UnitDropout
+from dropout_lab.layers import GaussianDropout, InvertedDropout, UnitDropout
 
 
 class Mistake(UnitDropout):
@@ -15,13 +15,13 @@ class Mistake(UnitDropout):
         title: Its name.
         code: The line that is wrong.
         law: The law that must catch it.
-        right: The layer that it was changed from.
+        gaussian: Whether it was changed from Gaussian dropout, not from inverted.
     """
 
     title: ClassVar[str]
     code: ClassVar[str]
     law: ClassVar[str]
-    right: ClassVar[type[Dropout]] = InvertedDropout
+    gaussian: ClassVar[bool] = False
 
 
 class DividedByTheRate(Mistake, InvertedDropout):
@@ -90,7 +90,7 @@ class VarianceForDeviation(Mistake, GaussianDropout):
     title = "variance for s.d."
     code = "1 + p / (1 - p) * randn"
     law = "variance is p / (1 - p)"
-    right = GaussianDropout
+    gaussian = True
 
     def drop(self, x: Tensor) -> Tensor:
         """Return ``x`` with noise of standard deviation ``p / (1 - p)``."""

@@ -42,8 +42,8 @@ def difference(ours: Sequence[float], theirs: Sequence[float]) -> Difference:
 
 
 def last(records: Sequence[Sequence[Record]], measure: str) -> list[float]:
-    """Return a column of the last record of each run."""
-    return [float(getattr(run[-1], measure)) for run in records]
+    """Return a column of the last record of each run; nan of one that diverged before its first."""
+    return [float(getattr(run[-1], measure)) if run else math.nan for run in records]
 
 
 def seeds_of(asked: Asked, count: int) -> list[int]:
