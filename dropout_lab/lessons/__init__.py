@@ -88,7 +88,7 @@ LESSONS: dict[str, Lesson] = {
         lowest=0.5,
         highest=0.8,
         images=True,
-        seconds=(4.0, 9.0),
+        seconds=(3.8, 6.9),
     ),
 }
 
