@@ -122,6 +122,18 @@ LESSONS: dict[str, Lesson] = {
         p=(0.5,),
         seconds=(1.3, 1.5),
     ),
+    "from-scratch": Lesson(
+        claim=(
+            "A dropout layer written from scratch reaches the macro F1 of nn.Dropout, if it scales "
+            "and draws a mask for each example; what is often published does neither."
+        ),
+        paper="Srivastava et al. 2014, JMLR 15, sections 4 and 10",
+        p=(0.5,),
+        lowest=0.4,
+        highest=0.7,
+        images=True,
+        seconds=(9.0, 15.0),
+    ),
     "conventions": Lesson(
         claim=(
             "p is the chance of dropping in some texts and programs and that of keeping in others; "
@@ -130,6 +142,18 @@ LESSONS: dict[str, Lesson] = {
         paper="Srivastava et al. 2014, JMLR 15 (p keeps); Hinton et al. 2012 (dropping)",
         p=(0.2,),
         seconds=(1.0, 1.0),
+    ),
+    "bugs": Lesson(
+        claim=(
+            "Dropout that is wrong still trains, and the accuracy may hide it; each of eight "
+            "mistakes breaks a law that dropout-lab verify checks."
+        ),
+        paper="Srivastava et al. 2014, JMLR 15, sections 4 and 10",
+        p=(0.7,),
+        lowest=0.5,
+        highest=0.8,
+        images=True,
+        seconds=(3.8, 6.9),
     ),
 }
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from dropout_lab.layers import Dropout, Entering, UnitDropout, Variant, WeightDropout, affine
 from dropout_lab.layers.draws import keep_threshold
+from dropout_lab.lessons.mistakes import MISTAKES
 
 _KIND = Variant(
     formula="x k / (1-p)", p="chance of dropping", paper="", keep_rate=True, matched=True,
@@ -72,22 +73,6 @@ class RightOnWeights(WeightDropout):
         return odds * affine(x * x, weight * weight, None)
 
 
-class ScalingForgotten(Right):
-    law = "noise mean is 1"
-
-    def drop(self, x: Tensor) -> Tensor:
-        (p,) = self.placed(x)
-        return x * (self.uniform(x) >= p)
-
-
-class DividedByTheRate(Right):
-    law = "noise mean is 1"
-
-    def drop(self, x: Tensor) -> Tensor:
-        (p,) = self.placed(x)
-        return x * (self.uniform(x) >= p) / p.where(p > 0, 1.0)
-
-
 class ShrunkInEvaluationToo(Right):
     """The two conventions at once; of what weights make, evaluation is not the mean."""
 
@@ -104,14 +89,6 @@ class DropsTooOften(Right):
     def drop(self, x: Tensor) -> Tensor:
         (p,) = self.placed(x)
         return x * (self.uniform(x) >= 1.05 * p) / (1 - 1.05 * p).clamp_min(0.01)
-
-
-class VarianceForDeviation(RightGaussian):
-    law = "variance is p / (1 - p)"
-
-    def drop(self, x: Tensor) -> Tensor:
-        (p,) = self.placed(x)
-        return x * (1 + p / (1 - p) * self.normal(x))
 
 
 class NotCentred(RightGaussian):
@@ -140,13 +117,6 @@ class TrainForTraining(Right):
         return self.drop(x) if self.train() else x
 
 
-class NoiseInEvaluation(Right):
-    law = "evaluation draws nothing"
-
-    def rest(self, x: Tensor) -> Tensor:
-        return self.drop(x)
-
-
 class FunctionalDropoutInEvaluation(Right):
     """``F.dropout(x, p)`` without ``training=self.training``."""
 
@@ -172,27 +142,11 @@ class EvaluationSetsPForGood(Right):
         return x
 
 
-class OneMaskForAllExamples(Right):
-    law = "a mask for each example"
-
-    def noise_shape(self, x: Tensor) -> tuple[int, ...]:
-        return (*x.shape[:-2], 1, x.shape[-1])
-
-
 class MaskBatchNotHeeded(Right):
     law = "one mask for a batch"
 
     def noise_shape(self, x: Tensor) -> tuple[int, ...]:
         return tuple(x.shape)
-
-
-class ExamplesDropped(Right):
-    """The mask lies along the wrong axis: whole examples are dropped."""
-
-    law = "no example is dropped"
-
-    def noise_shape(self, x: Tensor) -> tuple[int, ...]:
-        return (*x.shape[:-1], 1)
 
 
 class SameSeedEveryCall(Right):
@@ -249,13 +203,6 @@ class WeightsDroppedAlways(RightOnWeights):
         (p,) = self.placed(weight)
         noise = self.noise.normal(weight.shape, weight.device).to(weight.dtype)
         return affine(x, weight * (1 + (p / (1 - p)).sqrt() * noise), bias)
-
-
-class MaskNotInTheGradient(Right):
-    law = "no gradient where dropped"
-
-    def drop(self, x: Tensor) -> Tensor:
-        return x + (super().drop(x) - x).detach()
 
 
 class ScaleNotInTheGradient(RightGaussian):
@@ -322,4 +269,4 @@ WRONG: list[type[Dropout]] = [
     kind
     for kind in list(globals().values())
     if isinstance(kind, type) and issubclass(kind, Dropout) and getattr(kind, "law", "")
-]
+] + MISTAKES
