@@ -66,6 +66,18 @@ LESSONS: dict[str, Lesson] = {
         p=(0.6,),
         seconds=(0.3, 0.3),
     ),
+    "co-adaptation": Lesson(
+        claim=(
+            "A network trained with dropout relies less on any of its units: it loses less when "
+            "units are removed."
+        ),
+        paper="Hinton et al. 2012, arXiv:1207.0580; Srivastava et al. 2014, JMLR 15, section 7",
+        p=(0.5,),
+        lowest=0.3,
+        highest=0.6,
+        images=True,
+        seconds=(3.2, 6.1),
+    ),
 }
 
 
