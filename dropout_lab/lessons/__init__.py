@@ -78,6 +78,19 @@ LESSONS: dict[str, Lesson] = {
         images=True,
         seconds=(3.2, 6.1),
     ),
+    "ensemble": Lesson(
+        claim=(
+            "Evaluation by weight scaling is the geometric mean of all sub-networks, exactly "
+            "behind a softmax layer, roughly elsewhere; Monte Carlo comes to the arithmetic mean "
+            "with 1 / sqrt(T)."
+        ),
+        paper="Srivastava et al. 2014, JMLR 15, section 7.5; Baldi & Sadowski 2013, NIPS",
+        p=(0.5,),
+        lowest=0.1,
+        highest=0.8,
+        images=True,
+        seconds=(3.0, 5.0),
+    ),
 }
 
 

@@ -128,7 +128,8 @@ def _measured(training: Training) -> _Found:
 def _spread(leaving: Tensor) -> Tensor:
     """Return the spread of the lengths of the weights that leave each unit: s.d. / mean."""
     lengths = leaving.detach().double().norm(dim=2)  # (runs, units)
-    return lengths.std(dim=1) / lengths.mean(dim=1)
+    spread: Tensor = lengths.std(dim=1) / lengths.mean(dim=1)
+    return spread
 
 
 def _removed(found: _Found) -> Iterator[Part]:
