@@ -31,7 +31,8 @@ def draw(
         independent: What it comes to for independent units.
     """
     figure = style.new_figure(10, 8.6)
-    above, below = np.ravel(figure.subfigures(2, 1, height_ratios=(1.15, 1)))
+    grid = figure.add_gridspec(2, 1, height_ratios=(1.15, 1))
+    above, below = figure.add_subfigure(grid[0]), figure.add_subfigure(grid[1])
     images = features.double().numpy()
     limit = float(np.percentile(np.abs(images), _SHOWN))
     panels = above.subplots(1, 2)

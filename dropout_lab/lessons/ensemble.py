@@ -205,13 +205,13 @@ def _exact_or_not(nets: dict[str, _Net]) -> Iterator[Part]:
 
 
 def _largest(difference: Tensor) -> float:
-    return difference.abs().max().item()
+    return float(difference.abs().max())
 
 
 def _rounding(net: _Net) -> float:
     """Return what rounding can do: each of 2^k terms of a sum is off by that of the largest."""
     logits, log_p = net.all.logits, net.all.log_p
-    return 2**_K * _EPS * max(_largest(logits), _largest(log_p))
+    return len(net.all.chance) * _EPS * max(_largest(logits), _largest(log_p))
 
 
 def _jensen(net: _Net) -> Iterator[Part]:

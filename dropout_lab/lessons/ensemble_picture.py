@@ -51,9 +51,10 @@ def _image(axes: Axes, found: MonteCarlo) -> None:
         ("geometric mean", found.geometric, "geometric", "--"),
         ("weight scaling", found.weight_scaling, "mean", ":"),
     ):
-        axes.axvline(value, color=style.inference_look(inference)[0], linestyle=line, label=name)
+        colour = style.inference_look(inference)[0]
+        axes.axvline(value, ymax=0.78, color=colour, linestyle=line, label=name)
     axes.set_xlim(0, 1)
-    axes.set_ylim(top=1.45 * axes.get_ylim()[1])
+    axes.set_ylim(top=1.35 * axes.get_ylim()[1])
     axes.set_xlabel(f"probability of the right class, {found.label}")
     axes.set_ylabel("share of sub-networks (by chance)")
     axes.set_title("one image")
@@ -109,6 +110,8 @@ def _errors(axes: Axes, found: MonteCarlo) -> None:
     axes.set_xscale("log", base=4)
     axes.set_yscale("log")
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    axes.minorticks_off()
     axes.set_xlabel("T, sub-networks averaged")
     axes.set_ylabel("error of the probability of the right class")
     axes.set_title("distance from the mean of all")

@@ -52,7 +52,8 @@ class MonteCarlo:
         bias: Mean over the same images of the squared distance between weight scaling and the
             arithmetic mean.
         chance: Of each mask, ``(2^k,)``.
-        p: Of the image that the sub-networks agree on least, under each mask: ``(2^k,)``.
+        p: Of the image of which the sub-networks say the most different things, under each mask:
+            ``(2^k,)``.
         arithmetic: Their mean.
         geometric: Their normalized geometric mean.
         weight_scaling: Of the whole network.
@@ -125,16 +126,16 @@ def monte_carlo(
             if t in wanted:
                 squares = ((total / t).view(_REPEATS, _IMAGES) - mean).square()
                 errors.append(_error(t, float(squares.mean()), *powers))
-    least = int(powers[0].argmax())
+    shown = max(range(_IMAGES), key=lambda image: len(p[:, image].mul(50).round().unique()))
     return MonteCarlo(
         errors,
         float((scaled - mean).square().mean()),
         every.chance,
-        p[:, least],
-        float(mean[least]),
-        float(every.geometric[at][least]),
-        float(scaled[least]),
-        int(labels[chosen[least]]),
+        p[:, shown],
+        float(mean[shown]),
+        float(every.geometric[at][shown]),
+        float(scaled[shown]),
+        int(labels[chosen[shown]]),
     )
 
 
