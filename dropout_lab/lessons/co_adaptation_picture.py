@@ -39,7 +39,8 @@ def draw(
     for axes, own, name in zip(panels, images, ("without dropout", f"p = {p:g}"), strict=True):
         image = image_grid(axes, own, limit, wide=8)
         axes.set_title(f"weights into layer 1, {name}")
-    above.colorbar(image, ax=panels, extend="both", shrink=0.8).set_label("weight from a pixel")
+    bar = above.colorbar(image, ax=panels, extend="both", shrink=0.8)
+    bar.ax.set_title("weight\nfrom a pixel", fontsize=9.5)
     left, right = below.subplots(1, 2)
     _accuracy(left, p, accuracy)
     _correlation(right, p, correlation, independent)
