@@ -76,7 +76,7 @@ LESSONS: dict[str, Lesson] = {
         lowest=0.3,
         highest=0.6,
         images=True,
-        seconds=(3.7, 6.2),
+        seconds=(3.8, 6.2),
     ),
     "ensemble": Lesson(
         claim=(
@@ -89,7 +89,7 @@ LESSONS: dict[str, Lesson] = {
         lowest=0.1,
         highest=0.8,
         images=True,
-        seconds=(2.5, 3.9),
+        seconds=(2.4, 3.9),
     ),
 }
 
