@@ -46,7 +46,7 @@ def draw_features(study: StudyTables, table: pd.DataFrame, title: str) -> Figure
     figure = style.new_figure(5.0 * len(shown) + 1.0, 0.43 * rows + 1.3)
     panels = figure.subplots(1, len(shown), squeeze=False)[0]
     for axes, cell, own in zip(panels, shown, images, strict=True):
-        image = _grid(axes, own, limit)
+        image = image_grid(axes, own, limit)
         axes.set_title(style.wrapped(style.cell_label(cell, study.swept, bool(cell["bare"])), 44))
     bar = figure.colorbar(image, ax=panels, extend="both", shrink=0.8)
     bar.set_label("weight from a pixel")
@@ -79,13 +79,16 @@ def _read(path: Path) -> Floats | None:
     return None if read is None else read[0].astype(np.float64)
 
 
-def _grid(axes: Axes, images: Floats, limit: float) -> AxesImage:
-    """Draw images side by side, a gap between them."""
+def image_grid(axes: Axes, images: Floats, limit: float, wide: int = _WIDE) -> AxesImage:
+    """Draw images ``(units, 28, 28)`` side by side, so many in a row, a gap between them.
+
+    The grey scale reaches from -limit, black, to limit, white.
+    """
     side = images.shape[1] + _GAP
-    rows = -(-len(images) // _WIDE)
-    field = np.full((rows * side - _GAP, _WIDE * side - _GAP), np.nan)
+    rows = -(-len(images) // wide)
+    field = np.full((rows * side - _GAP, wide * side - _GAP), np.nan)
     for index, image in enumerate(images):
-        top, left = side * (index // _WIDE), side * (index % _WIDE)
+        top, left = side * (index // wide), side * (index % wide)
         field[top : top + image.shape[0], left : left + image.shape[1]] = image
     axes.set_axis_off()
     greys = colormaps["gray"].resampled(_GREYS)

@@ -155,6 +155,31 @@ LESSONS: dict[str, Lesson] = {
         images=True,
         seconds=(3.8, 6.9),
     ),
+    "co-adaptation": Lesson(
+        claim=(
+            "A network trained with dropout relies less on any of its units: it loses less when "
+            "units are removed."
+        ),
+        paper="Hinton et al. 2012, arXiv:1207.0580; Srivastava et al. 2014, JMLR 15, section 7",
+        p=(0.5,),
+        lowest=0.3,
+        highest=0.6,
+        images=True,
+        seconds=(3.8, 6.2),
+    ),
+    "ensemble": Lesson(
+        claim=(
+            "Evaluation by weight scaling is the geometric mean of all sub-networks, exactly "
+            "behind a softmax layer, roughly elsewhere; Monte Carlo comes to the arithmetic mean "
+            "with 1 / sqrt(T)."
+        ),
+        paper="Srivastava et al. 2014, JMLR 15, section 7.5; Baldi & Sadowski 2013, NIPS",
+        p=(0.5,),
+        lowest=0.1,
+        highest=0.8,
+        images=True,
+        seconds=(2.4, 3.9),
+    ),
 }
 
 

@@ -1,11 +1,11 @@
 """Where lessons get their random numbers: streams of their own, named by the lesson's seed."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor
 
-from dropout_lab.noise import NumpyNoise, Purpose, stream
+from dropout_lab.noise import LANES, NumpyNoise, Purpose, stream
 
 _CPU = torch.device("cpu")
 
@@ -23,3 +23,25 @@ def noise(seed: int, *key: int) -> NumpyNoise:
 def normal(shape: Sequence[int], seed: int, *key: int) -> Tensor:
     """Return standard normal draws in float64, such as weights and inputs that are made up."""
     return noise(seed, *key).normal(shape, _CPU).double()
+
+
+class Replayed:
+    """A source that gives a dropout layer the masks it shall have, one after the other.
+
+    Args:
+        masks: One for each step, 1 where a unit is kept and 0 where it is dropped, at any p between
+            0 and 1; each is broadcast to the shape the layer asks for.
+    """
+
+    def __init__(self, masks: Iterable[Tensor]) -> None:
+        self._masks = iter(masks)
+
+    def lanes(self, shape: Sequence[int], device: torch.device) -> Tensor:
+        """Return int16 draws of ``shape``: the highest where a unit is kept, else the lowest."""
+        kept = next(self._masks).to(device).bool()
+        half = LANES // 2
+        return torch.where(kept, half - 1, -half).to(torch.int16).expand(*shape)
+
+    def normal(self, shape: Sequence[int], device: torch.device) -> Tensor:
+        """Refuse: masks are no normal draws."""
+        raise TypeError("masks are replayed here; a layer with normal noise has none.")

@@ -9,7 +9,7 @@ import torch
 
 from dropout_lab import data
 from dropout_lab.config.grid import Cell, canonical, runs_of, with_values
-from dropout_lab.config.schema import Settings
+from dropout_lab.config.schema import Settings, without_dropout
 from dropout_lab.data import Splits
 from dropout_lab.lessons import Asked
 from dropout_lab.training import Fleet, Record, train
@@ -59,17 +59,31 @@ def splits(
     )
 
 
+def fleet_of(cells: Sequence[Settings], seeds: Sequence[int]) -> Fleet:
+    """Return the untrained networks of every cell with every seed, in one fleet.
+
+    Args:
+        cells: They differ at most in p, learning rate and strength of the regularizers. One without
+            dropout takes part with the dropout of the others at p = 0, which changes no bit.
+        seeds: The same for every cell, so cells are paired.
+    """
+    dropping = next((each.dropout for each in cells if not without_dropout(each)), None)
+    if dropping is not None:
+        idle = {"dropout": dropping.model_copy(update={"p": 0.0, "input_p": 0.0})}
+        cells = [c.model_copy(update=idle) if without_dropout(c) else c for c in cells]
+    return Fleet(runs_of([Cell({}, each) for each in cells], seeds), torch.device("cpu"))
+
+
 def train_fleet(cells: Sequence[Settings], seeds: Sequence[int], images: Splits) -> Trained:
     """Train every cell with every seed in one fleet, to the end.
 
     Args:
-        cells: They differ at most in p, learning rate and strength of the regularizers.
-        seeds: The same for every cell, so cells are paired.
+        cells: See :func:`fleet_of`, as for the seeds.
+        seeds: The same for every cell.
         images: What is trained and measured on.
     """
-    runs = runs_of([Cell({}, each) for each in cells], seeds)
-    fleet = Fleet(runs, torch.device("cpu"))
-    records: list[list[Record]] = [[] for _ in runs]
+    fleet = fleet_of(cells, seeds)
+    records: list[list[Record]] = [[] for _ in fleet.runs]
     for epoch in train(fleet, images):
         for run, record in epoch.records.items():
             records[run].append(record)

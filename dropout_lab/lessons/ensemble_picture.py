@@ -1,0 +1,118 @@
+"""The picture of the lesson ``ensemble``."""
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from dropout_lab.analysis import style
+from dropout_lab.lessons.monte_carlo import MonteCarlo
+
+_BINS = 25
+_POINTS = 250  # images of a network that are shown
+
+
+def draw(p: float, found: MonteCarlo, nets: Mapping[str, tuple[Tensor, Tensor]]) -> Figure:
+    """Draw one image's sub-networks, weight scaling against the geometric mean, and Monte Carlo.
+
+    Args:
+        p: The chance of dropping.
+        found: Of Monte Carlo, and the image.
+        nets: By what lies behind the dropped units, the probability of the right class by
+            geometric mean and by weight scaling: ``(examples,)`` each.
+    """
+    figure = style.new_figure(13, 4.8)
+    left, middle, right = figure.subplots(1, 3)
+    _image(left, found)
+    _exactness(middle, nets)
+    _errors(right, found)
+    style.heading(figure, f"Ensemble: all {len(found.chance)} sub-networks, p = {p:g}")
+    style.footnote(
+        figure,
+        "784-8-8-10; left and right: ReLU layer behind the dropped units; right: root of the mean "
+        "squared error of 10 test images, n = 32 repeats",
+    )
+    return figure
+
+
+def _image(axes: Axes, found: MonteCarlo) -> None:
+    axes.hist(
+        found.p.numpy(),
+        bins=np.linspace(0, 1, _BINS + 1).tolist(),
+        weights=found.chance.numpy(),
+        color="#BBBBBB",
+        label="sub-networks",
+    )
+    for name, value, inference, line in (
+        ("arithmetic mean", found.arithmetic, "monte_carlo", "-"),
+        ("geometric mean", found.geometric, "geometric", "--"),
+        ("weight scaling", found.weight_scaling, "mean", ":"),
+    ):
+        colour = style.inference_look(inference)[0]
+        axes.axvline(value, ymax=0.78, color=colour, linestyle=line, label=name)
+    axes.set_xlim(0, 1)
+    axes.set_ylim(top=1.35 * axes.get_ylim()[1])
+    axes.set_xlabel(f"probability of the right class, {found.label}")
+    axes.set_ylabel("share of sub-networks (by chance)")
+    axes.set_title("one image")
+    axes.legend(loc="upper center", ncols=2)
+
+
+def _exactness(axes: Axes, nets: Mapping[str, tuple[Tensor, Tensor]]) -> None:
+    looks = (("#4477AA", "s", 20), ("#228833", "^", 20), ("#EE6677", "o", 12))
+    axes.plot((0, 1), (0, 1), color="#777777", linewidth=1, label="equal")
+    for (name, (geometric, scaled)), (colour, marker, size) in zip(
+        nets.items(), looks, strict=True
+    ):
+        step = max(1, len(scaled) // _POINTS)
+        axes.scatter(
+            geometric[::step],
+            scaled[::step],
+            s=size,
+            color=colour,
+            marker=marker,
+            alpha=0.6,
+            linewidths=0,
+            label=f"{name} behind",
+        )
+    axes.set_xlabel("geometric mean of all")
+    axes.set_ylabel("weight scaling")
+    axes.set_title("probability of the right class, test images")
+    axes.legend(loc="upper left")
+
+
+def _errors(axes: Axes, found: MonteCarlo) -> None:
+    t = [each.t for each in found.errors]
+    colour, marker = style.inference_look("monte_carlo")
+    axes.plot(
+        t,
+        [math.sqrt(each.expected) for each in found.errors],
+        color="#777777",
+        label="sqrt(variance / T)",
+    )
+    axes.plot(
+        t,
+        [math.sqrt(each.measured) for each in found.errors],
+        color=colour,
+        marker=marker,
+        linestyle="none",
+        label="average of T drawn",
+    )
+    axes.axhline(
+        math.sqrt(found.bias),
+        color=style.inference_look("mean")[0],
+        linestyle=":",
+        label="weight scaling: 1 pass",
+    )
+    axes.set_xscale("log", base=4)
+    axes.set_yscale("log")
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    axes.minorticks_off()
+    axes.set_xlabel("T, sub-networks averaged")
+    axes.set_ylabel("error of the probability of the right class")
+    axes.set_title("distance from the mean of all")
+    axes.legend(loc="lower left")
