@@ -10,10 +10,10 @@ from dropout_lab.laws.finding import at_least, at_most, within
 from dropout_lab.layers import InvertedDropout, StandardDropout
 from dropout_lab.layers.base import BernoulliDropout
 from dropout_lab.lessons import Asked
-from dropout_lab.lessons.draws import noise, normal
+from dropout_lab.lessons.draws import Replayed, noise, normal
 from dropout_lab.lessons.inverted_nets import ADAM, SAME, SGD, Course, Way, follow, picture
 from dropout_lab.lessons.parts import Check, Formula, Look, Mistake, Part, Picture, Rows, Say, Step
-from dropout_lab.lessons.written_out import NumpyDropout, Replayed, torch_dropout
+from dropout_lab.lessons.written_out import NumpyDropout, torch_dropout
 
 # Each number is a quotient 1 / (1 - p) and a product, both rounded by up to 2^-53 of themselves;
 # two hands may round in opposite directions.
@@ -267,7 +267,7 @@ def _numpy(
 def _ours(p: float, x: Tensor, slope: Tensor, kept: Tensor) -> tuple[Tensor, Tensor]:
     """Return what our layer makes of ``x``, and autograd of the slope, for a given mask."""
     leaf = x.clone().requires_grad_()
-    out = InvertedDropout(p, noise=Replayed(kept))(leaf)
+    out = InvertedDropout(p, noise=Replayed([kept]))(leaf)
     (gradient,) = torch.autograd.grad(out, leaf, slope)
     return out.detach(), gradient
 

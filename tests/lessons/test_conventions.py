@@ -7,14 +7,15 @@ from torch import Tensor, nn
 from dropout_lab.config import words
 from dropout_lab.layers import InvertedDropout, StandardDropout
 from dropout_lab.lessons.conventions_mixed import DividedByP, TimesP, Unit, mixed_up, unit
+from dropout_lab.lessons.draws import Replayed
 from dropout_lab.lessons.parts import Formula, Rows
-from dropout_lab.lessons.written_out import NumpyDropout, Replayed
+from dropout_lab.lessons.written_out import NumpyDropout
 from tests.lessons.conftest import Told, failed_in
 
 
 def test_the_mistakes_by_hand() -> None:
     """At p = 0.25 what is kept becomes 4 in place of 4/3; evaluation 0.25 in place of 0.75."""
-    kept = Replayed(torch.tensor([True, False]))
+    kept = Replayed([torch.tensor([True, False])])
     assert DividedByP(0.25, noise=kept)(torch.ones(2)).tolist() == [4, 0]
     assert TimesP(0.25, noise=kept)(torch.ones(2)).tolist() == [1, 0]
     assert TimesP(0.25).eval()(torch.ones(2)).tolist() == [0.25, 0.25]

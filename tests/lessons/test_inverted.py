@@ -6,9 +6,10 @@ import torch
 from torch import Tensor
 
 from dropout_lab.layers import InvertedDropout, StandardDropout
+from dropout_lab.lessons.draws import Replayed
 from dropout_lab.lessons.inverted_nets import ADAM, SAME, SGD, Way, follow
 from dropout_lab.lessons.parts import Rows
-from dropout_lab.lessons.written_out import NumpyDropout, Replayed, torch_dropout
+from dropout_lab.lessons.written_out import NumpyDropout, torch_dropout
 from tests.lessons.conftest import Told, failed_in
 
 
@@ -27,13 +28,13 @@ def test_numpys_layer_keeps_with_the_chance_keep() -> None:
 @pytest.mark.parametrize("p", [2.0**-16, 0.25, 0.5, 1 - 2.0**-16])
 def test_a_mask_is_replayed_at_any_p(p: float) -> None:
     kept = torch.tensor([[True, False], [False, True]])
-    out = InvertedDropout(p, noise=Replayed(kept))(torch.ones(2, 2, dtype=torch.float64))
+    out = InvertedDropout(p, noise=Replayed([kept]))(torch.ones(2, 2, dtype=torch.float64))
     torch.testing.assert_close(out, kept.double() / (1 - p))
 
 
 def test_a_mask_has_no_normal_draws() -> None:
     with pytest.raises(TypeError, match="no normal draws"):
-        Replayed(torch.tensor([True])).normal((1,), torch.device("cpu"))
+        Replayed([torch.tensor([True])]).normal((1,), torch.device("cpu"))
 
 
 def test_torchs_layer_draws_without_moving_the_users_random_state() -> None:
@@ -55,7 +56,7 @@ def test_one_step_by_hand_needs_the_square() -> None:
     after = {}
     for kind, start, rate in ((StandardDropout, 1.5, 0.1), (InvertedDropout, 1.2, 0.064)):
         weight = torch.tensor([start], dtype=torch.float64, requires_grad=True)
-        layer = kind(0.2, noise=Replayed(kept))
+        layer = kind(0.2, noise=Replayed([kept]))
         layer._p = torch.tensor(0.2, dtype=torch.float64)  # not rounded to a multiple of 2^-16
         z = (layer(torch.tensor([2.0], dtype=torch.float64)) * weight).sum()
         (z.square() / 2 - z).backward()
