@@ -66,6 +66,29 @@ LESSONS: dict[str, Lesson] = {
         p=(0.6,),
         seconds=(0.3, 0.3),
     ),
+    "l2": Lesson(
+        claim=(
+            "Dropout on a linear model equals an L2 penalty scaled by the data; on a logistic one "
+            "approximately, on a deep one not."
+        ),
+        paper=("Srivastava et al. 2014, JMLR 15, section 9.1; Wager, Wang & Liang 2013, NIPS 26"),
+        p=(0.5,),
+        lowest=0.05,
+        highest=0.9,
+        seconds=(2.0, 6.0),
+    ),
+    "overfitting": Lesson(
+        claim=(
+            "Dropout makes the gap between training and test loss smaller; so do more images, and "
+            "neither closes it."
+        ),
+        paper="Srivastava et al. 2014, JMLR 15, sections 6 and 7.4",
+        p=(0.5,),
+        lowest=0.2,
+        highest=0.8,
+        images=True,
+        seconds=(5.0, 60.0),
+    ),
 }
 
 
