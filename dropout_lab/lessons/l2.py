@@ -1,7 +1,7 @@
 """Lesson ``l2``: dropout on a linear model is an L2 penalty scaled by the data."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import torch
 from torch import Tensor
@@ -12,7 +12,7 @@ from dropout_lab.layers import InvertedDropout
 from dropout_lab.layers.measured import ERRORS
 from dropout_lab.lessons import Asked
 from dropout_lab.lessons.draws import noise, normal
-from dropout_lab.lessons.l2_picture import Solutions, draw
+from dropout_lab.lessons.l2_picture import Ratios, Solutions, draw
 from dropout_lab.lessons.linear_dropout import (
     EXAMPLES,
     FEATURES,
@@ -26,8 +26,8 @@ from dropout_lab.lessons.linear_dropout import (
     penalized_loss,
     plain_ridge,
     problem,
-    sampled,
     same_strength,
+    sampled,
 )
 from dropout_lab.lessons.parts import (
     Check,
@@ -70,7 +70,7 @@ def lesson(asked: Asked) -> Iterator[Part]:
     yield from _solutions(of, own, ends[-1], steps)
     yield from _sgd(closed_form(of, own), steps)
     yield from _plain(of, masks)
-    ratios = yield from _logistic(of, asked, own)
+    ratios = yield from _logistic(of, own)
     yield from _deeper(asked.seed, own)
     found = Solutions(own, every.p[:-1], ends[:-1], ends[-1], steps[len(steps) // 2 :].mean(dim=0))
     yield Picture(
@@ -128,22 +128,22 @@ def _solutions(of: Problem, p: float, end: Tensor, steps: Tensor) -> Iterator[Pa
     wanted = closed_form(of, p)
     averaged = steps[len(steps) // 2 :].mean(dim=0)
     plain = plain_ridge(of, same_strength(of, p))
+    columns = closed_form(of, 0.0), wanted, end, averaged.mean(dim=0), plain
+    sizes = of.x.square().sum(dim=0)
     yield Step("Both solutions side by side")
     yield Formula("w = (X^T X + p / (1 - p) diag(X^T X))^-1 X^T y")
     yield Rows(
         f"coefficients at p = {p:.4g}; SGD: mean of {_RUNS} runs",
-        ("scale of feature", "no dropout", "closed form", "all masks", "SGD", "plain ridge"),
-        [
-            (f"{scale:g}", *(float(w[at]) for w in (least, wanted, end, mean, plain)))
-            for least, mean in [(closed_form(of, 0.0), averaged.mean(dim=0))]
-            for at, scale in enumerate(SCALES)
-        ],
+        ("scale", "no dropout", "closed form", "all masks", "SGD", "plain ridge"),
+        [(f"{scale:g}", *(float(w[at]) for w in columns)) for at, scale in enumerate(SCALES)],
         digits=3,
     )
     yield Look(
         "Closed form and gradient descent on the average over all masks are one. SGD with sampled "
-        "masks comes near. Plain ridge, sum w_j^2 times the mean of (X^T X)_jj, gives other "
-        "coefficients: it shrinks those of small features most, which must be large to matter."
+        "masks comes near. Plain ridge is given the mean of (X^T X)_jj for every feature, so that "
+        f"its penalties sum to dropout's. That is {float(sizes.mean() / sizes[0]):.3g} times "
+        "dropout's on the smallest feature, whose coefficient must be large to matter, and "
+        f"{float(sizes.mean() / sizes[-1]):.2g} times dropout's on the largest."
     )
     # The gradient is rounded as the expectation is; the worst direction makes that larger by the
     # condition of the equations.
@@ -170,8 +170,8 @@ def _sgd(wanted: Tensor, steps: Tensor) -> Iterator[Part]:
         digits=3,
     )
     yield Look(
-        "Few steps still remember the start. After that, only the luck of the masks is left; four "
-        "times the steps halve it, and the mean of the runs is right within its standard error."
+        "First the start must be forgotten. Then only the luck of the masks is left: four times "
+        "the steps halve it, and the mean of the runs is right within its standard error."
     )
     what = f"is how far a coefficient, mean of {_RUNS} runs, is off"
     yield Check("SGD with masks finds it", at_most(rows[-1][3], ERRORS, what, unit=" s.e."))
@@ -227,7 +227,7 @@ def _plain(of: Problem, masks: AllMasks) -> Iterator[Part]:
     )
 
 
-def _logistic(of: Problem, asked: Asked, p: float) -> Iterator[Part]:
+def _logistic(of: Problem, p: float) -> Generator[Part, None, Ratios]:
     yield Step("Logistic regression: only approximately")
     yield Say(
         "Here the loss of an example is A(x b) - y x b, with A(z) = log(1 + e^z). Dropout adds "
@@ -246,10 +246,12 @@ def _logistic(of: Problem, asked: Asked, p: float) -> Iterator[Part]:
         [(each, *row) for each, row in zip(ps, table.T.tolist(), strict=True)],
         digits=3,
     )
+    missed = abs(float(table[0, 0]) - 1)
     yield Look(
-        "It would be 1. It comes to 1 where the weights are small, from right to left it gets "
-        "worse; a small p does not help, since a dropped feature is missed whole. The penalty is "
-        "adaptive: s (1 - s) is largest for examples that the model is unsure of."
+        "Exact would be 1. The approximation comes to it as the weights become smaller, at any p. "
+        f"A small p does not bring it there: at p = {ps[0]:g} and twice the weights it is "
+        f"{missed:.0%} off, since a dropped feature is missed whole. The penalty is adaptive: "
+        "s (1 - s) is largest for the examples of which the model is unsure."
     )
     off = float(((exact - quadratic).abs() / allowed).max())
     for one, other, bound in tables.values():

@@ -67,7 +67,8 @@ class Learned:
     def difference(self, column: str) -> Tensor:
         """Return with dropout less without, seed by seed, after the last epoch: ``(seeds,)``."""
         without, dropped = self.last(column)
-        return dropped - without
+        difference: Tensor = dropped - without
+        return difference
 
 
 def draw(learned: Sequence[Learned], p: float) -> Figure:

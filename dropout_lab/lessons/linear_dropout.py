@@ -8,7 +8,7 @@ from torch import Tensor
 
 from dropout_lab.layers import InvertedDropout
 from dropout_lab.lessons.draws import normal
-from dropout_lab.noise import LANES, Noise
+from dropout_lab.noise import LANES
 
 SCALES = (0.5, 0.7, 1.0, 1.4, 2.0, 2.8)  # of the features: their units differ
 FEATURES, EXAMPLES = len(SCALES), 30
@@ -39,7 +39,7 @@ def problem(seed: int) -> Problem:
     return Problem(x, x @ weights + normal((EXAMPLES,), seed, 3), weights)
 
 
-class EveryMask(Noise):
+class EveryMask:
     """Draws that are no draws: mask k of the first axis but one keeps unit j if its bit j is 1."""
 
     def lanes(self, shape: Sequence[int], device: torch.device) -> Tensor:
@@ -107,19 +107,23 @@ def expected_loss(masks: AllMasks, noisy: Tensor, y: Tensor, w: Tensor) -> Tenso
 def penalized_loss(of: Problem, p: Tensor, w: Tensor) -> Tensor:
     """Return ``(|y - X w|^2 + p / (1 - p) |Gamma w|^2) / n``, Gamma^2 = diag(X^T X): ``(ps,)``."""
     squared = (of.y - w @ of.x.T).square().mean(dim=1)
-    return squared + p / (1 - p) * (w.square() @ of.x.square().mean(dim=0))
+    penalty: Tensor = p / (1 - p) * (w.square() @ of.x.square().mean(dim=0))
+    return squared + penalty
 
 
 def closed_form(of: Problem, p: float) -> Tensor:
     """Return the minimum of :func:`penalized_loss`: ridge regression scaled by the data."""
     gram = of.x.T @ of.x
-    return torch.linalg.solve(gram + p / (1 - p) * gram.diag().diag(), of.x.T @ of.y)
+    solution: Tensor = torch.linalg.solve(gram + p / (1 - p) * gram.diag().diag(), of.x.T @ of.y)
+    return solution
 
 
 def plain_ridge(of: Problem, strength: float) -> Tensor:
     """Return the minimum of ``|y - X w|^2 + strength |w|^2``."""
     gram = of.x.T @ of.x
-    return torch.linalg.solve(gram + strength * torch.eye(len(gram)).to(gram), of.x.T @ of.y)
+    added = strength * torch.eye(len(gram)).to(gram)
+    solution: Tensor = torch.linalg.solve(gram + added, of.x.T @ of.y)
+    return solution
 
 
 def same_strength(of: Problem, p: float) -> float:
