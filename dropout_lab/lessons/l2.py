@@ -223,7 +223,7 @@ def _plain(of: Problem, masks: AllMasks) -> Iterator[Part]:
     yield Mistake(
         "Dropout is said to leave the weights free, so that L2 must be used beside it. Averaged "
         "over its masks, dropout on a linear model is a constraint on the weights: the larger p, "
-        "the smaller they are. One may use both; one need not."
+        "the smaller |Gamma w|. One may use both; one need not."
     )
 
 
@@ -246,11 +246,11 @@ def _logistic(of: Problem, p: float) -> Generator[Part, None, Ratios]:
         [(each, *row) for each, row in zip(ps, table.T.tolist(), strict=True)],
         digits=3,
     )
-    missed = abs(float(table[0, 0]) - 1)
+    missed = float((table[:, 0] - 1).abs().max())
     yield Look(
         "Exact would be 1. The approximation comes to it as the weights become smaller, at any p. "
-        f"A small p does not bring it there: at p = {ps[0]:g} and twice the weights it is "
-        f"{missed:.0%} off, since a dropped feature is missed whole. The penalty is adaptive: "
+        f"A small p does not bring it there: at p = {ps[0]:g} it is up to {missed:.1%} off, since "
+        "a dropped feature is missed whole. The penalty is adaptive: "
         "s (1 - s) is largest for the examples of which the model is unsure."
     )
     off = float(((exact - quadratic).abs() / allowed).max())
@@ -299,7 +299,7 @@ def _deeper(seed: int, p: float) -> Iterator[Part]:
     )
     yield Look(
         "Doubling W and halving v changes no output, and nothing of what dropout adds. L2 changes. "
-        "So what dropout adds is no L2 penalty of the weights, however scaled."
+        "So what dropout adds is no sum of the squares of the weights, with whatever fixed factors."
     )
     yield Mistake(
         "'Dropout is the same as L2' is told of all networks. It is true of linear regression, "

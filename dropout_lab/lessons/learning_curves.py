@@ -76,10 +76,11 @@ def draw(learned: Sequence[Learned], p: float) -> Figure:
     figure = style.new_figure(10, 8.2)
     panels = figure.subplots(2, 2).flat
     colours = (style.WITHOUT, style.p_colour(p))
-    highest = 1.3 * max(float(each.last("test_loss").max()) for each in learned)
+    highest = 1.5 * max(float(each.last("test_loss").max()) for each in learned)
     for axes, each in zip(panels, learned, strict=False):
         _losses(axes, each, colours, p)
         axes.set_ylim(0, highest)
+    panels[len(learned) - 1].legend(loc="upper right")  # where the losses are lowest
     _gaps(panels[len(learned)], learned, colours, p)
     for axes in list(panels)[len(learned) + 1 :]:
         axes.set_axis_off()
@@ -107,7 +108,6 @@ def _losses(axes: Axes, each: Learned, colours: tuple[str, str], p: float) -> No
     axes.set_title(f"{each.images:,} images")
     axes.set_ylabel("loss (nats)")
     style.epoch_axis(axes)
-    axes.legend(loc="upper right")
 
 
 def _gaps(axes: Axes, learned: Sequence[Learned], colours: tuple[str, str], p: float) -> None:
