@@ -121,9 +121,8 @@ def _ends(learned: Sequence[Learned], p: float) -> Iterator[Part]:
         digits=3,
     )
     yield Look(
-        "Overfitting is the distance between training and test. With dropout the training loss "
-        "is higher, the training accuracy nearly as high: what dropout changes most is how sure "
-        "the network is, of what it has seen and of what it gets wrong."
+        "Overfitting is the distance between training and test, in loss and in accuracy. Compare "
+        "it without dropout and with it, and from few images to many."
     )
 
 

@@ -1,5 +1,6 @@
 """Lesson ``overfitting``: its numbers by hand, and what breaks each of its checks."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 import pytest
@@ -9,7 +10,7 @@ from torch import Tensor
 from dropout_lab.layers import InvertedDropout
 from dropout_lab.lessons import Asked, overfitting
 from dropout_lab.lessons.learning_curves import Learned
-from dropout_lab.lessons.parts import Check, Look, Mistake, Rows
+from dropout_lab.lessons.parts import Check, Look, Mistake, Part, Rows
 from tests.lessons.conftest import failed_in
 
 SMALL = replace(overfitting._QUICK, sizes=(100,), units=16, epochs=4, every=2, seeds=2)
@@ -31,8 +32,8 @@ def made_up(images: int, **columns: list[list[list[float]]]) -> Learned:
     return Learned(images, 10 * images, [1, 2], table)
 
 
-def rows_in(parts: object) -> list[Rows]:
-    return [part for part in parts if isinstance(part, Rows)]  # type: ignore[attr-defined]
+def rows_in(parts: Iterable[Part]) -> list[Rows]:
+    return [part for part in parts if isinstance(part, Rows)]
 
 
 def test_differences_are_of_pairs_after_the_last_epoch_by_hand() -> None:
