@@ -1,22 +1,24 @@
 """Lesson ``l2``: dropout on a linear model is an L2 penalty scaled by the data."""
 
 import math
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
-from torch.nn.functional import softplus
 
 from dropout_lab.laws.finding import at_least, at_most
 from dropout_lab.layers import InvertedDropout
 from dropout_lab.layers.measured import ERRORS
 from dropout_lab.lessons import Asked
-from dropout_lab.lessons.draws import noise, normal
-from dropout_lab.lessons.l2_picture import Ratios, Solutions, draw
+from dropout_lab.lessons.beyond_linear import deeper, logistic
+from dropout_lab.lessons.draws import noise
+from dropout_lab.lessons.l2_picture import Solutions, draw
 from dropout_lab.lessons.linear_dropout import (
     EXAMPLES,
     FEATURES,
+    ROUNDING,
     SCALES,
+    SUM_ROUNDING,
     AllMasks,
     Problem,
     closed_form,
@@ -43,14 +45,6 @@ from dropout_lab.lessons.parts import (
 )
 
 _RUNS = 64  # of SGD, for the standard error
-_UNIT = 2.0**-53  # rounding of float64
-# An expectation adds 2^6 masks x 30 examples, 1,920 squares that are not negative: rounding takes
-# at most as many units of it. What is squared is a sum of 7 numbers, rounded at the size of the
-# largest; a hundredfold of that leaves room for squares that come out smaller than their parts.
-_TERMS = 2**FEATURES * EXAMPLES
-_ROUNDING = 100 * _TERMS * _UNIT  # 2e-11
-_STEEPEST = 1 / (6 * math.sqrt(3))  # of A''(z) = s (1 - s), s the logistic function of z
-_SIZES = (2.0, 1.0, 0.5, 0.25, 0.125)
 
 
 def lesson(asked: Asked) -> Iterator[Part]:
@@ -66,12 +60,12 @@ def lesson(asked: Asked) -> Iterator[Part]:
     ends = descended(every, of)
     yield Working(f"{_RUNS} runs of SGD with sampled masks")
     layer = InvertedDropout(torch.full((_RUNS,), p), noise=noise(asked.seed, 4))
-    steps = sampled(of, layer, 1_000 if asked.quick else 4_000)
+    steps = sampled(of, layer, 2_000 if asked.quick else 4_000)
     yield from _solutions(of, own, ends[-1], steps)
     yield from _sgd(closed_form(of, own), steps)
     yield from _plain(of, masks)
-    ratios = yield from _logistic(of, own)
-    yield from _deeper(asked.seed, own)
+    ratios = yield from logistic(of, own)
+    yield from deeper(asked.seed, own)
     found = Solutions(own, every.p[:-1], ends[:-1], ends[-1], steps[len(steps) // 2 :].mean(dim=0))
     yield Picture(
         lambda: draw(of, found, ratios),
@@ -121,7 +115,7 @@ def _algebra(of: Problem, masks: AllMasks) -> Iterator[Part]:
         "The last two columns agree for any weights: dropout adds a penalty. Least squares has "
         "the smallest squared error, and the ridge below the smallest sum."
     )
-    yield Check("expectation has a penalty", at_most(worst, _ROUNDING, "is how far it is off"))
+    yield Check("expectation has a penalty", at_most(worst, ROUNDING, "is how far it is off"))
 
 
 def _solutions(of: Problem, p: float, end: Tensor, steps: Tensor) -> Iterator[Part]:
@@ -147,7 +141,7 @@ def _solutions(of: Problem, p: float, end: Tensor, steps: Tensor) -> Iterator[Pa
     )
     # The gradient is rounded as the expectation is; the worst direction makes that larger by the
     # condition of the equations.
-    allowed = _TERMS * _UNIT * condition(of, p) * float(wanted.abs().max())
+    allowed = SUM_ROUNDING * condition(of, p) * float(wanted.abs().max())
     far = float((end - wanted).abs().max())
     yield Check("both have one minimum", at_most(far, allowed, "is between their coefficients"))
 
@@ -209,7 +203,7 @@ def _plain(of: Problem, masks: AllMasks) -> Iterator[Part]:
     scale = 2 * (other.x * other.y.unsqueeze(1)).abs().mean(dim=0) / (1 - p)
     steep = float((slope[0] / scale).abs().max())
     what = "is the slope of the expectation there, as a share of its parts"
-    yield Check("a minimum in any unit", at_most(steep, _ROUNDING, what))
+    yield Check("a minimum in any unit", at_most(steep, ROUNDING, what))
     nearest = min(
         float((plain_ridge(of, strength * 10 ** (k / 20)) - wanted).norm() / wanted.norm())
         for k in range(-60, 61)
@@ -219,94 +213,9 @@ def _plain(of: Problem, masks: AllMasks) -> Iterator[Part]:
         f"the nearest is {nearest:.1%} of |w| away from dropout's solution."
     )
     what = "of |w| is how near plain ridge comes, no more than rounding"
-    yield Check("plain ridge is another", at_least(nearest, 100 * _ROUNDING, what))
+    yield Check("plain ridge is another", at_least(nearest, 100 * ROUNDING, what))
     yield Mistake(
         "Dropout is said to leave the weights free, so that L2 must be used beside it. Averaged "
         "over its masks, dropout on a linear model is a constraint on the weights: the larger p, "
         "the smaller |Gamma w|. One may use both; one need not."
     )
-
-
-def _logistic(of: Problem, p: float) -> Generator[Part, None, Ratios]:
-    yield Step("Logistic regression: only approximately")
-    yield Say(
-        "Here the loss of an example is A(x b) - y x b, with A(z) = log(1 + e^z). Dropout adds "
-        "E[A(noisy x b)] - A(x b), which holds no label. Wager, Wang and Liang (2013) take A's "
-        "second derivative, s (1 - s) with s the probability of class 1:"
-    )
-    yield Formula("R ~ 1/2 p / (1 - p) sum_i s_i (1 - s_i) sum_j x_ij^2 b_j^2")
-    ps = (0.05, 0.1, 0.3, 0.5, 0.7, 0.9)
-    tables = {size: _penalties(of, AllMasks(ps, FEATURES), size) for size in _SIZES}
-    exact, quadratic, allowed = _penalties(of, AllMasks((p,), FEATURES), 1.0)
-    table = torch.stack([quadratic / exact for exact, quadratic, _ in tables.values()])
-    yield Rows(
-        f"the approximation over the exact penalty (all {2**FEATURES} masks); weights b = the "
-        "factor times those that made y above",
-        ("p", *(f"times {size:g}" for size in _SIZES)),
-        [(each, *row) for each, row in zip(ps, table.T.tolist(), strict=True)],
-        digits=3,
-    )
-    missed = float((table[:, 0] - 1).abs().max())
-    yield Look(
-        "Exact would be 1. The approximation comes to it as the weights become smaller, at any p. "
-        f"A small p does not bring it there: at p = {ps[0]:g} it is up to {missed:.1%} off, since "
-        "a dropped feature is missed whole. The penalty is adaptive: "
-        "s (1 - s) is largest for the examples of which the model is unsure."
-    )
-    off = float(((exact - quadratic).abs() / allowed).max())
-    for one, other, bound in tables.values():
-        off = max(off, float(((one - other).abs() / bound).max()))
-    what = "of what Taylor's remainder, |A'''| / 6 E|noise of x b|^3, allows is the error"
-    yield Check("Wager's form, its error", at_most(off, 1.0, what))
-    worst = float((table[_SIZES.index(1.0)] - 1).abs().max())
-    what = "is its largest relative error: it would be exact"
-    yield Check("and it is not exact", at_least(worst, 100 * _ROUNDING, what))
-    return {size: (ps, row.tolist()) for size, row in zip(_SIZES, table, strict=True)}
-
-
-def _penalties(of: Problem, masks: AllMasks, size: float) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the exact penalty, Wager's, and a bound of their difference: ``(ps,)`` each."""
-    b = size * of.weights
-    z = of.x @ b
-    noisy = masks(of.x) @ b  # (ps, masks, examples)
-    exact = masks.mean((softplus(noisy) - softplus(z)).sum(dim=2))
-    s = torch.sigmoid(z)
-    variance = (masks.p / (1 - masks.p)).unsqueeze(1) * (of.x.square() @ b.square())
-    quadratic = (s * (1 - s) * variance).sum(dim=1) / 2
-    allowed = _STEEPEST / 6 * masks.mean((noisy - z).abs().pow(3).sum(dim=2))
-    return exact, quadratic, allowed
-
-
-def _deeper(seed: int, p: float) -> Iterator[Part]:
-    units = FEATURES
-    x, y = normal((EXAMPLES, 4), seed, 5), normal((EXAMPLES,), seed, 6)
-    first, second = normal((4, units), seed, 7), normal((units,), seed, 8)
-    masks = AllMasks((p,), units)
-    rows = []
-    for name, factor in (("as drawn", 1.0), ("W doubled, v halved", 2.0)):
-        w, v = factor * first, second / factor
-        h = torch.relu(x @ w)
-        clean = float((y - h @ v).square().mean())
-        noisy = float(expected_loss(masks, masks(h), y, v.unsqueeze(0)))
-        l2 = float(w.square().sum() + v.square().sum())
-        rows.append((name, clean, noisy - clean, l2))
-    yield Step("Deeper networks: no L2 at all")
-    yield Say("y = relu(x W) v with dropout on the hidden units, again with every mask.")
-    yield Rows(
-        f"the same function twice, p = {p:.4g}",
-        ("weights", "squared error", "dropout adds", "L2: |W|^2 + |v|^2"),
-        rows,
-    )
-    yield Look(
-        "Doubling W and halving v changes no output, and nothing of what dropout adds. L2 changes. "
-        "So what dropout adds is no sum of the squares of the weights, with whatever fixed factors."
-    )
-    yield Mistake(
-        "'Dropout is the same as L2' is told of all networks. It is true of linear regression, "
-        "with the scaling by the data; of logistic regression approximately; and of deep networks "
-        "not: the data that would do the scaling are hidden units, which are themselves learned."
-    )
-    change = abs(rows[1][2] / rows[0][2] - 1)  # factors of 2 are exact
-    yield Check("deeper: what dropout adds", at_most(change, 0.0, "of it changes"))
-    l2_change = abs(rows[1][3] / rows[0][3] - 1)
-    yield Check("deeper: L2 is another", at_least(l2_change, _ROUNDING, "of it changes"))

@@ -1,7 +1,6 @@
 """The picture of lesson ``l2``."""
 
 import math
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from matplotlib import colormaps
@@ -11,6 +10,7 @@ from torch import Tensor
 
 from dropout_lab.analysis import style
 from dropout_lab.layers.measured import ERRORS
+from dropout_lab.lessons.beyond_linear import Ratios
 from dropout_lab.lessons.linear_dropout import (
     EXAMPLES,
     FEATURES,
@@ -20,8 +20,6 @@ from dropout_lab.lessons.linear_dropout import (
     plain_ridge,
     same_strength,
 )
-
-Ratios = Mapping[float, tuple[Sequence[float], Sequence[float]]]
 
 
 @dataclass(frozen=True)

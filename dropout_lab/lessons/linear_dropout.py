@@ -12,6 +12,11 @@ from dropout_lab.noise import LANES
 
 SCALES = (0.5, 0.7, 1.0, 1.4, 2.0, 2.8)  # of the features: their units differ
 FEATURES, EXAMPLES = len(SCALES), 30
+# An expectation adds 2^6 masks x 30 examples, 1,920 squares that are not negative: rounding takes
+# at most as many units of float64. What is squared is a sum of 7 numbers, rounded at the size of
+# the largest; a hundredfold leaves room for squares that come out smaller than their parts.
+SUM_ROUNDING = 2**FEATURES * EXAMPLES * 2.0**-53
+ROUNDING = 100 * SUM_ROUNDING
 _MOMENTUM = 0.9
 DESCENT = 1000  # steps; heavy-ball momentum leaves at most about 0.95^1000 = 5e-23 of the start
 

@@ -68,6 +68,11 @@ def lesson(asked: Asked) -> Iterator[Part]:
     yield Formula(
         "loss gap     = test loss - train loss\naccuracy gap = train accuracy - test accuracy"
     )
+    if plan.gains_from is None:
+        yield Say(
+            "So few and small steps leave the network with dropout half trained: its test loss is "
+            "shown and not checked. The lesson without --quick trains to the end."
+        )
     learned = []
     for size in plan.sizes:
         yield Working(f"training {2 * plan.seeds} networks on {size:,} images")

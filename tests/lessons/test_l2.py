@@ -9,7 +9,7 @@ from sklearn.linear_model import Ridge
 from torch import Tensor
 
 from dropout_lab.layers import InvertedDropout
-from dropout_lab.lessons import l2, linear_dropout
+from dropout_lab.lessons import beyond_linear, l2, linear_dropout
 from dropout_lab.lessons.linear_dropout import (
     EXAMPLES,
     FEATURES,
@@ -92,7 +92,7 @@ def test_the_closed_form_is_ridge_on_features_of_root_mean_square_1() -> None:
 
 def test_the_penalties_of_logistic_regression_by_a_plain_loop() -> None:
     of, p = problem(1), 0.25
-    exact, quadratic, allowed = l2._penalties(of, AllMasks((p,), FEATURES), 0.5)
+    exact, quadratic, allowed = beyond_linear._penalties(of, AllMasks((p,), FEATURES), 0.5)
     x, b = of.x.numpy(), 0.5 * of.weights.numpy()
     z = x @ b
     mean = np.zeros(EXAMPLES)
@@ -165,9 +165,9 @@ def test_plain_ridge_for_the_closed_form_is_found_out(
 
 def test_a_quadratic_loss_would_make_wagers_form_exact(monkeypatch: pytest.MonkeyPatch) -> None:
     """A(z) = z^2 / 8 has A'' = 1/4 = s (1 - s) at s = 1/2."""
-    monkeypatch.setattr(l2, "softplus", lambda z: z.square() / 8)
+    monkeypatch.setattr(beyond_linear, "softplus", lambda z: z.square() / 8)
     monkeypatch.setattr(torch, "sigmoid", lambda z: torch.full_like(z, 0.5))
-    assert failed_in(list(l2._logistic(problem(0), 0.5))) == ["and it is not exact"]
+    assert failed_in(list(beyond_linear.logistic(problem(0), 0.5))) == ["and it is not exact"]
 
 
 def test_noise_that_is_not_multiplied_breaks_that_of_deeper_networks(
@@ -179,7 +179,7 @@ def test_noise_that_is_not_multiplied_breaks_that_of_deeper_networks(
         return x + drop(self, torch.ones_like(x)) - 1
 
     monkeypatch.setattr(InvertedDropout, "drop", added)
-    assert failed_in(list(l2._deeper(0, 0.5))) == ["deeper: what dropout adds"]
+    assert failed_in(list(beyond_linear.deeper(0, 0.5))) == ["deeper: what dropout adds"]
 
 
 def test_weights_whose_l2_would_stay_break_the_last(
@@ -190,5 +190,5 @@ def test_weights_whose_l2_would_stay_break_the_last(
     def level(shape: tuple[int, ...], *key: int) -> Tensor:
         return torch.full(shape, 0.25 if shape == (4, FEATURES) else 1.0).double()
 
-    monkeypatch.setattr(l2, "normal", level)
-    assert failed_in(list(l2._deeper(0, 0.5))) == ["deeper: L2 is another"]
+    monkeypatch.setattr(beyond_linear, "normal", level)
+    assert failed_in(list(beyond_linear.deeper(0, 0.5))) == ["deeper: L2 is another"]
