@@ -75,7 +75,7 @@ LESSONS: dict[str, Lesson] = {
         p=(0.5,),
         lowest=0.05,
         highest=0.9,
-        seconds=(2.0, 6.0),
+        seconds=(2.9, 4.0),
     ),
     "overfitting": Lesson(
         claim=(
@@ -87,7 +87,7 @@ LESSONS: dict[str, Lesson] = {
         lowest=0.3,
         highest=0.6,
         images=True,
-        seconds=(6.0, 57.0),
+        seconds=(3.5, 57.0),
     ),
 }
 
