@@ -180,6 +180,29 @@ LESSONS: dict[str, Lesson] = {
         images=True,
         seconds=(2.4, 3.9),
     ),
+    "l2": Lesson(
+        claim=(
+            "Dropout on a linear model equals an L2 penalty scaled by the data; on a logistic one "
+            "approximately, on a deep one not."
+        ),
+        paper=("Srivastava et al. 2014, JMLR 15, section 9.1; Wager, Wang & Liang 2013, NIPS 26"),
+        p=(0.5,),
+        lowest=0.05,
+        highest=0.9,
+        seconds=(2.9, 4.0),
+    ),
+    "overfitting": Lesson(
+        claim=(
+            "Dropout makes the gap between training and test loss smaller; so do more images, and "
+            "neither closes it."
+        ),
+        paper="Srivastava et al. 2014, JMLR 15, sections 6 and 7.4",
+        p=(0.5,),
+        lowest=0.3,
+        highest=0.6,
+        images=True,
+        seconds=(3.5, 57.0),
+    ),
 }
 
 
