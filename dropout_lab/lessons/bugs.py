@@ -18,7 +18,7 @@ from dropout_lab.lessons.mistakes import (
     ScalingForgotten,
 )
 from dropout_lab.lessons.mistakes import Mistake as WrongLayer
-from dropout_lab.lessons.pairs import Difference, difference, last, seeds_of
+from dropout_lab.lessons.pairs import Difference, last, seeds_of
 from dropout_lab.lessons.parts import (
     Check,
     Formula,
@@ -108,8 +108,8 @@ def _measured(
             _Exhibit(
                 kind,
                 ours,
-                difference(ours.accuracy, theirs.accuracy),
-                difference(ours.loss, theirs.loss),
+                Difference.of(ours.accuracy, theirs.accuracy),
+                Difference.of(ours.loss, theirs.loss),
                 [law for variant, law in broken if variant == name],
             )
         )

@@ -11,7 +11,7 @@ from dropout_lab.laws.finding import at_least
 from dropout_lab.layers.measured import ERRORS
 from dropout_lab.lessons import Asked, co_adaptation_picture
 from dropout_lab.lessons.co_adaptation_story import Training, story, story_tried
-from dropout_lab.lessons.paired import COLUMNS, Pair
+from dropout_lab.lessons.pairs import COLUMNS, Pair
 from dropout_lab.lessons.parts import (
     Check,
     Formula,
@@ -147,15 +147,15 @@ def _removed(found: _Found) -> Iterator[Part]:
     )
     whole, half = accuracy[0].times(100), accuracy[50].times(100)
     yield Look(
-        f"With all units dropout changes the accuracy by {whole.mean:+.1f} points, with half of "
-        f"them by {half.mean:+.1f}: it is less dependent on any of them."
+        f"With all units dropout changes the accuracy by {whole.change.mean:+.1f} points, with "
+        f"half of them by {half.change.mean:+.1f}: it is less dependent on any of them."
     )
     yield Say(
         "Be careful with what that proves. To work with units missing is what dropout trains a "
         "network for, so this says that it has learned it, and not yet that its units are better."
     )
     what = "is what dropout adds to the accuracy with half of the units removed"
-    yield Check("half the units removed", at_least(half.in_errors, ERRORS, what, unit=" s.e."))
+    yield Check("half the units removed", at_least(half.change.off, ERRORS, what, unit=" s.e."))
 
 
 def _units(found: _Found) -> Iterator[Part]:
@@ -173,7 +173,7 @@ def _units(found: _Found) -> Iterator[Part]:
             [(name, *pair.cells()) for name, pair in measures.items()],
         )
     told = " ".join(
-        f"In layer {layer} it {_moved(pair)} ({pair.in_errors:+.1f} s.e.)."
+        f"In layer {layer} it {_moved(pair)} ({pair.change.off:+.1f} s.e.)."
         for layer, pair in enumerate(found.correlation, start=1)
     )
     lowest = min(float(pair.dropped.min()) for pair in found.correlation)
@@ -192,7 +192,7 @@ def _units(found: _Found) -> Iterator[Part]:
         ("units are less active", "mean activation"),
         ("and share the work evenly", _SPREAD),
     ):
-        least = min(-layer[measure].in_errors for layer in found.layers)
+        least = min(-layer[measure].change.off for layer in found.layers)
         what = f"is how much dropout lowers the {measure}, in the layer where it is least"
         yield Check(name, at_least(least, ERRORS, what, unit=" s.e."))
     # Of independent units not even a single pair's |r|, of s.d. sqrt((1 - 2 / pi) / n), is above.
@@ -202,6 +202,6 @@ def _units(found: _Found) -> Iterator[Part]:
 
 
 def _moved(pair: Pair) -> str:
-    if abs(pair.in_errors) < ERRORS:
+    if not pair.change.seen:
         return "changes by nothing that these seeds can tell"
-    return "rises" if pair.mean > 0 else "falls"
+    return "rises" if pair.change.mean > 0 else "falls"

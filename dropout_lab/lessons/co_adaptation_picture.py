@@ -9,7 +9,7 @@ from torch import Tensor
 
 from dropout_lab.analysis import style
 from dropout_lab.analysis.trained import image_grid
-from dropout_lab.lessons.paired import Pair
+from dropout_lab.lessons.pairs import Difference, Pair
 
 _SHOWN = 99  # per cent of the weights that the grey scale holds
 
@@ -61,7 +61,7 @@ def _accuracy(axes: Axes, p: float, accuracy: Mapping[int, Pair]) -> None:
         axes.errorbar(
             shares,
             [100 * float(each.mean()) for each in runs],
-            yerr=[100 * Pair.error_of(each) for each in runs],
+            yerr=[100 * Difference.of(each).error for each in runs],
             color=colour,
             marker=marker,
             capsize=3,
@@ -84,7 +84,7 @@ def _correlation(axes: Axes, p: float, correlation: Sequence[Pair], independent:
             axes.errorbar(
                 [place],
                 [float(runs.mean())],
-                yerr=[Pair.error_of(runs)],
+                yerr=[Difference.of(runs).error],
                 color=colour,
                 marker=marker,
                 markersize=8,

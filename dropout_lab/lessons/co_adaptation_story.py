@@ -13,7 +13,7 @@ from dropout_lab.layers import InvertedDropout
 from dropout_lab.layers.measured import ERRORS
 from dropout_lab.lessons import Asked
 from dropout_lab.lessons.draws import noise
-from dropout_lab.lessons.paired import COLUMNS, Pair
+from dropout_lab.lessons.pairs import COLUMNS, Difference, Pair
 from dropout_lab.lessons.parts import Check, Formula, Look, Mistake, Part, Rows, Say, Step
 from dropout_lab.lessons.trained import fleet_of, settings
 from dropout_lab.training import train
@@ -120,11 +120,11 @@ def story_tried(training: Training) -> Iterator[Part]:
         "no theorem of it, and the first row shows the opposite. A unit learns as fast as its "
         "gradient is large; the story is right where that is small, as in the second row."
     )
-    least = float(first.without.mean()) - ERRORS * first.error_of(first.without)
+    least = float(first.without.mean()) - ERRORS * Difference.of(first.without).error
     what = "of the others' length, less 5 s.e., without dropout"
     yield Check("lazy units wake without it", at_least(least, _AWAKE, what))
     what = "is what dropout adds to that length, where all weights of the units were small"
-    yield Check("and more of them with it", at_least(second.in_errors, ERRORS, what, unit=" s.e."))
+    yield Check("and more of them with it", at_least(second.change.off, ERRORS, what, unit=" s.e."))
 
 
 def _lazy_lengths(training: Training, *, both: bool) -> Pair:

@@ -1,5 +1,6 @@
 """Where lessons get their random numbers: streams of their own, named by the lesson's seed."""
 
+import itertools
 from collections.abc import Iterable, Sequence
 
 import torch
@@ -45,3 +46,19 @@ class Replayed:
     def normal(self, shape: Sequence[int], device: torch.device) -> Tensor:
         """Refuse: masks are no normal draws."""
         raise TypeError("masks are replayed here; a layer with normal noise has none.")
+
+
+def every_mask(units: int) -> Tensor:
+    """Return all ways to keep or drop some units, True = kept: ``(2**units, units)``."""
+    return torch.tensor(list(itertools.product((False, True), repeat=units)))
+
+
+def chances(masks: Tensor, p: Tensor | float) -> Tensor:
+    """Return the chance of each mask: a factor 1 - p for each unit kept, p for each dropped.
+
+    Args:
+        masks: ``(masks, units)``, True = kept.
+        p: One number, or ``(ps, 1)`` for a row of chances each.
+    """
+    kept = masks.sum(dim=1)
+    return (1 - torch.as_tensor(p, dtype=torch.float64)) ** kept * p ** (masks.shape[1] - kept)

@@ -11,7 +11,7 @@ from dropout_lab.data import Splits
 from dropout_lab.laws.finding import Finding, at_least, at_most, none_of
 from dropout_lab.layers import InvertedDropout
 from dropout_lab.lessons import Asked, ensemble_picture
-from dropout_lab.lessons.draws import Replayed
+from dropout_lab.lessons.draws import Replayed, chances, every_mask
 from dropout_lab.lessons.monte_carlo import monte_carlo
 from dropout_lab.lessons.parts import (
     Check,
@@ -25,12 +25,7 @@ from dropout_lab.lessons.parts import (
     Step,
     Working,
 )
-from dropout_lab.lessons.sub_networks import (
-    SubNetworks,
-    chances,
-    enumerate_sub_networks,
-    every_mask,
-)
+from dropout_lab.lessons.sub_networks import SubNetworks, enumerate_sub_networks
 from dropout_lab.lessons.trained import settings, splits, train_fleet
 from dropout_lab.model import MLP
 from dropout_lab.probabilities import ProbabilityScores, ProbabilityTally

@@ -27,7 +27,7 @@ from dropout_lab.lessons.from_scratch_nets import (
     train_ways,
 )
 from dropout_lab.lessons.from_scratch_picture import draw
-from dropout_lab.lessons.pairs import Difference, difference, seeds_of
+from dropout_lab.lessons.pairs import Difference, seeds_of
 from dropout_lab.lessons.parts import (
     Check,
     Formula,
@@ -93,7 +93,7 @@ def _table(results: Results, images: Splits) -> Iterator[Part]:
         "of how sure the network is. The NLL, the mean of -log of the probability of the right "
         "class, sees that too."
     )
-    gain = difference(results.f1(OURS), results.f1(WITHOUT))
+    gain = Difference.of(results.f1(OURS), results.f1(WITHOUT))
     yield Say(
         f"Ours less no dropout: {_apart(gain)} in macro F1. After so short a training "
         + ("that says" if gain.seen else "it is not told from 0, and equal F1 says")
@@ -102,8 +102,8 @@ def _table(results: Results, images: Splits) -> Iterator[Part]:
 
 
 def _same_as_the_library(results: Results) -> Iterator[Part]:
-    f1 = difference(results.f1(OURS), results.f1(THEIRS))
-    loss = difference(results.loss(OURS), results.loss(THEIRS))
+    f1 = Difference.of(results.f1(OURS), results.f1(THEIRS))
+    loss = Difference.of(results.loss(OURS), results.loss(THEIRS))
     yield Step("A layer of one's own is as good as nn.Dropout")
     yield Formula("x k / (1 - p) in training,  x in evaluation,  k = 1 with the chance 1 - p")
     yield _differences("ours less nn.Dropout", {"macro F1": f1, "NLL, nats": loss}, results.seeds)
@@ -116,9 +116,9 @@ def _same_as_the_library(results: Results) -> Iterator[Part]:
 
 
 def _no_scaling(results: Results) -> Iterator[Part]:
-    f1 = difference(results.f1(PUBLISHED), results.f1(OURS))
-    loss = difference(results.loss(PUBLISHED), results.loss(OURS))
-    batch = difference(results.loss(CORRECTED), results.loss(OURS))
+    f1 = Difference.of(results.f1(PUBLISHED), results.f1(OURS))
+    loss = Difference.of(results.loss(PUBLISHED), results.loss(OURS))
+    batch = Difference.of(results.loss(CORRECTED), results.loss(OURS))
     yield Step("Without scaling, and with one mask for the whole batch")
     yield _differences("as published less ours", {"macro F1": f1, "NLL, nats": loss}, results.seeds)
     yield Mistake(
@@ -151,8 +151,8 @@ def _upside_down(scaled: Sequence[Scaled]) -> Iterator[Part]:
         "evaluation, or units divided by 1 - p in training: one of the two. Macro F1 cannot "
         "tell: but for the biases, a factor leaves the largest output the largest."
     )
-    gain = difference(left.loss, right.loss)
-    harm = difference(wrong.loss, left.loss)
+    gain = Difference.of(left.loss, right.loss)
+    harm = Difference.of(wrong.loss, left.loss)
     what = "is the NLL less that of another scale, over its error"
     yield Check("times 1 - p helps", at_least(gain.off, ERRORS, what, unit=" s.e."))
     yield Check("times 1 / (1 - p) harms", at_least(harm.off, ERRORS, what, unit=" s.e."))
@@ -169,8 +169,8 @@ def _one_map(results: Results, images: Splits) -> Iterator[Part]:
         [("without activation", off[LINEAR][0]), ("with ReLU", off[OURS][0])],
         digits=2,
     )
-    f1 = difference(results.f1(LINEAR), results.f1(OURS))
-    loss = difference(results.loss(LINEAR), results.loss(OURS))
+    f1 = Difference.of(results.f1(LINEAR), results.f1(OURS))
+    loss = Difference.of(results.loss(LINEAR), results.loss(OURS))
     yield _differences(
         "without activation less ours", {"macro F1": f1, "NLL, nats": loss}, results.seeds
     )

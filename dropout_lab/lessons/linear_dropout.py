@@ -1,5 +1,6 @@
 """A linear model under dropout, for lesson ``l2``: every mask at once, and its closed form."""
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -7,8 +8,7 @@ import torch
 from torch import Tensor
 
 from dropout_lab.layers import InvertedDropout
-from dropout_lab.lessons.draws import normal
-from dropout_lab.noise import LANES
+from dropout_lab.lessons.draws import Replayed, chances, every_mask, normal
 
 SCALES = (0.5, 0.7, 1.0, 1.4, 2.0, 2.8)  # of the features: their units differ
 FEATURES, EXAMPLES = len(SCALES), 30
@@ -44,25 +44,6 @@ def problem(seed: int) -> Problem:
     return Problem(x, x @ weights + normal((EXAMPLES,), seed, 3), weights)
 
 
-class EveryMask:
-    """Draws that are no draws: mask k of the first axis but one keeps unit j if its bit j is 1."""
-
-    def lanes(self, shape: Sequence[int], device: torch.device) -> Tensor:
-        """Return the lowest or the highest lane, which any p strictly between 0 and 1 tells."""
-        units = shape[-1]
-        kept = every_mask(units).view(2**units, 1, units).expand(*shape)
-        return torch.where(kept, LANES // 2 - 1, -LANES // 2).to(torch.int16)
-
-    def normal(self, shape: Sequence[int], device: torch.device) -> Tensor:
-        """Refuse: masks are what is enumerated."""
-        raise NotImplementedError
-
-
-def every_mask(units: int) -> Tensor:
-    """Return all ways to keep or drop some units: bool, ``(2**units, units)``."""
-    return (torch.arange(2**units).unsqueeze(1) >> torch.arange(units)) & 1 == 1
-
-
 class AllMasks:
     """Dropout with every mask once, each with its chance: expectations without sampling.
 
@@ -80,11 +61,11 @@ class AllMasks:
 
     def __init__(self, p: Sequence[float], units: int) -> None:
         asked = torch.tensor(p, dtype=torch.float64).view(-1, 1).expand(-1, 2**units)
-        self.layer = InvertedDropout(asked, mask="batch", noise=EveryMask())
+        masks = every_mask(units)
+        draws = Replayed(itertools.repeat(masks.unsqueeze(1)))  # those of a batch: one example
+        self.layer = InvertedDropout(asked, mask="batch", noise=draws)
         self.p = self.layer.p[:, 0]
-        kept = every_mask(units).sum(dim=1)  # (masks,)
-        q = 1 - self.p.view(-1, 1)
-        self.chances = q**kept * (1 - q) ** (units - kept)
+        self.chances = chances(masks, self.p.view(-1, 1))
 
     def __call__(self, x: Tensor) -> Tensor:
         """Return ``x`` under every mask: ``(ps, masks, examples, units)``."""

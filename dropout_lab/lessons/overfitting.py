@@ -11,6 +11,7 @@ from dropout_lab.laws.finding import Finding, at_least
 from dropout_lab.layers.measured import ERRORS
 from dropout_lab.lessons import Asked
 from dropout_lab.lessons.learning_curves import Learned, draw
+from dropout_lab.lessons.pairs import Difference
 from dropout_lab.lessons.parts import (
     Cell,
     Check,
@@ -139,10 +140,9 @@ def _gaps(learned: Sequence[Learned]) -> Iterator[Part]:
     )
     rows = []
     for each in learned:
-        gap, test, accuracy = (
-            each.difference(column) for column in ("loss_gap", "test_loss", "test_accuracy")
-        )
-        rows.append((f"{each.images:,}", _told(gap), _told(test), _told(100 * accuracy, 2)))
+        gap, test = (Difference.of(each.difference(name)) for name in ("loss_gap", "test_loss"))
+        accuracy = Difference.of(100 * each.difference("test_accuracy"))
+        rows.append((f"{each.images:,}", gap.told(), test.told(), accuracy.told(2)))
     yield Rows(
         f"with dropout less without: mean ± standard error of {learned[0].seeds} pairs",
         ("images", "loss gap (nats)", "test loss (nats)", "test accuracy (points)"),
@@ -160,8 +160,9 @@ def _gaps(learned: Sequence[Learned]) -> Iterator[Part]:
             else "Dropout does here what more images would."
         )
     )
-    clear = [each for each in learned if _in_errors(each.difference("test_accuracy")) >= ERRORS]
-    where = " and ".join(f"{each.images:,}" for each in clear)
+    off = {each.images: Difference.of(each.difference("test_accuracy")).off for each in learned}
+    clear = [images for images, in_errors in off.items() if in_errors >= ERRORS]
+    where = " and ".join(f"{images:,}" for images in clear)
     yield Look(
         "In accuracy there is less to see. "
         + (
@@ -225,24 +226,6 @@ def checks(learned: Sequence[Learned], gains_from: int | None) -> Iterator[Check
 
 def _sure(differences: Sequence[Tensor]) -> Finding:
     """Return whether the mean of each group of differences is above 0, and surely."""
-    least = min((_in_errors(each) for each in differences), key=_nan_first)
+    least = min(Difference.of(each).off for each in differences)
     what = f"is the least of {len(differences)} mean differences of {len(differences[0])} seeds"
     return at_least(least, ERRORS, what, unit=" s.e.")
-
-
-def _in_errors(differences: Tensor) -> float:
-    """Return the mean of some differences in standard errors; nan where none differ."""
-    return float(differences.mean() / _error(differences))
-
-
-def _error(values: Tensor) -> Tensor:
-    error: Tensor = values.std() / len(values) ** 0.5
-    return error
-
-
-def _nan_first(value: float) -> tuple[bool, float]:
-    return value == value, value
-
-
-def _told(values: Tensor, digits: int = 3) -> str:
-    return f"{float(values.mean()):+.{digits}f} ± {float(_error(values)):.{digits}f}"

@@ -3,11 +3,17 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
-from dropout_lab.analysis.statistics import spread
+import torch
+from torch import Tensor
+
 from dropout_lab.layers.measured import ERRORS
 from dropout_lab.lessons import Asked
 from dropout_lab.training import Record
+
+Values = Sequence[float] | Tensor
+COLUMNS = ("without", "with dropout", "difference", "in s.e.")  # of the cells of a pair
 
 
 @dataclass(frozen=True)
@@ -22,23 +28,74 @@ class Difference:
     mean: float
     error: float
 
+    @classmethod
+    def of(cls, ours: Values, theirs: Values | None = None) -> Self:
+        """Return that of ours less theirs, seed by seed; without theirs, of ours less 0.
+
+        Args:
+            ours: At least two numbers, one for each seed.
+            theirs: As many, in the same order.
+
+        Raises:
+            ValueError: There are not as many.
+        """
+        values = torch.as_tensor(ours, dtype=torch.float64).detach()
+        if theirs is not None:
+            others = torch.as_tensor(theirs, dtype=torch.float64).detach()
+            if values.shape != others.shape:
+                raise ValueError(f"{len(values)} runs have no pairs in {len(others)}.")
+            values = values - others
+        return cls(float(values.mean()), float(values.std()) / math.sqrt(len(values)))
+
     @property
     def off(self) -> float:
         """How far the mean is from 0, in standard errors, with its sign; 0 where all is equal."""
-        if self.error > 0:
-            return self.mean / self.error
-        return math.copysign(math.inf, self.mean) if self.mean else 0.0
+        if self.error == 0:
+            return math.copysign(math.inf, self.mean) if self.mean else 0.0
+        return self.mean / self.error
 
     @property
     def seen(self) -> bool:
         """Whether it is further from 0 than 5 standard errors."""
         return abs(self.off) > ERRORS
 
+    def told(self, digits: int = 3, *, sign: bool = True) -> str:
+        """Return mean ± standard error."""
+        return f"{self.mean:{'+' if sign else ''}.{digits}f} ± {self.error:.{digits}f}"
 
-def difference(ours: Sequence[float], theirs: Sequence[float]) -> Difference:
-    """Return the mean of ours less theirs, seed by seed: at least two, in the same order."""
-    each = [one - other for one, other in zip(ours, theirs, strict=True)]
-    return Difference(sum(each) / len(each), spread(each) / math.sqrt(len(each)))
+
+@dataclass(frozen=True)
+class Pair:
+    """A measure of the runs without dropout and of those with it, seed by seed.
+
+    Shape:
+        ``without``, ``dropped``: ``(seeds,)``, float64, at least two seeds.
+    """
+
+    without: Tensor
+    dropped: Tensor
+
+    @classmethod
+    def of(cls, runs: Tensor) -> Self:
+        """Return the pair of a fleet's runs: the first half without dropout, then with it."""
+        without, dropped = runs.detach().double().chunk(2)
+        return cls(without, dropped)
+
+    @property
+    def change(self) -> Difference:
+        """What dropout adds."""
+        return Difference.of(self.dropped, self.without)
+
+    def times(self, factor: float) -> "Pair":
+        """Return the measure in another unit."""
+        return Pair(factor * self.without, factor * self.dropped)
+
+    def cells(self, digits: int = 3) -> tuple[str, str, str, str]:
+        """Return the cells of a table: without, with, their difference, and it in s.e."""
+        own = [
+            Difference.of(runs).told(digits, sign=False) for runs in (self.without, self.dropped)
+        ]
+        return own[0], own[1], self.change.told(digits), f"{self.change.off:+.1f}"
 
 
 def last(records: Sequence[Sequence[Record]], measure: str) -> list[float]:

@@ -1,6 +1,5 @@
 """All sub-networks that dropout at one place of a network stands for, one after the other."""
 
-import itertools
 from dataclasses import dataclass
 from typing import cast
 
@@ -8,7 +7,7 @@ import torch
 from torch import Tensor
 
 from dropout_lab.layers import InvertedDropout
-from dropout_lab.lessons.draws import Replayed
+from dropout_lab.lessons.draws import Replayed, chances, every_mask
 from dropout_lab.model import MLP
 
 
@@ -54,16 +53,6 @@ class SubNetworks:
     def weight_scaling(self) -> Tensor:
         """The probabilities of the whole network: ``(examples, classes)``."""
         return self.scaled.softmax(dim=-1)
-
-
-def every_mask(k: int) -> Tensor:
-    """Return all masks of k units, 1 = kept: ``(2^k, k)``, float64."""
-    return torch.tensor(list(itertools.product((0.0, 1.0), repeat=k)), dtype=torch.float64)
-
-
-def chances(masks: Tensor, p: float) -> Tensor:
-    """Return the chance of each mask: a factor 1 - p for each unit kept, p for each dropped."""
-    return (masks * (1 - p) + (1 - masks) * p).prod(dim=1)
 
 
 def enumerate_sub_networks(model: MLP, place: int, x: Tensor) -> SubNetworks:

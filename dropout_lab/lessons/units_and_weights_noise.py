@@ -8,7 +8,7 @@ from torch import Tensor
 
 from dropout_lab.layers import DropConnect, InvertedDropout, affine
 from dropout_lab.layers.base import Mask
-from dropout_lab.lessons.draws import noise
+from dropout_lab.lessons.draws import chances, every_mask, noise
 
 WEIGHT = torch.tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]], dtype=torch.float64)
 BIAS = torch.ones(1, 3, dtype=torch.float64)
@@ -36,13 +36,12 @@ class Outcomes:
         The means are the covariances, and the variances what the errors of measured ones come
         from: ``(outputs, outputs)``.
         """
-        coin = torch.tensor([0.0, 1.0], dtype=torch.float64)
-        masks = torch.cartesian_prod(*[coin] * len(self.terms)).view(-1, len(self.terms))
-        chances = (masks * (1 - self.p) + (1 - masks) * self.p).prod(dim=1)[:, None, None]
-        off = masks @ self.terms / (1 - self.p) - self.terms.sum(dim=0)
+        masks = every_mask(len(self.terms))
+        chance = chances(masks, self.p)[:, None, None]
+        off = masks.double() @ self.terms / (1 - self.p) - self.terms.sum(dim=0)
         products = off[:, :, None] * off[:, None, :]  # (masks, outputs, outputs)
-        mean = (chances * products).sum(dim=0)
-        return mean, (chances * (products - mean).square()).sum(dim=0)
+        mean = (chance * products).sum(dim=0)
+        return mean, (chance * (products - mean).square()).sum(dim=0)
 
 
 @dataclass(frozen=True)

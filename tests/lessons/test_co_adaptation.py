@@ -12,7 +12,7 @@ from dropout_lab.layers import InvertedDropout
 from dropout_lab.lessons import Asked, co_adaptation, co_adaptation_story
 from dropout_lab.lessons.co_adaptation import _Found
 from dropout_lab.lessons.co_adaptation_story import Training
-from dropout_lab.lessons.paired import Pair
+from dropout_lab.lessons.pairs import Pair
 from dropout_lab.lessons.parts import Rows
 from dropout_lab.lessons.trained import fleet_of, settings, splits
 from dropout_lab.training import Fleet
@@ -41,11 +41,11 @@ def found() -> _Found:
 def test_a_pair_by_hand() -> None:
     """Differences 1, 2, 3: mean 2, standard error 1 / sqrt(3)."""
     own = Pair.of(torch.tensor([1.0, 1.0, 1.0, 2.0, 3.0, 4.0]))
-    assert own.mean == 2
-    assert own.error == pytest.approx(1 / math.sqrt(3))
-    assert own.in_errors == pytest.approx(2 * math.sqrt(3))
+    assert own.change.mean == 2
+    assert own.change.error == pytest.approx(1 / math.sqrt(3))
+    assert own.change.off == pytest.approx(2 * math.sqrt(3))
     assert own.times(10).cells(1) == ("10.0 ± 0.0", "30.0 ± 5.8", "+20.0 ± 5.8", "+3.5")
-    assert math.isnan(Pair.of(torch.ones(4)).in_errors)
+    assert Pair.of(torch.ones(4)).change.off == 0
 
 
 def test_the_spread_of_lengths_by_hand() -> None:

@@ -15,7 +15,7 @@ from tests.lessons.conftest import Told, failed_in
 
 def test_the_mistakes_by_hand() -> None:
     """At p = 0.25 what is kept becomes 4 in place of 4/3; evaluation 0.25 in place of 0.75."""
-    kept = Replayed([torch.tensor([True, False])])
+    kept = Replayed([torch.tensor([True, False])] * 2)
     assert DividedByP(0.25, noise=kept)(torch.ones(2)).tolist() == [4, 0]
     assert TimesP(0.25, noise=kept)(torch.ones(2)).tolist() == [1, 0]
     assert TimesP(0.25).eval()(torch.ones(2)).tolist() == [0.25, 0.25]

@@ -9,10 +9,10 @@ import torch
 
 from dropout_lab.layers import InvertedDropout
 from dropout_lab.lessons import Asked, ensemble, monte_carlo
-from dropout_lab.lessons.draws import Replayed
+from dropout_lab.lessons.draws import Replayed, chances, every_mask
 from dropout_lab.lessons.ensemble import _Net
 from dropout_lab.lessons.parts import Rows
-from dropout_lab.lessons.sub_networks import chances, enumerate_sub_networks, every_mask
+from dropout_lab.lessons.sub_networks import enumerate_sub_networks
 from dropout_lab.lessons.trained import fleet_of, settings, splits
 from tests.lessons.conftest import failed_in
 from tests.recorded import Forbidden

@@ -13,7 +13,7 @@ from dropout_lab.lessons.from_scratch_nets import (
     Scaled,
     scaled_in_evaluation,
 )
-from dropout_lab.lessons.pairs import difference, last
+from dropout_lab.lessons.pairs import Difference, last
 from dropout_lab.lessons.trained import settings, splits, train_fleet
 from tests.lessons.conftest import failed_in
 
@@ -44,12 +44,12 @@ def test_the_librarys_layer_is_nn_dropout_to_the_bit() -> None:
 
 def test_a_paired_difference_by_hand() -> None:
     """1, 2, 3: mean 2, s.d. 1, standard error 1 / sqrt(3)."""
-    found = difference([2.0, 4.0, 6.0], [1.0, 2.0, 3.0])
+    found = Difference.of([2.0, 4.0, 6.0], [1.0, 2.0, 3.0])
     assert found.mean == 2.0
     assert found.error == pytest.approx(3**-0.5)
     assert found.off == pytest.approx(2 * 3**0.5)
     assert not found.seen
-    assert difference([1.0, 2.0], [1.0, 2.0]).off == 0
+    assert Difference.of([1.0, 2.0], [1.0, 2.0]).off == 0
 
 
 def test_a_library_that_does_better_breaks_both_of_its_checks() -> None:

@@ -10,6 +10,7 @@ from torch import Tensor
 from dropout_lab.layers import InvertedDropout
 from dropout_lab.lessons import Asked, overfitting
 from dropout_lab.lessons.learning_curves import Learned
+from dropout_lab.lessons.pairs import Difference
 from dropout_lab.lessons.parts import Check, Look, Mistake, Part, Rows
 from tests.lessons.conftest import failed_in
 
@@ -43,8 +44,8 @@ def test_differences_are_of_pairs_after_the_last_epoch_by_hand() -> None:
     assert each.difference("test_accuracy").tolist() == pytest.approx([0.02, 0.04])
     assert each.mean("train_loss").flatten().tolist() == pytest.approx([0.5, 0.105, 0.6, 0.21])
     # mean 3 points, s.d. sqrt(2), standard error sqrt(2) / sqrt(2) = 1
-    assert overfitting._told(100 * each.difference("test_accuracy"), 2) == "+3.00 ± 1.00"
-    assert overfitting._in_errors(each.difference("test_accuracy")) == pytest.approx(3)
+    assert Difference.of(100 * each.difference("test_accuracy")).told(2) == "+3.00 ± 1.00"
+    assert Difference.of(each.difference("test_accuracy")).off == pytest.approx(3)
 
 
 def test_the_tables_say_what_was_measured() -> None:
