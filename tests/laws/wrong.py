@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from dropout_lab.layers import Dropout, Entering, UnitDropout, Variant, WeightDropout, affine
 from dropout_lab.layers.draws import keep_threshold
-from dropout_lab.lessons.mistakes import MISTAKES
+from dropout_lab.lessons.bugs.mistakes import MISTAKES
 
 _KIND = Variant(
     formula="x k / (1-p)", p="chance of dropping", paper="", keep_rate=True, matched=True,

@@ -6,8 +6,7 @@ from torch import Tensor
 
 from dropout_lab.layers import GaussianDropout, InvertedDropout
 from dropout_lab.lessons import bugs
-from dropout_lab.lessons.draws import noise
-from dropout_lab.lessons.mistakes import (
+from dropout_lab.lessons.bugs.mistakes import (
     MISTAKES,
     DividedByTheRate,
     ExamplesDropped,
@@ -18,6 +17,7 @@ from dropout_lab.lessons.mistakes import (
     ScalingForgotten,
     VarianceForDeviation,
 )
+from dropout_lab.lessons.draws import noise
 from tests.lessons.conftest import Told, failed_in
 
 

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from dropout_lab.layers import InvertedDropout
-from dropout_lab.lessons import Asked, co_adaptation, co_adaptation_story
-from dropout_lab.lessons.co_adaptation import _Found
-from dropout_lab.lessons.co_adaptation_story import Training
+from dropout_lab.lessons import Asked, co_adaptation
+from dropout_lab.lessons.co_adaptation import _Found, lazy_units
+from dropout_lab.lessons.co_adaptation.lazy_units import Training
 from dropout_lab.lessons.pairs import Pair
 from dropout_lab.lessons.parts import Rows
 from dropout_lab.lessons.trained import fleet_of, settings, splits
@@ -67,7 +67,7 @@ def test_a_cell_without_dropout_takes_part_in_any_order(ps: tuple[float, float])
 
 def test_the_number_of_dropped_units_is_binomial() -> None:
     """At p = 0.5: 1, 4, 6, 4 and 1 of 16."""
-    parts = [*co_adaptation_story.story(0.5, ASKED)]
+    parts = [*lazy_units.story(0.5, ASKED)]
     (rows,) = [part for part in parts if isinstance(part, Rows)]
     assert [row[1] for row in rows.rows] == [1 / 16, 4 / 16, 6 / 16, 4 / 16, 1 / 16]
     assert sum(float(row[2]) for row in rows.rows) == pytest.approx(1)
@@ -77,13 +77,13 @@ def test_the_number_of_dropped_units_is_binomial() -> None:
 def test_two_of_four_each_time_is_not_binomial(monkeypatch: pytest.MonkeyPatch) -> None:
     two = torch.tensor([1.0, 0.0, 1.0, 0.0])
     monkeypatch.setattr(InvertedDropout, "drop", lambda self, x: x * two)
-    assert failed_in([*co_adaptation_story.story(0.5, ASKED)]) == ["how many are dropped"]
+    assert failed_in([*lazy_units.story(0.5, ASKED)]) == ["how many are dropped"]
 
 
 def test_without_training_the_lazy_units_stay_lazy(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(co_adaptation_story, "train", lambda fleet, images: ())
+    monkeypatch.setattr(lazy_units, "train", lambda fleet, images: ())
     training = Training(0.5, range(3), splits(ASKED, train_size=100))
-    parts = [*co_adaptation_story.story_tried(training)]
+    parts = [*lazy_units.story_tried(training)]
     (rows,) = [part for part in parts if isinstance(part, Rows)]
     assert all(str(cell).startswith("0.01") for row in rows.rows for cell in row[1:3])
     assert failed_in(parts) == ["lazy units wake without it", "and more of them with it"]
@@ -130,9 +130,9 @@ def test_half_of_the_hidden_units_begin_small(monkeypatch: pytest.MonkeyPatch) -
         seen.extend(weight.detach().clone() for weight in fleet.model.weights)
         return ()
 
-    monkeypatch.setattr(co_adaptation_story, "train", look)
+    monkeypatch.setattr(lazy_units, "train", look)
     training = Training(0.5, range(2), splits(ASKED, train_size=100))
-    co_adaptation_story._lazy_lengths(training, both=True)
+    lazy_units._lazy_lengths(training, both=True)
     untouched = fleet_of(training.cells((16,), 1), range(2)).model.weights
     for axis, (own, before) in enumerate(zip(seen, untouched, strict=True)):
         small, rest = own.movedim(2 - axis, 0), before.detach().movedim(2 - axis, 0)

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from dropout_lab.config import words
 from dropout_lab.layers import InvertedDropout, StandardDropout
-from dropout_lab.lessons.conventions_mixed import DividedByP, TimesP, Unit, mixed_up, unit
+from dropout_lab.lessons.conventions.mixed import DividedByP, TimesP, Unit, mixed_up, unit
 from dropout_lab.lessons.draws import Replayed
 from dropout_lab.lessons.parts import Formula, Rows
 from dropout_lab.lessons.written_out import NumpyDropout

@@ -8,11 +8,11 @@ import pytest
 import torch
 
 from dropout_lab.layers import InvertedDropout
-from dropout_lab.lessons import Asked, ensemble, monte_carlo
+from dropout_lab.lessons import Asked, ensemble
 from dropout_lab.lessons.draws import Replayed, chances, every_mask
-from dropout_lab.lessons.ensemble import _Net
+from dropout_lab.lessons.ensemble import _Net, sampling
+from dropout_lab.lessons.ensemble.sub_networks import enumerate_sub_networks
 from dropout_lab.lessons.parts import Rows
-from dropout_lab.lessons.sub_networks import enumerate_sub_networks
 from dropout_lab.lessons.trained import fleet_of, settings, splits
 from tests.lessons.conftest import failed_in
 from tests.recorded import Forbidden
@@ -127,7 +127,7 @@ def test_the_expected_error_of_two_coins_by_hand() -> None:
 
     Mean 1/8, variance 1/64; of 32 repeats of one image.
     """
-    error = monte_carlo._error(2, 0.2, torch.tensor([1 / 4]), torch.tensor([1 / 16]))
+    error = sampling._error(2, 0.2, torch.tensor([1 / 4]), torch.tensor([1 / 16]))
     assert error.expected == 1 / 8
     assert error.error == pytest.approx(math.sqrt(1 / 64 / 32))
     assert error.off == pytest.approx((0.2 - 0.125) * 8 * math.sqrt(32))
@@ -139,7 +139,7 @@ def test_draws_of_another_p_break_monte_carlo(
     net = nets["ReLU layer"]
 
     def told() -> list[str]:
-        found = monte_carlo.monte_carlo(net.model, 1, net.x, net.labels, net.all, ASKED)
+        found = sampling.monte_carlo(net.model, 1, net.x, net.labels, net.all, ASKED)
         return failed_in([*found.told()])
 
     assert told() == []
@@ -149,5 +149,5 @@ def test_draws_of_another_p_break_monte_carlo(
     finally:
         net.model.places()[1][0].p = 0.5
     one_mask = itertools.repeat(torch.ones(8))
-    monkeypatch.setattr(monte_carlo, "noise", lambda seed: Replayed(one_mask))
+    monkeypatch.setattr(sampling, "noise", lambda seed: Replayed(one_mask))
     assert told() == ["Monte Carlo: 1 / sqrt(T)"]

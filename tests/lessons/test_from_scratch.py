@@ -4,8 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from dropout_lab.lessons import Asked, from_scratch, wrong_output
-from dropout_lab.lessons.from_scratch_nets import (
+from dropout_lab.lessons import Asked, from_scratch
+from dropout_lab.lessons.from_scratch import wrong_output
+from dropout_lab.lessons.from_scratch.networks import (
     PUBLISHED,
     WAYS,
     LibraryDropout,

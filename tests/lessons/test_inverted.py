@@ -7,7 +7,7 @@ from torch import Tensor
 
 from dropout_lab.layers import InvertedDropout, StandardDropout
 from dropout_lab.lessons.draws import Replayed
-from dropout_lab.lessons.inverted_nets import ADAM, SAME, SGD, Way, follow
+from dropout_lab.lessons.inverted.networks import ADAM, SAME, SGD, Way, follow
 from dropout_lab.lessons.parts import Rows
 from dropout_lab.lessons.written_out import NumpyDropout, torch_dropout
 from tests.lessons.conftest import Told, failed_in
@@ -68,7 +68,7 @@ def test_one_step_by_hand_needs_the_square() -> None:
 
 def test_a_course_is_that_of_torchs_optimizer() -> None:
     """Its last loss, against a loop of torch.optim.SGD over the same network: another optimizer."""
-    from dropout_lab.lessons import inverted_nets as nets
+    from dropout_lab.lessons.inverted import networks as nets
 
     class Loop:
         def __init__(self, groups: list[dict[str, object]]) -> None:

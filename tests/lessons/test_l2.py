@@ -9,8 +9,9 @@ from sklearn.linear_model import Ridge
 from torch import Tensor
 
 from dropout_lab.layers import InvertedDropout
-from dropout_lab.lessons import beyond_linear, l2, linear_dropout
-from dropout_lab.lessons.linear_dropout import (
+from dropout_lab.lessons import l2
+from dropout_lab.lessons.l2 import beyond_linear, linear_dropout
+from dropout_lab.lessons.l2.linear_dropout import (
     EXAMPLES,
     FEATURES,
     SCALES,

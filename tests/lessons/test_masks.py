@@ -11,7 +11,7 @@ from torch import Tensor
 from dropout_lab.layers import InvertedDropout
 from dropout_lab.layers.base import Dropout
 from dropout_lab.lessons.dropped import kept, marks, numbers, throughout
-from dropout_lab.lessons.masks_steps import RULES, Case
+from dropout_lab.lessons.masks.steps import RULES, Case
 from dropout_lab.lessons.parts import Rows
 from dropout_lab.lessons.two_layers import TwoLayers, made_up
 from tests.lessons.conftest import Told, failed_in

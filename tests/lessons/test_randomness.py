@@ -13,7 +13,7 @@ from dropout_lab.layers.draws import keep_threshold
 from dropout_lab.lessons import randomness
 from dropout_lab.lessons.parts import Rows
 from dropout_lab.lessons.randomness import entropies
-from dropout_lab.lessons.subnetworks import distinct, expected_distinct
+from dropout_lab.lessons.randomness.sub_networks import distinct, expected_distinct
 from tests.lessons.conftest import Told, failed_in
 
 

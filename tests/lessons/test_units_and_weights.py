@@ -6,7 +6,7 @@ from torch import Tensor
 
 from dropout_lab.layers import DropConnect, InvertedDropout, UnscaledDropout
 from dropout_lab.lessons.parts import Rows
-from dropout_lab.lessons.units_and_weights_noise import Outcomes, of_units, of_weights
+from dropout_lab.lessons.units_and_weights.outputs import Outcomes, of_units, of_weights
 from tests.lessons.conftest import Told, failed_in
 
 

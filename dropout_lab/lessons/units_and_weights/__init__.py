@@ -14,8 +14,7 @@ from dropout_lab.layers.measured import ERRORS
 from dropout_lab.lessons import Asked
 from dropout_lab.lessons.draws import noise
 from dropout_lab.lessons.parts import Check, Formula, Look, Mistake, Part, Picture, Rows, Say, Step
-from dropout_lab.lessons.units_and_weights_drawn import WAYS, draw
-from dropout_lab.lessons.units_and_weights_noise import (
+from dropout_lab.lessons.units_and_weights.outputs import (
     BIAS,
     ONES,
     WEIGHT,
@@ -26,6 +25,7 @@ from dropout_lab.lessons.units_and_weights_noise import (
     of_units,
     of_weights,
 )
+from dropout_lab.lessons.units_and_weights.picture import WAYS, draw
 
 _WAN = (784, 800, 800, 10)  # the network of Wan et al. 2013 for MNIST
 _BATCH = 32

@@ -18,7 +18,7 @@ from dropout_lab.lessons.dropped import (
     throughout_finding,
     throughout_rows,
 )
-from dropout_lab.lessons.gradients_picture import draw
+from dropout_lab.lessons.gradients.picture import draw
 from dropout_lab.lessons.parts import Check, Formula, Look, Mistake, Part, Picture, Rows, Say, Step
 from dropout_lab.metrics import losses
 

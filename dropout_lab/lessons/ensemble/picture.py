@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from dropout_lab.analysis import style
-from dropout_lab.lessons.monte_carlo import MonteCarlo
+from dropout_lab.lessons.ensemble.sampling import MonteCarlo
 
 _BINS = 25
 _POINTS = 250  # images of a network that are shown

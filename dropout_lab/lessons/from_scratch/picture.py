@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from dropout_lab.analysis import style
 from dropout_lab.analysis.statistics import t_interval
-from dropout_lab.lessons.from_scratch_nets import (
+from dropout_lab.lessons.from_scratch.networks import (
     CORRECTED,
     EPOCHS,
     LINEAR,

@@ -9,8 +9,9 @@ from torch import Tensor
 
 from dropout_lab.laws.finding import at_least
 from dropout_lab.layers.measured import ERRORS
-from dropout_lab.lessons import Asked, co_adaptation_picture
-from dropout_lab.lessons.co_adaptation_story import Training, story, story_tried
+from dropout_lab.lessons import Asked
+from dropout_lab.lessons.co_adaptation import picture
+from dropout_lab.lessons.co_adaptation.lazy_units import Training, story, story_tried
 from dropout_lab.lessons.pairs import COLUMNS, Pair
 from dropout_lab.lessons.parts import (
     Check,
@@ -61,7 +62,7 @@ def lesson(asked: Asked) -> Iterator[Part]:
     yield from _removed(found)
     yield from _units(found)
     yield Picture(
-        lambda: co_adaptation_picture.draw(
+        lambda: picture.draw(
             p, found.features, found.accuracy, found.correlation, found.independent
         ),
         "what units look for, how many can be removed, and how alike they are",

@@ -10,7 +10,7 @@ from dropout_lab.config.grid import with_values
 from dropout_lab.laws.finding import Finding, at_least
 from dropout_lab.layers.measured import ERRORS
 from dropout_lab.lessons import Asked
-from dropout_lab.lessons.learning_curves import Learned, draw
+from dropout_lab.lessons.overfitting.learning_curves import Learned, draw
 from dropout_lab.lessons.pairs import Difference
 from dropout_lab.lessons.parts import (
     Cell,

@@ -10,9 +10,11 @@ from torch import Tensor
 from dropout_lab.data import Splits
 from dropout_lab.laws.finding import Finding, at_least, at_most, none_of
 from dropout_lab.layers import InvertedDropout
-from dropout_lab.lessons import Asked, ensemble_picture
+from dropout_lab.lessons import Asked
 from dropout_lab.lessons.draws import Replayed, chances, every_mask
-from dropout_lab.lessons.monte_carlo import monte_carlo
+from dropout_lab.lessons.ensemble import picture
+from dropout_lab.lessons.ensemble.sampling import monte_carlo
+from dropout_lab.lessons.ensemble.sub_networks import SubNetworks, enumerate_sub_networks
 from dropout_lab.lessons.parts import (
     Check,
     Formula,
@@ -25,7 +27,6 @@ from dropout_lab.lessons.parts import (
     Step,
     Working,
 )
-from dropout_lab.lessons.sub_networks import SubNetworks, enumerate_sub_networks
 from dropout_lab.lessons.trained import settings, splits, train_fleet
 from dropout_lab.model import MLP
 from dropout_lab.probabilities import ProbabilityScores, ProbabilityTally
@@ -84,7 +85,7 @@ def lesson(asked: Asked) -> Iterator[Part]:
     found = monte_carlo(net.model, net.place, net.x, net.labels, net.all, asked)
     yield from found.told()
     yield Picture(
-        lambda: ensemble_picture.draw(
+        lambda: picture.draw(
             p,
             found,
             {

@@ -11,7 +11,7 @@ from dropout_lab.layers import InvertedDropout, StandardDropout
 from dropout_lab.layers.base import BernoulliDropout
 from dropout_lab.lessons import Asked
 from dropout_lab.lessons.draws import Replayed, noise, normal
-from dropout_lab.lessons.inverted_nets import ADAM, SAME, SGD, Course, Way, follow, picture
+from dropout_lab.lessons.inverted.networks import ADAM, SAME, SGD, Course, Way, follow, picture
 from dropout_lab.lessons.parts import Check, Formula, Look, Mistake, Part, Picture, Rows, Say, Step
 from dropout_lab.lessons.written_out import NumpyDropout, torch_dropout
 

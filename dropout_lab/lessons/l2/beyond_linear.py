@@ -9,7 +9,7 @@ from torch.nn.functional import softplus
 
 from dropout_lab.laws.finding import at_least, at_most
 from dropout_lab.lessons.draws import normal
-from dropout_lab.lessons.linear_dropout import (
+from dropout_lab.lessons.l2.linear_dropout import (
     EXAMPLES,
     FEATURES,
     ROUNDING,

@@ -10,10 +10,9 @@ from dropout_lab.laws.finding import at_least, at_most
 from dropout_lab.layers import InvertedDropout
 from dropout_lab.layers.measured import ERRORS
 from dropout_lab.lessons import Asked
-from dropout_lab.lessons.beyond_linear import deeper, logistic
 from dropout_lab.lessons.draws import noise
-from dropout_lab.lessons.l2_picture import Solutions, draw
-from dropout_lab.lessons.linear_dropout import (
+from dropout_lab.lessons.l2.beyond_linear import deeper, logistic
+from dropout_lab.lessons.l2.linear_dropout import (
     EXAMPLES,
     FEATURES,
     ROUNDING,
@@ -31,6 +30,7 @@ from dropout_lab.lessons.linear_dropout import (
     same_strength,
     sampled,
 )
+from dropout_lab.lessons.l2.picture import Solutions, draw
 from dropout_lab.lessons.parts import (
     Check,
     Formula,

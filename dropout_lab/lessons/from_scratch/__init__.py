@@ -11,7 +11,7 @@ from dropout_lab.data import Splits
 from dropout_lab.laws.finding import at_least, at_most, none_of, within
 from dropout_lab.layers.measured import ERRORS
 from dropout_lab.lessons import Asked
-from dropout_lab.lessons.from_scratch_nets import (
+from dropout_lab.lessons.from_scratch.networks import (
     CORRECTED,
     EPOCHS,
     LEARNING_RATE,
@@ -26,7 +26,8 @@ from dropout_lab.lessons.from_scratch_nets import (
     scaled_in_evaluation,
     train_ways,
 )
-from dropout_lab.lessons.from_scratch_picture import draw
+from dropout_lab.lessons.from_scratch.picture import draw
+from dropout_lab.lessons.from_scratch.wrong_output import train_wrong_output
 from dropout_lab.lessons.pairs import Difference, seeds_of
 from dropout_lab.lessons.parts import (
     Check,
@@ -41,7 +42,6 @@ from dropout_lab.lessons.parts import (
     Working,
 )
 from dropout_lab.lessons.trained import Trained, splits
-from dropout_lab.lessons.wrong_output import train_wrong_output
 from dropout_lab.model import MLP
 
 _BATCH = 128

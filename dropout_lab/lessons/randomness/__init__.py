@@ -15,8 +15,8 @@ from dropout_lab.lessons import Asked
 from dropout_lab.lessons.draws import noise
 from dropout_lab.lessons.dropped import kept, marks
 from dropout_lab.lessons.parts import Check, Formula, Look, Mistake, Part, Picture, Rows, Say, Step
-from dropout_lab.lessons.randomness_picture import Entropy, Seen, Shown, draw
-from dropout_lab.lessons.subnetworks import distinct, expected_distinct
+from dropout_lab.lessons.randomness.picture import Entropy, Seen, Shown, draw
+from dropout_lab.lessons.randomness.sub_networks import distinct, expected_distinct
 
 _EXAMPLES, _UNITS = 5, 10
 _BESIDE = 4  # masks of ten units in a line of 80 columns

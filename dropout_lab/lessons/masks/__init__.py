@@ -16,8 +16,8 @@ from dropout_lab.lessons.dropped import (
     throughout_finding,
     throughout_rows,
 )
-from dropout_lab.lessons.masks_picture import draw
-from dropout_lab.lessons.masks_steps import (
+from dropout_lab.lessons.masks.picture import draw
+from dropout_lab.lessons.masks.steps import (
     COUNT,
     EARLIER,
     ELEMENT,

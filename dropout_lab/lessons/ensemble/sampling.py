@@ -11,8 +11,8 @@ from dropout_lab.laws.finding import at_most
 from dropout_lab.layers.measured import ERRORS
 from dropout_lab.lessons import Asked
 from dropout_lab.lessons.draws import noise
+from dropout_lab.lessons.ensemble.sub_networks import SubNetworks
 from dropout_lab.lessons.parts import Check, Formula, Look, Part, Rows, Say, Step
-from dropout_lab.lessons.sub_networks import SubNetworks
 from dropout_lab.model import MLP
 from dropout_lab.training.inference import sampled
 

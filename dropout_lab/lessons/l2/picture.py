@@ -10,8 +10,8 @@ from torch import Tensor
 
 from dropout_lab.analysis import style
 from dropout_lab.layers.measured import ERRORS
-from dropout_lab.lessons.beyond_linear import Ratios
-from dropout_lab.lessons.linear_dropout import (
+from dropout_lab.lessons.l2.beyond_linear import Ratios
+from dropout_lab.lessons.l2.linear_dropout import (
     EXAMPLES,
     FEATURES,
     SCALES,

@@ -11,13 +11,13 @@ from dropout_lab.laws import LAWS, verify
 from dropout_lab.laws.finding import at_least, must_be, none_of
 from dropout_lab.layers.measured import ERRORS
 from dropout_lab.lessons import Asked
-from dropout_lab.lessons.mistakes import (
+from dropout_lab.lessons.bugs.mistakes import (
     MISTAKES,
     DividedByTheRate,
     NoiseInEvaluation,
     ScalingForgotten,
 )
-from dropout_lab.lessons.mistakes import Mistake as WrongLayer
+from dropout_lab.lessons.bugs.mistakes import Mistake as WrongLayer
 from dropout_lab.lessons.pairs import Difference, last, seeds_of
 from dropout_lab.lessons.parts import (
     Check,

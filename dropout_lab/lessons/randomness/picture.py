@@ -12,7 +12,7 @@ from torch import Tensor
 
 from dropout_lab.analysis import style
 from dropout_lab.layers.measured import ERRORS
-from dropout_lab.lessons.subnetworks import expected_distinct
+from dropout_lab.lessons.randomness.sub_networks import expected_distinct
 
 _BATCH = 128
 _DROPPED = "#EEEEEE"

@@ -13,7 +13,7 @@ from dropout_lab.laws.finding import at_most, must_be, within
 from dropout_lab.layers import InvertedDropout, StandardDropout
 from dropout_lab.layers.measured import ERRORS
 from dropout_lab.lessons import Asked
-from dropout_lab.lessons.conventions_mixed import Unit, draw, mixed_up
+from dropout_lab.lessons.conventions.mixed import Unit, draw, mixed_up
 from dropout_lab.lessons.draws import noise
 from dropout_lab.lessons.parts import Check, Formula, Look, Mistake, Part, Picture, Rows, Say, Step
 from dropout_lab.lessons.written_out import NumpyDropout, torch_dropout
