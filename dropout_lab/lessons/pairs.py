@@ -47,6 +47,20 @@ class Difference:
             values = values - others
         return cls(float(values.mean()), float(values.std()) / math.sqrt(len(values)))
 
+    @classmethod
+    def of_means(cls, ours: Values, theirs: Values) -> Self:
+        """Return that of two means, each run on its own: ``sqrt((s_1^2 + s_2^2) / n)``.
+
+        Its error rests on twice as many numbers as that of the pairs; for a difference that should
+        be 0, where luck with a small error would be taken for one.
+
+        Args:
+            ours: At least two numbers.
+            theirs: As many.
+        """
+        one, other = cls.of(ours), cls.of(theirs)
+        return cls(one.mean - other.mean, math.hypot(one.error, other.error))
+
     @property
     def off(self) -> float:
         """How far the mean is from 0, in standard errors, with its sign; 0 where all is equal."""

@@ -51,6 +51,9 @@ def test_a_paired_difference_by_hand() -> None:
     assert found.off == pytest.approx(2 * 3**0.5)
     assert not found.seen
     assert Difference.of([1.0, 2.0], [1.0, 2.0]).off == 0
+    means = Difference.of_means([2.0, 4.0, 6.0], [1.0, 2.0, 3.0])
+    assert means.mean == 2.0
+    assert means.error == pytest.approx((5 / 3) ** 0.5)
 
 
 def test_a_library_that_does_better_breaks_both_of_its_checks() -> None:
@@ -64,8 +67,10 @@ def test_a_library_that_does_better_breaks_both_of_its_checks() -> None:
 
 def test_an_unscaled_layer_that_does_no_harm_breaks_its_check() -> None:
     harmed = Given(**{PUBLISHED: 0.2})
-    assert failed_in(list(from_scratch._no_scaling(harmed))) == []
-    assert failed_in(list(from_scratch._no_scaling(Given()))) == ["no scaling costs NLL"]
+    assert failed_in(list(from_scratch._no_scaling(harmed, checked=True))) == []
+    assert failed_in(list(from_scratch._no_scaling(Given(), checked=True))) == [
+        "no scaling costs NLL"
+    ]
 
 
 def test_a_remedy_that_is_the_right_way_up_breaks_its_checks() -> None:
@@ -73,7 +78,7 @@ def test_a_remedy_that_is_the_right_way_up_breaks_its_checks() -> None:
     given = [Scaled("", 1.0, each, each) for each in losses]
     assert failed_in(list(from_scratch._upside_down(given))) == []
     assert failed_in(list(from_scratch._upside_down(given[::-1]))) == [
-        "times 1 - p helps",
+        "times 1 - p, not over it",
         "times 1 / (1 - p) harms",
     ]
 

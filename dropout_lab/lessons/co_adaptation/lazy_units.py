@@ -22,7 +22,7 @@ _STORY = 4  # units: A, B, C, D
 _LAZY_UNITS = 16
 _LAZY_SEEN = 20_000  # images, some of them several times
 _LAZY = 0.01  # what the weights of the lazy half are multiplied by
-_AWAKE = 0.1  # of the length of the others' weights
+_AWAKE = 10 * _LAZY  # of the length of the others' weights: ten times what they began with
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from dropout_lab.layers import UnscaledDropout
 from dropout_lab.lessons.draws import noise
 from dropout_lab.metrics import Scores, Tally
 from dropout_lab.training.loop import data_order
+from dropout_lab.updates import Adam
 
 _UNITS, _CLASSES = 512, 10
 _SCORED_AT_ONCE = 1_000  # examples; bounds the memory
@@ -64,14 +65,15 @@ def train_wrong_output(
         torch.manual_seed(seed)
         net = WrongOutput(p, seed)
     before = [each.detach().clone() for each in net.layer_3.parameters()]
-    optimizer = torch.optim.Adam(net.parameters(), lr=learning_rate)
+    group = {"params": list(net.parameters()), "lr": learning_rate, "weight_decay": 0.0}
+    updates = Adam([group], decoupled=False)
     for epoch in range(1, epochs + 1):
         for indices in data_order([seed], epoch, len(images.train))[0].split(batch_size):
             batch = images.train[indices]
             loss = nn.functional.cross_entropy(net(images.pixels(batch.images)), batch.labels)
-            optimizer.zero_grad()
+            net.zero_grad()
             loss.backward()
-            optimizer.step()
+            updates.step()
     after = net.layer_3.parameters()
     moved = sum(int((a != b).sum()) for a, b in zip(before, after, strict=True))
     scores, outside = _measured(net.eval(), images, images.test)

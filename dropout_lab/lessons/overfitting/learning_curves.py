@@ -73,8 +73,12 @@ class Learned:
 
 def draw(learned: Sequence[Learned], p: float) -> Figure:
     """Draw the losses of each number of images over the epochs, and the gap over the images."""
-    figure = style.new_figure(10, 8.2)
-    panels = figure.subplots(2, 2).flat
+    count = len(learned) + 1
+    rows, columns = (2, 2) if count == 4 else (1, count)
+    figure = (
+        style.new_figure(10, 8.2) if square else style.new_figure(4.4 * (len(learned) + 1), 4.6)
+    )
+    panels = list(figure.subplots(*((2, 2) if square else (1, len(learned) + 1))).flat)
     colours = (style.WITHOUT, style.p_colour(p))
     highest = 1.5 * max(float(each.last("test_loss").max()) for each in learned)
     for axes, each in zip(panels, learned, strict=False):
@@ -82,8 +86,6 @@ def draw(learned: Sequence[Learned], p: float) -> Figure:
         axes.set_ylim(0, highest)
     panels[len(learned) - 1].legend(loc="upper right")  # where the losses are lowest
     _gaps(panels[len(learned)], learned, colours, p)
-    for axes in list(panels)[len(learned) + 1 :]:
-        axes.set_axis_off()
     style.heading(figure, "Overfitting: with and without dropout, on few images and on more")
     seeds = style.n_seeds([learned[0].seeds])
     style.footnote(
