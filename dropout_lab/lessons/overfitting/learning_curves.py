@@ -75,10 +75,8 @@ def draw(learned: Sequence[Learned], p: float) -> Figure:
     """Draw the losses of each number of images over the epochs, and the gap over the images."""
     count = len(learned) + 1
     rows, columns = (2, 2) if count == 4 else (1, count)
-    figure = (
-        style.new_figure(10, 8.2) if square else style.new_figure(4.4 * (len(learned) + 1), 4.6)
-    )
-    panels = list(figure.subplots(*((2, 2) if square else (1, len(learned) + 1))).flat)
+    figure = style.new_figure(5 * columns, 4.1 * rows)
+    panels = list(figure.subplots(rows, columns).flat)
     colours = (style.WITHOUT, style.p_colour(p))
     highest = 1.5 * max(float(each.last("test_loss").max()) for each in learned)
     for axes, each in zip(panels, learned, strict=False):
