@@ -11,6 +11,7 @@ from dropout_lab.analysis.tables import cells, read_study
 from dropout_lab.config.document import Document
 from dropout_lab.config.evaluation import AtEndName, DiagnosticName, InferenceName
 from dropout_lab.config.load import check
+from dropout_lab.lessons import LESSONS
 from dropout_lab.training import (
     ACTIVATION_COLUMNS,
     INFERENCE_COLUMNS,
@@ -33,6 +34,15 @@ SETTINGS = [
 @pytest.mark.parametrize("text", SETTINGS)
 def test_every_setting_shown_is_accepted(text: str) -> None:
     check(Document("docs", yaml.safe_load(text)))
+
+
+def test_the_page_of_lessons_names_each_in_order_and_shows_three_pictures() -> None:
+    page = (DOCS / "lessons.md").read_text()
+    table = page.partition("| lesson |")[2].partition("\n## ")[0]
+    assert re.findall(r"^\| `([\w-]+)` \|", table, re.MULTILINE) == list(LESSONS)
+    shown = re.findall(r"!\[[^]]+\]\(([^)]+)\)", page)
+    assert len(shown) == 3
+    assert all((DOCS / picture).read_bytes().startswith(b"\x89PNG") for picture in shown)
 
 
 def words_of(column: int, section: str) -> list[str]:
