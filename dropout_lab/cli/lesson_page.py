@@ -126,7 +126,7 @@ class _Page:
         for check in checks:
             found = check.finding
             number = measured_text(found.measured)
-            line = f"  {check.name:<25} {number:<9} {found.bound:<15} "
+            line = f"  {check.name:<26} {number:<9} {found.bound:<15} "
             self.console.print(
                 line + ("ok" if found.passed else f"FAILED\n    {number} {found.reason}"),
                 style="" if found.passed else "bold red",

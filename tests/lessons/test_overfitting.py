@@ -74,8 +74,23 @@ def test_more_images_are_said_to_do_more_only_where_they_did() -> None:
         few = made_up(100, loss_gap=[[[0, 0.9], [0, 0.9]], [[0, 0.5], [0, 0.5]]])
         return next(p for p in overfitting._gaps([few, many]) if isinstance(p, Look)).text
 
-    assert "More images do more" in said(made_up(500))  # 0.2 without, below 0.5
+    assert "5 times the images do more" in said(made_up(500))  # 0.2 without, below 0.5
     assert "Dropout does here" in said(made_up(120))  # 0.83 without
+
+
+def test_of_the_accuracy_only_what_is_seen_is_said_and_with_its_sign() -> None:
+    def said(dropped: float) -> str:
+        accuracy = [[[0, 0.90], [0, 0.91]], [[0, dropped], [0, dropped + 0.0101]]]
+        looks = [
+            part
+            for part in overfitting._gaps([made_up(100), made_up(500, test_accuracy=accuracy)])
+            if isinstance(part, Look)
+        ]
+        return looks[1].text
+
+    assert "At 500 images dropout raises it" in said(0.95)
+    assert "At 500 images dropout lowers it" in said(0.85)
+    assert "it may be luck" in said(0.90)
 
 
 def broken(*learned: Learned, gains_from: int | None = 100) -> list[str]:

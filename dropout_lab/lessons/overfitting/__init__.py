@@ -60,7 +60,7 @@ def lesson(asked: Asked) -> Iterator[Part]:
     plan = _QUICK if asked.quick else _WHOLE
     yield Step("The same network, with and without dropout")
     yield Say(
-        f"A network 784-{plan.units}-{plan.units}-10 with relu, trained for {plan.epochs} epochs "
+        f"A network 784-{plan.units}-{plan.units}-10 with ReLU, trained for {plan.epochs} epochs "
         "by SGD with momentum 0.9, batches of 100 and a learning rate that falls from 0.05 to 0. "
         f"Without dropout, and with p = {p:g} in both hidden layers; {plan.seeds} seeds, each with "
         "the same initial weights and order of images for both. Epochs are equal, not updates: "
@@ -155,22 +155,21 @@ def _gaps(learned: Sequence[Learned]) -> Iterator[Part]:
         f"The loss gap with dropout at {few.images:,} images is {with_few:.2f} nats; without "
         f"dropout at {many.images:,} it is {without_many:.2f}. "
         + (
-            "More images do more against overfitting than dropout does."
+            f"{many.images // few.images} times the images do more against overfitting than "
+            "dropout does."
             if without_many < with_few
             else "Dropout does here what more images would."
         )
     )
     off = {each.images: Difference.of(each.difference("test_accuracy")).off for each in learned}
-    clear = [images for images, in_errors in off.items() if in_errors >= ERRORS]
-    where = " and ".join(f"{images:,}" for images in clear)
-    yield Look(
-        "In accuracy there is less to see. "
-        + (
-            f"It is higher by more than {ERRORS} standard errors at {where} images."
-            if clear
-            else f"At no number of images is it {ERRORS} standard errors: it may be luck."
-        )
-    )
+    seen = [
+        f"At {images:,} images dropout {'raises' if in_errors > 0 else 'lowers'} it, by more than "
+        f"{ERRORS:g} standard errors."
+        for images, in_errors in off.items()
+        if abs(in_errors) > ERRORS
+    ]
+    unseen = f"At no number of images is it {ERRORS:g} standard errors: it may be luck."
+    yield Look(f"In test accuracy there is less to see. {' '.join(seen) or unseen}")
     yield Mistake(
         "Dropout is said to prevent overfitting. It makes the gap smaller and does not close it. "
         "Very few images a network learns by heart through all the noise: Srivastava et al. "
