@@ -92,7 +92,7 @@ def _line(subject: str, what: str, check: "Check | Checked") -> str:
     """Return a check as a line of about 80 columns; the reason, where there is one, may go on."""
     start = f"{subject:<20} {what:<26}"
     if check.passed is None:
-        return f"{start} -  {check.reason}"
+        return f"{start} - {check.reason}"
     number = check.measured
     measured = number if isinstance(number, str) else f"{number:.4g}"
     end = "ok" if check.passed else f"FAILED\n    {check.reason}"

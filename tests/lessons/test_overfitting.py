@@ -88,9 +88,19 @@ def test_of_the_accuracy_only_what_is_seen_is_said_and_with_its_sign() -> None:
         ]
         return looks[1].text
 
-    assert "At 500 images dropout raises it" in said(0.95)
-    assert "At 500 images dropout lowers it" in said(0.85)
-    assert "it may be luck" in said(0.90)
+    assert "at 500 images dropout raises it" in said(0.95)
+    assert "at 500 images dropout lowers it" in said(0.85)
+    assert "no change of 5 standard errors" in said(0.90)
+
+
+def test_a_smaller_gap_with_a_higher_test_loss_is_called_no_gain() -> None:
+    def said(*learned: Learned) -> list[str]:
+        return [part.text for part in overfitting._no_gain(learned)]
+
+    worse = made_up(200, test_loss=[[[0, 0.30], [0, 0.31]], [[0, 0.40], [0, 0.42]]])
+    assert said(made_up(100)) == []
+    (told,) = said(made_up(100), worse)
+    assert "at 200 images the test loss is higher" in told
 
 
 def broken(*learned: Learned, gains_from: int | None = 100) -> list[str]:

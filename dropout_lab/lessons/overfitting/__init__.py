@@ -71,8 +71,8 @@ def lesson(asked: Asked) -> Iterator[Part]:
     )
     if plan.gains_from is None:
         yield Say(
-            "So few and small steps leave the network with dropout half trained: its test loss is "
-            "shown and not checked. The lesson without --quick trains to the end."
+            "So few and small steps leave the network with dropout short of its end: its test loss "
+            "is shown and not checked. The lesson without --quick trains to the end."
         )
     learned = []
     for size in plan.sizes:
@@ -163,18 +163,30 @@ def _gaps(learned: Sequence[Learned]) -> Iterator[Part]:
     )
     off = {each.images: Difference.of(each.difference("test_accuracy")).off for each in learned}
     seen = [
-        f"At {images:,} images dropout {'raises' if in_errors > 0 else 'lowers'} it, by more than "
-        f"{ERRORS:g} standard errors."
+        f"at {images:,} images dropout {'raises' if in_errors > 0 else 'lowers'} it, by more than "
+        f"{ERRORS:g} standard errors"
         for images, in_errors in off.items()
         if abs(in_errors) > ERRORS
     ]
-    unseen = f"At no number of images is it {ERRORS:g} standard errors: it may be luck."
-    yield Look(f"In test accuracy there is less to see. {' '.join(seen) or unseen}")
+    unseen = f"no change of {ERRORS:g} standard errors at any number of images"
+    yield Look(f"The test accuracy: {'; '.join(seen) or unseen}.")
+    yield from _no_gain(learned)
     yield Mistake(
         "Dropout is said to prevent overfitting. It makes the gap smaller and does not close it. "
         "Very few images a network learns by heart through all the noise: Srivastava et al. "
         "found no gain in accuracy at 100 and 500 (section 7.4)."
     )
+
+
+def _no_gain(learned: Sequence[Learned]) -> Iterator[Part]:
+    """Say where the gap shrank and the test loss rose, if anywhere."""
+    tests = {each.images: Difference.of(each.difference("test_loss")) for each in learned}
+    worse = [f"{images:,}" for images, test in tests.items() if test.seen and test.mean > 0]
+    if worse:
+        yield Say(
+            f"A smaller gap is not yet a gain: at {' and '.join(worse)} images the test loss is "
+            "higher with dropout. The training loss rose by more than the gap fell."
+        )
 
 
 def _noisy(many: Learned, p: float) -> Iterator[Part]:
