@@ -12,6 +12,7 @@ from rich.console import Console
 
 from dropout_lab.analysis import style
 from dropout_lab.cli.table import print_rows
+from dropout_lab.laws.finding import Finding
 from dropout_lab.lessons import Asked, Lesson, parts_of
 from dropout_lab.lessons.parts import (
     Cell,
@@ -126,9 +127,9 @@ class _Page:
         for check in checks:
             found = check.finding
             number = measured_text(found.measured)
-            line = f"  {check.name:<25} {number:<9} {found.bound:<15} "
+            line = f"  {check.name:<26} {number:<9} {found.bound:<15} "
             self.console.print(
-                line + ("ok" if found.passed else f"FAILED\n    {number} {found.reason}"),
+                line + ("ok" if found.passed else f"FAILED\n    {_reason(found)}"),
                 style="" if found.passed else "bold red",
                 soft_wrap=True,
             )
@@ -150,6 +151,13 @@ class _Page:
 def measured_text(value: float | str) -> str:
     """Return what a law or a lesson measured, in a few characters."""
     return value if isinstance(value, str) else f"{value:.4g}"
+
+
+def _reason(found: Finding) -> str:
+    """Return why a check failed as a sentence: what was measured, and what that is."""
+    if isinstance(found.measured, str) or found.reason[:1].isdigit():  # it is one already
+        return found.reason
+    return f"{measured_text(found.measured)} {found.reason}"
 
 
 def _text(cell: Cell, digits: int) -> str:

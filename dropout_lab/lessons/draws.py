@@ -61,4 +61,5 @@ def chances(masks: Tensor, p: Tensor | float) -> Tensor:
         p: One number, or ``(ps, 1)`` for a row of chances each.
     """
     kept = masks.sum(dim=1)
-    return (1 - torch.as_tensor(p, dtype=torch.float64)) ** kept * p ** (masks.shape[1] - kept)
+    p = torch.as_tensor(p, dtype=torch.float64)  # a Python number to a tensor's power is float32
+    return (1 - p) ** kept * p ** (masks.shape[1] - kept)

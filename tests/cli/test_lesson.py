@@ -7,8 +7,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from dropout_lab.cli.lesson_page import _Page
+from dropout_lab.laws.finding import at_most, must_be, none_of
 from dropout_lab.layers import InvertedDropout
 from dropout_lab.lessons import LESSONS
+from dropout_lab.lessons.parts import Check
 
 PICTURES = Path("results/lessons")
 
@@ -55,6 +58,20 @@ def test_a_claim_that_does_not_hold_ends_with_1_and_says_what_was_measured(
     found = json.loads(verified.out)
     assert (found["passed"], found["failed"], found["checks"]) == (1, 3, [])
     assert all(check["reason"] for check in found["lessons"] if not check["passed"])
+
+
+def test_why_a_check_failed_is_a_sentence_that_names_a_number_once(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    findings = [
+        none_of(3, "units differ"),
+        must_be("caught", "missed", "no law sees it"),
+        at_most(0.5, 0.25, "is how far it is off"),
+    ]
+    checks = [Check(str(at), finding) for at, finding in enumerate(findings)]
+    _Page(quiet=False, pause=False).end(checks, 0.0)
+    told = [line for line in capsys.readouterr().out.splitlines() if line.startswith("    ")]
+    assert told == ["    3 units differ", "    no law sees it", "    0.5 is how far it is off"]
 
 
 def test_it_waits_for_enter_before_each_further_step(run, monkeypatch) -> None:

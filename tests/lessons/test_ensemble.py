@@ -24,7 +24,7 @@ ASKED = Asked((0.5,), quick=True)
 def nets() -> dict[str, _Net]:
     images = splits(ASKED, train_size=500)
     wanted = {**ensemble._NETS, "tanh": (1, "tanh")}
-    return {name: ensemble._net(0.5, *how, ASKED, images) for name, how in wanted.items()}
+    return {name: ensemble._net(0.3, *how, ASKED, images) for name, how in wanted.items()}
 
 
 def three(nets: dict[str, _Net]) -> dict[str, _Net]:
@@ -44,7 +44,7 @@ def test_the_chance_of_a_mask_by_hand() -> None:
     """P = 0.25: none kept 1/16, one 3/16, both 9/16."""
     assert every_mask(2).tolist() == [[0, 0], [0, 1], [1, 0], [1, 1]]
     assert chances(every_mask(2), 0.25).tolist() == [1 / 16, 3 / 16, 3 / 16, 9 / 16]
-    assert float(chances(every_mask(8), 0.3).sum()) == pytest.approx(1)
+    assert float(chances(every_mask(8), 0.3).sum()) == pytest.approx(1, abs=1e-14)
 
 
 @pytest.mark.parametrize("p", [1 / 65536, 0.25, 65535 / 65536])
@@ -143,11 +143,11 @@ def test_draws_of_another_p_break_monte_carlo(
         return failed_in([*found.told()])
 
     assert told() == []
-    net.model.places()[1][0].p = 0.25
+    net.model.places()[1][0].p = 0.7
     try:
         assert told() == ["Monte Carlo: 1 / sqrt(T)"]
     finally:
-        net.model.places()[1][0].p = 0.5
+        net.model.places()[1][0].p = 0.3
     one_mask = itertools.repeat(torch.ones(8))
     monkeypatch.setattr(sampling, "noise", lambda seed: Replayed(one_mask))
     assert told() == ["Monte Carlo: 1 / sqrt(T)"]

@@ -74,8 +74,33 @@ def test_more_images_are_said_to_do_more_only_where_they_did() -> None:
         few = made_up(100, loss_gap=[[[0, 0.9], [0, 0.9]], [[0, 0.5], [0, 0.5]]])
         return next(p for p in overfitting._gaps([few, many]) if isinstance(p, Look)).text
 
-    assert "More images do more" in said(made_up(500))  # 0.2 without, below 0.5
+    assert "5 times the images do more" in said(made_up(500))  # 0.2 without, below 0.5
     assert "Dropout does here" in said(made_up(120))  # 0.83 without
+
+
+def test_of_the_accuracy_only_what_is_seen_is_said_and_with_its_sign() -> None:
+    def said(dropped: float) -> str:
+        accuracy = [[[0, 0.90], [0, 0.91]], [[0, dropped], [0, dropped + 0.0101]]]
+        looks = [
+            part
+            for part in overfitting._gaps([made_up(100), made_up(500, test_accuracy=accuracy)])
+            if isinstance(part, Look)
+        ]
+        return looks[1].text
+
+    assert "at 500 images dropout raises it" in said(0.95)
+    assert "at 500 images dropout lowers it" in said(0.85)
+    assert "no change of 5 standard errors" in said(0.90)
+
+
+def test_a_smaller_gap_with_a_higher_test_loss_is_called_no_gain() -> None:
+    def said(*learned: Learned) -> list[str]:
+        return [part.text for part in overfitting._no_gain(learned)]
+
+    worse = made_up(200, test_loss=[[[0, 0.30], [0, 0.31]], [[0, 0.40], [0, 0.42]]])
+    assert said(made_up(100)) == []
+    (told,) = said(made_up(100), worse)
+    assert "at 200 images the test loss is higher" in told
 
 
 def broken(*learned: Learned, gains_from: int | None = 100) -> list[str]:

@@ -32,7 +32,7 @@ from dropout_lab.training import units
 _HIDDEN = 64  # units of each of two layers
 _SHARES = (0, *units.REMOVED)
 _MEASURED = 1_000  # test images, at most
-_SPREAD = "spread of lengths"
+_SPREAD = "length spread"
 _OF_UNITS = {
     "mean activation": units.mean_activation,
     "share near 0": units.activation_sparsity,
@@ -165,7 +165,10 @@ def _units(found: _Found) -> Iterator[Part]:
     yield Formula(
         "mean |correlation| = mean of |r_ij| over the pairs of units i < j\n"
         f"of independent units: sqrt(2 / (pi n)) = {level:.2g} at n = {found.examples:,} images\n"
-        "spread of lengths = s.d. / mean, over units, of |weights that leave a unit|"
+        "share near 0  = share of the activations of at most 0.01 in size\n"
+        "effective rank = exp(-sum_k s_k log s_k),  s_k = sigma_k / sum_j sigma_j,\n"
+        "    sigma_k: singular values of the activations, each unit less its mean\n"
+        "length spread = s.d. / mean, over units, of |weights that leave a unit|"
     )
     for layer, measures in enumerate(found.layers, start=1):
         yield Rows(
@@ -181,7 +184,7 @@ def _units(found: _Found) -> Iterator[Part]:
     yield Look(
         "With dropout units are less active, and share the work more evenly: the weights that "
         f"leave them are more alike in length. And their correlation? {told} Independent units "
-        f"would come to {level:.2g}; with dropout no layer of any seed is below {lowest:.2g}."
+        f"would come to {level:.2g}; with dropout the least of any layer and seed is {lowest:.3g}."
     )
     yield Mistake(
         "Dropout is said to make units independent, or to decorrelate them. Nothing in it asks for "

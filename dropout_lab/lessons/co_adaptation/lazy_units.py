@@ -104,7 +104,7 @@ def story_tried(training: Training) -> Iterator[Part]:
     first, second = (_lazy_lengths(training, both=both) for both in (False, True))
     yield Rows(
         "length of the weights that enter the lazy half, over that of the others; before training "
-        f"{_LAZY:g} (mean ± s.e., n = {len(training.seeds)} seeds)",
+        f"about {_LAZY:g} (mean ± s.e., n = {len(training.seeds)} seeds)",
         ("made small", *COLUMNS),
         [("entering", *first.cells()), ("all", *second.cells())],
     )

@@ -101,7 +101,7 @@ def _table(results: Results, images: Splits) -> Iterator[Part]:
     )
     gain = Difference.of(results.f1(OURS), results.f1(WITHOUT))
     yield Say(
-        f"Ours less no dropout: {_apart(gain)} in macro F1. After so short a training "
+        f"Ours less no dropout, in macro F1: {_apart(gain)}. After so short a training "
         + ("that says" if gain.seen else "it is not told from 0, and equal F1 says")
         + " little about dropout, which is there to keep a long training from overfitting."
     )
@@ -131,11 +131,11 @@ def _no_scaling(results: Results, *, checked: bool) -> Iterator[Part]:
     yield _differences(title, {"macro F1": f1, "NLL, nats": loss})
     yield Mistake(
         "A layer that only multiplies by a mask, drawn once for all examples of a batch, is said "
-        "to do as well as the library's. In evaluation its output layer gets 1 / (1 - p) times "
-        f"what it learned with: its NLL less ours is {loss.mean:+.2g} nats. With the scaling put "
-        f"right and one mask per batch still, it is {batch.mean:+.2g}: examples that share a mask "
-        "do not average its noise out. A layer tosses a coin for each of x.shape, not of "
-        "x.shape[1]."
+        "to do as well as the library's. In evaluation its output layer gets, on average, "
+        f"1 / (1 - p) times what it learned with: its NLL less ours is {loss.mean:+.2g} nats. With "
+        f"the scaling put right and one mask per batch still, it is {batch.mean:+.2g}: examples "
+        "that share a mask do not average its noise out. A layer tosses a coin for each of "
+        "x.shape, not of x.shape[1]."
     )
     what = "is the NLL as published less ours, over its error"
     if checked:
@@ -264,7 +264,7 @@ def _differences(title: str, differences: Mapping[str, Difference]) -> Rows:
 
 
 def _apart(found: Difference) -> str:
-    return f"{found.mean:+.2g} ± {found.error:.1g} s.e."
+    return f"{found.mean:+.2g} with a standard error of {found.error:.2g}"
 
 
 def _equation(scaled: Scaled) -> str:

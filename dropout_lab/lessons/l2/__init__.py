@@ -165,7 +165,7 @@ def _sgd(wanted: Tensor, steps: Tensor) -> Iterator[Part]:
     )
     yield Look(
         "First the start must be forgotten. Then only the luck of the masks is left: four times "
-        "the steps halve it, and the mean of the runs is right within its standard error."
+        "the steps about halve it, and the mean of the runs is right within a few standard errors."
     )
     what = f"is how far a coefficient, mean of {_RUNS} runs, is off"
     yield Check("SGD with masks finds it", at_most(rows[-1][3], ERRORS, what, unit=" s.e."))
@@ -216,6 +216,6 @@ def _plain(of: Problem, masks: AllMasks) -> Iterator[Part]:
     yield Check("plain ridge is another", at_least(nearest, 100 * ROUNDING, what))
     yield Mistake(
         "Dropout is said to leave the weights free, so that L2 must be used beside it. Averaged "
-        "over its masks, dropout on a linear model is a constraint on the weights: the larger p, "
+        "over its masks, dropout on a linear model is a penalty on the weights: the larger p, "
         "the smaller |Gamma w|. One may use both; one need not."
     )

@@ -99,7 +99,8 @@ def deeper(seed: int, p: float) -> Iterator[Part]:
     )
     yield Look(
         "Doubling W and halving v changes no output, and nothing of what dropout adds. L2 changes. "
-        "So what dropout adds is no sum of the squares of the weights, with whatever fixed factors."
+        "The same holds of any c > 0 times W and v / c. A sum of the squares of the weights, with "
+        "whatever fixed factors above 0, grows beyond all bounds with c: dropout adds none such."
     )
     yield Mistake(
         "'Dropout is the same as L2' is told of all networks. It is true of linear regression, "
