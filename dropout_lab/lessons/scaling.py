@@ -49,7 +49,8 @@ def _ones(p: float, layer: InvertedDropout) -> Iterator[Part]:
     title = "five examples with two units each, all 1 before"
     yield Rows(title, ("unit 1", "unit 2"), out.tolist())
     yield Look(
-        f"About a share p = {p:g} is 0. What is kept is not 1 but {1 / q:.4g} = 1 / (1 - {p:g})."
+        f"{int((out == 0).sum())} of 10 are 0; on average it would be {10 * p:g}. What is kept is "
+        f"not 1 but {1 / q:.4g} = 1 / (1 - {p:g})."
     )
     other = int(((out != 0) & ((out - 1 / q).abs() > _ROUNDING / q)).sum())
     yield Check("kept ones are 1 / (1 - p)", none_of(other, "of ten are neither 0 nor that"))

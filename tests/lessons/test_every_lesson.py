@@ -52,11 +52,16 @@ def test_the_same_seed_tells_the_same_and_another_something_else(name: str, told
     assert numbers(4) != first
 
 
-@pytest.mark.parametrize("name", [n for n, about in LESSONS.items() if about.p])
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[pytest.mark.slow] if about.images else [])
+        for name, about in LESSONS.items()
+        if about.p
+    ],
+)
 def test_it_holds_at_the_ends_of_its_range_of_p(name: str, told: Told) -> None:
-    """But for those that train, where the ends have little dropout, or little left, to show."""
+    """Those that train take their time."""
     about = LESSONS[name]
-    if about.images:
-        pytest.skip("trains")
     for p in (about.lowest, about.highest):
         assert failed_in(told(name, p, seed=1)) == []
