@@ -40,7 +40,7 @@ def print_lessons(lessons: Mapping[str, Lesson]) -> None:
     console.print(table)
     console.print(
         "dropout-lab lesson NAME runs one; p: what it takes where --p says nothing; "
-        "seconds: on 2 cores (n = 1), less with --quick.",
+        "seconds: on 2 cores, start included (n = 1).",
         style="dim",
     )
 

@@ -69,7 +69,7 @@ def lesson(asked: Asked) -> Iterator[Part]:
     """Yield the parts of the lesson."""
     (p,) = asked.p
     seeds = seeds_of(asked, 8)  # with 5, the NLL is not sure at every seed
-    epochs = 6 if asked.quick else 10
+    epochs = 6 if asked.quick else 8
     yield Step("Eight mistakes")
     yield Formula("right:           x mask / (1 - p),  mask = (rand(x.shape) >= p)")
     yield Rows(

@@ -44,7 +44,7 @@ _OF_UNITS = {
 def lesson(asked: Asked) -> Iterator[Part]:
     """Yield the parts of the lesson."""
     (p,) = asked.p
-    count, size = (8, 1_000) if asked.quick else (10, 2_000)
+    count, size = 8, 1_000 if asked.quick else 2_000
     seeds = range(count * asked.seed, count * (asked.seed + 1))
     images = splits(asked, train_size=size)
     yield from story(p, asked)
