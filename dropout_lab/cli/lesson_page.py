@@ -127,7 +127,7 @@ class _Page:
         for check in checks:
             found = check.finding
             number = measured_text(found.measured)
-            line = f"  {check.name:<26} {number:<9} {found.bound:<15} "
+            line = f"  {check.name:<25} {number:<9} {found.bound:<15} "
             self.console.print(
                 line + ("ok" if found.passed else f"FAILED\n    {_reason(found)}"),
                 style="" if found.passed else "bold red",

@@ -65,7 +65,7 @@ def _laws(variants: Sequence[str], out: TextIO | None) -> "Iterator[Check]":
         return
     from dropout_lab.laws import verify as check_laws
 
-    _print(f"{'variant':<20} {'law':<26} {'measured':<9} bound", out)
+    _print(f"{'variant':<20} {'law':<25} {'measured':<9} bound", out)
     for check in check_laws(variants):
         _print(_line(check.variant, check.law, check), out)
         yield check
@@ -77,7 +77,7 @@ def _lessons(lessons: Sequence[str], quick: bool, out: TextIO | None) -> "Iterat
         return
     from dropout_lab.lessons.checked import check_lessons
 
-    _print(f"{'lesson':<20} {'check':<26} {'measured':<9} bound", out)
+    _print(f"{'lesson':<20} {'check':<25} {'measured':<9} bound", out)
     for check in check_lessons(lessons, quick=quick):
         _print(_line(check.lesson, check.check, check), out)
         yield check
@@ -90,7 +90,7 @@ def _print(line: str, out: TextIO | None) -> None:
 
 def _line(subject: str, what: str, check: "Check | Checked") -> str:
     """Return a check as a line of about 80 columns; the reason, where there is one, may go on."""
-    start = f"{subject:<20} {what:<26}"
+    start = f"{subject:<20} {what:<25}"
     if check.passed is None:
         return f"{start} - {check.reason}"
     number = check.measured

@@ -86,7 +86,7 @@ def test_without_training_the_lazy_units_stay_lazy(monkeypatch: pytest.MonkeyPat
     parts = [*lazy_units.story_tried(training)]
     (rows,) = [part for part in parts if isinstance(part, Rows)]
     assert all(str(cell).startswith("0.01") for row in rows.rows for cell in row[1:3])
-    assert failed_in(parts) == ["lazy units wake without it", "and more of them with it"]
+    assert failed_in(parts) == ["they wake without dropout", "and more of them with it"]
 
 
 def test_results_as_claimed_pass() -> None:

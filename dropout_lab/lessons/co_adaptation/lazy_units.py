@@ -122,7 +122,7 @@ def story_tried(training: Training) -> Iterator[Part]:
     )
     least = float(first.without.mean()) - ERRORS * Difference.of(first.without).error
     what = "of the others' length, less 5 s.e., without dropout"
-    yield Check("lazy units wake without it", at_least(least, _AWAKE, what))
+    yield Check("they wake without dropout", at_least(least, _AWAKE, what))
     what = "is what dropout adds to that length, where all weights of the units were small"
     yield Check("and more of them with it", at_least(second.change.off, ERRORS, what, unit=" s.e."))
 
