@@ -36,14 +36,14 @@ class Way:
 OURS, THEIRS, PUBLISHED = "ours", "nn.Dropout", "as published"
 CORRECTED, WITHOUT, LINEAR = "corrected", "no dropout", "no activation"
 WAYS = {
-    OURS: Way("a mask per example, kept / (1 - p)", {}),
+    OURS: Way("mask per example, / (1 - p)", {}),
     THEIRS: Way("the same, by the library", {"dropout.variant": "library"}),
     PUBLISHED: Way(
-        "one mask per batch, no scaling", {"dropout.variant": "unscaled", "dropout.mask": "batch"}
+        "mask per batch, no scaling", {"dropout.variant": "unscaled", "dropout.mask": "batch"}
     ),
-    CORRECTED: Way("one mask per batch, kept / (1 - p)", {"dropout.mask": "batch"}),
+    CORRECTED: Way("mask per batch, / (1 - p)", {"dropout.mask": "batch"}),
     WITHOUT: Way("nothing is dropped", {"dropout.variant": "none"}),
-    LINEAR: Way("ours, the activations forgotten", {"model.activation": "linear"}),
+    LINEAR: Way("ours without activations", {"model.activation": "linear"}),
 }
 EPOCHS, LEARNING_RATE = 2, 0.001
 
