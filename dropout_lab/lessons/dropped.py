@@ -78,18 +78,18 @@ def throughout(
     return counted
 
 
-def throughout_rows(counted: Sequence[Throughout], units: int, batches: int) -> Rows:
-    """Return the table of :func:`throughout`."""
+def throughout_rows(counted: Sequence[Throughout], units: int, what: str, batches: int) -> Rows:
+    """Return the table of :func:`throughout`; ``what``: the units by their name in the lesson."""
     return Rows(
-        f"of {units} units, how many are dropped in every example (n = {batches:,} batches; "
+        f"of {units} {what}, how many are dropped in every example (n = {batches:,} batches; "
         f"checked where at least {_OFTEN} cases are expected)",
         ("examples", "mean", "standard error", f"{units} p ^ examples"),
         [(each.examples, each.mean, each.error, each.expected) for each in counted],
     )
 
 
-def throughout_finding(counted: Sequence[Throughout]) -> Finding:
+def throughout_finding(counted: Sequence[Throughout], what: str) -> Finding:
     """Return whether units are dropped throughout as often as they should be."""
     off = max(each.off for each in counted if each.often)
-    what = "is how far a mean number of units is from units * p ^ examples"
-    return at_most(off, ERRORS, what, unit=" s.e.")
+    off_by = f"is how far a mean number of {what} is from {what} * p ^ examples"
+    return at_most(off, ERRORS, off_by, unit=" s.e.")

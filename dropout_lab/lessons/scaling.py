@@ -73,7 +73,7 @@ def _again_and_again(layer: InvertedDropout, draws: int) -> Iterator[Part]:
 
 
 def _three_ways(draws: int, seed: int) -> Iterator[Part]:
-    table = {name: [_unit(name, p, draws, seed) for p in _P] for name in _WAYS}
+    table = {name: [_unit(name, at, draws, seed) for at in range(len(_P))] for name in _WAYS}
     yield Step("Three ways, over all p")
     yield Rows(
         f"mean of a unit of value 1, dropout on (n = {draws:,}) | dropout off",
@@ -83,9 +83,15 @@ def _three_ways(draws: int, seed: int) -> Iterator[Part]:
             for at, p in enumerate(_P)
         ],
     )
+    bare, *others = table.values()
+    least = min(unit.apart for unit in bare)
+    most = max(unit.apart for row in others for unit in row)
     yield Look(
-        "Where the two numbers of a field differ, the next layer meets other values in evaluation "
-        "than those it learned with: without scaling, 1 / (1 - p) times as large, tenfold at 0.9."
+        "Without scaling the two numbers of a field differ by more than chance, by "
+        f"{least:,.0f} standard errors of the mean at least: in evaluation the next layer meets "
+        "values 1 / (1 - p) times as large as those it learned with, tenfold at 0.9. In the other "
+        f"two columns they differ by {most:.1f} standard errors at most; up to {ERRORS} are taken "
+        "for chance."
     )
     yield Mistake(
         "Layers written from scratch are often left without any scaling, and said to do as well "
@@ -97,7 +103,7 @@ def _three_ways(draws: int, seed: int) -> Iterator[Part]:
     what = "is how far a mean of the draws is from what it should be, at any p"
     yield Check("the means of three ways", at_most(off, ERRORS, what, unit=" s.e."))
     resting = max(abs(unit.rest - unit.should_rest) for row in table.values() for unit in row)
-    yield Check("and of evaluation", at_most(resting, _ROUNDING, "is how far one is off"))
+    yield Check("evaluation: 1 or 1 - p", at_most(resting, _ROUNDING, "is how far one is off"))
 
 
 @dataclass(frozen=True)
@@ -123,9 +129,15 @@ class _Unit:
         """How far the mean is from what it should be, in standard errors."""
         return abs(self.mean - self.should_mean) / self.error
 
+    @property
+    def apart(self) -> float:
+        """How far the mean is from the unit with dropout off, in standard errors."""
+        return abs(self.mean - self.rest) / self.error
 
-def _unit(name: str, p: float, draws: int, seed: int) -> _Unit:
-    layer = VARIANTS[name](p, noise=noise(seed, 1))
+
+def _unit(name: str, at: int, draws: int, seed: int) -> _Unit:
+    """Return a unit at the p of a row; a row's three ways share their draws, the rows do not."""
+    layer = VARIANTS[name](_P[at], noise=noise(seed, 1, at))
     out: Tensor = layer(torch.ones(draws)).double()
     rest = float(layer.eval()(torch.ones(1)))
     q = 1 - float(layer.p)

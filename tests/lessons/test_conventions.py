@@ -56,6 +56,12 @@ def test_mixed_up_at_one_in_five() -> None:
     assert table["times p"].rest == pytest.approx(0.2, abs=1e-5)
 
 
+def test_each_p_and_layer_has_draws_of_its_own() -> None:
+    """Rows of one stream would be high together, or low: two rows of one p would be equal."""
+    same = mixed_up([0.5, 0.5], 1000, 0)["right"]
+    assert same[0].mean != same[1].mean
+
+
 @pytest.mark.parametrize(
     ("p", "drops", "keeps"),
     [

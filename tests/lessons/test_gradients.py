@@ -93,4 +93,4 @@ def test_one_mask_for_a_whole_batch_is_counted(told: Told, monkeypatch: pytest.M
         return (x.shape[0], 1, x.shape[2]) if x.ndim == 3 else shape(self, x)
 
     monkeypatch.setattr(Dropout, "noise_shape", shared)
-    assert failed_in(told("gradients", 0.5)) == ["as many as units p^n"]
+    assert failed_in(told("gradients", 0.5)) == ["as many as inputs p^n"]

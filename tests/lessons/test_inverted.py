@@ -6,8 +6,9 @@ import torch
 from torch import Tensor
 
 from dropout_lab.layers import InvertedDropout, StandardDropout
+from dropout_lab.lessons import inverted
 from dropout_lab.lessons.draws import Replayed
-from dropout_lab.lessons.inverted.networks import ADAM, SAME, SGD, Way, follow
+from dropout_lab.lessons.inverted.networks import ADAM, SAME, SGD, Course, Rule, Way, follow
 from dropout_lab.lessons.parts import Rows
 from dropout_lab.lessons.written_out import NumpyDropout, torch_dropout
 from tests.lessons.conftest import Told, failed_in
@@ -152,6 +153,18 @@ def test_an_evaluation_that_does_not_scale_breaks_one_check(
     failed = failed_in(told("inverted"))
     assert "one network, dropout on" not in failed
     assert failed[0] == "one network, evaluation"
+
+
+def test_networks_that_are_scaled_though_they_should_not_be_are_found(
+    told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def scaled(variant: str, p: float, seed: int, rule: Rule, way: Way | None = None) -> Course:
+        if way is None:
+            return follow(variant, p, seed, rule)
+        return follow(variant, p, seed, rule, SAME if rule is SGD else way)
+
+    monkeypatch.setattr(inverted, "follow", scaled)
+    assert failed_in(told("inverted")) == ["not with less scaled"]
 
 
 def test_masks_that_differ_break_the_networks_only(

@@ -12,7 +12,7 @@ from dropout_lab.layers import InvertedDropout
 from dropout_lab.layers.base import Dropout
 from dropout_lab.lessons.dropped import kept, marks, numbers, throughout
 from dropout_lab.lessons.masks.steps import RULES, Case
-from dropout_lab.lessons.parts import Rows
+from dropout_lab.lessons.parts import Mistake, Rows
 from dropout_lab.lessons.two_layers import TwoLayers, made_up
 from tests.lessons.conftest import Told, failed_in
 from tests.recorded import Recorded
@@ -50,6 +50,12 @@ def test_a_column_of_a_unit_has_what_leads_into_it_and_out_of_it() -> None:
         torch.zeros(1, 1),
     )
     assert net.around()[:, 3].tolist() == [3, 13, 23, 33, 43, 103, 203]
+
+
+def test_batches_with_an_unused_unit_are_counted_and_not_the_units(told: Told) -> None:
+    """0.75^15 = 0.013363; 0.986637^10 = 0.874130; 1 / 0.125870 = 7.9447. Of units, 7.4832."""
+    text = next(part.text for part in told("masks") if isinstance(part, Mistake))
+    assert "there is such a unit in one of 7.9 batches" in text
 
 
 def test_the_dropped_unit_that_is_shown_stays_and_the_kept_one_goes_down(told: Told) -> None:

@@ -11,7 +11,7 @@ from dropout_lab.layers import InvertedDropout
 from dropout_lab.layers.base import Dropout
 from dropout_lab.layers.draws import keep_threshold
 from dropout_lab.lessons import randomness
-from dropout_lab.lessons.parts import Rows
+from dropout_lab.lessons.parts import Mistake, Rows
 from dropout_lab.lessons.randomness import entropies
 from dropout_lab.lessons.randomness.sub_networks import distinct, expected_distinct
 from tests.lessons.conftest import Told, failed_in
@@ -65,6 +65,16 @@ def test_the_table_has_the_entropies_of_the_textbooks(told: Told) -> None:
     assert by_p["0.5"][4] == 1
     assert by_p["0.5"][5] == 1024
     assert by_p["0.9"][4] == pytest.approx(0.469, abs=1e-4)
+
+
+def test_it_is_told_how_many_masks_a_batch_has(told: Told) -> None:
+    """At most 2^5 = 32 of 5 units, 128 of a batch; one for all examples would be 1."""
+    parts = told("randomness", 0.5)
+    means = [row[3] for row in [part for part in parts if isinstance(part, Rows)][-1].rows]
+    text = [part.text for part in parts if isinstance(part, Mistake)][-1]
+    assert f"they have {means[0]:.3g} to {means[-1]:.3g}." in text
+    assert 30 < float(means[0]) <= 32
+    assert 127 < float(means[-1]) <= 128
 
 
 def test_six_values_of_p_are_shown_in_two_tables(told: Told) -> None:

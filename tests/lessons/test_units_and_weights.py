@@ -6,7 +6,8 @@ from torch import Tensor
 
 from dropout_lab.layers import DropConnect, InvertedDropout, UnscaledDropout
 from dropout_lab.lessons.parts import Rows
-from dropout_lab.lessons.units_and_weights.outputs import Outcomes, of_units, of_weights
+from dropout_lab.lessons.units_and_weights import _correlation
+from dropout_lab.lessons.units_and_weights.outputs import Noisy, Outcomes, of_units, of_weights
 from tests.lessons.conftest import Told, failed_in
 
 
@@ -25,6 +26,14 @@ def test_one_coin_by_hand() -> None:
     mean, variance = Outcomes(torch.tensor([[2.0]], dtype=torch.float64), 0.2).products()
     assert float(mean) == pytest.approx(1.0)
     assert float(variance) == pytest.approx(2.25)
+
+
+@pytest.mark.parametrize(("second", "shown"), [(-1e-4, "0.000"), (1e-4, "0.000"), (-1, "-1.000")])
+def test_a_correlation_of_next_to_0_has_no_sign(second: float, shown: str) -> None:
+    z = torch.tensor([[1.0, second], [-1.0, -second], [0.0, 1.0]], dtype=torch.float64)
+    z = z if abs(second) < 1 else z[:2]
+    noisy = Noisy(z, torch.zeros(2).double(), torch.eye(2).double(), torch.eye(2).double())
+    assert _correlation(noisy, 0, 1) == shown
 
 
 @pytest.mark.parametrize("p", [0.1, 0.5, 0.7])

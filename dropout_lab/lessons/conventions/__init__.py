@@ -93,7 +93,8 @@ def _measured(p: float, draws: int, seed: int) -> Iterator[Part]:
         ],
     )
     yield Look(
-        "The third is the layer of many a tutorial, whose prob is the chance of keeping. "
+        "The third is the layer of many a tutorial, whose prob is the chance of keeping. Other "
+        "tutorials, whether they write p or rate, mean dropping throughout. "
         "At 0.5 the three would agree: a test at 0.5 tells nothing of the convention."
     )
     error = math.sqrt(realized * (1 - realized) / draws)

@@ -106,7 +106,7 @@ def mixed_up(ps: Sequence[float], draws: int, seed: int) -> dict[str, list[Unit]
         seed: Of the lesson.
     """
     table: dict[str, list[Unit]] = {}
-    for at in ps:
+    for row, at in enumerate(ps):
         p = float(InvertedDropout(at).p)
         layers: dict[str, tuple[type[BernoulliDropout], float, float]] = {
             "right": (InvertedDropout, p, 1 / (1 - p)),
@@ -116,7 +116,7 @@ def mixed_up(ps: Sequence[float], draws: int, seed: int) -> dict[str, list[Unit]
             "times p": (TimesP, p, 1.0),
         }
         for index, (name, (kind, own, kept)) in enumerate(layers.items()):
-            layer = kind(own, noise=noise(seed, 3, index))
+            layer = kind(own, noise=noise(seed, 3, index, row))
             table.setdefault(name, []).append(unit(layer, kept, draws))
     return table
 

@@ -267,8 +267,8 @@ def _published(case: _Case, wrongs: Sequence[Wrong]) -> Iterator[Part]:
         "dL/dyhat = yhat - y is given for a network that minimizes nn.MSELoss, and no mask stands "
         "between yhat and h though the network drops h. The first lacks the factor 2/n (the mean "
         f"of squares, n = {EXAMPLES}): {EXAMPLES / 2:g} times too long, in the right direction. "
-        "The second lacks k / (1 - p): another direction, and weights into dropped units are given "
-        "gradients that they do not have."
+        "The second lacks k / (1 - p): in general another direction, and weights into dropped "
+        "units are given gradients that they do not have."
     )
     ratio = float(np.abs(wrongs[2].gradient * 2 / EXAMPLES - right).max())
     what = "is how far the formula without 2/n, times 2/n, is from autograd"

@@ -236,11 +236,11 @@ def _zero_rows(five: _Pass, counted: Sequence[Throughout], batches: int) -> Iter
         "input was dropped in every example; one example that kept it is enough for a gradient. "
         "How many to expect:"
     )
-    yield throughout_rows(counted, _INPUTS, batches)
+    yield throughout_rows(counted, _INPUTS, "inputs", batches)
     yield Look(
         "The larger the batch, the fewer. In a batch of 128 at p = 0.5 it is 10 / 2^128: none."
     )
     wrong = int((zero != five.always_dropped).sum())
     what = f"of {_INPUTS} rows are 0 though an example kept the input, or the reverse"
     yield Check("0 where always dropped", none_of(wrong, what))
-    yield Check("as many as units p^n", throughout_finding(counted))
+    yield Check("as many as inputs p^n", throughout_finding(counted, "inputs"))

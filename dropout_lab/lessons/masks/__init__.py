@@ -85,7 +85,7 @@ def _dropped_for_all(
     )
     yield Formula("a unit is dropped for all n examples with the chance p^n")
     counted = throughout(layer_of(p, seed, COUNT), UNITS, _SIZES, batches)
-    yield throughout_rows(counted, UNITS, batches)
+    yield throughout_rows(counted, UNITS, "units", batches)
     masks = kept(layer_of(p, seed, COUNT), _DRAWS, EXAMPLES, UNITS)
     idle = _mean_idle(masks & (net.hidden(x) > 0))
     yield Say(
@@ -99,10 +99,11 @@ def _dropped_for_all(
         "conclusion is right of plain SGD, but such a mask does not show it: with a mask for each "
         f"example there is such a unit in about one of {2**EXAMPLES / UNITS:,.0f} batches, "
         "2^15 / 10. A weight that does not move in that show most likely leads into a unit that "
-        "ReLU holds at 0 wherever it is kept: if it does so half the time, such a unit is in about "
-        f"one of {1 / (UNITS * 0.75**EXAMPLES):.1f} batches, 1 / (10 * 0.75^15)."
+        "ReLU holds at 0 wherever it is kept. If it is at 0 for half of the examples, at random, "
+        "it stays unused by a batch with the chance 0.75^15, and there is such a unit in one of "
+        f"{1 / (1 - (1 - 0.75**EXAMPLES) ** UNITS):.1f} batches, 1 / (1 - (1 - 0.75^15)^10)."
     )
-    yield Check("as many as units p^n", throughout_finding(counted))
+    yield Check("as many as units p^n", throughout_finding(counted, "units"))
 
 
 def _mean_idle(used: Tensor) -> float:
@@ -116,8 +117,8 @@ def _one_mask_for_all(case: Case) -> Iterator[Part]:
     yield Step("One mask for all examples")
     yield Say(
         'So that units are dropped for every example, all examples share a mask (mask = "batch"). '
-        f"The first that is drawn and drops some units and keeps some, number {case.draws + 1}: "
-        f"{marks(case.mask[0])}. One pass backward:"
+        "The first drawn that drops some units that are active (above 0 for some example), and "
+        f"keeps some, is number {case.draws + 1}: {marks(case.mask[0])}. One pass backward:"
     )
     yield Rows(
         "largest size of a gradient",

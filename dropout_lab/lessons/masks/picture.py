@@ -28,7 +28,7 @@ def draw(each: Tensor, shared: Tensor, moved: Mapping[str, Tensor]) -> Figure:
     _steps(figure, right, ~shared[0], moved)
     always = int((~each.any(dim=0)).sum())
     style.heading(
-        figure, "Masks: plain SGD leaves units dropped for all examples where they are, others not"
+        figure, "Masks: plain SGD does not move units dropped for all examples; other rules do"
     )
     style.footnote(
         figure,

@@ -227,8 +227,9 @@ def _entropies(own: Sequence[Entropy], grid: Sequence[Entropy], draws: int) -> I
         "'p = 0.5 has the highest entropy, so it is the best p.' The first half is right. But the "
         "entropy is a fact about masks and says nothing of accuracy: which p trains best depends "
         "on the network, the data and the place. Srivastava et al. (2014, section 7.3) found the "
-        "test error flat from p = 0.2 to 0.6 (they write 1 - p), and drop inputs with 0.2. "
-        "Nor is it the p of most noise: the variance p / (1 - p) rises beyond 0.5."
+        "test error flat from p = 0.2 to 0.6 (their p is our 1 - p: 0.4 to 0.8), and drop inputs "
+        "with 0.2. Nor is it the p of most noise: the variance p / (1 - p) of inverted dropout "
+        "rises beyond 0.5."
     )
     off = max(each.off for each in [*own, *grid])
     what = "is how far an entropy is from H(p), at any p"
@@ -262,6 +263,13 @@ def _sub_networks(seen: Sequence[Seen]) -> Iterator[Part]:
         f"A batch of {_BATCH} cannot see more than {_BATCH} of 16 units' 65,536 sub-networks; a "
         "layer of 512 units has 2^512, of which no training sees more than a vanishing part. The "
         "expected number is highest at p = 0.5, where all masks have the same chance."
+    )
+    fewest, most = (function(s.mean for s in seen) for function in (min, max))
+    yield Mistake(
+        "'In each epoch, or in each step, some of the units are dropped.' Not one mask for all: "
+        "each example gets a mask of its own, and another one each time it is seen. With one mask "
+        "for an epoch, or for a batch, each row above would have a mean of 1 sub-network; they "
+        f"have {fewest:.3g} to {most:.3g}."
     )
     off = max(each.off for each in seen)
     what = "is how far a mean number of sub-networks is from the expected one"

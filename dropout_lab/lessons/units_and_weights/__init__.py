@@ -132,7 +132,7 @@ def _how_many(masked: dict[str, Tensor]) -> Iterator[Part]:
         ],
     )
     yield Rows(
-        "784-800-800-10, of Wan et al. 2013: coins tossed in a step, "
+        "784-800-800-10, of Wan et al. 2013, without the biases: coins tossed in a step, "
         f"with {_BATCH} examples in a batch",
         ("dropped", "one mask a batch", "one an example", "sub-networks of a mask"),
         [
@@ -191,8 +191,8 @@ def _per_batch(p: float, batches: int, seed: int, spread: Spread) -> Iterator[Pa
 def _scaling(draws: int, seed: int) -> Iterator[Part]:
     rows: list[tuple[str, float, float, float, float]] = []
     worst = 0.0
-    for p in _P:
-        layer = UnscaledDropout(p, noise=noise(seed, 40))
+    for at, p in enumerate(_P):
+        layer = UnscaledDropout(p, noise=noise(seed, 40, at))  # rows that share no draws
         out = layer(torch.ones(draws)).double()
         mean, q = float(out.mean()), 1 - float(layer.p)
         rest = float(layer.eval()(torch.ones(1)))
@@ -245,9 +245,14 @@ def _variance(p: float, noisy: dict[str, Noisy]) -> Iterator[Part]:
     yield Look(
         "Each output has as much noise under both. But a dropped unit is missing from all outputs "
         "at once: under dropout they err together, with a correlation of "
-        f"{_correlation(noisy['units'], 0, 1):.3f} between the first two; under DropConnect of "
-        f"{_correlation(noisy['weights'], 0, 1):.3f}, by chance. Their sum has a variance of "
+        f"{_correlation(noisy['units'], 0, 1)} between the first two; under DropConnect of "
+        f"{_correlation(noisy['weights'], 0, 1)}, by chance. Their sum has a variance of "
         f"{both['units']:.4g} under dropout and of {both['weights']:.4g} under DropConnect."
+    )
+    yield Mistake(
+        "'Dropout multiplies each weight w_ij by a coin e_ij of its own.' The mean, (1 - p) w_ij, "
+        "is right of both. But a coin for each weight is DropConnect; under dropout all weights "
+        "that leave a unit share one coin, and so the outputs share their noise."
     )
     what = "is how far a variance or covariance is from the closed form"
     names = {"units": "dropout: they err as one", "weights": "DropConnect: one by one"}
@@ -258,9 +263,10 @@ def _variance(p: float, noisy: dict[str, Noisy]) -> Iterator[Part]:
 _PAIRS = ((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2))
 
 
-def _correlation(noisy: Noisy, one: int, other: int) -> float:
+def _correlation(noisy: Noisy, one: int, other: int) -> str:
     found = noisy.found
-    return float(found[one, other] / (found[one, one] * found[other, other]).sqrt())
+    correlation = float(found[one, other] / (found[one, one] * found[other, other]).sqrt())
+    return f"{round(correlation, 3) + 0.0:.3f}"  # + 0.0: a little below 0 it would be -0.000
 
 
 def _biases(p: float, draws: int, seed: int) -> Iterator[Part]:
