@@ -19,7 +19,7 @@ from typing import Any
 from report import figure, heading, verdicts
 
 from dropout_lab.cli import main as dropout_lab
-from dropout_lab.study import engine, study
+from dropout_lab.study import here, store
 from dropout_lab.study.folder import StudyFolder
 from dropout_lab.training import Fleet, loop
 
@@ -57,8 +57,8 @@ class Clock:
 def seconds(clocks: Sequence[Clock], data_dir: str, epochs: str) -> list[float]:
     """Return how long a sweep's fleets took, and how much of it each clock counted."""
     whole = Clock()
-    train_fleet = study.train_fleet
-    study.train_fleet = whole.timed(train_fleet)
+    train_fleet = here.train_fleet
+    here.train_fleet = whole.timed(train_fleet)
     for clock in clocks:
         clock.seconds = 0.0
     with tempfile.TemporaryDirectory(dir=".") as folder:
@@ -72,7 +72,7 @@ def seconds(clocks: Sequence[Clock], data_dir: str, epochs: str) -> list[float]:
         except SystemExit as end:
             if end.code:
                 raise
-    study.train_fleet = train_fleet
+    here.train_fleet = train_fleet
     return [clock.seconds for clock in (whole, *clocks)]
 
 
@@ -85,7 +85,7 @@ def main() -> None:
         setattr(StudyFolder, name, files.timed(getattr(StudyFolder, name)))
     Fleet.checkpoint = files.timed(Fleet.checkpoint)  # type: ignore[method-assign]
     for name in ("save_checkpoints", "clear"):
-        setattr(engine, name, files.timed(getattr(engine, name)))
+        setattr(store, name, files.timed(getattr(store, name)))
     for name in ("evaluate", "evaluate_pruned"):
         setattr(loop, name, evaluation.timed(getattr(loop, name)))
     measured = [seconds((files, evaluation), sys.argv[1], epochs) for _ in range(repetitions)]

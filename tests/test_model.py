@@ -17,7 +17,7 @@ from dropout_lab.layers import (
 )
 from dropout_lab.model import MLP, initial_weights, p_of_fleet
 from dropout_lab.noise import NumpyNoise, Purpose, stream
-from dropout_lab.study.weights import save_weights
+from dropout_lab.study.weights import weights_bytes
 from tests.conftest import make_config, make_runs, make_sweep, with_variant
 
 CPU = torch.device("cpu")
@@ -266,7 +266,7 @@ def test_what_a_state_dict_of_nn_dropout_has_is_enough(tmp_path: Path) -> None:
         nn.Linear(784, 16), nn.ReLU(), nn.Dropout(), nn.Linear(16, 12), nn.ReLU(), nn.Dropout(),
         nn.Linear(12, 10),
     )  # fmt: skip
-    save_weights(tmp_path, model, 0)
+    (tmp_path / "weights.pt").write_bytes(weights_bytes(model, 0))
     plain.load_state_dict(torch.load(tmp_path / "weights.pt", weights_only=True))
     x = torch.rand(5, 784)
     torch.testing.assert_close(plain.eval()(x), model.eval()(x[None])[0])

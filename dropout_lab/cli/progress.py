@@ -1,8 +1,10 @@
 """Progress on stderr: live bars on a terminal, plain lines elsewhere, nothing when quiet."""
 
+import itertools
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -62,7 +64,9 @@ class QuietProgress:
     def planned(self, fleets: Sequence[Sequence[Run]], finished: int) -> None:
         """Show nothing."""
 
-    def fleet_started(self, fleet: Sequence[Run], epochs_done: int, epochs: int) -> None:
+    def fleet_started(
+        self, fleet: Sequence[Run], epochs_done: int, epochs: int, worker: str = ""
+    ) -> None:
         """Show nothing."""
 
     def epoch_ended(self, fleet: Sequence[Run], epoch: Epoch) -> None:
@@ -90,13 +94,75 @@ class QuietProgress:
         print(line, file=sys.stderr, flush=True)  # noqa: T201
 
 
+@dataclass
+class _Going:
+    """A fleet that is being trained.
+
+    Args:
+        number: Its number among the fleets of the study.
+        worker: Where, in a cluster.
+        first: Epochs done when it began.
+        began: When that was.
+        last_line: When it was last told of.
+        done: Epochs done.
+        accuracy: In words, when it was last measured.
+        bar: On a terminal.
+    """
+
+    number: int
+    worker: str
+    first: int
+    began: float
+    last_line: float
+    done: int
+    accuracy: str = ""
+    bar: TaskID | None = None
+
+
+class _Fleets:
+    """Which fleets are being trained, and how many there are; in a cluster several at once."""
+
+    def __init__(self) -> None:
+        self.planned = 0
+        self.going: dict[str, _Going] = {}  # by the id of the first run
+        self._numbers = itertools.count(1)
+        self._free: list[int] = []  # of fleets that go on in parts
+
+    def __getitem__(self, fleet: Sequence[Run]) -> _Going:
+        return self.going[fleet[0].run_id]
+
+    def start(self, fleet: Sequence[Run], epochs_done: int, worker: str) -> _Going:
+        now = time.monotonic()
+        before = self.going.get(fleet[0].run_id)  # it begins again: its worker is gone
+        number = before.number if before else self._number()
+        going = _Going(number, worker, epochs_done, now, now, epochs_done)
+        going.bar = before.bar if before else None
+        self.going[fleet[0].run_id] = going
+        return going
+
+    def end(self, fleet: Sequence[Run]) -> _Going | None:
+        return self.going.pop(fleet[0].run_id, None)
+
+    def split(self, fleet: Sequence[Run], parts: Sequence[Sequence[Run]]) -> _Going | None:
+        self.planned += len(parts) - 1
+        going = self.end(fleet)
+        if going is not None:
+            self._free.append(going.number)
+        return going
+
+    def name(self, going: _Going) -> str:
+        place = f" on {going.worker}" if going.worker else ""
+        return f"fleet {going.number}/{self.planned}{place}"
+
+    def _number(self) -> int:
+        return self._free.pop() if self._free else next(self._numbers)
+
+
 class PlainProgress(QuietProgress):
     """A line at each fleet's begin and end, and every ten seconds in between."""
 
     def __init__(self) -> None:
-        self.fleets = self.ended = 0
-        self.last_line = 0.0
-        self.accuracy = ""
+        self.fleets = _Fleets()
 
     def say(self, line: str) -> None:
         """Show a line."""
@@ -104,42 +170,45 @@ class PlainProgress(QuietProgress):
 
     def planned(self, fleets: Sequence[Sequence[Run]], finished: int) -> None:
         """Show what is to be done."""
-        self.fleets = len(fleets)
+        self.fleets.planned = len(fleets)
         before = f", {finished} finished before" if finished else ""
         runs = sum(map(len, fleets))
-        self.say(f"{counted(runs, 'run')} to train in {counted(self.fleets, 'fleet')}{before}")
+        self.say(f"{counted(runs, 'run')} to train in {counted(len(fleets), 'fleet')}{before}")
 
-    def fleet_started(self, fleet: Sequence[Run], epochs_done: int, epochs: int) -> None:
+    def fleet_started(
+        self, fleet: Sequence[Run], epochs_done: int, epochs: int, worker: str = ""
+    ) -> None:
         """Show which fleet begins."""
-        self.began, self.first = time.monotonic(), epochs_done
-        self.last_line = self.began
-        resumed = f", going on after epoch {epochs_done}" if epochs_done else ""
-        self.say(f"fleet {self.ended + 1}/{self.fleets}: {fleet_label(fleet)}{resumed}")
+        going = self.fleets.start(fleet, epochs_done, worker)
+        after = f", going on after epoch {epochs_done}" if epochs_done else ""
+        self.say(f"{self.fleets.name(going)}: {fleet_label(fleet)}{after}")
 
     def fleet_ended(self, fleet: Sequence[Run], problems: Sequence[str]) -> None:
         """Count the fleet; show each problem."""
-        self.ended += 1
+        self.fleets.end(fleet)
         super().fleet_ended(fleet, problems)
 
     def fleet_split(self, fleet: Sequence[Run], parts: Sequence[Sequence[Run]], why: str) -> None:
         """Show why, and what is tried now."""
-        self.fleets += len(parts) - 1
+        self.fleets.split(fleet, parts)
         super().fleet_split(fleet, parts, why)
 
     def epoch_ended(self, fleet: Sequence[Run], epoch: Epoch) -> None:
         """Show how far the fleet is, now and then."""
-        self.accuracy = mean_accuracy(epoch) or self.accuracy
+        going = self.fleets[fleet]
+        going.accuracy = mean_accuracy(epoch) or going.accuracy
         now = time.monotonic()
-        if now - self.last_line < _LINE_EVERY and epoch.number < epoch.of:
+        if now - going.last_line < _LINE_EVERY and epoch.number < epoch.of:
             return
-        self.last_line = now
-        left = (now - self.began) / (epoch.number - self.first) * (epoch.of - epoch.number)
+        going.last_line = now
+        left = (now - going.began) / (epoch.number - going.first) * (epoch.of - epoch.number)
         eta = f", {left:.0f} s left in this fleet" if epoch.number < epoch.of else ""
-        self.say(f"  epoch {epoch.number}/{epoch.of}{self.accuracy}{eta}")
+        which = f"{self.fleets.name(going)}: " if going.worker else "  "
+        self.say(f"{which}epoch {epoch.number}/{epoch.of}{going.accuracy}{eta}")
 
 
 class LiveProgress(QuietProgress):
-    """A bar for the study with the time left, and one for the fleet with its accuracy."""
+    """A bar for the study with the time left, and one for each fleet with its accuracy."""
 
     def __init__(self) -> None:
         self.progress = Progress(
@@ -153,9 +222,10 @@ class LiveProgress(QuietProgress):
             transient=True,
         )
         self.study: TaskID | None = None
-        self.fleet: TaskID | None = None
-        self.fleets = self.ended = self.total = 0
-        self.before = self.done = 0  # epochs of runs: of the fleets that have ended; of this one
+        self.fleets = _Fleets()
+        self.total = 0
+        self.before = 0  # epochs of runs, of the fleets that have ended
+        self.done: dict[str, int] = {}  # and of those that are being trained
 
     def __enter__(self) -> Self:
         self.progress.start()
@@ -174,50 +244,56 @@ class LiveProgress(QuietProgress):
 
     def planned(self, fleets: Sequence[Sequence[Run]], finished: int) -> None:
         """Begin the study's bar; its unit is the epoch of a run."""
-        self.fleets = len(fleets)
+        self.fleets.planned = len(fleets)
         self.total = sum(len(fleet) * _epochs_asked(fleet) for fleet in fleets)
         if fleets:
             self.study = self.progress.add_task("epochs x runs", total=self.total, accuracy="")
         if finished:
             self.say(f"{counted(finished, 'run')} finished before")
 
-    def fleet_started(self, fleet: Sequence[Run], epochs_done: int, epochs: int) -> None:
+    def fleet_started(
+        self, fleet: Sequence[Run], epochs_done: int, epochs: int, worker: str = ""
+    ) -> None:
         """Begin a fleet's bar."""
-        label = f"fleet {self.ended + 1}/{self.fleets}, {counted(len(fleet), 'run')}"
-        self.fleet = self.progress.add_task(label, total=epochs, completed=epochs_done, accuracy="")
-        self.total += len(fleet) * (epochs - _epochs_asked(fleet))
+        going = self.fleets.start(fleet, epochs_done, worker)
+        label = f"fleet {going.number}/{self.fleets.planned}, {counted(len(fleet), 'run')}"
+        label += f", {worker}" if worker else ""
+        if going.bar is None:
+            going.bar = self.progress.add_task(label, total=epochs, accuracy="")
+            self.total += len(fleet) * (epochs - _epochs_asked(fleet))
+        self.progress.update(going.bar, description=label, completed=epochs_done)
         self._count(fleet, epochs_done)
 
     def epoch_ended(self, fleet: Sequence[Run], epoch: Epoch) -> None:
         """Move both bars."""
-        if self.fleet is not None:
-            accuracy = mean_accuracy(epoch)
-            shown = {"accuracy": accuracy.removeprefix(", ")} if accuracy else {}
-            self.progress.update(self.fleet, completed=epoch.number, **shown)  # type: ignore[arg-type]
+        going = self.fleets[fleet]
+        accuracy = mean_accuracy(epoch)
+        shown = {"accuracy": accuracy.removeprefix(", ")} if accuracy else {}
+        if going.bar is not None:
+            self.progress.update(going.bar, completed=epoch.number, **shown)  # type: ignore[arg-type]
         self._count(fleet, epoch.number)
 
     def fleet_ended(self, fleet: Sequence[Run], problems: Sequence[str]) -> None:
         """Take the fleet's bar away; show each problem."""
-        self._take_away()
-        self.before += self.done
-        self.ended += 1
+        self._take_away(self.fleets.end(fleet))
+        self.before += self.done.pop(fleet[0].run_id, 0)
         super().fleet_ended(fleet, problems)
 
     def fleet_split(self, fleet: Sequence[Run], parts: Sequence[Sequence[Run]], why: str) -> None:
         """Take the fleet's bar away, for those of its parts; show why."""
-        self._take_away()
-        self.fleets += len(parts) - 1
+        self._take_away(self.fleets.split(fleet, parts))
+        self.done.pop(fleet[0].run_id, None)
         super().fleet_split(fleet, parts, why)
 
     def _count(self, fleet: Sequence[Run], epochs: int) -> None:
-        self.done = len(fleet) * epochs
+        self.done[fleet[0].run_id] = len(fleet) * epochs
         if self.study is not None:
-            self.progress.update(self.study, total=self.total, completed=self.before + self.done)
+            completed = self.before + sum(self.done.values())
+            self.progress.update(self.study, total=self.total, completed=completed)
 
-    def _take_away(self) -> None:
-        if self.fleet is not None:
-            self.progress.remove_task(self.fleet)
-            self.fleet = None
+    def _take_away(self, going: _Going | None) -> None:
+        if going is not None and going.bar is not None:
+            self.progress.remove_task(going.bar)
 
 
 def _epochs_asked(fleet: Sequence[Run]) -> int:

@@ -7,7 +7,7 @@ the run. Nothing is ever unpickled: only tensors, numbers, texts and their conta
 import hashlib
 import io
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import torch
@@ -42,34 +42,43 @@ def save_checkpoints(folders: Sequence[Path], checkpoints: Sequence[RunCheckpoin
     Raises:
         StorageError: One cannot be written; the older ones are still there.
     """
-    for folder, checkpoint in zip(folders, checkpoints, strict=True):
+    pairs = zip(folders, checkpoints, strict=True)
+    contents = (content_of(checkpoint, folder.name) for folder, checkpoint in pairs)
+    save_contents(folders, checkpoints[0]["epoch"], contents)
+
+
+def save_contents(folders: Sequence[Path], epoch: int, contents: Iterable[bytes]) -> None:
+    """Write checkpoints of an epoch, made by :func:`content_of`, as :func:`save_checkpoints`."""
+    for folder, content in zip(folders, contents, strict=True):
         make_folder(folder)
-        buffer = io.BytesIO()
-        torch.save({"format": FORMAT, "run_id": folder.name, **checkpoint}, buffer)
-        content = buffer.getvalue()
-        name = f"checkpoint_{checkpoint['epoch']:06d}.pt"
-        replace_file(folder / name, hashlib.sha256(content).digest() + content)
+        replace_file(folder / f"checkpoint_{epoch:06d}.pt", content)
     drop_checkpoints(folders, keep=GENERATIONS)
 
 
-def load_checkpoints(
+def content_of(checkpoint: RunCheckpoint, run_id: str) -> bytes:
+    """Return the content of a run's checkpoint file: the SHA-256 of what follows, and that."""
+    buffer = io.BytesIO()
+    torch.save({"format": FORMAT, "run_id": run_id, **checkpoint}, buffer)
+    content = buffer.getvalue()
+    return hashlib.sha256(content).digest() + content
+
+
+def usable_checkpoints(
     folders: Sequence[Path],
-    device: torch.device,
     warn: Callable[[str], None],
     has_records: Callable[[int, int], bool] = lambda run, epoch: True,
-) -> tuple[list[RunCheckpoint] | None, list[int]]:
-    """Return the newest checkpoints that all runs of a fleet can go on from; None without any.
+) -> tuple[list[Path], list[int]]:
+    """Return the newest checkpoints that all runs of a fleet can go on from; none without any.
 
     A damaged one is kept beside, under another name. That, and one whose records are lost, is told.
 
     Args:
         folders: Those of the runs of a fleet.
-        device: Where the tensors are wanted, wherever they were saved from.
         warn: Takes a sentence for each that cannot be used.
         has_records: Whether a run, by its index, has all records up to an epoch.
 
     Returns:
-        The checkpoints, and the indices of runs that have lost theirs: a kill leaves the newest
+        Their files, and the indices of runs that have lost theirs: a kill leaves the newest
         ones of a fleet an epoch apart at most.
     """
     usable = []
@@ -92,9 +101,8 @@ def load_checkpoints(
     lost = [run for run, epoch in enumerate(newest) if epoch < max(newest) - 1]
     common = set.intersection(*usable)
     if not common:
-        return None, lost
-    paths = [checkpoints_in(folder)[max(common)] for folder in folders]
-    return [_read(path, device) for path in paths], lost
+        return [], lost
+    return [checkpoints_in(folder)[max(common)] for folder in folders], lost
 
 
 def drop_checkpoints(folders: Sequence[Path], keep: int = 0) -> None:
@@ -148,8 +156,8 @@ def _recorded(checkpoint: RunCheckpoint) -> int:
     return int(checkpoint["diverged"] or stopped or checkpoint["epoch"])
 
 
-def _read(path: Path, device: torch.device | None = None) -> RunCheckpoint:
-    """Return a checkpoint; without a device, for the CPU.
+def _read(path: Path) -> RunCheckpoint:
+    """Return the checkpoint in a file.
 
     Raises:
         DamagedCheckpointError: It is not what was written, or not of this run and epoch.
@@ -158,25 +166,41 @@ def _read(path: Path, device: torch.device | None = None) -> RunCheckpoint:
         content = path.read_bytes()
     except OSError as error:
         raise DamagedCheckpointError(f"cannot be read ({error.strerror})") from error
+    checkpoint = read_content(content, path.parent.name)
+    if checkpoint["epoch"] != epoch_of(path):
+        raise DamagedCheckpointError("is not of the epoch its name says")
+    return checkpoint
+
+
+def epoch_of(path: Path) -> int:
+    """Return the epoch that a checkpoint's name says."""
+    return int(path.stem.rpartition("_")[2])
+
+
+def read_content(content: bytes, run_id: str, device: torch.device | None = None) -> RunCheckpoint:
+    """Return the checkpoint that a file holds, its tensors on a device; without one, on the CPU.
+
+    Raises:
+        DamagedCheckpointError: It is not what was written, or not of this run.
+    """
     digest, body = content[:_DIGEST_BYTES], content[_DIGEST_BYTES:]
     if hashlib.sha256(body).digest() != digest:
         raise DamagedCheckpointError("is not what was written: its SHA-256 is another")
     try:
         checkpoint: RunCheckpoint = torch.load(io.BytesIO(body), "cpu", weights_only=True)
         written = checkpoint.get("format", FORMAT)
-        run_id, epoch = checkpoint.get("run_id", path.parent.name), checkpoint["epoch"]
+        own, complete = checkpoint.get("run_id", run_id), checkpoint.keys() >= _KEYS
     except MemoryError:
         raise
     except Exception as error:  # whatever a file that only looks like one makes of the reader
         raise DamagedCheckpointError("holds more than tensors and numbers, or less") from error
     if written != FORMAT:
         raise DamagedCheckpointError(f"has format {written}; this dropout-lab reads {FORMAT}")
-    if run_id != path.parent.name:
-        raise DamagedCheckpointError(f"is of another run, {run_id}")
-    if epoch != int(path.stem.rpartition("_")[2]) or not checkpoint.keys() >= _KEYS:
-        raise DamagedCheckpointError("is not of the epoch its name says, or not complete")
-    if (
-        device is not None and device.type != "cpu"
-    ):  # only now: what a device has no room for is not damaged
+    if own != run_id:
+        raise DamagedCheckpointError(f"is of another run, {own}")
+    if not complete:
+        raise DamagedCheckpointError("is not complete")
+    if device is not None and device.type != "cpu":
+        # only now: what a device has no room for is not damaged
         checkpoint = torch.load(io.BytesIO(body), device, weights_only=True)
     return checkpoint

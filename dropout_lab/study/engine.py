@@ -1,33 +1,33 @@
-"""One fleet from wherever it stands to its end, every epoch on disk before the next begins."""
+"""One fleet from wherever it stands to its end, every epoch kept before the next begins."""
 
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Protocol
 
 import torch
 
+from dropout_lab import results
 from dropout_lab.config.grid import Run
 from dropout_lab.config.sizes import length, steps_of_epoch
 from dropout_lab.data import Splits
-from dropout_lab.errors import DropoutLabError, InterruptedStudyError
-from dropout_lab.files import make_folder, remove_empty_folder, remove_file, replace_file
+from dropout_lab.errors import DropoutLabError
 from dropout_lab.study import failures
 from dropout_lab.study.checkpoint import (
-    drop_checkpoints,
     drop_later_checkpoints,
-    load_checkpoints,
-    save_checkpoints,
+    epoch_of,
+    read_content,
+    usable_checkpoints,
 )
 from dropout_lab.study.folder import RunEnd, StudyFolder
 from dropout_lab.study.predictions import keep_inferences
-from dropout_lab.study.signals import StopRequest
-from dropout_lab.study.weights import save_weights
+from dropout_lab.study.store import LOG, Store
+from dropout_lab.study.weights import WEIGHTS, weights_bytes
 from dropout_lab.training import Epoch, Fleet, train
-
-LOG = "log.txt"
+from dropout_lab.training.fleet import RunCheckpoint
 
 
 class Events(Protocol):
@@ -39,8 +39,10 @@ class Events(Protocol):
     def warned(self, text: str) -> None:
         """Something is not as it should be, and the study goes on."""
 
-    def fleet_started(self, fleet: Sequence[Run], epochs_done: int, epochs: int) -> None:
-        """A fleet begins, or goes on after some epochs."""
+    def fleet_started(
+        self, fleet: Sequence[Run], epochs_done: int, epochs: int, worker: str = ""
+    ) -> None:
+        """A fleet begins, or goes on after some epochs; on a worker of a cluster, or here."""
 
     def epoch_ended(self, fleet: Sequence[Run], epoch: Epoch) -> None:
         """A fleet has done an epoch, and it is on disk."""
@@ -52,114 +54,156 @@ class Events(Protocol):
         """A fleet could not go on as one, and is tried again in parts."""
 
 
+@dataclass(frozen=True)
+class FleetEnd:
+    """How far a fleet has come.
+
+    Args:
+        parts: The smaller fleets in which its runs are to be tried again.
+        stopped: Where it was stopped on request, with its checkpoints kept: "epoch 3 of 20".
+    """
+
+    parts: Sequence[tuple[Run, ...]] = ()
+    stopped: str = ""
+
+
+def resumed(
+    runs: Sequence[Run], folder: StudyFolder, store: Store, events: Events
+) -> list[Path] | FleetEnd:
+    """Return what a fleet goes on from, and bring what the folder says of it to there.
+
+    Returns:
+        The files of its checkpoints, none where it begins. Or its end for now: where some runs have
+        lost their checkpoints, or records from before them, and others have not, these and those
+        are its parts; where the memory is too short to read one, it ends as in training.
+    """
+    folders = [folder.run_folder(run) for run in runs]
+    try:
+        paths, lost = usable_checkpoints(
+            folders,
+            partial(tell, events.warned),
+            lambda run, epoch: not folder.lacks_records(runs[run], epoch),
+        )
+    except MemoryError as error:
+        return _failed(runs, error, store, events)
+    if lost:
+        rest = tuple(run for index, run in enumerate(runs) if index not in lost)
+        parts = [rest, tuple(runs[index] for index in lost)]
+        tell(events.fleet_split, runs, parts, f"the checkpoints of {len(lost)} are lost")
+        return FleetEnd(parts)
+    rewind(runs, folder, epoch_of(paths[0]) if paths else 0)
+    return paths
+
+
+def rewind(runs: Sequence[Run], folder: StudyFolder, epoch: int) -> None:
+    """Take away what the folder has of runs beyond an epoch; it is made again."""
+    drop_later_checkpoints([folder.run_folder(run) for run in runs], epoch)
+    folder.forget_after(runs, epoch)
+
+
 def train_fleet(
     runs: Sequence[Run],
     splits: Splits,
-    folder: StudyFolder,
+    checkpoints: Iterable[bytes],
+    store: Store,
     device: torch.device,
     events: Events,
-    stop: StopRequest,
+    stop: Callable[[], bool],
     *,
     save_models: bool,
-) -> list[tuple[Run, ...]]:
-    """Train the runs of a fleet and keep their records, checkpoints and statuses.
+) -> FleetEnd:
+    """Train the runs of a fleet; give their records, checkpoints and statuses to a store.
 
     An exception in the training of one run is its failure, kept in its log. In that of several it
     may be the fault of one, or of too little memory: they are to be tried again in parts.
 
-    Returns:
-        The parts; none if these runs are done.
+    Args:
+        runs: Those of the fleet.
+        splits: The data, on the device.
+        checkpoints: The contents of the files that the runs go on from; none where they begin.
+        store: Takes what comes out.
+        device: Where the training happens.
+        events: Told of the progress.
+        stop: Whether to stop; asked after each epoch, which is kept.
+        save_models: Whether the weights are kept.
 
     Raises:
-        StorageError: The folder cannot be written.
-        InterruptedStudyError: A stop was requested; the epoch in progress was finished and kept.
+        StorageError: The store cannot be written.
     """
-    folders = [folder.run_folder(run) for run in runs]
-    last_epoch, _ = length(runs[0].settings, len(splits.train))
     try:
         fleet = Fleet(runs, device)
-        parts = _resume(fleet, folder, events)
-        if parts:
-            return parts
-        tell(events.fleet_started, runs, fleet.epoch, last_epoch)
-        for epoch in train(fleet, splits):
-            folder.append({runs[i].run_id: record for i, record in epoch.records.items()})
-            if epoch.number < epoch.of:
-                save_checkpoints(folders, fleet.checkpoint())
-            tell(events.epoch_ended, runs, epoch)
-            if stop.signal_number is not None and epoch.number < epoch.of:
-                folder.set_status(_ends(fleet, splits, "interrupted"))
-                done = f"after epoch {epoch.number} of {epoch.of}"
-                raise interrupted(done, folder.path, stop.signal_number)
+        if read := _read(checkpoints, runs, device):
+            fleet.restore(read)
+        stopped = _train(fleet, splits, store, events, stop)
+        if stopped:
+            return FleetEnd(stopped=stopped)
         if fleet.going or fleet.stopped:
-            keep_inferences(fleet, splits, folder)
+            keep_inferences(fleet, splits, store)
         if save_models:
-            for index, run_folder in enumerate(folders):
-                save_weights(run_folder, fleet.model, index)
+            for index, run in enumerate(runs):
+                store.keep_file(run.run_id, WEIGHTS, weights_bytes(fleet.model, index))
     except DropoutLabError:
         raise
     except (Exception, SystemExit) as error:  # SystemExit: a variant of one's own may call exit()
-        parts = failures.parts(runs, error)
-        if parts:
-            tell(events.fleet_split, runs, parts, failures.sentence(error))
-        else:
-            tell(events.fleet_ended, runs, [_fail(runs[0], folder, error)])
-        return parts
+        return _failed(runs, error, store, events)
     ends = _ends(fleet, splits, "completed")
-    folder.set_status(ends)
-    clear(folders)
+    store.set_status(ends)
+    store.clear([run.run_id for run in runs])
     problems = [f"run {e.run.run_id}: {e.message}" for e in ends if e.status != "completed"]
     tell(events.fleet_ended, runs, problems)
-    return []
+    return FleetEnd()
 
 
-def interrupted(done: str, path: Path, signal_number: int) -> InterruptedStudyError:
-    """Return what to raise where a study stops on request."""
-    return InterruptedStudyError(
-        f"Stopped {done}; everything so far is in {path}. The same command goes on from there.",
-        signal_number,
-    )
+def _train(
+    fleet: Fleet, splits: Splits, store: Store, events: Events, stop: Callable[[], bool]
+) -> str:
+    """Train a fleet to its end; or until it is stopped, and return where that was."""
+    last_epoch, _ = length(fleet.settings, len(splits.train))
+    tell(events.fleet_started, fleet.runs, fleet.epoch, last_epoch)
+    for epoch in train(fleet, splits):
+        store.append({fleet.runs[i].run_id: record for i, record in epoch.records.items()})
+        if epoch.number < epoch.of:
+            store.keep_checkpoints(fleet)
+        tell(events.epoch_ended, fleet.runs, epoch)
+        if stop() and epoch.number < epoch.of:
+            store.set_status(_ends(fleet, splits, "interrupted"))
+            return f"epoch {epoch.number} of {epoch.of}"
+    return ""
+
+
+def _failed(runs: Sequence[Run], error: BaseException, store: Store, events: Events) -> FleetEnd:
+    """Return the parts in which to try a failed fleet again; keep the failure of a single run."""
+    parts = failures.parts(runs, error)
+    if parts:
+        tell(events.fleet_split, runs, parts, failures.sentence(error))
+    else:
+        log = "".join(traceback.format_exception(error))
+        fail(runs, store, events, failures.sentence(error), log)
+    return FleetEnd(parts)
+
+
+def fail(runs: Sequence[Run], store: Store, events: Events, why: str, log: str) -> None:
+    """Mark runs as failed, and keep in the log of each what is known of it."""
+    problems = []
+    for run in runs:
+        store.keep_file(run.run_id, LOG, log)
+        path = store.path / results.RUN_FOLDERS / run.run_id / LOG
+        problems.append(f"run {run.run_id} failed: {why}; see {path}")
+    store.set_status([RunEnd(run, "failed", why) for run in runs])
+    tell(events.fleet_ended, runs, problems)
+
+
+def _read(
+    contents: Iterable[bytes], runs: Sequence[Run], device: torch.device
+) -> list[RunCheckpoint]:
+    pairs = zip(contents, runs, strict=False)  # none, or one for each
+    return [read_content(content, run.run_id, device) for content, run in pairs]
 
 
 def tell(event: Callable[..., None], *arguments: object) -> None:
     """Tell of an event; a terminal that has gone away is no failure of a run."""
     with suppress(OSError):
         event(*arguments)
-
-
-def _resume(fleet: Fleet, folder: StudyFolder, events: Events) -> list[tuple[Run, ...]]:
-    """Bring a new fleet, and what the folder says of it, to where its checkpoints stand.
-
-    Returns:
-        Where some runs have lost their checkpoints, or records from before them, and others have
-        not: these and those, to be trained apart. Otherwise none.
-    """
-    folders = [folder.run_folder(run) for run in fleet.runs]
-    checkpoints, lost = load_checkpoints(
-        folders,
-        fleet.device,
-        partial(tell, events.warned),
-        lambda run, epoch: not folder.lacks_records(fleet.runs[run], epoch),
-    )
-    if lost:
-        rest = tuple(run for index, run in enumerate(fleet.runs) if index not in lost)
-        parts = [rest, tuple(fleet.runs[index] for index in lost)]
-        why = f"the checkpoints of {len(lost)} are lost"
-        tell(events.fleet_split, fleet.runs, parts, why)
-        return parts
-    if checkpoints:
-        fleet.restore(checkpoints)
-    drop_later_checkpoints(folders, fleet.epoch)
-    folder.forget_after(fleet.runs, fleet.epoch)
-    return []
-
-
-def clear(folders: Sequence[Path]) -> None:
-    """Take away what finished runs needed to resume, and the logs of failures now mended."""
-    drop_checkpoints(folders)
-    for folder in folders:
-        remove_file(folder / LOG)
-        remove_empty_folder(folder)  # it stays if weights or predictions are in it
 
 
 def _ends(fleet: Fleet, splits: Splits, going: str) -> list[RunEnd]:
@@ -186,13 +230,3 @@ def _ends(fleet: Fleet, splits: Splits, going: str) -> list[RunEnd]:
             )
         )
     return ends
-
-
-def _fail(run: Run, folder: StudyFolder, error: BaseException) -> str:
-    """Keep the traceback in the run's log and mark it failed; return a sentence that says so."""
-    log = folder.run_folder(run) / LOG
-    make_folder(log.parent)
-    replace_file(log, "".join(traceback.format_exception(error)))
-    message = failures.sentence(error)
-    folder.set_status([RunEnd(run, "failed", message)])
-    return f"run {run.run_id} failed: {message}; see {log}"

@@ -148,7 +148,11 @@ class StudyFolder:
 
     def run_folder(self, run: Run) -> Path:
         """Return where a run keeps what it needs to resume, its log and its weights."""
-        return self.path / results.RUN_FOLDERS / run.run_id
+        return self.folder_of(run.run_id)
+
+    def folder_of(self, run_id: str) -> Path:
+        """Return the folder of the run of an id."""
+        return self.path / results.RUN_FOLDERS / run_id
 
     def write_manifest(self, manifest: Mapping[str, Any]) -> None:
         """Replace the manifest."""

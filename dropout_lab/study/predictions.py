@@ -14,12 +14,12 @@ from dropout_lab import results
 from dropout_lab.config.grid import Run
 from dropout_lab.config.inference_rules import at_end, inferences
 from dropout_lab.data import Splits
-from dropout_lab.files import make_folder, replace_file
 from dropout_lab.probabilities import ProbabilityTally, entropy_of
 from dropout_lab.results import runs_in
 from dropout_lab.results.features import FEATURES, features_bytes
 from dropout_lab.results.predictions import PREDICTIONS, read_predictions
 from dropout_lab.study.folder import StudyFolder
+from dropout_lab.study.store import Store
 from dropout_lab.training import Fleet, infer
 from dropout_lab.training.inference import (
     curve_rows,
@@ -30,7 +30,7 @@ from dropout_lab.training.inference import (
 from dropout_lab.training.trained import activation_rows, features
 
 
-def keep_inferences(fleet: Fleet, splits: Splits, folder: StudyFolder) -> None:
+def keep_inferences(fleet: Fleet, splits: Splits, store: Store) -> None:
     """Use each trained network in the ways its settings name, and keep the scores.
 
     What ``at_end`` names is kept too, and the test probabilities of each run that an ensemble is
@@ -39,27 +39,27 @@ def keep_inferences(fleet: Fleet, splits: Splits, folder: StudyFolder) -> None:
     wanted = at_end(fleet.settings.evaluation)
     inferred = infer(fleet.model, splits, fleet.settings.evaluation, fleet.seeds)
     trained = [(i, run) for i, run in enumerate(fleet.runs) if i not in fleet.diverged]
-    folder.add_rows(results.INFERENCE, {r.run_id: inference_rows(inferred, i) for i, r in trained})
+    store.add_rows(results.INFERENCE, {r.run_id: inference_rows(inferred, i) for i, r in trained})
     if inferred.curve is not None:
         rows = {run.run_id: curve_rows(inferred, index) for index, run in trained}
-        folder.add_rows(results.MONTE_CARLO, rows)
+        store.add_rows(results.MONTE_CARLO, rows)
     if "reliability" in wanted:
         rows = {run.run_id: reliability_rows(inferred, index) for index, run in trained}
-        folder.add_rows(results.RELIABILITY, rows)
+        store.add_rows(results.RELIABILITY, rows)
     if "histograms" in wanted:
         every = activation_rows(fleet.model, splits, fleet.seeds)
-        folder.add_rows(results.ACTIVATIONS, {run.run_id: every[index] for index, run in trained})
+        store.add_rows(results.ACTIVATIONS, {run.run_id: every[index] for index, run in trained})
     if "features" in wanted:
         kept = features(fleet.model, fleet.seeds)
         for index, run in trained:
-            path = folder.run_folder(run) / FEATURES
-            make_folder(path.parent)
-            replace_file(path, features_bytes(*kept[index], run.run_id))
+            content = features_bytes(*kept[index], run.run_id)
+            store.keep_file(run.run_id, FEATURES, content)
     if inferred.log_probabilities is not None:
         labels = splits.test.labels.cpu().numpy().astype(np.uint8)
         for index, run in trained:
             log_probabilities = inferred.log_probabilities[index].cpu().numpy()
-            _save(folder.run_folder(run), log_probabilities, labels)
+            content = _predictions_bytes(log_probabilities, labels, run.run_id)
+            store.keep_file(run.run_id, PREDICTIONS, content)
 
 
 def ensembles(folder: StudyFolder) -> list[dict[str, Any]]:
@@ -92,15 +92,14 @@ def _scores(members: list[tuple[torch.Tensor, torch.Tensor]]) -> dict[str, Any]:
     return score_columns(tally.scores(), 0)
 
 
-def _save(
-    folder: Path,
+def _predictions_bytes(
     log_probabilities: "np.ndarray[Any, np.dtype[np.float32]]",
     labels: "np.ndarray[Any, np.dtype[np.uint8]]",
-) -> None:
-    make_folder(folder)
+    run_id: str,
+) -> bytes:
     buffer = io.BytesIO()
-    np.savez(buffer, log_probabilities=log_probabilities, labels=labels, run_id=folder.name)
-    replace_file(folder / PREDICTIONS, buffer.getvalue())
+    np.savez(buffer, log_probabilities=log_probabilities, labels=labels, run_id=run_id)
+    return buffer.getvalue()
 
 
 def _load(folder: Path) -> tuple[torch.Tensor, torch.Tensor] | None:

@@ -31,6 +31,10 @@ class StopRequest:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
+    def asked(self) -> bool:
+        """Whether a signal has come."""
+        return self.signal_number is not None
+
     def _note(self, number: int, frame: FrameType | None) -> None:
         if self.signal_number is not None:
             raise InterruptedStudyError(

@@ -1,81 +1,26 @@
 """Running a study: start, resume, extend and repair are one thing, training what is missing."""
 
 import time
-from collections import deque
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass
 
-import torch
-
-from dropout_lab import data
-from dropout_lab.config.grid import Cell, Run, runs_of
-from dropout_lab.config.schema import DatasetSettings, Settings
-from dropout_lab.data import Splits
+from dropout_lab.config.grid import Run
 from dropout_lab.devices import prepare
-from dropout_lab.errors import DataError
 from dropout_lab.plugins import sources_of
-from dropout_lab.results import Manifest, counted, digest, runs_in
+from dropout_lab.results import Manifest, counted, runs_in
 from dropout_lab.study import manifest as manifests
 from dropout_lab.study.checkpoint import checkpoints_in
-from dropout_lab.study.engine import Events, clear, interrupted, tell, train_fleet
+from dropout_lab.study.engine import Events, tell
 from dropout_lab.study.folder import StudyFolder
-from dropout_lab.study.machine import Machine, this_machine
+from dropout_lab.study.here import Job, train_here
 from dropout_lab.study.plan import most_that_fit, pack, packing_of
 from dropout_lab.study.predictions import ensembles
+from dropout_lab.study.request import Study
 from dropout_lab.study.signals import StopRequest
+from dropout_lab.study.source import Source
+from dropout_lab.study.store import clear
 from dropout_lab.study.weights import WEIGHTS
 from dropout_lab.training.allocator import keep_freed_memory
-
-
-@dataclass(frozen=True)
-class Study:
-    """What was asked: the runs, where they go, and how they are trained.
-
-    Args:
-        name: Name of the study.
-        about: One sentence on it.
-        settings: The config's own setting, the swept keys at their unswept values.
-        cells: What is to be there when the study is done.
-        seeds: The seeds of each cell.
-        out: The results folder.
-        data_dir: Where the data sets lie.
-        device: Where training happens.
-        fleet_size: The most runs in a fleet; none lets the network and the machine decide.
-        memory: What a fleet may take, in bytes; none takes a share of the machine's.
-        save_models: Whether each run's weights are kept.
-        retry_failed: Whether runs that failed before are trained again.
-        command: The command line, for the manifest.
-        notes: What the manifest keeps for pictures and the report, see
-            :func:`~dropout_lab.study.manifest.notes`.
-    """
-
-    name: str
-    about: str
-    settings: Settings
-    cells: Sequence[Cell]
-    seeds: Sequence[int]
-    out: Path
-    data_dir: Path
-    device: torch.device
-    fleet_size: int | None = None
-    memory: int | None = None
-    save_models: bool = False
-    retry_failed: bool = False
-    command: str = ""
-    notes: Mapping[str, Any] = field(default_factory=dict)
-
-    @cached_property
-    def runs(self) -> list[Run]:
-        """All runs that were asked for."""
-        return runs_of(self.cells, self.seeds)
-
-    @cached_property
-    def machine(self) -> Machine:
-        """What the packing goes by."""
-        return this_machine(self.device, self.memory)
 
 
 @dataclass(frozen=True)
@@ -116,7 +61,7 @@ def run_study(study: Study, events: Events, say: Callable[[str], None]) -> Outco
     began = time.perf_counter()
     keep_freed_memory()
     prepare(study.device)
-    source = _Source(study, lambda line: tell(say, line))
+    source = Source(study, study.device, lambda line: tell(say, line))
     folder = StudyFolder(study.out, study.runs)
     if folder.manifest is None:
         pack(study.runs, study.machine)  # refuses what does not fit
@@ -129,7 +74,7 @@ def run_study(study: Study, events: Events, say: Callable[[str], None]) -> Outco
         for text in (*folder.findings, *_notices(study, folder)):
             tell(events.warned, text)
         told = len(folder.findings)
-        _train(study, folder, fleets, source, events, stop)
+        train_here(Job(study, folder, source, events, stop), fleets)
         if fleets and folder.manifest is not None:
             folder.rewrite(runs_in(folder.manifest), folder.manifest["swept"])  # in order
         folder.write_ensembles(ensembles(folder))
@@ -142,30 +87,6 @@ def run_study(study: Study, events: Events, say: Callable[[str], None]) -> Outco
         finished=len(finished),
         seconds=time.perf_counter() - began,
     )
-
-
-def _train(
-    study: Study,
-    folder: StudyFolder,
-    fleets: Sequence[tuple[Run, ...]],
-    source: "_Source",
-    events: Events,
-    stop: StopRequest,
-) -> None:
-    """Train fleets one after the other, and the parts of those that cannot go on as one."""
-    todo = deque(fleets)
-    while todo:
-        if stop.signal_number is not None:
-            raise interrupted("between two fleets", study.out, stop.signal_number)
-        fleet = todo.popleft()
-        splits = source.splits(fleet[0].settings.dataset, folder)
-        parts = train_fleet(
-            fleet, splits, folder, study.device, events, stop, save_models=study.save_models
-        )
-        if parts and folder.manifest is not None:  # the packing decides a run's last bits
-            manifests.repack(folder.manifest, fleet, parts)
-            folder.write_manifest(folder.manifest)
-            todo.extendleft(reversed(parts))
 
 
 def planned_fleets(study: Study) -> list[tuple[Run, ...]]:
@@ -275,40 +196,3 @@ def _notices(study: Study, folder: StudyFolder) -> list[str]:
             "repeat it."
         )
     return notices
-
-
-class _Source:
-    """Loads the data a fleet needs; keeps the last, since neighbouring fleets mostly share it."""
-
-    def __init__(self, study: Study, say: Callable[[str], None]) -> None:
-        self.study, self.say = study, say
-        self.last: tuple[DatasetSettings, Splits] | None = None
-
-    def splits(self, settings: DatasetSettings, folder: StudyFolder | None = None) -> Splits:
-        if self.last is None or self.last[0] != settings:
-            self.last = None  # let go of the old before the new is read
-            loaded = data.load(data_dir=self.study.data_dir, say=self.say, **settings.model_dump())
-            self.last = (settings, loaded.to(self.study.device))
-        splits = self.last[1]
-        if folder is not None and folder.manifest is not None:
-            self._compare(settings, splits, folder, folder.manifest)
-        return splits
-
-    def _compare(
-        self,
-        settings: DatasetSettings,
-        splits: Splits,
-        folder: StudyFolder,
-        manifest: Manifest,
-    ) -> None:
-        digests = manifest["data_digests"]
-        key = digest(settings.model_dump())[:12]
-        if key not in digests:
-            digests[key] = splits.digest
-            folder.write_manifest(manifest)
-        if digests[key] != splits.digest:
-            raise DataError(
-                f"the data set {settings.name} is not the one this study began with: its digest "
-                f"is {splits.digest[:12]}, then it was {digests[key][:12]}. Restore the data, or "
-                "give another folder with --out."
-            )

@@ -5,22 +5,18 @@ from pathlib import Path
 
 import torch
 
-from dropout_lab.files import make_folder, replace_file
 from dropout_lab.model import MLP
 
 WEIGHTS = "weights.pt"
 _STEP = 3  # Linear, activation, dropout
 
 
-def save_weights(folder: Path, model: MLP, run: int) -> None:
-    """Write one run's weights as ``weights.pt``.
+def weights_bytes(model: MLP, run: int) -> bytes:
+    """Return one run's weights as the content of ``weights.pt``.
 
     They load into ``nn.Sequential(Linear, activation, Dropout, Linear, ..., Linear)``, with
     dropout or any module without state at every third place, by ``load_state_dict(torch.load(path,
     weights_only=True))``.
-
-    Raises:
-        StorageError: The file cannot be written.
     """
     state = {}
     for layer, (weight, bias) in enumerate(zip(model.weights, model.biases, strict=True)):
@@ -28,8 +24,7 @@ def save_weights(folder: Path, model: MLP, run: int) -> None:
         state[f"{_STEP * layer}.bias"] = bias.detach()[run, 0].clone().cpu()
     buffer = io.BytesIO()
     torch.save(state, buffer)
-    make_folder(folder)
-    replace_file(folder / WEIGHTS, buffer.getvalue())
+    return buffer.getvalue()
 
 
 def damage_of_weights(path: Path) -> str:

@@ -10,8 +10,7 @@ from dropout_lab import results
 from dropout_lab.cli import options
 from dropout_lab.errors import ConfigError
 from dropout_lab.results import RUNS
-from dropout_lab.study import planned_fleets
-from dropout_lab.study import study as study_module
+from dropout_lab.study import planned_fleets, request
 from dropout_lab.study.machine import Machine, this_machine
 from dropout_lab.study.plan import need_of
 from tests.study.test_study import Silent, StopsAfter, assert_same_results, go, study
@@ -83,7 +82,7 @@ def test_two_calls_on_a_machine_pack_alike(tmp_path: Path) -> None:
 def on_a_small_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Let this be a machine with memory for fleets of two, and one thread."""
     small = Machine(threads=1, cache=2**15, memory=memory_for(tmp_path, 2))
-    monkeypatch.setattr(study_module, "this_machine", lambda device, memory: small)
+    monkeypatch.setattr(request, "this_machine", lambda device, memory: small)
 
 
 def test_a_begun_study_goes_on_on_a_smaller_machine(
@@ -115,7 +114,7 @@ def test_what_fits_goes_on_as_it_was_packed_on_another_machine(
     with pytest.raises(KeyboardInterrupt):
         go(study(tmp_path / "s", **ASKED, fleet_size=2), StopsAfter(1))
     other = Machine(threads=7, cache=2**30, memory=2**50)
-    monkeypatch.setattr(study_module, "this_machine", lambda device, memory: other)
+    monkeypatch.setattr(request, "this_machine", lambda device, memory: other)
     go(study(tmp_path / "s", **ASKED))
     assert packing(tmp_path / "s") == [2, 2, 2, 2]
     assert_same_results(tmp_path / "s", tmp_path / "undisturbed")

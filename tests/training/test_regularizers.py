@@ -11,7 +11,7 @@ from dropout_lab.data import Splits
 from dropout_lab.model import MLP
 from dropout_lab.noise import FleetNoise
 from dropout_lab.study import pack
-from dropout_lab.study.checkpoint import load_checkpoints, save_checkpoints
+from dropout_lab.study.checkpoint import read_content, save_checkpoints, usable_checkpoints
 from dropout_lab.study.machine import this_machine
 from dropout_lab.training import Fleet, train
 from dropout_lab.training.objective import Noisy, Objective
@@ -285,9 +285,9 @@ def test_running_means_come_back_from_disk(small_splits: Splits, tmp_path: Path)
     next(iter(train(first, small_splits)))
     folders = [tmp_path / run.run_id for run in runs]
     save_checkpoints(folders, first.checkpoint())
-    loaded, _ = load_checkpoints(folders, CPU, print)
-    assert loaded is not None
-    resumed.restore(loaded)
+    paths, _ = usable_checkpoints(folders, print)
+    assert len(paths) == len(runs)
+    resumed.restore([read_content(path.read_bytes(), path.parent.name, CPU) for path in paths])
     ours, theirs = first.regularizers.sparsity, resumed.regularizers.sparsity
     assert ours is not None
     assert theirs is not None
