@@ -39,7 +39,7 @@ def without_cuda() -> str:
 
 def described(device: torch.device) -> dict[str, str]:
     """Return what a manifest says of a device; of a CUDA device also what it is and its CUDA."""
-    if device.type != "cuda":
+    if device.type != "cuda" or not torch.cuda.is_available():  # a worker has it, not this machine
         return {"device": str(device)}
     return {
         "device": str(device),

@@ -37,6 +37,10 @@ class StorageError(DropoutLabError):
     exit_status = 4
 
 
+class ClusterError(DropoutLabError):
+    """A cluster whose scheduler went away; what was done is on disk, and not all was done."""
+
+
 class InterruptedStudyError(BaseException):
     """The study was stopped by a signal; what was done is on disk.
 

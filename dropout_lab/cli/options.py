@@ -5,6 +5,7 @@ import re
 import shlex
 import sys
 from collections.abc import Collection, Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -92,6 +93,18 @@ Memory = Annotated[
         metavar="SIZE",
         parser=memory_size,
         show_default=False,
+    ),
+]
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        help="Train with N processes of this machine, by Dask.", min=1, max=1024, metavar="N"
+    ),
+]
+Scheduler = Annotated[
+    str | None,
+    typer.Option(
+        help="Train on the workers of a Dask scheduler: tcp://host:8786.", metavar="ADDRESS"
     ),
 ]
 QuickLessons = Annotated[
@@ -184,6 +197,26 @@ def check_device(device: str) -> None:
         raise ConfigError([f"--device is {device!r}; allowed: auto, cpu, cuda."])
 
 
+def check_cluster(workers: int | None, scheduler: str | None) -> None:
+    """Refuse a cluster that cannot be meant, before torch is imported.
+
+    Raises:
+        ConfigError: Both ways to one are given, or Dask is not installed.
+    """
+    if workers is not None and scheduler is not None:
+        raise ConfigError(
+            [
+                "--workers starts processes on this machine and --scheduler joins a cluster that "
+                "runs; give one of them."
+            ]
+        )
+    option = "--workers" if scheduler is None else "--scheduler"
+    if (workers or scheduler is not None) and find_spec("distributed") is None:
+        raise ConfigError(
+            [f'{option} needs Dask, which is not installed: pip install "dropout-lab[cluster]".']
+        )
+
+
 def check_retry(retry: str | None) -> None:
     """Refuse a status whose runs are not to be trained again on request.
 
@@ -220,6 +253,8 @@ def make_study(
     device: str,
     fleet: int | None,
     memory: int | None,
+    workers: int | None,
+    scheduler: str | None,
     save_models: bool,
     retry: str | None,
 ) -> "Study":
@@ -234,7 +269,8 @@ def make_study(
     from dropout_lab.devices import without_cuda
     from dropout_lab.study import Study, notes
 
-    available = torch.cuda.is_available()
+    # The workers of a cluster have a GPU only if they are asked for it.
+    available = torch.cuda.is_available() if scheduler is None else device == "cuda"
     if device == "cuda" and not available:
         raise ConfigError(
             [
@@ -253,6 +289,8 @@ def make_study(
         device=torch.device("cuda" if device != "cpu" and available else "cpu"),
         fleet_size=fleet,
         memory=memory,
+        workers=workers,
+        scheduler=scheduler,
         save_models=save_models,
         retry_failed=retry == "failed",
         command=shlex.join(["dropout-lab", *sys.argv[1:]]),

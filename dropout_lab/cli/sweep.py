@@ -31,6 +31,8 @@ def sweep(
     device: options.Device = "auto",
     fleet: options.FleetSize = None,
     memory: options.Memory = None,
+    workers: options.Workers = None,
+    scheduler: options.Scheduler = None,
     save_models: options.SaveModels = False,
     retry: options.Retry = None,
     plugin: options.Plugins = None,
@@ -48,6 +50,7 @@ def sweep(
 
     options.check_device(device)
     options.check_retry(retry)
+    options.check_cluster(workers, scheduler)
     options.load_plugins(plugin)
     changes = Changes(settings=tuple(set_ or ()), epochs=epochs, seeds=seeds, p=p, sweep=True)
     settings = load(config, changes)
@@ -63,6 +66,8 @@ def sweep(
         device=device,
         fleet=fleet,
         memory=memory,
+        workers=workers,
+        scheduler=scheduler,
         save_models=save_models,
         retry=retry,
     )

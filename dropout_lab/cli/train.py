@@ -13,6 +13,8 @@ def train(
     device: options.Device = "auto",
     fleet: options.FleetSize = None,
     memory: options.Memory = None,
+    workers: options.Workers = None,
+    scheduler: options.Scheduler = None,
     save_models: options.SaveModels = False,
     retry: options.Retry = None,
     plugin: options.Plugins = None,
@@ -30,6 +32,7 @@ def train(
 
     options.check_device(device)
     options.check_retry(retry)
+    options.check_cluster(workers, scheduler)
     options.load_plugins(plugin)
     changes = Changes(settings=tuple(set_ or ()), epochs=epochs, seeds=seeds)
     settings = load(config, changes)
@@ -45,6 +48,8 @@ def train(
         device=device,
         fleet=fleet,
         memory=memory,
+        workers=workers,
+        scheduler=scheduler,
         save_models=save_models,
         retry=retry,
     )

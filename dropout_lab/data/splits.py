@@ -68,6 +68,10 @@ class Splits:
         parts = (self.train.to(device), self.validation.to(device), self.test.to(device))
         return Splits(*parts, self.shift, self.scale, self.digest)
 
+    def intact(self) -> bool:
+        """Whether the parts are what the digest says; they may come from another machine."""
+        return _digest(self.train, self.validation, self.test) == self.digest
+
 
 def split(
     training: Examples,

@@ -62,7 +62,28 @@ def load_plugin(path: Path) -> list[str]:
     Raises:
         ConfigError: It cannot be read or imported, has no variant, or one that will not do.
     """
-    text = read_text(path)
+    return _load(read_text(path), path)
+
+
+def take_plugins(plugins: Mapping[str, Plugin]) -> None:
+    """Load plugins that another process has loaded, in the place of older versions of them.
+
+    Args:
+        plugins: By the names of their variants, as :func:`sources_of` returns them.
+
+    Raises:
+        ConfigError: Here one cannot be imported, or will not do.
+    """
+    there = {name: LOADED[name].digest for name in plugins if name in LOADED}
+    older = {digest for name, digest in there.items() if digest != plugins[name].digest}
+    for name in [name for name, plugin in LOADED.items() if plugin.digest in older]:
+        del CATALOGUE[name], VARIANTS[name], LOADED[name]
+    for plugin in plugins.values():
+        # In a folder that is not there, so that nothing of this process counts as its neighbour.
+        _load(plugin.text, Path("plugin", plugin.digest, plugin.path.name))
+
+
+def _load(text: str, path: Path) -> list[str]:
     digest = hashlib.sha256(text.encode()).hexdigest()
     known = [name for name, plugin in LOADED.items() if plugin.digest == digest]
     if known:

@@ -41,7 +41,7 @@ def this_machine(device: torch.device, memory: int | None = None) -> Machine:
         device: Where the training happens.
         memory: What a fleet may take, in bytes; by default a share of what the device has.
     """
-    if device.type == "cuda":
+    if device.type == "cuda" and torch.cuda.is_available():  # it may be a worker that has one
         total = torch.cuda.get_device_properties(device).total_memory
     else:
         total = total_memory()

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from dropout_lab.files import make_folder, remove_empty_folder, remove_file, replace_file
-from dropout_lab.study.checkpoint import drop_checkpoints, save_checkpoints
+from dropout_lab.study.checkpoint import drop_checkpoints, save_checkpoints, save_contents
 from dropout_lab.study.folder import RunEnd, StudyFolder
 from dropout_lab.training import Record
 from dropout_lab.training.fleet import Fleet
@@ -59,6 +59,10 @@ class FolderStore:
         """Write them, and drop older ones than the last two."""
         folders = [self._folder.run_folder(run) for run in fleet.runs]
         save_checkpoints(folders, fleet.checkpoint())
+
+    def keep_contents(self, run_ids: Sequence[str], epoch: int, contents: Iterable[bytes]) -> None:
+        """Write checkpoints of runs that were made elsewhere."""
+        save_contents([self._folder.folder_of(run_id) for run_id in run_ids], epoch, contents)
 
     def keep_file(self, run_id: str, name: str, content: bytes | str) -> None:
         """Write it into the folder of the run."""

@@ -1,8 +1,12 @@
 """Running a study: start, resume, extend and repair are one thing, training what is missing."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
+
+import torch
 
 from dropout_lab.config.grid import Run
 from dropout_lab.devices import prepare
@@ -53,7 +57,9 @@ def run_study(study: Study, events: Events, say: Callable[[str], None]) -> Outco
         say: Takes a line for the user, such as that of a download.
 
     Raises:
-        ConfigError: A run needs more memory than it may have.
+        ConfigError: A run needs more memory than it may have, or a cluster that was asked for
+            cannot be used.
+        ClusterError: Its scheduler went away; everything so far is on disk.
         StorageError: The folder belongs to another study or cannot be written.
         DataError: A data set is absent, damaged, or not the one the study began with.
         InterruptedStudyError: A signal asked to stop; the epoch in progress was finished and kept.
@@ -61,20 +67,22 @@ def run_study(study: Study, events: Events, say: Callable[[str], None]) -> Outco
     began = time.perf_counter()
     keep_freed_memory()
     prepare(study.device)
-    source = Source(study, study.device, lambda line: tell(say, line))
+    told_of = partial(tell, say)
+    device = torch.device("cpu") if study.on_cluster else study.device
+    source = Source(study, device, told_of)
     folder = StudyFolder(study.out, study.runs)
     if folder.manifest is None:
         pack(study.runs, study.machine)  # refuses what does not fit
         source.splits(study.cells[0].settings.dataset)  # nothing is written before data are there
     wanted = {run.run_id for run in study.runs}
-    with folder, StopRequest() as stop:
+    with _trainer(study, told_of) as train, folder, StopRequest() as stop:
         fleets = _plan(study, folder)
         finished = (wanted & folder.finished) - {run.run_id for fleet in fleets for run in fleet}
         tell(events.planned, fleets, len(finished))
         for text in (*folder.findings, *_notices(study, folder)):
             tell(events.warned, text)
         told = len(folder.findings)
-        train_here(Job(study, folder, source, events, stop), fleets)
+        train(Job(study, folder, source, events, stop), fleets)
         if fleets and folder.manifest is not None:
             folder.rewrite(runs_in(folder.manifest), folder.manifest["swept"])  # in order
         folder.write_ensembles(ensembles(folder))
@@ -87,6 +95,23 @@ def run_study(study: Study, events: Events, say: Callable[[str], None]) -> Outco
         finished=len(finished),
         seconds=time.perf_counter() - began,
     )
+
+
+@contextmanager
+def _trainer(
+    study: Study, say: Callable[[str], None]
+) -> Iterator[Callable[[Job, Sequence[tuple[Run, ...]]], None]]:
+    """Yield what trains the fleets: this process, or a cluster that is there meanwhile."""
+    fleets = planned_fleets(study) if study.on_cluster else []
+    if not fleets:  # no cluster is started for nothing
+        yield train_here
+        return
+    from dropout_lab.study.cluster import opened
+    from dropout_lab.study.dispatch import Dispatch
+
+    with opened(study, say) as cluster:
+        cluster.check(fleets)
+        yield lambda job, fleets: Dispatch(cluster, job, fleets).run()
 
 
 def planned_fleets(study: Study) -> list[tuple[Run, ...]]:

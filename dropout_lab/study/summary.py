@@ -49,7 +49,7 @@ def summary(end: RunEnd, rows: Sequence[Row], columns: Sequence[str]) -> Row:
     last: Row = finite[-1] if finite else {}
     if end.run.settings.training.patience is not None:
         last = best  # early stopping gives the network of that epoch back
-    if end.status == "failed" and last:  # what its training had come to is no longer known
+    if last and not end.epochs:  # what its training had come to is no longer known
         epochs, updates = int(last["epoch"]), int(last["updates"])
         end = replace(end, epochs=epochs, updates=updates, seconds=float(last["seconds"]))
     return {

@@ -1,0 +1,249 @@
+"""A Dask cluster: processes of this machine for the time of a study, or one that runs anyway."""
+
+import logging
+import pickle
+import secrets
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from dropout_lab.config.grid import Run
+from dropout_lab.errors import ClusterError, ConfigError
+from dropout_lab.results import counted
+from dropout_lab.study.admission import GPU, admission, resource, versions
+from dropout_lab.study.machine import total_memory
+from dropout_lab.study.plan import need_of, shown_bytes
+from dropout_lab.study.request import Study
+from dropout_lab.study.task import Delivery, Order, Report, fleet_task, halt
+
+if TYPE_CHECKING:
+    from distributed import Client, Future
+
+_CONNECT = 10.0  # seconds
+_ADMISSION = 30.0  # seconds until those that are there have told whether they will do
+_FETCH = 30.0  # seconds
+
+
+@contextmanager
+def opened(study: Study, say: Callable[[str], None]) -> Iterator["Cluster"]:
+    """Start workers on this machine, or join the cluster of a scheduler; leave it at the end.
+
+    Args:
+        study: What is asked.
+        say: Takes lines for the user: where the dashboard is, which worker is refused.
+
+    Raises:
+        ConfigError: No scheduler answers, or all its workers are refused.
+    """
+    import distributed
+
+    # What Dask logs of workers that come and go is told by the study, in its own words.
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    with ExitStack() as stack:
+        stack.enter_context(warnings.catch_warnings())
+        warnings.simplefilter("ignore")  # of another dashboard's port, of other versions of Dask
+        if study.scheduler is None:
+            address: Any = stack.enter_context(_local_cluster(study))
+        else:
+            address = study.scheduler
+        try:
+            client = distributed.Client(address, timeout=_CONNECT, set_as_default=False)
+        except (OSError, ValueError) as error:
+            raise ConfigError(
+                [
+                    f"--scheduler is {study.scheduler!r}, and no Dask scheduler answers there "
+                    f"({error}). Start one with dask scheduler, and give the address that it "
+                    "prints, such as tcp://host:8786."
+                ]
+            ) from error
+        stack.enter_context(client)
+        cluster = Cluster(client, study, say)
+        cluster.enlist()
+        stack.callback(cluster.leave)
+        if client.dashboard_link:
+            say(f"dashboard: {client.dashboard_link}")
+        yield cluster
+
+
+def _local_cluster(study: Study) -> Any:
+    """Return the processes of ``--workers``: threads and memory divided among them."""
+    from distributed import LocalCluster
+
+    count = study.workers or 1
+    return LocalCluster(
+        n_workers=count,
+        threads_per_worker=max(1, torch.get_num_threads() // count),
+        memory_limit=total_memory() // count,
+        resources={GPU: 1} if study.device.type == "cuda" else None,
+        host="127.0.0.1",
+        dashboard_address="127.0.0.1:8787",
+        silence_logs=logging.CRITICAL,
+    )
+
+
+class Cluster:
+    """The cluster as a study sees it: workers that may train, tasks, and news of them.
+
+    Args:
+        client: Connected to the scheduler.
+        study: Whose fleets are to be trained.
+        say: Takes lines for the user.
+
+    Attributes:
+        name: The study's name on the cluster, and the topic of its reports.
+        admitted: The names of the workers that may train, by address, and their memory.
+    """
+
+    def __init__(self, client: "Client", study: Study, say: Callable[[str], None]) -> None:
+        self.client, self.study, self.say = client, study, say
+        self.name = f"dropout-lab-{secrets.token_hex(8)}"
+        self.admitted: dict[str, tuple[str, int | None]] = {}
+        self._refused: dict[str, str] = {}
+        self._news: SimpleQueue[Report | Future[Delivery]] = SimpleQueue()
+        self._told: SimpleQueue[bytes] = SimpleQueue()
+        self._required = versions()
+        self._gpu = study.device.type == "cuda"
+
+    def enlist(self) -> None:
+        """Admit the workers that are there, and let those that come be admitted.
+
+        Raises:
+            ConfigError: There are some, and all are refused.
+        """
+        self.client.subscribe_topic(f"{self.name}-workers", lambda event: self._told.put(event[1]))
+        self.client.subscribe_topic(self.name, lambda event: self._news.put(pickle.loads(event[1])))
+        plugin = admission(
+            f"{self.name}-workers",
+            self._required,
+            gpu=self._gpu,
+            ours=self.study.scheduler is None,
+        )
+        there = len(self.client.nthreads())
+        self.client.register_plugin(plugin, name=self.name)
+        with suppress(Empty):
+            while len(self.admitted) + len(self._refused) < there:
+                self._hear(self._told.get(timeout=_ADMISSION))
+        if self._refused and not self.admitted:
+            raise ConfigError(
+                [f"{self.study.scheduler}: no worker can be used."]
+                + [f"{name} is refused: {why}." for name, why in self._refused.items()]
+            )
+        if not self.admitted:
+            self.say("no worker is there yet; the study waits for one.")
+
+    def check(self, fleets: Iterable[tuple[Run, ...]]) -> None:
+        """Refuse fleets that need more memory than a worker has.
+
+        Raises:
+            ConfigError: There is one.
+        """
+        limits = [(memory, name) for name, memory in self.admitted.values() if memory]
+        if not limits:
+            return
+        memory, name = min(limits)
+        for fleet in fleets:
+            needed = need_of(fleet).of(len(fleet))
+            if needed > memory:
+                raise ConfigError(
+                    [
+                        f"a fleet of {counted(len(fleet), 'run')} needs about "
+                        f"{shown_bytes(needed)} of memory, and {name} has {shown_bytes(memory)}. "
+                        "Allow a fleet less with --memory, e.g. --memory "
+                        f"{memory // 2**20}M, or give --workers a smaller number."
+                    ]
+                )
+
+    def slots(self) -> int:
+        """Return how many fleets can be trained at once: one by each worker."""
+        with suppress(Empty):
+            while True:
+                self._hear(self._told.get_nowait())
+        there = self.client.nthreads()
+        self.admitted = {a: told for a, told in self.admitted.items() if a in there}
+        return len(self.admitted)
+
+    def send(self, name: str, what: object) -> None:
+        """Put something on the cluster, where tasks find it by its name."""
+        from distributed import Variable
+
+        [future] = self.client.scatter(
+            [what], workers=list(self.admitted), broadcast=True, hash=False
+        )
+        Variable(name, self.client).set(future)
+
+    def forget(self, name: str | None) -> None:
+        """Take away what lies on the cluster under a name, if anything does."""
+        from distributed import Variable
+
+        if name is None:
+            return
+        with suppress(Exception):  # the scheduler may be gone
+            Variable(name, self.client).delete()
+
+    def submit(self, order: Order) -> "Future[Delivery]":
+        """Let a worker train a fleet; its end is news."""
+        wanted = {resource(self._required): 1} | ({GPU: 1} if self._gpu else {})
+        future = self.client.submit(fleet_task, order, key=order.key, resources=wanted)
+        future.add_done_callback(self._news.put)
+        return future
+
+    def news(self, seconds: float) -> "Report | Future[Delivery] | None":
+        """Return the next report of a worker, or ended task; none if nothing comes in time.
+
+        Raises:
+            ClusterError: The scheduler is gone.
+        """
+        if self.client.status != "running":
+            raise ClusterError(
+                f"The scheduler {self.client.scheduler.address if self.client.scheduler else ''} "
+                f"is gone; everything so far is in {self.study.out}. The same command goes on "
+                "from there."
+            )
+        try:
+            return self._news.get(timeout=seconds)
+        except Empty:
+            return None
+
+    def held(self, key: str) -> Sequence[bytes] | None:
+        """Return the checkpoints that the worker on a task holds ready; none if it cannot be."""
+        from distributed import Variable
+
+        try:
+            contents: Sequence[bytes] = (
+                Variable(key, self.client).get(timeout=_FETCH).result(timeout=_FETCH)
+            )
+        except Exception:  # the worker may be gone, or further on
+            return None
+        return contents
+
+    def halt(self) -> None:
+        """Let every fleet stop after the epoch in progress."""
+        with suppress(Exception):  # of workers that are going, too
+            self.client.run(halt, self.name, workers=list(self.admitted), on_error="ignore")
+
+    def leave(self) -> None:
+        """Let no more workers be admitted for this study."""
+        with suppress(Exception):  # the scheduler may be gone
+            self.client.unregister_worker_plugin(self.name)
+
+    def _hear(self, message: bytes) -> None:
+        address, name, memory, why = pickle.loads(message)
+        if why:
+            self._refused[address] = why
+            self.say(f"{name} ({address}) is refused: {why}.")
+        else:
+            self.admitted[address] = (name, memory)
+
+
+def delivery_of(future: "Future[Delivery]") -> Delivery:
+    """Return what an ended task brought.
+
+    Raises:
+        Exception: What it ended with instead, of whatever kind.
+    """
+    delivery: Delivery = future.result()
+    return delivery
