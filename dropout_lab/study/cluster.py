@@ -3,6 +3,7 @@
 import logging
 import pickle
 import secrets
+import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from distributed import Client, Future
 
 _CONNECT = 10.0  # seconds
-_ADMISSION = 30.0  # seconds until those that are there have told whether they will do
+_LOOK = 1.0  # seconds between two looks at which workers there are
 _FETCH = 30.0  # seconds
 
 
@@ -104,7 +105,7 @@ class Cluster:
         self.admitted: dict[str, tuple[str, int | None]] = {}
         self._refused: dict[str, str] = {}
         self._news: SimpleQueue[Report | Future[Delivery]] = SimpleQueue()
-        self._told: SimpleQueue[bytes] = SimpleQueue()
+        self._looked = 0.0
         self._required = versions()
         self._gpu = study.device.type == "cuda"
 
@@ -114,7 +115,6 @@ class Cluster:
         Raises:
             ConfigError: There are some, and all are refused.
         """
-        self.client.subscribe_topic(f"{self.name}-workers", lambda event: self._told.put(event[1]))
         self.client.subscribe_topic(self.name, lambda event: self._news.put(pickle.loads(event[1])))
         plugin = admission(
             f"{self.name}-workers",
@@ -122,11 +122,8 @@ class Cluster:
             gpu=self._gpu,
             ours=self.study.scheduler is None,
         )
-        there = len(self.client.nthreads())
         self.client.register_plugin(plugin, name=self.name)
-        with suppress(Empty):
-            while len(self.admitted) + len(self._refused) < there:
-                self._hear(self._told.get(timeout=_ADMISSION))
+        self._look()
         if self._refused and not self.admitted:
             raise ConfigError(
                 [f"{self.study.scheduler}: no worker can be used."]
@@ -159,11 +156,8 @@ class Cluster:
 
     def slots(self) -> int:
         """Return how many fleets can be trained at once: one by each worker."""
-        with suppress(Empty):
-            while True:
-                self._hear(self._told.get_nowait())
-        there = self.client.nthreads()
-        self.admitted = {a: told for a, told in self.admitted.items() if a in there}
+        if time.monotonic() - self._looked > _LOOK:
+            self._look()
         return len(self.admitted)
 
     def send(self, name: str, what: object) -> None:
@@ -230,13 +224,18 @@ class Cluster:
         with suppress(Exception):  # the scheduler may be gone
             self.client.unregister_worker_plugin(self.name)
 
-    def _hear(self, message: bytes) -> None:
-        address, name, memory, why = pickle.loads(message)
-        if why:
-            self._refused[address] = why
-            self.say(f"{name} ({address}) is refused: {why}.")
-        else:
-            self.admitted[address] = (name, memory)
+    def _look(self) -> None:
+        """See which workers are there, and what each told of itself when it came."""
+        self._looked = time.monotonic()
+        there = self.client.nthreads()
+        told = self.client.get_events(f"{self.name}-workers")
+        for address, name, memory, why in (pickle.loads(message) for _, message in told):
+            if not why:
+                self.admitted[address] = (name, memory)
+            elif address not in self._refused:
+                self._refused[address] = why
+                self.say(f"{name} ({address}) is refused: {why}.")
+        self.admitted = {a: told for a, told in self.admitted.items() if a in there}
 
 
 def delivery_of(future: "Future[Delivery]") -> Delivery:
