@@ -53,7 +53,7 @@ def opened(study: Study, say: Callable[[str], None]) -> Iterator["Cluster"]:
             address = study.scheduler
         try:
             client = distributed.Client(address, timeout=_CONNECT, set_as_default=False)
-        except (OSError, ValueError) as error:
+        except Exception as error:  # OSError, ValueError, and what Dask asserts of its settings
             raise ConfigError(
                 [
                     f"--scheduler is {study.scheduler!r}, and no Dask scheduler answers there "

@@ -117,7 +117,7 @@ class Dispatch:
                     flight.future.cancel()
                     self.todo.append(flight.order.runs)
             return
-        if self.todo and len(self.flights) < max(1, self.cluster.slots()):
+        while self.todo and len(self.flights) < max(1, self.cluster.slots()):
             self._launch(self.todo.popleft())
 
     def _launch(self, fleet: tuple[Run, ...]) -> None:
@@ -250,7 +250,7 @@ class Dispatch:
     def _again(self, flight: _Flight, worker: str) -> str:
         """Return in words that a fleet begins again."""
         fleet = flight.order.runs
-        where = f"after epoch {flight.epoch}" if flight.epoch else "at its beginning"
+        where = f"after epoch {flight.epoch}" if flight.epoch else "from the beginning"
         return (
             f"the worker of {counted(len(fleet), 'run')} is gone; they begin again {where}, "
             f"on {worker} (attempt {len(flight.attempts) + 1} of {RETRIES + 1})."

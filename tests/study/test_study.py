@@ -3,6 +3,7 @@
 import json
 import signal
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,9 @@ class Silent:
     def planned(self, fleets: Sequence[Sequence[Run]], finished: int) -> None:
         self.finished = finished
 
-    def fleet_started(self, fleet: Sequence[Run], epochs_done: int, epochs: int) -> None:
+    def fleet_started(
+        self, fleet: Sequence[Run], epochs_done: int, epochs: int, worker: str = ""
+    ) -> None:
         self.started_after = epochs_done
         if self.first_started_after is None:
             self.first_started_after = epochs_done
@@ -70,8 +73,8 @@ class StopsAfter(Silent):
 
 
 def study(out: Path, *settings: str, sweep: bool = True, **changes: Any) -> Study:
-    own = ("save_models", "fleet_size", "memory", "data_dir", "retry_failed")
-    more = {key: changes.pop(key) for key in own if key in changes}
+    own = {field.name for field in fields(Study)}
+    more = {key: changes.pop(key) for key in own & changes.keys() - {"seeds"}}
     config = make_config("training.epochs=3", *settings, sweep=sweep, **changes)
     cells = sweep_cells(config) if sweep else single_cell(config)
     return Study(

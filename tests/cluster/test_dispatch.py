@@ -1,0 +1,260 @@
+"""What comes from workers is put into the folder once and in order, whatever is lost on the way."""
+
+import os
+import shutil
+import signal
+from asyncio import CancelledError
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from distributed import KilledWorker
+from distributed.scheduler import WorkerState
+
+from dropout_lab import results
+from dropout_lab.config.grid import Run
+from dropout_lab.errors import ClusterError, InterruptedStudyError
+from dropout_lab.results import read_rows
+from dropout_lab.study import Study
+from dropout_lab.study.dispatch import RETRIES
+from dropout_lab.study.task import NotThereError
+from tests.cluster import pretended
+from tests.cluster.pretended import Pretended, use
+from tests.study.test_study import Silent, StopsAfter, assert_same_results, go
+from tests.study.test_study import study as study_of
+
+TABLES = (results.INFERENCE, results.RELIABILITY, results.ACTIVATIONS)
+
+
+class Listener(Silent):
+    """Also notes where fleets start."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.workers: list[str] = []
+
+    def fleet_started(
+        self, fleet: Sequence[Run], epochs_done: int, epochs: int, worker: str = ""
+    ) -> None:
+        super().fleet_started(fleet, epochs_done, epochs, worker)
+        self.workers.append(worker)
+
+
+def study(out: Path, **changes: Any) -> Study:
+    at_end = "evaluation.at_end=[reliability,histograms,features,predictions]"
+    changes = {"p": "0,0.5", "seeds": "2", "fleet_size": 1, "workers": 2, **changes}
+    return study_of(out, at_end, "training.epochs=4", **changes)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The study as this process trains it."""
+    out = tmp_path_factory.mktemp("whole") / "s"
+    go(study(out, workers=None, save_models=True))
+    return out
+
+
+def assert_same_folder(out: Path, whole: Path) -> None:
+    assert_same_results(out, whole)
+    for name in TABLES:
+        assert (out / name).read_text() == (whole / name).read_text()
+    files = [
+        {path.relative_to(folder) for path in (folder / "runs").rglob("*")}
+        for folder in (out, whole)
+    ]
+    assert files[0] == files[1]
+    for path in files[0]:
+        if path.suffix in (".npz", ".pt"):
+            assert (out / path).read_bytes() == (whole / path).read_bytes()
+
+
+MANGLES = [
+    pretended.nothing,
+    pretended.twice,
+    pretended.backwards,
+    pretended.every_other,
+    pretended.after_a_death,
+    pretended.after_two_deaths,
+    list,
+]
+
+
+@pytest.mark.parametrize("mangle", MANGLES, ids=lambda mangle: mangle.__name__)
+def test_whatever_becomes_of_the_reports_the_folder_is_that_of_this_process(
+    tmp_path: Path, whole: Path, monkeypatch: pytest.MonkeyPatch, mangle: pretended.Mangle
+) -> None:
+    """Rows, tables, weights and predictions, to the byte, and no checkpoint left."""
+    cluster = use(monkeypatch, Pretended(mangle))
+    outcome = go(study(tmp_path / "s", save_models=True))
+    assert outcome.count("completed") == 4
+    assert_same_folder(tmp_path / "s", whole)
+    assert cluster.most == 2  # a fleet for each worker, and no more
+    data = [name for name in cluster.there if "data" in name]
+    assert list(cluster.there) == data  # nothing else is left there
+    assert len(data) == 1  # sent once, for all
+
+
+def test_with_one_worker_or_five_the_folder_is_the_same(
+    tmp_path: Path, whole: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for workers in (1, 5):
+        use(monkeypatch, Pretended(workers=workers))
+        go(study(tmp_path / str(workers), save_models=True))
+        assert_same_folder(tmp_path / str(workers), whole)
+
+
+def test_a_death_is_told_and_the_fleet_starts_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use(monkeypatch, Pretended(pretended.after_a_death, workers=1))
+    events = Listener()
+    go(study(tmp_path / "s", fleet_size=None), events)
+    assert events.workers[:2] == ["dead", "worker 2"]  # the first task had no data
+    assert "attempt 2 of 4" in events.warnings[0]
+    assert "worker 2" in events.warnings[0]
+
+
+def killed(allowed: int = 3) -> KilledWorker:
+    state = WorkerState(
+        address="tcp://10.0.0.7:1", status="running", pid=1, name="x", nthreads=1, memory_limit=1,
+        local_directory="", nanny=None, server_id="s", services=None, versions={}, extra={},
+        scheduler=None,
+    )  # fmt: skip
+    return KilledWorker("task", state, allowed)
+
+
+def test_a_fleet_that_always_kills_its_worker_fails_and_the_study_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use(monkeypatch, Pretended(workers=1, ends=[None, killed()]))
+    events = Listener()
+    outcome = go(study(tmp_path / "s"), events)
+    assert (outcome.count("failed"), outcome.count("completed")) == (1, 3)
+    (failed,) = (r for r in read_rows(tmp_path / "s" / "runs.csv") if r["status"] == "failed")
+    assert failed["message"] == "its worker died, 4 times, the last being tcp://10.0.0.7:1"
+    log = tmp_path / "s" / "runs" / failed["run_id"] / "log.txt"
+    assert "KilledWorker" in log.read_text()
+    assert str(log) in events.problems[0]
+    use(monkeypatch, Pretended(workers=1))
+    again = go(study(tmp_path / "s", retry_failed=True))
+    assert again.count("completed") == 4
+    assert not log.exists()
+
+
+@pytest.mark.parametrize("error", [killed(0), CancelledError()], ids=["killed", "cancelled"])
+def test_a_cluster_that_gives_up_sooner_is_asked_again(
+    tmp_path: Path, whole: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    """Of three deaths nothing is seen; the fourth is the end of the fleet."""
+    use(monkeypatch, Pretended(workers=1, ends=[None, *[error] * RETRIES]))
+    go(study(tmp_path / "s", save_models=True))
+    assert_same_folder(tmp_path / "s", whole)
+    use(monkeypatch, Pretended(workers=1, ends=[None, *[error] * (RETRIES + 1)]))
+    outcome = go(study(tmp_path / "t"))
+    assert (outcome.count("failed"), outcome.count("completed")) == (1, 3)
+
+
+def test_another_exception_of_a_task_fails_its_runs_with_the_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use(monkeypatch, Pretended(workers=1, ends=[None, ImportError("no module")]))
+    go(study(tmp_path / "s"))
+    messages = {row["message"] for row in read_rows(tmp_path / "s" / "runs.csv")}
+    assert messages == {"", "ImportError: no module"}
+
+
+def test_lost_data_are_sent_again_but_not_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster = use(monkeypatch, Pretended(workers=1))
+    cluster.ends.extend([None, NotThereError("pretended-data-2")])
+    assert go(study(tmp_path / "s")).count("completed") == 4
+    names = [order.data for order in cluster.orders]
+    assert names[:3] == [None, "pretended-data-2", "pretended-data-4"]
+    cluster = use(monkeypatch, Pretended(workers=1, ends=[None, *[NotThereError("x")] * 4]))
+    assert go(study(tmp_path / "t")).count("failed") == 1
+
+
+def test_stopped_on_request_each_fleet_keeps_its_checkpoint_and_goes_on_from_it(
+    tmp_path: Path, whole: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = study(tmp_path / "s", save_models=True)
+    epochs = iter(range(100))
+    use(monkeypatch, Pretended(stop=lambda: next(epochs) >= 1))
+
+    class Stops(StopsAfter):
+        def stop(self) -> None:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(InterruptedStudyError, match="after epoch 2 of 4"):
+        go(asked, Stops(1))
+    statuses = {row["status"] for row in read_rows(tmp_path / "s" / "runs.csv")}
+    assert statuses == {"interrupted"}
+    assert list((tmp_path / "s").glob("runs/*/checkpoint_*.pt"))
+    events = Listener()
+    cluster = use(monkeypatch, Pretended())
+    go(asked, events)
+    assert events.first_started_after == 2
+    assert_same_folder(tmp_path / "s", whole)
+    assert len(cluster.there) == 1  # the checkpoints that were sent are gone again
+
+
+def test_a_fleet_whose_worker_had_to_leave_goes_on_from_its_checkpoint(
+    tmp_path: Path, whole: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asks = iter([False, True, *[False] * 100])
+    use(monkeypatch, Pretended(workers=1, stop=lambda: next(asks)))
+    events = Listener()
+    go(study(tmp_path / "s", save_models=True), events)
+    assert events.epochs == 4 * 4  # none done twice
+    assert_same_folder(tmp_path / "s", whole)
+
+
+def test_checkpoints_that_workers_hold_are_fetched_and_a_killed_driver_goes_on_from_them(
+    tmp_path: Path, whole: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = study(tmp_path / "s", save_models=True)
+    use(monkeypatch, Pretended(workers=1, hold=True))
+
+    with pytest.raises(KeyboardInterrupt):
+        go(asked, StopsAfter(3))
+    paths = list((tmp_path / "s").glob("runs/*/checkpoint_*.pt"))
+    assert [path.name for path in paths] == ["checkpoint_000001.pt"]
+    events = Listener()
+    use(monkeypatch, Pretended(workers=1))
+    go(asked, events)
+    assert events.first_started_after == 1
+    assert_same_folder(tmp_path / "s", whole)
+
+
+def test_without_its_scheduler_the_study_stops_and_goes_on_later(
+    tmp_path: Path, whole: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = study(tmp_path / "s", save_models=True)
+    cluster = use(monkeypatch, Pretended())
+    calls = iter(range(100))
+    news = cluster.news
+
+    def lost(seconds: float) -> Any:
+        if next(calls) > 6:
+            raise ClusterError("the scheduler is gone")
+        return news(seconds)
+
+    monkeypatch.setattr(cluster, "news", lost)
+    with pytest.raises(ClusterError):
+        go(asked)
+    rows = read_rows(tmp_path / "s" / "runs.csv")
+    assert {row["status"] for row in rows} == {"interrupted"}
+    assert all(int(row["epochs"]) > 0 for row in rows)
+    use(monkeypatch, Pretended())
+    go(asked)
+    assert_same_folder(tmp_path / "s", whole)
+
+
+def test_a_finished_study_needs_no_cluster(
+    whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(whole, tmp_path / "s")
+    monkeypatch.setattr("dropout_lab.study.cluster.opened", None)
+    assert go(study(tmp_path / "s", save_models=True)).trained == 0
