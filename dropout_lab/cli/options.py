@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _SIZE = re.compile(r"\s*([0-9]{1,9}(?:\.[0-9]{1,9})?)\s*([KMGTkmgt])(?:i?[Bb])?\s*")
 _LARGEST_SIZE = 2**60
+_ADDRESS = re.compile(r"[a-z]+://\S+:[0-9]{1,5}")
 
 
 def folder(text: str) -> Path:
@@ -208,6 +209,13 @@ def check_cluster(workers: int | None, scheduler: str | None) -> None:
             [
                 "--workers starts processes on this machine and --scheduler joins a cluster that "
                 "runs; give one of them."
+            ]
+        )
+    if scheduler is not None and not _ADDRESS.fullmatch(scheduler):
+        raise ConfigError(
+            [
+                f"--scheduler is {scheduler!r}; write the address that dask scheduler prints, "
+                "protocol, host and port: tcp://host:8786."
             ]
         )
     option = "--workers" if scheduler is None else "--scheduler"

@@ -6,6 +6,7 @@ import secrets
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import CancelledError
 from contextlib import ExitStack, contextmanager, suppress
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
@@ -105,6 +106,7 @@ class Cluster:
         self.admitted: dict[str, tuple[str, int | None]] = {}
         self._refused: dict[str, str] = {}
         self._news: SimpleQueue[Report | Future[Delivery]] = SimpleQueue()
+        self.address = client.scheduler.address if client.scheduler else ""
         self._looked = 0.0
         self._required = versions()
         self._gpu = study.device.type == "cuda"
@@ -161,13 +163,20 @@ class Cluster:
         return len(self.admitted)
 
     def send(self, name: str, what: object) -> None:
-        """Put something on the cluster, where tasks find it by its name."""
+        """Put something on the cluster, where tasks find it by its name.
+
+        If that fails, since a worker goes meanwhile, the next task that looks for it will say so.
+        """
         from distributed import Variable
 
-        [future] = self.client.scatter(
-            [what], workers=list(self.admitted), broadcast=True, hash=False
-        )
-        Variable(name, self.client).set(future)
+        self._look()
+        try:
+            [future] = self.client.scatter(
+                [what], workers=list(self.admitted), broadcast=True, hash=False
+            )
+            Variable(name, self.client).set(future)
+        except Exception:
+            self.present()
 
     def forget(self, name: str | None) -> None:
         """Take away what lies on the cluster under a name, if anything does."""
@@ -181,7 +190,8 @@ class Cluster:
     def submit(self, order: Order) -> "Future[Delivery]":
         """Let a worker train a fleet; its end is news."""
         wanted = {resource(self._required): 1} | ({GPU: 1} if self._gpu else {})
-        future = self.client.submit(fleet_task, order, key=order.key, resources=wanted)
+        with self._asking():
+            future = self.client.submit(fleet_task, order, key=order.key, resources=wanted)
         future.add_done_callback(self._news.put)
         return future
 
@@ -192,15 +202,36 @@ class Cluster:
             ClusterError: The scheduler is gone.
         """
         if self.client.status != "running":
-            raise ClusterError(
-                f"The scheduler {self.client.scheduler.address if self.client.scheduler else ''} "
-                f"is gone; everything so far is in {self.study.out}. The same command goes on "
-                "from there."
-            )
+            raise self._gone()
         try:
             return self._news.get(timeout=seconds)
         except Empty:
             return None
+
+    def present(self) -> None:
+        """See that the scheduler is there.
+
+        Raises:
+            ClusterError: It is not.
+        """
+        with self._asking():
+            self.client.nthreads()
+
+    @contextmanager
+    def _asking(self) -> Iterator[None]:
+        """Let what Dask raises where the scheduler is gone be the study's own error."""
+        try:
+            yield
+        except (OSError, CancelledError, TimeoutError, RuntimeError, ValueError) as error:
+            raise self._gone() from error
+        if self.client.status != "running":
+            raise self._gone()
+
+    def _gone(self) -> ClusterError:
+        return ClusterError(
+            f"The scheduler {self.address} is gone; everything so far is in {self.study.out}. "
+            "The same command goes on from there."
+        )
 
     def held(self, key: str) -> Sequence[bytes] | None:
         """Return the checkpoints that the worker on a task holds ready; none if it cannot be."""
@@ -227,8 +258,9 @@ class Cluster:
     def _look(self) -> None:
         """See which workers are there, and what each told of itself when it came."""
         self._looked = time.monotonic()
-        there = self.client.nthreads()
-        told = self.client.get_events(f"{self.name}-workers")
+        with self._asking():
+            there = self.client.nthreads()
+            told = self.client.get_events(f"{self.name}-workers")
         for address, name, memory, why in (pickle.loads(message) for _, message in told):
             if not why:
                 self.admitted[address] = (name, memory)

@@ -3,9 +3,9 @@
 import itertools
 import time
 import traceback
-from asyncio import CancelledError
 from collections import Counter, deque
 from collections.abc import Sequence
+from concurrent.futures import CancelledError
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
@@ -103,6 +103,9 @@ class Dispatch:
                 for run in flight.order.runs
             )
             raise
+        finally:
+            for name in self._sent.values():
+                self.cluster.forget(name)
         if self.job.stop.asked() and (stopped or self.todo):
             raise self.job.interrupted(f"after {stopped}" if stopped else "between two fleets")
 
@@ -188,18 +191,18 @@ class Dispatch:
         """Take a task that has ended; return where its fleet was stopped, if it was."""
         if future.key not in self.flights:
             return ""
-        flight = self._over(future.key)
-        fleet = flight.order.runs
         try:
             delivery = delivery_of(future)
         except NotThereError as error:
-            self._send_again(flight, str(error))
-        except (Exception, CancelledError) as error:
-            self._not_back(flight, error)
+            self._send_again(self._over(future.key), str(error))
+        except Exception as error:
+            self.cluster.present()  # without a scheduler no task comes back
+            self._not_back(self._over(future.key), error)
         else:
+            flight = self._over(future.key)
             worker = delivery.worker
             self._carry_out(flight, delivery.attempt, worker, 0, delivery.entries)
-            self._go_on(fleet, delivery.end)
+            self._go_on(flight.order.runs, delivery.end)
             return delivery.end.stopped
         return ""
 
@@ -224,7 +227,7 @@ class Dispatch:
         else:
             self.todo.appendleft(order.runs)
 
-    def _not_back(self, flight: _Flight, error: BaseException) -> None:
+    def _not_back(self, flight: _Flight, error: Exception) -> None:
         """Deal with a task that ended without a delivery."""
         from distributed import KilledWorker
 

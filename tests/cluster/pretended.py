@@ -27,6 +27,7 @@ class Future:
     cancelled: bool = False
 
     def result(self) -> Delivery:
+        assert not self.cancelled
         if isinstance(self.end, BaseException):
             raise self.end
         return self.end
@@ -64,6 +65,9 @@ class Pretended:
         self._held: dict[str, Sequence[bytes]] = {}
 
     def check(self, fleets: object) -> None:
+        pass
+
+    def present(self) -> None:
         pass
 
     def slots(self) -> int:
