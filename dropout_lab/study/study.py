@@ -111,6 +111,12 @@ def _trainer(
 
     with opened(study, say) as cluster:
         cluster.check(fleets)
+        workers, runs = study.workers or 0, sum(map(len, fleets))
+        if len(fleets) < min(workers, runs):
+            say(
+                f"{counted(len(fleets), 'fleet')} for {counted(workers, 'worker')}: the others "
+                f"stand idle. --fleet {max(1, runs // workers)} makes smaller fleets."
+            )
         yield lambda job, fleets: Dispatch(cluster, job, fleets).run()
 
 
