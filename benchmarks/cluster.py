@@ -1,0 +1,325 @@
+"""A study on a Dask cluster: how fast the driver takes records, and what one worker costs.
+
+python benchmarks/cluster.py rate [--fleets 1000] [--workers 1,2,4,8] [--repetitions 1]
+python benchmarks/cluster.py overhead --data-dir FOLDER [--repetitions 3] [--epochs 2] [options]
+
+rate: fleets of 8 runs, four records each, that train nothing: a worker reports made-up numbers at
+once, in the way in which it reports real ones, and everything else is the study's own, files
+included. So the driver never waits for training, and what is measured is what it can take. The
+scheduler runs in the driver's process, as with --workers; the workers want the same cores. Each
+study runs in a process of its own. Counted are the records from the first fleet's start until the
+study is over and its workers are gone. All must stand in metrics.csv, each once.
+
+overhead: `dropout-lab sweep` of configs/mnist.yaml in its own process against `--workers 1`, in
+pairs whose order alternates; further options, such as --seeds 1 or --p 0.5, go to both. The whole
+command is compared, from start to end. It is shown apart how long it takes to the first fleet's
+start, which a longer study pays once too, and from there. The tables of both must be equal, but for
+the columns of time.
+"""
+
+import argparse
+import csv
+import ctypes
+import json
+import pickle
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from report import figure, heading, verdicts
+
+from dropout_lab import results
+from dropout_lab.cli.progress import QuietProgress
+from dropout_lab.config.changes import Changes
+from dropout_lab.config.grid import Run, seeds_of, sweep_cells
+from dropout_lab.config.load import load
+from dropout_lab.results import read_rows
+from dropout_lab.study import Study, cluster, planned_fleets, run_study
+from dropout_lab.study.engine import FleetEnd
+from dropout_lab.study.folder import RunEnd
+from dropout_lab.study.task import Delivery, Journal, Order, worker_name
+from dropout_lab.training import Epoch, Record
+from dropout_lab.training.inference import INFERENCE_COLUMNS
+
+RATE = 200.0  # records per second
+OVERHEAD = 1.05  # with --workers 1 over in-process
+GRID = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)  # a fleet's runs
+EPOCHS = 4  # a run's records
+TIMES = {"seconds", "examples_per_second"}
+TABLES = (results.METRICS, results.RUNS, results.INFERENCE)
+
+
+def report_made_up(order: Order) -> Delivery:
+    """Do on a worker all that a fleet does, save its training."""
+    from distributed import get_worker
+
+    worker = get_worker()
+    name = worker_name(worker)
+    journal = Journal(
+        order,
+        name,
+        lambda report: worker.log_event(order.study, pickle.dumps(report)),
+        lambda contents: False,
+    )
+    store, events, runs = journal.store, journal.events, order.runs
+    events.fleet_started(runs, 0, EPOCHS)
+    for epoch in range(1, EPOCHS + 1):
+        records = {index: made_up(run, epoch) for index, run in enumerate(runs)}
+        store.append({runs[index].run_id: record for index, record in records.items()})
+        events.epoch_ended(runs, Epoch(epoch, EPOCHS, records))
+    values = [0.1 + run.seed / 1e5 for run in runs]
+    scores = [dict.fromkeys(INFERENCE_COLUMNS, value) for value in values]
+    rows = [row | {"inference": "scaled", "samples": "", "test_errors": 500} for row in scores]
+    by_run = {run.run_id: [row] for run, row in zip(runs, rows, strict=True)}
+    store.add_rows(results.INFERENCE, by_run)
+    store.set_status([RunEnd(run, "completed", "", EPOCHS, 32 * EPOCHS, 4000, 1.0) for run in runs])
+    store.clear([run.run_id for run in runs])
+    events.fleet_ended(runs, ())
+    return Delivery(journal.attempt, name, journal.entries, FleetEnd())
+
+
+def made_up(run: Run, epoch: int) -> Record:
+    """Return a record with numbers of the length of real ones."""
+    loss = (1 + run.seed / 7) / (epoch + 1)
+    return Record(
+        epoch=epoch,
+        updates=32 * epoch,
+        seconds=epoch / 3,
+        learning_rate=0.05,
+        p=run.settings.dropout.p,
+        noisy_train_loss=loss,
+        noisy_train_accuracy=1 / (1 + loss),
+        train_loss=loss / 3,
+        train_accuracy=1 / (1 + loss / 3),
+        validation_loss=loss / 2,
+        validation_accuracy=1 / (1 + loss / 2),
+        test_loss=loss / 2,
+        test_accuracy=1 / (1 + loss / 2),
+        test_errors=500,
+        test_macro_f1=1 / (1 + loss / 2),
+        accuracy_gap=loss / 100,
+        loss_gap=loss / 6,
+        dropout_loss=0.0,
+        sparsity=None,
+        pruned_test_accuracy=None,
+        diagnostics={},
+    )
+
+
+class Watch(QuietProgress):
+    """Notes when the first fleet starts, and what the process holds then."""
+
+    def __init__(self) -> None:
+        self.began = self.before = 0.0
+
+    def fleet_started(
+        self, fleet: Sequence[Run], epochs_done: int, epochs: int, worker: str = ""
+    ) -> None:
+        """Begin to measure."""
+        if not self.began:
+            ctypes.CDLL(None).malloc_trim(0)
+            Path("/proc/self/clear_refs").write_text("5")  # the peak is now what is resident now
+            self.before = resident("VmRSS")
+            self.cpu = time.process_time()
+            self.began = time.perf_counter()
+
+    def ended(self) -> tuple[float, float, float]:
+        """Return the seconds since, those of the processor, and by how many MB the peak is up."""
+        seconds = time.perf_counter() - self.began
+        cpu = time.process_time() - self.cpu
+        return seconds, cpu, resident("VmHWM") - self.before
+
+
+def resident(name: str) -> float:
+    """Return this process's resident memory in MB: VmRSS now, VmHWM at its peak."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 / 1e6 for line in lines if line.startswith(name))
+
+
+def take(fleets: int, workers: int) -> dict[str, float]:
+    """Run a study of fleets that train nothing; return what was measured, and counted after it."""
+    cluster.fleet_task = report_made_up
+    changes = Changes(
+        ("model.hidden=[16]",),
+        epochs=EPOCHS,
+        seeds=str(fleets),
+        p=",".join(map(str, GRID)),
+        sweep=True,
+    )
+    config = load(None, changes)
+    with tempfile.TemporaryDirectory() as folder:
+        study = Study(
+            name="rate",
+            about="",
+            settings=config,
+            cells=sweep_cells(config, baseline=False),
+            seeds=seeds_of(config),
+            out=Path(folder) / "study",
+            data_dir=Path(),
+            device=torch.device("cpu"),
+            fleet_size=len(GRID),
+            workers=workers,
+        )
+        packed = len(planned_fleets(study))
+        watch = Watch()
+        outcome = run_study(study, watch, lambda line: None)
+        seconds, cpu, growth = watch.ended()
+        places = [(row["run_id"], row["epoch"]) for row in read_rows(study.out / results.METRICS)]
+    return {
+        "fleets": packed,
+        "completed": outcome.count("completed"),
+        "rows": len(places),
+        "different": len(set(places)),
+        "rate": len(places) / seconds,
+        "cpu": 1e3 * cpu / len(places),
+        "growth": growth,
+        "growth per record": 1e3 * growth / len(places),
+    }
+
+
+def rate(arguments: argparse.Namespace) -> None:
+    """Measure each number of workers, in turn, and compare with the bound."""
+    fleets = arguments.fleets
+    expected = {"fleets": fleets, "completed": fleets * len(GRID)}
+    expected |= dict.fromkeys(("rows", "different"), fleets * len(GRID) * EPOCHS)
+    heading(
+        f"Records that a driver takes: {fleets:,} fleets of {len(GRID)} runs that train nothing, "
+        f"{EPOCHS} records each"
+    )
+    print(
+        f"distributed {version('distributed')}; workers, scheduler and driver share these cores"
+    )
+    counts = [int(count) for count in arguments.workers.split(",")]
+    measured: dict[int, list[dict[str, float]]] = {count: [] for count in counts}
+    for _ in range(arguments.repetitions):
+        for count in counts:
+            command = [sys.executable, __file__, "one", str(fleets), str(count)]
+            done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+            measured[count].append(json.loads(done.stdout))
+    least, missing = [], 0
+    for count, every in measured.items():
+        name = f"{count} worker{'s' * (count > 1)}"
+        median = figure(f"{name}, records per second", [one["rate"] for one in every], "")
+        figure(f"{name}, driver and scheduler, CPU per record", [one["cpu"] for one in every], "ms")
+        figure(f"{name}, growth of the driver's peak", [one["growth"] for one in every], "MB")
+        figure(f"{name}, per record", [one["growth per record"] for one in every], "kB")
+        least.append((f"{name}, records per second", median, RATE))
+        for one in every:
+            counted = {key: int(one[key]) for key in expected}
+            missing += counted != expected
+            print(f"{name}: {counted}, to be {'so' if counted == expected else expected}")
+    verdicts(most=[("studies that lack or repeat a record", missing, 0)], least=least)
+
+
+def overhead(arguments: argparse.Namespace, more: Sequence[str]) -> None:
+    """Measure pairs of sweeps in alternating order, and compare with the bound."""
+    command = ["--data-dir", arguments.data_dir, "--epochs", str(arguments.epochs), *more]
+    ways: dict[str, list[str]] = {"in-process": [], "--workers 1": ["--workers", "1"]}
+    heading(f"configs/mnist.yaml in-process and with --workers 1: {' '.join(command[2:])}")
+    print(f"distributed {version('distributed')}")
+    pairs, unequal = [], 0
+    for repetition in range(arguments.repetitions):
+        order = sorted(ways, reverse=bool(repetition % 2))
+        with tempfile.TemporaryDirectory() as folder:
+            outs = {way: Path(folder) / str(place) for place, way in enumerate(ways)}
+            taken = {way: sweep([*command, *ways[way]], outs[way]) for way in order}
+            tables = [[table(out / name) for name in TABLES] for out in outs.values()]
+        pairs.append(taken)
+        same = [one == other for one, other in zip(*tables, strict=True)]
+        unequal += same.count(False)
+        rows = ", ".join(f"{name} {len(t)}" for name, t in zip(TABLES, tables[0], strict=True))
+        print(f"pair {repetition + 1}: rows {rows}: {'equal' if all(same) else 'NOT EQUAL'}")
+    for way in ways:
+        for part in ("whole", "start", "rest", "fleets"):
+            figure(f"{way}, {NAMES[part]}", [pair[way][part] for pair in pairs], "s")
+    for part in ("start", "rest", "fleets"):
+        differences = [pair["--workers 1"][part] - pair["in-process"][part] for pair in pairs]
+        figure(f"more with --workers 1, {NAMES[part]}", differences, "s")
+    ratios = {
+        part: [pair["--workers 1"][part] / pair["in-process"][part] for pair in pairs]
+        for part in NAMES
+    }
+    medians = {part: figure(f"ratio, {NAMES[part]}", ratios[part], "") for part in NAMES}
+    verdicts(
+        most=[
+            ("tables that differ", unequal, 0),
+            ("--workers 1 / in-process, the whole command", medians["whole"], OVERHEAD),
+        ]
+    )
+
+
+NAMES = {
+    "whole": "the whole command",
+    "start": "to the first fleet's start",
+    "rest": "from there",
+    "fleets": "training and evaluation",  # runs.csv says it, on the clock of who trains
+}
+
+
+def sweep(options: Sequence[str], out: Path) -> dict[str, float]:
+    """Run a sweep; return the seconds of its parts, see ``NAMES``.
+
+    It shows its progress as plain lines, from which the start of the first fleet is known.
+    """
+    command = [sys.executable, "-m", "dropout_lab", "sweep", "--config", "configs/mnist.yaml"]
+    began = time.perf_counter()
+    first = 0.0
+    with subprocess.Popen(
+        [*command, "--json", "--out", str(out), *options],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        lines: list[str] = []
+        for line in process.stderr or ():
+            if line.startswith("fleet ") and not first:
+                first = time.perf_counter() - began
+            lines.append(line)
+    whole = time.perf_counter() - began
+    if process.returncode or not first:
+        sys.exit(f"{' '.join(process.args)} ended with {process.returncode}:\n{''.join(lines)}")  # type: ignore[arg-type]
+    fleets = sum(float(row["seconds"]) for row in read_rows(out / results.RUNS))
+    return {"whole": whole, "start": first, "rest": whole - first, "fleets": fleets}
+
+
+def table(path: Path) -> list[dict[str, Any]]:
+    """Return a table's rows without the columns of time."""
+    with path.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    return [{key: text for key, text in row.items() if key not in TIMES} for row in rows]
+
+
+def main() -> None:
+    """Measure what is asked for."""
+    parser = argparse.ArgumentParser()
+    parts = parser.add_subparsers(dest="part", required=True)
+    part = parts.add_parser("rate")
+    part.add_argument("--fleets", type=int, default=1_000)
+    part.add_argument("--workers", default="1,2,4,8")
+    part.add_argument("--repetitions", type=int, default=1)
+    part = parts.add_parser("overhead")
+    part.add_argument("--data-dir", required=True)
+    part.add_argument("--repetitions", type=int, default=3)
+    part.add_argument("--epochs", type=int, default=2)
+    part = parts.add_parser("one")  # a study of rate, in a process of its own
+    part.add_argument("fleets", type=int)
+    part.add_argument("workers", type=int)
+    arguments, more = parser.parse_known_args()
+    if arguments.part == "overhead":
+        overhead(arguments, more)
+    elif more:
+        parser.error(f"unrecognized: {' '.join(more)}")
+    elif arguments.part == "rate":
+        rate(arguments)
+    else:
+        print(json.dumps(take(arguments.fleets, arguments.workers)))
+
+
+if __name__ == "__main__":
+    main()
