@@ -192,9 +192,7 @@ def rate(arguments: argparse.Namespace) -> None:
         f"Records that a driver takes: {fleets:,} fleets of {len(GRID)} runs that train nothing, "
         f"{EPOCHS} records each"
     )
-    print(
-        f"distributed {version('distributed')}; workers, scheduler and driver share these cores"
-    )
+    print(f"distributed {version('distributed')}; workers, scheduler and driver share these cores")
     counts = [int(count) for count in arguments.workers.split(",")]
     measured: dict[int, list[dict[str, float]]] = {count: [] for count in counts}
     for _ in range(arguments.repetitions):

@@ -53,6 +53,12 @@ Set = Annotated[
         "--set", help="Change a key: --set training.epochs=5. May be repeated.", metavar="KEY=VALUE"
     ),
 ]
+P = Annotated[
+    str | None,
+    typer.Option(
+        "--p", help="What to sweep: --p 0,0.25,0.5 or --p 0:0.9:0.1.", metavar="LIST|RANGE"
+    ),
+]
 Seeds = Annotated[
     str | None, typer.Option(help="A count, or a list: --seeds 5, --seeds 3,7.", metavar="N|LIST")
 ]

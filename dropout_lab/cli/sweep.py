@@ -9,12 +9,7 @@ from dropout_lab.cli import options
 
 def sweep(
     config: options.ConfigFile = None,
-    p: Annotated[
-        str | None,
-        typer.Option(
-            "--p", help="What to sweep: --p 0,0.25,0.5 or --p 0:0.9:0.1.", metavar="LIST|RANGE"
-        ),
-    ] = None,
+    p: options.P = None,
     set_: options.Set = None,
     seeds: options.Seeds = None,
     epochs: options.Epochs = None,

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import itertools
 import json
 import math
 import re
@@ -57,7 +58,7 @@ def csv_text(rows: Iterable[Sequence[str]]) -> str:
 
 def table_text(header: Sequence[str], rows: Iterable[Row]) -> str:
     """Return a table as CSV text; what a row does not have is empty."""
-    return csv_text([header, *(fields(header, row) for row in rows)])
+    return csv_text(itertools.chain([header], (fields(header, row) for row in rows)))
 
 
 class TableText:

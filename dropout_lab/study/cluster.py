@@ -1,5 +1,6 @@
 """A Dask cluster: processes of this machine for the time of a study, or one that runs anyway."""
 
+import itertools
 import logging
 import pickle
 import secrets
@@ -10,6 +11,7 @@ from concurrent.futures import CancelledError
 from contextlib import ExitStack, contextmanager, suppress
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
+from weakref import WeakValueDictionary
 
 import torch
 
@@ -107,6 +109,7 @@ class Cluster:
         self._refused: dict[str, str] = {}
         self._news: SimpleQueue[Report | Future[Delivery]] = SimpleQueue()
         self.address = client.scheduler.address if client.scheduler else ""
+        self._out: WeakValueDictionary[str, Future[Delivery]] = WeakValueDictionary()
         self._looked = 0.0
         self._required = versions()
         self._gpu = study.device.type == "cuda"
@@ -162,6 +165,17 @@ class Cluster:
             self._look()
         return len(self.admitted)
 
+    def waiting(self) -> set[str]:
+        """Return the tasks that no worker has, of those that are not done.
+
+        A worker is admitted a moment after it has come, and Dask looks for work for it only when
+        it comes: so what had no worker then stays without one.
+        """
+        with self._asking():
+            given = set(itertools.chain(*self.client.processing().values()))
+        pending = {key for key, future in self._out.items() if future.status == "pending"}
+        return pending - given
+
     def send(self, name: str, what: object) -> None:
         """Put something on the cluster, where tasks find it by its name.
 
@@ -193,6 +207,7 @@ class Cluster:
         with self._asking():
             future = self.client.submit(fleet_task, order, key=order.key, resources=wanted)
         future.add_done_callback(self._news.put)
+        self._out[order.key] = future
         return future
 
     def news(self, seconds: float) -> "Report | Future[Delivery] | None":

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 RETRIES = 3  # of a fleet whose worker died
 _WAIT = 0.5  # seconds for news, before the workers are counted again
+_LOOK = 1.0  # seconds between two looks at fleets that wait for a worker
+_DIED = "its worker died, {} times"
 _FETCHING = 0.1  # of this process's time, for checkpoints that workers hold ready
 
 
@@ -40,6 +42,7 @@ class _Flight:
         order: What the worker was told.
         future: Its end.
         epoch: Where it began.
+        expected: Whether there was a worker for it.
         attempt: The attempt whose entries are carried out.
         attempts: All there were so far; after a worker's death Dask starts another.
         done: How many entries were carried out.
@@ -48,6 +51,7 @@ class _Flight:
     order: Order
     future: "Future[Delivery]"
     epoch: int
+    expected: bool
     attempt: str = ""
     attempts: list[str] = field(default_factory=list)
     done: int = 0
@@ -74,7 +78,8 @@ class Dispatch:
         self._numbers = itertools.count(1)
         self._sent: dict[DatasetSettings, str] = {}  # names of data on the cluster
         self._lost: Counter[str] = Counter()  # times a fleet did not come back, by its first run
-        self._may_fetch = 0.0
+        self._waiting: set[str] = set()  # of the tasks, those that no worker had
+        self._looked = self._may_fetch = 0.0
         self._halted = False
 
     def run(self) -> None:
@@ -120,8 +125,22 @@ class Dispatch:
                     flight.future.cancel()
                     self.todo.append(flight.order.runs)
             return
+        self._look()
         while self.todo and len(self.flights) < max(1, self.cluster.slots()):
             self._launch(self.todo.popleft())
+
+    def _look(self) -> None:
+        """Send fleets out again that no worker has, and had none when it was last looked."""
+        if time.monotonic() - self._looked < _LOOK:
+            return
+        self._looked = time.monotonic()
+        waiting = self.cluster.waiting() & self.flights.keys()
+        for key in waiting & self._waiting if self.cluster.slots() else ():
+            flight = self._over(key)
+            flight.future.cancel()
+            deaths = max(len(flight.attempts), flight.expected)  # one may come before any word
+            self._retry(flight.order.runs, deaths, _DIED, "")
+        self._waiting = waiting
 
     def _launch(self, fleet: tuple[Run, ...]) -> None:
         job, number = self.job, next(self._numbers)
@@ -148,7 +167,8 @@ class Dispatch:
             start=start,
         )
         epoch = epoch_of(paths[0]) if paths else 0
-        self.flights[key] = _Flight(order, self.cluster.submit(order), epoch)
+        expected = self.cluster.slots() > 0
+        self.flights[key] = _Flight(order, self.cluster.submit(order), epoch, expected)
 
     def _hear(self, report: Report) -> None:
         """Carry out what a worker reports; fetch the checkpoints it holds, if there is time."""
@@ -234,7 +254,7 @@ class Dispatch:
         log = "".join(traceback.format_exception(error))
         if isinstance(error, KilledWorker):  # Dask has started it again itself, so often
             deaths = error.allowed_failures + 1
-            why = f"its worker died, {{}} times, the last being {error.last_worker.address}"
+            why = f"{_DIED}, the last being {error.last_worker.address}"
             self._retry(flight.order.runs, deaths, why, log)
         elif isinstance(error, CancelledError):
             self._retry(flight.order.runs, 1, "the cluster gave it up, {} times", log)
@@ -248,7 +268,7 @@ class Dispatch:
             self.todo.appendleft(fleet)
         else:
             why = why.format(self._lost[fleet[0].run_id])
-            fail(fleet, self.store, self.job.events, why, log or why)
+            fail(fleet, self.store, self.job.events, why, log or f"{why}\n")
 
     def _again(self, flight: _Flight, worker: str) -> str:
         """Return in words that a fleet begins again."""

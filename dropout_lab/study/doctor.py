@@ -22,13 +22,13 @@ from dropout_lab.results import DamagedManifestError, Manifest, Table, counted, 
 from dropout_lab.study.checkpoint import checkpoints_in, damage_of, recorded_until
 from dropout_lab.study.checks import contradicted, impossible
 from dropout_lab.study.claim import Claim, is_alive, refuse_links, writer_of
+from dropout_lab.study.compact import CompactRows
 from dropout_lab.study.weights import WEIGHTS, damage_of_weights
 from dropout_lab.study.whole import (
     READERS,
+    RowsByRun,
     RunRows,
-    by_run,
     damage_of_kept,
-    grouped,
     keeps_inferences,
     kept_files,
     lacking,
@@ -197,7 +197,8 @@ class _Patient:
         """Look at each run's rows together."""
         metrics, ends = tables[results.METRICS].rows, tables[results.RUNS].rows
         parts = {name: tables[name].rows for name in results.AT_END}
-        rows, end_of = by_run(grouped(metrics), parts, runs), {row["run_id"]: row for row in ends}
+        rows = RowsByRun(CompactRows(metrics), parts, runs)
+        end_of = {row["run_id"]: row for row in ends}
         again = f"its rows put aside, the files kept beside; {_AGAIN} trains it again"
         kept = keeps_inferences(self.manifest)
         absent: Counter[str] = Counter()

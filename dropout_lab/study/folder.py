@@ -29,6 +29,7 @@ from dropout_lab.plugins import Plugin
 from dropout_lab.results import Row, TableText, cell_text, counted, runs_in, table_text
 from dropout_lab.study import whole
 from dropout_lab.study.claim import Claim, refuse_foreign, refuse_links
+from dropout_lab.study.compact import CompactRows
 from dropout_lab.study.ensembles import merged
 from dropout_lab.study.findings import Findings
 from dropout_lab.study.summary import RunEnd, summary
@@ -69,7 +70,7 @@ class StudyFolder:
         self.findings = Findings()
         self.finished: set[str] = set()
         self._known: dict[str, Run] = {}
-        self._metrics: dict[str, list[Row]] = {}  # by run; of each in the order of the file
+        self._metrics = CompactRows()  # by run; of each in the order of the file
         self._texts: dict[str, TableText] = {}
         self._runs: dict[str, Row] = {}
         self._tables: dict[str, list[Row]] = {name: [] for name in results.AT_END}
@@ -99,7 +100,7 @@ class StudyFolder:
         self.manifest = results.read_manifest(self.path)
         self._lossy, self._distrusted = set(), set()
         known = None if self.manifest is None else {**self._asked, **runs_in(self.manifest)}
-        self._metrics = whole.grouped(self._taken(results.METRICS, known))
+        self._metrics = CompactRows(self._taken(results.METRICS, known))
         self._runs = {row["run_id"]: row for row in self._taken(results.RUNS, known)}
         self._tables = {name: self._taken(name, known) for name in results.AT_END}
         for run_id in self._distrusted:  # what is left of it may look whole
@@ -182,11 +183,11 @@ class StudyFolder:
             beside = keep_beside(self.path / name)
             self.findings.add(f"{self.path / name} as it was is kept in {beside.name}.")
         self._lossy.clear()
-        self._metrics = {
-            run_id: sorted(self._metrics[run_id], key=lambda row: int(row["epoch"]))
-            for run_id in runs
-            if run_id in self._metrics
-        }
+        before, self._metrics = self._metrics, CompactRows()
+        for run_id in runs:
+            if run_id in before:
+                own = sorted(before.pop(run_id), key=lambda row: int(row["epoch"]))
+                self._metrics[run_id] = own
         self._runs = {run_id: row for run_id, row in self._runs.items() if run_id in runs}
         header = ["run_id", "seed", *self._swept, *self._columns]
         replace_file(
@@ -204,7 +205,7 @@ class StudyFolder:
         before = {run_id: self._metrics[run_id] for run_id in ids & self._metrics.keys()}
         kept = {i: [r for r in rows if int(r["epoch"]) <= epoch] for i, rows in before.items()}
         if kept != before or ids & self._runs.keys():
-            self._metrics |= kept
+            self._metrics.update(kept)
             self._runs = {run_id: row for run_id, row in self._runs.items() if run_id not in ids}
             for name, rows in self._tables.items():
                 self._tables[name] = [row for row in rows if row["run_id"] not in ids]
@@ -216,7 +217,7 @@ class StudyFolder:
         lines = []
         for run_id, record in records.items():
             row = {column: cell_text(value) for column, value in record.columns().items()}
-            self._metrics.setdefault(run_id, []).append({"run_id": run_id, **row})
+            self._metrics.add({"run_id": run_id, **row})
             lines.append(results.fields(header, {**row, **self._leading(run_id)}))
         if lines:
             append_text(self.path / results.METRICS, results.csv_text(lines))
@@ -271,7 +272,7 @@ class StudyFolder:
     def _lacking(self) -> dict[str, str]:
         """Return in words what each completed run lacks; empty for one that is whole."""
         folder = self.path / results.RUN_FOLDERS
-        rows = whole.by_run(self._metrics, self._tables, self._known)
+        rows = whole.RowsByRun(self._metrics, self._tables, self._known)
         kept = whole.keeps_inferences(self.manifest)
         return whole.lacking_of(self._known, self._runs, rows, folder, kept=kept)
 
@@ -279,7 +280,7 @@ class StudyFolder:
         """Make the rows of runs.csv again that are lost, of runs that have all their records."""
         kept = whole.keeps_inferences(self.manifest)
         there = self._runs.keys() | self._distrusted
-        rows = whole.by_run(self._metrics, self._tables, self._known)
+        rows = whole.RowsByRun(self._metrics, self._tables, self._known)
         restored = {
             run_id: whole.restored_end(run, rows[run_id], self.run_folder(run), kept=kept)
             for run_id, run in self._known.items()

@@ -50,25 +50,36 @@ class RunRows:
     )
 
 
-def grouped(rows: Iterable[Row]) -> dict[str, list[Row]]:
-    """Return rows by their run, each run's in their order."""
-    groups: dict[str, list[Row]] = {}
-    for row in rows:
-        groups.setdefault(row["run_id"], []).append(row)
-    return groups
+class RowsByRun(Mapping[str, RunRows]):
+    """The rows of each of some runs, put together when asked for.
 
+    Args:
+        metrics: Those of metrics.csv, by run.
+        tables: Those of the tables of what is measured at the end, by the table.
+        ids: The runs.
+    """
 
-def by_run(
-    metrics: Mapping[str, list[Row]], tables: Mapping[str, Sequence[Row]], ids: Iterable[str]
-) -> dict[str, RunRows]:
-    """Return the rows of each of the runs."""
-    rows = {run_id: RunRows(metrics.get(run_id, [])) for run_id in ids}
-    for name, every in tables.items():
-        for row in every:
-            own = rows.get(row["run_id"])
-            if own is not None:
-                own.at_end[name].append(row)
-    return rows
+    def __init__(
+        self,
+        metrics: Mapping[str, list[Row]],
+        tables: Mapping[str, Sequence[Row]],
+        ids: Iterable[str],
+    ) -> None:
+        self._metrics = metrics
+        self._at_end = {run_id: RunRows().at_end for run_id in ids}
+        for name, every in tables.items():
+            for row in every:
+                if row["run_id"] in self._at_end:
+                    self._at_end[row["run_id"]][name].append(row)
+
+    def __getitem__(self, run_id: str) -> RunRows:
+        return RunRows(self._metrics.get(run_id, []), self._at_end[run_id])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._at_end)
+
+    def __len__(self) -> int:
+        return len(self._at_end)
 
 
 def missing_epochs(settings: Settings, rows: Sequence[Row], until: int) -> list[int]:

@@ -70,6 +70,9 @@ class Pretended:
     def present(self) -> None:
         pass
 
+    def waiting(self) -> set[str]:
+        return set()
+
     def slots(self) -> int:
         return self.workers
 

@@ -261,6 +261,24 @@ def test_a_fleet_stops_when_told_or_when_nobody_waits_for_it(dask: LocalCluster)
     assert task_module._to_stop(worker, order)
 
 
+def test_cores_and_memory_are_divided_among_the_processes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[dict[str, Any]] = []
+    monkeypatch.setattr("distributed.LocalCluster", lambda **options: asked.append(options))
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 8)
+    monkeypatch.setattr(cluster_module, "total_memory", lambda: 12 * 2**30)
+    for workers in (3, 16):
+        cluster_module._local_cluster(study(tmp_path / "s", workers=workers))
+    few, many = asked
+    assert (few["n_workers"], few["threads_per_worker"], few["memory_limit"]) == (3, 2, 2**32)
+    assert many["threads_per_worker"] == 1  # more processes than cores have one each
+    assert few["resources"] is None
+    cuda = replace(study(tmp_path / "s", workers=2), device=torch.device("cuda"))
+    cluster_module._local_cluster(cuda)
+    assert asked[-1]["resources"] == {"GPU": 1}
+
+
 def test_names_and_devices_of_workers(monkeypatch: pytest.MonkeyPatch) -> None:
     assert worker_name(SimpleNamespace(name=3)) == "worker 3"
     assert worker_name(SimpleNamespace(name="node7-2")) == "node7-2"

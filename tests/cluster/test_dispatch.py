@@ -16,9 +16,9 @@ from dropout_lab import results
 from dropout_lab.config.grid import Run
 from dropout_lab.errors import ClusterError, InterruptedStudyError
 from dropout_lab.results import read_rows
-from dropout_lab.study import Study
+from dropout_lab.study import Study, dispatch
 from dropout_lab.study.dispatch import RETRIES
-from dropout_lab.study.task import NotThereError
+from dropout_lab.study.task import NotThereError, Order
 from tests.cluster import pretended
 from tests.cluster.pretended import Pretended, use
 from tests.study.test_study import Silent, StopsAfter, assert_same_results, go
@@ -152,6 +152,54 @@ def test_a_cluster_that_gives_up_sooner_is_asked_again(
     use(monkeypatch, Pretended(workers=1, ends=[None, *[error] * (RETRIES + 1)]))
     outcome = go(study(tmp_path / "t"))
     assert (outcome.count("failed"), outcome.count("completed")) == (1, 3)
+
+
+@pytest.mark.parametrize(("times", "failed"), [(3, 0), (4, 1)])
+def test_a_fleet_that_no_worker_has_any_more_is_sent_out_again_but_not_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, times: int, failed: int
+) -> None:
+    """Its worker died, and the next came too late for Dask to look for work for it."""
+    monkeypatch.setattr(dispatch, "_LOOK", 0.0)
+    cluster = use(monkeypatch, Pretended(workers=1))
+    submit, waiting = cluster.submit, set()
+
+    def lost(order: Order) -> Any:
+        nonlocal times
+        future = submit(order)
+        if order.data and times:  # what it would have told never comes
+            times -= 1
+            cluster._news.pop()
+            waiting.add(order.key)
+        return future
+
+    monkeypatch.setattr(cluster, "submit", lost)
+    monkeypatch.setattr(cluster, "waiting", lambda: set(waiting))
+    outcome = go(study(tmp_path / "s"))
+    assert (outcome.count("failed"), outcome.count("completed")) == (failed, 4 - failed)
+
+
+def test_a_fleet_that_waits_for_the_first_worker_has_lost_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dispatch, "_LOOK", 0.0)
+    cluster = use(monkeypatch, Pretended(workers=0))
+    submit, waiting, looks = cluster.submit, set(), iter(range(1_000))
+
+    def unheard(order: Order) -> Any:
+        future = submit(order)
+        if not cluster.workers:
+            cluster._news.pop()
+            waiting.add(order.key)
+        return future
+
+    def slots() -> int:
+        cluster.workers = int(next(looks) > 20)
+        return cluster.workers
+
+    monkeypatch.setattr(cluster, "submit", unheard)
+    monkeypatch.setattr(cluster, "waiting", lambda: set(waiting))
+    monkeypatch.setattr(cluster, "slots", slots)
+    assert go(study(tmp_path / "s")).count("completed") == 4
 
 
 def test_another_exception_of_a_task_fails_its_runs_with_the_reason(

@@ -290,7 +290,8 @@ def test_37_a_clock_that_is_put_back_shortens_no_time(run, monkeypatch) -> None:
 @pytest.mark.parametrize(
     "arguments",
     [
-        ["--fleet", "0"], ["--fleet", "-1"], ["--fleet", "x"], ["--workers", "2"],
+        ["--fleet", "0"], ["--fleet", "-1"], ["--fleet", "x"], ["--workers", "0"],
+        ["--workers", "x"],
         ["--memory", "8"], ["--memory", "0G"], ["--memory", "-1G"], ["--memory", "x"],
         ["--memory", ""], ["--memory", "1e3G"], ["--memory", "nanG"], ["--memory", "8P"],
         ["--memory", "999999999T"], ["--memory", "0.0000001K"],
