@@ -6,7 +6,7 @@ import pickle
 import secrets
 import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import CancelledError
 from contextlib import ExitStack, contextmanager, suppress
 from queue import Empty, SimpleQueue
@@ -22,7 +22,7 @@ from dropout_lab.study.admission import GPU, admission, resource, versions
 from dropout_lab.study.machine import total_memory
 from dropout_lab.study.plan import need_of, shown_bytes
 from dropout_lab.study.request import Study
-from dropout_lab.study.task import Delivery, Order, Report, fleet_task, halt
+from dropout_lab.study.task import Delivery, Held, Order, Report, fleet_task, halt
 
 if TYPE_CHECKING:
     from distributed import Client, Future
@@ -248,17 +248,15 @@ class Cluster:
             "The same command goes on from there."
         )
 
-    def held(self, key: str) -> Sequence[bytes] | None:
+    def held(self, key: str) -> Held | None:
         """Return the checkpoints that the worker on a task holds ready; none if it cannot be."""
         from distributed import Variable
 
         try:
-            contents: Sequence[bytes] = (
-                Variable(key, self.client).get(timeout=_FETCH).result(timeout=_FETCH)
-            )
+            held: Held = Variable(key, self.client).get(timeout=_FETCH).result(timeout=_FETCH)
         except Exception:  # the worker may be gone, or further on
             return None
-        return contents
+        return held
 
     def halt(self) -> None:
         """Let every fleet stop after the epoch in progress."""

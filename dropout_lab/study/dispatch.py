@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 RETRIES = 3  # of a fleet whose worker died
 _WAIT = 0.5  # seconds for news, before the workers are counted again
+_KINDS = 4  # of data that stay on the cluster, beside those in use
 _LOOK = 1.0  # seconds between two looks at fleets that wait for a worker
 _DIED = "its worker died, {} times"
 _FETCHING = 0.1  # of this process's time, for checkpoints that workers hold ready
@@ -120,9 +121,9 @@ class Dispatch:
             if not self._halted:
                 self._halted = True
                 self.cluster.halt()
-                for key in [key for key, flight in self.flights.items() if not flight.attempt]:
-                    flight = self._over(key)
-                    flight.future.cancel()
+            for key, flight in list(self.flights.items()):
+                if not flight.attempt or not self.cluster.slots():  # there is nothing to wait for
+                    self._over(key).future.cancel()
                     self.todo.append(flight.order.runs)
             return
         self._look()
@@ -178,10 +179,10 @@ class Dispatch:
         self._carry_out(flight, report.attempt, report.worker, report.first, report.entries)
         began = time.monotonic()
         if report.held and began >= self._may_fetch:
-            contents = self.cluster.held(report.key)
-            if contents is not None:
+            held = self.cluster.held(report.key)
+            if held is not None and held[:2] == (report.attempt, report.held):  # not a later one
                 ids = [run.run_id for run in flight.order.runs]
-                self.store.keep_contents(ids, report.held, contents)
+                self.store.keep_contents(ids, *held[1:])
             now = time.monotonic()
             self._may_fetch = now + (now - began) * (1 / _FETCHING - 1)
 
@@ -239,9 +240,13 @@ class Dispatch:
         order = flight.order
         settings = order.runs[0].settings.dataset
         if name != order.start and self._sent.get(settings) == order.data:  # nobody did it since
+            in_use = {flight.order.data for flight in self.flights.values()} - {order.data}
+            self.cluster.forget(self._sent.pop(settings, None))
+            idle = [each for each, sent in self._sent.items() if sent not in in_use]
+            for each in idle[: len(self._sent) - _KINDS + 1]:  # the oldest
+                self.cluster.forget(self._sent.pop(each))
             self._sent[settings] = f"{self.cluster.name}-data-{next(self._numbers)}"
             self.cluster.send(self._sent[settings], self.job.source.splits(settings))
-            self.cluster.forget(order.data)
         if name:
             self._retry(order.runs, 1, f"what it needs was lost on the cluster ({name})", "")
         else:

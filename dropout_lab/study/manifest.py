@@ -137,7 +137,11 @@ def repack(manifest: Manifest, fleet: tuple[Run, ...], parts: Iterable[tuple[Run
 
 
 def add_session(
-    manifest: Manifest, command: str, device: torch.device, packing: Mapping[str, Any]
+    manifest: Manifest,
+    command: str,
+    device: torch.device,
+    packing: Mapping[str, Any],
+    cluster: Mapping[str, Any] | None = None,
 ) -> None:
     """Note that a command worked on the study: when, with which versions, on which machine.
 
@@ -146,6 +150,7 @@ def add_session(
         command: The command line.
         device: Where it trains.
         packing: By what its fleets were made, see :func:`~dropout_lab.study.plan.packing_of`.
+        cluster: What was asked of a cluster, if its workers train.
     """
     manifest["sessions"].append(
         {
@@ -163,6 +168,7 @@ def add_session(
                 **described(device),
             },
             "packing": dict(packing),
+            **({"cluster": dict(cluster)} if cluster else {}),
         }
     )
 

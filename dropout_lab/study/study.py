@@ -136,7 +136,10 @@ def _plan(study: Study, folder: StudyFolder) -> list[tuple[Run, ...]]:
     """Write what is planned into the folder; return the fleets to train."""
     manifest, fleets = _joined(study, folder)
     packing = packing_of(fleets, study.machine, study.fleet_size)
-    manifests.add_session(manifest, study.command, study.device, packing)
+    cluster = {"workers": study.workers, "scheduler": study.scheduler}
+    manifests.add_session(
+        manifest, study.command, study.device, packing, cluster if study.on_cluster else None
+    )
     folder.write_manifest(manifest)
     folder.keep_plugins(sources_of(manifest["plugins"]))
     runs, finished = runs_in(manifest), folder.finished

@@ -75,6 +75,7 @@ class NotThereError(Exception):
     """What a fleet needs is not on the cluster: its name there, or nothing if it has none yet."""
 
 
+Held = tuple[str, int, Sequence[bytes]]  # the attempt, the epoch, a checkpoint for each run
 Entry = tuple[str, str, tuple[Any, ...]]  # for whom, the call, its arguments
 
 
@@ -130,7 +131,7 @@ class Journal:
     order: Order
     worker: str
     send: Callable[[Report], None]
-    hold: Callable[[Sequence[bytes]], bool]
+    hold: Callable[[Held], bool]
     attempt: str = field(default_factory=partial(secrets.token_hex, 8))
     entries: list[Entry] = field(default_factory=list)
     _fleet: Fleet | None = None
@@ -178,7 +179,7 @@ class Journal:
     def _hold(self, fleet: Fleet) -> None:
         self._fleet = fleet
         if time.monotonic() - self._held >= HOLD_EVERY:
-            if self.hold(self._contents(fleet)):
+            if self.hold((self.attempt, fleet.epoch, self._contents(fleet))):
                 self._report(held=fleet.epoch)
             self._held = time.monotonic()
 
@@ -303,13 +304,13 @@ def _send(worker: "Worker", topic: str, report: Report) -> None:
     worker.log_event(topic, pickle.dumps(report))
 
 
-def _hold(key: str, contents: Sequence[bytes]) -> bool:
+def _hold(key: str, held: Held) -> bool:
     """Hold checkpoints in this worker's memory, under the name of the task."""
     from distributed import Variable, get_client
 
     try:
         client = get_client()
-        Variable(key, client).set(client.scatter([contents], hash=False)[0])
+        Variable(key, client).set(client.scatter([held], hash=False)[0])
     except Exception:  # of whatever kind: a fleet trains on without it
         return False
     return True

@@ -12,7 +12,7 @@ import torch
 
 from dropout_lab.study import cluster as cluster_module
 from dropout_lab.study.engine import train_fleet
-from dropout_lab.study.task import Delivery, Journal, NotThereError, Order, Report
+from dropout_lab.study.task import Delivery, Held, Journal, NotThereError, Order, Report
 
 Reports = Sequence[Report]
 Mangle = Callable[[Reports], Reports]
@@ -62,7 +62,7 @@ class Pretended:
         self.orders: list[Order] = []
         self.most = self.out = 0
         self._news: list[deque[Report | Future]] = []
-        self._held: dict[str, Sequence[bytes]] = {}
+        self._held: dict[tuple[str, int], Held] = {}
 
     def check(self, fleets: object) -> None:
         pass
@@ -85,8 +85,9 @@ class Pretended:
     def halt(self) -> None:
         pass
 
-    def held(self, key: str) -> Sequence[bytes] | None:
-        return self._held.get(key)
+    def held(self, key: str) -> Held | None:
+        """Return the first that is held; the worker is further on by then."""
+        return next((held for (of, _), held in self._held.items() if of == key), None)
 
     def submit(self, order: Order) -> Future:
         order = pickle.loads(pickle.dumps(order))  # as over the network
@@ -104,8 +105,8 @@ class Pretended:
         return future
 
     def _train(self, order: Order, reports: list[Report]) -> Delivery:
-        def hold(contents: Sequence[bytes]) -> bool:
-            self._held[order.key] = contents
+        def hold(held: Held) -> bool:
+            self._held[order.key, held[1]] = held
             return self.hold
 
         name = f"worker {len(self.orders)}"

@@ -238,8 +238,9 @@ def test_checkpoints_held_on_a_worker_are_fetched_by_the_name_of_the_task(
     dask: LocalCluster, tmp_path: Path
 ) -> None:
     with opened(asked_of(dask, tmp_path / "s"), lambda line: None) as cluster:
-        assert cluster.client.submit(task_module._hold, "key", [b"one", b"two"]).result()
-        assert cluster.held("key") == [b"one", b"two"]
+        held = ("attempt", 3, [b"one", b"two"])
+        assert cluster.client.submit(task_module._hold, "key", held).result()
+        assert cluster.held("key") == held
         cluster.forget("key")
 
 

@@ -91,6 +91,9 @@ def test_whatever_becomes_of_the_reports_the_folder_is_that_of_this_process(
     assert_same_folder(tmp_path / "s", whole)
     assert cluster.most == 2  # a fleet for each worker, and no more
     assert len({order.data for order in cluster.orders if order.data}) == 1  # sent once, for all
+    manifest = results.read_manifest(tmp_path / "s")
+    assert manifest is not None
+    assert manifest["sessions"][-1]["cluster"] == {"workers": 2, "scheduler": None}
     assert not cluster.there  # and nothing is left
 
 
@@ -221,6 +224,42 @@ def test_lost_data_are_sent_again_but_not_for_ever(
     assert names[:3] == [None, "pretended-data-2", "pretended-data-4"]
     cluster = use(monkeypatch, Pretended(workers=1, ends=[None, *[NotThereError("x")] * 4]))
     assert go(study(tmp_path / "t")).count("failed") == 1
+
+
+def test_data_of_one_kind_after_the_other_do_not_gather_on_the_cluster(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster = use(monkeypatch, Pretended(workers=1))
+    most, send = [], cluster.send
+
+    def noted(name: str, what: object) -> None:
+        send(name, what)
+        most.append(len(cluster.there))
+
+    monkeypatch.setattr(cluster, "send", noted)
+    asked = study_of(
+        tmp_path / "s", "dataset.train_size=100,200,300,400,500,600", p="0.5", seeds="1", workers=2
+    )
+    assert go(asked).count("completed") == 12
+    assert most[:6] == [1, 2, 3, 4, 4, 4]
+    assert max(most) == 4
+
+
+def test_stopped_while_no_worker_is_left_it_does_not_wait_for_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster = use(monkeypatch, Pretended(workers=1))
+    news, calls = cluster.news, iter(range(100))
+
+    def silent_after_a_while(seconds: float) -> Any:
+        if next(calls) == 5:
+            cluster.workers = 0
+            os.kill(os.getpid(), signal.SIGINT)
+        return news(seconds) if cluster.workers else None
+
+    monkeypatch.setattr(cluster, "news", silent_after_a_while)
+    with pytest.raises(InterruptedStudyError, match="Stopped between two fleets"):
+        go(study(tmp_path / "s"))
 
 
 def test_stopped_on_request_each_fleet_keeps_its_checkpoint_and_goes_on_from_it(
