@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 RETRIES = 3  # of a fleet whose worker died
 _WAIT = 0.5  # seconds for news, before the workers are counted again
-_KINDS = 4  # of data that stay on the cluster, beside those in use
+_KINDS = 4  # of data that stay on the cluster, or as many as are in use
 _LOOK = 1.0  # seconds between two looks at fleets that wait for a worker
 _DIED = "its worker died, {} times"
 _FETCHING = 0.1  # of this process's time, for checkpoints that workers hold ready
@@ -243,7 +243,7 @@ class Dispatch:
             in_use = {flight.order.data for flight in self.flights.values()} - {order.data}
             self.cluster.forget(self._sent.pop(settings, None))
             idle = [each for each, sent in self._sent.items() if sent not in in_use]
-            for each in idle[: len(self._sent) - _KINDS + 1]:  # the oldest
+            for each in idle[: max(0, len(self._sent) + 1 - _KINDS)]:  # the oldest
                 self.cluster.forget(self._sent.pop(each))
             self._sent[settings] = f"{self.cluster.name}-data-{next(self._numbers)}"
             self.cluster.send(self._sent[settings], self.job.source.splits(settings))
