@@ -17,9 +17,13 @@ def test_what_is_sent_to_a_cpu_is_what_it_was() -> None:
 
 def test_a_manifest_says_which_gpu_and_which_cuda_it_was(monkeypatch) -> None:
     monkeypatch.setattr("torch.cuda.get_device_name", lambda device: "a GPU")
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
     monkeypatch.setattr("torch.version.cuda", "13.2")
     assert devices.described(CPU) == {"device": "cpu"}
     assert devices.described(CUDA) == {"device": "cuda", "gpu": "a GPU", "cuda": "13.2"}
+    # The worker that has it is another machine.
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    assert devices.described(CUDA) == {"device": "cuda"}
 
 
 def test_a_cuda_device_computes_float32_in_float32(monkeypatch) -> None:
