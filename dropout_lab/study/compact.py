@@ -11,7 +11,7 @@ _BETWEEN = "\0"  # stands in no field: a file with it is damaged
 class CompactRows(MutableMapping[str, list[Row]]):
     """The rows of each run, by its id: kept as one text each, and made into rows when asked for.
 
-    As a dictionary of strings a row takes ten times as much. What is returned is a copy; to change
+    As a dictionary of strings a row takes four times as much. What is returned is a copy; to change
     what is kept, set it.
 
     Args:
