@@ -44,7 +44,7 @@ def test_rows_are_replaced_and_dropped_by_their_run() -> None:
 
 
 def test_a_study_holds_half_a_kilobyte_for_a_record(tmp_path: Path) -> None:
-    """A row of metrics.csv has 23 fields; as a dictionary of strings it takes over two kilobytes."""
+    """A row of metrics.csv has 23 fields; as a dictionary it takes over two kilobytes."""
     asked = study(tmp_path / "s", p="0,0.5", seeds="20")
     run_study(study(tmp_path / "s", p="0", seeds="1"), Silent(), print)
     row = {name: cell_text(1 / 3 + place) for place, name in enumerate(RECORD_COLUMNS)}
