@@ -24,6 +24,9 @@ class ConfigError(DropoutLabError):
         closing = f"{count} mistake{'s' if count > 1 else ''}; nothing was run."
         super().__init__("\n".join([*self.mistakes, closing]))
 
+    def __reduce__(self) -> tuple[type["ConfigError"], tuple[tuple[str, ...]]]:
+        return type(self), (self.mistakes,)  # it may come from a worker
+
 
 class DataError(DropoutLabError):
     """A data set that is absent, damaged or not what it claims to be."""

@@ -66,8 +66,8 @@ def opened(study: Study, say: Callable[[str], None]) -> Iterator["Cluster"]:
             ) from error
         stack.enter_context(client)
         cluster = Cluster(client, study, say)
-        cluster.enlist()
         stack.callback(cluster.leave)
+        cluster.enlist()
         if client.dashboard_link:
             say(f"dashboard: {client.dashboard_link}")
         yield cluster

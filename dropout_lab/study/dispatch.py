@@ -224,7 +224,7 @@ class Dispatch:
             worker = delivery.worker
             self._carry_out(flight, delivery.attempt, worker, 0, delivery.entries)
             self._go_on(flight.order.runs, delivery.end)
-            return delivery.end.stopped
+            return delivery.end.stopped if self._halted else ""
         return ""
 
     def _go_on(self, fleet: tuple[Run, ...], end: FleetEnd) -> None:

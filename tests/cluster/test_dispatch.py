@@ -1,6 +1,7 @@
 """What comes from workers is put into the folder once and in order, whatever is lost on the way."""
 
 import os
+import pickle
 import shutil
 import signal
 from collections.abc import Sequence
@@ -14,7 +15,7 @@ from distributed.scheduler import WorkerState
 
 from dropout_lab import results
 from dropout_lab.config.grid import Run
-from dropout_lab.errors import ClusterError, InterruptedStudyError
+from dropout_lab.errors import ClusterError, ConfigError, InterruptedStudyError
 from dropout_lab.results import read_rows
 from dropout_lab.study import Study, dispatch
 from dropout_lab.study.dispatch import RETRIES
@@ -203,6 +204,11 @@ def test_a_fleet_that_waits_for_the_first_worker_has_lost_none(
     monkeypatch.setattr(cluster, "waiting", lambda: set(waiting))
     monkeypatch.setattr(cluster, "slots", slots)
     assert go(study(tmp_path / "s")).count("completed") == 4
+
+
+def test_mistakes_come_whole_from_a_worker() -> None:
+    error = pickle.loads(pickle.dumps(ConfigError(["one", "two"])))
+    assert (error.mistakes, str(error)) == (("one", "two"), str(ConfigError(["one", "two"])))
 
 
 def test_another_exception_of_a_task_fails_its_runs_with_the_reason(
