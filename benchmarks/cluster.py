@@ -43,7 +43,8 @@ from dropout_lab.results import read_rows
 from dropout_lab.study import Study, cluster, planned_fleets, run_study
 from dropout_lab.study.engine import FleetEnd
 from dropout_lab.study.folder import RunEnd
-from dropout_lab.study.task import Delivery, Journal, Order, worker_name
+from dropout_lab.study.journal import Delivery, Journal, Order
+from dropout_lab.study.task import worker_name
 from dropout_lab.training import Epoch, Record
 from dropout_lab.training.inference import INFERENCE_COLUMNS
 
@@ -55,7 +56,7 @@ TIMES = {"seconds", "examples_per_second"}
 TABLES = (results.METRICS, results.RUNS, results.INFERENCE)
 
 
-def report_made_up(order: Order) -> Delivery:
+def report_made_up(order: Order, data: object, start: object) -> Delivery:
     """Do on a worker all that a fleet does, save its training."""
     from distributed import get_worker
 
@@ -65,7 +66,7 @@ def report_made_up(order: Order) -> Delivery:
         order,
         name,
         lambda report: worker.log_event(order.study, pickle.dumps(report)),
-        lambda contents: False,
+        lambda held: None,
     )
     store, events, runs = journal.store, journal.events, order.runs
     events.fleet_started(runs, 0, EPOCHS)

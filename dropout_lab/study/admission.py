@@ -1,12 +1,12 @@
-"""Which workers of a Dask cluster may train: those with the driver's versions, told one by one.
+"""Which workers of a Dask cluster may train: those with the driver's versions, asked one by one.
 
-The plugin runs on every worker, also on those that come later, and on those without dropout-lab:
-so its class is made in a function, by which it travels whole, and needs nothing but Dask there. A
-worker that will do gets a resource, one of it, that every fleet asks for: so fleets go to such
-workers only, one at a time, whatever the number of its threads. They are the fleet's.
+The question goes to every worker, also to those that come later, and to those without dropout-lab:
+so the function that is sent is made in a function, by which it travels whole, and needs nothing
+but Dask there.
 """
 
-import pickle
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
@@ -14,9 +14,25 @@ import torch
 from dropout_lab import __version__
 
 if TYPE_CHECKING:
-    from distributed import Worker, WorkerPlugin
+    from distributed import Worker as DaskWorker
 
 GPU = "GPU"  # the resource that workers with a GPU are started with
+Told = tuple[str, int | None, str]  # its name, its memory in bytes or none, why it is refused
+
+
+@dataclass(frozen=True)
+class Worker:
+    """A worker that may train.
+
+    Args:
+        address: Where it is.
+        name: What it is called.
+        memory: Its limit in bytes; none if it has none.
+    """
+
+    address: str
+    name: str
+    memory: int | None
 
 
 def versions() -> dict[str, str]:
@@ -24,57 +40,51 @@ def versions() -> dict[str, str]:
     return {"dropout-lab": __version__, "torch": torch.__version__.partition("+")[0]}
 
 
-def resource(required: dict[str, str]) -> str:
-    """Return the resource of the workers with these versions."""
-    return " ".join(f"{package} {version}" for package, version in required.items())
+def question(required: dict[str, str], *, gpu: bool, ours: bool) -> Callable[["DaskWorker"], Told]:
+    """Return what is to be run on a worker to know of it.
 
-
-def admission(topic: str, required: dict[str, str], *, gpu: bool, ours: bool) -> "WorkerPlugin":
-    """Return the plugin that admits workers, and reports each under a topic.
+    It imports there what training needs, so that the first fleet does not wait for it.
 
     Args:
-        topic: Where it reports ``(worker's address, its name, its memory in bytes or none, why it
-            is refused or nothing)``, pickled.
         required: The versions of packages that a worker must have.
         gpu: Whether it must have been started with the resource GPU.
         ours: Whether the workers are this process's own, and leave Ctrl-C to it.
     """
-    from distributed import WorkerPlugin
+    gpu_resource = GPU
 
-    granted, gpu_resource = resource(required), GPU
+    def tell(dask_worker: "DaskWorker") -> Told:
+        import signal
 
-    class Admission(WorkerPlugin):
-        async def setup(self, worker: "Worker") -> None:
-            why = self._why_not(worker)
-            if not why:
-                await worker.set_resources(**{granted: 1})
-            if ours:
-                import signal
+        if ours:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+        name = str(dask_worker.name)
+        name = f"worker {name}" if name.isdecimal() else name
+        return name, dask_worker.memory_manager.memory_limit, why_not(dask_worker)
 
-                signal.signal(signal.SIGINT, signal.SIG_IGN)
-            memory = worker.memory_manager.memory_limit
-            name = str(worker.name)
-            said = (worker.address, f"worker {name}" if name.isdecimal() else name, memory, why)
-            worker.log_event(topic, pickle.dumps(said))
+    def why_not(worker: "DaskWorker") -> str:
+        from importlib import import_module
 
-        def _why_not(self, worker: "Worker") -> str:
-            for package, version in required.items():
-                found = self._version(package)
-                if found != version:
-                    there = f"{package} {found}" if found else f"no {package}"
-                    return f"it has {there}, and this study is made with {package} {version}"
-            if gpu and gpu_resource not in worker.state.total_resources:
-                return f"it was started without the resource {gpu_resource}=1"
+        for package, version in required.items():
+            found = found_version(package)
+            if found != version:
+                there = f"{package} {found}" if found else f"no {package}"
+                return f"it has {there}, and this study is made with {package} {version}"
+        if gpu and gpu_resource not in worker.state.total_resources:
+            return f"it was started without the resource {gpu_resource}=1"
+        try:
+            import_module("dropout_lab.study.task")
+        except Exception as error:
+            return f"it cannot import dropout-lab ({type(error).__name__}: {error})"
+        return ""
+
+    def found_version(package: str) -> str:
+        from importlib import import_module, metadata
+
+        try:
+            if package == "dropout-lab":  # it may run from a folder, not installed
+                return str(import_module("dropout_lab").__version__)
+            return metadata.version(package).partition("+")[0]
+        except (ImportError, AttributeError):  # PackageNotFoundError is an ImportError
             return ""
 
-        def _version(self, package: str) -> str:
-            from importlib import import_module, metadata
-
-            try:
-                if package == "dropout-lab":  # it may run from a folder, not installed
-                    return str(import_module("dropout_lab").__version__)
-                return metadata.version(package).partition("+")[0]
-            except (ImportError, AttributeError):  # PackageNotFoundError is an ImportError
-                return ""
-
-    return Admission()
+    return tell

@@ -1,217 +1,238 @@
-"""A Dask cluster: processes of this machine for the time of a study, or one that runs anyway."""
+"""A Dask cluster as a study sees it: workers that may train, tasks, and news of them."""
 
-import itertools
-import logging
+import asyncio
 import pickle
 import secrets
 import time
-import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from concurrent.futures import CancelledError
-from contextlib import ExitStack, contextmanager, suppress
+from concurrent.futures import Future as Answer
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Any
-from weakref import WeakValueDictionary
-
-import torch
+from typing import TYPE_CHECKING, Any, cast
 
 from dropout_lab.config.grid import Run
 from dropout_lab.errors import ClusterError, ConfigError
 from dropout_lab.results import counted
-from dropout_lab.study.admission import GPU, admission, resource, versions
-from dropout_lab.study.machine import total_memory
+from dropout_lab.study.admission import GPU, Told, Worker, question, versions
+from dropout_lab.study.journal import Delivery, Held, Order, Report
 from dropout_lab.study.plan import need_of, shown_bytes
 from dropout_lab.study.request import Study
-from dropout_lab.study.task import Delivery, Held, Order, Report, fleet_task, halt
+from dropout_lab.study.task import fleet_task, halt, held_of
 
 if TYPE_CHECKING:
     from distributed import Client, Future
 
-_CONNECT = 10.0  # seconds
+_ANSWER = 60.0  # seconds, of the workers that are there at the start
 _LOOK = 1.0  # seconds between two looks at which workers there are
-_FETCH = 30.0  # seconds
+_USABLE = 0.8  # of a worker's memory; beyond it Dask lets it do nothing more
 
 
-@contextmanager
-def opened(study: Study, say: Callable[[str], None]) -> Iterator["Cluster"]:
-    """Start workers on this machine, or join the cluster of a scheduler; leave it at the end.
+@dataclass(frozen=True)
+class Ended:
+    """A task has ended.
 
     Args:
-        study: What is asked.
-        say: Takes lines for the user: where the dashboard is, which worker is refused.
-
-    Raises:
-        ConfigError: No scheduler answers, or all its workers are refused.
+        key: Of the task.
+        end: What it brought, or the exception that it ended with instead.
     """
-    import distributed
 
-    # What Dask logs of workers that come and go is told by the study, in its own words.
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)
-    with ExitStack() as stack:
-        stack.enter_context(warnings.catch_warnings())
-        warnings.simplefilter("ignore")  # of another dashboard's port, of other versions of Dask
-        if study.scheduler is None:
-            address: Any = stack.enter_context(_local_cluster(study))
-        else:
-            address = study.scheduler
-        try:
-            client = distributed.Client(address, timeout=_CONNECT, set_as_default=False)
-        except Exception as error:  # OSError, ValueError, and what Dask asserts of its settings
-            raise ConfigError(
-                [
-                    f"--scheduler is {study.scheduler!r}, and no Dask scheduler answers there "
-                    f"({error}). Start one with dask scheduler, and give the address that it "
-                    "prints, such as tcp://host:8786."
-                ]
-            ) from error
-        stack.enter_context(client)
-        cluster = Cluster(client, study, say)
-        stack.callback(cluster.leave)
-        cluster.enlist()
-        if client.dashboard_link:
-            say(f"dashboard: {client.dashboard_link}")
-        yield cluster
+    key: str
+    end: Delivery | BaseException
 
 
-def _local_cluster(study: Study) -> Any:
-    """Return the processes of ``--workers``: threads and memory divided among them."""
-    from distributed import LocalCluster
-
-    count = study.workers or 1
-    return LocalCluster(
-        n_workers=count,
-        threads_per_worker=max(1, torch.get_num_threads() // count),
-        memory_limit=total_memory() // count,
-        resources={GPU: 1} if study.device.type == "cuda" else None,
-        host="127.0.0.1",
-        dashboard_address="127.0.0.1:8787",
-        silence_logs=logging.CRITICAL,
-    )
+News = Report | Held | Ended
 
 
 class Cluster:
     """The cluster as a study sees it: workers that may train, tasks, and news of them.
 
+    Nothing that waits for a worker makes the study wait: what is asked of one is done on the
+    client's own loop, and the answer is news.
+
     Args:
         client: Connected to the scheduler.
         study: Whose fleets are to be trained.
-        say: Takes lines for the user.
+        warn: Takes what the user must know.
 
     Attributes:
         name: The study's name on the cluster, and the topic of its reports.
-        admitted: The names of the workers that may train, by address, and their memory.
+        workers: Those that are there and may train, by address.
     """
 
-    def __init__(self, client: "Client", study: Study, say: Callable[[str], None]) -> None:
-        self.client, self.study, self.say = client, study, say
+    def __init__(self, client: "Client", study: Study, warn: Callable[[str], None]) -> None:
+        self.client, self.study, self.warn = client, study, warn
         self.name = f"dropout-lab-{secrets.token_hex(8)}"
-        self.admitted: dict[str, tuple[str, int | None]] = {}
-        self._refused: dict[str, str] = {}
-        self._news: SimpleQueue[Report | Future[Delivery]] = SimpleQueue()
+        self.workers: dict[str, Worker] = {}
         self.address = client.scheduler.address if client.scheduler else ""
-        self._out: WeakValueDictionary[str, Future[Delivery]] = WeakValueDictionary()
-        self._looked = 0.0
-        self._required = versions()
         self._gpu = study.device.type == "cuda"
+        self._question = question(versions(), gpu=self._gpu, ours=study.scheduler is None)
+        self._asked: dict[str, Answer[dict[str, Told]]] = {}  # by address
+        self._refused: dict[str, str] = {}  # and why, in words
+        self._told: set[str] = set()
+        self._news: SimpleQueue[News] = SimpleQueue()
+        self._out: dict[str, Future[Delivery]] = {}
+        self._looked = 0.0
 
     def enlist(self) -> None:
-        """Admit the workers that are there, and let those that come be admitted.
+        """Ask the workers that are there; later ones are asked when they come.
 
         Raises:
             ConfigError: There are some, and all are refused.
         """
         self.client.subscribe_topic(self.name, lambda event: self._news.put(pickle.loads(event[1])))
-        plugin = admission(
-            f"{self.name}-workers",
-            self._required,
-            gpu=self._gpu,
-            ours=self.study.scheduler is None,
-        )
-        self.client.register_plugin(plugin, name=self.name)
-        self._look()
-        if self._refused and not self.admitted:
-            raise ConfigError(
-                [f"{self.study.scheduler}: no worker can be used."]
-                + [f"{name} is refused: {why}." for name, why in self._refused.items()]
-            )
-        if not self.admitted:
-            self.say("no worker is there yet; the study waits for one.")
+        self._meet()
+        for answer in set(self._asked.values()):
+            with suppress(Exception):  # one that does not answer is asked again
+                answer.result(_ANSWER)
+        self._meet()
+        if self._refused and not self.workers:
+            raise ConfigError([f"{self.address}: no worker can be used.", *self._refused.values()])
+        self._tell()
+
+    def look(self) -> None:
+        """See which workers are there now, unless that was just done.
+
+        Raises:
+            ClusterError: The scheduler is gone.
+        """
+        if time.monotonic() - self._looked > _LOOK:
+            self._meet()
+            self._tell()
+
+    def _meet(self) -> None:
+        self._looked = time.monotonic()
+        with self._asking():
+            there = self.client.nthreads().keys()
+        self.workers = {a: worker for a, worker in self.workers.items() if a in there}
+        self._asked = {a: answer for a, answer in self._asked.items() if a in there}
+        self._refused = {a: why for a, why in self._refused.items() if a in there}
+        for address, answer in list(self._asked.items()):
+            if answer.done():
+                del self._asked[address]
+                self._note(address, answer)
+        new = there - self.workers.keys() - self._refused.keys() - self._asked.keys()
+        if new:
+            self._asked |= dict.fromkeys(new, self._ask(self._question, workers=list(new)))
+
+    def _note(self, address: str, answer: "Answer[dict[str, Told]]") -> None:
+        """Note what a worker told of itself; one that did not is asked again."""
+        told = None if answer.exception() else answer.result().get(address)
+        if told is None:
+            return
+        name, memory, why = told
+        if why:
+            self._refused[address] = f"{name} ({address}) is refused: {why}."
+        else:
+            self.workers[address] = Worker(address, name, memory)
+
+    def _tell(self) -> None:
+        for address in self._refused.keys() - self._told:
+            self.warn(self._refused[address])
+        self._told = set(self._refused)
 
     def check(self, fleets: Iterable[tuple[Run, ...]]) -> None:
-        """Refuse fleets that need more memory than a worker has.
+        """Refuse fleets that need more memory than any worker has.
 
         Raises:
             ConfigError: There is one.
         """
-        limits = [(memory, name) for name, memory in self.admitted.values() if memory]
-        if not limits:
+        if not self.workers:
             return
-        memory, name = min(limits)
+        largest = max(self.workers.values(), key=_memory)
         for fleet in fleets:
-            needed = need_of(fleet).of(len(fleet))
-            if needed > memory:
+            if not self.fits(fleet, largest):
+                allowed = int(_memory(largest))
+                fewer = "" if self.study.scheduler else ", or give --workers a smaller number"
                 raise ConfigError(
                     [
                         f"a fleet of {counted(len(fleet), 'run')} needs about "
-                        f"{shown_bytes(needed)} of memory, and {name} has {shown_bytes(memory)}. "
-                        "Allow a fleet less with --memory, e.g. --memory "
-                        f"{memory // 2**20}M, or give --workers a smaller number."
+                        f"{shown_bytes(need_of(fleet).of(len(fleet)))} of memory, and "
+                        f"{largest.name} may use {shown_bytes(allowed)}. Allow a fleet less with "
+                        f"--memory, e.g. --memory {allowed // 2**20}M{fewer}."
                     ]
                 )
 
-    def slots(self) -> int:
-        """Return how many fleets can be trained at once: one by each worker."""
-        if time.monotonic() - self._looked > _LOOK:
-            self._look()
-        return len(self.admitted)
+    def fits(self, fleet: tuple[Run, ...], worker: Worker) -> bool:
+        """Return whether a worker has the memory for a fleet; of a GPU's nothing is known here."""
+        return self._gpu or need_of(fleet).of(len(fleet)) <= _memory(worker)
 
-    def waiting(self) -> set[str]:
-        """Return the tasks that no worker has, of those that are not done.
-
-        A worker is admitted a moment after it has come, and Dask looks for work for it only when
-        it comes: so what had no worker then stays without one.
-        """
-        with self._asking():
-            given = set(itertools.chain(*self.client.processing().values()))
-        pending = {key for key, future in self._out.items() if future.status == "pending"}
-        return pending - given
-
-    def send(self, name: str, what: object) -> None:
-        """Put something on the cluster, where tasks find it by its name.
-
-        If that fails, since a worker goes meanwhile, the next task that looks for it will say so.
-        """
-        from distributed import Variable
-
-        self._look()
-        try:
-            [future] = self.client.scatter(
-                [what], workers=list(self.admitted), broadcast=True, hash=False
+    def put(self, what: object) -> "Future[Any] | None":
+        """Lay something on all workers; it stays as long as what is returned. None if it fails."""
+        with suppress(Exception):  # a worker may go meanwhile
+            [there] = self.client.scatter(
+                [what], workers=list(self.workers), broadcast=True, hash=False
             )
-            Variable(name, self.client).set(future)
-        except Exception:
-            self.present()
+            return cast("Future[Any]", there)
+        self.present()
+        return None
 
-    def forget(self, name: str | None) -> None:
-        """Take away what lies on the cluster under a name, if anything does."""
-        from distributed import Variable
+    def submit(
+        self,
+        order: Order,
+        worker: Worker,
+        data: "Future[Any] | None",
+        start: "Future[Any] | None",
+    ) -> None:
+        """Let a worker train a fleet; its end is news.
 
-        if name is None:
-            return
-        with suppress(Exception):  # the scheduler may be gone
-            Variable(name, self.client).delete()
-
-    def submit(self, order: Order) -> "Future[Delivery]":
-        """Let a worker train a fleet; its end is news."""
-        wanted = {resource(self._required): 1} | ({GPU: 1} if self._gpu else {})
+        Args:
+            order: What it is told.
+            worker: Which it is.
+            data: The data, from :meth:`put`; none if the worker is to have its own.
+            start: The checkpoints; none if the fleet begins.
+        """
         with self._asking():
-            future = self.client.submit(fleet_task, order, key=order.key, resources=wanted)
-        future.add_done_callback(self._news.put)
+            future = self.client.submit(
+                fleet_task,
+                order,
+                data,
+                start,
+                key=order.key,
+                workers=[worker.address],
+                resources={GPU: 1} if self._gpu else None,
+                pure=False,
+            )
         self._out[order.key] = future
-        return future
+        self._do(self._end(order.key, future))
 
-    def news(self, seconds: float) -> "Report | Future[Delivery] | None":
-        """Return the next report of a worker, or ended task; none if nothing comes in time.
+    async def _end(self, key: str, future: "Future[Delivery]") -> None:
+        end: Delivery | BaseException
+        try:
+            end = await future
+        except (Exception, CancelledError, asyncio.CancelledError) as error:
+            end = error
+        self._out.pop(key, None)
+        self._news.put(Ended(key, end))
+
+    def out(self, key: str) -> bool:
+        """Return whether the end of a task is still to come."""
+        return key in self._out
+
+    def over(self, key: str) -> None:
+        """Let go of a task, and of its end if that is still to come."""
+        future = self._out.pop(key, None)
+        if future is not None:
+            with self._asking():
+                future.cancel()
+
+    def fetch(self, key: str, worker: Worker) -> None:
+        """Ask a worker for the checkpoints that it holds ready; they are news, empty if gone."""
+
+        def take(answer: "Answer[dict[str, Held]]") -> None:
+            nothing = Held(key, "", 0, ())
+            failed = answer.cancelled() or answer.exception()
+            self._news.put(nothing if failed else answer.result().get(worker.address, nothing))
+
+        self._ask(held_of, key, workers=[worker.address]).add_done_callback(take)
+
+    def halt(self, workers: Sequence[Worker]) -> None:
+        """Let fleets stop after the epoch in progress."""
+        self._ask(halt, self.name, workers=[worker.address for worker in workers])
+
+    def news(self, seconds: float) -> News | None:
+        """Return the next news of a worker; none if nothing comes in time.
 
         Raises:
             ClusterError: The scheduler is gone.
@@ -232,6 +253,19 @@ class Cluster:
         with self._asking():
             self.client.nthreads()
 
+    def _ask(
+        self, function: Callable[..., Any], *arguments: Any, workers: list[str]
+    ) -> Answer[Any]:
+        """Run a function on workers, beside whatever they do; its results come by address."""
+
+        async def asked() -> Any:
+            return await self.client.run(function, *arguments, workers=workers, on_error="ignore")
+
+        return self._do(asked())
+
+    def _do(self, work: Coroutine[Any, Any, Any]) -> Answer[Any]:
+        return asyncio.run_coroutine_threadsafe(work, cast(Any, self.client.loop).asyncio_loop)
+
     @contextmanager
     def _asking(self) -> Iterator[None]:
         """Let what Dask raises where the scheduler is gone be the study's own error."""
@@ -248,46 +282,7 @@ class Cluster:
             "The same command goes on from there."
         )
 
-    def held(self, key: str) -> Held | None:
-        """Return the checkpoints that the worker on a task holds ready; none if it cannot be."""
-        from distributed import Variable
 
-        try:
-            held: Held = Variable(key, self.client).get(timeout=_FETCH).result(timeout=_FETCH)
-        except Exception:  # the worker may be gone, or further on
-            return None
-        return held
-
-    def halt(self) -> None:
-        """Let every fleet stop after the epoch in progress."""
-        with suppress(Exception):  # of workers that are going, too
-            self.client.run(halt, self.name, workers=list(self.admitted), on_error="ignore")
-
-    def leave(self) -> None:
-        """Let no more workers be admitted for this study."""
-        with suppress(Exception):  # the scheduler may be gone
-            self.client.unregister_worker_plugin(self.name)
-
-    def _look(self) -> None:
-        """See which workers are there, and what each told of itself when it came."""
-        self._looked = time.monotonic()
-        with self._asking():
-            there = self.client.nthreads()
-            told = self.client.get_events(f"{self.name}-workers")
-        for address, name, memory, why in (pickle.loads(message) for _, message in told):
-            if not why:
-                self.admitted[address] = (name, memory)
-            elif address not in self._refused:
-                self._refused[address] = why
-                self.say(f"{name} ({address}) is refused: {why}.")
-        self.admitted = {a: told for a, told in self.admitted.items() if a in there}
-
-
-def delivery_of(future: "Future[Delivery]") -> Delivery:
-    """Return what an ended task brought.
-
-    Raises:
-        Exception: What it ended with instead, of whatever kind.
-    """
-    delivery: Delivery = future.result()
-    return delivery
+def _memory(worker: Worker) -> float:
+    """Return how many bytes of memory a worker's fleet may take."""
+    return float("inf") if worker.memory is None else _USABLE * worker.memory

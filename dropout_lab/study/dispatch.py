@@ -6,9 +6,9 @@ import traceback
 from collections import Counter, deque
 from collections.abc import Sequence
 from concurrent.futures import CancelledError
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dropout_lab.config.grid import Run
 from dropout_lab.config.schema import DatasetSettings
@@ -16,23 +16,24 @@ from dropout_lab.errors import ClusterError
 from dropout_lab.plugins import sources_of
 from dropout_lab.results import counted
 from dropout_lab.study import failures
+from dropout_lab.study.admission import Worker
 from dropout_lab.study.checkpoint import epoch_of
-from dropout_lab.study.cluster import Cluster, delivery_of
-from dropout_lab.study.engine import FleetEnd, fail, resumed, rewind, tell
+from dropout_lab.study.cluster import Cluster, Ended, News
+from dropout_lab.study.engine import FleetEnd, fail, resumed, tell
 from dropout_lab.study.folder import RunEnd
 from dropout_lab.study.here import Job
+from dropout_lab.study.journal import Entry, Held, Order, Report
 from dropout_lab.study.store import FolderStore
-from dropout_lab.study.task import Delivery, Entry, NotThereError, Order, Report
+from dropout_lab.study.task import NotThereError
 
 if TYPE_CHECKING:
     from distributed import Future
 
-RETRIES = 3  # of a fleet whose worker died
+RETRIES = 3  # of a fleet that was lost, and had not come further since the last time
 _WAIT = 0.5  # seconds for news, before the workers are counted again
-_KINDS = 4  # of data that stay on the cluster, or as many as are in use
-_LOOK = 1.0  # seconds between two looks at fleets that wait for a worker
-_DIED = "its worker died, {} times"
+_KINDS = 4  # of data that stay on the cluster without being in use
 _FETCHING = 0.1  # of this process's time, for checkpoints that workers hold ready
+_DIED = "its worker died, {} times, the last being {}"
 
 
 @dataclass
@@ -41,29 +42,26 @@ class _Flight:
 
     Args:
         order: What the worker was told.
-        future: Its end.
-        epoch: Where it began.
-        expected: Whether there was a worker for it.
-        attempt: The attempt whose entries are carried out.
-        attempts: All there were so far; after a worker's death Dask starts another.
+        worker: Where.
+        data: What lies on the cluster for it; none if the worker has its own.
+        attempt: The attempt whose entries are carried out; none before the first.
         done: How many entries were carried out.
+        held: The epoch of the newest checkpoint of which the worker told.
     """
 
     order: Order
-    future: "Future[Delivery]"
-    epoch: int
-    expected: bool
+    worker: Worker
+    data: "Future[Any] | None"
     attempt: str = ""
-    attempts: list[str] = field(default_factory=list)
     done: int = 0
+    held: int = 0
 
 
 class Dispatch:
     """Sends fleets out, and puts what comes back into the folder, each thing once and in order.
 
-    As many fleets are out as there are workers, so that the memory here does not grow with the
-    study. A fleet whose worker dies is started again elsewhere by Dask; what the dead one had
-    reported since it was sent out is taken away then.
+    Every worker has one fleet at a time, so that the memory here does not grow with the study. A
+    fleet whose worker dies is sent to another, and goes on from the newest checkpoint that is here.
 
     Args:
         cluster: Where they are trained.
@@ -77,11 +75,13 @@ class Dispatch:
         self.flights: dict[str, _Flight] = {}  # by the key of the task
         self.store = FolderStore(job.folder)
         self._numbers = itertools.count(1)
-        self._sent: dict[DatasetSettings, str] = {}  # names of data on the cluster
+        self._sent: dict[DatasetSettings, Future[Any]] = {}  # data on the cluster, the oldest first
         self._lost: Counter[str] = Counter()  # times a fleet did not come back, by its first run
-        self._waiting: set[str] = set()  # of the tasks, those that no worker had
-        self._looked = self._may_fetch = 0.0
-        self._halted = False
+        self._begun: dict[str, int] = {}  # the epoch after which it was sent out
+        self._failed_on: dict[str, str] = {}  # the name of the worker that it died with
+        self._fetching, self._may_fetch = False, 0.0
+        self._waits = False  # for a worker, and that was told
+        self._halted = 0.0  # when the workers were last asked to stop
 
     def run(self) -> None:
         """Train all fleets.
@@ -95,12 +95,13 @@ class Dispatch:
         stopped = ""
         try:
             while self.flights or (self.todo and not self.job.stop.asked()):
-                self._send_out()
-                news = self.cluster.news(_WAIT)
-                if isinstance(news, Report):
-                    self._hear(news)
-                elif news is not None:
-                    stopped = self._take(news) or stopped
+                self.cluster.look()
+                self._miss()
+                if self.job.stop.asked():
+                    self._stop()
+                else:
+                    self._send_out()
+                stopped = self._take(self.cluster.news(_WAIT)) or stopped
         except ClusterError:
             self.job.folder.set_status(
                 RunEnd(run, "interrupted")
@@ -109,54 +110,78 @@ class Dispatch:
                 for run in flight.order.runs
             )
             raise
-        finally:
-            for name in self._sent.values():
-                self.cluster.forget(name)
         if self.job.stop.asked() and (stopped or self.todo):
             raise self.job.interrupted(f"after {stopped}" if stopped else "between two fleets")
 
+    def _miss(self) -> None:
+        """Take back the fleets whose workers are gone."""
+        for key, flight in list(self.flights.items()):
+            gone = flight.worker.address not in self.cluster.workers
+            if gone and self.cluster.out(key):  # otherwise its end came in time
+                self._over(key)
+                self._died(flight)
+
+    def _stop(self) -> None:
+        """Let fleets stop; those that have not begun need not be waited for."""
+        for key, flight in list(self.flights.items()):
+            if not flight.attempt:
+                self.todo.append(self._over(key).order.runs)
+        if time.monotonic() - self._halted > 1:  # again, since a word may be lost
+            self._halted = time.monotonic()
+            self.cluster.halt([flight.worker for flight in self.flights.values()])
+
     def _send_out(self) -> None:
-        """Let every worker have a fleet; on request, let them stop."""
-        if self.job.stop.asked():
-            if not self._halted:
-                self._halted = True
-                self.cluster.halt()
-            for key, flight in list(self.flights.items()):
-                if not flight.attempt or not self.cluster.slots():  # there is nothing to wait for
-                    self._over(key).future.cancel()
-                    self.todo.append(flight.order.runs)
-            return
-        self._look()
-        while self.todo and len(self.flights) < max(1, self.cluster.slots()):
-            self._launch(self.todo.popleft())
+        """Let every worker have a fleet."""
+        if self.todo and len(self.flights) < len(self.cluster.workers):
+            busy = {flight.worker.address for flight in self.flights.values()}
+            for worker in [w for a, w in self.cluster.workers.items() if a not in busy]:
+                fleet = self._next_for(worker)
+                if fleet is not None:
+                    self.todo.remove(fleet)
+                    self._launch(fleet, worker)
+        waits = bool(self.todo) and not self.flights
+        if waits and not self._waits:
+            text = "no worker is there for what is to be trained; the study waits for one."
+            tell(self.job.events.warned, text)
+        self._waits = waits
 
-    def _look(self) -> None:
-        """Send fleets out again that no worker has, and had none when it was last looked."""
-        if time.monotonic() - self._looked < _LOOK:
-            return
-        self._looked = time.monotonic()
-        waiting = self.cluster.waiting() & self.flights.keys()
-        for key in waiting & self._waiting if self.cluster.slots() else ():
-            flight = self._over(key)
-            flight.future.cancel()
-            deaths = max(len(flight.attempts), flight.expected)  # one may come before any word
-            self._retry(flight.order.runs, deaths, _DIED, "")
-        self._waiting = waiting
+    def _next_for(self, worker: Worker) -> tuple[Run, ...] | None:
+        """Return the next fleet that fits on a worker, and did not die with it if there is another.
 
-    def _launch(self, fleet: tuple[Run, ...]) -> None:
-        job, number = self.job, next(self._numbers)
+        What a process dies of may be its machine, which then has time for every fleet.
+        """
+        fits, every = self.cluster.fits, self.cluster.workers.values()
+        for fleet in self.todo:
+            bad = self._failed_on.get(fleet[0].run_id)
+            elsewhere = bad == worker.name and any(w.name != bad and fits(fleet, w) for w in every)
+            if fits(fleet, worker) and not elsewhere:
+                return fleet
+        return None
+
+    def _launch(self, fleet: tuple[Run, ...], worker: Worker) -> None:
+        job, name = self.job, fleet[0].run_id
         settings = fleet[0].settings.dataset
         splits = job.source.splits(settings, job.folder)
         paths = resumed(fleet, job.folder, self.store, job.events)
         if isinstance(paths, FleetEnd):
             self._go_on(fleet, paths)
             return
-        key = f"{self.cluster.name}-{number}"
-        start = f"{key}-start" if paths else None
-        if start:
-            self.cluster.send(start, [path.read_bytes() for path in paths])
+        epoch = epoch_of(paths[0]) if paths else 0
+        if epoch > self._begun.get(name, 0):  # it has come further since
+            del self._lost[name]
+        self._begun[name] = epoch
+        if name in self._failed_on:
+            where = f"after epoch {epoch}" if epoch else "from the beginning"
+            tries = self._lost[name] + 1
+            again = f" (attempt {tries} of {RETRIES + 1})" if tries > 1 else ""
+            which = counted(len(fleet), "run")
+            tell(job.events.warned, f"{which} go on {where}, on {worker.name}{again}.")
+        start = self.cluster.put([path.read_bytes() for path in paths]) if paths else None
+        if paths and start is None:  # a worker went meanwhile
+            self.todo.appendleft(fleet)
+            return
         order = Order(
-            key=key,
+            key=f"{self.cluster.name}-{next(self._numbers)}",
             study=self.cluster.name,
             runs=fleet,
             path=job.folder.path,
@@ -164,68 +189,77 @@ class Dispatch:
             save_models=job.study.save_models,
             plugins=sources_of(run.settings.dropout.variant for run in fleet),
             digest=splits.digest,
-            data=self._sent.get(settings),
-            start=start,
         )
-        epoch = epoch_of(paths[0]) if paths else 0
-        expected = self.cluster.slots() > 0
-        self.flights[key] = _Flight(order, self.cluster.submit(order), epoch, expected)
+        flight = _Flight(order, worker, self._sent.get(settings))
+        self.cluster.submit(order, worker, flight.data, start)
+        self.flights[order.key] = flight
+
+    def _take(self, news: News | None) -> str:
+        """Take what comes from a worker; return where its fleet was stopped, if it was."""
+        if isinstance(news, Held):
+            self._keep(news)
+        elif news is not None and news.key in self.flights:  # not of a task that is over
+            if isinstance(news, Report):
+                self._hear(news)
+            else:
+                return self._end(news)
+        return ""
 
     def _hear(self, report: Report) -> None:
-        """Carry out what a worker reports; fetch the checkpoints it holds, if there is time."""
-        flight = self.flights.get(report.key)
-        if flight is None or report.attempt in flight.attempts[:-1]:
-            return  # of a task that is over, or of a worker that was given up
-        self._carry_out(flight, report.attempt, report.worker, report.first, report.entries)
+        """Carry out what a worker reports; ask for the checkpoints it holds, if there is time."""
+        flight = self.flights[report.key]
+        if flight.attempt and report.attempt != flight.attempt:  # the process was another
+            self._over(report.key)
+            self._died(flight)
+            return
+        self._carry_out(flight, report.attempt, report.first, report.entries)
+        if report.held:
+            flight.held = report.held
+            if not self._fetching and time.monotonic() >= self._may_fetch:
+                self._fetching = True
+                self.cluster.fetch(report.key, flight.worker)
+
+    def _keep(self, held: Held) -> None:
+        """Keep checkpoints, unless the records until then are not here yet."""
         began = time.monotonic()
-        if report.held and began >= self._may_fetch:
-            held = self.cluster.held(report.key)
-            if held is not None and held[:2] == (report.attempt, report.held):  # not a later one
-                ids = [run.run_id for run in flight.order.runs]
-                self.store.keep_contents(ids, *held[1:])
-            now = time.monotonic()
-            self._may_fetch = now + (now - began) * (1 / _FETCHING - 1)
+        flight = self.flights.get(held.key)
+        if flight is not None and held.attempt == flight.attempt and held.epoch <= flight.held:
+            ids = [run.run_id for run in flight.order.runs]
+            self.store.keep_contents(ids, held.epoch, held.contents)
+        now = time.monotonic()
+        self._fetching, self._may_fetch = False, now + (now - began) * (1 / _FETCHING - 1)
 
     def _carry_out(
-        self, flight: _Flight, attempt: str, worker: str, first: int, entries: Sequence[Entry]
+        self, flight: _Flight, attempt: str, first: int, entries: Sequence[Entry]
     ) -> None:
         """Carry out the entries that are next; the rest comes with the end of the task."""
         job, fleet = self.job, flight.order.runs
-        if attempt != flight.attempt:
-            if flight.attempt:
-                tell(job.events.warned, self._again(flight, worker))
-                rewind(fleet, job.folder, flight.epoch)
-            flight.attempt, flight.done = attempt, 0
-            flight.attempts.append(attempt)
+        flight.attempt = attempt
         for place, (whom, call, arguments) in enumerate(entries, first):
             if place != flight.done:
                 continue
             if call == "fleet_started":
-                arguments = (*arguments, worker)
+                arguments = (*arguments, flight.worker.name)
             if whom == "events":
                 tell(partial(getattr(job.events, call), fleet), *arguments)
             else:
                 getattr(self.store, call)(*arguments)
             flight.done += 1
 
-    def _take(self, future: "Future[Delivery]") -> str:
+    def _end(self, ended: Ended) -> str:
         """Take a task that has ended; return where its fleet was stopped, if it was."""
-        if future.key not in self.flights:
-            return ""
-        try:
-            delivery = delivery_of(future)
-        except NotThereError as error:
-            self._send_again(self._over(future.key), str(error))
-        except Exception as error:
+        end, halted = ended.end, bool(self._halted)
+        if isinstance(end, BaseException):
             self.cluster.present()  # without a scheduler no task comes back
-            self._not_back(self._over(future.key), error)
-        else:
-            flight = self._over(future.key)
-            worker = delivery.worker
-            self._carry_out(flight, delivery.attempt, worker, 0, delivery.entries)
-            self._go_on(flight.order.runs, delivery.end)
-            return delivery.end.stopped if self._halted else ""
-        return ""
+            self._not_back(self._over(ended.key), end)
+            return ""
+        flight = self._over(ended.key)
+        if flight.attempt not in ("", end.attempt):  # the process was another
+            self._died(flight)
+            return ""
+        self._carry_out(flight, end.attempt, 0, end.entries)
+        self._go_on(flight.order.runs, end.end)
+        return end.end.stopped if halted else ""
 
     def _go_on(self, fleet: tuple[Run, ...], end: FleetEnd) -> None:
         """Let a fleet go on in parts, or elsewhere, if it has not come to its end."""
@@ -235,58 +269,56 @@ class Dispatch:
         elif end.stopped and not self._halted:  # its worker had to leave
             self.todo.appendleft(fleet)
 
-    def _send_again(self, flight: _Flight, name: str) -> None:
-        """Send the data, if it is them that were not there, and the fleet out again."""
-        order = flight.order
-        settings = order.runs[0].settings.dataset
-        if name != order.start and self._sent.get(settings) == order.data:  # nobody did it since
-            in_use = {flight.order.data for flight in self.flights.values()} - {order.data}
-            self.cluster.forget(self._sent.pop(settings, None))
-            idle = [each for each, sent in self._sent.items() if sent not in in_use]
-            for each in idle[: max(0, len(self._sent) + 1 - _KINDS)]:  # the oldest
-                self.cluster.forget(self._sent.pop(each))
-            self._sent[settings] = f"{self.cluster.name}-data-{next(self._numbers)}"
-            self.cluster.send(self._sent[settings], self.job.source.splits(settings))
-        if name:
-            self._retry(order.runs, 1, f"what it needs was lost on the cluster ({name})", "")
-        else:
-            self.todo.appendleft(order.runs)
+    def _send_data(self, flight: _Flight) -> None:
+        """Lay the data of a fleet on the cluster, if that was not done since it was sent out."""
+        settings = flight.order.runs[0].settings.dataset
+        if self._sent.get(settings) is flight.data:
+            self._sent.pop(settings, None)
+            while len(self._sent) >= _KINDS:
+                del self._sent[next(iter(self._sent))]
+            there = self.cluster.put(self.job.source.splits(settings))
+            if there is not None:
+                self._sent[settings] = there
 
-    def _not_back(self, flight: _Flight, error: Exception) -> None:
+    def _not_back(self, flight: _Flight, error: BaseException) -> None:
         """Deal with a task that ended without a delivery."""
         from distributed import KilledWorker
 
-        log = "".join(traceback.format_exception(error))
-        if isinstance(error, KilledWorker):  # Dask has started it again itself, so often
-            deaths = error.allowed_failures + 1
-            why = f"{_DIED}, the last being {error.last_worker.address}"
-            self._retry(flight.order.runs, deaths, why, log)
-        elif isinstance(error, CancelledError):
-            self._retry(flight.order.runs, 1, "the cluster gave it up, {} times", log)
+        fleet, log = flight.order.runs, "".join(traceback.format_exception(error))
+        if isinstance(error, NotThereError):
+            self._send_data(flight)
+            if flight.data is None:  # nobody had said that they are needed
+                self.todo.appendleft(fleet)
+            else:
+                self._retry(fleet, "its data did not arrive whole, {} times", log)
+        elif isinstance(error, KilledWorker):  # so soon that it was not missed
+            self._died(flight)
+        elif isinstance(error, CancelledError):  # what it needs was lost with a worker
+            self._send_data(flight)
+            self._retry(fleet, "the cluster gave it up, {} times", log)
         else:
-            fail(flight.order.runs, self.store, self.job.events, failures.sentence(error), log)
+            fail(fleet, self.store, self.job.events, failures.sentence(error), log)
 
-    def _retry(self, fleet: tuple[Run, ...], times: int, why: str, log: str) -> None:
-        """Send a fleet out again that was lost; after too many times its runs have failed."""
-        self._lost[fleet[0].run_id] += times
-        if self._lost[fleet[0].run_id] <= RETRIES:
+    def _died(self, flight: _Flight) -> None:
+        """Deal with a fleet whose worker is gone."""
+        fleet, worker = flight.order.runs, flight.worker.name
+        if self._retry(fleet, _DIED.format("{}", worker), ""):
+            self._failed_on[fleet[0].run_id] = worker
+            runs = counted(len(fleet), "run")
+            tell(self.job.events.warned, f"{worker} is gone, and the training of {runs} with it.")
+
+    def _retry(self, fleet: tuple[Run, ...], why: str, log: str) -> bool:
+        """Send a fleet out again that was lost, or fail it, if that was too often; return which."""
+        name = fleet[0].run_id
+        self._lost[name] += 1
+        if self._lost[name] <= RETRIES:
             self.todo.appendleft(fleet)
-        else:
-            why = why.format(self._lost[fleet[0].run_id])
-            fail(fleet, self.store, self.job.events, why, log or f"{why}\n")
-
-    def _again(self, flight: _Flight, worker: str) -> str:
-        """Return in words that a fleet begins again."""
-        fleet = flight.order.runs
-        where = f"after epoch {flight.epoch}" if flight.epoch else "from the beginning"
-        return (
-            f"the worker of {counted(len(fleet), 'run')} is gone; they begin again {where}, "
-            f"on {worker} (attempt {len(flight.attempts) + 1} of {RETRIES + 1})."
-        )
+            return True
+        why = why.format(self._lost[name])
+        fail(fleet, self.store, self.job.events, why, log or f"{why}\n")
+        return False
 
     def _over(self, key: str) -> _Flight:
-        """Return a flight that is over; take away what was on the cluster for it alone."""
-        flight = self.flights.pop(key)
-        self.cluster.forget(key)
-        self.cluster.forget(flight.order.start)
-        return flight
+        """Return a flight that is over."""
+        self.cluster.over(key)
+        return self.flights.pop(key)

@@ -91,14 +91,10 @@ def resumed(
         parts = [rest, tuple(runs[index] for index in lost)]
         tell(events.fleet_split, runs, parts, f"the checkpoints of {len(lost)} are lost")
         return FleetEnd(parts)
-    rewind(runs, folder, epoch_of(paths[0]) if paths else 0)
-    return paths
-
-
-def rewind(runs: Sequence[Run], folder: StudyFolder, epoch: int) -> None:
-    """Take away what the folder has of runs beyond an epoch; it is made again."""
-    drop_later_checkpoints([folder.run_folder(run) for run in runs], epoch)
+    epoch = epoch_of(paths[0]) if paths else 0
+    drop_later_checkpoints(folders, epoch)
     folder.forget_after(runs, epoch)
+    return paths
 
 
 def train_fleet(

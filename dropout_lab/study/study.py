@@ -75,7 +75,8 @@ def run_study(study: Study, events: Events, say: Callable[[str], None]) -> Outco
         pack(study.runs, study.machine)  # refuses what does not fit
         source.splits(study.cells[0].settings.dataset)  # nothing is written before data are there
     wanted = {run.run_id for run in study.runs}
-    with _trainer(study, told_of) as train, folder, StopRequest() as stop:
+    warn = partial(tell, events.warned)
+    with _trainer(study, told_of, warn) as train, folder, StopRequest() as stop:
         fleets = _plan(study, folder)
         finished = (wanted & folder.finished) - {run.run_id for fleet in fleets for run in fleet}
         tell(events.planned, fleets, len(finished))
@@ -99,17 +100,17 @@ def run_study(study: Study, events: Events, say: Callable[[str], None]) -> Outco
 
 @contextmanager
 def _trainer(
-    study: Study, say: Callable[[str], None]
+    study: Study, say: Callable[[str], None], warn: Callable[[str], None]
 ) -> Iterator[Callable[[Job, Sequence[tuple[Run, ...]]], None]]:
     """Yield what trains the fleets: this process, or a cluster that is there meanwhile."""
     fleets = planned_fleets(study) if study.on_cluster else []
     if not fleets:  # no cluster is started for nothing
         yield train_here
         return
-    from dropout_lab.study.cluster import opened
     from dropout_lab.study.dispatch import Dispatch
+    from dropout_lab.study.opening import opened
 
-    with opened(study, say) as cluster:
+    with opened(study, say, warn) as cluster:
         cluster.check(fleets)
         workers, runs = study.workers or 0, sum(map(len, fleets))
         if len(fleets) < min(workers, runs):

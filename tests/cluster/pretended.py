@@ -1,4 +1,4 @@
-"""A cluster in this process, that loses, doubles, and delays what its workers report."""
+"""A cluster in this process, that loses, doubles, and delays what its workers report, and dies."""
 
 import pickle
 from collections import deque
@@ -6,34 +6,35 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
+from weakref import WeakSet
 
 import pytest
 import torch
 
-from dropout_lab.study import cluster as cluster_module
+from dropout_lab.study import opening
+from dropout_lab.study.admission import Worker
+from dropout_lab.study.cluster import Ended, News
 from dropout_lab.study.engine import train_fleet
-from dropout_lab.study.task import Delivery, Held, Journal, NotThereError, Order, Report
+from dropout_lab.study.journal import Delivery, Held, Journal, Order, Report
+from dropout_lab.study.task import NotThereError
 
 Reports = Sequence[Report]
 Mangle = Callable[[Reports], Reports]
 
 
-@dataclass
-class Future:
-    """The end of a task: a delivery, or an exception."""
+class Laid:
+    """What lies on the cluster, as long as somebody holds it."""
 
-    key: str
-    end: Delivery | BaseException
-    cancelled: bool = False
+    def __init__(self, what: Any) -> None:
+        self.what = what
 
-    def result(self) -> Delivery:
-        assert not self.cancelled
-        if isinstance(self.end, BaseException):
-            raise self.end
-        return self.end
 
-    def cancel(self) -> None:
-        self.cancelled = True
+@dataclass(frozen=True)
+class Death:
+    """A worker dies; another comes, perhaps of the same name."""
+
+    worker: Worker
+    name: str
 
 
 class Pretended:
@@ -42,27 +43,49 @@ class Pretended:
     Args:
         mangle: Makes of a task's reports what arrives of them.
         ends: For each task in turn what it ends with in place of its delivery, if anything.
-        workers: How many fleets are trained at once.
+        deaths: For each task in turn how many of its reports come before its worker dies; none if
+            it lives.
+        workers: How many there are.
         stop: Called before each epoch's end; whether to stop there.
+        hold: Whether checkpoints are held ready after each epoch.
+        same: Whether who comes after a death has the name of who died.
     """
 
     name = "pretended"
 
     def __init__(
         self,
-        mangle: Mangle = lambda reports: reports,
+        mangle: Mangle = list,
         ends: Sequence[BaseException | None] = (),
+        deaths: Sequence[int | None] = (),
         workers: int = 2,
         stop: Callable[[], bool] = lambda: False,
         hold: bool = False,
+        same: bool = True,
     ) -> None:
-        self.mangle, self.ends, self.workers = mangle, deque(ends), workers
-        self.stop, self.hold = stop, hold
-        self.there: dict[str, Any] = {}
+        self.mangle, self.ends, self.deaths = mangle, deque(ends), deque(deaths)
+        self.stop, self.hold, self.same = stop, hold, same
+        self.workers: dict[str, Worker] = {}
+        for _ in range(workers):
+            self.come()
+        self.there: WeakSet[Laid] = WeakSet()
         self.orders: list[Order] = []
-        self.most = self.out = 0
-        self._news: list[deque[Report | Future]] = []
-        self._held: dict[tuple[str, int], Held] = {}
+        self.at: list[str] = []  # the names of the workers that the orders went to
+        self.sent = 0
+        self.most = 0
+        self._numbers = 0
+        self._out: set[str] = set()
+        self._news: list[deque[News | Death]] = []
+        self._held: dict[str, Held] = {}
+
+    def come(self, name: str = "") -> None:
+        number = getattr(self, "_came", 0) + 1
+        self._came = number
+        address = f"tcp://10.0.0.{number}:1"
+        self.workers[address] = Worker(address, name or f"worker {number}", None)
+
+    def look(self) -> None:
+        pass
 
     def check(self, fleets: object) -> None:
         pass
@@ -70,69 +93,84 @@ class Pretended:
     def present(self) -> None:
         pass
 
-    def waiting(self) -> set[str]:
-        return set()
+    def fits(self, fleet: object, worker: object) -> bool:
+        return True
 
-    def slots(self) -> int:
-        return self.workers
+    def put(self, what: object) -> Laid | None:
+        self.sent += 1
+        laid = Laid(pickle.loads(pickle.dumps(what)))
+        self.there.add(laid)
+        return laid
 
-    def send(self, name: str, what: object) -> None:
-        self.there[name] = what
-
-    def forget(self, name: str | None) -> None:
-        self.there.pop(name or "", None)
-
-    def halt(self) -> None:
+    def halt(self, workers: object) -> None:
         pass
 
-    def held(self, key: str) -> Held | None:
-        """Return the first that is held; the worker is further on by then."""
-        return next((held for (of, _), held in self._held.items() if of == key), None)
+    def out(self, key: str) -> bool:
+        return key in self._out
 
-    def submit(self, order: Order) -> Future:
+    def over(self, key: str) -> None:
+        self._out.discard(key)
+
+    def fetch(self, key: str, worker: Worker) -> None:
+        """Bring the first that was held; or what it is when the worker has gone further on."""
+        self._news.append(deque([self._held.pop(key, Held(key, "", 0, ()))]))
+
+    def submit(self, order: Order, worker: Worker, data: Laid | None, start: Laid | None) -> None:
         order = pickle.loads(pickle.dumps(order))  # as over the network
+        assert worker.address in self.workers
         self.orders.append(order)
-        self.out += 1
-        self.most = max(self.most, self.out)
+        self.at.append(worker.name)
+        self._out.add(order.key)
+        self.most = max(self.most, len(self._out))
         reports: list[Report] = []
         end = self.ends.popleft() if self.ends else None
-        if order.data not in self.there:
-            end = NotThereError(*([order.data] if order.data else []))
-        delivery = None if isinstance(end, NotThereError) else self._train(order, reports)
+        death = self.deaths.popleft() if self.deaths else None
+        if data is None:
+            end = NotThereError()
+        delivery = None
+        if not isinstance(end, NotThereError):
+            assert data is not None
+            delivery = self._train(order, data, start, worker.name, reports)
         arrives = [pickle.loads(pickle.dumps(report)) for report in self.mangle(reports)]
-        future = Future(order.key, end or pickle.loads(pickle.dumps(delivery)))
-        self._news.append(deque([*arrives, future]))
-        return future
+        ended = Ended(order.key, end or pickle.loads(pickle.dumps(delivery)))
+        if death is None:
+            self._news.append(deque([*arrives, ended]))
+        else:
+            name = worker.name if self.same else ""
+            self._news.append(deque([*arrives[:death], Death(worker, name)]))
 
-    def _train(self, order: Order, reports: list[Report]) -> Delivery:
-        def hold(held: Held) -> bool:
-            self._held[order.key, held[1]] = held
-            return self.hold
+    def _train(
+        self, order: Order, data: Laid, start: Laid | None, name: str, reports: list[Report]
+    ) -> Delivery:
+        def hold(held: Held) -> None:
+            self._held.setdefault(order.key, held)
 
-        name = f"worker {len(self.orders)}"
         journal = Journal(order, name, reports.append, hold)
         if self.hold:
             journal._held -= 1e6
         end = train_fleet(
-            order.runs, self.there[order.data or ""],
-            self.there[order.start] if order.start else (), journal.store, torch.device("cpu"),
-            journal.events, self.stop, save_models=order.save_models,
+            order.runs, data.what, start.what if start else (), journal.store,
+            torch.device("cpu"), journal.events, self.stop, save_models=order.save_models,
         )  # fmt: skip
         if end.stopped:
             journal.finish()
         return Delivery(journal.attempt, name, journal.entries, end)
 
-    def news(self, seconds: float) -> Report | Future | None:
+    def news(self, seconds: float) -> News | None:
         """Return one thing from one task, then one from the next."""
         while self._news:
             task = self._news.pop(0)
             item = task.popleft()
             if task:
                 self._news.append(task)
-            if isinstance(item, Future):
-                self.out -= 1
-                if item.cancelled:
+            if isinstance(item, Death):
+                del self.workers[item.worker.address]
+                self.come(item.name)
+                return None
+            if isinstance(item, Ended):
+                if item.key not in self._out:
                     continue
+                self._out.discard(item.key)
             return item
         return None
 
@@ -141,10 +179,10 @@ def use(monkeypatch: pytest.MonkeyPatch, cluster: Pretended) -> Pretended:
     """Let studies be trained on a pretended cluster."""
 
     @contextmanager
-    def opened(study: object, say: object) -> Iterator[Pretended]:
+    def opened(study: object, say: object, warn: object) -> Iterator[Pretended]:
         yield cluster
 
-    monkeypatch.setattr(cluster_module, "opened", opened)
+    monkeypatch.setattr(opening, "opened", opened)
     return cluster
 
 
@@ -168,14 +206,6 @@ def every_other(reports: Reports) -> Reports:
     return reports[::2]
 
 
-def after_a_death(reports: Reports) -> Reports:
-    """Bring first what another attempt had told by its death, and the rest of that too late."""
-    dead = [replace(report, attempt="dead", worker="dead") for report in reports]
-    return [*dead[:3], *reports[:2], *dead[3:], *reports[2:]]
-
-
-def after_two_deaths(reports: Reports) -> Reports:
-    """Likewise, twice."""
-    one = [replace(report, attempt="one", worker="one") for report in reports]
-    two = [replace(report, attempt="two", worker="two") for report in reports]
-    return [*one[:3], *two[:2], *one[3:], *reports[:1], *two, *reports[1:]]
+def of_another(reports: Reports) -> Reports:
+    """Bring the rest as if a process that came in the place of the first one had sent it."""
+    return [*reports[:3], *(replace(report, attempt="another") for report in reports[3:])]

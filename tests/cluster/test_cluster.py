@@ -5,24 +5,26 @@ import subprocess
 import sys
 import warnings
 from collections.abc import Iterator
+from concurrent.futures import CancelledError
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
-from distributed import Client, LocalCluster, Variable
+from distributed import Client, LocalCluster
 from distributed.protocol.pickle import dumps
 
 from dropout_lab import data
 from dropout_lab.errors import ConfigError
-from dropout_lab.study import Study, run_study
+from dropout_lab.study import Study, opening, run_study
 from dropout_lab.study import cluster as cluster_module
 from dropout_lab.study import task as task_module
-from dropout_lab.study.admission import admission, resource, versions
-from dropout_lab.study.cluster import opened
+from dropout_lab.study.admission import question, versions
+from dropout_lab.study.journal import Held
+from dropout_lab.study.opening import opened
+from dropout_lab.study.plan import need_of
 from dropout_lab.study.task import NotThereError, own_device, worker_name
 from tests.cluster.test_dispatch import Listener, assert_same_folder, study, whole
 from tests.conftest import make_runs
@@ -71,6 +73,7 @@ def _leftovers(dask_scheduler: Any) -> list[str]:
         *dask_scheduler.tasks,
         *variables,
         *(dask_scheduler.worker_plugins.keys() - {"shuffle"}),
+        *(r for w in dask_scheduler.workers.values() for r in w.resources),
     ]
 
 
@@ -83,14 +86,14 @@ def test_data_that_the_workers_do_not_have_are_sent_once_and_looked_at(
     tmp_path: Path, whole: Path, dask: LocalCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(task_module, "_own_splits", lambda order: None)
-    sent: list[str] = []
-    send = cluster_module.Cluster.send
+    sent: list[object] = []
+    put = cluster_module.Cluster.put
 
-    def noted(self: cluster_module.Cluster, name: str, what: object) -> None:
-        sent.append(name)
-        send(self, name, what)
+    def noted(self: cluster_module.Cluster, what: object) -> object:
+        sent.append(what)
+        return put(self, what)
 
-    monkeypatch.setattr(cluster_module.Cluster, "send", noted)
+    monkeypatch.setattr(cluster_module.Cluster, "put", noted)
     assert go(asked_of(dask, tmp_path / "s", save_models=True)).count("completed") == 4
     assert len(sent) == 1
     assert_same_folder(tmp_path / "s", whole)
@@ -100,18 +103,18 @@ def test_other_data_under_the_same_name_are_not_taken(
     dask: LocalCluster, small_splits: data.Splits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Neither the worker's own of another digest, nor damaged ones from the network."""
-    order = SimpleNamespace(digest=small_splits.digest, data=None)
+    order = SimpleNamespace(digest=small_splits.digest)
     monkeypatch.setattr(task_module, "_own_splits", lambda order: small_splits)
-    assert task_module._splits(order) is small_splits
+    assert task_module._splits(order, None) is small_splits
     order.digest = "another"
-    with pytest.raises(NotThereError):
-        task_module._splits(order)
+    for sent in (None, small_splits):
+        with pytest.raises(NotThereError):
+            task_module._splits(order, sent)
     damaged = replace(small_splits, train=small_splits.train[torch.tensor([1, 0, 2])])
     monkeypatch.setattr(task_module, "_own_splits", lambda order: None)
-    monkeypatch.setattr(task_module, "fetched", lambda name: damaged)
-    order = SimpleNamespace(digest=small_splits.digest, data="x")
+    order = SimpleNamespace(digest=small_splits.digest)
     with pytest.raises(NotThereError):
-        task_module._splits(order)
+        task_module._splits(order, damaged)
 
 
 def test_a_worker_reads_full_mnist_where_its_environment_says(
@@ -144,65 +147,131 @@ def test_a_worker_that_is_refused_is_told_and_the_others_train(
     dask: LocalCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def half(*arguments: Any, **more: Any) -> Any:
-        plugin = admission(*arguments, **more)
-        kind = type(plugin)
-        why = kind._why_not
-        kind._why_not = lambda self, worker: "too old" if worker.name == 1 else why(self, worker)
-        return plugin
+        tell = question(*arguments, **more)
 
-    monkeypatch.setattr(cluster_module, "admission", half)
-    # A resource that an earlier study gave to both is not this one's.
-    monkeypatch.setattr(cluster_module, "versions", lambda: {**versions(), "numpy": np.__version__})
-    said: list[str] = []
+        def told(dask_worker: Any) -> Any:
+            name, memory, why = tell(dask_worker)
+            return name, memory, why or ("too old" if dask_worker.name == 1 else "")
+
+        return told
+
+    monkeypatch.setattr(cluster_module, "question", half)
     events = Listener()
-    run_study(asked_of(dask, tmp_path / "s"), events, said.append)
+    run_study(asked_of(dask, tmp_path / "s"), events, lambda line: None)
     assert set(events.workers) == {"worker 0"}
-    assert sum("worker 1" in line and "is refused: too old." in line for line in said) == 1
+    told = [text for text in events.warnings if "is refused" in text]
+    assert len(told) == 1
+    assert told[0].startswith("worker 1 (")
+    assert told[0].endswith(") is refused: too old.")
+
+
+def test_a_worker_that_gives_no_answer_is_asked_again(
+    dask: LocalCluster, tmp_path: Path, whole: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its set-up fails, or it dies while it is asked: neither ends the study."""
+    asked: list[int] = []
+    monkeypatch.setattr("tests.cluster.test_cluster.ASKED", asked, raising=False)
+
+    def unsure(*arguments: Any, **more: Any) -> Any:
+        tell = question(*arguments, **more)
+
+        def told(dask_worker: Any) -> Any:
+            from tests.cluster import (
+                test_cluster,  # the function was copied, the module is this one
+            )
+
+            test_cluster.ASKED.append(dask_worker.name)
+            if test_cluster.ASKED.count(dask_worker.name) < 2:
+                raise OSError("no answer")
+            return tell(dask_worker)
+
+        return told
+
+    monkeypatch.setattr(cluster_module, "question", unsure)
+    go(asked_of(dask, tmp_path / "s", save_models=True))
+    assert list(map(asked.count, (0, 1))) == [2, 2]
+    assert_same_folder(tmp_path / "s", whole)
 
 
 def test_packages_that_are_not_there_and_workers_without_a_gpu_are_refused(
-    dask: LocalCluster,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def refused(required: dict[str, str], **more: Any) -> str:
-        plugin = admission("topic", required, **{"gpu": False, "ours": False, **more})
-        worker = SimpleNamespace(state=SimpleNamespace(total_resources={}))
-        return str(plugin._why_not(worker))
+    def refused(required: dict[str, str], *, gpu: bool = False) -> str:
+        tell = question(required, gpu=gpu, ours=False)
+        worker: Any = SimpleNamespace(
+            name="a", state=SimpleNamespace(total_resources={}),
+            memory_manager=SimpleNamespace(memory_limit=None),
+        )  # fmt: skip
+        return tell(worker)[2]
 
     assert "it has no no-such-package" in refused({"no-such-package": "1"})
     assert refused(versions()) == ""
     assert refused(versions(), gpu=True) == "it was started without the resource GPU=1"
+    monkeypatch.setitem(sys.modules, "dropout_lab.study.task", None)
+    assert "it cannot import dropout-lab (ModuleNotFoundError" in refused(versions())
 
 
-def test_the_plugin_travels_whole(tmp_path: Path) -> None:
+def test_the_question_travels_whole(tmp_path: Path) -> None:
     """A worker without dropout-lab can read it, and say so."""
-    (tmp_path / "plugin").write_bytes(dumps(admission("topic", versions(), gpu=False, ours=False)))
+    (tmp_path / "question").write_bytes(dumps(question(versions(), gpu=False, ours=False)))
     program = (
-        "import pickle, sys; sys.modules['dropout_lab'] = None; "
-        "print(pickle.load(open('plugin', 'rb'))._why_not(None))"
+        "import pickle, sys; from types import SimpleNamespace as N\n"
+        "sys.modules['dropout_lab'] = None\n"
+        "worker = N(name=3, memory_manager=N(memory_limit=5))\n"
+        "print(pickle.load(open('question', 'rb'))(worker))"
     )
     told = subprocess.run(
         [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True
     )
-    assert told.stdout.startswith("it has no dropout-lab, and this study is made with dropout-lab")
+    assert told.stdout.startswith("('worker 3', 5, 'it has no dropout-lab, and this study is made")
 
 
 def test_where_no_scheduler_answers_nothing_is_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cluster_module, "_CONNECT", 0.2)
+    monkeypatch.setattr(opening, "_CONNECT", 0.2)
     with pytest.raises(ConfigError, match="no Dask scheduler answers there"):
         go(study(tmp_path / "s", workers=None, scheduler="tcp://127.0.0.1:9"))
     assert not (tmp_path / "s").exists()
 
 
-def test_a_fleet_larger_than_a_worker_is_refused_before_anything_is_written(
-    dask: LocalCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_workers_that_cannot_be_started_are_a_plain_message(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    def fails(**options: Any) -> None:
+        raise RuntimeError("Nanny failed to start.")
+
+    monkeypatch.setattr("distributed.LocalCluster", fails)
+    with pytest.raises(ConfigError, match=r"--workers is 2, .*Nanny failed to start"):
+        go(study(tmp_path / "s", workers=2))
+    assert not (tmp_path / "s").exists()
+
+
+def test_a_fleet_larger_than_every_worker_is_refused_before_anything_is_written(
+    dask: LocalCluster, tmp_path: Path
+) -> None:
+    """A worker may use four fifths of its memory; more, and Dask stops it."""
     asked = asked_of(dask, tmp_path / "s")
-    with opened(asked, lambda line: None) as cluster:
-        cluster.admitted = {a: (name, 2**20) for a, (name, _) in cluster.admitted.items()}
-        with pytest.raises(ConfigError, match=r"needs about .* and worker . has 1 MB"):
-            cluster.check([(run,) for run in asked.runs])
+    fleet = (asked.runs[0],)
+    needed = need_of(fleet).of(1)
+    with opened(asked, silent, silent) as cluster:
+        one, other = cluster.workers
+        for address, memory in ((one, needed), (other, needed * 1.2)):
+            cluster.workers[address] = replace(cluster.workers[address], memory=int(memory))
+        with pytest.raises(ConfigError, match=r"needs about .* and worker . may use "):
+            cluster.check([fleet])
+        enough = replace(cluster.workers[one], memory=int(needed * 1.26))
+        cluster.workers[one] = enough
+        cluster.check([fleet])
+        assert cluster.fits(fleet, enough)
+        assert not cluster.fits(fleet, cluster.workers[other])
+        assert cluster.fits(fleet, replace(enough, memory=None))
+        cluster._gpu = True
+        assert cluster.fits(fleet, cluster.workers[other])
+
+
+def silent(line: str) -> None:
+    """Take a line."""
 
 
 def test_without_a_worker_a_study_waits_for_one(tmp_path: Path, whole: Path) -> None:
@@ -211,37 +280,44 @@ def test_without_a_worker_a_study_waits_for_one(tmp_path: Path, whole: Path) -> 
         with LocalCluster(
             n_workers=0, processes=False, dashboard_address=None, silence_logs=logging.CRITICAL
         ) as late:
-            said: list[str] = []
+            events = Listener()
 
-            def say(line: str) -> None:
-                said.append(line)
+            def warned(text: str) -> None:
+                events.warnings.append(text)
                 late.scale(1)
 
-            run_study(asked_of(late, tmp_path / "s", save_models=True), Listener(), say)
-    assert said[0] == "no worker is there yet; the study waits for one."
+            events.warned = warned
+            run_study(asked_of(late, tmp_path / "s", save_models=True), events, silent)
+    assert events.warnings[0].endswith("the study waits for one.")
     assert_same_folder(tmp_path / "s", whole)
 
 
-def test_what_was_lost_with_its_worker_is_said_to_be_not_there(
-    dask: LocalCluster, monkeypatch: pytest.MonkeyPatch
+def test_checkpoints_held_on_a_worker_are_fetched(
+    dask: LocalCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(task_module, "_PATIENCE", 0.3)
-    with Client(dask, set_as_default=False) as client:
-        with pytest.raises(NotThereError, match="no such thing"):
-            client.submit(task_module.fetched, "no such thing").result()
-        Variable("thing", client).set(client.scatter([b"it"])[0])
-        assert client.submit(task_module.fetched, "thing", pure=False).result() == b"it"
-        Variable("thing", client).delete()
+    held = Held("key", "attempt", 3, [b"one", b"two"])
+    task_module._hold(held)
+    with opened(asked_of(dask, tmp_path / "s"), silent, silent) as cluster:
+        worker = next(iter(cluster.workers.values()))
+        cluster.fetch("key", worker)
+        assert cluster.news(10) == held
+        cluster.fetch("another key", worker)
+        assert cluster.news(10) == Held("another key", "", 0, ())
+        monkeypatch.setattr(cluster_module, "held_of", 1 / 2)  # there it cannot be called
+        cluster.fetch("key", worker)
+        assert cluster.news(10) == Held("key", "", 0, ())
 
 
-def test_checkpoints_held_on_a_worker_are_fetched_by_the_name_of_the_task(
-    dask: LocalCluster, tmp_path: Path
-) -> None:
-    with opened(asked_of(dask, tmp_path / "s"), lambda line: None) as cluster:
-        held = ("attempt", 3, [b"one", b"two"])
-        assert cluster.client.submit(task_module._hold, "key", held).result()
-        assert cluster.held("key") == held
-        cluster.forget("key")
+def test_a_task_that_was_let_go_is_taken_back(dask: LocalCluster, tmp_path: Path) -> None:
+    with opened(asked_of(dask, tmp_path / "s"), silent, silent) as cluster:
+        order: Any = SimpleNamespace(key="k")
+        worker = replace(next(iter(cluster.workers.values())), address="tcp://127.0.0.1:9")
+        cluster.submit(order, worker, None, None)  # it has gone, and the task waits for it
+        assert cluster.out("k")
+        cluster.over("k")
+        assert not cluster.out("k")
+        ended = cluster.news(10)
+        assert isinstance(ended.end, CancelledError)
 
 
 def test_a_fleet_stops_when_told_or_when_nobody_waits_for_it(dask: LocalCluster) -> None:
@@ -254,8 +330,9 @@ def test_a_fleet_stops_when_told_or_when_nobody_waits_for_it(dask: LocalCluster)
     task.state = "cancelled"
     assert task_module._to_stop(worker, order)
     task.state = "executing"
-    worker.status.name = "closing"
-    assert task_module._to_stop(worker, order)
+    for leaving in ("closing_gracefully", "closing"):
+        worker.status.name = leaving
+        assert task_module._to_stop(worker, order)
     worker.status.name = "paused"  # it has too little memory for further tasks
     assert not task_module._to_stop(worker, order)
     task_module.halt("s")
@@ -268,15 +345,15 @@ def test_cores_and_memory_are_divided_among_the_processes(
     asked: list[dict[str, Any]] = []
     monkeypatch.setattr("distributed.LocalCluster", lambda **options: asked.append(options))
     monkeypatch.setattr(torch, "get_num_threads", lambda: 8)
-    monkeypatch.setattr(cluster_module, "total_memory", lambda: 12 * 2**30)
+    monkeypatch.setattr(opening, "total_memory", lambda: 12 * 2**30)
     for workers in (3, 16):
-        cluster_module._local_cluster(study(tmp_path / "s", workers=workers))
+        opening._local_cluster(study(tmp_path / "s", workers=workers))
     few, many = asked
     assert (few["n_workers"], few["threads_per_worker"], few["memory_limit"]) == (3, 2, 2**32)
     assert many["threads_per_worker"] == 1  # more processes than cores have one each
     assert few["resources"] is None
     cuda = replace(study(tmp_path / "s", workers=2), device=torch.device("cuda"))
-    cluster_module._local_cluster(cuda)
+    opening._local_cluster(cuda)
     assert asked[-1]["resources"] == {"GPU": 1}
 
 
@@ -287,7 +364,3 @@ def test_names_and_devices_of_workers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     assert own_device("cuda", 3) == torch.device("cuda", 1)
     assert own_device("cuda", "node7-2") == torch.device("cuda", 0)
-
-
-def test_the_resource_names_the_versions() -> None:
-    assert resource({"a": "1", "b": "2.0"}) == "a 1 b 2.0"

@@ -1,5 +1,6 @@
 """What comes from workers is put into the folder once and in order, whatever is lost on the way."""
 
+import gc
 import os
 import pickle
 import shutil
@@ -17,9 +18,9 @@ from dropout_lab import results
 from dropout_lab.config.grid import Run
 from dropout_lab.errors import ClusterError, ConfigError, InterruptedStudyError
 from dropout_lab.results import read_rows
-from dropout_lab.study import Study, dispatch
+from dropout_lab.study import Study
 from dropout_lab.study.dispatch import RETRIES
-from dropout_lab.study.task import NotThereError, Order
+from dropout_lab.study.task import NotThereError
 from tests.cluster import pretended
 from tests.cluster.pretended import Pretended, use
 from tests.study.test_study import Silent, StopsAfter, assert_same_results, go
@@ -75,8 +76,6 @@ MANGLES = [
     pretended.twice,
     pretended.backwards,
     pretended.every_other,
-    pretended.after_a_death,
-    pretended.after_two_deaths,
     list,
 ]
 
@@ -91,10 +90,11 @@ def test_whatever_becomes_of_the_reports_the_folder_is_that_of_this_process(
     assert outcome.count("completed") == 4
     assert_same_folder(tmp_path / "s", whole)
     assert cluster.most == 2  # a fleet for each worker, and no more
-    assert len({order.data for order in cluster.orders if order.data}) == 1  # sent once, for all
+    assert cluster.sent == 1  # the data, for all
     manifest = results.read_manifest(tmp_path / "s")
     assert manifest is not None
     assert manifest["sessions"][-1]["cluster"] == {"workers": 2, "scheduler": None}
+    gc.collect()
     assert not cluster.there  # and nothing is left
 
 
@@ -107,15 +107,53 @@ def test_with_one_worker_or_five_the_folder_is_the_same(
         assert_same_folder(tmp_path / str(workers), whole)
 
 
+@pytest.mark.parametrize("same", [True, False], ids=["same name", "another"])
 def test_a_death_is_told_and_the_fleet_starts_again(
+    tmp_path: Path, whole: Path, monkeypatch: pytest.MonkeyPatch, same: bool
+) -> None:
+    """Twice in mid-fleet, once before any word."""
+    deaths = [None, 3, 2, 0]  # the first task has no data
+    cluster = use(monkeypatch, Pretended(workers=1, deaths=deaths, same=same))
+    events = Listener()
+    go(study(tmp_path / "s", save_models=True), events)
+    assert_same_folder(tmp_path / "s", whole)
+    names = ["worker 1"] * 4 if same else [f"worker {n}" for n in range(1, 5)]
+    assert cluster.at[1:5] == names
+    gone = [f"{name} is gone, and the training of 1 run with it." for name in names[:3]]
+    again = [
+        f"1 run go on from the beginning, on {name} (attempt {n} of 4)."
+        for n, name in enumerate(names[1:], start=2)
+    ]
+    assert events.warnings == [text for pair in zip(gone, again, strict=True) for text in pair]
+
+
+def test_a_fleet_that_died_with_a_worker_goes_to_another(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    use(monkeypatch, Pretended(pretended.after_a_death, workers=1))
+    """Though the one that it died with is free first, and the other is at work."""
+    cluster = use(monkeypatch, Pretended(workers=2, deaths=[None, None, 1]))
+    assert go(study(tmp_path / "s")).count("completed") == 4
+    ids = [order.runs[0].run_id for order in cluster.orders]
+    first, second = [place for place, each in enumerate(ids) if each == ids[2] and place >= 2]
+    assert cluster.at[first] != cluster.at[second]
+
+
+def test_a_process_that_came_in_the_place_of_another_is_not_taken_for_it(
+    tmp_path: Path, whole: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Dask has started its task again, and what it tells is of a second beginning."""
+    cluster = use(monkeypatch, Pretended(workers=1))
+    submit = cluster.submit
+
+    def mangled(*arguments: Any) -> None:
+        cluster.mangle = pretended.of_another if len(cluster.orders) == 1 else list
+        submit(*arguments)
+
+    monkeypatch.setattr(cluster, "submit", mangled)
     events = Listener()
-    go(study(tmp_path / "s", fleet_size=None), events)
-    assert events.workers[:2] == ["dead", "worker 2"]  # the first task had no data
-    assert "attempt 2 of 4" in events.warnings[0]
-    assert "worker 2" in events.warnings[0]
+    go(study(tmp_path / "s", save_models=True), events)
+    assert_same_folder(tmp_path / "s", whole)
+    assert events.warnings[0] == "worker 1 is gone, and the training of 1 run with it."
 
 
 def killed(allowed: int = 3) -> KilledWorker:
@@ -130,14 +168,14 @@ def killed(allowed: int = 3) -> KilledWorker:
 def test_a_fleet_that_always_kills_its_worker_fails_and_the_study_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    use(monkeypatch, Pretended(workers=1, ends=[None, killed()]))
+    use(monkeypatch, Pretended(workers=1, deaths=[None, 2, 0, 2, 1]))
     events = Listener()
     outcome = go(study(tmp_path / "s"), events)
     assert (outcome.count("failed"), outcome.count("completed")) == (1, 3)
     (failed,) = (r for r in read_rows(tmp_path / "s" / "runs.csv") if r["status"] == "failed")
-    assert failed["message"] == "its worker died, 4 times, the last being tcp://10.0.0.7:1"
+    assert failed["message"] == "its worker died, 4 times, the last being worker 1"
     log = tmp_path / "s" / "runs" / failed["run_id"] / "log.txt"
-    assert "KilledWorker" in log.read_text()
+    assert "its worker died" in log.read_text()
     assert str(log) in events.problems[0]
     use(monkeypatch, Pretended(workers=1))
     again = go(study(tmp_path / "s", retry_failed=True))
@@ -145,11 +183,24 @@ def test_a_fleet_that_always_kills_its_worker_fails_and_the_study_goes_on(
     assert not log.exists()
 
 
+def test_a_fleet_that_gets_on_between_deaths_is_not_given_up(
+    tmp_path: Path, whole: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Jobs with a time limit end workers again and again; each goes on from the last checkpoint."""
+    use(monkeypatch, Pretended(workers=1, hold=True, deaths=[None, *[4] * 3, *[0] * 3]))
+    events = Listener()
+    go(study(tmp_path / "s", save_models=True), events)
+    assert_same_folder(tmp_path / "s", whole)
+    after = [text.split(",")[0] for text in events.warnings if "go on" in text]
+    assert after[:2] == ["1 run go on after epoch 1", "1 run go on after epoch 2"]
+    assert sum("is gone" in text for text in events.warnings) == 6 > RETRIES
+
+
 @pytest.mark.parametrize("error", [killed(0), CancelledError()], ids=["killed", "cancelled"])
 def test_a_cluster_that_gives_up_sooner_is_asked_again(
     tmp_path: Path, whole: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException
 ) -> None:
-    """Of three deaths nothing is seen; the fourth is the end of the fleet."""
+    """Of three losses nothing is seen; the fourth is the end of the fleet."""
     use(monkeypatch, Pretended(workers=1, ends=[None, *[error] * RETRIES]))
     go(study(tmp_path / "s", save_models=True))
     assert_same_folder(tmp_path / "s", whole)
@@ -158,52 +209,31 @@ def test_a_cluster_that_gives_up_sooner_is_asked_again(
     assert (outcome.count("failed"), outcome.count("completed")) == (1, 3)
 
 
-@pytest.mark.parametrize(("times", "failed"), [(3, 0), (4, 1)])
-def test_a_fleet_that_no_worker_has_any_more_is_sent_out_again_but_not_for_ever(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, times: int, failed: int
-) -> None:
-    """Its worker died, and the next came too late for Dask to look for work for it."""
-    monkeypatch.setattr(dispatch, "_LOOK", 0.0)
-    cluster = use(monkeypatch, Pretended(workers=1))
-    submit, waiting = cluster.submit, set()
-
-    def lost(order: Order) -> Any:
-        nonlocal times
-        future = submit(order)
-        if order.data and times:  # what it would have told never comes
-            times -= 1
-            cluster._news.pop()
-            waiting.add(order.key)
-        return future
-
-    monkeypatch.setattr(cluster, "submit", lost)
-    monkeypatch.setattr(cluster, "waiting", lambda: set(waiting))
-    outcome = go(study(tmp_path / "s"))
-    assert (outcome.count("failed"), outcome.count("completed")) == (failed, 4 - failed)
-
-
-def test_a_fleet_that_waits_for_the_first_worker_has_lost_none(
+def test_without_a_worker_it_waits_for_one_and_says_so_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dispatch, "_LOOK", 0.0)
     cluster = use(monkeypatch, Pretended(workers=0))
-    submit, waiting, looks = cluster.submit, set(), iter(range(1_000))
+    looks = iter(range(1_000))
 
-    def unheard(order: Order) -> Any:
-        future = submit(order)
-        if not cluster.workers:
-            cluster._news.pop()
-            waiting.add(order.key)
-        return future
+    def look() -> None:
+        if next(looks) == 20:
+            cluster.come()
 
-    def slots() -> int:
-        cluster.workers = int(next(looks) > 20)
-        return cluster.workers
+    monkeypatch.setattr(cluster, "look", look)
+    events = Listener()
+    assert go(study(tmp_path / "s"), events).count("completed") == 4
+    assert events.warnings == [
+        "no worker is there for what is to be trained; the study waits for one."
+    ]
 
-    monkeypatch.setattr(cluster, "submit", unheard)
-    monkeypatch.setattr(cluster, "waiting", lambda: set(waiting))
-    monkeypatch.setattr(cluster, "slots", slots)
+
+def test_a_fleet_goes_to_a_worker_with_memory_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster = use(monkeypatch, Pretended(workers=3))
+    monkeypatch.setattr(cluster, "fits", lambda fleet, worker: worker.name == "worker 2")
     assert go(study(tmp_path / "s")).count("completed") == 4
+    assert set(cluster.at) == {"worker 2"}
 
 
 def test_mistakes_come_whole_from_a_worker() -> None:
@@ -223,26 +253,29 @@ def test_another_exception_of_a_task_fails_its_runs_with_the_reason(
 def test_lost_data_are_sent_again_but_not_for_ever(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cluster = use(monkeypatch, Pretended(workers=1))
-    cluster.ends.extend([None, NotThereError("pretended-data-2")])
-    assert go(study(tmp_path / "s")).count("completed") == 4
-    names = [order.data for order in cluster.orders]
-    assert names[:3] == [None, "pretended-data-2", "pretended-data-4"]
-    cluster = use(monkeypatch, Pretended(workers=1, ends=[None, *[NotThereError("x")] * 4]))
+    for error in (NotThereError(), CancelledError()):
+        cluster = use(monkeypatch, Pretended(workers=1, ends=[None, error]))
+        assert go(study(tmp_path / type(error).__name__)).count("completed") == 4
+        assert cluster.sent == 2
+    cluster = use(monkeypatch, Pretended(workers=1, ends=[None, *[NotThereError()] * 4]))
     assert go(study(tmp_path / "t")).count("failed") == 1
+    (message,) = {row["message"] for row in read_rows(tmp_path / "t" / "runs.csv")} - {""}
+    assert message == "its data did not arrive whole, 4 times"
 
 
 def test_data_of_one_kind_after_the_other_do_not_gather_on_the_cluster(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cluster = use(monkeypatch, Pretended(workers=1))
-    most, send = [], cluster.send
+    most, put = [], cluster.put
 
-    def noted(name: str, what: object) -> None:
-        send(name, what)
+    def noted(what: object) -> Any:
+        laid = put(what)
+        gc.collect()
         most.append(len(cluster.there))
+        return laid
 
-    monkeypatch.setattr(cluster, "send", noted)
+    monkeypatch.setattr(cluster, "put", noted)
     asked = study_of(
         tmp_path / "s", "dataset.train_size=100,200,300,400,500,600", p="0.5", seeds="1", workers=2
     )
@@ -259,7 +292,7 @@ def test_stopped_while_no_worker_is_left_it_does_not_wait_for_one(
 
     def silent_after_a_while(seconds: float) -> Any:
         if next(calls) == 5:
-            cluster.workers = 0
+            cluster.workers.clear()
             os.kill(os.getpid(), signal.SIGINT)
         return news(seconds) if cluster.workers else None
 
@@ -289,6 +322,7 @@ def test_stopped_on_request_each_fleet_keeps_its_checkpoint_and_goes_on_from_it(
     go(asked, events)
     assert events.first_started_after == 2
     assert_same_folder(tmp_path / "s", whole)
+    gc.collect()
     assert not cluster.there  # the checkpoints that were sent are gone again
 
 
@@ -348,5 +382,5 @@ def test_a_finished_study_needs_no_cluster(
     whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shutil.copytree(whole, tmp_path / "s")
-    monkeypatch.setattr("dropout_lab.study.cluster.opened", None)
+    monkeypatch.setattr("dropout_lab.study.opening.opened", None)
     assert go(study(tmp_path / "s", save_models=True)).trained == 0

@@ -40,11 +40,12 @@ def hosts() -> Iterator[None]:
             ip("-n", host, "address", "add", address, "dev", end)
             for device in ("lo", end):
                 ip("-n", host, "link", "set", device, "up")
+        yield
     except subprocess.CalledProcessError as error:
         pytest.skip(f"no network namespaces here: {error.stderr.decode()}")
-    yield
-    for host in HOSTS:
-        ip("netns", "delete", host)
+    finally:
+        for host in HOSTS:
+            subprocess.run(["ip", "netns", "delete", host], check=False, capture_output=True)
 
 
 @pytest.mark.parametrize(
@@ -68,5 +69,5 @@ def test_a_host_is_cut_off_for_a_while(
         time.sleep(seconds)
         ip("-n", HOSTS[1], "link", "set", "vb", "up")
         told = ends(study, out)
-    assert ("begin again from the beginning, on a" in told) == again
+    assert ("b is gone" in told) == again
     assert_same_results(out, tmp_path / "whole")
