@@ -1,6 +1,7 @@
 """A study on a Dask cluster: how fast the driver takes records, and what one worker costs.
 
 python benchmarks/cluster.py rate [--fleets 1000] [--workers 1,2,4,8] [--repetitions 1]
+python benchmarks/cluster.py memory [--runs 10000] [--epochs 30]
 python benchmarks/cluster.py overhead --data-dir FOLDER [--repetitions 3] [--epochs 2] [options]
 
 rate: fleets of 8 runs, four records each, that train nothing: a worker reports made-up numbers at
@@ -9,6 +10,10 @@ included. So the driver never waits for training, and what is measured is what i
 scheduler runs in the driver's process, as with --workers; the workers want the same cores. Each
 study runs in a process of its own. Counted are the records from the first fleet's start until the
 study is over and its workers are gone. All must stand in metrics.csv, each once.
+
+memory: studies of such fleets, a small one and a large one on two workers: what the driver's
+process holds at its peak, scheduler included; and what it holds when the same command is given
+again, and reads all of it.
 
 overhead: `dropout-lab sweep` of configs/mnist.yaml in its own process against `--workers 1`, in
 pairs whose order alternates; further options, such as --seeds 1 or --p 0.5, go to both. The whole
@@ -40,7 +45,7 @@ from dropout_lab.config.changes import Changes
 from dropout_lab.config.grid import Run, seeds_of, sweep_cells
 from dropout_lab.config.load import load
 from dropout_lab.results import read_rows
-from dropout_lab.study import Study, cluster, planned_fleets, run_study
+from dropout_lab.study import Study, cluster, run_study
 from dropout_lab.study.engine import FleetEnd
 from dropout_lab.study.folder import RunEnd
 from dropout_lab.study.journal import Delivery, Journal, Order
@@ -51,7 +56,8 @@ from dropout_lab.training.inference import INFERENCE_COLUMNS
 RATE = 200.0  # records per second
 OVERHEAD = 1.05  # with --workers 1 over in-process
 GRID = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)  # a fleet's runs
-EPOCHS = 4  # a run's records
+EPOCHS = 4  # a run's records, of rate
+SMALL = 80  # runs of the small study of memory
 TIMES = {"seconds", "examples_per_second"}
 TABLES = (results.METRICS, results.RUNS, results.INFERENCE)
 
@@ -69,17 +75,18 @@ def report_made_up(order: Order, data: object, start: object) -> Delivery:
         lambda held: None,
     )
     store, events, runs = journal.store, journal.events, order.runs
-    events.fleet_started(runs, 0, EPOCHS)
-    for epoch in range(1, EPOCHS + 1):
+    epochs = runs[0].settings.training.epochs
+    events.fleet_started(runs, 0, epochs)
+    for epoch in range(1, epochs + 1):
         records = {index: made_up(run, epoch) for index, run in enumerate(runs)}
         store.append({runs[index].run_id: record for index, record in records.items()})
-        events.epoch_ended(runs, Epoch(epoch, EPOCHS, records))
+        events.epoch_ended(runs, Epoch(epoch, epochs, records))
     values = [0.1 + run.seed / 1e5 for run in runs]
     scores = [dict.fromkeys(INFERENCE_COLUMNS, value) for value in values]
     rows = [row | {"inference": "scaled", "samples": "", "test_errors": 500} for row in scores]
     by_run = {run.run_id: [row] for run, row in zip(runs, rows, strict=True)}
     store.add_rows(results.INFERENCE, by_run)
-    store.set_status([RunEnd(run, "completed", "", EPOCHS, 32 * EPOCHS, 4000, 1.0) for run in runs])
+    store.set_status([RunEnd(run, "completed", "", epochs, 32 * epochs, 4000, 1.0) for run in runs])
     store.clear([run.run_id for run in runs])
     events.fleet_ended(runs, ())
     return Delivery(journal.attempt, name, journal.entries, FleetEnd())
@@ -143,38 +150,37 @@ def resident(name: str) -> float:
     return next(int(line.split()[1]) * 1024 / 1e6 for line in lines if line.startswith(name))
 
 
-def take(fleets: int, workers: int) -> dict[str, float]:
+def take(folder: Path, fleets: int, workers: int, epochs: int) -> dict[str, float]:
     """Run a study of fleets that train nothing; return what was measured, and counted after it."""
     cluster.fleet_task = report_made_up
     changes = Changes(
         ("model.hidden=[16]",),
-        epochs=EPOCHS,
+        epochs=epochs,
         seeds=str(fleets),
         p=",".join(map(str, GRID)),
         sweep=True,
     )
     config = load(None, changes)
-    with tempfile.TemporaryDirectory() as folder:
-        study = Study(
-            name="rate",
-            about="",
-            settings=config,
-            cells=sweep_cells(config, baseline=False),
-            seeds=seeds_of(config),
-            out=Path(folder) / "study",
-            data_dir=Path(),
-            device=torch.device("cpu"),
-            fleet_size=len(GRID),
-            workers=workers,
-        )
-        packed = len(planned_fleets(study))
-        watch = Watch()
-        outcome = run_study(study, watch, lambda line: None)
-        seconds, cpu, growth = watch.ended()
-        places = [(row["run_id"], row["epoch"]) for row in read_rows(study.out / results.METRICS)]
-    return {
-        "fleets": packed,
-        "completed": outcome.count("completed"),
+    study = Study(
+        name="made_up",
+        about="",
+        settings=config,
+        cells=sweep_cells(config, baseline=False),
+        seeds=seeds_of(config),
+        out=folder,
+        data_dir=Path(),
+        device=torch.device("cpu"),
+        fleet_size=len(GRID),
+        workers=workers,
+    )
+    watch = Watch()
+    outcome = run_study(study, watch, lambda line: None)
+    measured = {"peak": resident("VmHWM"), "completed": outcome.count("completed")}
+    if not watch.began:  # all was done before
+        return measured
+    seconds, cpu, growth = watch.ended()
+    places = [(row["run_id"], row["epoch"]) for row in read_rows(study.out / results.METRICS)]
+    return measured | {
         "rows": len(places),
         "different": len(set(places)),
         "rate": len(places) / seconds,
@@ -184,10 +190,39 @@ def take(fleets: int, workers: int) -> dict[str, float]:
     }
 
 
+def taken(folder: str, fleets: int, workers: int, epochs: int) -> dict[str, float]:
+    """Do so in a process of its own."""
+    numbers = map(str, (fleets, workers, epochs))
+    command = [sys.executable, __file__, "one", str(Path(folder) / "study"), *numbers]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    measured: dict[str, float] = json.loads(done.stdout)
+    return measured
+
+
+def memory(arguments: argparse.Namespace) -> None:
+    """Measure a small study and a large one, and the large one read again."""
+    runs, epochs = arguments.runs, arguments.epochs
+    heading(f"What the driver holds: {runs:,} runs of {epochs} records, in fleets of {len(GRID)}")
+    print(f"distributed {version('distributed')}")
+    peaks = []
+    for size in (SMALL, runs):
+        with tempfile.TemporaryDirectory() as folder:
+            one = taken(folder, size // len(GRID), 2, epochs)
+            peaks.append(one["peak"])
+            figure(f"{size:,} runs, peak of the driver", [one["peak"]], "MB")
+            print(f"{int(one['rows']):,} rows, {int(one['different']):,} different")
+            again = taken(folder, size // len(GRID), 2, epochs)
+            figure(f"{size:,} runs, given again, nothing to do", [again["peak"]], "MB")
+            tables = Path(folder, "study").glob("*.*")
+            figure("its files", [sum(path.stat().st_size for path in tables) / 1e6], "MB")
+    grown = 1e3 * (peaks[1] - peaks[0]) / (runs - SMALL)
+    figure("from the small to the large study, per run", [grown], "kB")
+
+
 def rate(arguments: argparse.Namespace) -> None:
     """Measure each number of workers, in turn, and compare with the bound."""
     fleets = arguments.fleets
-    expected = {"fleets": fleets, "completed": fleets * len(GRID)}
+    expected = {"completed": fleets * len(GRID)}
     expected |= dict.fromkeys(("rows", "different"), fleets * len(GRID) * EPOCHS)
     heading(
         f"Records that a driver takes: {fleets:,} fleets of {len(GRID)} runs that train nothing, "
@@ -198,9 +233,8 @@ def rate(arguments: argparse.Namespace) -> None:
     measured: dict[int, list[dict[str, float]]] = {count: [] for count in counts}
     for _ in range(arguments.repetitions):
         for count in counts:
-            command = [sys.executable, __file__, "one", str(fleets), str(count)]
-            done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-            measured[count].append(json.loads(done.stdout))
+            with tempfile.TemporaryDirectory() as folder:
+                measured[count].append(taken(folder, fleets, count, EPOCHS))
     least, missing = [], 0
     for count, every in measured.items():
         name = f"{count} worker{'s' * (count > 1)}"
@@ -306,9 +340,13 @@ def main() -> None:
     part.add_argument("--data-dir", required=True)
     part.add_argument("--repetitions", type=int, default=3)
     part.add_argument("--epochs", type=int, default=2)
-    part = parts.add_parser("one")  # a study of rate, in a process of its own
-    part.add_argument("fleets", type=int)
-    part.add_argument("workers", type=int)
+    part = parts.add_parser("memory")
+    part.add_argument("--runs", type=int, default=10_000)
+    part.add_argument("--epochs", type=int, default=30)
+    part = parts.add_parser("one")  # a study, in a process of its own
+    part.add_argument("folder", type=Path)
+    for name in ("fleets", "workers", "epochs"):
+        part.add_argument(name, type=int)
     arguments, more = parser.parse_known_args()
     if arguments.part == "overhead":
         overhead(arguments, more)
@@ -316,8 +354,11 @@ def main() -> None:
         parser.error(f"unrecognized: {' '.join(more)}")
     elif arguments.part == "rate":
         rate(arguments)
+    elif arguments.part == "memory":
+        memory(arguments)
     else:
-        print(json.dumps(take(arguments.fleets, arguments.workers)))
+        one = arguments
+        print(json.dumps(take(one.folder, one.fleets, one.workers, one.epochs)))
 
 
 if __name__ == "__main__":

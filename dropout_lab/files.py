@@ -6,7 +6,7 @@ stays in that order when the power fails; what was removed may be there again.
 
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -19,11 +19,11 @@ _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL
 _AT_THE_END = os.O_WRONLY | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0)
 
 
-def replace_file(path: Path, content: str | bytes) -> None:
+def replace_file(path: Path, content: str | bytes | Iterable[str]) -> None:
     """Give ``path`` a new content, whole or not at all, even if the power fails.
 
     The content goes to a temporary file in the same folder, is forced to the disk, and takes the
-    old file's place in one step.
+    old file's place in one step. A large one may be given in parts.
 
     Raises:
         StorageError: The folder cannot be written; the old file is untouched.
@@ -33,7 +33,8 @@ def replace_file(path: Path, content: str | bytes) -> None:
         handle = os.open(temporary, _NEW, 0o666)
         try:
             try:
-                _write(handle, _bytes(content))
+                for part in [content] if isinstance(content, str | bytes) else content:
+                    _write(handle, _bytes(part))
                 os.fsync(handle)
             finally:
                 os.close(handle)

@@ -58,6 +58,7 @@ from dropout_lab.results.text import (
     message_cell,
     message_text,
     one_line,
+    table_parts,
     table_text,
 )
 
@@ -110,5 +111,6 @@ __all__ = [
     "recorded_variants",
     "runs_in",
     "scan_table",
+    "table_parts",
     "table_text",
 ]

@@ -6,13 +6,14 @@ Whatever bytes stand in the file, reading ends in a table; how bad it is is for 
 import csv
 import os
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, MutableSequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, Literal
 
 from dropout_lab.errors import StorageError
 from dropout_lab.results import names
+from dropout_lab.results.packed import PackedRows
 from dropout_lab.results.text import Row, message_text
 
 LARGEST_TABLE = 2_000_000_000  # bytes; rows in memory take several times that
@@ -35,9 +36,9 @@ class Fault:
         line: Of the file, the header's is 1.
         run_id: The run whose row it is; empty where that cannot be told.
         words: What is wrong, as the rest of a sentence about the line.
-        kind: ``torn``: the last row of metrics.csv, cut short, as a kill leaves it (the other
-            tables are only ever replaced whole); ``left out``: a row that is not believed;
-            ``noted``: nothing is left out but what stands twice.
+        kind: ``torn``: the last row, cut short, as a kill leaves it where rows are added at the
+            end; ``left out``: a row that is not believed; ``noted``: nothing is left out but what
+            stands twice.
     """
 
     line: int
@@ -65,7 +66,7 @@ class Table:
 
     path: Path
     header: list[str] = field(default_factory=list)
-    rows: list[Row] = field(default_factory=list)
+    rows: MutableSequence[Row] = field(default_factory=PackedRows)
     faults: list[Fault] = field(default_factory=list)
     unreadable: str = ""
     delimiter: str = ","
@@ -112,7 +113,7 @@ def read_table(path: Path, known: Collection[str] | None = None) -> Table:
 
 def read_rows(path: Path) -> list[Row]:
     """Return the whole rows of a CSV file; see :func:`read_table`."""
-    return read_table(path).rows
+    return list(read_table(path).rows)
 
 
 def scan_table(path: Path, known: Collection[str] | None = None) -> Table:

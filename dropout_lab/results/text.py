@@ -7,7 +7,7 @@ import json
 import math
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from dropout_lab.results.names import MESSAGE
 
@@ -15,6 +15,7 @@ Row = dict[str, str]
 
 # What a spreadsheet takes for a formula, whatever was put before it to prevent that.
 _FORMULA = re.compile(r"'*[=+\-@]")
+_ROWS_A_PART = 500
 _BREAKS = ("Cc", "Zl", "Zp")  # control characters, separators of lines and paragraphs
 
 
@@ -58,7 +59,14 @@ def csv_text(rows: Iterable[Sequence[str]]) -> str:
 
 def table_text(header: Sequence[str], rows: Iterable[Row]) -> str:
     """Return a table as CSV text; what a row does not have is empty."""
-    return csv_text(itertools.chain([header], (fields(header, row) for row in rows)))
+    return "".join(table_parts(header, rows))
+
+
+def table_parts(header: Sequence[str], rows: Iterable[Row]) -> Iterator[str]:
+    """Yield a table's CSV text in parts of some hundred rows: a large one is written so."""
+    lines = itertools.chain([header], (fields(header, row) for row in rows))
+    while part := list(itertools.islice(lines, _ROWS_A_PART)):
+        yield csv_text(part)
 
 
 class TableText:

@@ -129,6 +129,23 @@ def refuse_links(folder: Path) -> None:
         raise StorageError(f"{folder} cannot be read: {error.strerror}.") from error
 
 
+def stands(path: Path) -> bool:
+    """Return whether a folder is there already.
+
+    Raises:
+        StorageError: Something else is, or it cannot be told.
+    """
+    try:
+        there = path.exists()
+        if path.is_symlink() and not there:
+            raise StorageError(f"{path} is a symbolic link to nothing; give a folder as --out.")
+    except OSError as error:
+        raise StorageError(f"{path} cannot be used: {error.strerror}.") from error
+    if there and not path.is_dir():
+        raise StorageError(f"{path} is a file; give a folder with --out.")
+    return there
+
+
 def refuse_foreign(folder: Path) -> None:
     """Refuse a folder without a manifest that holds anything but what a study left there.
 

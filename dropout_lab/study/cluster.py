@@ -158,12 +158,13 @@ class Cluster:
         """Return whether a worker has the memory for a fleet; of a GPU's nothing is known here."""
         return self._gpu or need_of(fleet).of(len(fleet)) <= _memory(worker)
 
-    def put(self, what: object) -> "Future[Any] | None":
-        """Lay something on all workers; it stays as long as what is returned. None if it fails."""
-        with suppress(Exception):  # a worker may go meanwhile
-            [there] = self.client.scatter(
-                [what], workers=list(self.workers), broadcast=True, hash=False
-            )
+    def put(self, what: object, worker: Worker) -> "Future[Any] | None":
+        """Lay something on a worker, for all; it stays as long as what is returned.
+
+        None if it fails.
+        """
+        with suppress(Exception):  # the worker may go meanwhile
+            [there] = self.client.scatter([what], workers=[worker.address], hash=False)
             return cast("Future[Any]", there)
         self.present()
         return None
@@ -205,6 +206,12 @@ class Cluster:
             end = error
         self._out.pop(key, None)
         self._news.put(Ended(key, end))
+
+    def dismiss(self, worker: Worker) -> None:
+        """Let a worker have no more fleets."""
+        self.workers.pop(worker.address, None)
+        self._refused[worker.address] = f"{worker.name} is leaving."
+        self._told.add(worker.address)
 
     def out(self, key: str) -> bool:
         """Return whether the end of a task is still to come."""
@@ -269,6 +276,8 @@ class Cluster:
     @contextmanager
     def _asking(self) -> Iterator[None]:
         """Let what Dask raises where the scheduler is gone be the study's own error."""
+        if self.client.status != "running":  # it would wait for the scheduler to come back
+            raise self._gone()
         try:
             yield
         except (OSError, CancelledError, TimeoutError, RuntimeError, ValueError) as error:

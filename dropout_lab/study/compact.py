@@ -1,17 +1,15 @@
-"""Rows of metrics.csv in little memory: a study of thousands of runs has hundreds of thousands."""
+"""The rows that a study holds of each run, in little memory."""
 
 from collections.abc import Iterable, Iterator, MutableMapping
-from sys import intern
 
 from dropout_lab.results import Row
-
-_BETWEEN = "\0"  # stands in no field: a file with it is damaged
+from dropout_lab.results.packed import joined, names_of, rows_of, values_of
 
 
 class CompactRows(MutableMapping[str, list[Row]]):
-    """The rows of each run, by its id: kept as one text each, and made into rows when asked for.
+    """The rows of each run, by its id: kept as a text or two, and made into rows when asked for.
 
-    As a dictionary of strings a row takes four times as much. What is returned is a copy; to change
+    As dictionaries of strings they take five times as much. What is returned is a copy; to change
     what is kept, set it.
 
     Args:
@@ -19,22 +17,29 @@ class CompactRows(MutableMapping[str, list[Row]]):
     """
 
     def __init__(self, rows: Iterable[Row] = ()) -> None:
-        self._texts: dict[str, list[tuple[str, str]]] = {}  # names and values of each row's fields
+        self._texts: dict[str, list[tuple[str, str]]] = {}  # names, and fields of all such rows
         for row in rows:
             self.add(row)
 
     def add(self, row: Row) -> None:
         """Add a row to those of its run."""
-        self._texts.setdefault(row["run_id"], []).append(_packed(row))
+        self._add(row["run_id"], row)
+
+    def _add(self, run_id: str, row: Row) -> None:
+        texts = self._texts.setdefault(run_id, [])
+        names, fields = names_of(row), values_of(row)
+        if texts and texts[-1][0] is names:
+            texts[-1] = names, joined(texts[-1][1], fields)
+        else:
+            texts.append((names, fields))
 
     def __getitem__(self, run_id: str) -> list[Row]:
-        return [
-            dict(zip(names.split(_BETWEEN), values.split(_BETWEEN), strict=True))
-            for names, values in self._texts[run_id]
-        ]
+        return [row for names, fields in self._texts[run_id] for row in rows_of(names, fields)]
 
     def __setitem__(self, run_id: str, rows: Iterable[Row]) -> None:
-        self._texts[run_id] = [_packed(row) for row in rows]
+        self._texts[run_id] = []
+        for row in rows:
+            self._add(run_id, row)
 
     def __delitem__(self, run_id: str) -> None:
         del self._texts[run_id]
@@ -45,6 +50,5 @@ class CompactRows(MutableMapping[str, list[Row]]):
     def __len__(self) -> int:
         return len(self._texts)
 
-
-def _packed(row: Row) -> tuple[str, str]:
-    return intern(_BETWEEN.join(row)), _BETWEEN.join(row.values())
+    def __contains__(self, run_id: object) -> bool:
+        return run_id in self._texts  # without making its rows

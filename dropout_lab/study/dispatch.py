@@ -3,15 +3,14 @@
 import itertools
 import time
 import traceback
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import CancelledError
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from dropout_lab.config.grid import Run
-from dropout_lab.config.schema import DatasetSettings
 from dropout_lab.errors import ClusterError
 from dropout_lab.plugins import sources_of
 from dropout_lab.results import counted
@@ -23,15 +22,15 @@ from dropout_lab.study.engine import FleetEnd, fail, resumed, tell
 from dropout_lab.study.folder import RunEnd
 from dropout_lab.study.here import Job
 from dropout_lab.study.journal import Entry, Held, Order, Report
+from dropout_lab.study.losses import RETRIES, Losses
+from dropout_lab.study.sent import SentData
 from dropout_lab.study.store import FolderStore
 from dropout_lab.study.task import NotThereError
 
 if TYPE_CHECKING:
     from distributed import Future
 
-RETRIES = 3  # of a fleet that was lost, and had not come further since the last time
 _WAIT = 0.5  # seconds for news, before the workers are counted again
-_KINDS = 4  # of data that stay on the cluster without being in use
 _FETCHING = 0.1  # of this process's time, for checkpoints that workers hold ready
 _DIED = "its worker died, {} times, the last being {}"
 
@@ -47,6 +46,8 @@ class _Flight:
         attempt: The attempt whose entries are carried out; none before the first.
         done: How many entries were carried out.
         held: The epoch of the newest checkpoint of which the worker told.
+        kept: That of the newest which was fetched, or could not be.
+        since: When that was, or when the fleet was sent out.
     """
 
     order: Order
@@ -55,6 +56,8 @@ class _Flight:
     attempt: str = ""
     done: int = 0
     held: int = 0
+    kept: int = 0
+    since: float = field(default_factory=time.monotonic)
 
 
 class Dispatch:
@@ -75,10 +78,8 @@ class Dispatch:
         self.flights: dict[str, _Flight] = {}  # by the key of the task
         self.store = FolderStore(job.folder)
         self._numbers = itertools.count(1)
-        self._sent: dict[DatasetSettings, Future[Any]] = {}  # data on the cluster, the oldest first
-        self._lost: Counter[str] = Counter()  # times a fleet did not come back, by its first run
-        self._begun: dict[str, int] = {}  # the epoch after which it was sent out
-        self._failed_on: dict[str, str] = {}  # the name of the worker that it died with
+        self._data = SentData(cluster, job.source)
+        self._losses = Losses()
         self._fetching, self._may_fetch = False, 0.0
         self._waits = False  # for a worker, and that was told
         self._halted = 0.0  # when the workers were last asked to stop
@@ -101,6 +102,7 @@ class Dispatch:
                     self._stop()
                 else:
                     self._send_out()
+                self._fetch()
                 stopped = self._take(self.cluster.news(_WAIT)) or stopped
         except ClusterError:
             self.job.folder.set_status(
@@ -139,7 +141,8 @@ class Dispatch:
                 if fleet is not None:
                     self.todo.remove(fleet)
                     self._launch(fleet, worker)
-        waits = bool(self.todo) and not self.flights
+        every = self.cluster.workers.values()
+        waits = bool(self.todo) and not self.flights and not any(map(self._next_for, every))
         if waits and not self._waits:
             text = "no worker is there for what is to be trained; the study waits for one."
             tell(self.job.events.warned, text)
@@ -152,14 +155,14 @@ class Dispatch:
         """
         fits, every = self.cluster.fits, self.cluster.workers.values()
         for fleet in self.todo:
-            bad = self._failed_on.get(fleet[0].run_id)
+            bad = self._losses.worker(fleet)
             elsewhere = bad == worker.name and any(w.name != bad and fits(fleet, w) for w in every)
             if fits(fleet, worker) and not elsewhere:
                 return fleet
         return None
 
     def _launch(self, fleet: tuple[Run, ...], worker: Worker) -> None:
-        job, name = self.job, fleet[0].run_id
+        job = self.job
         settings = fleet[0].settings.dataset
         splits = job.source.splits(settings, job.folder)
         paths = resumed(fleet, job.folder, self.store, job.events)
@@ -167,16 +170,9 @@ class Dispatch:
             self._go_on(fleet, paths)
             return
         epoch = epoch_of(paths[0]) if paths else 0
-        if epoch > self._begun.get(name, 0):  # it has come further since
-            del self._lost[name]
-        self._begun[name] = epoch
-        if name in self._failed_on:
-            where = f"after epoch {epoch}" if epoch else "from the beginning"
-            tries = self._lost[name] + 1
-            again = f" (attempt {tries} of {RETRIES + 1})" if tries > 1 else ""
-            which = counted(len(fleet), "run")
-            tell(job.events.warned, f"{which} go on {where}, on {worker.name}{again}.")
-        start = self.cluster.put([path.read_bytes() for path in paths]) if paths else None
+        if again := self._losses.sent_out(fleet, epoch, worker.name):
+            tell(job.events.warned, again)
+        start = self.cluster.put([path.read_bytes() for path in paths], worker) if paths else None
         if paths and start is None:  # a worker went meanwhile
             self.todo.appendleft(fleet)
             return
@@ -190,7 +186,7 @@ class Dispatch:
             plugins=sources_of(run.settings.dropout.variant for run in fleet),
             digest=splits.digest,
         )
-        flight = _Flight(order, worker, self._sent.get(settings))
+        flight = _Flight(order, worker, self._data.to(worker, settings, splits.digest))
         self.cluster.submit(order, worker, flight.data, start)
         self.flights[order.key] = flight
 
@@ -206,26 +202,32 @@ class Dispatch:
         return ""
 
     def _hear(self, report: Report) -> None:
-        """Carry out what a worker reports; ask for the checkpoints it holds, if there is time."""
+        """Carry out what a worker reports, if it is the process that the fleet was sent to."""
         flight = self.flights[report.key]
         if flight.attempt and report.attempt != flight.attempt:  # the process was another
             self._over(report.key)
             self._died(flight)
             return
         self._carry_out(flight, report.attempt, report.first, report.entries)
-        if report.held:
-            flight.held = report.held
-            if not self._fetching and time.monotonic() >= self._may_fetch:
-                self._fetching = True
-                self.cluster.fetch(report.key, flight.worker)
+        flight.held = report.held or flight.held
+
+    def _fetch(self) -> None:
+        """Ask for the checkpoints that have waited longest, if there is time."""
+        ready = [flight for flight in self.flights.values() if flight.held > flight.kept]
+        if ready and not self._fetching and time.monotonic() >= self._may_fetch:
+            flight = min(ready, key=lambda flight: flight.since)
+            self._fetching = True
+            self.cluster.fetch(flight.order.key, flight.worker)
 
     def _keep(self, held: Held) -> None:
         """Keep checkpoints, unless the records until then are not here yet."""
         began = time.monotonic()
         flight = self.flights.get(held.key)
-        if flight is not None and held.attempt == flight.attempt and held.epoch <= flight.held:
-            ids = [run.run_id for run in flight.order.runs]
-            self.store.keep_contents(ids, held.epoch, held.contents)
+        if flight is not None:
+            flight.kept, flight.since = flight.held, began
+            if held.attempt == flight.attempt and held.epoch <= flight.held:
+                ids = [run.run_id for run in flight.order.runs]
+                self.store.keep_contents(ids, held.epoch, held.contents)
         now = time.monotonic()
         self._fetching, self._may_fetch = False, now + (now - began) * (1 / _FETCHING - 1)
 
@@ -235,6 +237,7 @@ class Dispatch:
         """Carry out the entries that are next; the rest comes with the end of the task."""
         job, fleet = self.job, flight.order.runs
         flight.attempt = attempt
+        self._data.arrived(flight.worker, flight.order.digest)
         for place, (whom, call, arguments) in enumerate(entries, first):
             if place != flight.done:
                 continue
@@ -248,7 +251,7 @@ class Dispatch:
 
     def _end(self, ended: Ended) -> str:
         """Take a task that has ended; return where its fleet was stopped, if it was."""
-        end, halted = ended.end, bool(self._halted)
+        end = ended.end
         if isinstance(end, BaseException):
             self.cluster.present()  # without a scheduler no task comes back
             self._not_back(self._over(ended.key), end)
@@ -259,34 +262,28 @@ class Dispatch:
             return ""
         self._carry_out(flight, end.attempt, 0, end.entries)
         self._go_on(flight.order.runs, end.end)
-        return end.end.stopped if halted else ""
+        if self._halted:
+            return end.end.stopped
+        if end.end.stopped:
+            self.cluster.dismiss(flight.worker)  # it is leaving
+        return ""
 
     def _go_on(self, fleet: tuple[Run, ...], end: FleetEnd) -> None:
         """Let a fleet go on in parts, or elsewhere, if it has not come to its end."""
         if end.parts:
             self.job.repack(fleet, end.parts)
             self.todo.extendleft(reversed(end.parts))
-        elif end.stopped and not self._halted:  # its worker had to leave
+        elif end.stopped and not self._halted:
             self.todo.appendleft(fleet)
-
-    def _send_data(self, flight: _Flight) -> None:
-        """Lay the data of a fleet on the cluster, if that was not done since it was sent out."""
-        settings = flight.order.runs[0].settings.dataset
-        if self._sent.get(settings) is flight.data:
-            self._sent.pop(settings, None)
-            while len(self._sent) >= _KINDS:
-                del self._sent[next(iter(self._sent))]
-            there = self.cluster.put(self.job.source.splits(settings))
-            if there is not None:
-                self._sent[settings] = there
 
     def _not_back(self, flight: _Flight, error: BaseException) -> None:
         """Deal with a task that ended without a delivery."""
         from distributed import KilledWorker
 
         fleet, log = flight.order.runs, "".join(traceback.format_exception(error))
+        if isinstance(error, NotThereError | CancelledError):
+            self._data.missed(flight.worker, fleet[0].settings.dataset, flight.data)
         if isinstance(error, NotThereError):
-            self._send_data(flight)
             if flight.data is None:  # nobody had said that they are needed
                 self.todo.appendleft(fleet)
             else:
@@ -294,7 +291,6 @@ class Dispatch:
         elif isinstance(error, KilledWorker):  # so soon that it was not missed
             self._died(flight)
         elif isinstance(error, CancelledError):  # what it needs was lost with a worker
-            self._send_data(flight)
             self._retry(fleet, "the cluster gave it up, {} times", log)
         else:
             fail(fleet, self.store, self.job.events, failures.sentence(error), log)
@@ -302,19 +298,17 @@ class Dispatch:
     def _died(self, flight: _Flight) -> None:
         """Deal with a fleet whose worker is gone."""
         fleet, worker = flight.order.runs, flight.worker.name
-        if self._retry(fleet, _DIED.format("{}", worker), ""):
-            self._failed_on[fleet[0].run_id] = worker
+        if self._retry(fleet, _DIED.format("{}", worker), "", worker):
             runs = counted(len(fleet), "run")
             tell(self.job.events.warned, f"{worker} is gone, and the training of {runs} with it.")
 
-    def _retry(self, fleet: tuple[Run, ...], why: str, log: str) -> bool:
+    def _retry(self, fleet: tuple[Run, ...], why: str, log: str, worker: str = "") -> bool:
         """Send a fleet out again that was lost, or fail it, if that was too often; return which."""
-        name = fleet[0].run_id
-        self._lost[name] += 1
-        if self._lost[name] <= RETRIES:
+        times = self._losses.lost(fleet, worker)
+        if times <= RETRIES:
             self.todo.appendleft(fleet)
             return True
-        why = why.format(self._lost[name])
+        why = why.format(times)
         fail(fleet, self.store, self.job.events, why, log or f"{why}\n")
         return False
 

@@ -18,7 +18,7 @@ from dropout_lab.files import (
     replace_file,
     temporaries,
 )
-from dropout_lab.results import DamagedManifestError, Manifest, Table, counted, table_text
+from dropout_lab.results import DamagedManifestError, Manifest, Table, counted, table_parts
 from dropout_lab.study.checkpoint import checkpoints_in, damage_of, recorded_until
 from dropout_lab.study.checks import contradicted, impossible
 from dropout_lab.study.claim import Claim, is_alive, refuse_links, writer_of
@@ -196,7 +196,7 @@ class _Patient:
     def _runs(self, runs: Mapping[str, Run], tables: Mapping[str, Table]) -> Iterator[Finding]:
         """Look at each run's rows together."""
         metrics, ends = tables[results.METRICS].rows, tables[results.RUNS].rows
-        parts = {name: tables[name].rows for name in results.AT_END}
+        parts = {name: CompactRows(tables[name].rows) for name in results.AT_END}
         rows = RowsByRun(CompactRows(metrics), parts, runs)
         end_of = {row["run_id"]: row for row in ends}
         again = f"its rows put aside, the files kept beside; {_AGAIN} trains it again"
@@ -299,7 +299,7 @@ class _Patient:
             rest = [row for row in table.rows if row["run_id"] not in self.aside]
             if len(rest) < len(table.rows):
                 self._keep(table.path)
-                replace_file(table.path, table_text(table.header, rest))
+                replace_file(table.path, table_parts(table.header, rest))
         for run_id in sorted(self.aside):
             folder = self.folder / results.RUN_FOLDERS / run_id
             for path in checkpoints_in(folder).values():
@@ -308,7 +308,7 @@ class _Patient:
     def _rewrite(self, table: Table) -> Callable[[], None]:
         def rewrite() -> None:
             self._keep(table.path)
-            replace_file(table.path, table_text(table.header, table.rows))
+            replace_file(table.path, table_parts(table.header, table.rows))
 
         return rewrite
 

@@ -1,10 +1,35 @@
 """The rows of ensembles.csv, put together from those that are there and those made now."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+from dropout_lab import results
 from dropout_lab.config.grid import Cell, Run
+from dropout_lab.files import keep_beside, replace_file
 from dropout_lab.results import Row, cell_text
+
+
+def write_ensembles(
+    path: Path,
+    made: Sequence[Mapping[str, Any]],
+    swept: Sequence[str],
+    runs: Iterable[Run],
+    base: Mapping[str, Any],
+) -> str:
+    """Write ensembles.csv anew, see :func:`merged`; return in words what was wrong with it.
+
+    A row that is there and averages more networks than can be had now stays: predictions that are
+    no longer there make no result less.
+    """
+    there = results.read_table(path)
+    header, lines, strange = merged(made, there.rows, swept, runs, base)
+    damage = ""
+    if strange or any(fault.kind != "torn" for fault in there.faults):
+        damage = f"{path} was damaged; as it was, it is {keep_beside(path).name}."
+    if lines:
+        replace_file(path, results.table_text(header, lines))
+    return damage
 
 
 def merged(

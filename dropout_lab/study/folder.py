@@ -26,11 +26,11 @@ from dropout_lab.files import (
     replace_file,
 )
 from dropout_lab.plugins import Plugin
-from dropout_lab.results import Row, TableText, cell_text, counted, runs_in, table_text
+from dropout_lab.results import Row, TableText, cell_text, counted, runs_in, table_parts
 from dropout_lab.study import whole
-from dropout_lab.study.claim import Claim, refuse_foreign, refuse_links
+from dropout_lab.study.claim import Claim, refuse_foreign, refuse_links, stands
 from dropout_lab.study.compact import CompactRows
-from dropout_lab.study.ensembles import merged
+from dropout_lab.study.ensembles import write_ensembles
 from dropout_lab.study.findings import Findings
 from dropout_lab.study.summary import RunEnd, summary
 from dropout_lab.training import RECORD_COLUMNS, Record, diagnostic_columns
@@ -58,22 +58,15 @@ class StudyFolder:
     def __init__(self, path: Path, asked: Iterable[Run] = ()) -> None:
         self.path = path
         self._asked = {run.run_id: run for run in asked}
-        try:
-            there = path.exists()
-            if path.is_symlink() and not there:
-                raise StorageError(f"{path} is a symbolic link to nothing; give a folder as --out.")
-        except OSError as error:
-            raise StorageError(f"{path} cannot be used: {error.strerror}.") from error
-        if there and not path.is_dir():
-            raise StorageError(f"{path} is a file; give a folder with --out.")
+        there = stands(path)
         self._claim = Claim(path)
         self.findings = Findings()
         self.finished: set[str] = set()
         self._known: dict[str, Run] = {}
         self._metrics = CompactRows()  # by run; of each in the order of the file
-        self._texts: dict[str, TableText] = {}
+        self._runs_text: TableText | None = None
         self._runs: dict[str, Row] = {}
-        self._tables: dict[str, list[Row]] = {name: [] for name in results.AT_END}
+        self._tables = {name: CompactRows() for name in results.AT_END}
         self._lossy: set[str] = set()  # files with more than a torn row that are not kept beside
         self._distrusted: set[str] = set()  # runs of which a row was damaged
         self.manifest = results.read_manifest(path) if there else None
@@ -102,7 +95,7 @@ class StudyFolder:
         known = None if self.manifest is None else {**self._asked, **runs_in(self.manifest)}
         self._metrics = CompactRows(self._taken(results.METRICS, known))
         self._runs = {row["run_id"]: row for row in self._taken(results.RUNS, known)}
-        self._tables = {name: self._taken(name, known) for name in results.AT_END}
+        self._tables = {name: CompactRows(self._taken(name, known)) for name in results.AT_END}
         for run_id in self._distrusted:  # what is left of it may look whole
             self._runs.pop(run_id, None)
         if known is not None:
@@ -176,7 +169,7 @@ class StudyFolder:
         self._known = dict(runs)
         more = (column for run in runs.values() for column in diagnostic_columns(run.settings))
         self._columns = tuple(dict.fromkeys([*RECORD_COLUMNS, *more]))
-        ids = {name: [row["run_id"] for row in rows] for name, rows in self._tables.items()}
+        ids = {name: list(rows) for name, rows in self._tables.items()}
         ids |= {results.METRICS: list(self._metrics), results.RUNS: list(self._runs)}
         self._lossy |= {name for name, every in ids.items() if not runs.keys() >= set(every)}
         for name in sorted(self._lossy):
@@ -188,13 +181,17 @@ class StudyFolder:
             if run_id in before:
                 own = sorted(before.pop(run_id), key=lambda row: int(row["epoch"]))
                 self._metrics[run_id] = own
+        for table in self._tables.values():
+            for run_id in table.keys() - runs.keys():
+                del table[run_id]
         self._runs = {run_id: row for run_id, row in self._runs.items() if run_id in runs}
         header = ["run_id", "seed", *self._swept, *self._columns]
+        rows = itertools.chain.from_iterable(self._metrics.values())
         replace_file(
             self.path / results.METRICS,
-            table_text(header, map(self._whole, itertools.chain(*self._metrics.values()))),
+            table_parts(header, map(self._whole, rows)),
         )
-        self._texts.clear()  # the columns may be others
+        self._runs_text = None  # the columns may be others
         for name in results.AT_END:
             self._write_table(name)
         self._write_runs()
@@ -207,8 +204,9 @@ class StudyFolder:
         if kept != before or ids & self._runs.keys():
             self._metrics.update(kept)
             self._runs = {run_id: row for run_id, row in self._runs.items() if run_id not in ids}
-            for name, rows in self._tables.items():
-                self._tables[name] = [row for row in rows if row["run_id"] not in ids]
+            for rows in self._tables.values():
+                for run_id in ids & rows.keys():
+                    del rows[run_id]
             self.rewrite(self._known, self._swept)
 
     def append(self, records: Mapping[str, Record]) -> None:
@@ -224,29 +222,29 @@ class StudyFolder:
 
     def add_rows(self, name: str, rows: Mapping[str, Iterable[Mapping[str, Any]]]) -> None:
         """Put rows, by the id of their run, into a table of what is measured at the end."""
-        kept = [row for row in self._tables[name] if row["run_id"] not in rows]
+        table = self._tables[name]
+        begun = bool(table) and not table.keys() & rows.keys()
+        new: list[Row] = []
         for run_id, own in rows.items():
-            kept += [
-                {"run_id": run_id, **{key: cell_text(value) for key, value in row.items()}}
-                for row in own
-            ]
-        self._tables[name] = kept
-        self._write_table(name)
+            texts = [{key: cell_text(value) for key, value in row.items()} for row in own]
+            new += [{"run_id": run_id, **row} for row in texts]
+        for run_id in table.keys() & rows.keys():
+            del table[run_id]
+        for row in new:
+            table.add(row)
+        if not begun:
+            self._write_table(name)
+        elif new:
+            header = self._header_of(name)
+            lines = [results.fields(header, self._whole(row)) for row in new]
+            append_text(self.path / name, results.csv_text(lines))
 
     def write_ensembles(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Write ensembles.csv anew: a row for each cell.
-
-        A row that is there and averages more networks than can be had now stays: predictions that
-        are no longer there make no result less.
-        """
-        path = self.path / results.ENSEMBLES
-        there = results.read_table(path)
+        """Write ensembles.csv anew: a row for each cell."""
         base = self.manifest["settings"] if self.manifest else {}
-        header, lines, strange = merged(rows, there.rows, self._swept, self._known.values(), base)
-        if strange or any(fault.kind != "torn" for fault in there.faults):
-            self.findings.add(f"{path} was damaged; as it was, it is {keep_beside(path).name}.")
-        if lines:
-            replace_file(path, table_text(header, lines))
+        path = self.path / results.ENSEMBLES
+        if damage := write_ensembles(path, rows, self._swept, self._known.values(), base):
+            self.findings.add(damage)
 
     def set_status(self, ends: Iterable[RunEnd]) -> None:
         """Write the rows of runs.csv of some runs."""
@@ -260,7 +258,7 @@ class StudyFolder:
     def _metric_columns(self) -> tuple[str, ...]:
         return self._columns[self._columns.index(whole.FIRST_METRIC) :]
 
-    def _taken(self, name: str, known: Mapping[str, Run] | None) -> list[Row]:
+    def _taken(self, name: str, known: Mapping[str, Run] | None) -> Sequence[Row]:
         """Return the rows of a table that stand; note what does not."""
         table = results.read_table(self.path / name, known)
         if self.findings.of_table(table):
@@ -299,14 +297,16 @@ class StudyFolder:
             )
 
     def _write_table(self, name: str) -> None:
-        order = {run_id: place for place, run_id in enumerate(self._known)}
-        rows = [row for row in self._tables[name] if row["run_id"] in order]
-        rows.sort(key=lambda row: order[row["run_id"]])
-        if not rows:  # a study without such rows has no such file
+        table = self._tables[name]
+        if not table:  # a study without such rows has no such file
             remove_file(self.path / name)
             return
-        header = ["run_id", "seed", *self._swept, *whole.COLUMNS[name]]
-        self._replace(name, header, rows)
+        rows = itertools.chain.from_iterable(table[i] for i in self._known if i in table)
+        parts = table_parts(self._header_of(name), map(self._whole, rows))
+        replace_file(self.path / name, parts)
+
+    def _header_of(self, name: str) -> list[str]:
+        return ["run_id", "seed", *self._swept, *whole.COLUMNS[name]]
 
     def _write_runs(self) -> None:
         best = ("best_epoch", "best_validation_accuracy", "best_test_accuracy")
@@ -314,11 +314,9 @@ class StudyFolder:
         after = ("epochs", "updates", *self._metric_columns, *best, *pace)
         header = ["run_id", "status", "seed", *self._swept, *after]
         ends = self._runs
-        self._replace(results.RUNS, header, [ends[i] for i in self._known if i in ends])
-
-    def _replace(self, name: str, header: Sequence[str], rows: Iterable[Row]) -> None:
-        text = self._texts.setdefault(name, TableText(header))
-        replace_file(self.path / name, text(rows, self._whole))
+        self._runs_text = self._runs_text or TableText(header)
+        rows = [ends[i] for i in self._known if i in ends]
+        replace_file(self.path / results.RUNS, self._runs_text(rows, self._whole))
 
     def _whole(self, row: Row) -> Row:
         return {**row, **self._leading(row["run_id"])}

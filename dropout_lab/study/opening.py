@@ -22,7 +22,11 @@ _CALM = {
     "distributed.worker.profile.enabled": False,
     "distributed.worker.memory.monitor-interval": "1s",
     "distributed.admin.tick.interval": "1s",
-    "distributed.admin.system-monitor.interval": "2s",
+    "distributed.admin.system-monitor.interval": "10s",
+    "distributed.client.scheduler-info-interval": "60s",
+    # The study itself says which worker gets what.
+    "distributed.scheduler.work-stealing": False,
+    "distributed.scheduler.active-memory-manager.start": False,
     # As one of several threads, training would otherwise give its memory back at each step.
     "distributed.nanny.pre-spawn-environ": {"MALLOC_ARENA_MAX": 1},
 }
@@ -46,7 +50,8 @@ def opened(
     import distributed
 
     # What Dask logs of workers that come and go is told by the study, in its own words.
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    for name in ("distributed", "distributed.client"):  # each has a level of its own
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     with ExitStack() as stack:
         stack.enter_context(warnings.catch_warnings())
         warnings.simplefilter("ignore")  # of another dashboard's port, of other versions of Dask

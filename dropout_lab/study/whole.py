@@ -55,31 +55,28 @@ class RowsByRun(Mapping[str, RunRows]):
 
     Args:
         metrics: Those of metrics.csv, by run.
-        tables: Those of the tables of what is measured at the end, by the table.
+        tables: Those of the tables of what is measured at the end, by the table and the run.
         ids: The runs.
     """
 
     def __init__(
         self,
         metrics: Mapping[str, list[Row]],
-        tables: Mapping[str, Sequence[Row]],
+        tables: Mapping[str, Mapping[str, list[Row]]],
         ids: Iterable[str],
     ) -> None:
-        self._metrics = metrics
-        self._at_end = {run_id: RunRows().at_end for run_id in ids}
-        for name, every in tables.items():
-            for row in every:
-                if row["run_id"] in self._at_end:
-                    self._at_end[row["run_id"]][name].append(row)
+        self._metrics, self._tables = metrics, tables
+        self._ids = dict.fromkeys(ids)
 
     def __getitem__(self, run_id: str) -> RunRows:
-        return RunRows(self._metrics.get(run_id, []), self._at_end[run_id])
+        at_end = {name: table.get(run_id, []) for name, table in self._tables.items()}
+        return RunRows(self._metrics.get(run_id, []), at_end)
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._at_end)
+        return iter(self._ids)
 
     def __len__(self) -> int:
-        return len(self._at_end)
+        return len(self._ids)
 
 
 def missing_epochs(settings: Settings, rows: Sequence[Row], until: int) -> list[int]:

@@ -71,18 +71,23 @@ class Pretended:
         self.there: WeakSet[Laid] = WeakSet()
         self.orders: list[Order] = []
         self.at: list[str] = []  # the names of the workers that the orders went to
-        self.sent = 0
+        self.sent = self.carried = 0
         self.most = 0
         self._numbers = 0
         self._out: set[str] = set()
         self._news: list[deque[News | Death]] = []
         self._held: dict[str, Held] = {}
+        self._data: dict[str, tuple[str, Any]] = {}  # of each worker, as if it had no data itself
 
     def come(self, name: str = "") -> None:
         number = getattr(self, "_came", 0) + 1
         self._came = number
         address = f"tcp://10.0.0.{number}:1"
         self.workers[address] = Worker(address, name or f"worker {number}", None)
+
+    def dismiss(self, worker: Worker) -> None:
+        del self.workers[worker.address]
+        self.come()
 
     def look(self) -> None:
         pass
@@ -96,7 +101,7 @@ class Pretended:
     def fits(self, fleet: object, worker: object) -> bool:
         return True
 
-    def put(self, what: object) -> Laid | None:
+    def put(self, what: object, worker: Worker) -> Laid | None:
         self.sent += 1
         laid = Laid(pickle.loads(pickle.dumps(what)))
         self.there.add(laid)
@@ -125,22 +130,26 @@ class Pretended:
         reports: list[Report] = []
         end = self.ends.popleft() if self.ends else None
         death = self.deaths.popleft() if self.deaths else None
-        if data is None:
+        if data is not None:
+            self.carried += 1
+            self._data[worker.address] = order.digest, data.what
+        digest, splits = self._data.get(worker.address, ("", None))
+        if digest != order.digest:
             end = NotThereError()
         delivery = None
         if not isinstance(end, NotThereError):
-            assert data is not None
-            delivery = self._train(order, data, start, worker.name, reports)
+            delivery = self._train(order, splits, start, worker.name, reports)
         arrives = [pickle.loads(pickle.dumps(report)) for report in self.mangle(reports)]
         ended = Ended(order.key, end or pickle.loads(pickle.dumps(delivery)))
         if death is None:
             self._news.append(deque([*arrives, ended]))
         else:
             name = worker.name if self.same else ""
-            self._news.append(deque([*arrives[:death], Death(worker, name)]))
+            late = [*arrives[death:], ended]  # of one that was only thought to be dead
+            self._news.append(deque([*arrives[:death], Death(worker, name), *late]))
 
     def _train(
-        self, order: Order, data: Laid, start: Laid | None, name: str, reports: list[Report]
+        self, order: Order, splits: Any, start: Laid | None, name: str, reports: list[Report]
     ) -> Delivery:
         def hold(held: Held) -> None:
             self._held.setdefault(order.key, held)
@@ -149,7 +158,7 @@ class Pretended:
         if self.hold:
             journal._held -= 1e6
         end = train_fleet(
-            order.runs, data.what, start.what if start else (), journal.store,
+            order.runs, splits, start.what if start else (), journal.store,
             torch.device("cpu"), journal.events, self.stop, save_models=order.save_models,
         )  # fmt: skip
         if end.stopped:

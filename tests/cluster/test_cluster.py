@@ -89,9 +89,9 @@ def test_data_that_the_workers_do_not_have_are_sent_once_and_looked_at(
     sent: list[object] = []
     put = cluster_module.Cluster.put
 
-    def noted(self: cluster_module.Cluster, what: object) -> object:
+    def noted(self: cluster_module.Cluster, what: object, worker: Any) -> object:
         sent.append(what)
-        return put(self, what)
+        return put(self, what, worker)
 
     monkeypatch.setattr(cluster_module.Cluster, "put", noted)
     assert go(asked_of(dask, tmp_path / "s", save_models=True)).count("completed") == 4

@@ -18,8 +18,8 @@ from dropout_lab import results
 from dropout_lab.config.grid import Run
 from dropout_lab.errors import ClusterError, ConfigError, InterruptedStudyError
 from dropout_lab.results import read_rows
-from dropout_lab.study import Study
-from dropout_lab.study.dispatch import RETRIES
+from dropout_lab.study import Study, dispatch
+from dropout_lab.study.losses import RETRIES
 from dropout_lab.study.task import NotThereError
 from tests.cluster import pretended
 from tests.cluster.pretended import Pretended, use
@@ -90,7 +90,7 @@ def test_whatever_becomes_of_the_reports_the_folder_is_that_of_this_process(
     assert outcome.count("completed") == 4
     assert_same_folder(tmp_path / "s", whole)
     assert cluster.most == 2  # a fleet for each worker, and no more
-    assert cluster.sent == 1  # the data, for all
+    assert (cluster.sent, cluster.carried) == (1, 2)  # the data, once to each worker
     manifest = results.read_manifest(tmp_path / "s")
     assert manifest is not None
     assert manifest["sessions"][-1]["cluster"] == {"workers": 2, "scheduler": None}
@@ -269,8 +269,8 @@ def test_data_of_one_kind_after_the_other_do_not_gather_on_the_cluster(
     cluster = use(monkeypatch, Pretended(workers=1))
     most, put = [], cluster.put
 
-    def noted(what: object) -> Any:
-        laid = put(what)
+    def noted(what: object, worker: Any) -> Any:
+        laid = put(what, worker)
         gc.collect()
         most.append(len(cluster.there))
         return laid
@@ -384,3 +384,22 @@ def test_a_finished_study_needs_no_cluster(
     shutil.copytree(whole, tmp_path / "s")
     monkeypatch.setattr("dropout_lab.study.opening.opened", None)
     assert go(study(tmp_path / "s", save_models=True)).trained == 0
+
+
+def test_the_checkpoints_of_each_fleet_are_fetched_in_turn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fleets that began together hold theirs ready together: none is passed over for good."""
+    cluster = use(monkeypatch, Pretended(workers=2, hold=True))
+    fetched: list[str] = []
+    fetch = cluster.fetch
+
+    def noted(key: str, worker: Any) -> None:
+        fetched.append(key)
+        fetch(key, worker)
+
+    monkeypatch.setattr(cluster, "fetch", noted)
+    monkeypatch.setattr(dispatch, "_FETCHING", 1.0)  # of its time: there always is some
+    assert go(study(tmp_path / "s")).count("completed") == 4
+    assert set(map(fetched.count, {order.key for order in cluster.orders[2:]})) >= {1}
+    assert len(set(fetched)) == 4

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dropout_lab.results import cell_text
+from dropout_lab.results.packed import PackedRows
 from dropout_lab.study import run_study
 from dropout_lab.study.compact import CompactRows
 from dropout_lab.study.folder import StudyFolder
@@ -43,7 +44,7 @@ def test_rows_are_replaced_and_dropped_by_their_run() -> None:
     assert kept.get("b") is None
 
 
-def test_a_study_holds_half_a_kilobyte_for_a_record(tmp_path: Path) -> None:
+def test_a_study_holds_little_for_a_record(tmp_path: Path) -> None:
     """A row of metrics.csv has 23 fields; as a dictionary it takes over two kilobytes."""
     asked = study(tmp_path / "s", p="0,0.5", seeds="20")
     run_study(study(tmp_path / "s", p="0", seeds="1"), Silent(), print)
@@ -58,4 +59,19 @@ def test_a_study_holds_half_a_kilobyte_for_a_record(tmp_path: Path) -> None:
         tracemalloc.stop()
     records = 25 * len(asked.runs)
     assert records == 1_000
-    assert size / records < 600
+    assert size / records < 400
+
+
+@given(ROWS)
+def test_packed_rows_are_a_list(rows: list[dict[str, str]]) -> None:
+    packed, plain = PackedRows(rows), list(rows)
+    assert packed == plain
+    assert packed[1:] == plain[1:]
+    for each in (packed, plain):
+        each.append({"run_id": "z", "x": "\n"})
+        each.insert(0, {"run_id": "y"})
+        each[-1] = {"run_id": "w", "é": ""}
+        each[1:2] = [{"run_id": "v"}, {"run_id": "u"}]
+        del each[0]
+    assert packed == plain
+    assert [list(row) for row in packed] == [list(row) for row in plain]

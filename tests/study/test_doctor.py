@@ -46,7 +46,7 @@ def damages(found: list[Finding]) -> list[Finding]:
 def field(path: Path, row: int, column: str, value: str) -> None:
     """Put another value into a table."""
     table = results.read_table(path)
-    table.rows[row][column] = value
+    table.rows[row] = {**table.rows[row], column: value}
     path.write_text(results.table_text(table.header, table.rows))
 
 
@@ -195,9 +195,10 @@ def test_the_published_studies_are_sound() -> None:
 
 def test_rounding_by_a_spreadsheet_is_no_damage(out: Path) -> None:
     table = results.read_table(out / METRICS)
-    for row in table.rows:
+    for place, row in enumerate(table.rows):
         for column in ("test_loss", "train_loss", "loss_gap", "test_macro_f1"):
             row[column] = f"{float(row[column]):.10g}"
+        table.rows[place] = row
     (out / METRICS).write_text(results.table_text(table.header, table.rows))
     assert examine(out) == []
 
