@@ -5,7 +5,7 @@ import pickle
 import secrets
 import time
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
-from concurrent.futures import CancelledError
+from concurrent.futures import CancelledError, wait
 from concurrent.futures import Future as Answer
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ from dropout_lab.study.task import fleet_task, halt, held_of
 if TYPE_CHECKING:
     from distributed import Client, Future
 
-_ANSWER = 60.0  # seconds, of the workers that are there at the start
+_ANSWER = 30.0  # seconds that the study waits for the workers that are there at its start
 _LOOK = 1.0  # seconds between two looks at which workers there are
 _USABLE = 0.8  # of a worker's memory; beyond it Dask lets it do nothing more
 
@@ -83,9 +83,7 @@ class Cluster:
         """
         self.client.subscribe_topic(self.name, lambda event: self._news.put(pickle.loads(event[1])))
         self._meet()
-        for answer in set(self._asked.values()):
-            with suppress(Exception):  # one that does not answer is asked again
-                answer.result(_ANSWER)
+        wait(self._asked.values(), _ANSWER)
         self._meet()
         if self._refused and not self.workers:
             raise ConfigError([f"{self.address}: no worker can be used.", *self._refused.values()])
@@ -112,13 +110,13 @@ class Cluster:
             if answer.done():
                 del self._asked[address]
                 self._note(address, answer)
-        new = there - self.workers.keys() - self._refused.keys() - self._asked.keys()
-        if new:
-            self._asked |= dict.fromkeys(new, self._ask(self._question, workers=list(new)))
+        for address in there - self.workers.keys() - self._refused.keys() - self._asked.keys():
+            self._asked[address] = self._ask(self._question, workers=[address])
 
     def _note(self, address: str, answer: "Answer[dict[str, Told]]") -> None:
         """Note what a worker told of itself; one that did not is asked again."""
-        told = None if answer.exception() else answer.result().get(address)
+        failed = answer.cancelled() or answer.exception()
+        told = None if failed else answer.result().get(address)
         if told is None:
             return
         name, memory, why = told
