@@ -78,8 +78,9 @@ def usable_checkpoints(
         has_records: Whether a run, by its index, has all records up to an epoch.
 
     Returns:
-        Their files, and the indices of runs that have lost theirs: a kill leaves the newest
-        ones of a fleet an epoch apart at most.
+        Their files, or, where there are none that all have, the indices of runs that have lost
+        theirs: a kill leaves the newest ones of a fleet an epoch apart at most, or, where they are
+        fetched from a worker, those before them.
     """
     usable = []
     for run, folder in enumerate(folders):
@@ -97,12 +98,11 @@ def usable_checkpoints(
             else:
                 warn(f"{path} is not used: a record from before it is lost.")
         usable.append(epochs)
-    newest = [max(epochs, default=0) for epochs in usable]
-    lost = [run for run, epoch in enumerate(newest) if epoch < max(newest) - 1]
     common = set.intersection(*usable)
-    if not common:
-        return [], lost
-    return [checkpoints_in(folder)[max(common)] for folder in folders], lost
+    if common:
+        return [checkpoints_in(folder)[max(common)] for folder in folders], []
+    newest = [max(epochs, default=0) for epochs in usable]
+    return [], [run for run, epoch in enumerate(newest) if epoch < max(newest) - 1]
 
 
 def drop_checkpoints(folders: Sequence[Path], keep: int = 0) -> None:

@@ -10,7 +10,7 @@ from concurrent.futures import Future as Answer
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from dropout_lab.config.grid import Run
 from dropout_lab.errors import ClusterError, ConfigError
@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from distributed import Client, Future
 
 _ANSWER = 30.0  # seconds that the study waits for the workers that are there at its start
+_CARRY = 60.0  # seconds, for data or checkpoints on their way to a worker
 _LOOK = 1.0  # seconds between two looks at which workers there are
+_COLLECT = 3  # times that what a task brought is asked for
 _USABLE = 0.8  # of a worker's memory; beyond it Dask lets it do nothing more
 
 
@@ -59,18 +61,22 @@ class Cluster:
     Attributes:
         name: The study's name on the cluster, and the topic of its reports.
         workers: Those that are there and may train, by address.
+        ready: The addresses of those that Dask lets work: not of one that is leaving, or has too
+            little memory left.
     """
 
     def __init__(self, client: "Client", study: Study, warn: Callable[[str], None]) -> None:
         self.client, self.study, self.warn = client, study, warn
         self.name = f"dropout-lab-{secrets.token_hex(8)}"
         self.workers: dict[str, Worker] = {}
+        self.ready: set[str] = set()
         self.address = client.scheduler.address if client.scheduler else ""
         self._gpu = study.device.type == "cuda"
         self._question = question(versions(), gpu=self._gpu, ours=study.scheduler is None)
-        self._asked: dict[str, Answer[dict[str, Told]]] = {}  # by address
+        self._asked: dict[str, Answer[dict[str, Told | Exception]]] = {}  # by address
         self._refused: dict[str, str] = {}  # and why, in words
         self._told: set[str] = set()
+        self._shunned: dict[str, float] = {}  # workers that do not answer, and until when
         self._news: SimpleQueue[News] = SimpleQueue()
         self._out: dict[str, Future[Delivery]] = {}
         self._looked = 0.0
@@ -103,6 +109,11 @@ class Cluster:
         self._looked = time.monotonic()
         with self._asking():
             there = self.client.nthreads().keys()
+            running = self.client.sync(
+                cast(Any, self.client.scheduler).ncores_running, workers=None
+            )
+        self._shunned = {a: until for a, until in self._shunned.items() if until > self._looked}
+        self.ready = set(running) - self._shunned.keys()
         self.workers = {a: worker for a, worker in self.workers.items() if a in there}
         self._asked = {a: answer for a, answer in self._asked.items() if a in there}
         self._refused = {a: why for a, why in self._refused.items() if a in there}
@@ -111,14 +122,16 @@ class Cluster:
                 del self._asked[address]
                 self._note(address, answer)
         for address in there - self.workers.keys() - self._refused.keys() - self._asked.keys():
-            self._asked[address] = self._ask(self._question, workers=[address])
+            self._asked[address] = self._ask(self._question, workers=[address], errors="return")
 
-    def _note(self, address: str, answer: "Answer[dict[str, Told]]") -> None:
+    def _note(self, address: str, answer: "Answer[dict[str, Told | Exception]]") -> None:
         """Note what a worker told of itself; one that did not is asked again."""
         failed = answer.cancelled() or answer.exception()
         told = None if failed else answer.result().get(address)
-        if told is None:
+        if told is None or isinstance(told, OSError):
             return
+        if isinstance(told, Exception):
+            told = address, None, f"it cannot answer ({type(told).__name__}: {told})"
         name, memory, why = told
         if why:
             self._refused[address] = f"{name} ({address}) is refused: {why}."
@@ -159,12 +172,20 @@ class Cluster:
     def put(self, what: object, worker: Worker) -> "Future[Any] | None":
         """Lay something on a worker, for all; it stays as long as what is returned.
 
-        None if it fails.
+        None if it fails: then the worker gets nothing more for a while.
         """
-        with suppress(Exception):  # the worker may go meanwhile
-            [there] = self.client.scatter([what], workers=[worker.address], hash=False)
-            return cast("Future[Any]", there)
-        self.present()
+
+        async def laid() -> Any:
+            return await self.client.scatter([what], workers=[worker.address], hash=False)
+
+        answer = self._do(laid())
+        try:
+            return cast("Future[Any]", answer.result(_CARRY)[0])
+        except Exception:  # of many kinds: it is gone, or does not answer
+            answer.cancel()
+            self.present()
+        self._shunned[worker.address] = time.monotonic() + _CARRY
+        self.ready.discard(worker.address)
         return None
 
     def submit(
@@ -198,18 +219,16 @@ class Cluster:
 
     async def _end(self, key: str, future: "Future[Delivery]") -> None:
         end: Delivery | BaseException
-        try:
-            end = await future
-        except (Exception, CancelledError, asyncio.CancelledError) as error:
-            end = error
+        for _ in range(_COLLECT):
+            try:
+                end = await future
+            except (Exception, CancelledError, asyncio.CancelledError) as error:
+                end = error
+                if future.status == "finished":  # it is the way here that failed
+                    continue
+            break
         self._out.pop(key, None)
         self._news.put(Ended(key, end))
-
-    def dismiss(self, worker: Worker) -> None:
-        """Let a worker have no more fleets."""
-        self.workers.pop(worker.address, None)
-        self._refused[worker.address] = f"{worker.name} is leaving."
-        self._told.add(worker.address)
 
     def out(self, key: str) -> bool:
         """Return whether the end of a task is still to come."""
@@ -258,13 +277,29 @@ class Cluster:
         with self._asking():
             self.client.nthreads()
 
+    def leave(self) -> None:
+        """Leave nothing on the scheduler: it would keep the last reports."""
+        topic = self.name
+
+        def forget(dask_scheduler: Any) -> None:
+            dask_scheduler._broker._topics.pop(topic, None)
+
+        with suppress(Exception):  # it may be gone
+            if self.client.status == "running":
+                self.client.unsubscribe_topic(topic)
+                self.client.run_on_scheduler(forget)
+
     def _ask(
-        self, function: Callable[..., Any], *arguments: Any, workers: list[str]
+        self,
+        function: Callable[..., Any],
+        *arguments: Any,
+        workers: list[str],
+        errors: Literal["ignore", "return"] = "ignore",
     ) -> Answer[Any]:
         """Run a function on workers, beside whatever they do; its results come by address."""
 
         async def asked() -> Any:
-            return await self.client.run(function, *arguments, workers=workers, on_error="ignore")
+            return await self.client.run(function, *arguments, workers=workers, on_error=errors)
 
         return self._do(asked())
 

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from distributed import Future
 
 _WAIT = 0.5  # seconds for news, before the workers are counted again
+_ANSWER = 30.0  # seconds, before another worker is asked for its checkpoints
 _FETCHING = 0.1  # of this process's time, for checkpoints that workers hold ready
 _DIED = "its worker died, {} times, the last being {}"
 
@@ -46,7 +47,7 @@ class _Flight:
         attempt: The attempt whose entries are carried out; none before the first.
         done: How many entries were carried out.
         held: The epoch of the newest checkpoint of which the worker told.
-        kept: That of the newest which was fetched, or could not be.
+        kept: That of the newest which was asked for.
         since: When that was, or when the fleet was sent out.
     """
 
@@ -80,7 +81,7 @@ class Dispatch:
         self._numbers = itertools.count(1)
         self._data = SentData(cluster, job.source)
         self._losses = Losses()
-        self._fetching, self._may_fetch = False, 0.0
+        self._fetching, self._asked, self._may_fetch = "", 0.0, 0.0  # the key, and times
         self._waits = False  # for a worker, and that was told
         self._halted = 0.0  # when the workers were last asked to stop
 
@@ -118,10 +119,14 @@ class Dispatch:
     def _miss(self) -> None:
         """Take back the fleets whose workers are gone."""
         for key, flight in list(self.flights.items()):
-            gone = flight.worker.address not in self.cluster.workers
-            if gone and self.cluster.out(key):  # otherwise its end came in time
+            address = flight.worker.address
+            if not self.cluster.out(key):
+                continue  # its end came in time
+            if address not in self.cluster.workers:
                 self._over(key)
                 self._died(flight)
+            elif address not in self.cluster.ready and not flight.attempt:  # and will not begin
+                self.todo.appendleft(self._over(key).order.runs)
 
     def _stop(self) -> None:
         """Let fleets stop; those that have not begun need not be waited for."""
@@ -135,13 +140,13 @@ class Dispatch:
     def _send_out(self) -> None:
         """Let every worker have a fleet."""
         if self.todo and len(self.flights) < len(self.cluster.workers):
-            busy = {flight.worker.address for flight in self.flights.values()}
-            for worker in [w for a, w in self.cluster.workers.items() if a not in busy]:
+            free = self.cluster.ready - {each.worker.address for each in self.flights.values()}
+            for worker in [w for a, w in self.cluster.workers.items() if a in free]:
                 fleet = self._next_for(worker)
                 if fleet is not None:
                     self.todo.remove(fleet)
                     self._launch(fleet, worker)
-        every = self.cluster.workers.values()
+        every = [w for a, w in self.cluster.workers.items() if a in self.cluster.ready]
         waits = bool(self.todo) and not self.flights and not any(map(self._next_for, every))
         if waits and not self._waits:
             text = "no worker is there for what is to be trained; the study waits for one."
@@ -153,7 +158,8 @@ class Dispatch:
 
         What a process dies of may be its machine, which then has time for every fleet.
         """
-        fits, every = self.cluster.fits, self.cluster.workers.values()
+        fits, workers = self.cluster.fits, self.cluster.workers
+        every = [worker for address, worker in workers.items() if address in self.cluster.ready]
         for fleet in self.todo:
             bad = self._losses.worker(fleet)
             elsewhere = bad == worker.name and any(w.name != bad and fits(fleet, w) for w in every)
@@ -209,27 +215,32 @@ class Dispatch:
             self._died(flight)
             return
         self._carry_out(flight, report.attempt, report.first, report.entries)
-        flight.held = report.held or flight.held
+        if report.held and flight.done >= report.first + len(report.entries):
+            flight.held = report.held  # the records until then are here
 
     def _fetch(self) -> None:
         """Ask for the checkpoints that have waited longest, if there is time."""
+        now = time.monotonic()
+        if now < self._may_fetch or (self._fetching and now < self._asked + _ANSWER):
+            return
         ready = [flight for flight in self.flights.values() if flight.held > flight.kept]
-        if ready and not self._fetching and time.monotonic() >= self._may_fetch:
+        if ready:
             flight = min(ready, key=lambda flight: flight.since)
-            self._fetching = True
+            self._fetching, self._asked = flight.order.key, now
+            flight.kept, flight.since = flight.held, now
             self.cluster.fetch(flight.order.key, flight.worker)
 
     def _keep(self, held: Held) -> None:
         """Keep checkpoints, unless the records until then are not here yet."""
         began = time.monotonic()
         flight = self.flights.get(held.key)
-        if flight is not None:
-            flight.kept, flight.since = flight.held, began
-            if held.attempt == flight.attempt and held.epoch <= flight.held:
-                ids = [run.run_id for run in flight.order.runs]
-                self.store.keep_contents(ids, held.epoch, held.contents)
+        if flight is not None and held.attempt == flight.attempt and held.epoch <= flight.held:
+            ids = [run.run_id for run in flight.order.runs]
+            self.store.keep_contents(ids, held.epoch, held.contents)
         now = time.monotonic()
-        self._fetching, self._may_fetch = False, now + (now - began) * (1 / _FETCHING - 1)
+        self._may_fetch = now + (now - began) * (1 / _FETCHING - 1)
+        if held.key == self._fetching:
+            self._fetching = ""
 
     def _carry_out(
         self, flight: _Flight, attempt: str, first: int, entries: Sequence[Entry]
@@ -262,11 +273,7 @@ class Dispatch:
             return ""
         self._carry_out(flight, end.attempt, 0, end.entries)
         self._go_on(flight.order.runs, end.end)
-        if self._halted:
-            return end.end.stopped
-        if end.end.stopped:
-            self.cluster.dismiss(flight.worker)  # it is leaving
-        return ""
+        return end.end.stopped if self._halted else ""
 
     def _go_on(self, fleet: tuple[Run, ...], end: FleetEnd) -> None:
         """Let a fleet go on in parts, or elsewhere, if it has not come to its end."""

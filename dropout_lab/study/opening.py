@@ -16,7 +16,7 @@ from dropout_lab.study.request import Study
 
 _CONNECT = 10.0  # seconds
 
-# What Dask does many times a second for its own diagnostics takes a twentieth of the core that
+# What Dask does many times a second for its own diagnostics takes from the core that
 # training is on, and each time stalls the others, which wait for it.
 _CALM = {
     "distributed.worker.profile.enabled": False,
@@ -72,6 +72,7 @@ def opened(
             ) from error
         stack.enter_context(client)
         cluster = Cluster(client, study, warn)
+        stack.callback(cluster.leave)
         cluster.enlist()
         if client.dashboard_link:
             say(f"dashboard: {client.dashboard_link}")

@@ -47,7 +47,7 @@ class SentData:
         self._has.pop(worker.address, None)
         if given is not None and self._sent.get(settings) is given:
             del self._sent[settings]
-        if settings not in self._sent and worker.address in self._cluster.workers:
+        if settings not in self._sent and worker.address in self._cluster.ready:
             while len(self._sent) >= _KINDS:
                 del self._sent[next(iter(self._sent))]
             there = self._cluster.put(self._source.splits(settings), worker)

@@ -72,6 +72,7 @@ class Pretended:
         self.orders: list[Order] = []
         self.at: list[str] = []  # the names of the workers that the orders went to
         self.sent = self.carried = 0
+        self.paused: set[str] = set()  # the names of workers that Dask lets do nothing
         self.most = 0
         self._numbers = 0
         self._out: set[str] = set()
@@ -85,9 +86,9 @@ class Pretended:
         address = f"tcp://10.0.0.{number}:1"
         self.workers[address] = Worker(address, name or f"worker {number}", None)
 
-    def dismiss(self, worker: Worker) -> None:
-        del self.workers[worker.address]
-        self.come()
+    @property
+    def ready(self) -> set[str]:
+        return {a for a, worker in self.workers.items() if worker.name not in self.paused}
 
     def look(self) -> None:
         pass

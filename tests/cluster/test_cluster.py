@@ -74,6 +74,7 @@ def _leftovers(dask_scheduler: Any) -> list[str]:
         *variables,
         *(dask_scheduler.worker_plugins.keys() - {"shuffle"}),
         *(r for w in dask_scheduler.workers.values() for r in w.resources),
+        *(t for t in dask_scheduler._broker._topics if str(t).startswith("dropout-lab")),
     ]
 
 

@@ -403,3 +403,43 @@ def test_the_checkpoints_of_each_fleet_are_fetched_in_turn(
     assert go(study(tmp_path / "s")).count("completed") == 4
     assert set(map(fetched.count, {order.key for order in cluster.orders[2:]})) >= {1}
     assert len(set(fetched)) == 4
+
+
+def test_a_worker_that_dask_pauses_gets_no_fleet_and_holds_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that it was given just before goes to another, and counts as no loss."""
+    cluster = use(monkeypatch, Pretended(workers=2))
+    submit = cluster.submit
+
+    def paused(order: Any, worker: Any, *more: Any) -> None:
+        submit(order, worker, *more)
+        if len(cluster.orders) == 3:
+            cluster._news.pop()  # it does not begin
+            cluster.paused.add(worker.name)
+
+    monkeypatch.setattr(cluster, "submit", paused)
+    events = Listener()
+    assert go(study(tmp_path / "s"), events).count("completed") == 4
+    assert not events.warnings
+    (name,) = cluster.paused
+    assert cluster.at.count(name) == 2  # without data, and then that once
+
+
+def test_a_worker_that_does_not_give_its_checkpoints_does_not_keep_others_from_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster = use(monkeypatch, Pretended(workers=2, hold=True))
+    fetched: list[str] = []
+    monkeypatch.setattr(cluster, "fetch", lambda key, worker: fetched.append(key))
+    monkeypatch.setattr(dispatch, "_ANSWER", 0.0)
+    assert go(study(tmp_path / "s")).count("completed") == 4
+    assert len(set(fetched)) == 4
+
+
+def test_checkpoints_are_not_asked_for_whose_records_are_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster = use(monkeypatch, Pretended(lambda reports: reports[1:], workers=1, hold=True))
+    monkeypatch.setattr(cluster, "fetch", None)
+    assert go(study(tmp_path / "s")).count("completed") == 4
