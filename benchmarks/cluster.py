@@ -36,16 +36,15 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import torch
 from report import figure, heading, verdicts
+from studies import swept
 
 from dropout_lab import results
 from dropout_lab.cli.progress import QuietProgress
 from dropout_lab.config.changes import Changes
-from dropout_lab.config.grid import Run, seeds_of, sweep_cells
-from dropout_lab.config.load import load
+from dropout_lab.config.grid import Run
 from dropout_lab.results import read_rows
-from dropout_lab.study import Study, cluster, run_study
+from dropout_lab.study import cluster, run_study
 from dropout_lab.study.engine import FleetEnd
 from dropout_lab.study.folder import RunEnd
 from dropout_lab.study.journal import Delivery, Journal, Order
@@ -160,19 +159,7 @@ def take(folder: Path, fleets: int, workers: int, epochs: int) -> dict[str, floa
         p=",".join(map(str, GRID)),
         sweep=True,
     )
-    config = load(None, changes)
-    study = Study(
-        name="made_up",
-        about="",
-        settings=config,
-        cells=sweep_cells(config, baseline=False),
-        seeds=seeds_of(config),
-        out=folder,
-        data_dir=Path(),
-        device=torch.device("cpu"),
-        fleet_size=len(GRID),
-        workers=workers,
-    )
+    study = swept("made_up", folder, changes, baseline=False, fleet_size=len(GRID), workers=workers)
     watch = Watch()
     outcome = run_study(study, watch, lambda line: None)
     measured = {"peak": resident("VmHWM"), "completed": outcome.count("completed")}

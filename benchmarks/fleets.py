@@ -8,33 +8,21 @@ import tempfile
 import time
 from pathlib import Path
 
-import torch
 from report import figure, heading, verdict
+from studies import swept
 
 from dropout_lab.cli.progress import QuietProgress
 from dropout_lab.config.changes import Changes
-from dropout_lab.config.grid import seeds_of, sweep_cells
-from dropout_lab.config.load import load
-from dropout_lab.study import Study, run_study
+from dropout_lab.study import run_study
 
 
 def seconds(fleet_size: int | None, epochs: int, data_dir: Path | None) -> float:
     """Return how long the sweep takes, evaluation and files included."""
     dataset = ("dataset.name=mnist", "dataset.validation_size=5000") if data_dir else ()
     changes = Changes(dataset, epochs=epochs, seeds="2", p="0:0.9:0.1", sweep=True)
-    config = load(None, changes)
     with tempfile.TemporaryDirectory() as folder:
-        study = Study(
-            name="fleets",
-            about="",
-            settings=config,
-            cells=sweep_cells(config),
-            seeds=seeds_of(config),
-            out=Path(folder) / "study",
-            data_dir=data_dir or Path(),
-            device=torch.device("cpu"),
-            fleet_size=fleet_size,
-        )
+        out = Path(folder) / "study"
+        study = swept("fleets", out, changes, data_dir=data_dir or Path(), fleet_size=fleet_size)
         began = time.perf_counter()
         run_study(study, QuietProgress(), lambda line: None)
         return time.perf_counter() - began

@@ -15,14 +15,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import torch
 from report import figure, heading, verdict
+from studies import swept
 
 from dropout_lab import data
 from dropout_lab.cli.progress import QuietProgress
 from dropout_lab.config.changes import Changes
-from dropout_lab.config.grid import seeds_of, sweep_cells
-from dropout_lab.config.load import load
 from dropout_lab.study import Study, planned_fleets, run_study
 
 SIZES = (10, 100, 1_000)
@@ -38,18 +36,7 @@ SETTINGS = (
 def study(runs: int, out: Path) -> Study:
     """Return a study of so many runs, 10 p and a tenth as many seeds."""
     changes = Changes(SETTINGS, epochs=4, seeds=str(runs // 10), p="0:0.9:0.1", sweep=True)
-    config = load(None, changes)
-    return Study(
-        name="linear",
-        about="",
-        settings=config,
-        cells=sweep_cells(config, baseline=False),
-        seeds=seeds_of(config),
-        out=out,
-        data_dir=Path(),
-        device=torch.device("cpu"),
-        fleet_size=FLEET,
-    )
+    return swept("linear", out, changes, baseline=False, fleet_size=FLEET)
 
 
 class Reading:

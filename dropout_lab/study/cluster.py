@@ -17,6 +17,7 @@ from dropout_lab.errors import ClusterError, ConfigError
 from dropout_lab.results import counted
 from dropout_lab.study.admission import GPU, Told, Worker, question, versions
 from dropout_lab.study.journal import Delivery, Held, Order, Report
+from dropout_lab.study.laid import Laid, arrived, carry
 from dropout_lab.study.plan import need_of, shown_bytes
 from dropout_lab.study.request import Study
 from dropout_lab.study.task import fleet_task, halt, held_of
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from distributed import Client, Future
 
 _ANSWER = 30.0  # seconds that the study waits for the workers that are there at its start
-_CARRY = 60.0  # seconds, for data or checkpoints on their way to a worker
+_SHUN = 60.0  # seconds, of a worker that did not take what was sent to it
 _LOOK = 1.0  # seconds between two looks at which workers there are
 _COLLECT = 3  # times that what a task brought is asked for
 _USABLE = 0.8  # of a worker's memory; beyond it Dask lets it do nothing more
@@ -61,24 +62,25 @@ class Cluster:
     Attributes:
         name: The study's name on the cluster, and the topic of its reports.
         workers: Those that are there and may train, by address.
-        ready: The addresses of those that Dask lets work: not of one that is leaving, or has too
-            little memory left.
+        ready: Those of them that Dask lets work: not one that is leaving, or has too little memory
+            left; nor one that did not take what was sent to it.
     """
 
     def __init__(self, client: "Client", study: Study, warn: Callable[[str], None]) -> None:
         self.client, self.study, self.warn = client, study, warn
         self.name = f"dropout-lab-{secrets.token_hex(8)}"
         self.workers: dict[str, Worker] = {}
-        self.ready: set[str] = set()
+        self.ready: dict[str, Worker] = {}
         self.address = client.scheduler.address if client.scheduler else ""
         self._gpu = study.device.type == "cuda"
         self._question = question(versions(), gpu=self._gpu, ours=study.scheduler is None)
         self._asked: dict[str, Answer[dict[str, Told | Exception]]] = {}  # by address
         self._refused: dict[str, str] = {}  # and why, in words
         self._told: set[str] = set()
-        self._shunned: dict[str, float] = {}  # workers that do not answer, and until when
+        self._shunned: dict[str, float] = {}  # workers that took nothing, and until when
         self._news: SimpleQueue[News] = SimpleQueue()
-        self._out: dict[str, Future[Delivery]] = {}
+        self._out: set[str] = set()  # the keys of tasks whose end is still to come
+        self._tasks: dict[str, Future[Delivery]] = {}  # only of use on the client's loop
         self._looked = 0.0
 
     def enlist(self) -> None:
@@ -113,7 +115,7 @@ class Cluster:
                 cast(Any, self.client.scheduler).ncores_running, workers=None
             )
         self._shunned = {a: until for a, until in self._shunned.items() if until > self._looked}
-        self.ready = set(running) - self._shunned.keys()
+        fit = running.keys() - self._shunned.keys()
         self.workers = {a: worker for a, worker in self.workers.items() if a in there}
         self._asked = {a: answer for a, answer in self._asked.items() if a in there}
         self._refused = {a: why for a, why in self._refused.items() if a in there}
@@ -121,6 +123,7 @@ class Cluster:
             if answer.done():
                 del self._asked[address]
                 self._note(address, answer)
+        self.ready = {a: worker for a, worker in self.workers.items() if a in fit}
         for address in there - self.workers.keys() - self._refused.keys() - self._asked.keys():
             self._asked[address] = self._ask(self._question, workers=[address], errors="return")
 
@@ -169,66 +172,61 @@ class Cluster:
         """Return whether a worker has the memory for a fleet; of a GPU's nothing is known here."""
         return self._gpu or need_of(fleet).of(len(fleet)) <= _memory(worker)
 
-    def put(self, what: object, worker: Worker) -> "Future[Any] | None":
-        """Lay something on a worker, for all; it stays as long as what is returned.
+    def put(self, what: object, worker: Worker) -> Laid:
+        """Lay something on a worker, for all."""
+        return Laid(worker, self._do(carry(self.client, what, worker)))
 
-        None if it fails: then the worker gets nothing more for a while.
-        """
+    def shun(self, worker: Worker) -> None:
+        """Give a worker nothing more for a while."""
+        self._shunned[worker.address] = time.monotonic() + _SHUN
+        self.ready.pop(worker.address, None)
 
-        async def laid() -> Any:
-            return await self.client.scatter([what], workers=[worker.address], hash=False)
-
-        answer = self._do(laid())
-        try:
-            return cast("Future[Any]", answer.result(_CARRY)[0])
-        except Exception:  # of many kinds: it is gone, or does not answer
-            answer.cancel()
-            self.present()
-        self._shunned[worker.address] = time.monotonic() + _CARRY
-        self.ready.discard(worker.address)
-        return None
-
-    def submit(
-        self,
-        order: Order,
-        worker: Worker,
-        data: "Future[Any] | None",
-        start: "Future[Any] | None",
-    ) -> None:
-        """Let a worker train a fleet; its end is news.
+    def submit(self, order: Order, worker: Worker, data: Laid | None, start: Laid | None) -> None:
+        """Let a worker train a fleet, once all that was laid for it is there; its end is news.
 
         Args:
             order: What it is told.
             worker: Which it is.
-            data: The data, from :meth:`put`; none if the worker is to have its own.
+            data: The data; none if the worker is to have its own.
             start: The checkpoints; none if the fleet begins.
         """
-        with self._asking():
-            future = self.client.submit(
-                fleet_task,
-                order,
-                data,
-                start,
-                key=order.key,
-                workers=[worker.address],
-                resources={GPU: 1} if self._gpu else None,
-                pure=False,
-            )
-        self._out[order.key] = future
-        self._do(self._end(order.key, future))
+        self._out.add(order.key)
+        self._do(self._train(order, worker, data, start))
 
-    async def _end(self, key: str, future: "Future[Delivery]") -> None:
+    async def _train(
+        self, order: Order, worker: Worker, data: Laid | None, start: Laid | None
+    ) -> None:
         end: Delivery | BaseException
-        for _ in range(_COLLECT):
-            try:
-                end = await future
-            except (Exception, CancelledError, asyncio.CancelledError) as error:
-                end = error
-                if future.status == "finished":  # it is the way here that failed
-                    continue
-            break
-        self._out.pop(key, None)
-        self._news.put(Ended(key, end))
+        try:
+            given = await arrived(data), await arrived(start)
+            end = await self._trained(order, worker, *given)
+        except (Exception, asyncio.CancelledError) as error:
+            end = error
+        self._tasks.pop(order.key, None)
+        if order.key in self._out:
+            self._out.discard(order.key)
+            self._news.put(Ended(order.key, end))
+
+    async def _trained(
+        self, order: Order, worker: Worker, *given: "Future[Any] | None"
+    ) -> Delivery:
+        if order.key not in self._out:
+            raise CancelledError
+        task = self._tasks[order.key] = self.client.submit(
+            fleet_task,
+            order,
+            *given,
+            key=order.key,
+            workers=[worker.address],
+            resources={GPU: 1} if self._gpu else None,
+            pure=False,
+        )
+        for _ in range(_COLLECT - 1):
+            with suppress(Exception, asyncio.CancelledError):
+                return cast(Delivery, await task)
+            if task.status != "finished":  # else it is the way here that failed
+                break
+        return cast(Delivery, await task)
 
     def out(self, key: str) -> bool:
         """Return whether the end of a task is still to come."""
@@ -236,10 +234,12 @@ class Cluster:
 
     def over(self, key: str) -> None:
         """Let go of a task, and of its end if that is still to come."""
-        future = self._out.pop(key, None)
-        if future is not None:
-            with self._asking():
-                future.cancel()
+        self._out.discard(key)
+        self._do(self._let_go(key))
+
+    async def _let_go(self, key: str) -> None:
+        if task := self._tasks.pop(key, None):
+            await cast("Coroutine[Any, Any, None]", task.cancel())
 
     def fetch(self, key: str, worker: Worker) -> None:
         """Ask a worker for the checkpoints that it holds ready; they are news, empty if gone."""

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from concurrent.futures import CancelledError
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any
 
 from dropout_lab.config.grid import Run
 from dropout_lab.errors import ClusterError
@@ -22,18 +21,15 @@ from dropout_lab.study.engine import FleetEnd, fail, resumed, tell
 from dropout_lab.study.folder import RunEnd
 from dropout_lab.study.here import Job
 from dropout_lab.study.journal import Entry, Held, Order, Report
+from dropout_lab.study.laid import Laid, NotLaidError
 from dropout_lab.study.losses import RETRIES, Losses
 from dropout_lab.study.sent import SentData
 from dropout_lab.study.store import FolderStore
 from dropout_lab.study.task import NotThereError
 
-if TYPE_CHECKING:
-    from distributed import Future
-
 _WAIT = 0.5  # seconds for news, before the workers are counted again
 _ANSWER = 30.0  # seconds, before another worker is asked for its checkpoints
 _FETCHING = 0.1  # of this process's time, for checkpoints that workers hold ready
-_DIED = "its worker died, {} times, the last being {}"
 
 
 @dataclass
@@ -43,7 +39,7 @@ class _Flight:
     Args:
         order: What the worker was told.
         worker: Where.
-        data: What lies on the cluster for it; none if the worker has its own.
+        data: What was laid for it; none if the worker has its own.
         attempt: The attempt whose entries are carried out; none before the first.
         done: How many entries were carried out.
         held: The epoch of the newest checkpoint of which the worker told.
@@ -53,7 +49,7 @@ class _Flight:
 
     order: Order
     worker: Worker
-    data: "Future[Any] | None"
+    data: Laid | None
     attempt: str = ""
     done: int = 0
     held: int = 0
@@ -139,14 +135,14 @@ class Dispatch:
 
     def _send_out(self) -> None:
         """Let every worker have a fleet."""
-        if self.todo and len(self.flights) < len(self.cluster.workers):
-            free = self.cluster.ready - {each.worker.address for each in self.flights.values()}
-            for worker in [w for a, w in self.cluster.workers.items() if a in free]:
-                fleet = self._next_for(worker)
+        busy = {flight.worker.address for flight in self.flights.values()}
+        if self.todo and len(busy) < len(self.cluster.workers):
+            for address, worker in self.cluster.ready.items():
+                fleet = None if address in busy else self._next_for(worker)
                 if fleet is not None:
                     self.todo.remove(fleet)
                     self._launch(fleet, worker)
-        every = [w for a, w in self.cluster.workers.items() if a in self.cluster.ready]
+        every = self.cluster.ready.values()
         waits = bool(self.todo) and not self.flights and not any(map(self._next_for, every))
         if waits and not self._waits:
             text = "no worker is there for what is to be trained; the study waits for one."
@@ -158,8 +154,7 @@ class Dispatch:
 
         What a process dies of may be its machine, which then has time for every fleet.
         """
-        fits, workers = self.cluster.fits, self.cluster.workers
-        every = [worker for address, worker in workers.items() if address in self.cluster.ready]
+        fits, every = self.cluster.fits, self.cluster.ready.values()
         for fleet in self.todo:
             bad = self._losses.worker(fleet)
             elsewhere = bad == worker.name and any(w.name != bad and fits(fleet, w) for w in every)
@@ -179,9 +174,6 @@ class Dispatch:
         if again := self._losses.sent_out(fleet, epoch, worker.name):
             tell(job.events.warned, again)
         start = self.cluster.put([path.read_bytes() for path in paths], worker) if paths else None
-        if paths and start is None:  # a worker went meanwhile
-            self.todo.appendleft(fleet)
-            return
         order = Order(
             key=f"{self.cluster.name}-{next(self._numbers)}",
             study=self.cluster.name,
@@ -288,24 +280,30 @@ class Dispatch:
         from distributed import KilledWorker
 
         fleet, log = flight.order.runs, "".join(traceback.format_exception(error))
-        if isinstance(error, NotThereError | CancelledError):
-            self._data.missed(flight.worker, fleet[0].settings.dataset, flight.data)
-        if isinstance(error, NotThereError):
+        settings = fleet[0].settings.dataset
+        if isinstance(error, NotLaidError):
+            self.cluster.shun(error.laid.worker)
+            if error.laid is flight.data:
+                self._data.missed(flight.worker, settings, flight.data)
+            self.todo.appendleft(fleet)
+        elif isinstance(error, NotThereError):
+            self._data.missed(flight.worker, settings, flight.data)
             if flight.data is None:  # nobody had said that they are needed
                 self.todo.appendleft(fleet)
             else:
-                self._retry(fleet, "its data did not arrive whole, {} times", log)
+                self._retry(fleet, "its data did not arrive whole", log)
         elif isinstance(error, KilledWorker):  # so soon that it was not missed
             self._died(flight)
         elif isinstance(error, CancelledError):  # what it needs was lost with a worker
-            self._retry(fleet, "the cluster gave it up, {} times", log)
+            self._data.missed(flight.worker, settings, flight.data)
+            self._retry(fleet, "the cluster gave it up", log)
         else:
             fail(fleet, self.store, self.job.events, failures.sentence(error), log)
 
     def _died(self, flight: _Flight) -> None:
         """Deal with a fleet whose worker is gone."""
         fleet, worker = flight.order.runs, flight.worker.name
-        if self._retry(fleet, _DIED.format("{}", worker), "", worker):
+        if self._retry(fleet, "its worker died", "", worker):
             runs = counted(len(fleet), "run")
             tell(self.job.events.warned, f"{worker} is gone, and the training of {runs} with it.")
 
@@ -315,7 +313,7 @@ class Dispatch:
         if times <= RETRIES:
             self.todo.appendleft(fleet)
             return True
-        why = why.format(times)
+        why += f", {times} times" + (f", the last being {worker}" if worker else "")
         fail(fleet, self.store, self.job.events, why, log or f"{why}\n")
         return False
 

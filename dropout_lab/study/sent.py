@@ -1,14 +1,10 @@
 """Which data lie on a cluster, and which worker has them."""
 
-from typing import TYPE_CHECKING, Any
-
 from dropout_lab.config.schema import DatasetSettings
 from dropout_lab.study.admission import Worker
 from dropout_lab.study.cluster import Cluster
+from dropout_lab.study.laid import Laid
 from dropout_lab.study.source import Source
-
-if TYPE_CHECKING:
-    from distributed import Future
 
 _KINDS = 4  # of data that stay on the cluster without being in use
 
@@ -23,10 +19,10 @@ class SentData:
 
     def __init__(self, cluster: Cluster, source: Source) -> None:
         self._cluster, self._source = cluster, source
-        self._sent: dict[DatasetSettings, Future[Any]] = {}  # the oldest first
+        self._sent: dict[DatasetSettings, Laid] = {}  # the oldest first
         self._has: dict[str, str] = {}  # the digest of what a worker has, by its address
 
-    def to(self, worker: Worker, settings: DatasetSettings, digest: str) -> "Future[Any] | None":
+    def to(self, worker: Worker, settings: DatasetSettings, digest: str) -> Laid | None:
         """Return what to give along with a fleet: nothing if the worker has it, or may have it."""
         return None if self._has.get(worker.address) == digest else self._sent.get(settings)
 
@@ -34,15 +30,13 @@ class SentData:
         """Note that a worker has data, from wherever."""
         self._has[worker.address] = digest
 
-    def missed(
-        self, worker: Worker, settings: DatasetSettings, given: "Future[Any] | None"
-    ) -> None:
+    def missed(self, worker: Worker, settings: DatasetSettings, given: Laid | None) -> None:
         """Lay data on a worker that lacks them; from there others get them.
 
         Args:
             worker: The worker.
             settings: Those of the data.
-            given: What was given along with the fleet that lacked them.
+            given: What was given along with the fleet that lacked them, and is of no use.
         """
         self._has.pop(worker.address, None)
         if given is not None and self._sent.get(settings) is given:
@@ -50,6 +44,4 @@ class SentData:
         if settings not in self._sent and worker.address in self._cluster.ready:
             while len(self._sent) >= _KINDS:
                 del self._sent[next(iter(self._sent))]
-            there = self._cluster.put(self._source.splits(settings), worker)
-            if there is not None:
-                self._sent[settings] = there
+            self._sent[settings] = self._cluster.put(self._source.splits(settings), worker)

@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 from weakref import WeakSet
 
 import pytest
@@ -16,6 +16,7 @@ from dropout_lab.study.admission import Worker
 from dropout_lab.study.cluster import Ended, News
 from dropout_lab.study.engine import train_fleet
 from dropout_lab.study.journal import Delivery, Held, Journal, Order, Report
+from dropout_lab.study.laid import NotLaidError
 from dropout_lab.study.task import NotThereError
 
 Reports = Sequence[Report]
@@ -23,10 +24,10 @@ Mangle = Callable[[Reports], Reports]
 
 
 class Laid:
-    """What lies on the cluster, as long as somebody holds it."""
+    """What lies on the cluster, as long as somebody holds it; nothing if it did not get there."""
 
-    def __init__(self, what: Any) -> None:
-        self.what = what
+    def __init__(self, what: Any, worker: Worker) -> None:
+        self.what, self.worker = what, worker
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,8 @@ class Pretended:
         self.at: list[str] = []  # the names of the workers that the orders went to
         self.sent = self.carried = 0
         self.paused: set[str] = set()  # the names of workers that Dask lets do nothing
+        self.reaches: Callable[[object, Worker], bool] = lambda what, worker: True
+        self.shunned: set[str] = set()  # and of those that something did not reach
         self.most = 0
         self._numbers = 0
         self._out: set[str] = set()
@@ -87,8 +90,9 @@ class Pretended:
         self.workers[address] = Worker(address, name or f"worker {number}", None)
 
     @property
-    def ready(self) -> set[str]:
-        return {a for a, worker in self.workers.items() if worker.name not in self.paused}
+    def ready(self) -> dict[str, Worker]:
+        unfit = self.paused | self.shunned
+        return {a: worker for a, worker in self.workers.items() if worker.name not in unfit}
 
     def look(self) -> None:
         pass
@@ -102,11 +106,16 @@ class Pretended:
     def fits(self, fleet: object, worker: object) -> bool:
         return True
 
-    def put(self, what: object, worker: Worker) -> Laid | None:
+    def put(self, what: object, worker: Worker) -> Laid:
         self.sent += 1
-        laid = Laid(pickle.loads(pickle.dumps(what)))
-        self.there.add(laid)
+        arrives = self.reaches(what, worker)
+        laid = Laid(pickle.loads(pickle.dumps(what)) if arrives else None, worker)
+        if arrives:
+            self.there.add(laid)
         return laid
+
+    def shun(self, worker: Worker) -> None:
+        self.shunned.add(worker.name)
 
     def halt(self, workers: object) -> None:
         pass
@@ -131,6 +140,10 @@ class Pretended:
         reports: list[Report] = []
         end = self.ends.popleft() if self.ends else None
         death = self.deaths.popleft() if self.deaths else None
+        lost = [each for each in (data, start) if each and each.what is None]
+        if lost:
+            self._news.append(deque([Ended(order.key, NotLaidError(cast(Any, lost[0])))]))
+            return
         if data is not None:
             self.carried += 1
             self._data[worker.address] = order.digest, data.what

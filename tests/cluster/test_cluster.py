@@ -1,11 +1,12 @@
 """A real Dask cluster, its workers threads of this process."""
 
+import asyncio
 import logging
 import subprocess
 import sys
 import warnings
-from collections.abc import Iterator
-from concurrent.futures import CancelledError
+from collections.abc import Generator, Iterator
+from concurrent.futures import Future as Answer
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,14 +19,16 @@ from distributed.protocol.pickle import dumps
 
 from dropout_lab import data
 from dropout_lab.errors import ConfigError
-from dropout_lab.study import Study, opening, run_study
+from dropout_lab.study import Study, laid, opening, run_study
 from dropout_lab.study import cluster as cluster_module
 from dropout_lab.study import task as task_module
 from dropout_lab.study.admission import question, versions
 from dropout_lab.study.journal import Held
+from dropout_lab.study.laid import NotLaidError
 from dropout_lab.study.opening import opened
 from dropout_lab.study.plan import need_of
 from dropout_lab.study.task import NotThereError, own_device, worker_name
+from tests.cluster.processes import until
 from tests.cluster.test_dispatch import Listener, assert_same_folder, study, whole
 from tests.conftest import make_runs
 from tests.study.test_study import go
@@ -315,10 +318,90 @@ def test_a_task_that_was_let_go_is_taken_back(dask: LocalCluster, tmp_path: Path
         worker = replace(next(iter(cluster.workers.values())), address="tcp://127.0.0.1:9")
         cluster.submit(order, worker, None, None)  # it has gone, and the task waits for it
         assert cluster.out("k")
+        until(lambda: cluster.client.run_on_scheduler(_leftovers)[:1] == ["k"])
         cluster.over("k")
         assert not cluster.out("k")
+        until(lambda: "k" not in cluster.client.run_on_scheduler(_leftovers))
+        assert cluster.news(0.01) is None
+
+
+def test_what_does_not_reach_a_worker_holds_up_nothing_and_is_news(
+    dask: LocalCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The task is not sent, and the worker is left alone for a while."""
+
+    async def never(*arguments: Any, **options: Any) -> None:
+        await asyncio.sleep(3600)
+
+    monkeypatch.setattr(Client, "scatter", never)
+    order: Any = SimpleNamespace(key="k")
+    with opened(asked_of(dask, tmp_path / "s"), silent, silent) as cluster:
+        monkeypatch.setattr(cluster.client, "submit", None)
+        worker = next(iter(cluster.workers.values()))
+        monkeypatch.setattr(laid, "_CARRY", 3600.0)
+        cluster.submit(order, worker, cluster.put("data", worker), None)
+        assert cluster.out("k")
+        assert cluster.news(0.01) is None
+        cluster.over("k")  # and is not sent later
+        monkeypatch.setattr(laid, "_CARRY", 0.01)
+        lost = cluster.put("checkpoints", worker)
+        cluster.submit(order, worker, None, lost)
         ended = cluster.news(10)
-        assert isinstance(ended.end, CancelledError)
+        assert isinstance(ended.end, NotLaidError)
+        assert ended.end.laid is lost
+        cluster.shun(worker)
+        assert worker.address not in cluster.ready
+        assert worker.address in cluster.workers
+        monkeypatch.setattr(cluster_module, "_LOOK", 0.0)
+        cluster.look()
+        assert worker.address not in cluster.ready
+        monkeypatch.setattr(cluster_module, "_SHUN", 0.0)
+        cluster.shun(worker)
+        cluster.look()
+        assert worker.address in cluster.ready
+
+
+@pytest.mark.parametrize(("failures", "ends"), [(2, "delivery"), (3, OSError)])
+def test_what_a_task_brought_is_asked_for_again_but_not_for_ever(
+    dask: LocalCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failures: int, ends: Any
+) -> None:
+    class Task:
+        status = "finished"
+
+        def __await__(self) -> Generator[None, None, str]:
+            asked.append(1)
+            if len(asked) <= failures:
+                raise OSError("the connection was lost")
+            yield from ()
+            return "delivery"
+
+    asked: list[int] = []
+    order: Any = SimpleNamespace(key="k")
+    with opened(asked_of(dask, tmp_path / "s"), silent, silent) as cluster:
+        monkeypatch.setattr(cluster.client, "submit", lambda *arguments, **options: Task())
+        cluster.submit(order, next(iter(cluster.workers.values())), None, None)
+        end = cluster.news(10).end
+    assert end == ends or isinstance(end, ends)
+    assert len(asked) == 3
+
+
+def test_a_worker_that_never_answers_gets_nothing_and_the_others_train(
+    dask: LocalCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask, address = cluster_module.Cluster._ask, ""
+
+    def asked(self: Any, function: Any, *arguments: Any, workers: list[str], **more: Any) -> Any:
+        nonlocal address
+        address = address or workers[0]
+        if address in workers:
+            return Answer()
+        return ask(self, function, *arguments, workers=workers, **more)
+
+    monkeypatch.setattr(cluster_module.Cluster, "_ask", asked)
+    monkeypatch.setattr(cluster_module, "_ANSWER", 0.1)
+    events = Listener()
+    assert go(asked_of(dask, tmp_path / "s"), events).count("completed") == 4
+    assert len(set(events.workers)) == 1
 
 
 def test_a_fleet_stops_when_told_or_when_nobody_waits_for_it(dask: LocalCluster) -> None:

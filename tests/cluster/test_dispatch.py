@@ -5,7 +5,7 @@ import os
 import pickle
 import shutil
 import signal
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError
 from pathlib import Path
 from typing import Any
@@ -444,3 +444,41 @@ def test_checkpoints_are_not_asked_for_whose_records_are_lost(
     cluster = use(monkeypatch, Pretended(lambda reports: reports[1:], workers=1, hold=True))
     monkeypatch.setattr(cluster, "fetch", None)
     assert go(study(tmp_path / "s")).count("completed") == 4
+
+
+def everything(what: object) -> bool:
+    return True
+
+
+def checkpoints(what: object) -> bool:
+    return isinstance(what, list)
+
+
+@pytest.mark.parametrize("lost", [everything, checkpoints])
+def test_a_worker_that_nothing_reaches_is_left_alone_and_no_fleet_suffers_from_it(
+    tmp_path: Path, whole: Path, monkeypatch: pytest.MonkeyPatch, lost: Callable[[object], bool]
+) -> None:
+    """Neither the data that were to be there for all, nor the checkpoints that it was to have."""
+    asked = study(tmp_path / "s", save_models=True)
+    use(monkeypatch, Pretended(hold=True, workers=1))
+    with pytest.raises(KeyboardInterrupt):
+        go(asked, StopsAfter(3))
+    cluster = use(monkeypatch, Pretended())
+    cluster.reaches = lambda what, worker: worker.name != "worker 1" or not lost(what)
+    events = Listener()
+    assert go(asked, events).count("completed") == 4
+    assert events.epochs == 4 * 4 - 1
+    assert cluster.shunned == {"worker 1"}
+    assert not [text for text in events.warnings if "gone" in text]
+    assert_same_folder(tmp_path / "s", whole)
+
+
+def test_the_name_of_a_worker_is_told_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever its owner thought good."""
+    cluster = use(monkeypatch, Pretended(workers=0, deaths=[None, *[1] * 4]))
+    cluster.come("{0} {} %s [bold]")
+    go(study(tmp_path / "s"))
+    messages = {row["message"] for row in read_rows(tmp_path / "s" / "runs.csv")}
+    assert "its worker died, 4 times, the last being {0} {} %s [bold]" in messages
