@@ -98,17 +98,21 @@ def processes(folder: Path, **more: object) -> Iterator[Processes]:
 
 
 def driver(
-    out: Path, *options: str, prefix: Sequence[str] = (), environment: dict[str, str] | None = None
+    out: Path,
+    *options: str,
+    command: str = "train",
+    prefix: Sequence[str] = (),
+    environment: dict[str, str] | None = None,
 ) -> "subprocess.Popen[bytes]":
-    """Start a sweep of small runs; what it prints goes into files beside its folder."""
+    """Start a study of small runs; what it prints goes into files beside its folder."""
     settings = [f"--set={each}" for each in SMALL]
-    command = [*prefix, sys.executable, "-m", "dropout_lab", "sweep", *settings, "--out", str(out)]
+    program = [*prefix, sys.executable, "-m", "dropout_lab", command, *settings, "--out", str(out)]
     with (
         out.with_suffix(".stdout").open("wb") as stdout,
         out.with_suffix(".stderr").open("wb") as e,
     ):
         return subprocess.Popen(
-            [*command, *options], stdout=stdout, stderr=e, start_new_session=True,
+            [*program, *options], stdout=stdout, stderr=e, start_new_session=True,
             env={**os.environ, **(environment or {})},
         )  # fmt: skip
 

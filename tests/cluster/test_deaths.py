@@ -18,7 +18,9 @@ def test_a_variant_that_ends_its_process_fails_after_four_workers(tmp_path: Path
     plugin.write_text(text + guarded(name))
     out = tmp_path / "s"
     asked = ("--plugin", str(plugin), "--set", "dropout.variant=pairs", "--p", "0.5", "--seeds")
-    told = ends(driver(out, *asked, "2", "--epochs", "2", "--workers", "1"), out, status=1)
+    told = ends(
+        driver(out, *asked, "2", "--epochs", "2", "--workers", "1", command="sweep"), out, status=1
+    )
     rows = read_rows(out / "runs.csv")
     assert sorted(row["status"] for row in rows) == ["completed"] * 2 + ["failed"] * 2
     assert "its worker died, 4 times" in told

@@ -17,7 +17,7 @@ from tests.study.test_study import assert_same_results
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
-ASKED = ("--p", "0.5", "--seeds", "2", "--epochs", "300", "--fleet", "2")
+ASKED = ("--set=dropout.p=0.5", "--seeds", "4", "--epochs", "300", "--fleet", "2")
 PATIENCE = 12  # seconds that Dask waits for a host that is silent
 HOSTS = ("dropout-lab-a", "dropout-lab-b")
 

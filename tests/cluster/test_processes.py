@@ -8,8 +8,8 @@ import pytest
 from tests.cluster.processes import driver, ends, kill, processes, rows, until
 from tests.study.test_study import assert_same_results
 
-ASKED = ("--p", "0.5", "--seeds", "2", "--epochs", "60", "--fleet", "2")
-EPOCHS = 60
+ASKED = ("--set=dropout.p=0.5", "--seeds", "4", "--epochs", "30", "--fleet", "2")
+EPOCHS = 30
 ALL = 4 * EPOCHS
 
 
