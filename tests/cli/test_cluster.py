@@ -95,8 +95,8 @@ def test_a_plugin_reaches_the_workers_and_json_stays_pure(tmp_path: Path) -> Non
     asked = ("--plugin", str(plugin), "--set", "dropout.variant=pairs", "--p", "0.5", "--seeds")
     asked = (*asked, "2", "--epochs", "2", "--fleet", "2", "--json")
     there, here = tmp_path / "there", tmp_path / "here"
-    cluster = driver(there, *asked, "--workers", "3")
-    ends(driver(here, *asked), here)
+    cluster = driver(there, *asked, "--workers", "3", command="sweep")
+    ends(driver(here, *asked, command="sweep"), here)
     told = ends(cluster, there)
     assert "dashboard: http://127.0.0.1:" in told
     assert "2 fleets for 3 workers: the others stand idle. --fleet 1 makes smaller" in told
