@@ -16,6 +16,8 @@ from dropout_lab.config.schema import Settings, without_dropout
 from dropout_lab.errors import StorageError
 from dropout_lab.results import Table
 
+MISSING = "missing"  # the status of a planned run that has no row in runs.csv
+
 
 @dataclass(frozen=True)
 class Label:
@@ -36,7 +38,8 @@ class StudyTables:
         known: The runs that the manifest lists, by id.
         runs: runs.csv, with three more columns: ``bare`` (nothing is dropped), ``partner`` (the
             run_id of the run without dropout of the same seed and otherwise equal settings) and
-            ``label`` (the cell's name in the config).
+            ``label`` (the cell's name in the config). A planned run that has no row there yet is
+            at the end, with the status ``missing``.
         metrics: metrics.csv, with the same three columns.
         inference: inference.csv, with the same three columns; empty if there is none.
         monte_carlo: monte_carlo.csv, likewise.
@@ -95,6 +98,12 @@ def read_study(path: Path) -> StudyTables:
         raise StorageError(
             f"{path} has no finished run yet{lost}; the same command goes on with it."
         )
+    finished = {row["run_id"] for row in tables[results.RUNS].rows}
+    tables[results.RUNS].rows += [
+        dict.fromkeys(tables[results.RUNS].header, "") | {"run_id": name, "status": MISSING}
+        for name in known
+        if name not in finished
+    ]
     extra = pd.DataFrame(
         [
             (
@@ -125,6 +134,20 @@ def read_study(path: Path) -> StudyTables:
     )
 
 
+def incomplete(study: StudyTables) -> str:
+    """Say how many planned runs have no result yet: ``incomplete: 12 of 24 runs are missing``.
+
+    Interrupted runs count as missing, since the same command trains them on; diverged and failed
+    runs do not. Empty where nothing is missing.
+    """
+    runs = study.runs
+    count = int(runs["status"].isin([MISSING, "interrupted"]).sum())
+    verb = "is" if count == 1 else "are"
+    return f"incomplete: {count} of {results.counted(len(runs), 'run')} {verb} missing" * bool(
+        count
+    )
+
+
 def when(study: StudyTables) -> str:
     """Return in words what a study's last values are of: its last epoch, or its best."""
     patience = study.manifest["settings"]["training"].get("patience")
@@ -134,10 +157,11 @@ def when(study: StudyTables) -> str:
 
 
 def cells(study: StudyTables) -> pd.DataFrame:
-    """Return one row for each cell, over its completed runs.
+    """Return one row for each planned cell, over its completed runs.
 
     Columns: the swept keys; ``label`` (a :class:`Label` or None); ``bare``; ``seeds`` (completed
-    runs); ``others`` (diverged, failed or interrupted ones); for test_accuracy,
+    runs); ``others`` (diverged, failed or interrupted ones); ``missing`` (runs that are planned
+    and have no result); for test_accuracy,
     validation_accuracy, accuracy_gap and test_loss ``<name>_mean`` and ``<name>_sd`` (n - 1); for
     the paired difference in test accuracy to the run without dropout of the same seed
     ``difference_mean``, ``difference_half`` (half the width of its 95 % t interval) and ``pairs``.
@@ -153,7 +177,8 @@ def cells(study: StudyTables) -> pd.DataFrame:
         label = group["label"].iloc[0]
         row["label"] = Label(label, keys) if label else None
         row |= {"bare": bool(group["bare"].iloc[0]), "seeds": len(mine)}
-        row["others"] = len(group) - len(mine)
+        row["missing"] = int((group["status"] == MISSING).sum())
+        row["others"] = len(group) - len(mine) - row["missing"]
         for name in ("test_accuracy", "validation_accuracy", "accuracy_gap", "test_loss"):
             row[f"{name}_mean"], row[f"{name}_sd"] = mine[name].mean(), mine[name].std()
         pairs = mine["difference"].dropna()

@@ -13,7 +13,7 @@ import yaml
 from pydantic import ValidationError
 
 from dropout_lab.analysis.style import value_text
-from dropout_lab.analysis.tables import StudyTables, by_cell
+from dropout_lab.analysis.tables import MISSING, StudyTables, by_cell
 from dropout_lab.config.grid import Run, sweep_cells
 from dropout_lab.config.schema import Config, without_dropout
 from dropout_lab.config.sweep import LABEL
@@ -45,7 +45,7 @@ def unfinished(study: StudyTables, cells: CellTable) -> tuple[list[Unfinished], 
         for line, group in zip(cells.lines, groups, strict=True)
         for run_id in group["run_id"]
     }
-    rows = study.runs[study.runs["status"] != "completed"]
+    rows = study.runs[~study.runs["status"].isin(["completed", MISSING])]
     listed = [
         Unfinished(
             run_id=str(row["run_id"]),
@@ -66,13 +66,13 @@ def overview(study: StudyTables) -> dict[str, str]:
     done = int((runs["status"] == "completed").sum())
     varied = [f"{key} ({_values(study, key)})" for key in study.swept]
     cells = len(runs[list(study.swept)].drop_duplicates()) if study.swept else 1
-    asked = len(study.manifest["runs"])
-    missing = f", {asked - len(runs)} not finished yet" if asked > len(runs) else ""
+    count = int((runs["status"] == MISSING).sum())
+    missing = f", {count} not finished yet" if count else ""
     network = f"784-{'-'.join(map(str, settings['model']['hidden']))}-10"
     return {
         "Varied": "; ".join(varied) or "nothing: one setting",
         "Cells and seeds": f"{counted(cells, 'cell')}, {counted(runs['seed'].nunique(), 'seed')}",
-        "Runs": f"{done} of {asked} completed{missing}",
+        "Runs": f"{done} of {len(runs)} completed{missing}",
         "Data": str(settings["dataset"]["name"]),
         "Network": network if "model.hidden" not in study.swept else "varied",
         "Training time": _duration(float(runs["seconds"].fillna(0).sum())) + ", all runs together",

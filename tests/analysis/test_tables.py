@@ -11,9 +11,11 @@ from scipy import stats
 
 from dropout_lab import results
 from dropout_lab.analysis.tables import (
+    MISSING,
     cells,
     chosen_on_validation,
     half_width,
+    incomplete,
     read_study,
 )
 from dropout_lab.config.grid import Run, runs_of, sweep_cells
@@ -213,13 +215,15 @@ def test_a_run_with_a_damaged_row_is_left_out_and_named(tmp_path: Path, name: st
     path = made_study(tmp_path / "s", "dropout.p=0,0.5", accuracies=[0.9, 0.92, 0.93, 0.94])
     spoiled(path, name, 0, "test_accuracy", "0.9x")
     whole = read_study(path)
-    (run_id,) = set(results.runs_in(whole.manifest)) - set(whole.runs["run_id"])
+    (run_id,) = whole.runs.loc[whole.runs["status"] == MISSING, "run_id"]
     assert run_id not in set(whole.metrics["run_id"])
-    assert len(whole.runs) == 3
+    assert len(whole.runs) == 4
     first, second = whole.findings
     assert f"line 2 (run {run_id}) has '0.9x' in the column test_accuracy" in first
     assert f"left out are runs with a damaged row: {run_id}" in second
     assert cells(whole)["seeds"].tolist() == [1, 2]
+    assert cells(whole)["missing"].tolist() == [1, 0]
+    assert incomplete(whole) == "incomplete: 1 of 4 runs is missing"
 
 
 def test_swept_values_are_those_of_the_manifest(tmp_path: Path) -> None:
