@@ -55,7 +55,7 @@ def conclusions(study: StudyTables, table: pd.DataFrame) -> list[str]:
     """
     family = judge(study, table)
     parts, groups = parts_of(study, table), data_sets(study, table)
-    found = list(_incomplete(study, table, family))
+    found = [*_incomplete(study, table, family), *_removed(study)]
     if len(groups) < 2:
         found += _choice(study, table, study.swept) + _effect(study, table)
         found += _directions(study, table, family) + _seeds(study, table, family)
@@ -93,6 +93,16 @@ def _incomplete(study: StudyTables, table: pd.DataFrame, family: Family) -> Iter
         f"This study is {words}: {phrases.listed(parts)}. Run its command again to finish it; "
         f"what follows can still change.{counts}"
     )
+
+
+def _removed(study: StudyTables) -> Iterator[str]:
+    """Say what was taken out of the study after it was planned."""
+    words, count = study.removed
+    if words:
+        yield (
+            f"Removed from this study: {words}. {counted(count, 'removed comparison')} still "
+            f"{'counts' if count == 1 else 'count'} in the correction."
+        )
 
 
 def _choice(study: StudyTables, table: pd.DataFrame, swept: Sequence[str]) -> list[str]:
@@ -236,7 +246,7 @@ def _directions(study: StudyTables, table: pd.DataFrame, family: Family) -> list
     Both directions are named, the largest differences first, significant or not.
     """
     tested = table[table["pairs"] > 0]
-    if family.planned < 2 or tested.empty:
+    if len(tested) < 2:
         return []
     order = tested["difference_mean"].abs().sort_values(ascending=False, kind="stable").index
     parts = []

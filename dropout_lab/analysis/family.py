@@ -61,7 +61,7 @@ class Family:
     """The comparisons of a report after Holm's correction.
 
     Args:
-        planned: How many comparisons with a reference were planned.
+        planned: How many comparisons with a reference were planned, the removed ones included.
         rate: The error rate of each of them while none is significant yet.
         p_values: Corrected p-values, a row for each cell; nan without pairs.
         smallest: The smallest that the pairs of each cell can reach.
@@ -82,7 +82,8 @@ class Family:
 def judge(study: StudyTables, table: pd.DataFrame) -> Family:
     """Correct all comparisons of a report together.
 
-    A planned comparison without a result counts as one that found nothing. A comparison with a
+    A planned comparison without a result counts as one that found nothing, and so does one whose
+    cell was removed from the study. A comparison with a
     reference is significant if it has at least six pairs, its t interval excludes 0, and the
     corrected p-value of the sign-flip test is below 0.05. Any other pair of cells is compared by a
     t test (by sign flips where all differences are equal, and there is no spread), with at least
@@ -101,12 +102,14 @@ def judge(study: StudyTables, table: pd.DataFrame) -> Family:
     frames = study.completed
     tests = [_t_test(paired_differences(frames[i], frames[j])) for i, j in map(sorted, others)]
     of_planned, of_others = (SHARE, 1 - SHARE) if others and known else (1.0, 1.0)
-    weights = [of_planned / max(1, len(known))] * len(known)
-    weights += [of_others / max(1, len(others))] * len(others)
+    removed = study.removed[1]
+    count = max(1, len(known) + removed)
+    weights = [of_planned / count] * len(known)
+    weights += [of_others / max(1, len(others))] * len(others) + [of_planned / count] * removed
 
     def corrected(p_values: pd.Series, others_p: Sequence[float]) -> Array:
         own = p_values[planned].where(compared[planned], 1.0)
-        return statistics.holm([*own, *others_p], weights)
+        return statistics.holm([*own, *others_p, *[1.0] * removed], weights)
 
     found = corrected(table["p_value"], tests)
     reachable = corrected(table["smallest_p"], [1.0] * len(others))
@@ -119,9 +122,10 @@ def judge(study: StudyTables, table: pd.DataFrame) -> Family:
     excluded = (table["difference_low"] > 0) | (table["difference_high"] < 0)
     good = excluded & (table["pairs"] >= LEAST_SEEDS) & (p_values < ALPHA)
     significant = {pair for pair, row in known.items() if good[row]}
-    significant |= {pair for pair, p in zip(others, found[len(known) :], strict=True) if p < ALPHA}
-    rate = of_planned * ALPHA / max(1, len(known))
-    return Family(len(known), rate, p_values, smallest, frozenset(significant))
+    of_pairs = found[len(known) : len(known) + len(others)]
+    significant |= {pair for pair, p in zip(others, of_pairs, strict=True) if p < ALPHA}
+    rate = of_planned * ALPHA / count
+    return Family(len(known) + removed, rate, p_values, smallest, frozenset(significant))
 
 
 def parts_of(study: StudyTables, table: pd.DataFrame) -> list[Part]:

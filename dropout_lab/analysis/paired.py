@@ -17,7 +17,7 @@ from dropout_lab.analysis.family import SHARE, Family, judge
 from dropout_lab.analysis.statistics import ALPHA, LEAST_SEEDS, Array, Optimism
 from dropout_lab.analysis.tables import StudyTables, by_cell, cells, paired_differences
 from dropout_lab.errors import ConfigError
-from dropout_lab.results import cell_text
+from dropout_lab.results import comparable
 
 SIGNIFICANT = "significant"
 NOT_SIGNIFICANT = "not significant"
@@ -176,13 +176,15 @@ def _with_values(
             known = ", ".join(study.swept) or "nothing"
             mistakes.append(f"against {key}: it was not swept here; swept: {known}.")
             continue
-        equal = table[key].map(lambda own, value=value: _equal(own, value))
+        equal = table[key].map(lambda own, value=value: comparable(own) == comparable(value))
         there &= equal
         if not equal.any():
-            values = ", ".join(dict.fromkeys(map(_text, table[key])))
-            mistakes.append(f"against {key} = {_text(value)}: no cell has it; there are: {values}.")
+            values = ", ".join(dict.fromkeys(map(comparable, table[key])))
+            mistakes.append(
+                f"against {key} = {comparable(value)}: no cell has it; there are: {values}."
+            )
     if not mistakes and not there.any():
-        words = ", ".join(f"{key} = {_text(value)}" for key, value in against.items())
+        words = ", ".join(f"{key} = {comparable(value)}" for key, value in against.items())
         mistakes.append(f"against {words}: no cell has all of these; leave one out.")
     if mistakes:
         raise ConfigError(mistakes)
@@ -192,32 +194,15 @@ def _with_values(
     exact: dict[tuple[str, ...], int] = {}
     without: dict[tuple[str, ...], int] = {}
     for i, row in table[there].iterrows():
-        exact.setdefault(tuple(_text(row[key]) for key in others), int(str(i)))
+        exact.setdefault(tuple(comparable(row[key]) for key in others), int(str(i)))
         if row["bare"] and of_dropout:
-            without.setdefault(tuple(_text(row[key]) for key in plain), int(str(i)))
+            without.setdefault(tuple(comparable(row[key]) for key in plain), int(str(i)))
     found = []
     for i, row in table.iterrows():
-        own = without.get(tuple(_text(row[key]) for key in plain))
-        reference = exact.get(tuple(_text(row[key]) for key in others), own)
+        own = without.get(tuple(comparable(row[key]) for key in plain))
+        reference = exact.get(tuple(comparable(row[key]) for key in others), own)
         found.append(None if reference == i else reference)
     return found
-
-
-def _equal(own: object, value: object) -> bool:
-    """Whether a swept value of a table is the one asked for."""
-    return _text(own) == _text(value)
-
-
-def _text(value: object) -> str:
-    """Return a value in one form, wherever it is from: 512, 512.0 and the text of either."""
-    if value is None or value != value or value == "":
-        return "none"
-    if isinstance(value, bool | np.bool_):
-        return str(value).lower()
-    try:
-        return f"{float(str(value)):.12g}"
-    except ValueError:
-        return cell_text(value)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -62,6 +62,20 @@ class StudyTables:
     reliability: pd.DataFrame = field(default_factory=pd.DataFrame)
     activations: pd.DataFrame = field(default_factory=pd.DataFrame)
 
+    @property
+    def removed(self) -> tuple[str, int]:
+        """The cells that were removed from the study, in words, and how many were compared."""
+        records = [
+            record
+            for record in self.manifest.get("removed", ())
+            if not self.known.keys() & set(record["runs"])  # else they are trained again
+        ]
+        words = [
+            ", ".join(f"{key} = {value or 'none'}" for key, value in record["values"].items())
+            for record in records
+        ]
+        return "; ".join(words), sum(record["comparisons"] for record in records)
+
     @cached_property
     def completed(self) -> list[pd.DataFrame]:
         """The completed runs of each cell by seed, in the order of :func:`cells`."""

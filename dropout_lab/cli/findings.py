@@ -10,6 +10,7 @@ from rich.console import Console
 
 from dropout_lab.analysis.published import Published
 from dropout_lab.analysis.style import wrapped
+from dropout_lab.analysis.tables import incomplete
 from dropout_lab.cli.streams import as_shown
 from dropout_lab.cli.table import print_inferences, print_rows
 from dropout_lab.report.columns import GAP, INTERVAL
@@ -82,6 +83,7 @@ def as_data(report: Report, files: Sequence[Path]) -> dict[str, Any]:
         for line, row in zip(report.cells.lines, json.loads(numbers), strict=True)
     ]
     return {
+        "incomplete": incomplete(report.study),
         "cells": cells,
         "conclusions": list(report.conclusions),
         "published": published,
