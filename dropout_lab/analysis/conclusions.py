@@ -90,7 +90,7 @@ def _incomplete(study: StudyTables, table: pd.DataFrame, family: Family) -> Iter
     if family.planned > 1:
         counts = f" The p-values are corrected for all {family.planned} planned comparisons."
     yield (
-        f"This study is {words}: {phrases.listed(parts)}. Run its command again to finish it; "
+        f"This study is {words} ({phrases.listed(parts)}). Run its command again to finish it; "
         f"what follows can still change.{counts}"
     )
 
@@ -142,7 +142,8 @@ def _choice(study: StudyTables, table: pd.DataFrame, swept: Sequence[str]) -> li
         return [f"{first} It also has the highest test accuracy{' of them' * some}."]
     luck = ""
     if np.isfinite(optimism.value):
-        luck = f" by about {phrases.points(max(0.0, optimism.value))}"
+        least = optimism.value < 0.00005
+        luck = f" by {'less than 0.01 pp' if least else f'about {phrases.points(optimism.value)}'}"
     second = (
         f"The highest test accuracy{' of them' * some}, "
         f"{phrases.percent(best['test_accuracy_mean'])} {phrases.named(best, swept)}, is "

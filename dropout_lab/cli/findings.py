@@ -19,7 +19,7 @@ from dropout_lab.report.report import Report
 
 _WIDE = 115  # columns of a terminal that shows the whole short table
 _LEFT_OUT = (INTERVAL, GAP)  # what the files have and a narrower one leaves out
-_HEAD = 16  # characters of a line above a column
+_HEAD, _NARROW_HEAD = 16, 12  # characters of a line above a column
 
 
 def print_report(console: Console, report: Report, files: Sequence[Path]) -> None:
@@ -30,9 +30,12 @@ def print_report(console: Console, report: Report, files: Sequence[Path]) -> Non
     for line in table.lines:
         first, *others = (field.text for field in line.fields)
         # An interval goes below its mean where there is no room beside it.
-        others = [text.replace(" [", "\n[") if narrow else text for text in others]
+        if narrow:
+            others = [text.replace(" [", "\n[") for text in others]
+            others[-1] = wrapped(others[-1], _NARROW_HEAD)
         rows.append([first + " *" * line.chosen, *others])
-    heads = [wrapped(column.name, _HEAD) for column in table.columns]
+    width = _NARROW_HEAD if narrow else _HEAD
+    heads = [wrapped(column.name, width) for column in table.columns]
     print_rows(console, table.title, heads, rows)
     console.print(as_shown(table.note, console.file), style="dim", highlight=False)
     print_inferences(console, report.study, report.statistics)

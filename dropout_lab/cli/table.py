@@ -10,9 +10,9 @@ from rich.measure import Measurement
 from rich.table import Table
 
 from dropout_lab.analysis.style import cell_label
-from dropout_lab.analysis.tables import StudyTables, when
+from dropout_lab.analysis.tables import StudyTables
 from dropout_lab.cli.streams import as_shown
-from dropout_lab.report.columns import caveats, chosen_cells
+from dropout_lab.report.columns import caveat, chosen_cells, title_of
 from dropout_lab.report.inferences import inference_table
 
 _UNBOUNDED = 10_000  # columns of the terminal
@@ -21,7 +21,6 @@ _NARROWEST = 12  # columns of the names of cells, which go on in a second line
 
 def print_cells(console: Console, study: StudyTables, table: pd.DataFrame) -> None:
     """Print each cell's mean ± SD and its paired difference to the run without dropout."""
-    title = f"{study.manifest['name']}: {when(study)}, dropout off"
     rows = []
     best = chosen_cells(study, table)
     for index, cell in table.iterrows():
@@ -38,8 +37,8 @@ def print_cells(console: Console, study: StudyTables, table: pd.DataFrame) -> No
         )
         rows.append(row)
     columns = ("cell", "n", "test accuracy %", "gap, points", "vs without,\npoints")
-    print_rows(console, title, columns, rows)
-    notes = [*caveats(study), "mean ± SD over n seeds; gap: train − test accuracy"]
+    print_rows(console, title_of(study), columns, rows)
+    notes = [*filter(None, [caveat(study)]), "mean ± SD over n seeds; gap: train − test accuracy"]
     if table["pairs"].any():
         notes.append("vs without: mean paired difference ± half its 95 % t interval")
     if best and len(table) > 1:

@@ -120,8 +120,7 @@ def cell_table(
         Column("cell", "A setting of what was varied.", short=True, numeric=False),
         *(c for c, _ in makers),
     )
-    title = f"{study.manifest['name']}: {when(study)}, dropout off"
-    return CellTable(title, names, tuple(lines), _note(study, table, lines))
+    return CellTable(title_of(study), names, tuple(lines), _note(study, table, lines))
 
 
 def percent(fraction: float, *, sign: bool = False) -> str:
@@ -285,16 +284,22 @@ def chosen_cells(study: StudyTables, table: pd.DataFrame) -> set[Any]:
     return {cell.name for cell in chosen if cell is not None}
 
 
-def caveats(study: StudyTables) -> list[str]:
-    """Return what a reader of a study's numbers must know first: what is missing, moved labels."""
-    noise = {run.settings.dataset.label_noise for run in study.known.values()}
-    moved = "training labels include moved ones, so the gap does not measure overfitting"
-    return [text for text in (incomplete(study), moved * (max(noise) > 0)) if text]
+def title_of(study: StudyTables) -> str:
+    """Return what a table of a study's cells shows, and what it lacks."""
+    lack = incomplete(study)
+    title = f"{study.manifest['name']}: {when(study)}, dropout off"
+    return f"{title} ({lack})" if lack else title
+
+
+def caveat(study: StudyTables) -> str:
+    """Return why train − test accuracy is not what it seems, where training labels were moved."""
+    noise = any(run.settings.dataset.label_noise for run in study.known.values())
+    return "training labels include moved ones: the gap does not measure overfitting" * noise
 
 
 def _note(study: StudyTables, table: pd.DataFrame, lines: list[Line]) -> str:
     """Return what the short table's numbers and marks mean, in one sentence."""
-    notes = [*caveats(study), "mean ± SD over n seeds", "gap: train − test accuracy"]
+    notes = [caveat(study), "mean ± SD over n seeds", "gap: train − test accuracy"]
     if table["pairs"].any():
         notes.append(
             "difference: mean over pairs of equal seed and its 95 % t interval; p-value: sign-flip "
@@ -312,4 +317,4 @@ def _note(study: StudyTables, table: pd.DataFrame, lines: list[Line]) -> str:
             else f"{left} runs did not complete and do"
         )
         notes.append(f"{what} not count")
-    return "; ".join(notes) + "."
+    return "; ".join(filter(None, notes)) + "."

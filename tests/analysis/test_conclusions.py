@@ -259,8 +259,8 @@ def test_a_partial_study_says_so_first_and_corrects_over_what_was_planned(tmp_pa
     assert row["verdict"] == "too few seeds"
     first, *rest = conclusions(study, table)
     assert first == (
-        "This study is incomplete: 6 of 24 runs are missing: 6 of 6 with p = 0.25. Run its command "
-        "again to finish it; what follows can still change. The p-values are corrected for all 3 "
+        "This study is incomplete: 6 of 24 runs are missing (6 of 6 with p = 0.25). Run its "
+        "command again to finish it; what follows can still change. The p-values are corrected for all 3 "
         "planned comparisons."
     )
     assert rest[0].startswith("Among the cells with results so far, validation chose p = 0.8: ")
@@ -289,7 +289,7 @@ def test_diverged_and_failed_runs_are_named(tmp_path: Path) -> None:
     statuses = ["completed"] * 7 + ["diverged", "failed", "diverged", "completed", "interrupted"]
     study = study_of(tmp_path, "dropout.p=0,0.5", accuracies=BARE * 2, statuses=statuses)
     first, *_, diverged, failed, broken = told(study)
-    assert first.startswith("This study is incomplete: 1 of 12 runs is missing: 1 of 6 with p = ")
+    assert first.startswith("This study is incomplete: 1 of 12 runs is missing (1 of 6 with p = ")
     assert diverged == "2 runs diverged and are in no mean and no pair: p = 0.5 (seeds 1, 3)."
     assert failed == "1 run failed and is in no mean and no pair: p = 0.5 (seed 2)."
     assert broken == "1 run broke off and is in no mean and no pair: p = 0.5 (seed 5)."
@@ -306,9 +306,9 @@ def test_the_best_on_test_is_told_beside_with_its_optimism(tmp_path: Path) -> No
     )
     assert (
         "This is the number to report. The highest test accuracy of them, 96.55% with p = 0.5, is "
-        "overstated by about 0.0"
+        "overstated by "
     ) in first
-    assert first.endswith(" pp, because the test set picked it (bootstrap over 6 seeds).")
+    assert first.endswith(" 0.01 pp, because the test set picked it (bootstrap over 6 seeds).")
 
 
 def test_without_validation_nothing_is_chosen(tmp_path: Path) -> None:
