@@ -260,8 +260,8 @@ def test_a_partial_study_says_so_first_and_corrects_over_what_was_planned(tmp_pa
     first, *rest = conclusions(study, table)
     assert first == (
         "This study is incomplete: 6 of 24 runs are missing (6 of 6 with p = 0.25). Run its "
-        "command again to finish it; what follows can still change. The p-values are corrected for all 3 "
-        "planned comparisons."
+        "command again to finish it; what follows can still change. The p-values are corrected for "
+        "all 3 planned comparisons."
     )
     assert rest[0].startswith("Among the cells with results so far, validation chose p = 0.8: ")
     assert not [line for line in rest if line.startswith("Validation chose")]
