@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from dropout_lab.catalogue import Variant
 from dropout_lab.devices import runs_eagerly
 from dropout_lab.layers.affine import affine
-from dropout_lab.layers.constants import along, lasts, not_floating
+from dropout_lab.layers.constants import along, from_numbers, lasts, not_floating
 from dropout_lab.layers.draws import Numbers, coins, keep_threshold, round_to_lanes, uniform
 from dropout_lab.noise import Noise, TorchNoise
 
@@ -86,7 +86,7 @@ class Dropout(nn.Module):
     @property
     def _p(self) -> Tensor:
         """The p that was set, as the draws can realize it: float64, on the CPU."""
-        return torch.tensor(self._numbers, dtype=torch.float64, device="cpu")
+        return from_numbers(self._numbers, torch.float64)
 
     def p_in_force(self) -> Tensor:
         """Return p as it was set; what learns p has its own to tell."""

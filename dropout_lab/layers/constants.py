@@ -1,5 +1,8 @@
 """The constants of a layer: tensors that depend on p alone, made ready for an input."""
 
+from typing import Any
+
+import torch
 from torch import Tensor
 
 from dropout_lab.devices import sent
@@ -24,6 +27,13 @@ def along(constant: Tensor, x: Tensor) -> Tensor:
             raise not_floating(x)
         constant = constant.to(x.dtype)
     return sent(constant.reshape(constant.shape + (1,) * (x.ndim - constant.ndim)), x.device)
+
+
+def from_numbers(numbers: Any, dtype: torch.dtype) -> Tensor:
+    """Return a number, or nested lists of numbers, as a tensor on the CPU."""
+    if isinstance(numbers, list):
+        return torch.tensor(numbers, dtype=dtype, device="cpu")
+    return torch.full((), numbers, dtype=dtype, device="cpu")  # torch.jit.trace can record it
 
 
 def lasts(constant: Tensor) -> bool:

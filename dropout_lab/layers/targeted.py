@@ -10,6 +10,7 @@ from dropout_lab.catalogue import CATALOGUE
 from dropout_lab.devices import sent
 from dropout_lab.layers.affine import affine
 from dropout_lab.layers.base import Entering, Mask, WeightDropout
+from dropout_lab.layers.constants import from_numbers
 from dropout_lab.layers.draws import keep_threshold
 from dropout_lab.noise import LANES, Noise
 
@@ -52,8 +53,7 @@ class TargetedDropout(WeightDropout):
         return int(self.share * of + 1e-9)  # 0.29 of 100 is 29, not the 28.999... it computes to
 
     def _aimed_at(self, like: Tensor) -> Tensor:
-        aimed = torch.tensor(self._aimed, device="cpu")
-        return sent(aimed[..., None, None], like.device)
+        return sent(from_numbers(self._aimed, torch.bool)[..., None, None], like.device)
 
     def _kept(self, candidates: Tensor, shape: tuple[int, ...]) -> Tensor:
         """Toss the coins: true where kept."""
@@ -114,14 +114,15 @@ class TargetedUnitDropout(TargetedDropout):
         """Return which units are candidates: ``(runs, 1, units)``, from ``(runs, any, units)``."""
         norms = torch.linalg.vector_norm(entering, dim=-2, keepdim=True)
         lowest = norms.argsort(dim=-1)[..., : self._count(norms.shape[-1])]
-        candidates = torch.zeros_like(norms, dtype=torch.bool).scatter_(-1, lowest, True)
+        aimed_at = torch.ones_like(lowest, dtype=torch.bool)
+        candidates = torch.zeros_like(norms, dtype=torch.bool).scatter(-1, lowest, aimed_at)
         return candidates & self._aimed_at(norms)
 
     def sparsity(self, weight: Tensor) -> Tensor:
         """Return the share of the units that pruning takes away: ``(runs,)``."""
         units = weight.shape[-2]
         share = weight.new_full(weight.shape[:-2], self._count(units) / units)
-        return share * torch.tensor(self._aimed, device=weight.device)
+        return share * from_numbers(self._aimed, torch.bool).to(weight.device)
 
 
 class TargetedWeightDropout(TargetedDropout):

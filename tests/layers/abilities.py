@@ -6,18 +6,20 @@ runs each with each variant, and compares the table in docs/layers.md with what 
 
 import copy
 import pickle
+import re
 import threading
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import pytest
 import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.checkpoint import checkpoint
 
 from dropout_lab.layers import VARIANTS, Dropout, DropoutLinear, Entering
-from tests.layers.cases import NAMES, UNIT, make
+from tests.layers.cases import LEARNED, NAMES, UNIT, make
 
 UNITS, OUTPUTS = 6, 4
 P = 0.4
@@ -75,16 +77,36 @@ SUBJECTS = [
 ]
 Ability = Callable[[Subject], None]
 ABILITIES: dict[str, Ability] = {}
+# What an ability does not hold for: by its words, whether in DropoutLinear, and the variant; with
+# what the error says.
+MISSING: dict[str, dict[bool, dict[str, str]]] = {}
+NEED_A_BATCH = dict.fromkeys(("evolutional", "batchwise"), "needs a batch axis")
 
 
-def ability(words: str) -> Callable[[Ability], Ability]:
+def ability(
+    words: str,
+    *,
+    missing_as_layer: dict[str, str] | None = None,
+    missing_in_linear: dict[str, str] | None = None,
+) -> Callable[[Ability], Ability]:
     """Enter an ability under the words of its row in docs/layers.md."""
 
     def enter(function: Ability) -> Ability:
         ABILITIES[words] = function
+        MISSING[words] = {False: missing_as_layer or {}, True: missing_in_linear or {}}
         return function
 
     return enter
+
+
+def shown(words: str, linear: bool) -> str:
+    """Return what the table in docs/layers.md says: for which variants an ability holds."""
+    missing = MISSING[words][linear]
+    if not missing:
+        return "all"
+    if len(missing) == len(NAMES if linear else UNIT):
+        return "none"
+    return "all except " + ", ".join(f"`{name}`" for name in missing)
 
 
 def batch(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
@@ -96,6 +118,17 @@ def seeded(function: Callable[[], Tensor]) -> Tensor:
     """Call with PyTorch's global generator at a known place."""
     torch.manual_seed(3)
     return function()
+
+
+def linear_of(layer: nn.Module) -> nn.Module:
+    """Return the DropoutLinear in a layer, or the layer."""
+    return layer.linear if isinstance(layer, Entered) else layer
+
+
+def linear_keys(subject: Subject) -> tuple[str, str]:
+    """Return the names of the weight and the bias of the linear map."""
+    before = "linear." if subject.name == "targeted_unit" else ""
+    return before + "weight", before + "bias"
 
 
 def called(layer: nn.Module, weights: dict[str, Tensor], x: Tensor) -> Tensor:
@@ -126,6 +159,61 @@ def modes(subject: Subject) -> list[nn.Module]:
     return [subject.layer().train(), subject.layer().eval()]
 
 
+# What nn.Dropout does
+
+
+@ability("`p = 0` changes nothing; outputs and gradients are finite at the largest p")
+def takes_every_p(subject: Subject) -> None:
+    x, layer = batch(), subject.layer(0.0)
+    wanted = x
+    if subject.linear:
+        weight, bias = (dict(layer.named_parameters())[key] for key in linear_keys(subject))
+        wanted = nn.functional.linear(x, weight, bias)
+    torch.testing.assert_close(layer(x), wanted)
+    torch.testing.assert_close(layer.eval()(x), wanted)
+    step(subject.layer(VARIANTS[subject.name].variant.highest_p))
+
+
+@ability("an invalid p raises `ValueError` and leaves the layer as it was")
+def refuses_an_invalid_p(subject: Subject) -> None:
+    layer = subject.layer()
+    for p in (-0.1, 1.1, float("nan"), float("inf")):
+        with pytest.raises(ValueError, match="a drop probability lies in"):
+            subject.layer(p)
+        with pytest.raises(ValueError, match="a drop probability lies in"):
+            subject.dropout(layer).p = p
+    assert_same(step(layer), step(subject.layer()))
+
+
+@ability("`torch.manual_seed` repeats the noise")
+def repeats(subject: Subject) -> None:
+    layer, x = subject.layer(), batch()
+    first = seeded(lambda: layer(x))
+    assert torch.equal(layer(x), first) == (subject.name in ("none", "fast"))
+    assert torch.equal(seeded(lambda: layer(x)), first)
+
+
+@ability("evaluation draws nothing, and no call changes its input")
+def leaves_the_input_alone(subject: Subject) -> None:
+    x = batch()
+    for layer in modes(subject):
+        before = torch.get_rng_state()
+        first = layer(x)
+        assert torch.equal(x, batch())
+        if not layer.training:
+            assert torch.equal(torch.get_rng_state(), before)
+            assert torch.equal(layer(x), first)
+
+
+@ability("`print` shows the p that was given")
+def shows_p(subject: Subject) -> None:
+    layer = subject.layer(0.3)
+    assert re.search(r"p=0\.3\b(?!\d)", repr(layer))
+    subject.dropout(layer).p = 0.1
+    assert re.search(r"p=0\.1\b(?!\d)", repr(layer))
+    assert float(subject.dropout(layer).p) == pytest.approx(0.1, abs=0.1)
+
+
 # PyTorch's compilers
 
 
@@ -140,8 +228,6 @@ def compiled(subject: Subject, backend: str) -> None:
             torch.testing.assert_close(y, layer(x))
         elif subject.name not in ("none", "fast"):
             assert not torch.equal(graph(x), y)
-    subject.dropout(layer).p = 0.0
-    torch.testing.assert_close(graph(x), layer(x))
 
 
 @ability("`torch.compile(fullgraph=True)`, in training and in evaluation")
@@ -276,6 +362,23 @@ def differentiates_twice(subject: Subject) -> None:
         assert torch.autograd.gradgradcheck(function, given, fast_mode=True)
 
 
+@ability("ensembles: `vmap` over stacked weights")
+def maps_over_weights(subject: Subject) -> None:
+    for training in (True, False):
+        layers = [subject.layer().train(training) for _ in range(3)]
+        stacked, _ = torch.func.stack_module_state(layers)
+        if not stacked:
+            return
+
+        def one(weights: dict[str, Tensor], x: Tensor, layer: nn.Module = layers[0]) -> Tensor:
+            return called(layer, weights, x)
+
+        every = torch.func.vmap(one, (0, None), randomness="different")(stacked, batch())
+        if not training:
+            wanted = layers[0](batch())
+            torch.testing.assert_close(every, wanted.expand_as(every))
+
+
 # What comes before the first step
 
 
@@ -323,7 +426,7 @@ def is_not_poisoned(subject: Subject) -> None:
                 raise AssertionError(f"after {name}: {error}") from error
 
 
-@ability("made under `inference_mode` or with fake tensors")
+@ability("a layer made under `inference_mode` or with fake tensors")
 def is_made_anywhere(subject: Subject) -> None:
     with torch.inference_mode():
         layer = subject.layer()
@@ -361,6 +464,26 @@ def copies(subject: Subject) -> None:
     twin = copy.deepcopy(layer)
     subject.dropout(twin).p = 0.0
     assert_same(step(layer), wanted)
+
+
+@ability("the `state_dict` of `nn.Dropout` or `nn.Linear` loads")
+def takes_a_state(subject: Subject) -> None:
+    theirs = nn.Linear(UNITS, OUTPUTS) if subject.linear else nn.Dropout()
+    ours = linear_of(subject.layer())
+    ours.load_state_dict(theirs.state_dict())
+    if isinstance(theirs, nn.Linear):
+        assert torch.equal(ours.weight, theirs.weight)
+        assert torch.equal(ours.bias, theirs.bias)
+
+
+@ability(
+    "its `state_dict` loads into `nn.Dropout` or `nn.Linear`",
+    missing_as_layer={name: "Unexpected key" for name in UNIT if name in LEARNED},
+    missing_in_linear=dict.fromkeys(LEARNED, "Unexpected key"),
+)
+def gives_a_state(subject: Subject) -> None:
+    theirs = nn.Linear(UNITS, OUTPUTS) if subject.linear else nn.Dropout()
+    theirs.load_state_dict(linear_of(subject.layer()).state_dict())
 
 
 @ability("replicas, as `nn.DataParallel` makes them")
@@ -462,14 +585,16 @@ def of_shape(subject: Subject, *shape: int) -> None:
         torch.testing.assert_close(y.reshape(-1, OUTPUTS), rows)
 
 
-@ability("an input without axes (0-d)")
+@ability(
+    "an input without axes (0-d)",
+    missing_as_layer=NEED_A_BATCH,
+    missing_in_linear=dict.fromkeys(NAMES, "x has no axis"),
+)
 def takes_0d(subject: Subject) -> None:
-    if subject.linear:
-        return  # nn.Linear takes none either
     of_shape(subject)
 
 
-@ability("one example (1-d)")
+@ability("one example (1-d)", missing_as_layer=NEED_A_BATCH)
 def takes_1d(subject: Subject) -> None:
     of_shape(subject, UNITS)
 
