@@ -25,7 +25,7 @@ from dropout_lab.layers import (
 from dropout_lab.layers.draws import uniform
 from dropout_lab.noise import NumpyNoise, PhiloxNoise, TorchNoise
 from tests.layers.abilities import ABILITIES, MISSING, SUBJECTS, Subject, compiled, shown
-from tests.layers.cases import CPU
+from tests.layers.cases import CPU, UNIT, make
 
 PAGE = Path(__file__).parents[2] / "docs" / "layers.md"
 # Of PyTorch: jvp and trace load a deprecated compiler; vmap copies what searchsorted is given.
@@ -159,6 +159,22 @@ def test_a_compiled_layer_follows_p_without_being_compiled_for_each() -> None:
     assert len(compilations) <= 3
 
 
+def test_one_compiled_program_serves_every_shape() -> None:
+    """Also of a layer whose constants are powers of numbers, and of one that counts units."""
+    torch._dynamo.reset()
+    graphs = []
+
+    def backend(graph, inputs):
+        graphs.append(graph)
+        return graph
+
+    layers = torch.nn.Sequential(*(make(name, 0.4) for name in ("alpha", "multinomial")))
+    program = torch.compile(layers, backend=backend, fullgraph=True, dynamic=True)
+    for shape in ((8, 6), (5, 6), (3, 11)):
+        assert program(torch.rand(shape)).shape == shape
+    assert len(graphs) == 1
+
+
 # The plain operations that serve the compilers and transforms, beside the fast ones
 
 
@@ -230,6 +246,17 @@ def test_the_slope_of_sign_is_that_of_tanh_in_both() -> None:
     weight = torch.randn(4, 2, requires_grad=True)
     (wanted,) = torch.autograd.grad(loss(weight), weight)
     torch.testing.assert_close(torch.func.grad(loss)(weight.detach()), wanted)
+
+
+@pytest.mark.parametrize("name", [name for name in UNIT if name != "alpha"])
+@pytest.mark.parametrize("mask", ["element", "batch"])
+def test_the_gradient_is_multiplied_by_the_same_noise(name: str, mask: str) -> None:
+    """The gradient of ``sum(x r)`` is r, which is ``y / x``."""
+    x = (0.5 + torch.rand(6, 20)).requires_grad_()
+    y = make(name, 0.4, mask=mask)(x)
+    (gradient,) = torch.autograd.grad(y.sum(), x)
+    torch.testing.assert_close(gradient, (y / x).detach())
+    assert (gradient != 1).any() == (name != "none")
 
 
 # Shapes
