@@ -22,7 +22,7 @@ def runs_eagerly() -> bool:
     """Return whether each operation runs at once, as ordinary code does.
 
     It is false while PyTorch compiles, exports or traces the code, under the transforms of
-    ``torch.func``, and in forward-mode differentiation. Tensors made there must not be kept.
+    ``torch.func``, and in forward-mode differentiation. Do not keep a tensor made there.
     """
     return not (
         torch.compiler.is_compiling()

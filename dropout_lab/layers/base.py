@@ -76,7 +76,7 @@ class Dropout(nn.Module):
     @p.setter
     def p(self, p: float | Tensor) -> None:
         given = self._checked(p)
-        # Numbers and no tensor, which would be of the mode or the transform that it was made in.
+        # Not as tensors, which belong to the mode or the transform in which they are made.
         self._asked, self._numbers = given.tolist(), self._realized(given).tolist()
         self._p_axes = given.ndim
         self.drops_everywhere = bool((given > 0).all())
@@ -162,7 +162,7 @@ class Dropout(nn.Module):
         return f"p={self._asked}, mask={self.mask!r}"
 
     def __getstate__(self) -> dict[str, object]:
-        """Return what a copy and a pickle have: all but the constants that are kept for speed."""
+        """Return the state for copies and pickles, without the cache of constants."""
         return self.__dict__ | {"_placed": {}}
 
     def noise_shape(self, x: Tensor) -> tuple[int, ...]:
@@ -184,7 +184,7 @@ class Dropout(nn.Module):
         """Return the constants on ``x``'s device, ready to broadcast against ``x``.
 
         Floating constants take ``x``'s dtype. They are kept until p changes, unless they belong to
-        a mode or a transform of PyTorch and are of no use after it.
+        a mode or a transform of PyTorch.
         """
         eager = runs_eagerly()
         key = (type(x), x.device, x.dtype, x.ndim, x.shape[: self._p_axes])

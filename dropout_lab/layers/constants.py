@@ -37,7 +37,7 @@ def from_numbers(numbers: Any, dtype: torch.dtype) -> Tensor:
 
 
 def lasts(constant: Tensor) -> bool:
-    """Return whether a tensor is of use outside the mode in which it was made."""
+    """Return whether a tensor can be used outside the mode in which it was made."""
     return not constant.is_inference() and not hasattr(constant, "fake_mode")
 
 

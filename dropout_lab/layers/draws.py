@@ -63,9 +63,9 @@ def lane_fractions(lanes: Tensor, like: Tensor) -> Tensor:
 
 
 def root(variance: Tensor) -> Tensor:
-    """Return the square root, of a little more where the variance is near 0: its slope is finite.
+    """Return the square root of a variance, clipped from below so that the slope is finite.
 
-    The least variance is 1e-12, or the smallest number of a dtype that has none so small.
+    The lower bound is 1e-12, or the smallest positive number of the dtype.
     """
     kind = torch.finfo(variance.dtype)
     least = max(_LEAST_VARIANCE, kind.tiny * kind.eps)

@@ -66,7 +66,7 @@ class DropoutLinear(nn.Linear):
         if entering is not None:
             entering = Entering(entering.weight, _rows(entering.preactivation))
         z = self.dropout.connect(_rows(x), self.weight.T, bias, entering)
-        return z.view(*x.shape[:-1], self.out_features)
+        return z.reshape(*x.shape[:-1], self.out_features)
 
     def penalty(self, progress: float = 1.0) -> Tensor | None:
         """Return what the loss has beside the data's, times the number of examples; see Dropout."""

@@ -52,7 +52,7 @@ class MultinomialDropout(UnitDropout):
         """Return ``x`` times its counts over their mean."""
         (active,) = self.placed(x)
         if x.ndim == self._p_axes or not x.shape[-1]:
-            return x  # a unit alone has every draw, and without units there is nothing to draw
+            return x  # a single unit gets every draw
         units = x.shape[-1]
         draws = ((1 - self._p) * units).round().clamp(min=1)  # k; float64, as p is kept
         draws = sent(draws.view(draws.shape + (1,) * (x.ndim - draws.ndim)), x.device)

@@ -82,7 +82,7 @@ def _sign(weight: Tensor) -> Tensor:
         sign: Tensor = _Sign.apply(weight)
         return sign
     slope = weight.tanh()
-    return weight.sign() + (slope - slope.detach())  # a sum with 0
+    return weight.sign() + (slope - slope.detach())  # adds 0, which has the slope of tanh
 
 
 class _Sign(torch.autograd.Function):

@@ -87,7 +87,7 @@ class TorchNoise:
 
     @property
     def _drawn_from(self) -> dict[str, Any]:
-        # torch.export knows no dynamic shapes where a generator is passed, be it none.
+        # torch.export refuses dynamic shapes if a generator is passed, even if it is None.
         return {} if self.generator is None else {"generator": self.generator}
 
 
@@ -228,10 +228,11 @@ def _words(lanes: int) -> int:
 
 
 def _refuse_batched_draws() -> None:
-    """Refuse draws that PyTorch cannot see where it would take them for constants.
+    """Refuse to draw where PyTorch would treat the draws as constants.
 
     Raises:
-        RuntimeError: ``torch.compile``, ``torch.export`` or ``torch.func.vmap`` is at work.
+        RuntimeError: The code runs under ``torch.compile``, ``torch.export`` or
+            ``torch.func.vmap``.
     """
     mapped = torch._C._are_functorch_transforms_active() and any(
         level.key() == torch._C._functorch.TransformType.Vmap

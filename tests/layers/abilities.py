@@ -155,8 +155,9 @@ def assert_same(ours: list[Tensor], theirs: list[Tensor]) -> None:
         assert torch.equal(one, other)
 
 
-def modes(subject: Subject) -> list[nn.Module]:
-    return [subject.layer().train(), subject.layer().eval()]
+def modes(subject: Subject, **rest: object) -> list[nn.Module]:
+    """Return the layer in training and in evaluation."""
+    return [subject.layer(**rest).train(), subject.layer(**rest).eval()]
 
 
 # What nn.Dropout does
@@ -273,7 +274,7 @@ def traces(subject: Subject) -> None:
 @ability("`torch.func.vmap` with `randomness` `same` and `different`")
 def maps(subject: Subject) -> None:
     xs = batch(8, UNITS).expand(5, -1, -1).clone()
-    for layer in modes(subject):
+    for layer in modes(subject) + modes(subject, mask="batch"):
         same = torch.func.vmap(layer, randomness="same")(xs)
         torch.testing.assert_close(same, same[:1].expand_as(same))
         different = torch.func.vmap(layer, randomness="different")(xs)
