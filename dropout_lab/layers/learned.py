@@ -59,6 +59,8 @@ class LearnedDropout(Dropout):
             if values.device.type == "cpu":
                 values = values.to(torch.get_default_device())
             self.register_parameter(name, torch.nn.Parameter(values.contiguous()))
+        elif values.is_meta and not parameter.is_meta:  # begun with weights that had no values
+            raise ValueError(NOT_BEGUN)
         else:
             with torch.no_grad():
                 parameter.copy_(values)

@@ -111,6 +111,21 @@ def test_what_cannot_hold_says_what_to_do_instead(case: str) -> None:
     assert "\n" not in str(refusal.value)
 
 
+def test_weights_without_values_begin_nothing() -> None:
+    layer = SparseVariationalDropout(0.5)
+    linear = DropoutLinear(4, 2, layer, device="meta", dtype=torch.float64)
+    assert {(w.device.type, w.dtype) for w in (linear.weight, linear.bias)} == {
+        ("meta", torch.float64)
+    }
+    assert layer.log_variance.is_meta
+    linear.to_empty(device="cpu")
+    with pytest.raises(ValueError, match="put it into DropoutLinear"):
+        layer.p = 0.2
+    layer.begin(torch.ones(4, 2), "relu")
+    layer.p = 0.2
+    assert layer.log_variance.isfinite().all()
+
+
 def numpy_noise() -> NumpyNoise:
     return NumpyNoise(np.random.Generator(np.random.SFC64(0)))
 
