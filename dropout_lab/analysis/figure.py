@@ -6,28 +6,38 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from dropout_lab.analysis import style
-from dropout_lab.analysis.curves import curve
+from dropout_lab.analysis.curves import curve, over_seeds
+from dropout_lab.analysis.intervals import band, interval_words, lengths
 from dropout_lab.analysis.marks import footnote, published_look
 from dropout_lab.analysis.published import error_of_value, published_of, settings_of_value
 from dropout_lab.analysis.rows import draw_rows
-from dropout_lab.analysis.statistics import t_interval
-from dropout_lab.analysis.tables import StudyTables, ends_of_cell, rows_of_cell, settings_of_cell
+from dropout_lab.analysis.tables import (
+    StudyTables,
+    completed_rows,
+    ends_of_cell,
+    half_width,
+    settings_of_cell,
+)
 from dropout_lab.config.grid import values_of
 from dropout_lab.config.published import FigureSettings, PublishedSettings
 from dropout_lab.config.schema import Settings, p_of_places, without_dropout
 from dropout_lab.config.sizes import training_examples
+from dropout_lab.results import counted
 
 _LINES_SHOWN = 12
+_BARS_SHOWN = 20  # more points of a line have a band
 _DASHES: dict[str, Literal["-", ":", "--"]] = {
     "test_error": "-",
     "validation_error": ":",
     "train_error": "--",
 }
+_MARKERS = {"test_error": "o", "validation_error": "s", "train_error": "^"}  # of one epoch
 _AXES = {
     "p": "p, the chance of dropping",
     "keep": "probability of keeping a unit, 1 − p",
@@ -65,7 +75,7 @@ def _draw_lines(
     """Draw means over the seeds against what was varied, a line for each kind of cell."""
     points = [(settings_of_cell(study, cell), cell) for _, cell in table.iterrows()]
     place = _PLACES[str(settings.x)]
-    lines = _lines(study, settings, [own for own, _ in points])
+    lines, left_out = _lines(study, settings, [own for own, _ in points])
     if not lines:
         return None
     figure = style.new_figure(9 if len(lines) > 1 else 7, 4.8)
@@ -80,7 +90,7 @@ def _draw_lines(
                     continue
                 values = _error(study, cell, quantity)
                 if len(values):
-                    drawn.append((place(own), values.mean(), *t_interval(values)))
+                    drawn.append((place(own), values.mean(), half_width(values)))
             _line(axes, sorted(drawn), colour, marker, quantity, label)
         for theirs, error, spread, seen in printed:
             if _line_of(study, settings, theirs) == label:
@@ -96,7 +106,8 @@ def _draw_lines(
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
         axes.minorticks_off()
     axes.set_xlabel(_AXES[str(settings.x)])
-    return _finished(figure, axes, study, table, settings, published, title, "")
+    more = f"{counted(left_out, 'line')} not shown" if left_out else ""
+    return _finished(figure, axes, study, table, settings, published, title, more)
 
 
 def _printed(
@@ -120,25 +131,29 @@ def _line(
     """Draw one line with its intervals; nothing where there is no point."""
     if not drawn:
         return
-    x, mean, low, high = np.array(drawn, dtype=np.float64).T
-    test = quantity == "test_error"
+    points = pd.DataFrame(drawn, columns=["x", "mean", "half"])
+    bars = np.nan_to_num(lengths(points["mean"], points["half"], "error"))
+    test, many = quantity == "test_error", len(points) > _BARS_SHOWN
     axes.errorbar(
-        x,
-        mean,
-        yerr=[np.nan_to_num(mean - low), np.nan_to_num(high - mean)],
+        points["x"].to_numpy(),
+        points["mean"].to_numpy(),
+        yerr=None if many else bars,
         fmt=_DASHES[quantity],
         color=colour,
         marker=marker if test else ".",
-        markersize=6,
+        markersize=3.5 if many else 6,
         capsize=3,
         label=label if test else None,
     )
+    if many:
+        edges = band(points, "error")
+        axes.fill_between(points["x"], *edges, color=colour, alpha=0.15, linewidth=0)
 
 
 def _lines(
     study: StudyTables, figure: FigureSettings, every: list[Settings]
-) -> dict[str, tuple[str, str, set[Settings]]]:
-    """Return for each line its colour, its marker and its cells.
+) -> tuple[dict[str, tuple[str, str, set[Settings]]], int]:
+    """Return for each line its colour, its marker and its cells; and how many lines are left out.
 
     A cell without dropout is where each line over p begins.
     """
@@ -157,10 +172,11 @@ def _lines(
                 lines[label][2].add(own)
     shown = dict(list(lines.items())[:_LINES_SHOWN])
     colours = style.told_apart((colour, "-") for colour, _, _ in shown.values())
-    return {
+    looks = {
         label: (colour, marker, members)
         for (label, (_, marker, members)), (colour, _) in zip(shown.items(), colours, strict=True)
     }
+    return looks, len(lines) - len(shown)
 
 
 def _line_of(study: StudyTables, figure: FigureSettings, own: Settings) -> str:
@@ -213,15 +229,16 @@ def _draw_courses(
     apart = zip(shown.iterrows(), style.told_apart(looks), strict=True)
     for (_, cell), (colour, dashes) in apart:
         own = settings_of_cell(study, cell)
-        rows = rows_of_cell(study.metrics, cell, study.swept)
+        rows = completed_rows(study, study.metrics, cell)
         label = style.cell_label(cell, study.swept, bool(cell["bare"]))
         for quantity in settings.y:
             part = quantity.removesuffix("_error")
             error = rows.assign(error=100 * (1 - rows[f"{part}_accuracy"]))
             x = "updates" if settings.x == "updates" else "epoch"
             words = style.wrapped(label, style.BESIDE) if quantity == settings.y[0] else ""
-            curve(axes, error, "error", colour, dashes, words, over=x)
-        ends.append((float(rows[x].max()), colour, own))
+            look = (colour, dashes, _MARKERS[quantity])
+            curve(axes, error, "error", *look, label=words, over=x)
+        ends.append((float(over_seeds(rows, "test_accuracy", x)[x].max()), colour, own))
     for theirs, printed, _, seen in _printed(study, published):
         for end, colour, own in ends:
             if own == theirs:
@@ -230,7 +247,7 @@ def _draw_courses(
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1, steps=[1, 2, 5, 10]))
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
     left_out = len(table) - len(shown)
-    more = f"; {left_out} cells not shown" if left_out else ""
+    more = f"{left_out} cells not shown" if left_out else ""
     return _finished(figure, axes, study, table, settings, published, title, more)
 
 
@@ -256,9 +273,9 @@ def _finished(
     elif several:
         axes.legend(parts, words, loc="best")
     style.heading(figure, f"{title} ({style.n_seeds(table['seeds'])})")
-    spread = style.BAND if settings.x in ("updates", "epoch") else style.BARS
-    below = footnote(study, table, spread, "open markers") + more
-    style.footnote(figure, style.wrapped(below, int(11.5 * figure.get_figwidth())))
+    bands = any(isinstance(drawn, PolyCollection) for drawn in axes.collections)
+    spread = interval_words(style.BAND if bands else style.BARS, table["seeds"])
+    style.footnote(figure, footnote(study, table, spread, "open markers"), more)
     return figure
 
 
