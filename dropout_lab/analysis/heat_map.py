@@ -76,7 +76,7 @@ def draw_heat_map(study: StudyTables, table: pd.DataFrame, key: str, title: str)
     figure.colorbar(image, label="test accuracy, difference\n(percentage points)")
     style.heading(figure, f"{title}: test accuracy with dropout minus without")
     pairs = f"mean over paired seeds ({style.n_seeds(here['pairs'])})"
-    framed = bool(here["difference_half"].notna().any())
+    framed = bool((here["difference_mean"].abs() > here["difference_half"]).any())
     style.footnote(
         figure,
         interval_words(f"{pairs} ± half the 95% t interval", here["pairs"]),

@@ -1,6 +1,7 @@
 """All pictures of a study, drawn and saved."""
 
 import re
+import shlex
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from dropout_lab.files import make_folder, remove_file
 from dropout_lab.results import PLOTS
 
 _GROUPS_SHOWN = 6
+_NAMED = 20  # characters without a font that a note names
 # With cells that the config lists, these show every one of them in one picture.
 _OF_ALL = ("inference", "monte_carlo", "learned_p")
 # Drawn for each combination of the settings beside dropout, in this order.
@@ -90,8 +92,9 @@ def plot_notes(study: StudyTables) -> list[str]:
     missing = fonts_for(_texts(study))[1]
     if missing:
         notes.append(
-            f"no installed font has the characters {missing}: plots show boxes for them. Install "
-            f"a font that has them, such as Noto Sans, and run: dropout-lab plot {study.path}"
+            f"no installed font has the characters {style.shortened(missing, _NAMED)}: plots show "
+            "boxes for them. Install a font that has them, such as one of the Noto fonts, then "
+            f"run: {shlex.join(['dropout-lab', 'plot', str(study.path)])}"
         )
     return [note for note in notes if note]
 

@@ -1,6 +1,7 @@
 """What train and sweep do once the request is clear: plan or run, show, and set the status."""
 
 import json as json_module
+import shlex
 import sys
 from collections.abc import Sequence
 from contextlib import redirect_stdout
@@ -18,6 +19,7 @@ from dropout_lab.results import (
     AT_END,
     ENSEMBLES,
     METRICS,
+    PLOTS,
     RUNS,
     cell_text,
     counted,
@@ -68,6 +70,10 @@ def run(study: Study, *, plots: bool, dry_run: bool, json: bool, quiet: bool) ->
         _print_end(console, study, outcome, files)
     for run_id, message in marked.items():
         typer.echo(f"run {run_id} has a layer that does not do what it says: {message}", err=True)
+    old_plots = outcome.trained and not plots and any((study.out / PLOTS).glob("*.png"))
+    if old_plots:
+        again = shlex.join(["dropout-lab", "plot", str(study.out)])
+        notes.append(f"{PLOTS}/ is older than the runs; redraw it with: {again}")
     for note in filter(None, [*notes, old_report(study.out)]):
         typer.echo(note, err=True)
     if unsaved is not None:  # told here: the result stands on stdout already, as JSON perhaps
