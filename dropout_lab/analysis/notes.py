@@ -71,7 +71,8 @@ def gap_words(study: StudyTables, table: pd.DataFrame) -> str:
 def not_drawn(words: Iterable[str]) -> str:
     """Say which combinations of settings have no plots of their own."""
     names = list(words)
-    return f"not drawn: {counted(len(names), 'combination')} ({_listed(names)})" if names else ""
+    count = counted(len(names), "combination")
+    return f"no plots of their own: {count} ({_listed(names)})" if names else ""
 
 
 def _rows(table: pd.DataFrame, runs: pd.DataFrame) -> Iterable[tuple[Any, pd.Series]]:

@@ -163,22 +163,21 @@ def _groups(
         return [("", "", table)], []
     every = [group for _, group in table.groupby(others, dropna=False, sort=False)]
     listed = _is_listed(table)
-    if listed:
-        every = [group for group in every if len(group) > 1]
-        if not every:
-            return [("", "", table)], []
-    groups = []
-    for index, group in enumerate(every):
+    groups: list[tuple[str, str, pd.DataFrame]] = []
+    for index, group in enumerate(sorted(every, key=lambda group: listed and len(group) == 1)):
         first = group.iloc[0]
         # Many keys, of which a cell sets a few: what is switched off is left unsaid.
         on = tuple(key for key in others if not _is_off(first[key])) if listed else ()
         words = style.cell_label(first, on or tuple(others), False)
         groups.append((f"_{index + 1}", words, group))
+    several = [group for group in groups if not listed or len(group[2]) > 1]
+    if not several:
+        return [("", "", table)], []
+    kept = several[:_GROUPS_SHOWN]
     chosen = chosen_on_validation(table)
-    best = [group for group in groups if chosen is not None and chosen.name in group[2].index]
-    kept = groups[:_GROUPS_SHOWN]
-    if best and best[0][0] not in {suffix for suffix, _, _ in kept}:
-        kept[-1] = best[0]
+    name = None if chosen is None else chosen.name
+    beyond = [group for group in several[_GROUPS_SHOWN:] if name in group[2].index]
+    kept = [*kept[: len(kept) - len(beyond)], *beyond]
     shown = {suffix for suffix, _, _ in kept}
     return kept, [words for suffix, words, _ in groups if suffix not in shown]
 

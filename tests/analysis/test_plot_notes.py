@@ -138,7 +138,7 @@ def test_the_combination_that_validation_chose_is_drawn_and_the_others_named(
     found = all_words(study)
     numbers = [int(name[4:]) for name in found if name.startswith("gap_")]
     assert numbers == [1, 2, 3, 4, 5, 8]
-    told = "not drawn: 2 combinations (learning rate = 0.6; learning rate = 0.7)"
+    told = "no plots of their own: 2 combinations (learning rate = 0.6; learning rate = 0.7)"
     assert all(told in text for name, text in found.items() if name[-1].isdigit())
     assert told not in found["cells"]
     assert plot_notes(study) == [told]
