@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from dropout_lab.analysis import style
-from dropout_lab.analysis.intervals import Floats, band, bar, interval_words
+from dropout_lab.analysis.intervals import Floats, band, bar, interval_words, spread_words
 from dropout_lab.analysis.notes import gap_words
 from dropout_lab.analysis.tables import (
     StudyTables,
@@ -70,7 +70,7 @@ def draw_by_p(study: StudyTables, table: pd.DataFrame, title: str) -> Figure | N
     style.footnote(
         figure,
         "dots: seeds" if table["seeds"].max() > 1 else "",
-        interval_words(style.BAND if many else style.BARS, table["seeds"]),
+        spread_words(figure, table["seeds"]),
         "" if begins.empty else "black, at p = 0: without dropout",
         "lines moved apart at each p" if len(lines) > 1 else "",
         f"{left_out} lines with lower validation accuracy not shown" if left_out else "",

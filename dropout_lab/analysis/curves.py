@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from dropout_lab.analysis import style
-from dropout_lab.analysis.intervals import band, interval_words, lengths
+from dropout_lab.analysis.intervals import band, lengths, spread_words
 from dropout_lab.analysis.notes import gap_words
 from dropout_lab.analysis.tables import (
     StudyTables,
@@ -58,7 +58,7 @@ def draw_curves(study: StudyTables, table: pd.DataFrame, title: str) -> Figure |
     grid[1, 0].set_ylim(0, 1.5 * highest_loss)
     style.heading(figure, title)
     choice = "with dropout: the setting with the best mean validation accuracy"
-    spread = interval_words(style.BAND, [int(cell["seeds"]) for cell in shown])
+    spread = spread_words(figure, [int(cell["seeds"]) for cell in shown])
     style.footnote(figure, "" if shown[-1]["bare"] else choice, spread)
     return figure
 
@@ -98,7 +98,7 @@ def draw_gap(study: StudyTables, table: pd.DataFrame, title: str) -> Figure | No
     style.heading(figure, f"{title}: {words}, dropout off ({style.n_seeds(shown['seeds'])})")
     left_out = len(table) - len(shown)
     rest = f"{left_out} cells with lower validation accuracy not shown" if left_out else ""
-    style.footnote(figure, interval_words(style.BAND, shown["seeds"]), rest)
+    style.footnote(figure, spread_words(figure, shown["seeds"]), rest)
     return figure
 
 

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from dropout_lab.analysis import style
 from dropout_lab.analysis.curves import curve
-from dropout_lab.analysis.intervals import band, interval_words
+from dropout_lab.analysis.intervals import band, spread_words
 from dropout_lab.analysis.tables import StudyTables, completed_rows, half_width
 
 _CELLS_SHOWN = 6
@@ -77,7 +77,7 @@ def draw_diagnostics(study: StudyTables, table: pd.DataFrame, title: str) -> Fig
     style.footnote(
         figure,
         "dropout off, except for gradients and noise",
-        interval_words(style.BAND, shown["seeds"]),
+        spread_words(figure, shown["seeds"]),
         f"{rest} cells not shown" if rest else "",
     )
     return figure

@@ -6,14 +6,13 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from dropout_lab.analysis import style
 from dropout_lab.analysis.curves import curve, over_seeds
-from dropout_lab.analysis.intervals import band, interval_words, lengths
+from dropout_lab.analysis.intervals import band, lengths, spread_words
 from dropout_lab.analysis.marks import footnote, published_look
 from dropout_lab.analysis.published import error_of_value, published_of, settings_of_value
 from dropout_lab.analysis.rows import draw_rows
@@ -273,8 +272,7 @@ def _finished(
     elif several:
         axes.legend(parts, words, loc="best")
     style.heading(figure, f"{title} ({style.n_seeds(table['seeds'])})")
-    bands = any(isinstance(drawn, PolyCollection) for drawn in axes.collections)
-    spread = interval_words(style.BAND if bands else style.BARS, table["seeds"])
+    spread = spread_words(figure, table["seeds"])
     style.footnote(figure, footnote(study, table, spread, "open markers"), more)
     return figure
 

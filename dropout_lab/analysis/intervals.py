@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.collections import LineCollection, PolyCollection
+from matplotlib.figure import Figure
 
 from dropout_lab.analysis.tables import half_width
 
@@ -30,7 +32,18 @@ def interval_words(words: str, counts: Iterable[int]) -> str:
     values = set(counts) - {0}
     if not values or max(values) < 2:
         return "one seed: no interval" if values else ""
-    return words + ("; one seed has no interval" if 1 in values else "")
+    one = "a setting with one seed has no interval" if 1 in values else ""
+    return "; ".join(part for part in (words, one) if part)
+
+
+def spread_words(figure: Figure, counts: Iterable[int]) -> str:
+    """Return what the bars and bands of a figure are; see :func:`interval_words`."""
+    drawn = [collection for axes in figure.axes for collection in axes.collections]
+    kinds = {"bars": LineCollection, "band": PolyCollection}
+    words = [word for word, kind in kinds.items() if any(isinstance(one, kind) for one in drawn)]
+    return interval_words(
+        f"{' and '.join(words)}: 95% t interval of the mean over seeds" if words else "", counts
+    )
 
 
 def limits(column: str) -> tuple[float, float]:

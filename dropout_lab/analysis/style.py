@@ -21,7 +21,6 @@ from dropout_lab.files import replace_file
 
 PUBLISHED = "#777777"  # a paper's numbers
 WITHOUT = "#000000"  # without dropout, everywhere
-BAND = "band: 95% t interval of the mean over seeds"
 BARS = "bars: 95% t interval of the mean over seeds"
 # Paul Tol's bright scheme and two more of his: told apart with any kind of colour vision.
 # A family of variants shares a colour, its members differ by marker.

@@ -191,7 +191,7 @@ def test_one_seed_has_no_interval_in_any_plot(tmp_path: Path) -> None:
         assert "95% t interval" not in text
         assert "dots: seeds" not in text
         assert "one seed: no interval" in text
-    assert interval_words("bars: x", [2, 1]) == "bars: x; one seed has no interval"
+    assert interval_words("bars: x", [2, 1]) == "bars: x; a setting with one seed has no interval"
     assert interval_words("bars: x", [3, 0]) == "bars: x"
     assert interval_words("bars: x", [0]) == ""
 
@@ -352,3 +352,11 @@ def test_pandas_frames_are_left_as_they_were(tmp_path: Path) -> None:
     list(pictures(study))
     for frame, copy in zip((study.metrics, study.runs), before, strict=True):
         pd.testing.assert_frame_equal(frame, copy)
+
+
+def test_one_epoch_has_bars_and_several_have_a_band(tmp_path: Path) -> None:
+    for epochs, told in ((1, "bars: 95% t interval"), (2, "band: 95% t interval")):
+        study = made(tmp_path / str(epochs), "dropout.p=0,0.5", n=4, epochs=epochs)
+        found = all_words(study)
+        assert told in found["curves"]
+        assert told in found["gap"]
