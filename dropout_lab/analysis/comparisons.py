@@ -32,15 +32,13 @@ def draw_by_p(study: StudyTables, table: pd.DataFrame, title: str) -> Figure | N
     dropped = table[~table["bare"]]
     numeric = pd.to_numeric(dropped["dropout.p"], errors="coerce")
     bare = table[table["bare"]]
-    if numeric.isna().any() or numeric.nunique() + bool(len(bare)) < 2:
-        return None
-    if table["test_accuracy_mean"].isna().all():
+    ps = sorted({*numeric.tolist(), *[0.0] * bool(len(bare))})
+    if numeric.isna().any() or len(ps) < 2 or table["test_accuracy_mean"].isna().all():
         return None
     others = tuple(key for key in study.swept if key != "dropout.p")
     lines, left_out = _lines(dropped, others)
     figure = style.new_figure(10, 4.8)
     panels = figure.subplots(1, 2)
-    ps = sorted({0.0, *numeric.tolist()})
     many = len(ps) > _BARS_SHOWN
     place = min(0.5 * float(np.diff(ps).min()) / len(lines), _APART)  # between the lines at a p
     # At p = 0 some other place may drop: such cells are not the baseline, and a line has them.

@@ -154,7 +154,7 @@ def _lines(
 ) -> tuple[dict[str, tuple[str, str, set[Settings]]], int]:
     """Return for each line its colour, its marker and its cells; and how many lines are left out.
 
-    A cell without dropout is where each line over p begins.
+    A cell without dropout is where each line over p begins, or a line of its own.
     """
     over_p = figure.x in ("p", "keep")
     lines: dict[str, tuple[str, str, set[Settings]]] = {}
@@ -164,11 +164,20 @@ def _lines(
         label = _line_of(study, figure, own)
         look = style.variant_look(own.dropout.variant)
         lines.setdefault(label, (*look, set()))[2].add(own)
-    for label, (_, _, members) in lines.items():
-        some = next(iter(members))
-        for own in every if over_p else ():
-            if without_dropout(own) and _same_beside_dropout(study, figure, own, some):
-                lines[label][2].add(own)
+    for own in filter(without_dropout, every if lines and over_p else ()):
+        begins = [
+            members
+            for _, _, members in lines.values()
+            if _same_beside_dropout(study, figure, own, next(iter(members)))
+            # At p = 0 another place may drop: such a line has a point of its own there.
+            and not any(_highest_p(one) == 0 and not without_dropout(one) for one in members)
+        ]
+        for members in begins:
+            members.add(own)
+        if not begins:
+            rest = [key for key in _line_keys(study, figure) if not key.startswith("dropout.")]
+            label = style.cell_label(values_of(own, rest), tuple(rest), True)
+            lines[label] = (style.WITHOUT, "D", {own})
     shown = dict(list(lines.items())[:_LINES_SHOWN])
     colours = style.told_apart((colour, "-") for colour, _, _ in shown.values())
     looks = {

@@ -217,6 +217,27 @@ def test_only_networks_without_any_dropout_are_black(tmp_path: Path) -> None:
     assert list(line.get_xdata()) != [0, 0]
 
 
+def test_a_figure_over_p_draws_the_baseline_apart_where_the_input_layer_drops(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plots, "_KINDS", {})
+    study = made(tmp_path, "dropout.input_p=0.2", "dropout.p=0,0.5", n=6)
+    study.manifest["figure"] = {"x": "p"}
+    (figure,) = (figure for name, figure in pictures(study) if name == "figure")
+    lines = {
+        str(container.get_label()): np.asarray(container.lines[0].get_xdata())
+        for container in figure.axes[0].containers
+    }
+    assert sorted(len(x) for x in lines.values()) == [1, 2]
+    assert list(lines["without dropout"]) == [0]
+
+
+def test_one_p_beside_the_baseline_at_the_same_place_is_nothing_to_draw(tmp_path: Path) -> None:
+    study = made(tmp_path, "dropout.input_p=0.2", "dropout.p=0", n=4)
+    assert len(cells(study)) == 2
+    assert draw_by_p(study, cells(study), "t") is None
+
+
 def test_many_values_of_p_have_a_band_instead_of_bars(tmp_path: Path) -> None:
     study = made(tmp_path, "dropout.p=0.01:0.99:0.01", n=200)
     figure = drawn(draw_by_p(study, cells(study), "t"))
