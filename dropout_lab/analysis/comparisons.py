@@ -64,11 +64,12 @@ def draw_by_p(study: StudyTables, table: pd.DataFrame, title: str) -> Figure | N
     panels[1].set_title(gap_words(study, table))
     if others or (begins.empty and len(bare)):
         style.legend_beside(panels[1], panels[0].get_legend_handles_labels())
-    style.heading(figure, f"{title}: {when(study)}, dropout off ({style.n_seeds(table['seeds'])})")
+    seeds = pd.concat([bare, *lines])["seeds"]
+    style.heading(figure, f"{title}: {when(study)}, dropout off ({style.n_seeds(seeds)})")
     style.footnote(
         figure,
-        "dots: seeds" if table["seeds"].max() > 1 else "",
-        spread_words(figure, table["seeds"]),
+        "dots: seeds" if seeds.max() > 1 else "",
+        spread_words(figure, seeds),
         "" if begins.empty else "black, at p = 0: without dropout",
         "lines moved apart at each p" if len(lines) > 1 else "",
         f"{left_out} lines with lower validation accuracy not shown" if left_out else "",
@@ -250,7 +251,7 @@ def draw_cells(study: StudyTables, table: pd.DataFrame, title: str) -> Figure:
         panels[1].set_xlabel("minus that without dropout\n(percentage points, paired by seed)")
     for axes in panels:
         style.percent_axis(axes, "x")
-    n = style.n_seeds(table["seeds"])
+    n = style.n_seeds(shown["seeds"])
     style.heading(figure, f"{title}: {when(study)}, dropout off ({n})")
     left_out = len(table) - len(shown)
     style.footnote(

@@ -1,5 +1,6 @@
 """Curves over the epochs: with and without dropout side by side, and train minus test."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -59,8 +60,20 @@ def draw_curves(study: StudyTables, table: pd.DataFrame, title: str) -> Figure |
     style.heading(figure, title)
     choice = "with dropout: the setting with the best mean validation accuracy"
     spread = spread_words(figure, [int(cell["seeds"]) for cell in shown])
-    style.footnote(figure, "" if shown[-1]["bare"] else choice, spread)
+    outside = "early values lie outside the axes" if _outside(grid.flat) else ""
+    style.footnote(figure, "" if shown[-1]["bare"] else choice, spread, outside)
     return figure
+
+
+def _outside(panels: Iterable[Axes]) -> bool:
+    """Whether a mean lies outside of its axes."""
+    for axes in panels:
+        low, high = axes.get_ylim()
+        for line in axes.lines:
+            values = np.asarray(line.get_ydata(), np.float64)
+            if ((values < low) | (values > high)).any():
+                return True
+    return False
 
 
 def draw_gap(study: StudyTables, table: pd.DataFrame, title: str) -> Figure | None:

@@ -1,6 +1,6 @@
 """The picture that a study is made for: a paper's figure or table, with the paper's numbers."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Literal
 
 import numpy as np
@@ -106,7 +106,9 @@ def _draw_lines(
         axes.minorticks_off()
     axes.set_xlabel(_AXES[str(settings.x)])
     more = f"{counted(left_out, 'line')} not shown" if left_out else ""
-    return _finished(figure, axes, study, table, settings, published, title, more)
+    every = set().union(*(members for _, _, members in lines.values()))
+    seeds = [int(cell["seeds"]) for own, cell in points if own in every]
+    return _finished(figure, axes, study, table, settings, published, title, seeds, more)
 
 
 def _printed(
@@ -256,7 +258,8 @@ def _draw_courses(
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
     left_out = len(table) - len(shown)
     more = f"{left_out} cells not shown" if left_out else ""
-    return _finished(figure, axes, study, table, settings, published, title, more)
+    seeds = shown["seeds"]
+    return _finished(figure, axes, study, table, settings, published, title, seeds, more)
 
 
 def _finished(
@@ -267,6 +270,7 @@ def _finished(
     settings: FigureSettings,
     published: PublishedSettings | None,
     title: str,
+    seeds: Iterable[int],
     more: str,
 ) -> Figure:
     """Give a picture its y axis, legends, heading and footnote."""
@@ -280,8 +284,8 @@ def _finished(
         style.legend_beside(axes, ([*handles, *parts], [*labels, *words]))
     elif several:
         axes.legend(parts, words, loc="best")
-    style.heading(figure, f"{title} ({style.n_seeds(table['seeds'])})")
-    spread = spread_words(figure, table["seeds"])
+    style.heading(figure, f"{title} ({style.n_seeds(seeds)})")
+    spread = spread_words(figure, seeds)
     style.footnote(figure, footnote(study, table, spread, "open markers"), more)
     return figure
 

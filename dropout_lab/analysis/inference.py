@@ -62,7 +62,7 @@ def draw_inference(study: StudyTables, table: pd.DataFrame, title: str) -> Figur
     panels[0].set_yticks(heights, [row.label for row in rows])
     panels[0].set_ylim(-height - 0.8, heights[0] + 0.8)
     style.heading(
-        figure, f"{title}: how the trained network is used ({style.n_seeds(table['seeds'])})"
+        figure, f"{title}: how the trained network is used ({style.n_seeds(shown['seeds'])})"
     )
     rest = len(table) - len(shown)
     style.footnote(

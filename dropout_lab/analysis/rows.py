@@ -55,8 +55,8 @@ def draw_rows(
     axes.set_ylim(-0.7, len(rows) - 0.4)
     axes.set_xlabel("test error (%)")
     axes.margins(x=0.08)
-    style.heading(figure, f"{title} ({style.n_seeds(table['seeds'])})")
     counts = [len(row.values) for row in rows]
+    style.heading(figure, f"{title} ({style.n_seeds(counts)})")
     spread = "dots: seeds; " * (max(counts) > 1) + interval_words(style.BARS, counts)
     left_out = len(every) - len(rows)
     style.footnote(

@@ -11,8 +11,8 @@ import pytest
 from matplotlib.figure import Figure
 
 from dropout_lab import results
+from dropout_lab.analysis import comparisons, fonts, heat_map, plots, rows, style
 from dropout_lab.analysis import figure as figure_module
-from dropout_lab.analysis import fonts, heat_map, plots, rows, style
 from dropout_lab.analysis.comparisons import draw_by_p, draw_cells
 from dropout_lab.analysis.curves import draw_curves, draw_gap
 from dropout_lab.analysis.intervals import interval_words, lengths
@@ -116,6 +116,23 @@ def test_means_end_where_the_first_seed_stopped(tmp_path: Path) -> None:
     assert told not in found["by_p"]
     whole = replace(study, runs=study.runs.assign(epochs=4.0))
     assert told not in all_words(whole)["gap"]
+
+
+def test_curves_say_that_they_start_outside_the_axes(tmp_path: Path) -> None:
+    study = made(tmp_path, "dropout.p=0,0.5", n=4, epochs=10)
+    assert "outside" not in all_words(study)["curves"]
+    study.metrics.loc[study.metrics["epoch"] == 1, "test_loss"] = 50.0
+    assert "early values lie outside the axes" in all_words(study)["curves"]
+
+
+def test_n_is_of_what_is_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    statuses = ["completed"] * 5 + ["failed"]
+    study = made(tmp_path, "dropout.p=0,0.5", n=6, seeds=3, statuses=statuses)
+    assert "(n = 2 to 3 seeds)" in words(draw_cells(study, cells(study), "t"))
+    best = cells(study).sort_values("test_accuracy_mean").iloc[-1]
+    monkeypatch.setattr(comparisons, "_CELLS_SHOWN", 1)
+    told = f"(n = {best['seeds']} seeds)"
+    assert told in words(draw_cells(study, cells(study), "t"))
 
 
 def test_a_mean_has_all_seeds_or_is_a_gap(tmp_path: Path) -> None:
