@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from dropout_lab.analysis import style
 from dropout_lab.analysis.intervals import Floats, band, bar, interval_words, spread_words
-from dropout_lab.analysis.notes import gap_words
+from dropout_lab.analysis.notes import LOWER, gap_words, not_shown
 from dropout_lab.analysis.tables import (
     StudyTables,
     differences_of_cell,
@@ -72,7 +72,7 @@ def draw_by_p(study: StudyTables, table: pd.DataFrame, title: str) -> Figure | N
         spread_words(figure, seeds),
         "" if begins.empty else "black, at p = 0: without dropout",
         "lines moved apart at each p" if len(lines) > 1 else "",
-        f"{left_out} lines with lower validation accuracy not shown" if left_out else "",
+        not_shown(left_out, "line", LOWER),
     )
     return figure
 
@@ -179,7 +179,7 @@ def draw_variants(study: StudyTables, table: pd.DataFrame, title: str) -> Figure
     axes.grid(visible=False)
     figure.colorbar(image, label="test accuracy,\ndifference (percentage points)")
     pairs = style.n_seeds(dropped["pairs"])
-    style.heading(figure, f"{title}: test accuracy minus that without dropout")
+    style.heading(figure, f"{title}: test accuracy, difference from no dropout")
     rest = len(every) - len(placements)
     style.footnote(
         figure,
@@ -187,7 +187,7 @@ def draw_variants(study: StudyTables, table: pd.DataFrame, title: str) -> Figure
         interval_words(
             f"mean over paired seeds ({pairs}) ± half the 95% t interval", dropped["pairs"]
         ),
-        f"{rest} placements not shown" if rest else "",
+        not_shown(rest, "placement"),
     )
     return figure
 
@@ -248,7 +248,7 @@ def draw_cells(study: StudyTables, table: pd.DataFrame, title: str) -> Figure:
     panels[0].set_xlabel("test accuracy (%)")
     if paired:
         panels[1].axvline(0, **line)
-        panels[1].set_xlabel("minus that without dropout\n(percentage points, paired by seed)")
+        panels[1].set_xlabel("difference from no dropout\n(percentage points, paired by seed)")
     for axes in panels:
         style.percent_axis(axes, "x")
     n = style.n_seeds(shown["seeds"])
@@ -260,7 +260,7 @@ def draw_cells(study: StudyTables, table: pd.DataFrame, title: str) -> Figure:
         "dots: seeds" if shown["seeds"].max() > 1 else "",
         interval_words(style.BARS, shown["seeds"]),
         "dotted line: without dropout" if len(bare) == 1 or paired else "",
-        f"{left_out} lower cells not shown" if left_out else "",
+        not_shown(left_out, "setting", "with lower test accuracy"),
     )
     return figure
 

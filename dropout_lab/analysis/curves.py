@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from dropout_lab.analysis import style
 from dropout_lab.analysis.intervals import band, lengths, spread_words
-from dropout_lab.analysis.notes import gap_words
+from dropout_lab.analysis.notes import LOWER, gap_words, not_shown
 from dropout_lab.analysis.tables import (
     StudyTables,
     completed_rows,
@@ -110,7 +110,7 @@ def draw_gap(study: StudyTables, table: pd.DataFrame, title: str) -> Figure | No
     style.legend_beside(loss, accuracy.get_legend_handles_labels())
     style.heading(figure, f"{title}: {words}, dropout off ({style.n_seeds(shown['seeds'])})")
     left_out = len(table) - len(shown)
-    rest = f"{left_out} cells with lower validation accuracy not shown" if left_out else ""
+    rest = not_shown(left_out, "setting", LOWER)
     style.footnote(figure, spread_words(figure, shown["seeds"]), rest)
     return figure
 

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from dropout_lab.analysis import style
 from dropout_lab.analysis.curves import curve
 from dropout_lab.analysis.intervals import band, spread_words
+from dropout_lab.analysis.notes import not_shown
 from dropout_lab.analysis.tables import StudyTables, completed_rows, half_width
 
 _CELLS_SHOWN = 6
@@ -78,7 +79,7 @@ def draw_diagnostics(study: StudyTables, table: pd.DataFrame, title: str) -> Fig
         figure,
         "dropout off, except for gradients and noise",
         spread_words(figure, shown["seeds"]),
-        f"{rest} cells not shown" if rest else "",
+        not_shown(rest, "setting"),
     )
     return figure
 

@@ -14,6 +14,7 @@ from dropout_lab.analysis import style
 from dropout_lab.analysis.curves import curve, over_seeds
 from dropout_lab.analysis.intervals import band, lengths, spread_words
 from dropout_lab.analysis.marks import footnote, published_look
+from dropout_lab.analysis.notes import not_shown
 from dropout_lab.analysis.published import error_of_value, published_of, settings_of_value
 from dropout_lab.analysis.rows import draw_rows
 from dropout_lab.analysis.tables import (
@@ -27,7 +28,6 @@ from dropout_lab.config.grid import values_of
 from dropout_lab.config.published import FigureSettings, PublishedSettings
 from dropout_lab.config.schema import Settings, p_of_places, without_dropout
 from dropout_lab.config.sizes import training_examples
-from dropout_lab.results import counted
 
 _LINES_SHOWN = 12
 _BARS_SHOWN = 20  # more points of a line have a band
@@ -105,7 +105,7 @@ def _draw_lines(
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
         axes.minorticks_off()
     axes.set_xlabel(_AXES[str(settings.x)])
-    more = f"{counted(left_out, 'line')} not shown" if left_out else ""
+    more = not_shown(left_out, "line")
     every = set().union(*(members for _, _, members in lines.values()))
     seeds = [int(cell["seeds"]) for own, cell in points if own in every]
     return _finished(figure, axes, study, table, settings, published, title, seeds, more)
@@ -257,7 +257,7 @@ def _draw_courses(
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1, steps=[1, 2, 5, 10]))
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
     left_out = len(table) - len(shown)
-    more = f"{left_out} cells not shown" if left_out else ""
+    more = not_shown(left_out, "setting")
     seeds = shown["seeds"]
     return _finished(figure, axes, study, table, settings, published, title, seeds, more)
 

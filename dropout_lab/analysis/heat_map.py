@@ -74,7 +74,7 @@ def draw_heat_map(study: StudyTables, table: pd.DataFrame, key: str, title: str)
     axes.set_ylabel(_WORDS.get(key, key.partition(".")[2].replace("_", " ")))
     axes.grid(visible=False)
     figure.colorbar(image, label="test accuracy, difference\n(percentage points)")
-    style.heading(figure, f"{title}: test accuracy with dropout minus without")
+    style.heading(figure, f"{title}: test accuracy, difference from no dropout")
     pairs = f"mean over paired seeds ({style.n_seeds(here['pairs'])})"
     framed = bool((here["difference_mean"].abs() > here["difference_half"]).any())
     style.footnote(

@@ -11,6 +11,7 @@ from matplotlib.ticker import NullLocator
 
 from dropout_lab.analysis import style
 from dropout_lab.analysis.intervals import Floats, bar, interval_words, lengths
+from dropout_lab.analysis.notes import LOWER, not_shown
 from dropout_lab.analysis.tables import StudyTables, completed_rows, rows_of_cell
 
 _CELLS_SHOWN = 10
@@ -70,7 +71,7 @@ def draw_inference(study: StudyTables, table: pd.DataFrame, title: str) -> Figur
         "dots: seeds" if shown["seeds"].max() > 1 else "",
         interval_words(style.BARS, shown["seeds"]),
         "in brackets: samples, or the seeds that an ensemble averages",
-        f"{rest} cells with lower validation accuracy not shown" if rest else "",
+        not_shown(rest, "setting", LOWER),
     )
     return figure
 
@@ -156,7 +157,7 @@ def draw_monte_carlo(study: StudyTables, table: pd.DataFrame, title: str) -> Fig
         f"bars: ± SD over {repeats} random choices of k networks, mean over seeds\n"
         "dotted: the mean rule",
         interval_words("on the right its 95% t interval of the mean over seeds", drawn),
-        f"{left_out} cells with lower validation accuracy not shown" if left_out else "",
+        not_shown(left_out, "setting", LOWER),
     )
     return figure
 

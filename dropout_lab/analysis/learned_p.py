@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from dropout_lab.analysis import style
 from dropout_lab.analysis.curves import curve
 from dropout_lab.analysis.intervals import spread_words
+from dropout_lab.analysis.notes import LOWER, not_shown
 from dropout_lab.analysis.tables import StudyTables, completed_rows
 from dropout_lab.catalogue import CATALOGUE
 from dropout_lab.config.schema import p_of_places, places
@@ -61,7 +62,7 @@ def draw_learned_p(study: StudyTables, table: pd.DataFrame, title: str) -> Figur
         "epoch 0: where p starts",
         "mean of p where units or weights have their own",
         spread_words(figure, shown["seeds"]),
-        f"{rest} cells with lower validation accuracy not shown" if rest else "",
+        not_shown(rest, "setting", LOWER),
     )
     return figure
 

@@ -13,6 +13,7 @@ from dropout_lab.analysis.tables import (
 )
 from dropout_lab.results import counted
 
+LOWER = "with lower validation accuracy"
 _NAMED = 3  # cells, seeds or combinations of which each is named
 _LOST = {"diverged": "diverged", "failed": "failed", "interrupted": "broke off"}
 
@@ -66,6 +67,11 @@ def label_noise(study: StudyTables, table: pd.DataFrame) -> str:
 def gap_words(study: StudyTables, table: pd.DataFrame) -> str:
     """Return what training minus test is: no overfitting gap where training labels were moved."""
     return "training against test" if _noise(study, table) else "overfitting gap"
+
+
+def not_shown(count: int, noun: str, which: str = "") -> str:
+    """Say how many settings, lines or rows have no room in a plot; nothing where all have."""
+    return f"{counted(count, noun)}{which and ' '}{which} not shown" if count else ""
 
 
 def not_drawn(words: Iterable[str]) -> str:

@@ -11,10 +11,10 @@ from matplotlib.figure import Figure
 from dropout_lab.analysis import style
 from dropout_lab.analysis.intervals import bar, interval_words
 from dropout_lab.analysis.marks import footnote, published_look
+from dropout_lab.analysis.notes import not_shown
 from dropout_lab.analysis.published import error_of_value, settings_of_value, values_of_cell
 from dropout_lab.analysis.tables import StudyTables, ends_of_cell, settings_of_cell
 from dropout_lab.config.published import PublishedSettings
-from dropout_lab.results import counted
 
 _ROWS_SHOWN = 40
 
@@ -62,7 +62,7 @@ def draw_rows(
     style.footnote(
         figure,
         footnote(study, table, spread, "open diamonds"),
-        f"{counted(left_out, 'row')} not shown" if left_out else "",
+        not_shown(left_out, "row"),
     )
     return figure
 

@@ -181,7 +181,9 @@ def test_a_thousand_runs_are_drawn_in_as_many_lines_as_can_be_told_apart(tmp_pat
     assert figure is not None
     assert sum(not str(line.get_label()).startswith("_") for line in figure.axes[0].lines) == 12
     assert "88 lines with lower validation accuracy not shown" in words(figure)
-    assert "461 lower cells not shown" in words(draw_cells(study, cells(study), "name"))
+    assert "461 settings with lower test accuracy not shown" in words(
+        draw_cells(study, cells(study), "name")
+    )
     assert max(file.stat().st_size for file in plot_study(study)) < 2**20
     # Figures that pyplot does not know are let go of with the last word on them.
     assert (
