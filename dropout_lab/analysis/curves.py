@@ -54,9 +54,11 @@ def draw_curves(study: StudyTables, table: pd.DataFrame, title: str) -> Figure |
     grid[0, 0].set_ylabel("accuracy (%)")
     grid[1, 0].set_ylabel("loss (nats)")
     style.percent_axis(grid[0, 0])
-    low, highest_loss = _late_extremes(study, shown)
-    grid[0, 0].set_ylim(max(0.0, low - 0.15 * (1 - low) - 0.001), 1 + 0.03 * (1 - low) + 0.0005)
-    grid[1, 0].set_ylim(0, 1.5 * highest_loss)
+    grid[1, 0].set_ylim(bottom=0)
+    if study.metrics["epoch"].nunique() > 1:  # one epoch has room for its bars
+        low, highest_loss = _late_extremes(study, shown)
+        grid[0, 0].set_ylim(max(0.0, low - 0.15 * (1 - low) - 0.001), 1 + 0.03 * (1 - low) + 0.0005)
+        grid[1, 0].set_ylim(0, 1.5 * highest_loss)
     style.heading(figure, title)
     choice = "with dropout: the setting with the best mean validation accuracy"
     spread = spread_words(figure, [int(cell["seeds"]) for cell in shown])
@@ -70,6 +72,8 @@ def _outside(panels: Iterable[Axes]) -> bool:
     for axes in panels:
         low, high = axes.get_ylim()
         for line in axes.lines:
+            if str(line.get_label()).startswith("_"):  # the end of a bar, or one seed
+                continue
             values = np.asarray(line.get_ydata(), np.float64)
             if ((values < low) | (values > high)).any():
                 return True

@@ -169,6 +169,8 @@ def _groups(
         # Many keys, of which a cell sets a few: what is switched off is left unsaid.
         on = tuple(key for key in others if not _is_off(first[key])) if listed else ()
         words = style.cell_label(first, on or tuple(others), False)
+        if listed and len(group) == 1:
+            words = style.cell_label(first, study.swept, bool(first["bare"]))
         groups.append((f"_{index + 1}", words, group))
     several = [group for group in groups if not listed or len(group[2]) > 1]
     if not several:

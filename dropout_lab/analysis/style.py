@@ -1,6 +1,7 @@
 """How the pictures look: one colour for a p, one marker for a variant, the same in all of them."""
 
 import io
+import re
 import textwrap
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -74,6 +75,7 @@ BESIDE = 36  # characters of a line of a legend, or of a label of an axis
 _NOTE = 14  # characters of a footnote in an inch
 _MARK, _HEAD = "dropout-lab", 1024  # written into the first bytes of every file
 _LABEL_FIRST = {"dropout.variant": 0, "dropout.placement": 1, "dropout.p": 2}
+_TOGETHER = re.compile(r" (?==)|(?<==) |(?<=\d) (?=seed)")  # spaces at which no line is broken
 _SETTINGS: Any = {
     "font.size": 11,
     "axes.titlesize": 11,
@@ -170,9 +172,12 @@ def heading(figure: Figure, text: str) -> None:
 
 
 def wrapped(text: str, width: int) -> str:
-    """Return a text in lines of at most so many characters; ``p = 0.5`` stays on one line."""
-    lines = textwrap.wrap(text.replace(" = ", "\xa0=\xa0"), width)
-    return "\n".join(lines).replace("\xa0=\xa0", " = ")
+    """Return a text in lines of at most so many characters.
+
+    ``p = 0.5`` and ``n = 3 seeds`` stay on one line.
+    """
+    lines = textwrap.wrap(_TOGETHER.sub("\xa0", text), width)
+    return "\n".join(lines).replace("\xa0", " ")
 
 
 def shortened(text: str, longest: int) -> str:

@@ -203,6 +203,23 @@ def test_one_epoch_has_a_marker_for_each_part(tmp_path: Path) -> None:
     assert lines["without dropout"] < 1 < lines["p = 0.5"]
 
 
+def test_one_epoch_has_room_for_its_bars(tmp_path: Path) -> None:
+    study = read_study(
+        made_study(tmp_path / "s", "dropout.p=0,0.5", accuracies=[0.4, 0.6, 0.4, 0.6], epochs=1)
+    )
+    figure = drawn(draw_curves(study, cells(study), "t"))
+    low, high = figure.axes[0].get_ylim()
+    assert low < 0
+    assert high > 1
+    assert "outside" not in words(figure)
+
+
+def test_words_that_belong_together_stay_on_one_line() -> None:
+    text = "without dropout, learning rate = 0.01 (n = 2 seeds)"
+    lines = style.wrapped(text, 35).split("\n")
+    assert lines == ["without dropout, learning", "rate = 0.01 (n = 2 seeds)"]
+
+
 def test_one_seed_has_no_interval_in_any_plot(tmp_path: Path) -> None:
     for text in all_words(made(tmp_path, "dropout.p=0,0.5", n=2, seeds=1)).values():
         assert "95% t interval" not in text

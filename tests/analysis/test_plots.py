@@ -321,7 +321,7 @@ def test_listed_cells_have_pictures_where_they_compare_something(tmp_path: Path)
     drawn = {name: words(figure) for name, figure in pictures(study)}
     assert {"curves_1", "gap_1"} <= drawn.keys()
     assert "curves_2" not in drawn
-    assert "no plots of their own: 1 combination (l1 = 0.001)" in drawn["curves_1"]
+    assert "no plots of their own: 1 combination (L1)" in drawn["curves_1"]
     assert "s, l2 = 0.001 |" in drawn["curves_1"]  # and nothing of l1, which is off
     assert "Dropout + L2" in drawn["curves_1"]
 
