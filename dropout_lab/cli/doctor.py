@@ -8,7 +8,7 @@ import typer
 from dropout_lab.cli import options
 
 if TYPE_CHECKING:
-    from dropout_lab.study.doctor import Finding
+    from dropout_lab.study.findings import Finding
 
 
 def doctor(

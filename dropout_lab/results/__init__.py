@@ -4,6 +4,7 @@ Reading, writing and mending need only the standard library; every table opens a
 R and Excel.
 """
 
+from dropout_lab.results.faults import Fault, Table
 from dropout_lab.results.manifest import (
     LARGEST_MANIFEST,
     MANIFEST_FORMAT,
@@ -42,8 +43,6 @@ from dropout_lab.results.studies import find_studies, has_our_tables
 from dropout_lab.results.table import (
     LARGEST_TABLE,
     MOST_FAULTS,
-    Fault,
-    Table,
     read_rows,
     read_table,
     scan_table,
@@ -52,6 +51,7 @@ from dropout_lab.results.text import (
     Row,
     TableText,
     cell_text,
+    command,
     counted,
     csv_text,
     fields,
@@ -94,6 +94,7 @@ __all__ = [
     "Table",
     "TableText",
     "cell_text",
+    "command",
     "counted",
     "csv_text",
     "digest",

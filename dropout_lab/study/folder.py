@@ -28,6 +28,7 @@ from dropout_lab.files import (
 from dropout_lab.plugins import Plugin
 from dropout_lab.results import Row, TableText, cell_text, counted, runs_in, table_parts
 from dropout_lab.study import whole
+from dropout_lab.study.checks import with_digits
 from dropout_lab.study.claim import Claim, refuse_foreign, refuse_links, stands
 from dropout_lab.study.compact import CompactRows
 from dropout_lab.study.ensembles import write_ensembles
@@ -124,7 +125,9 @@ class StudyFolder:
         if ids and self.manifest is None:
             self.findings.add(f"{self.path / results.MANIFEST} was lost; it is made again.")
         self._restore_ends()
-        lacking = self._lacking()
+        rows = whole.RowsByRun(self._metrics, self._tables, self._known)
+        kept = whole.keeps_inferences(self.manifest)
+        lacking = whole.lacking_of(self._known, self._runs, rows, self.folder_of, kept=kept)
         self.finished = {i for i, words in lacking.items() if not words}
         self.finished |= {i for i, row in self._runs.items() if row["status"] == "diverged"}
         lack = {i: words for i, words in lacking.items() if words}
@@ -267,24 +270,12 @@ class StudyFolder:
             self._distrusted |= table.damaged_runs
         return table.rows
 
-    def _lacking(self) -> dict[str, str]:
-        """Return in words what each completed run lacks; empty for one that is whole."""
-        folder = self.path / results.RUN_FOLDERS
-        rows = whole.RowsByRun(self._metrics, self._tables, self._known)
-        kept = whole.keeps_inferences(self.manifest)
-        return whole.lacking_of(self._known, self._runs, rows, folder, kept=kept)
-
     def _restore_ends(self) -> None:
-        """Make the rows of runs.csv again that are lost, of runs that have all their records."""
+        """Make the rows of runs.csv again that are lost, and the digits that are."""
         kept = whole.keeps_inferences(self.manifest)
         there = self._runs.keys() | self._distrusted
         rows = whole.RowsByRun(self._metrics, self._tables, self._known)
-        restored = {
-            run_id: whole.restored_end(run, rows[run_id], self.run_folder(run), kept=kept)
-            for run_id, run in self._known.items()
-            if run_id not in there
-        }
-        ends = {run_id: end for run_id, end in restored.items() if end is not None}
+        ends = whole.restored_ends(self._known, there, rows, self.folder_of, kept=kept)
         self._runs |= ends
         if ends:
             self.findings.add(
@@ -295,6 +286,15 @@ class StudyFolder:
             self.findings.add(
                 f"{self.path / results.INFERENCE} has no rows of them, and gets none."
             )
+        restored, words = with_digits(
+            self._known, self._runs, lambda run_id: self._metrics.get(run_id, [])
+        )
+        self._runs |= restored
+        if words:
+            taken = f"; taken from {results.METRICS} again" if restored else ""
+            self.findings.add(f"{self.path / words}{taken}.")
+        if restored:
+            self._lossy.add(results.RUNS)
 
     def _write_table(self, name: str) -> None:
         table = self._tables[name]

@@ -157,7 +157,7 @@ def test_plot_draws_nothing_without_a_word(run, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "spoil",
-    [lambda b: b"", lambda b: bytes(len(b)), lambda b: b.replace(b",", b";"),
+    [lambda b: b"", lambda b: bytes(len(b)), lambda b: b.replace(b"run_id", b"run"),
      lambda b: b.split(b"\n", 1)[1], lambda b: b.replace(b"test_loss", b"loss")],
 )  # fmt: skip
 @pytest.mark.parametrize("name", [METRICS, RUNS])
@@ -172,6 +172,17 @@ def test_plot_names_the_file_that_is_not_ours_and_draws_the_other_study(
     assert told.err.startswith(f"b/{name} ")
     assert "dropout-lab doctor b" in told.err
     assert told.out.startswith("a: ")
+
+
+def test_plot_reads_what_another_program_wrote_and_says_so(run, tmp_path: Path) -> None:
+    path = made_study(tmp_path / "b", "dropout.p=0.5", accuracies=[0.9] * 4)
+    for name in (METRICS, RUNS):
+        head, rows = (path / name).read_text().replace(",", ";").split("\n", 1)
+        (path / name).write_text("\n".join([head, rows.replace(".", ",")]))
+    told = run("plot", "b")
+    assert told.status == 0
+    words = "was written by another program: its fields are separated by ';', its numbers have a"
+    assert told.err.count(words) == 2
 
 
 def test_plot_takes_the_later_of_two_rows_and_says_so(run, tmp_path: Path) -> None:
