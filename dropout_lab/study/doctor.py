@@ -17,7 +17,7 @@ from dropout_lab.study.claim import Claim, is_alive, refuse_links, writer_of
 from dropout_lab.study.compact import CompactRows
 from dropout_lab.study.findings import Finding
 from dropout_lab.study.leftovers import leftovers, with_the_claim
-from dropout_lab.study.weights import WEIGHTS, damage_of_weights
+from dropout_lab.study.weights import WEIGHTS, read_weights
 from dropout_lab.study.whole import (
     READERS,
     RowsByRun,
@@ -239,9 +239,8 @@ class _Patient:
                 yield Finding(folder, "is of no run of this study; left alone", damaged=False)
                 continue
             damaged = {path: damage_of(path) for path in checkpoints_in(folder).values()}
-            for name, read in READERS.items():
+            for name, read in (*READERS.items(), (WEIGHTS, read_weights)):
                 damaged[folder / name] = damage_of_kept(read, folder / name)
-            damaged[folder / WEIGHTS] = damage_of_weights(folder / WEIGHTS)
             for path, words in damaged.items():
                 if words:
                     remedy = f"kept beside and taken away; {_AGAIN} goes on without it"

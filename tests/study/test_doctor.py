@@ -127,7 +127,17 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     "predictions": (lambda out: flip(first(out, PREDICTIONS)), "predictions.npz"),
     "weights": (
         lambda out: first(out, "weights.pt").write_bytes(b"\x80junk"),
-        "weights.pt cannot be loaded",
+        "is not what was written",
+    ),
+    "a bit of the weights": (
+        lambda out: flip(first(out, "weights.pt"), 0.3),
+        "is not what was written: its SHA-256 is another",
+    ),
+    "weights of another run": (
+        lambda out: first(out, "weights.pt").write_bytes(
+            sorted((out / "runs").rglob("weights.pt"))[1].read_bytes()
+        ),
+        "is of another run, ",
     ),
     "manifest torn": (text_damage(results.MANIFEST, lambda t: t[:900]), "cannot be read as"),
     "manifest lost": (lambda out: (out / results.MANIFEST).unlink(), "is not there"),
