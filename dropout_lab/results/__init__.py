@@ -61,6 +61,7 @@ from dropout_lab.results.text import (
     table_parts,
     table_text,
 )
+from dropout_lab.results.versions import newer_session, version_mix
 
 __all__ = [
     "ACTIVATIONS",
@@ -104,6 +105,7 @@ __all__ = [
     "is_number_column",
     "message_cell",
     "message_text",
+    "newer_session",
     "one_line",
     "read_manifest",
     "read_rows",
@@ -114,4 +116,5 @@ __all__ = [
     "scan_table",
     "table_parts",
     "table_text",
+    "version_mix",
 ]

@@ -38,6 +38,7 @@ class _Entry(BaseModel, strict=True):
     seed: int
     settings: _Sections
     label: str = ""
+    sessions: list[Annotated[int, Field(ge=0)]] = []  # that trained it; an older study has none
 
 
 class _Plugin(BaseModel, strict=True):
@@ -161,6 +162,8 @@ def _check(manifest: Manifest) -> None:
         strange = entry["settings"].keys() - manifest["settings"].keys()
         if strange:
             raise _UnknownError(f"run {name} has a section {min(strange)!r}")
+        if max(entry.get("sessions", ()), default=0) >= max(len(manifest["sessions"]), 1):
+            raise ValueError(f"run {name} is of a session that is not there")
     recorded = recorded_variants(manifest.get("plugins", {}))
     for name, kind in recorded.items():
         CATALOGUE.setdefault(name, kind)

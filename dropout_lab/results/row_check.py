@@ -77,7 +77,8 @@ class RowCheck:
         row = dict(zip(header, values, strict=True))
         if names.MESSAGE in row:
             message = message_text(row[names.MESSAGE])
-            row[names.MESSAGE] = "" if message.casefold() in MISSING else message
+            missing = row.get("status") == "completed" and message.casefold() in MISSING
+            row[names.MESSAGE] = "" if missing else message
         return None, row
 
     def add(self, number: int, row: Row) -> None:
