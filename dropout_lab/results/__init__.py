@@ -39,7 +39,7 @@ from dropout_lab.results.names import (
     WRITER,
     is_number_column,
 )
-from dropout_lab.results.studies import find_studies, has_our_tables
+from dropout_lab.results.studies import find_studies, folder_for, has_our_tables
 from dropout_lab.results.table import (
     LARGEST_TABLE,
     MOST_FAULTS,
@@ -101,6 +101,7 @@ __all__ = [
     "digest",
     "fields",
     "find_studies",
+    "folder_for",
     "has_our_tables",
     "is_number_column",
     "message_cell",

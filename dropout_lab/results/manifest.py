@@ -15,6 +15,7 @@ from dropout_lab.config.published import FigureSettings, PublishedSettings
 from dropout_lab.config.schema import KEYS, Settings
 from dropout_lab.errors import StorageError
 from dropout_lab.results.names import MANIFEST, RUN_ID
+from dropout_lab.results.text import command
 
 MANIFEST_FORMAT = 1
 LARGEST_MANIFEST = 2**26  # bytes; 100,000 runs take less
@@ -100,8 +101,8 @@ def read_manifest(folder: Path) -> Manifest | None:
         _refuse_unknown(path, error)
         raise DamagedManifestError(
             f"{path} cannot be read as a manifest: {_in_words(error)}. Restore the file, or put it "
-            f"aside with: dropout-lab doctor --fix {folder}; the command that made the study then "
-            "makes it anew."
+            f"aside with: {command('doctor', '--fix', folder)}; the command that made the study "
+            "then makes it anew."
         ) from error
     return dict(manifest)
 
@@ -188,7 +189,7 @@ def _refuse_newer(path: Path, written: object) -> None:
     if isinstance(written, int) and written > MANIFEST_FORMAT:
         raise NewerManifestError(
             f"{path} has format {written}; this dropout-lab reads up to {MANIFEST_FORMAT}. "
-            "Update it: pip install --upgrade dropout-lab."
+            "Update dropout-lab: in its clone, git pull."
         )
 
 
@@ -202,7 +203,7 @@ def _refuse_unknown(path: Path, error: Exception) -> None:
     if _version(newest) > _version(__version__):
         raise NewerManifestError(
             f"{path} was written by dropout-lab {newest[:20]}, this is {__version__}, and {error}. "
-            "Update it: pip install --upgrade dropout-lab."
+            "Update dropout-lab: in its clone, git pull."
         ) from error
 
 

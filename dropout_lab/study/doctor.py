@@ -45,7 +45,7 @@ def examine(folder: Path) -> list[Finding]:
     try:
         refuse_links(folder)
     except StorageError as error:
-        return [Finding(folder, str(error).removesuffix("."))]
+        return [Finding(folder, error.plain.removesuffix("."))]
     found = list(_Patient(folder, set()).findings())
     if is_alive(folder):
         words = f"is being written by {writer_of(folder)}; what is found is of the moment"

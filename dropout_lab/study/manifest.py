@@ -85,7 +85,7 @@ def join_study(manifest: Manifest, settings: Settings, cells: Iterable[Cell], pa
     if differing:
         raise StorageError(
             f"{path} holds another study; it differs in {', '.join(differing)}. "
-            "Give another folder with --out, or another name in the config."
+            "Give another folder with --out."
         )
     manifest["swept"] = swept
 

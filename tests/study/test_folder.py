@@ -410,7 +410,7 @@ def test_the_second_writer_is_told_who_the_first_is(tmp_path: Path) -> None:
     go(small(tmp_path / "s", seeds="1"), events)
     who = f"is being written by process {os.getpid()} on {socket.gethostname()} (dropout-lab"
     assert who in events.message
-    assert "wait for it to end, or give another folder with --out" in events.message
+    assert "wait for it to end. Or give another folder with --out." in events.message
     assert events.alive is True
     assert not (tmp_path / "s" / results.WRITER).exists()
     assert go(small(tmp_path / "s", seeds="1")).trained == 0  # the lock is free again
