@@ -72,7 +72,7 @@ WHOLE = frozenset(
     | {"examples"}
 )
 # Never empty in a row of a completed run: nan where it could not be measured.
-MEASURED = frozenset({*_RECORD, *_SCORES, *_CURVE, "confidence", "accuracy", "mean"})
+MEASURED = frozenset({*_RECORD, *_SCORES[:-1], *_CURVE, "confidence", "accuracy", "mean"})
 LISTS = ("p", "sparsity")  # a number, or a JSON list of them
 TEXTS = ("run_id", "status", "inference", "of", MESSAGE)
 _LATER = ("p", "seed", "seconds", "learning_rate", "examples_per_second", "dropout_loss")
