@@ -4,7 +4,7 @@ Whatever bytes stand in the file, reading ends in a table; how bad it is is for 
 """
 
 import os
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -16,6 +16,7 @@ from dropout_lab.results.row_check import CONTROL, RowCheck
 from dropout_lab.results.text import Row, command, split_line
 
 LARGEST_TABLE = 2_000_000_000  # bytes; rows in memory take several times that
+_NO_HEADER = "its first line is a row, not the header"
 MOST_FAULTS = 10_000  # more are no damage but another file
 
 
@@ -47,10 +48,17 @@ def read_rows(path: Path) -> list[Row]:
     return list(read_table(path).rows)
 
 
-def scan_table(path: Path, known: Collection[str] | None = None) -> Table:
+def scan_table(
+    path: Path, known: Collection[str] | None = None, header: Sequence[str] = ()
+) -> Table:
     """Return what can be read of a CSV file, whatever it holds; see :func:`read_table`.
 
     It is read as it was written here. Where that fails, perhaps another program wrote it.
+
+    Args:
+        path: Its name says which columns it must have.
+        known: The ids of the runs there can be; none: any.
+        header: What its header was, in case that is lost and its first line is a row.
     """
     table = Table(path)
     if not os.path.lexists(path):
@@ -62,10 +70,12 @@ def scan_table(path: Path, known: Collection[str] | None = None) -> Table:
             table.unreadable = f"has {size:,} bytes; tables up to {LARGEST_TABLE:,} are read"
         else:
             with path.open("rb") as file:
-                _read_header(table, file.readline(LONGEST_LINE))
+                _read_header(table, file.readline(LONGEST_LINE), header)
+                if table.foreign:  # the first line is a row
+                    file.seek(0)
                 if table.header:
                     _read_rows(table, RowCheck(table, known), _lines(file))
-            if table.unreadable or table.left_out:
+            if table.unreadable or table.left_out or table.foreign:
                 table = _better(table, _of_another_program(path, known))
     except OSError as error:
         table.unreadable = f"cannot be read: {error.strerror}"
@@ -87,7 +97,8 @@ def _of_another_program(path: Path, known: Collection[str] | None) -> Table | No
 
 def _better(table: Table, other: Table | None) -> Table:
     """Return of two readings of a file the one that leaves less out."""
-    if other is not None and (other.advice or table.unreadable or other.left_out < table.left_out):
+    fails = bool(table.unreadable or table.foreign)
+    if other is not None and (fails or other.advice or other.left_out < table.left_out):
         table = other
     odd = [fault for fault in table.faults if fault.odd and fault.kind == "left out"]
     if len(odd) > max(1, len(table.rows)) and not table.unreadable:
@@ -96,8 +107,11 @@ def _better(table: Table, other: Table | None) -> Table:
     return table
 
 
-def _read_header(table: Table, line: bytes) -> None:
-    """Take in the first line; without a header of ours, say why not."""
+def _read_header(table: Table, line: bytes, lost: Sequence[str]) -> None:
+    """Take in the first line; without a header of ours, say why not.
+
+    Where the first line is a row as wide as the header that the table had, that is its header.
+    """
     needed = names.NEEDED.get(table.path.name, ("run_id",))
     try:
         text = line.decode("utf-8-sig")
@@ -109,13 +123,17 @@ def _read_header(table: Table, line: bytes) -> None:
         table.unreadable = f"cannot be read: {what}"
         return
     header = split_line(text) or []
+    if lost and len(header) == len(lost) and names.RUN_ID.fullmatch(header[0]):
+        table.header = list(lost)
+        table.foreign = f"has lost its header: {_NO_HEADER}"
+        return
     if set(needed) <= set(header) and len(set(header)) == len(header):
         table.header = header
         return
     missing = ", ".join(name for name in needed if name not in header)
     why = f"has no column {missing}" if missing else "names a column twice in its header"
     if header and names.RUN_ID.fullmatch(header[0]):
-        why += "; its first line is a row, not the header"
+        why += f"; {_NO_HEADER}"
     table.unreadable = f"{why}; it was changed by another program"
 
 
@@ -140,8 +158,8 @@ def _read_rows(
 
 
 def _lines(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
-    """Yield the lines after the header with their numbers; of one too long, only its beginning."""
-    number = 1
+    """Yield the lines that are left with their numbers; of one too long, only its beginning."""
+    number = 1 if file.tell() else 0
     while line := file.readline(LONGEST_LINE):
         number += 1
         yield number, line

@@ -8,9 +8,9 @@ from dropout_lab.config.grid import Run
 from dropout_lab.config.sizes import TEST_PARTS
 from dropout_lab.results import Row, counted
 from dropout_lab.results.names import WHOLE
+from dropout_lab.study.headers import metrics_in
 from dropout_lab.study.precision import Precision, precision_of
 from dropout_lab.study.summary import RunEnd, summary
-from dropout_lab.study.whole import FIRST_METRIC
 
 _ROUNDING = 1e-6  # a spreadsheet may have rounded what it saved
 _BEST = ("best_epoch", "best_validation_accuracy", "best_test_accuracy")
@@ -74,7 +74,7 @@ def with_digits(
 def _made(run: Run, end: Row, records: Sequence[Row]) -> tuple[Row, list[str]]:
     """Return the row that records make, and the names of the columns to compare."""
     columns = [name for name in records[0] if results.is_number_column(name) and name in end]
-    measured = columns[columns.index(FIRST_METRIC) :]
+    measured = metrics_in(columns)
     ended = RunEnd(run, end["status"], epochs=int(end["epochs"]))
     made = summary(ended, records, measured)
     told = [row for row in records if row["epoch"] == end.get("best_epoch")]

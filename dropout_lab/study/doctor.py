@@ -16,6 +16,7 @@ from dropout_lab.study.checks import contradicted, impossible, with_digits
 from dropout_lab.study.claim import Claim, is_alive, refuse_links, writer_of
 from dropout_lab.study.compact import CompactRows
 from dropout_lab.study.findings import Finding
+from dropout_lab.study.headers import header_of, record_columns
 from dropout_lab.study.leftovers import leftovers, with_the_claim
 from dropout_lab.study.weights import WEIGHTS, read_weights
 from dropout_lab.study.whole import (
@@ -127,7 +128,14 @@ class _Patient:
     def _tables(self) -> dict[str, Table]:
         """Read the tables; rows of runs that the manifest does not list are faults."""
         known = dict.fromkeys(_TABLES, self.runs) | {results.ENSEMBLES: None}
-        return {name: results.scan_table(self.folder / name, known[name]) for name in _TABLES}
+        headers: dict[str, list[str]] = {}
+        if self.manifest is not None and self.runs:
+            columns, swept = record_columns(self.runs.values()), self.manifest["swept"]
+            headers = {name: header_of(name, swept, columns) for name in _TABLES[:-1]}
+        return {
+            name: results.scan_table(self.folder / name, known[name], headers.get(name, ()))
+            for name in _TABLES
+        }
 
     def _strange_manifest(self, tables: Mapping[str, Table]) -> Finding | None:
         """Return that the manifest is of another study, if it lists none of the runs there are."""

@@ -20,24 +20,12 @@ from dropout_lab.results import Row
 from dropout_lab.results.features import FEATURES, read_features
 from dropout_lab.results.predictions import PREDICTIONS, read_predictions
 from dropout_lab.study.checkpoint import checkpoints_in
+from dropout_lab.study.headers import metrics_in
 from dropout_lab.study.summary import end_of_records, summary
-from dropout_lab.training import (
-    ACTIVATION_COLUMNS,
-    CURVE_COLUMNS,
-    INFERENCE_COLUMNS,
-    RELIABILITY_COLUMNS,
-)
 from dropout_lab.training.loop import due
 
-FIRST_METRIC = "noisy_train_loss"  # what comes before says when and with what it was measured
 Reader = Callable[[Path], object]  # None where there is no file; ValueError where it is damaged
 READERS: dict[str, Reader] = {PREDICTIONS: read_predictions, FEATURES: read_features}
-COLUMNS = {
-    results.INFERENCE: INFERENCE_COLUMNS,
-    results.MONTE_CARLO: CURVE_COLUMNS,
-    results.RELIABILITY: RELIABILITY_COLUMNS,
-    results.ACTIVATIONS: ACTIVATION_COLUMNS,
-}
 
 
 @dataclass
@@ -220,7 +208,7 @@ def restored_end(run: Run, rows: RunRows, folder: Path, *, kept: bool) -> Row | 
     if end.epochs == 1 or checkpoints_in(folder):
         return None
     columns = [name for name in rows.metrics[0] if results.is_number_column(name)]
-    return summary(end, rows.metrics, columns[columns.index(FIRST_METRIC) :])
+    return summary(end, rows.metrics, metrics_in(columns))
 
 
 def restored_ends(

@@ -14,7 +14,7 @@ import pytest
 from dropout_lab import results
 from dropout_lab.analysis.tables import read_study
 from dropout_lab.errors import StorageError
-from dropout_lab.results import METRICS, RUNS, Row, scan_table
+from dropout_lab.results import ENSEMBLES, METRICS, RUNS, Row, scan_table
 from dropout_lab.study.doctor import examine, mend
 from tests.study.test_study import Silent, go, study
 
@@ -171,6 +171,25 @@ def test_the_same_command_reads_it_too_says_so_and_keeps_the_file(
         assert rows_of(path) == rows_of(whole / path.name)
         if path.name in foreign:
             assert path.with_name(f"{path.name}.damaged").read_bytes() == content
+
+
+@pytest.mark.parametrize(
+    ("true", "false", "none"),
+    [("TRUE", "FALSE", "NA"), ("WAHR", "FALSCH", "#NV"), ("VRAI", "FAUX", "NULL"),
+     ("True", "False", "None")],
+)  # fmt: skip
+def test_swept_values_are_spelled_as_ours(out: Path, true: str, false: str, none: str) -> None:
+    """In ensembles.csv nothing else says which cell a row is of."""
+    table = scan_table(out / ENSEMBLES)
+    values = [(true, "1E-05", none, "none"), (false, "0,50", "64", "inverted")]
+    keys = ["training.nesterov", "training.learning_rate", "dataset.train_size", "dropout.variant"]
+    with (out / ENSEMBLES).open("w", newline="") as file:
+        writer = csv.writer(file, delimiter=";")
+        writer.writerow([*keys, *table.header])
+        for row, own in zip(table.rows, values, strict=True):
+            writer.writerow([*own, *(value.replace(".", ",") for value in row.values())])
+    read = [[row[key] for key in keys] for row in scan_table(out / ENSEMBLES).rows]
+    assert read == [["true", "1e-05", "", "none"], ["false", "0.5", "64", "inverted"]]
 
 
 def change(out: Path, name: str, column: str, value: Callable[[str], str]) -> None:
