@@ -219,7 +219,7 @@ def _in_words(error: Exception) -> str:
         place = ".".join(str(part)[:40] for part in first["loc"])
         words = f"{place}: {first['msg']}"
         if first["loc"][-1:] == ("variant",) and "catalogue" in words:
-            words += "; where it is a plugin's, give that with --plugin FILE"
+            words += "; where it is a plugin's, train and sweep take it with --plugin FILE"
     elif isinstance(error, RecursionError):
         words = "it is nested too deeply"
     else:
