@@ -94,9 +94,9 @@ class Dialect:
         return f"was written by another program: {', '.join(odd)}" if odd else ""
 
     def lines(self) -> Iterator[tuple[int, str]]:
-        """Yield the lines after, and before, the header with their numbers.
+        """Yield all lines but the header with their numbers.
 
-        A last line without a line end counts where the others end as only other programs end them.
+        A last line without a line end counts if the other lines end in a carriage return.
         """
         for number, line in _lines(self.path, self.encoding):
             if number != self.header_line and not line.startswith("sep="):
@@ -125,7 +125,8 @@ class Dialect:
         new = {name: self._value(name, value) for name, value in row.items()}
         completed = row.get("status", "completed") == "completed"
         for name, value in row.items():
-            if names.is_number_column(name) and value.casefold() in MISSING:
+            missing = value != "nan" and value.casefold() in MISSING
+            if missing and names.is_number_column(name):
                 always = name in names.MEASURED and completed
                 new[name] = "nan" if always else ""
         if "run_id" in new and not names.RUN_ID.fullmatch(new["run_id"]):

@@ -362,6 +362,15 @@ def test_a_wrong_number_among_rounded_ones_is_still_damage(out: Path) -> None:
     assert any("accuracy_gap is 0.5" in finding.words for finding in examine(out))
 
 
+def test_nan_where_a_number_may_be_absent_stays(tmp_path: Path) -> None:
+    path = tmp_path / "activations.csv"
+    path.write_text("run_id;layer;of;low;high;count;mean;noise_mean_1\n"
+                    "0123456789ab;1;unit_mean;0,5;0,75;2;0,6;nan\n"
+                    "0123456789ab;1;unit_mean;0,75;1,0;2;NA;NA\n")  # fmt: skip
+    rows = scan_table(path).rows
+    assert [(row["mean"], row["noise_mean_1"]) for row in rows] == [("0.6", "nan"), ("nan", "")]
+
+
 def test_nothing_for_nan_is_no_contradiction(out: Path) -> None:
     """As pandas writes it by itself."""
     for path in tables(out):
