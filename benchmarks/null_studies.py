@@ -159,7 +159,7 @@ def template(shape: Shape) -> StudyTables:
     sections = config.model_dump(mode="json")
     return StudyTables(
         path=None,  # type: ignore[arg-type]  # nothing is read from a folder
-        manifest={"name": shape.name, "settings": sections},
+        manifest={"name": shape.name, "settings": sections, "runs": {}, "sessions": []},
         swept=swept,
         known={run.run_id: run for run in runs},
         runs=frame,

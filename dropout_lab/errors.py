@@ -35,9 +35,19 @@ class DataError(DropoutLabError):
 
 
 class StorageError(DropoutLabError):
-    """A results folder that cannot be read, written or joined."""
+    """A results folder that cannot be read, written or joined.
+
+    Args:
+        message: What is wrong, and what helps whatever the command.
+        elsewhere: What the option ``--out`` does for it; a command without that option tells only
+            ``plain``.
+    """
 
     exit_status = 4
+
+    def __init__(self, message: str, elsewhere: str = "") -> None:
+        self.plain = message
+        super().__init__(f"{message} {elsewhere}" if elsewhere else message)
 
 
 class ClusterError(DropoutLabError):

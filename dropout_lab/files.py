@@ -4,6 +4,7 @@ Every call but a removal ends with its effect on the disk, so that what was writ
 stays in that order when the power fails; what was removed may be there again.
 """
 
+import errno
 import os
 import secrets
 from collections.abc import Iterable, Iterator
@@ -17,6 +18,35 @@ _DAMAGED = ".damaged"
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL
 # No link is followed: whatever a file of a study was replaced by, nothing outside is written.
 _AT_THE_END = os.O_WRONLY | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0)
+
+# What to do about each reason why the system does not write.
+_ADVICE = {
+    errno.ENOSPC: "Free space on that disk",
+    errno.EDQUOT: "Your quota is used up: remove files of yours there, or have it raised",
+    errno.EFBIG: "A limit on the size of files is reached: raise it, see ulimit -f",
+    errno.EACCES: "Get the right to write there: ls -ld shows who has it",
+    errno.EPERM: "Get the right to write there: ls -ld shows who has it, lsattr what is locked",
+    errno.EROFS: "Have that file system mounted for writing",
+    errno.EIO: "The disk reports an error: check it, and save what is on it",
+    errno.ENAMETOOLONG: "Choose a shorter path",
+    errno.ENOTDIR: "A file has the name of a folder there: move it away",
+    errno.EEXIST: "A file has the name of a folder there: move it away",
+    errno.EISDIR: "A folder has the name of a file there: move it away",
+    errno.ELOOP: "A symbolic link is in its place: put the file itself there",
+    errno.ENOENT: "The folder or file was removed meanwhile, or cannot be made there",
+    errno.EMFILE: "Too many files are open: raise the limit, see ulimit -n",
+    errno.ENOLCK: "The file system has no locks left: end other programs there",
+}
+ELSEWHERE = "Or give another folder with --out."
+
+
+def not_written(path: Path, error: OSError, what: str = "written") -> StorageError:
+    """Return what to raise where the system refuses to write: why, and what helps against that."""
+    advice = _ADVICE.get(error.errno or 0, "Remove the cause")
+    return StorageError(
+        f"{path} cannot be {what}: {error.strerror}. {advice}. Then run the same command again.",
+        ELSEWHERE,
+    )
 
 
 def replace_file(path: Path, content: str | bytes | Iterable[str]) -> None:
@@ -166,7 +196,4 @@ def _reported(path: Path, what: str = "written") -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise StorageError(
-            f"{path} cannot be {what}: {error.strerror}. "
-            "Free the disk or give another folder with --out; the same command then goes on."
-        ) from error
+        raise not_written(path, error, what) from error

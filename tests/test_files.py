@@ -1,5 +1,6 @@
 """Writing whole or not at all."""
 
+import errno
 import itertools
 import os
 from collections.abc import Callable
@@ -100,7 +101,7 @@ def test_a_full_disk_is_told_by_every_step_that_needs_it(tmp_path: Path) -> None
     (tmp_path / "b.csv").write_text(OLD)
     with (
         Operations(tmp_path, 1, "full", "half"),
-        pytest.raises(StorageError, match=r"No space left on device\. Free the disk"),
+        pytest.raises(StorageError, match=r"No space left on device\. Free space on that disk\."),
     ):
         append_text(tmp_path / "b.csv", ROW)
     assert (tmp_path / "b.csv").read_text() == OLD
@@ -170,3 +171,25 @@ def test_a_folder_in_the_place_of_a_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "f").write_text("")
     with pytest.raises(StorageError, match="cannot be written"):
         make_folder(tmp_path / "f" / "g")
+
+
+@pytest.mark.parametrize(
+    ("code", "advice"),
+    [
+        (errno.ENOSPC, "Free space on that disk."),
+        (errno.EDQUOT, "Your quota is used up"),
+        (errno.EFBIG, "raise it, see ulimit -f."),
+        (errno.EACCES, "Get the right to write there"),
+        (errno.EROFS, "Have that file system mounted for writing."),
+        (errno.EBUSY, "Remove the cause."),
+    ],
+)
+def test_each_cause_has_its_own_advice(tmp_path: Path, code: int, advice: str) -> None:
+    with (
+        Operations(tmp_path, 1, "fail", code=code),
+        pytest.raises(StorageError, match=advice) as caught,
+    ):
+        replace_file(tmp_path / "a.csv", NEW)
+    assert str(caught.value) == f"{caught.value.plain} Or give another folder with --out."
+    assert f"a.csv cannot be written: {os.strerror(code)}. " in caught.value.plain
+    assert caught.value.plain.endswith("Then run the same command again.")

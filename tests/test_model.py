@@ -266,7 +266,7 @@ def test_what_a_state_dict_of_nn_dropout_has_is_enough(tmp_path: Path) -> None:
         nn.Linear(784, 16), nn.ReLU(), nn.Dropout(), nn.Linear(16, 12), nn.ReLU(), nn.Dropout(),
         nn.Linear(12, 10),
     )  # fmt: skip
-    (tmp_path / "weights.pt").write_bytes(weights_bytes(model, 0))
+    (tmp_path / "weights.pt").write_bytes(weights_bytes(model, 0, "0123456789ab"))
     plain.load_state_dict(torch.load(tmp_path / "weights.pt", weights_only=True))
     x = torch.rand(5, 784)
     torch.testing.assert_close(plain.eval()(x), model.eval()(x[None])[0])

@@ -255,13 +255,10 @@ def test_epochs_out_of_order_are_put_in_order(tmp_path: Path) -> None:
         (lambda b: b"", "the file is empty"),
         (lambda b: b"\x00" * len(b), "cut short or no text"),
         (lambda b: b[:30], "cut short or no text"),
-        (lambda b: b.replace(b",", b";"), "separated by ';'"),
-        (lambda b: b.replace(b",", b"\t"), r"separated by '\\t'"),
         (lambda b: b.split(b"\n", 1)[1], "its first line is a row, not the header"),
         (lambda b: b.replace(b"test_errors", b"errors"), "has no column test_errors"),
         (lambda b: b.replace(b"loss_gap", b"run_id"), "has no column loss_gap"),
         (lambda b: b.replace(b"sparsity", b"p"), "names a column twice"),
-        (lambda b: b.decode().encode("utf-16"), "no UTF-8 text"),
     ],
 )
 def test_a_file_that_is_not_the_table_written_is_refused_by_name(
@@ -273,6 +270,45 @@ def test_a_file_that_is_not_the_table_written_is_refused_by_name(
         read_table(path)
     assert str(caught.value).startswith(str(path))
     assert f"dropout-lab doctor {tmp_path}" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda b: b.replace(b",", b";"), "separated by ';'"),
+        (lambda b: b.replace(b",", b"\t"), r"separated by '\t'"),
+        (lambda b: b.decode().encode("utf-16"), "it is UTF-16 text"),
+        (lambda b: b.decode().encode("utf-16-le"), "it is UTF-16 text"),
+        (lambda b: b.decode().encode("utf-16-be"), "it is UTF-16 text"),
+    ],
+)
+def test_a_table_that_another_program_wrote_is_read(
+    tmp_path: Path, change: Any, words: str
+) -> None:
+    path = metrics(tmp_path, *records())
+    before = read_table(path).rows
+    path.write_bytes(change(path.read_bytes()))
+    table = read_table(path)
+    assert (table.rows, table.faults) == (before, [])
+    assert words in table.foreign
+    assert table.sentences == [f"{path} {table.foreign}."]
+
+
+def test_the_last_row_without_a_line_end_counts_where_lines_end_as_in_windows(
+    tmp_path: Path,
+) -> None:
+    path = metrics(tmp_path, *records())
+    content = path.read_bytes().rstrip()
+    path.write_bytes(content)
+    assert len(read_table(path).rows) == 2  # a number cut short is still a number
+    path.write_bytes(content.replace(b"\n", b"\r\n"))
+    assert len(read_table(path).rows) == 3
+
+
+def test_a_text_of_windows_in_a_message_does_no_harm(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes("run_id,message\n0,für immer\n".encode("cp1252"))
+    assert read_table(path).rows == [{"run_id": "0", "message": "für immer"}]
 
 
 def test_what_a_spreadsheet_does_to_line_ends_is_harmless(tmp_path: Path) -> None:

@@ -40,7 +40,7 @@ from dropout_lab.analysis.tables import (
     settings_of_cell,
     when,
 )
-from dropout_lab.results import counted
+from dropout_lab.results import counted, version_mix
 
 
 def conclusions(study: StudyTables, table: pd.DataFrame) -> list[str]:
@@ -55,7 +55,9 @@ def conclusions(study: StudyTables, table: pd.DataFrame) -> list[str]:
     """
     family = judge(study, table)
     parts, groups = parts_of(study, table), data_sets(study, table)
-    found = [*_incomplete(study, table, family), *_removed(study)]
+    done = set(study.runs.loc[study.runs["status"] == "completed", "run_id"])
+    mixed = version_mix(study.manifest, done)
+    found = [*_incomplete(study, table, family), *_removed(study), *filter(None, [mixed])]
     if len(groups) < 2:
         found += _choice(study, table, study.swept) + _effect(study, table)
         found += _directions(study, table, family) + _seeds(study, table, family)

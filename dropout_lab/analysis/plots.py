@@ -52,8 +52,8 @@ _OWN_NAME = re.compile(
 )
 
 
-def plot_study(study: StudyTables) -> list[Path]:
-    """Draw a study into its folder ``plots``; return the files, PNG and SVG.
+def plot_study(study: StudyTables, folder: Path | None = None) -> list[Path]:
+    """Draw a study into ``plots`` of its folder, or of another; return the files, PNG and SVG.
 
     Where settings other than dropout's were varied too, each of their combinations has its own
     pictures of curves, gap and p: nothing is averaged over different settings. Of cells that the
@@ -64,7 +64,7 @@ def plot_study(study: StudyTables) -> list[Path]:
     Raises:
         StorageError: The pictures cannot be saved.
     """
-    folder = study.path / PLOTS
+    folder = (folder or study.path) / PLOTS
     try:
         if folder.is_symlink():
             raise StorageError(f"{folder} is a symbolic link, and nothing is written through one.")

@@ -105,12 +105,12 @@ def read_study(path: Path) -> StudyTables:
     if damaged:
         findings.append(
             f"{path}: left out are runs with a damaged row: {', '.join(sorted(damaged))}; "
-            f"see dropout-lab doctor {path}"
+            f"see {results.command('doctor', path)}"
         )
     if not tables[results.RUNS].rows:
         lost = "; ".join(["", *findings])
         raise StorageError(
-            f"{path} has no finished run yet{lost}; the same command goes on with it."
+            f"{path} has no finished run yet{lost}; run the command that trains it again."
         )
     _add_missing(tables[results.RUNS], known)
     extra = pd.DataFrame(

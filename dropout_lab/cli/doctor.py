@@ -1,5 +1,6 @@
 """``dropout-lab doctor``: what is damaged in a results folder, and its repair."""
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -7,8 +8,10 @@ import typer
 
 from dropout_lab.cli import options
 
+_BY_COMMAND = "Run the command that made the study again: it repairs the rest."
+
 if TYPE_CHECKING:
-    from dropout_lab.study.doctor import Finding
+    from dropout_lab.study.findings import Finding
 
 
 def doctor(
@@ -33,6 +36,7 @@ def doctor(
     found: list[dict[str, Any]] = []
     problems = []
     left = 0
+    ways: set[str] = set()  # in which what is left can be repaired
     for folder in studies:
         try:
             mended, rest = mend(folder) if fix else ([], examine(folder))
@@ -41,22 +45,30 @@ def doctor(
             continue
         # What the study's own command mends is mended, as far as --fix goes.
         left += sum(each.hopeless if fix else each.damaged for each in rest)
+        ways |= {_way(each) for each in rest if each.damaged}
         for kind, findings in (("mended", mended), ("left", rest)):
             for each in findings:
                 found.append(_as_data(each, mended=kind == "mended"))
                 if not json:
                     typer.echo(_line(each, mended=kind == "mended"))
     if json:
-        texts = [str(problem) for problem in problems]
+        texts = [problem.plain for problem in problems]
         typer.echo(
             json_module.dumps(
                 {"studies": len(studies), "findings": found, "problems": texts}, indent=1
             )
         )
     else:
-        typer.echo(_closing(results, len(studies), left, fix, problems=len(problems), found=found))
+        mended = sum(each["mended"] for each in found)
+        count = f"{len(studies)} {'study' if len(studies) == 1 else 'studies'}"
+        if problems:
+            typer.echo(f"{count}, of which {len(problems)} cannot be read or mended.")
+        elif fix:
+            typer.echo(f"{count}{_closing_of_fix(mended, left, ways)}")
+        else:
+            typer.echo(f"{count}{_closing(results, left, ways)}")
     for problem in problems:
-        typer.echo(str(problem), err=True)
+        typer.echo(problem.plain, err=True)  # there is no --out here
     if problems or (fix and left):
         raise typer.Exit(4)
     raise typer.Exit(1 if left else 0)
@@ -83,22 +95,32 @@ def _as_data(finding: "Finding", *, mended: bool) -> dict[str, Any]:
     }
 
 
-def _closing(
-    path: Path, studies: int, left: int, fix: bool, *, problems: int, found: list[dict[str, Any]]
-) -> str:
-    """Return the last line: how it stands with all of them."""
-    count = f"{studies} {'study' if studies == 1 else 'studies'}"
-    mended = sum(each["mended"] for each in found)
-    if problems:
-        return f"{count}, of which {problems} cannot be read or mended."
-    if left and fix:
-        return f"{count}: {mended} damages mended, {left} cannot be."
+def _way(finding: "Finding") -> str:
+    """Return what repairs a damage: ``--fix``, the study's own ``command``, or nothing."""
+    if finding.mend is not None:
+        return "--fix"
+    return "command" if finding.remedy else ""
+
+
+def _closing(path: Path, left: int, ways: Collection[str]) -> str:
+    """Return how it stands with all studies, and what to do."""
+    if not left:
+        return ", nothing is damaged."
+    count = f", {left} {'damage' if left == 1 else 'damages'}."
+    if "--fix" in ways:
+        from dropout_lab.results import command
+
+        return f"{count} To mend: {command('doctor', '--fix', path)}"
+    return f"{count} {_BY_COMMAND}" if "command" in ways else count
+
+
+def _closing_of_fix(mended: int, left: int, ways: Collection[str]) -> str:
+    """Return how it stands after ``--fix``, and what to do."""
     if left:
-        word = "damage" if left == 1 else "damages"
-        return f"{count}, {left} {word}. To mend: dropout-lab doctor --fix {path}"
+        return f": {mended} damages mended, {left} cannot be."
     if mended:
         return (
-            f"{count}: {mended} damages mended, the old files kept beside; the command that made "
-            "the study does what is left to do."
+            f": {mended} damages mended, the old files kept beside; the command that made the "
+            "study does what is left to do."
         )
-    return f"{count}, nothing is damaged."
+    return f": --fix has nothing to mend. {_BY_COMMAND}" if ways else ", nothing is damaged."

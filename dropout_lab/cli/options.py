@@ -70,6 +70,15 @@ Out = Annotated[
         parser=folder,
     ),
 ]
+Elsewhere = Annotated[
+    Path | None,
+    typer.Option(
+        "--out",
+        help="Folder to write to, such as for a study you may only read. (default: the study's)",
+        metavar="DIR",
+        parser=folder,
+    ),
+]
 Results = Annotated[
     Path,
     typer.Argument(

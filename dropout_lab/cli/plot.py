@@ -10,6 +10,7 @@ from dropout_lab.cli import options
 
 def plot(
     results: options.Results = Path("results"),
+    out: options.Elsewhere = None,
     json: Annotated[bool, typer.Option("--json", help="Print the files as JSON.")] = False,
 ) -> None:
     """Draw the pictures of a study, or of every study below a folder, as PNG and SVG.
@@ -19,28 +20,30 @@ def plot(
     import json as json_module
 
     from dropout_lab.errors import StorageError
-    from dropout_lab.results import PLOTS, find_studies
+    from dropout_lab.results import PLOTS, find_studies, folder_for
 
     drawn: dict[str, list[str]] = {}
+    places: dict[str, Path] = {}
     problems = []
     for path in find_studies(results):
         try:
-            drawn[str(path)] = [str(file) for file in _draw(path)]
+            places[str(path)] = place = folder_for(path, results, out)
+            drawn[str(path)] = [str(file) for file in _draw(path, place)]
         except StorageError as error:  # one damaged study does not hide the others
             problems.append(error)
     if json:
         typer.echo(json_module.dumps(drawn, indent=1))
     for folder, files in drawn.items():
         if not json:
-            typer.echo(f"{folder}: {len(files)} files in {folder}/{PLOTS}")
+            typer.echo(f"{folder}: {len(files)} files in {places[folder] / PLOTS}")
     for problem in problems:
         typer.echo(str(problem), err=True)
     if problems:
         raise typer.Exit(problems[0].exit_status)
 
 
-def _draw(path: Path) -> list[Path]:
-    """Draw one study; say what of it is damaged, not drawn or older than its runs.
+def _draw(path: Path, folder: Path) -> list[Path]:
+    """Draw one study into a folder; say what is damaged, not drawn or older than its runs.
 
     Raises:
         StorageError: It cannot be read, or its pictures cannot be written.
@@ -52,7 +55,7 @@ def _draw(path: Path) -> list[Path]:
     study = read_study(path)
     for finding in study.findings:
         typer.echo(f"warning: {finding}", err=True)
-    files = plot_study(study)
+    files = plot_study(study, folder)
     for note in filter(None, [*plot_notes(study), old_report(path)]):
         typer.echo(f"{path}: {note}", err=True)
     return files

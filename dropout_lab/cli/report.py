@@ -1,7 +1,6 @@
 """``dropout-lab report``: the findings of a study, and of every study in a folder."""
 
 import re
-import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -52,6 +51,7 @@ def report(
     errors: Errors = False,
     mcnemar: Mcnemar = None,
     difference: Difference = _POINTS,
+    out: options.Elsewhere = None,
     json: options.Json = False,
 ) -> None:
     """Tell the findings of a study, or of every study below a folder, with their statistics.
@@ -65,21 +65,22 @@ def report(
 
     from dropout_lab.errors import StorageError
     from dropout_lab.report.report import compose
-    from dropout_lab.results import find_studies
+    from dropout_lab.results import find_studies, folder_for
 
-    reports: list[Report] = []
+    reports: list[tuple[Report, Path]] = []
     problems: list[StorageError] = []
     for path in find_studies(results):
         try:
+            place = folder_for(path, results, out)
             made = compose(
                 path,
                 reference,
                 errors=errors,
-                command=_command(path, asked, errors, mcnemar, difference),
+                command=_command(path, asked, errors, mcnemar, difference, out and place),
                 two_runs=runs,
                 difference=difference / 100,
             )
-            reports.append(made)
+            reports.append((made, place))
         except StorageError as error:  # one damaged study does not hide the others
             problems.append(error)
     problems += _tell(reports, json=json)
@@ -89,8 +90,8 @@ def report(
         raise typer.Exit(problems[0].exit_status)
 
 
-def _tell(reports: "Sequence[Report]", *, json: bool) -> "list[StorageError]":
-    """Write and print reports; return why some could not be written."""
+def _tell(reports: "Sequence[tuple[Report, Path]]", *, json: bool) -> "list[StorageError]":
+    """Write each report into its folder, and print it; return why some could not be written."""
     import json as json_module
 
     from rich.console import Console
@@ -101,12 +102,12 @@ def _tell(reports: "Sequence[Report]", *, json: bool) -> "list[StorageError]":
     console = Console(markup=False)
     problems: list[StorageError] = []
     told = {}
-    for made in reports:
+    for made, place in reports:
         for finding in made.study.findings:
             typer.echo(f"warning: {finding}", err=True)
         files: list[Path] = []
         try:
-            files = made.write()
+            files = made.write(place)
         except StorageError as error:  # the numbers are told all the same
             problems.append(error)
         told[str(made.study.path)] = as_data(made, files)
@@ -177,10 +178,18 @@ def _runs(text: str | None) -> tuple[str, str] | None:
 
 
 def _command(
-    path: Path, against: Sequence[str], errors: bool, mcnemar: str | None, difference: float
+    path: Path,
+    against: Sequence[str],
+    errors: bool,
+    mcnemar: str | None,
+    difference: float,
+    out: Path | None,
 ) -> str:
     """Return what makes the report of one study again."""
+    from dropout_lab.results import command
+
     asked = [word for text in against for word in ("--against", text)]
     asked += ["--errors"] * errors + ([] if mcnemar is None else ["--mcnemar", mcnemar])
     asked += [] if difference == _POINTS else ["--difference", f"{difference:g}"]
-    return shlex.join(["dropout-lab", "report", str(path), *asked])
+    asked += [] if out is None else ["--out", str(out)]
+    return command("report", path, *asked)

@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import os
+import shlex
 import socket
 import struct
 import zlib
@@ -165,7 +166,9 @@ def _idx(path: Path, magic: int, shape: tuple[int, ...]) -> "np.ndarray[Any, np.
     wanted = f"expected {' x '.join(map(str, shape))} bytes after a header with {magic}"
     header = struct.Struct(f">{1 + len(shape)}i")
     size = header.size + int(np.prod(shape))
-    remedy = "Remove the file and run `dropout-lab data fetch`, or copy it anew."
+    name = next((n for n, f in FOLDERS.items() if f == path.parents[1].name), "mnist")
+    again = ["dropout-lab", "data", "fetch", name, "--data-dir", str(path.parents[2])]
+    remedy = f"Remove the file and run: {shlex.join(again)}; or copy it anew."
     try:
         # One byte more than it should have: a longer file shows, and is not read whole.
         with path.open("rb") as file:

@@ -61,18 +61,19 @@ class Report:
         except OSError as error:  # such as of matplotlib's own files
             raise StorageError(f"{self.study.path / REPORT} cannot be made: {error}.") from error
 
-    def write(self) -> list[Path]:
-        """Write the page and the tables into the study's folder; return the files.
+    def write(self, place: Path | None = None) -> list[Path]:
+        """Write the page and the tables into the study's folder, or another; return the files.
 
         All of them are made before the first is written.
 
         Raises:
             StorageError: They cannot be written, or a file of the study cannot be read.
         """
-        folder = self.study.path / TABLES
+        place = place or self.study.path
+        folder = place / TABLES
         csv_text = csv(self.statistics, self.cells, errors=self.errors)
         contents = {
-            self.study.path / REPORT: self.page(),
+            place / REPORT: self.page(),
             folder / "cells.csv": csv_text,
             folder / "cells.md": markdown(self.cells),
             folder / "cells.tex": latex(self.cells),

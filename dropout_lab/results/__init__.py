@@ -4,6 +4,7 @@ Reading, writing and mending need only the standard library; every table opens a
 R and Excel.
 """
 
+from dropout_lab.results.faults import Fault, Table
 from dropout_lab.results.manifest import (
     LARGEST_MANIFEST,
     MANIFEST_FORMAT,
@@ -38,12 +39,10 @@ from dropout_lab.results.names import (
     WRITER,
     is_number_column,
 )
-from dropout_lab.results.studies import find_studies, has_our_tables, old_report
+from dropout_lab.results.studies import find_studies, folder_for, has_our_tables, old_report
 from dropout_lab.results.table import (
     LARGEST_TABLE,
     MOST_FAULTS,
-    Fault,
-    Table,
     read_rows,
     read_table,
     scan_table,
@@ -52,6 +51,7 @@ from dropout_lab.results.text import (
     Row,
     TableText,
     cell_text,
+    command,
     comparable,
     counted,
     csv_text,
@@ -62,6 +62,7 @@ from dropout_lab.results.text import (
     table_parts,
     table_text,
 )
+from dropout_lab.results.versions import newer_session, version_mix
 
 __all__ = [
     "ACTIVATIONS",
@@ -95,16 +96,19 @@ __all__ = [
     "Table",
     "TableText",
     "cell_text",
+    "command",
     "comparable",
     "counted",
     "csv_text",
     "digest",
     "fields",
     "find_studies",
+    "folder_for",
     "has_our_tables",
     "is_number_column",
     "message_cell",
     "message_text",
+    "newer_session",
     "old_report",
     "one_line",
     "read_manifest",
@@ -116,4 +120,5 @@ __all__ = [
     "scan_table",
     "table_parts",
     "table_text",
+    "version_mix",
 ]

@@ -15,6 +15,7 @@ from dropout_lab.config.published import FigureSettings, PublishedSettings
 from dropout_lab.config.schema import KEYS, Settings
 from dropout_lab.errors import StorageError
 from dropout_lab.results.names import MANIFEST, RUN_ID
+from dropout_lab.results.text import command
 
 MANIFEST_FORMAT = 1
 LARGEST_MANIFEST = 2**26  # bytes; 100,000 runs take less
@@ -38,6 +39,7 @@ class _Entry(BaseModel, strict=True):
     seed: int
     settings: _Sections
     label: str = ""
+    sessions: list[Annotated[int, Field(ge=0)]] = []  # that trained it; an older study has none
 
 
 class _Plugin(BaseModel, strict=True):
@@ -106,8 +108,8 @@ def read_manifest(folder: Path) -> Manifest | None:
         _refuse_unknown(path, error)
         raise DamagedManifestError(
             f"{path} cannot be read as a manifest: {_in_words(error)}. Restore the file, or put it "
-            f"aside with: dropout-lab doctor --fix {folder}; the command that made the study then "
-            "makes it anew."
+            f"aside with: {command('doctor', '--fix', folder)}; the command that made the study "
+            "then makes it anew."
         ) from error
     return dict(manifest)
 
@@ -168,6 +170,8 @@ def _check(manifest: Manifest) -> None:
         strange = entry["settings"].keys() - manifest["settings"].keys()
         if strange:
             raise _UnknownError(f"run {name} has a section {min(strange)!r}")
+        if max(entry.get("sessions", ()), default=0) >= max(len(manifest["sessions"]), 1):
+            raise ValueError(f"run {name} is of a session that is not there")
     recorded = recorded_variants(manifest.get("plugins", {}))
     for name, kind in recorded.items():
         CATALOGUE.setdefault(name, kind)
@@ -192,7 +196,7 @@ def _refuse_newer(path: Path, written: object) -> None:
     if isinstance(written, int) and written > MANIFEST_FORMAT:
         raise NewerManifestError(
             f"{path} has format {written}; this dropout-lab reads up to {MANIFEST_FORMAT}. "
-            "Update it: pip install --upgrade dropout-lab."
+            "Update dropout-lab: in its clone, git pull."
         )
 
 
@@ -206,7 +210,7 @@ def _refuse_unknown(path: Path, error: Exception) -> None:
     if _version(newest) > _version(__version__):
         raise NewerManifestError(
             f"{path} was written by dropout-lab {newest[:20]}, this is {__version__}, and {error}. "
-            "Update it: pip install --upgrade dropout-lab."
+            "Update dropout-lab: in its clone, git pull."
         ) from error
 
 
@@ -222,7 +226,7 @@ def _in_words(error: Exception) -> str:
         place = ".".join(str(part)[:40] for part in first["loc"])
         words = f"{place}: {first['msg']}"
         if first["loc"][-1:] == ("variant",) and "catalogue" in words:
-            words += "; where it is a plugin's, give that with --plugin FILE"
+            words += "; where it is a plugin's, train and sweep take it with --plugin FILE"
     elif isinstance(error, RecursionError):
         words = "it is nested too deeply"
     else:

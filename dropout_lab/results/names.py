@@ -66,6 +66,13 @@ KEYS = {
     ACTIVATIONS: ("run_id", "layer", "of", "low"),
 }
 COUNTED = ("epoch", "samples", "bin", "layer", "count")  # whole numbers from 1
+# Whole numbers in every table; of best_epoch and the like there may be none.
+WHOLE = frozenset(
+    {*COUNTED, "epochs", "updates", "test_errors", "best_epoch", "seed", "seeds", "repeats"}
+    | {"examples"}
+)
+# Never empty in a row of a completed run: nan where it could not be measured.
+MEASURED = frozenset({*_RECORD, *_SCORES[:-1], *_CURVE, "confidence", "accuracy", "mean"})
 LISTS = ("p", "sparsity")  # a number, or a JSON list of them
 TEXTS = ("run_id", "status", "inference", "of", MESSAGE)
 _LATER = ("p", "seed", "seconds", "learning_rate", "examples_per_second", "dropout_loss")

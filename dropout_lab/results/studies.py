@@ -8,6 +8,7 @@ from pathlib import Path
 from dropout_lab.errors import StorageError
 from dropout_lab.results.names import MANIFEST, METRICS, REPORT, RUNS, TABLES
 from dropout_lab.results.table import scan_table
+from dropout_lab.results.text import command
 
 
 def find_studies(path: Path, *, without_manifest: bool = False) -> list[Path]:
@@ -26,12 +27,37 @@ def find_studies(path: Path, *, without_manifest: bool = False) -> list[Path]:
     if without_manifest:
         tables = {table.parent for name in (METRICS, RUNS) for table in path.rglob(name)}
         found |= {folder for folder in tables - found if has_our_tables(folder)}
-    if not found:
+    if found:
+        return sorted(found)
+    if not without_manifest:
+        lost = next(iter(find_studies(path, without_manifest=True)))
         raise StorageError(
-            f"{str(path)!r} holds no study that can be read; train one first, for instance: "
-            f"dropout-lab sweep --out {path / 'quickstart'}"
+            f"{lost} has the tables of a study, and its {MANIFEST} is not there. Run the command "
+            "that made the study again: it makes the manifest anew, and trains no finished run "
+            f"again. {command('doctor', lost)} says what else is damaged."
         )
-    return sorted(found)
+    raise StorageError(
+        f"{str(path)!r} holds no study that can be read; train one first, for instance: "
+        f"{command('sweep', '--out', path / 'quickstart')}"
+    )
+
+
+def folder_for(study: Path, results: Path, out: Path | None) -> Path:
+    """Return where the files made of a study go: its own folder, or with ``--out`` another.
+
+    Args:
+        study: The study's folder.
+        results: That folder or one above, as it was given.
+        out: What ``--out`` names; the folders of several studies stand there as they do below
+            ``results``.
+
+    Raises:
+        StorageError: It is the folder of another study.
+    """
+    folder = study if out is None else out / study.relative_to(results)
+    if (folder / MANIFEST).exists() and not folder.samefile(study):
+        raise StorageError(f"{folder} is the folder of another study; give another with --out.")
+    return folder
 
 
 def has_our_tables(folder: Path) -> bool:

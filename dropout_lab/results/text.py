@@ -6,6 +6,7 @@ import itertools
 import json
 import math
 import re
+import shlex
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
@@ -112,11 +113,24 @@ class TableText:
         return csv_text([self.header]) + "".join(text for _, text in lines.values())
 
 
+def split_line(line: str, delimiter: str = ",") -> list[str] | None:
+    """Return the fields of a line; None if they are not quoted as CSV is."""
+    try:
+        return next(csv.reader([line], delimiter=delimiter, strict=True), [""])
+    except csv.Error:
+        return None
+
+
 def fields(header: Sequence[str], row: Row) -> list[str]:
     """Return a row's fields in the order of the header."""
     return [
         message_cell(row.get(name, "")) if name == MESSAGE else row.get(name, "") for name in header
     ]
+
+
+def command(*words: object) -> str:
+    """Return a command of this program as it is typed in a shell."""
+    return shlex.join(["dropout-lab", *map(str, words)])
 
 
 def counted(count: int, noun: str) -> str:

@@ -15,7 +15,7 @@ from filelock import FileLock, SoftFileLock, Timeout
 
 from dropout_lab import results
 from dropout_lab.errors import StorageError
-from dropout_lab.files import is_temporary, remove_file, replace_file
+from dropout_lab.files import ELSEWHERE, is_temporary, not_written, remove_file, replace_file
 from dropout_lab.results import one_line
 
 _FILES = (
@@ -48,11 +48,14 @@ class Claim:
                 warnings.simplefilter("ignore")  # of a file system without locks, see below
                 self._lock.acquire()
         except Timeout:
-            raise StorageError(self._held()) from None
-        except (OSError, NotImplementedError) as error:
-            reason = getattr(error, "strerror", None) or "its file system has no locks"
+            raise StorageError(self._held(), ELSEWHERE) from None
+        except OSError as error:
+            raise not_written(self.folder, error) from error
+        except NotImplementedError as error:
             raise StorageError(
-                f"{self.folder} cannot be written: {reason}. Give another folder with --out."
+                f"{self.folder} cannot be written: its file system has no locks. Copy the study to "
+                "another disk.",
+                ELSEWHERE,
             ) from error
         try:
             replace_file(self.folder / results.WRITER, json.dumps(_note(), indent=1) + "\n")
@@ -72,9 +75,9 @@ class Claim:
 
     def _held(self) -> str:
         who = writer_of(self.folder) if is_alive(self.folder) is not False else ""
-        advice = "wait for it to end, or give another folder with --out."
+        advice = "wait for it to end."
         if isinstance(self._lock, SoftFileLock):  # without locks, a file stands for one
-            advice += f" If nothing works there, remove {self.folder / results.LOCK}."
+            advice += f" If no program works there, remove {self.folder / results.LOCK}."
         return f"{self.folder} is being written by {who or 'another dropout-lab'}; {advice}"
 
 
@@ -119,12 +122,13 @@ def refuse_links(folder: Path) -> None:
             if stat.S_ISLNK(mode):
                 raise StorageError(
                     f"{path} is a symbolic link, and nothing is written through one; put the file "
-                    "or folder itself there, or give another folder with --out."
+                    "or folder itself there.",
+                    ELSEWHERE,
                 )
             ours = stat.S_ISDIR(mode) if path.name in _FOLDERS else stat.S_ISREG(mode)
             if path.parent == folder and mode and not ours:
                 kind = "folder" if path.name in _FOLDERS else "file"
-                raise StorageError(f"{path} is no {kind}; give another folder with --out.")
+                raise StorageError(f"{path} is no {kind}; move it away.", ELSEWHERE)
     except OSError as error:
         raise StorageError(f"{folder} cannot be read: {error.strerror}.") from error
 

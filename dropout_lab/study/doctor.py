@@ -4,26 +4,21 @@ import hashlib
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from dropout_lab import results
 from dropout_lab.config.grid import Run
 from dropout_lab.errors import StorageError
-from dropout_lab.files import (
-    keep_beside,
-    remove_file,
-    remove_temporaries,
-    replace_file,
-    temporaries,
-)
-from dropout_lab.results import DamagedManifestError, Manifest, Table, counted, table_parts
+from dropout_lab.files import keep_beside, remove_file, replace_file
+from dropout_lab.results import DamagedManifestError, Manifest, Row, Table, counted, table_parts
 from dropout_lab.study.checkpoint import checkpoints_in, damage_of, recorded_until
-from dropout_lab.study.checks import contradicted, impossible
+from dropout_lab.study.checks import contradicted, impossible, with_digits
 from dropout_lab.study.claim import Claim, is_alive, refuse_links, writer_of
 from dropout_lab.study.compact import CompactRows
-from dropout_lab.study.weights import WEIGHTS, damage_of_weights
+from dropout_lab.study.findings import Finding
+from dropout_lab.study.headers import header_of, record_columns
+from dropout_lab.study.leftovers import leftovers, with_the_claim
+from dropout_lab.study.weights import WEIGHTS, read_weights
 from dropout_lab.study.whole import (
     READERS,
     RowsByRun,
@@ -42,30 +37,6 @@ _ROUNDS = 5  # mending a file may show what its damage hid
 _AGAIN = "the command that made the study"
 
 
-@dataclass(frozen=True)
-class Finding:
-    """Something that is not as it was written.
-
-    Args:
-        path: The file, or the folder.
-        words: What is wrong.
-        remedy: What is done about it; empty where nothing can be.
-        mend: Does it; none where the remedy is the study's own command, or there is none.
-        damaged: Whether it is damage; otherwise it is only told.
-    """
-
-    path: Path
-    words: str
-    remedy: str = ""
-    mend: Callable[[], None] | None = None
-    damaged: bool = True
-
-    @property
-    def hopeless(self) -> bool:
-        """Whether it is damage that neither ``--fix`` nor the study's own command mends."""
-        return self.damaged and not self.remedy
-
-
 def examine(folder: Path) -> list[Finding]:
     """Return what is damaged in a study's folder. Nothing is written.
 
@@ -75,7 +46,7 @@ def examine(folder: Path) -> list[Finding]:
     try:
         refuse_links(folder)
     except StorageError as error:
-        return [Finding(folder, str(error).removesuffix("."))]
+        return [Finding(folder, error.plain.removesuffix("."))]
     found = list(_Patient(folder, set()).findings())
     if is_alive(folder):
         words = f"is being written by {writer_of(folder)}; what is found is of the moment"
@@ -94,7 +65,7 @@ def mend(folder: Path) -> tuple[list[Finding], list[Finding]]:
         return [], before
     claim, kept = Claim(folder), set[Path]()
     claim.take()
-    mended = [finding for finding in before if finding.mend is _with_the_claim]
+    mended = [finding for finding in before if finding.mend is with_the_claim]
     try:
         for _ in range(_ROUNDS):
             found = [f for f in _Patient(folder, kept, claimed=True).findings() if f.mend]
@@ -138,7 +109,7 @@ class _Patient:
             yield from self._runs(self.runs, tables)
         yield from self._run_folders()
         yield from self._plugins()
-        yield from self._leftovers()
+        yield from leftovers(self.folder, claimed=self.claimed)
 
     def _manifest(self) -> Iterator[Finding]:
         path = self.folder / results.MANIFEST
@@ -157,7 +128,14 @@ class _Patient:
     def _tables(self) -> dict[str, Table]:
         """Read the tables; rows of runs that the manifest does not list are faults."""
         known = dict.fromkeys(_TABLES, self.runs) | {results.ENSEMBLES: None}
-        return {name: results.scan_table(self.folder / name, known[name]) for name in _TABLES}
+        headers: dict[str, list[str]] = {}
+        if self.manifest is not None and self.runs:
+            columns, swept = record_columns(self.runs.values()), self.manifest["swept"]
+            headers = {name: header_of(name, swept, columns) for name in _TABLES[:-1]}
+        return {
+            name: results.scan_table(self.folder / name, known[name], headers.get(name, ()))
+            for name in _TABLES
+        }
 
     def _strange_manifest(self, tables: Mapping[str, Table]) -> Finding | None:
         """Return that the manifest is of another study, if it lists none of the runs there are."""
@@ -173,9 +151,11 @@ class _Patient:
 
     def _table(self, table: Table) -> Iterator[Finding]:
         path = table.path
-        if table.unreadable and table.delimiter != "," and not table.faults:
-            remedy = "written with commas again, the file as it is kept beside"
-            yield Finding(path, table.unreadable, remedy, self._rewrite(table))
+        if table.foreign and not table.unreadable:
+            remedy = "written with commas and decimal points again, the file as it is kept beside"
+            yield Finding(path, table.foreign, remedy, self._rewrite(table))
+        elif table.advice:
+            yield Finding(path, f"{table.unreadable}; {table.advice}")
         elif table.unreadable and path.is_file() and os.access(path, os.R_OK):
             remedy = f"kept beside and taken away; {_AGAIN} trains what it needs again"
             yield Finding(path, table.unreadable, remedy, self._away(path))
@@ -216,9 +196,29 @@ class _Patient:
                 yield Finding(self.folder / results.RUNS, words, f"{_AGAIN} makes it again")
             if end is not None and end["status"] == "completed":
                 absent.update(n for n in kept_files(run.settings) if not (folder / n).exists())
+        yield from self._digits(runs, end_of, rows)
         for name, count in absent.items():
             words = f"{name} of {counted(count, 'run')} is not there; the tables stay"
             yield Finding(self.folder / results.RUN_FOLDERS, words, damaged=False)
+
+    def _digits(
+        self, runs: Mapping[str, Run], ends: Mapping[str, Row], rows: RowsByRun
+    ) -> Iterator[Finding]:
+        """Look for numbers that another program rounded."""
+        restored, words = with_digits(runs, ends, lambda run_id: rows[run_id].metrics)
+        name, _, words = words.partition(" ")
+        path = self.folder / name
+
+        def restore() -> None:
+            table = results.scan_table(path, runs)
+            table.rows = [restored.get(row["run_id"], row) for row in table.rows]
+            self._rewrite(table)()
+
+        if restored:
+            remedy = f"taken from {results.METRICS} again, the file as it is kept beside"
+            yield Finding(path, words, remedy, restore)
+        elif words:
+            yield Finding(path, words, damaged=False)
 
     def _judge(self, run: Run, end: Mapping[str, str] | None, rows: RunRows) -> str:
         """Return in words why a run must be trained again; empty if it need not."""
@@ -247,9 +247,8 @@ class _Patient:
                 yield Finding(folder, "is of no run of this study; left alone", damaged=False)
                 continue
             damaged = {path: damage_of(path) for path in checkpoints_in(folder).values()}
-            for name, read in READERS.items():
+            for name, read in (*READERS.items(), (WEIGHTS, read_weights)):
                 damaged[folder / name] = damage_of_kept(read, folder / name)
-            damaged[folder / WEIGHTS] = damage_of_weights(folder / WEIGHTS)
             for path, words in damaged.items():
                 if words:
                     remedy = f"kept beside and taken away; {_AGAIN} goes on without it"
@@ -265,29 +264,6 @@ class _Patient:
                 words = f"has another SHA-256 than {results.MANIFEST} says"
                 remedy = f"kept beside and taken away; {_AGAIN}, with --plugin, writes it again"
                 yield Finding(path, words, remedy, self._away(path))
-
-    def _leftovers(self) -> Iterator[Finding]:
-        if is_alive(self.folder) and not self.claimed:
-            return  # they are in use
-        run_folders = self.folder / results.RUN_FOLDERS
-        runs = sorted(run_folders.iterdir()) if run_folders.is_dir() else []
-        names = (results.PLUGINS, results.PLOTS, results.TABLES)
-        ours = (self.folder / name for name in names)
-        for folder in (self.folder, *ours, *runs):
-            if folder.is_dir() and (count := len(temporaries(folder))):
-                words = f"holds {counted(count, 'temporary file')} of a process that was killed"
-                action = partial(remove_temporaries, folder)
-                yield Finding(folder, words, "removed", action, damaged=False)
-        writer = self.folder / results.WRITER
-        if writer.exists() and not self.claimed:
-            if is_alive(self.folder) is None and writer_of(self.folder):
-                words = f"says that {writer_of(self.folder)} writes here; it is not on this machine"
-                yield Finding(writer, words, damaged=False)
-            else:
-                words = (
-                    "is of a process that was killed" if writer_of(self.folder) else "is no note"
-                )
-                yield Finding(writer, words, "removed", _with_the_claim, damaged=False)
 
     def put_aside(self) -> None:
         """Take the rows of the runs to be trained again out of the tables, and their checkpoints.
@@ -324,7 +300,3 @@ class _Patient:
         if path not in self.kept:
             keep_beside(path)
             self.kept.add(path)
-
-
-def _with_the_claim() -> None:
-    """A note of a dead process goes when the folder is given back."""

@@ -137,7 +137,8 @@ def train_fleet(
             keep_inferences(fleet, splits, store)
         if save_models:
             for index, run in enumerate(runs):
-                store.keep_file(run.run_id, WEIGHTS, weights_bytes(fleet.model, index))
+                content = weights_bytes(fleet.model, index, run.run_id)
+                store.keep_file(run.run_id, WEIGHTS, content)
     except DropoutLabError:
         raise
     except (Exception, SystemExit) as error:  # SystemExit: a variant of one's own may call exit()

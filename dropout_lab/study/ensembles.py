@@ -25,7 +25,7 @@ def write_ensembles(
     there = results.read_table(path)
     header, lines, strange = merged(made, there.rows, swept, runs, base)
     damage = ""
-    if strange or any(fault.kind != "torn" for fault in there.faults):
+    if strange or there.foreign or any(fault.kind != "torn" for fault in there.faults):
         damage = f"{path} was damaged; as it was, it is {keep_beside(path).name}."
     if lines:
         replace_file(path, results.table_text(header, lines))

@@ -1,6 +1,8 @@
 """What was found damaged in a study's folder, in sentences."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 from dropout_lab.results import Table
 
@@ -30,3 +32,27 @@ class Findings(list[str]):
             columns = ", ".join(table.foreign_columns)
             self.add(f"{table.path} has columns of another program, which it loses: {columns}.")
         return bool(table.sentences or table.foreign_columns)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that is not as it was written.
+
+    Args:
+        path: The file, or the folder.
+        words: What is wrong.
+        remedy: What is done about it; empty where nothing can be.
+        mend: Does it; none where the remedy is the study's own command, or there is none.
+        damaged: Whether it is damage; otherwise it is only told.
+    """
+
+    path: Path
+    words: str
+    remedy: str = ""
+    mend: Callable[[], None] | None = None
+    damaged: bool = True
+
+    @property
+    def hopeless(self) -> bool:
+        """Whether it is damage that neither ``--fix`` nor the study's own command mends."""
+        return self.damaged and not self.remedy

@@ -28,12 +28,14 @@ from dropout_lab.files import (
 from dropout_lab.plugins import Plugin
 from dropout_lab.results import Row, TableText, cell_text, counted, runs_in, table_parts
 from dropout_lab.study import whole
+from dropout_lab.study.checks import with_digits
 from dropout_lab.study.claim import Claim, refuse_foreign, refuse_links, stands
 from dropout_lab.study.compact import CompactRows
 from dropout_lab.study.ensembles import write_ensembles
 from dropout_lab.study.findings import Findings
+from dropout_lab.study.headers import header_of, metrics_in, record_columns
 from dropout_lab.study.summary import RunEnd, summary
-from dropout_lab.training import RECORD_COLUMNS, Record, diagnostic_columns
+from dropout_lab.training import Record
 
 __all__ = ["RunEnd", "StudyFolder"]
 
@@ -124,7 +126,9 @@ class StudyFolder:
         if ids and self.manifest is None:
             self.findings.add(f"{self.path / results.MANIFEST} was lost; it is made again.")
         self._restore_ends()
-        lacking = self._lacking()
+        rows = whole.RowsByRun(self._metrics, self._tables, self._known)
+        kept = whole.keeps_inferences(self.manifest)
+        lacking = whole.lacking_of(self._known, self._runs, rows, self.folder_of, kept=kept)
         self.finished = {i for i, words in lacking.items() if not words}
         self.finished |= {i for i, row in self._runs.items() if row["status"] == "diverged"}
         lack = {i: words for i, words in lacking.items() if words}
@@ -167,8 +171,7 @@ class StudyFolder:
         """
         self._swept = list(swept)
         self._known = dict(runs)
-        more = (column for run in runs.values() for column in diagnostic_columns(run.settings))
-        self._columns = tuple(dict.fromkeys([*RECORD_COLUMNS, *more]))
+        self._columns = record_columns(runs.values())
         ids = {name: list(rows) for name, rows in self._tables.items()}
         ids |= {results.METRICS: list(self._metrics), results.RUNS: list(self._runs)}
         self._lossy |= {name for name, every in ids.items() if not runs.keys() >= set(every)}
@@ -185,7 +188,7 @@ class StudyFolder:
             for run_id in table.keys() - runs.keys():
                 del table[run_id]
         self._runs = {run_id: row for run_id, row in self._runs.items() if run_id in runs}
-        header = ["run_id", "seed", *self._swept, *self._columns]
+        header = self._header_of(results.METRICS)
         rows = itertools.chain.from_iterable(self._metrics.values())
         replace_file(
             self.path / results.METRICS,
@@ -211,7 +214,7 @@ class StudyFolder:
 
     def append(self, records: Mapping[str, Record]) -> None:
         """Add records, by the id of their run, to metrics.csv."""
-        header = ["run_id", "seed", *self._swept, *self._columns]
+        header = self._header_of(results.METRICS)
         lines = []
         for run_id, record in records.items():
             row = {column: cell_text(value) for column, value in record.columns().items()}
@@ -251,12 +254,8 @@ class StudyFolder:
         for end in ends:
             run_id = end.run.run_id
             rows = self._metrics.get(run_id, [])
-            self._runs[run_id] = summary(end, rows, self._metric_columns)
+            self._runs[run_id] = summary(end, rows, metrics_in(self._columns))
         self._write_runs()
-
-    @property
-    def _metric_columns(self) -> tuple[str, ...]:
-        return self._columns[self._columns.index(whole.FIRST_METRIC) :]
 
     def _taken(self, name: str, known: Mapping[str, Run] | None) -> Sequence[Row]:
         """Return the rows of a table that stand; note what does not."""
@@ -267,24 +266,12 @@ class StudyFolder:
             self._distrusted |= table.damaged_runs
         return table.rows
 
-    def _lacking(self) -> dict[str, str]:
-        """Return in words what each completed run lacks; empty for one that is whole."""
-        folder = self.path / results.RUN_FOLDERS
-        rows = whole.RowsByRun(self._metrics, self._tables, self._known)
-        kept = whole.keeps_inferences(self.manifest)
-        return whole.lacking_of(self._known, self._runs, rows, folder, kept=kept)
-
     def _restore_ends(self) -> None:
-        """Make the rows of runs.csv again that are lost, of runs that have all their records."""
+        """Make the rows of runs.csv again that are lost, and the digits that are."""
         kept = whole.keeps_inferences(self.manifest)
         there = self._runs.keys() | self._distrusted
         rows = whole.RowsByRun(self._metrics, self._tables, self._known)
-        restored = {
-            run_id: whole.restored_end(run, rows[run_id], self.run_folder(run), kept=kept)
-            for run_id, run in self._known.items()
-            if run_id not in there
-        }
-        ends = {run_id: end for run_id, end in restored.items() if end is not None}
+        ends = whole.restored_ends(self._known, there, rows, self.folder_of, kept=kept)
         self._runs |= ends
         if ends:
             self.findings.add(
@@ -295,6 +282,15 @@ class StudyFolder:
             self.findings.add(
                 f"{self.path / results.INFERENCE} has no rows of them, and gets none."
             )
+        restored, words = with_digits(
+            self._known, self._runs, lambda run_id: self._metrics.get(run_id, [])
+        )
+        self._runs |= restored
+        if words:
+            taken = f"; taken from {results.METRICS} again" if restored else ""
+            self.findings.add(f"{self.path / words}{taken}.")
+        if restored:
+            self._lossy.add(results.RUNS)
 
     def _write_table(self, name: str) -> None:
         table = self._tables[name]
@@ -306,15 +302,11 @@ class StudyFolder:
         replace_file(self.path / name, parts)
 
     def _header_of(self, name: str) -> list[str]:
-        return ["run_id", "seed", *self._swept, *whole.COLUMNS[name]]
+        return header_of(name, self._swept, self._columns)
 
     def _write_runs(self) -> None:
-        best = ("best_epoch", "best_validation_accuracy", "best_test_accuracy")
-        pace = ("seconds", "examples_per_second", "message")
-        after = ("epochs", "updates", *self._metric_columns, *best, *pace)
-        header = ["run_id", "status", "seed", *self._swept, *after]
         ends = self._runs
-        self._runs_text = self._runs_text or TableText(header)
+        self._runs_text = self._runs_text or TableText(self._header_of(results.RUNS))
         rows = [ends[i] for i in self._known if i in ends]
         replace_file(self.path / results.RUNS, self._runs_text(rows, self._whole))
 

@@ -5,7 +5,7 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -85,7 +85,7 @@ def join_study(manifest: Manifest, settings: Settings, cells: Iterable[Cell], pa
     if differing:
         raise StorageError(
             f"{path} holds another study; it differs in {', '.join(differing)}. "
-            "Give another folder with --out, or another name in the config."
+            "Give another folder with --out."
         )
     manifest["swept"] = swept
 
@@ -171,6 +171,16 @@ def add_session(
             **({"cluster": dict(cluster)} if cluster else {}),
         }
     )
+
+
+def note_session(
+    manifest: Manifest, fleets: Iterable[tuple[Run, ...]], begun: Callable[[Run], bool]
+) -> None:
+    """Note that the last session trains fleets, after others where a run was begun in those."""
+    last = len(manifest["sessions"]) - 1
+    for run in (run for fleet in fleets for run in fleet):
+        entry = manifest["runs"][run.run_id]
+        entry["sessions"] = [*(entry.get("sessions", []) if begun(run) else []), last]
 
 
 def _difference(data: Mapping[str, Any], base: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import torch
 from dropout_lab.config.grid import Run
 from dropout_lab.devices import prepare
 from dropout_lab.plugins import sources_of
-from dropout_lab.results import Manifest, cell_text, counted, runs_in
+from dropout_lab.results import Manifest, cell_text, counted, newer_session, runs_in
 from dropout_lab.study import manifest as manifests
 from dropout_lab.study.checkpoint import checkpoints_in
 from dropout_lab.study.engine import Events, tell
@@ -81,7 +81,8 @@ def run_study(study: Study, events: Events, say: Callable[[str], None]) -> Outco
         fleets = _plan(study, folder)
         finished = (wanted & folder.finished) - {run.run_id for fleet in fleets for run in fleet}
         tell(events.planned, fleets, len(finished))
-        for text in (*folder.findings, *_notices(study, folder)):
+        mixed = newer_session(folder.manifest) if fleets and folder.manifest else ""
+        for text in (*folder.findings, *_notices(study, folder), *filter(None, [mixed])):
             tell(events.warned, text)
         told = len(folder.findings)
         train(Job(study, folder, source, events, stop), fleets)
@@ -141,6 +142,9 @@ def _plan(study: Study, folder: StudyFolder) -> list[tuple[Run, ...]]:
     cluster = {"workers": study.workers, "scheduler": study.scheduler}
     manifests.add_session(
         manifest, study.command, study.device, packing, cluster if study.on_cluster else None
+    )
+    manifests.note_session(
+        manifest, fleets, lambda run: bool(checkpoints_in(folder.run_folder(run)))
     )
     folder.write_manifest(manifest)
     folder.keep_plugins(sources_of(manifest["plugins"]))

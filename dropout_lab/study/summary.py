@@ -43,7 +43,7 @@ def summary(end: RunEnd, rows: Sequence[Row], columns: Sequence[str]) -> Row:
         rows: Its records.
         columns: The metric columns.
     """
-    finite = [row for row in rows if row["test_loss"] not in ("nan", "inf")]
+    finite = [row for row in rows if row["test_loss"] not in ("", "nan", "inf")]
     judged = [row for row in finite if row["validation_accuracy"] not in ("", "nan")]
     best: Row = max(judged, key=lambda row: float(row["validation_accuracy"]), default={})
     last: Row = finite[-1] if finite else {}
@@ -80,7 +80,7 @@ def end_of_records(run: Run, rows: Sequence[Row]) -> RunEnd | None:
         settings.training.patience is not None
         or settings.training.updates is not None
         or "noise" in diagnostics(settings.evaluation)
-        or not all(math.isfinite(float(last.get(name) or 0)) for name in _TRAINED)
+        or not all(math.isfinite(float(last.get(name, "0") or "nan")) for name in _TRAINED)
     ):
         return None
     examples = training_examples(settings)

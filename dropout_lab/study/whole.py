@@ -1,7 +1,7 @@
 """What must be on disk of a run that is done, and whether it is."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,24 +20,12 @@ from dropout_lab.results import Row
 from dropout_lab.results.features import FEATURES, read_features
 from dropout_lab.results.predictions import PREDICTIONS, read_predictions
 from dropout_lab.study.checkpoint import checkpoints_in
+from dropout_lab.study.headers import metrics_in
 from dropout_lab.study.summary import end_of_records, summary
-from dropout_lab.training import (
-    ACTIVATION_COLUMNS,
-    CURVE_COLUMNS,
-    INFERENCE_COLUMNS,
-    RELIABILITY_COLUMNS,
-)
 from dropout_lab.training.loop import due
 
-FIRST_METRIC = "noisy_train_loss"  # what comes before says when and with what it was measured
 Reader = Callable[[Path], object]  # None where there is no file; ValueError where it is damaged
 READERS: dict[str, Reader] = {PREDICTIONS: read_predictions, FEATURES: read_features}
-COLUMNS = {
-    results.INFERENCE: INFERENCE_COLUMNS,
-    results.MONTE_CARLO: CURVE_COLUMNS,
-    results.RELIABILITY: RELIABILITY_COLUMNS,
-    results.ACTIVATIONS: ACTIVATION_COLUMNS,
-}
 
 
 @dataclass
@@ -182,7 +170,7 @@ def lacking_of(
     runs: Mapping[str, Run],
     ends: Mapping[str, Row],
     rows: Mapping[str, RunRows],
-    folder: Path,
+    folder_of: Callable[[str], Path],
     *,
     kept: bool,
 ) -> dict[str, str]:
@@ -192,11 +180,11 @@ def lacking_of(
         runs: Those of the study.
         ends: The rows of runs.csv.
         rows: The other rows of each.
-        folder: That of the folders of the runs.
+        folder_of: Gives the folder of a run.
         kept: Whether inferences are; see :func:`keeps_inferences`.
     """
     return {
-        run_id: lacking(runs[run_id], row, rows[run_id], folder / run_id, kept=kept)
+        run_id: lacking(runs[run_id], row, rows[run_id], folder_of(run_id), kept=kept)
         for run_id, row in ends.items()
         if row["status"] == "completed" and run_id in runs
     }
@@ -220,7 +208,32 @@ def restored_end(run: Run, rows: RunRows, folder: Path, *, kept: bool) -> Row | 
     if end.epochs == 1 or checkpoints_in(folder):
         return None
     columns = [name for name in rows.metrics[0] if results.is_number_column(name)]
-    return summary(end, rows.metrics, columns[columns.index(FIRST_METRIC) :])
+    return summary(end, rows.metrics, metrics_in(columns))
+
+
+def restored_ends(
+    runs: Mapping[str, Run],
+    there: Collection[str],
+    rows: Mapping[str, RunRows],
+    folder_of: Callable[[str], Path],
+    *,
+    kept: bool,
+) -> dict[str, Row]:
+    """Return the rows of runs.csv that can be made again, see :func:`restored_end`.
+
+    Args:
+        runs: Those of the study.
+        there: The ids of those that have a row, or must not get one.
+        rows: The other rows of each.
+        folder_of: Gives the folder of a run.
+        kept: Whether inferences are; see :func:`keeps_inferences`.
+    """
+    made = {
+        run_id: restored_end(run, rows[run_id], folder_of(run_id), kept=kept)
+        for run_id, run in runs.items()
+        if run_id not in there
+    }
+    return {run_id: end for run_id, end in made.items() if end is not None}
 
 
 def damage_of_kept(read: Reader, path: Path) -> str:

@@ -1,5 +1,6 @@
 """doctor as a user meets it: its lines, its exit statuses, and what plot says of the same."""
 
+import errno
 import json
 import shutil
 import subprocess
@@ -7,11 +8,14 @@ import sys
 from pathlib import Path
 
 import pytest
+from matplotlib.figure import Figure
 
 from dropout_lab import results
+from dropout_lab.analysis import plots
 from dropout_lab.results import METRICS, RUNS
 from tests.analysis.test_tables import made_study
 from tests.cli.conftest import SMALL
+from tests.faults.operations import Operations
 from tests.study.test_folder import content
 
 REFERENCE = Path(__file__).parents[2] / "results" / "reference"
@@ -127,7 +131,67 @@ def test_help_imports_no_torch() -> None:
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
 
 
+def test_doctor_names_no_option_that_it_lacks(run, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(REFERENCE / "quickstart", "s")
+    damaged(Path("s"))
+    with Operations(Path("s").resolve(), 1, "gone", code=errno.EROFS):
+        told = run("doctor", "--fix", "s")
+    assert told.status == 4
+    assert "cannot be written: " in told.err
+    assert "--out" not in told.err
+    assert "--out" not in run("doctor", "--fix", "s", "--json").out
+    Path("s", RUNS).rename("elsewhere.csv")
+    Path("s", RUNS).symlink_to(Path("elsewhere.csv").resolve())
+    assert "--out" not in run("doctor", "s").out
+
+
+@pytest.mark.parametrize("command", ["plot", "report"])
+def test_a_lost_manifest_is_told_with_what_helps(run, command: str) -> None:
+    """What the message advises is what then works."""
+    train = ("train", "--quiet", *SMALL, "--seeds", "1", "--out", "my results/d 3")
+    assert run(*train).status == 0
+    Path("my results/d 3/manifest.json").unlink()
+    told = run(command, "my results/d 3")
+    assert told.status == 4
+    assert told.err.startswith("my results/d 3 has the tables of a study, and its manifest.json is")
+    assert "dropout-lab doctor 'my results/d 3' says what else is damaged." in told.err
+    told = run("doctor", "my results/d 3")
+    assert told.status == 1
+    assert told.out.splitlines()[-1] == (
+        "1 study, 1 damage. Run the command that made the study again: it repairs the rest."
+    )
+    told = run("doctor", "my results/d 3", "--fix")
+    assert told.out.splitlines()[-1] == (
+        "1 study: --fix has nothing to mend. Run the command that made the study again: it repairs "
+        "the rest."
+    )
+    told = run(*train)
+    assert (told.status, "0 runs trained" in told.out) == (0, True)
+    assert run("doctor", "my results/d 3").out == "1 study, nothing is damaged.\n"
+
+
+def test_what_cannot_be_mended_is_not_sent_to_fix(run) -> None:
+    shutil.copytree(REFERENCE / "quickstart", "s")
+    text = Path("s", METRICS).read_text().replace("\n", "%\n")
+    Path("s", METRICS).write_text(text.replace("%", "", 1))
+    told = run("doctor", "s")
+    assert told.out.splitlines()[-1] == "1 study, 1 damage."
+    assert "nothing was thrown away; save the table again with plain numbers" in told.out
+
+
 # ------------------------------------------------------------------------------------------ plot
+
+
+def test_plot_draws_into_another_folder(run, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(plots, "pictures", lambda study: [("curves", Figure())])
+    made_study(tmp_path / "r" / "a", "dropout.p=0.5", accuracies=[0.9] * 4)
+    before = content(tmp_path / "r")
+    told = run("plot", "r/a", "--out", "b")
+    assert (told.status, told.err, told.out) == (0, "", "r/a: 2 files in b/plots\n")
+    assert run("plot", "r", "--out", "c").status == 0
+    for folder in ("b", "c/a"):
+        assert Path(folder, "plots", "curves.png").exists()
+    assert content(tmp_path / "r") == before
 
 
 def test_plot_names_a_damaged_run_and_draws_the_others(run, tmp_path: Path) -> None:
@@ -157,7 +221,7 @@ def test_plot_draws_nothing_without_a_word(run, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "spoil",
-    [lambda b: b"", lambda b: bytes(len(b)), lambda b: b.replace(b",", b";"),
+    [lambda b: b"", lambda b: bytes(len(b)), lambda b: b.replace(b"run_id", b"run"),
      lambda b: b.split(b"\n", 1)[1], lambda b: b.replace(b"test_loss", b"loss")],
 )  # fmt: skip
 @pytest.mark.parametrize("name", [METRICS, RUNS])
@@ -172,6 +236,20 @@ def test_plot_names_the_file_that_is_not_ours_and_draws_the_other_study(
     assert told.err.startswith(f"b/{name} ")
     assert "dropout-lab doctor b" in told.err
     assert told.out.startswith("a: ")
+
+
+def test_plot_reads_what_another_program_wrote_and_says_so(
+    run, tmp_path: Path, monkeypatch
+) -> None:
+    monkeypatch.setattr(plots, "pictures", lambda study: [])
+    path = made_study(tmp_path / "b", "dropout.p=0.5", accuracies=[0.9] * 4)
+    for name in (METRICS, RUNS):
+        head, rows = (path / name).read_text().replace(",", ";").split("\n", 1)
+        (path / name).write_text("\n".join([head, rows.replace(".", ",")]))
+    told = run("plot", "b")
+    assert told.status == 0
+    words = "was written by another program: its fields are separated by ';', its numbers have a"
+    assert told.err.count(words) == 2
 
 
 def test_plot_takes_the_later_of_two_rows_and_says_so(run, tmp_path: Path) -> None:

@@ -221,3 +221,23 @@ def test_seeds_are_counted_for_the_difference_asked_for(run, folder: Path) -> No
     assert needed[0] != needed[1]
     for wrong in ("0", "-1", "101", "nan"):
         assert run("report", study, "--difference", wrong).status == 2
+
+
+def test_the_report_of_a_study_that_may_only_be_read_goes_elsewhere(
+    run, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_study(folder.parent / "other", p="0,0.3", seeds="2")
+    before = sorted(folder.parent.rglob("*"))
+    result = run("report", "results", "--out", "a place")
+    assert (result.status, result.err) == (0, "")
+    assert sorted(folder.parent.rglob("*")) == before
+    for name in ("one", "other"):
+        page_text = Path("a place", name, "report.html").read_text()
+        assert f"dropout-lab report results/{name} --out &#39;a place/{name}&#39;" in page_text
+        assert Path("a place", name, "tables", "cells.csv").exists()
+    result = run("report", "results/one", "--out", "results/other")
+    assert result.status == 4
+    assert "results/other is the folder of another study; give another with --out." in result.err
+    assert sorted(folder.parent.rglob("*")) == before
+    assert run("report", "results/one", "--out", "results/one").status == 0
+    assert (folder / "report.html").exists()

@@ -44,6 +44,8 @@ def manifest_of(folder: Path) -> dict[str, Any]:
     """Return a study's manifest without the sessions, of which a broken-off study has more."""
     manifest: dict[str, Any] = json.loads((folder / results.MANIFEST).read_text())
     del manifest["sessions"]
+    for entry in manifest["runs"].values():
+        del entry["sessions"]
     return manifest
 
 

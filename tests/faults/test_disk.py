@@ -63,7 +63,7 @@ def test_a_file_that_may_not_grow_ends_with_4(
     log = (tmp_path / "limited.log").read_text()
     assert "Traceback" not in log
     assert f"{file}" in log.splitlines()[-1]
-    assert "cannot be written: File too large. Free the disk or give another folder" in log
+    assert "cannot be written: File too large. A limit on the size of files is reached" in log
     assert_reads_clean(tmp_path / "s")
     if file == results.METRICS:
         assert (tmp_path / "s" / file).read_text().endswith("\n")
@@ -92,7 +92,7 @@ def test_a_full_disk_ends_with_4_and_the_same_command_goes_on(
     assert start("full", command).wait() == 4
     log = (tmp_path / "full.log").read_text()
     assert "Traceback" not in log
-    assert "cannot be written: No space left on device. Free the disk" in log
+    assert "cannot be written: No space left on device. Free space on that disk" in log
     assert_reads_clean(disk / "s")
     mount("size=16m,nr_inodes=1000")
     assert start("again", command).wait() == 0
@@ -131,6 +131,12 @@ def test_a_disk_that_cannot_be_written_is_said_and_left(
         log = (tmp_path / f"{name}.log").read_text()
         assert "cannot be written: Read-only file system" in log
         assert "Traceback" not in log
+        assert "Have that file system mounted for writing" in log
+        assert log.rstrip().endswith("Or give another folder with --out.")
+    assert content(disk) == before
+    elsewhere = tmp_path / "elsewhere"
+    assert start("drawn", ["plot", str(disk / "s"), "--out", str(elsewhere)]).wait() == 0
+    assert (elsewhere / "plots" / "curves.png").exists()
     assert content(disk) == before
 
 

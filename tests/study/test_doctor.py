@@ -98,6 +98,10 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     "zeros": (text_damage(RUNS, lambda t: "\0" * len(t)), "cut short or no text"),
     "semicolons": (text_damage(METRICS, lambda t: t.replace(",", ";")), "separated by ';'"),
     "no header": (text_damage(RUNS, lines(lambda r: r[1:])), "is a row, not the header"),
+    "no header of records": (
+        text_damage(METRICS, lines(lambda r: r[1:])),
+        "has lost its header: its first line is a row",
+    ),
     "a missing column": (
         text_damage(INFERENCE, lambda t: t.replace("test_brier", "brier")),
         "has no column test_brier",
@@ -127,7 +131,17 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     "predictions": (lambda out: flip(first(out, PREDICTIONS)), "predictions.npz"),
     "weights": (
         lambda out: first(out, "weights.pt").write_bytes(b"\x80junk"),
-        "weights.pt cannot be loaded",
+        "is not what was written",
+    ),
+    "a bit of the weights": (
+        lambda out: flip(first(out, "weights.pt"), 0.3),
+        "is not what was written: its SHA-256 is another",
+    ),
+    "weights of another run": (
+        lambda out: first(out, "weights.pt").write_bytes(
+            sorted((out / "runs").rglob("weights.pt"))[1].read_bytes()
+        ),
+        "is of another run, ",
     ),
     "manifest torn": (text_damage(results.MANIFEST, lambda t: t[:900]), "cannot be read as"),
     "manifest lost": (lambda out: (out / results.MANIFEST).unlink(), "is not there"),
@@ -180,6 +194,16 @@ def test_damage_is_named_mended_and_finished_by_the_same_command(
     assert sorted(read_rows(out / INFERENCE), key=str) == sorted(
         read_rows(whole / INFERENCE), key=str
     )
+
+
+@pytest.mark.parametrize("name", [METRICS, RUNS, INFERENCE])
+def test_a_lost_header_is_written_again_and_nothing_is_trained(
+    out: Path, whole: Path, name: str
+) -> None:
+    text_damage(name, lines(lambda r: r[1:]))(out)
+    mend(out)
+    assert (out / name).read_text() == (whole / name).read_text()
+    assert go(study(out, *ASKED, **MODELS)).trained == 0
 
 
 def test_a_sound_study_has_no_damage(out: Path) -> None:

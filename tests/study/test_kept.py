@@ -1,6 +1,7 @@
 """What is kept of a trained network: in its tables and files, whole, and made again where lost."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from dropout_lab.results.predictions import PREDICTIONS, read_predictions
 from dropout_lab.study import engine as engine_module
 from dropout_lab.study.doctor import examine, mend
 from dropout_lab.study.folder import StudyFolder
+from dropout_lab.study.weights import read_weights
 from tests.study.test_study import StopsAfter, assert_same_results, go, study
 
 EVERYTHING = (
@@ -217,6 +219,73 @@ def test_early_stopping_keeps_what_the_best_weights_are(tmp_path: Path) -> None:
         kept = read_features(folder / FEATURES)
         assert kept is not None
         np.testing.assert_array_equal(kept[0].reshape(16, 784), weights.half().numpy())
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run with every file that can be kept."""
+    out = tmp_path_factory.mktemp("kept") / "s"
+    go(study(out, *EVERYTHING, "model.hidden=[2]", p="0.5", seeds="1", save_models=True))
+    return next((out / "runs").iterdir())
+
+
+def bits(content: bytes) -> Iterator[bytes]:
+    """Yield a file with one bit flipped: at its ends each, between them some."""
+    ends = {*range(60), *range(len(content) - 140, len(content))}
+    for at in sorted(ends | set(range(0, len(content), len(content) // 100))):
+        data = bytearray(content)
+        data[at] ^= 1 << at % 8
+        yield bytes(data)
+
+
+def test_no_flipped_bit_of_the_weights_is_loaded(kept: Path) -> None:
+    path = kept / "weights.pt"
+    content = path.read_bytes()
+    assert read_weights(path) is not None
+    for damaged in bits(content):
+        path.write_bytes(damaged)
+        with pytest.raises(ValueError, match="is not what was written"):
+            read_weights(path)
+    path.write_bytes(content)
+    plain = torch.load(path, weights_only=True, mmap=True)  # as a user may
+    state = read_weights(path)
+    assert state is not None
+    assert all(torch.equal(plain[name], state[name]) for name in state)
+
+
+def test_weights_of_another_run_or_with_code_are_not_read(kept: Path, tmp_path: Path) -> None:
+    content = (kept / "weights.pt").read_bytes()
+    path = tmp_path / "0123456789ab" / "weights.pt"
+    path.parent.mkdir()
+    assert read_weights(path) is None
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=f"is of another run, {kept.name}"):
+        read_weights(path)
+    torch.save({"0.weight": torch.zeros(2)}, path)  # as an older version wrote it
+    assert read_weights(path) is not None
+    torch.save({"0.weight": Path("x")}, path)
+    with pytest.raises(ValueError, match="cannot be loaded"):
+        read_weights(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "read"), [(PREDICTIONS, read_predictions), (FEATURES, read_features)]
+)
+def test_no_flipped_bit_of_arrays_changes_what_is_read(
+    kept: Path, name: str, read: Callable[[Path], tuple[np.ndarray, ...] | None]
+) -> None:
+    """Each array has a checksum; what is beside them, such as a date, is not read."""
+    path = kept / name
+    content, sound = path.read_bytes(), read(path)
+    assert sound is not None
+    for damaged in bits(content):
+        path.write_bytes(damaged)
+        with suppress(ValueError):
+            again = read(path)
+            assert again is not None
+            for array, before in zip(again, sound, strict=True):
+                np.testing.assert_array_equal(array, before, strict=True)
+    path.write_bytes(content)
 
 
 def test_a_diverged_run_has_none_of_it(tmp_path: Path) -> None:

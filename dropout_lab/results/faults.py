@@ -1,0 +1,84 @@
+"""What could be read of a CSV table, and in words what is wrong with the rest."""
+
+from collections.abc import MutableSequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from dropout_lab.results import names
+from dropout_lab.results.packed import PackedRows
+from dropout_lab.results.text import Row
+
+_TOLD = 5  # faults in sentences, before the rest is counted
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Something wrong in a table.
+
+    Args:
+        line: Of the file, the header's is 1.
+        run_id: The run whose row it is; empty where that cannot be told.
+        words: What is wrong, as the rest of a sentence about the line.
+        kind: ``torn``: the last row, cut short, as a kill leaves it where rows are added at the
+            end; ``left out``: a row that is not believed; ``noted``: nothing is left out but what
+            stands twice.
+        odd: Whether another program may have written it so.
+    """
+
+    line: int
+    run_id: str
+    words: str
+    kind: Literal["torn", "left out", "noted"] = "left out"
+    odd: bool = False
+
+    def __str__(self) -> str:
+        run = f" (run {self.run_id})" if self.run_id else ""
+        return f"line {self.line}{run} {self.words}"
+
+
+@dataclass
+class Table:
+    """What could be read of a CSV file.
+
+    Args:
+        path: The file.
+        header: Its columns; empty if the file is missing or has no header of ours.
+        rows: Its whole rows, each run's epochs in order, each once.
+        faults: What is wrong, in the order of the file.
+        unreadable: Why it is not the table that was written; empty if it is.
+        advice: What to do about a table that is unreadable though its numbers are there.
+        foreign: How another program wrote it, where it was read nevertheless.
+    """
+
+    path: Path
+    header: list[str] = field(default_factory=list)
+    rows: MutableSequence[Row] = field(default_factory=PackedRows)
+    faults: list[Fault] = field(default_factory=list)
+    unreadable: str = ""
+    advice: str = ""
+    foreign: str = ""
+
+    @property
+    def damaged_runs(self) -> set[str]:
+        """The runs of which a row was left out."""
+        return {fault.run_id for fault in self.faults if fault.kind == "left out"} - {""}
+
+    @property
+    def sentences(self) -> list[str]:
+        """What is wrong, in a few lines. A torn last row is what a kill leaves, and not told."""
+        told = [f"{self.path} {self.foreign}."] if self.foreign else []
+        told += [f"{self.path}: {fault}." for fault in self.faults if fault.kind != "torn"]
+        rest = len(told) - _TOLD
+        more = [f"{self.path}: {rest} more damaged rows."] if rest > 0 else []
+        return told[:_TOLD] + more
+
+    @property
+    def left_out(self) -> int:
+        """How many rows were left out; not one that is cut short as a kill leaves it."""
+        return sum(fault.kind == "left out" or fault.odd for fault in self.faults)
+
+    @property
+    def foreign_columns(self) -> list[str]:
+        """The columns that another program added."""
+        return [name for name in self.header if not names.is_ours(name)]

@@ -1,0 +1,145 @@
+"""The check of a table's rows, one after the other."""
+
+import re
+from collections.abc import Collection
+
+from dropout_lab.results import names
+from dropout_lab.results.dialect import LONGEST_LINE, MISSING, Dialect
+from dropout_lab.results.faults import Fault, Table
+from dropout_lab.results.text import Row, message_text, split_line
+
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
+_NUMBER = re.compile(r"|[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|nan|-?inf", re.ASCII)
+_DATE = re.compile(r"^\d{1,4}[-./]\d{1,2}[-./]\d{1,4}|[A-Za-z]{3,}\.?[- ]?\d|\d[-. ]+[A-Za-z]{3}")
+_ITEM = r"(-?\d+(\.\d+)?([eE][+-]?\d+)?|NaN|-?Infinity)"
+_LIST = re.compile(rf"\[{_ITEM}(, ?{_ITEM})*\]", re.ASCII)
+_COUNT = re.compile(r"0*[1-9]\d{0,8}", re.ASCII)
+
+
+class RowCheck:
+    """Says of each line what is wrong with it, and keeps the rows that stand."""
+
+    def __init__(
+        self, table: Table, known: Collection[str] | None, dialect: Dialect | None = None
+    ) -> None:
+        self.table, self.known, self.dialect = table, known, dialect
+        self.ours = table.path.name in names.NEEDED
+        self.id_at = table.header.index("run_id") if "run_id" in table.header else None
+        self.numbers = [
+            (index, name) for index, name in enumerate(table.header) if names.is_number_column(name)
+        ]
+        self.key = names.KEYS.get(table.path.name, ())
+        self.lines: dict[tuple[str, ...], tuple[int, int]] = {}  # index of the row, line
+        self.of_run: dict[str, list[int]] = {}
+        self.last_epoch: dict[str, int] = {}
+        self.unordered: set[str] = set()
+        self.returned = False  # whether the line before ended in a carriage return
+
+    def __call__(self, number: int, line: bytes | str) -> tuple[Fault | None, Row | None]:
+        """Return what is wrong with a line, and its row if nothing is."""
+        end = line[-2:] if isinstance(line, bytes) else line[-1:].encode()
+        if not end.endswith(b"\n"):
+            if len(line) >= LONGEST_LINE:
+                return Fault(number, "", f"is longer than {LONGEST_LINE:,} bytes"), None
+            words = "is cut short: it does not end in a newline"
+            return Fault(number, "", words, "torn", odd=self.returned), None
+        self.returned = end == b"\r\n"
+        try:
+            text = line.decode() if isinstance(line, bytes) else line
+        except UnicodeDecodeError:
+            return Fault(number, "", "is no UTF-8 text"), None
+        text = text.removesuffix("\n").removesuffix("\r")
+        if not text:
+            return Fault(number, "", "is empty", "noted"), None
+        if CONTROL.search(text):
+            return Fault(number, "", "holds NUL bytes or other control characters"), None
+        values = self.dialect.fields(text) if self.dialect else split_line(text)
+        if values is None:
+            return Fault(number, "", "is not quoted as CSV is"), None
+        return self._judged(number, values)
+
+    def _judged(self, number: int, values: list[str]) -> tuple[Fault | None, Row | None]:
+        header, odd = self.table.header, ""
+        if values == header:
+            return Fault(number, "", "is the header again", "noted"), None
+        if self.dialect and len(values) == len(header):
+            odd = self.dialect.disagrees(values)
+            values = self.dialect.translated(values, self.known)
+        run_id = values[self.id_at] if self.id_at is not None and self.id_at < len(values) else ""
+        shown = run_id if names.RUN_ID.fullmatch(run_id) or not self.ours else ""
+        if len(values) != len(header):
+            return Fault(number, shown, f"has {len(values)} fields, not {len(header)}"), None
+        if self.ours:
+            unknown = self._wrong_run(run_id)
+            odd = odd or ("" if unknown else self._wrong_value(values))
+            if unknown or odd:
+                return Fault(number, shown, unknown or odd, odd=bool(odd)), None
+        row = dict(zip(header, values, strict=True))
+        if names.MESSAGE in row:
+            message = message_text(row[names.MESSAGE])
+            missing = row.get("status") == "completed" and message.casefold() in MISSING
+            row[names.MESSAGE] = "" if missing else message
+        return None, row
+
+    def add(self, number: int, row: Row) -> None:
+        """Keep a row; of two with one key the later holds."""
+        rows, faults = self.table.rows, self.table.faults
+        run_id = row.get("run_id", "")
+        key = tuple(
+            str(int(row[name])) if name in names.COUNTED else row[name] for name in self.key
+        )
+        if key and key in self.lines:
+            index, before = self.lines[key]
+            what = "is" if len(key) == 1 else f"is of {self.key[1]} {key[1]},"
+            words = f"{what} there already in line {before}; the later holds"
+            faults.append(Fault(number, run_id, words, "noted"))
+            rows[index], self.lines[key] = row, (index, number)
+            return
+        if key:
+            self.lines[key] = len(rows), number
+        if self.key[1:] == ("epoch",):
+            epoch = int(row["epoch"])
+            if epoch < self.last_epoch.get(run_id, 0):
+                self.unordered.add(run_id)
+                words = f"is out of order: epoch {epoch} after {self.last_epoch[run_id]}"
+                faults.append(Fault(number, run_id, words, "noted"))
+            self.last_epoch[run_id] = max(epoch, self.last_epoch.get(run_id, 0))
+            self.of_run.setdefault(run_id, []).append(len(rows))
+        rows.append(row)
+
+    def sort(self) -> None:
+        """Put the epochs of runs that were out of order in order, in the places of these runs."""
+        rows = self.table.rows
+        for run_id in self.unordered:
+            places = self.of_run[run_id]
+            ordered = sorted((rows[i] for i in places), key=lambda row: int(row["epoch"]))
+            for place, row in zip(places, ordered, strict=True):
+                rows[place] = row
+
+    def _wrong_run(self, run_id: str) -> str:
+        if self.id_at is not None:
+            if not names.RUN_ID.fullmatch(run_id):
+                return f"has {_shown(run_id)} for a run_id"
+            if self.known is not None and run_id not in self.known:
+                return "is of a run that the manifest does not list"
+        return ""
+
+    def _wrong_value(self, values: list[str]) -> str:
+        for index, name in self.numbers:
+            value = values[index]
+            if name in names.COUNTED:
+                if not _COUNT.fullmatch(value):
+                    return f"has {_shown(value)} in the column {name}, which counts from 1"
+            elif not _NUMBER.fullmatch(value) and not (
+                name in names.LISTS and _LIST.fullmatch(value)
+            ):
+                date = ", but perhaps a date made of one" if _DATE.search(value) else ""
+                return f"has {_shown(value)} in the column {name}, which is no number{date}"
+        header = self.table.header
+        if "status" in header and values[header.index("status")] not in names.STATUSES:
+            return f"has the status {_shown(values[header.index('status')])}"
+        return ""
+
+
+def _shown(value: str) -> str:
+    return repr(value if len(value) <= 40 else f"{value[:39]}…")
