@@ -227,7 +227,10 @@ def check_cluster(workers: int | None, scheduler: str | None) -> None:
     option = "--workers" if scheduler is None else "--scheduler"
     if (workers or scheduler is not None) and find_spec("distributed") is None:
         raise ConfigError(
-            [f'{option} needs Dask, which is not installed: pip install "dropout-lab[cluster]".']
+            [
+                f"{option} needs Dask, which is not installed. Install it in your clone of the "
+                'repository: pip install ".[cluster]"'
+            ]
         )
 
 
