@@ -10,6 +10,9 @@ from contextlib import suppress
 _PLAIN = "dropout_lab_plain"
 _IN_ASCII = {"±": "+/-", "−": "-", "–": "-", "…": "...", "×": "x"}  # the very signs
 _OUTPUTS = ("stdout", "stderr")
+# Numbers that Rich and Typer take from the environment unchecked: a width of 0 prints nothing.
+_SIZES = ("COLUMNS", "LINES", "TERMINAL_WIDTH")
+_LEAST_SIZE, _LARGEST_SIZE = 20, 1_000
 
 
 def prepare() -> None:
@@ -17,6 +20,7 @@ def prepare() -> None:
 
     One that the shell has closed (``>&-``) leads nowhere from here on.
     """
+    _bound_sizes()
     codecs.register(_plain_codec)
     codecs.register_error(_PLAIN, _in_ascii)
     for name in ("stdin", *_OUTPUTS):
@@ -47,6 +51,17 @@ def is_utf8(stream: object) -> bool:
 def as_shown(text: str, stream: object) -> str:
     """Return a text as an output will show it, for its width to be known."""
     return text if is_utf8(stream) else "".join(_IN_ASCII.get(c, c) for c in text)
+
+
+def _bound_sizes() -> None:
+    """Remove a terminal's size that is not a number above 0; bound one that is."""
+    for name in _SIZES:
+        text = os.environ.get(name, "").strip()
+        if not (text.isascii() and text.isdecimal() and text.strip("0")):
+            os.environ.pop(name, None)  # the terminal's own size, or 80 columns
+        else:
+            number = int(text) if len(text) <= len(str(_LARGEST_SIZE)) else _LARGEST_SIZE
+            os.environ[name] = str(min(max(number, _LEAST_SIZE), _LARGEST_SIZE))
 
 
 def _plain_codec(name: str) -> codecs.CodecInfo | None:

@@ -126,6 +126,41 @@ def test_where_there_is_no_utf_8_all_is_plain_ascii(
         assert yaml.safe_load(out)["about"] == yaml.safe_load(text)["about"]
 
 
+@pytest.mark.parametrize(
+    ("given", "width"),
+    [("0", 80), ("-5", 80), ("abc", 80), ("", 80), ("²", 80), ("00", 80),
+     ("1", 20), ("99999999", 1_000), ("9" * 5_000, 1_000), ("60", 60), (" 60 ", 60)],
+    ids=lambda value: str(value)[:10],
+)  # fmt: skip
+def test_the_width_is_bounded_whatever_the_environment_says(
+    given: str, width: int, run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", given)
+    result = run("variants", "gaussian")
+    assert (result.status, result.err) == (0, "")
+    assert "gaussian" in "".join(result.out.split())
+    assert max(map(len, result.out.splitlines())) <= width
+    assert os.environ.get("COLUMNS") == (str(width) if width != 80 else None)
+
+
+@pytest.mark.parametrize("command", ["--help", "variants", "report study", "lesson"])
+def test_every_command_prints_80_columns_where_the_width_is_0(
+    command: str, run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(ROOT / "results" / "reference" / "quickstart", "study")
+    monkeypatch.setenv("COLUMNS", "0")
+    result = run(*command.split())
+    assert len(result.out.splitlines()) > 3
+    assert 60 < max(map(len, result.out.partition("Files:")[0].splitlines())) <= 80
+
+
+@pytest.mark.parametrize("width", ["0", "abc"])
+def test_the_help_is_printed_whatever_width_typer_is_told(width: str, tmp_path: Path) -> None:
+    status, out, err = as_process("--help", tmp_path, TERMINAL_WIDTH=width, LINES="²")
+    assert (status, err) == ("0", "")
+    assert "sweep" in out
+
+
 @pytest.mark.slow
 def test_65_and_70_a_sweep_without_home_display_or_utf_8(tmp_path: Path) -> None:
     """With a matplotlibrc that asks for LaTeX, and for a font that nobody has."""
