@@ -71,7 +71,9 @@ def main() -> None:
     except OSError as error:
         if error.filename is not None:  # not of an output, so it should have been foreseen
             raise
-        status = _tell(f"The output cannot be written: {error.strerror}.", _UNWRITTEN)
+        # One without a number is of a library, such as Matplotlib's of a folder for its cache.
+        written = f"The output cannot be written: {error.strerror}."
+        status = _tell(written if error.errno is not None else str(error), _UNWRITTEN)
     finally:
         streams.finish()
     sys.exit(status)
@@ -79,6 +81,11 @@ def main() -> None:
 
 def _run() -> int:
     """Run the command; return its exit status, with what went wrong told."""
+    try:
+        os.getcwd()  # libraries take its absence for damage of their own, and abort
+    except OSError as error:
+        where = "The current folder cannot be used"
+        return _tell(f"{where}: {error.strerror}. Change to another: cd ~", _UNWRITTEN)
     try:
         status = int(app(standalone_mode=False) or 0)
     except (DropoutLabError, InterruptedStudyError) as error:

@@ -131,11 +131,13 @@ SaveModels = Annotated[bool, typer.Option("--save-models", help="Keep each run's
 
 
 def data_folder(data_dir: Path | None) -> Path:
-    """Return where data sets lie: as asked, or in the user's cache."""
+    """Return where data sets lie: as asked, or in the user's cache.
+
+    A ``~`` in it is resolved where a file is needed: mnist_5k needs none, and no home directory.
+    """
     if data_dir is not None:
-        return data_dir.expanduser()
-    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(cache).expanduser() / "dropout-lab"
+        return data_dir
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "dropout-lab"
 
 
 def variant_names(names: Sequence[str] | None) -> list[str]:

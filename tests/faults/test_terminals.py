@@ -187,6 +187,66 @@ def test_65_and_70_a_sweep_without_home_display_or_utf_8(tmp_path: Path) -> None
     assert (tmp_path / "results" / "quickstart" / "plots" / "cells.svg").exists()
 
 
+NOBODY = (
+    "import pwd, tempfile\n"
+    "def unknown(uid):\n    raise KeyError(uid)\n"
+    "def full(*args, **kwargs):\n    raise FileNotFoundError(2, 'No usable temporary directory')\n"
+    "pwd.getpwuid = pwd.getpwnam = unknown\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "words"),
+    [
+        ("data list", "3", "home directory is unknown. Name the folder"),
+        ("data fetch mnist_5k", "0", "nothing to fetch"),
+        ("sweep --dry-run --set dataset.name=mnist_5k", "0", "Nothing was trained"),
+        ("train --set dataset.name=mnist", "3", "--data-dir or DROPOUT_LAB_DATA"),
+    ],
+)
+def test_a_user_without_a_home_directory_gets_no_traceback(
+    arguments: str, status: str, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(NOBODY)
+    paths = f"{tmp_path}:{ROOT}"
+    monkeypatch.delenv("HOME", raising=False)
+    ended, out, err = as_process(arguments, tmp_path, PYTHONPATH=paths)
+    assert ended == status
+    assert words in out + err
+    assert "Traceback" not in err
+    assert len(err.splitlines()) == (status != "0")
+
+
+def test_where_matplotlib_has_no_folder_to_write_its_reason_is_one_line(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "results" / "reference" / "quickstart", tmp_path / "study")
+    (tmp_path / "sitecustomize.py").write_text(f"{NOBODY}tempfile.mkdtemp = full\n")
+    environment = {"PYTHONPATH": f"{tmp_path}:{ROOT}", "MPLCONFIGDIR": "/proc/none"}
+    status, out, err = as_process("plot study", tmp_path, **environment)
+    assert (status, out) == ("4", "")
+    assert "MPLCONFIGDIR" in err.splitlines()[-1]
+    assert "Traceback" not in err
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows removes no folder that is in use")
+@pytest.mark.parametrize("arguments", ["sweep", "data list", "doctor", "plot"])
+def test_a_current_folder_that_is_gone_is_one_line(arguments: str, tmp_path: Path) -> None:
+    gone = (
+        f"sh -c 'mkdir gone; cd gone; rmdir ../gone; {sys.executable} -m dropout_lab {arguments}'"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        ["sh", "-c", gone],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (4, "")
+    assert done.stderr.startswith("The current folder cannot be used: No such file or directory.")
+    assert len(done.stderr.splitlines()) == 1
+
+
 def test_72_a_traceback_shows_no_values(tmp_path: Path) -> None:
     code = (
         "import os, sys, dropout_lab.cli.config\n"
