@@ -8,7 +8,7 @@ from typing import Any
 from dropout_lab.config.allowed import shown, unknown_dotted
 from dropout_lab.config.document import Document, KeyPath, parse_value
 from dropout_lab.config.schema import KEYS
-from dropout_lab.config.sweep import SweepSettings
+from dropout_lab.config.sweep import LABEL, SweepSettings
 
 _SHOWN = 80  # characters of an option that a message repeats
 
@@ -60,6 +60,13 @@ def choose_size(document: Document, changes: Changes | None = None) -> None:
         if key in sizes[name]:
             within = document.place(("sizes", name, key))
             document.mistakes.append(f"{within}: {key} is no setting that a size can change.")
+    alike = [str(other) for other in sizes if str(other).casefold() == name.casefold()]
+    if len(alike) > 1:
+        message = f"the sizes {' and '.join(alike)} differ only in case, as their folders would."
+        document.mistakes.append(f"{at}: {message}")
+    for cell in (cell for part in (document.data, *sizes.values()) for cell in _cells(part)):
+        if isinstance(label := cell.get(LABEL), str):
+            document.labels_elsewhere.add(label)
     _merge(document, sizes[name], ("sizes", name), ())
     study = document.data.get("name")
     if isinstance(study, str | int):  # anything else is told as a mistake
@@ -140,13 +147,16 @@ def _apply_setting(text: str, document: Document, *, sweep: bool) -> None:
 
 def _refuse_in_cells(document: Document, key: str, place: str) -> bool:
     """Note that an option cannot change what listed cells set; return whether they do."""
-    cells = get(document.data, "sweep.cells")
-    if not any(
-        isinstance(c, dict) and key in c for c in (cells if isinstance(cells, list) else ())
-    ):
+    if not any(key in cell for cell in _cells(document.data)):
         return False
     document.mistakes.append(f"{place}: the cells of the sweep set {key}; change it there.")
     return True
+
+
+def _cells(data: Any) -> list[dict[str, Any]]:
+    """Return the listed cells in a config, or in a size of one, that are mappings."""
+    cells = get(data, "sweep.cells") if isinstance(data, dict) else None
+    return [cell for cell in cells if isinstance(cell, dict)] if isinstance(cells, list) else []
 
 
 def _place(option: str, text: str) -> str:

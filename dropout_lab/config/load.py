@@ -20,6 +20,7 @@ from dropout_lab.config.grid import (
     with_values,
 )
 from dropout_lab.config.inference_rules import unread_measures
+from dropout_lab.config.labels import check_distinct, check_labels, check_references
 from dropout_lab.config.mistakes import Mistakes
 from dropout_lab.config.published import PublishedSettings
 from dropout_lab.config.rules import complaints, unread_keys
@@ -36,6 +37,7 @@ from dropout_lab.errors import ConfigError
 
 _DEVICES = {f"{device}{number}" for device in ("com", "lpt") for number in "123456789"}
 _RESERVED_NAMES = {"con", "prn", "aux", "nul"} | _DEVICES
+_OWN_FOLDERS = {"lessons", "reference"}  # in results, where the folder of a study is
 
 
 def load(path: Path | None, changes: Changes | None = None) -> Config:
@@ -92,7 +94,10 @@ def check(document: Document, *, sweep: bool = False) -> Config:
     asked = data.get("sweep", {})
     axes = checked_axes(asked.get("grid"), mistakes)
     cells = checked_cells(asked.get("cells"), axes, mistakes)
+    check_labels(asked.get("cells"), axes, settings, mistakes)
     published = _check_published(config, mistakes)
+    if config is not None:
+        check_references(config, axes, mistakes)
     for key in (config and config.figure and config.figure.by) or ():
         if key not in KEYS:
             mistakes.add("figure", unknown_dotted(key), path=("figure", "by"))
@@ -174,6 +179,9 @@ def _check_study(config: Config, mistakes: Mistakes) -> None:
         mistakes.add("seeds", f"seeds is {shown(config.seeds)}; name each seed once.")
     if config.name.lower().split(".")[0] in _RESERVED_NAMES:
         mistakes.add("name", f"name is {config.name!r}, which some systems reserve; take another.")
+    if config.name.lower() in _OWN_FOLDERS:
+        message = f"name is {config.name!r}, and results/{config.name.lower()} is a folder of the "
+        mistakes.add("name", f"{message}program; take another.")
 
 
 def _check_published(config: Config | None, mistakes: Mistakes) -> PublishedSettings | None:
@@ -205,6 +213,7 @@ def _check_cells(config: Config, mistakes: Mistakes, *, sweep: bool) -> None:
         mistakes.add("sweep.grid", f"the sweep has {runs:,} runs; at most {LARGEST_STUDY:,}.")
         return
     cells = sweep_cells(config, baseline=False) if sweep else []
+    check_distinct(config, grid, mistakes)
     swept = [*grid, *(key for cell in listed for key in cell)] if sweep else []
     for key, message in unread_keys(config, (cell.settings for cell in cells), swept):
         mistakes.add(key, message, path=("sweep", "grid", key) if key in grid else None)
