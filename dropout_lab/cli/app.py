@@ -11,7 +11,7 @@ from typing import Any, cast
 import typer
 
 from dropout_lab import __version__
-from dropout_lab.cli import streams
+from dropout_lab.cli import extra, streams
 from dropout_lab.cli.config import config_app
 from dropout_lab.cli.data import data_app
 from dropout_lab.cli.doctor import doctor
@@ -25,6 +25,7 @@ from dropout_lab.cli.verify import verify
 from dropout_lab.errors import ConfigError, DropoutLabError, InterruptedStudyError
 
 _INTERRUPTED, _UNWRITTEN = 130, 4
+_EXTRA = re.compile(r"unexpected extra argument\(s\) \((.*)\)", re.DOTALL)
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 # The base of it, for which typer has no public name.
 _UsageError = cast("type[typer.BadParameter]", typer.BadParameter.__bases__[0])
@@ -106,7 +107,7 @@ def _tell(message: str, status: int, mistakes: Sequence[str] | None = None) -> i
     # No control character of a file or an argument gets to the terminal.
     plain = _CONTROL.sub(lambda found: ascii(found[0])[1:-1], message)
     with suppress(OSError):
-        print(plain, file=sys.stderr, flush=True)  # noqa: T201
+        streams.tell(plain)
     if "--json" in sys.argv[1:]:
         told: dict[str, Any] = {"error": message, "exit_status": status}
         told |= {} if mistakes is None else {"mistakes": list(mistakes)}
@@ -121,4 +122,7 @@ def _in_words(error: typer.BadParameter) -> str:
     if error.ctx is None or not message:
         return message
     help_ = f"{error.ctx.command_path} {error.ctx.help_option_names[-1]}"
-    return f"{message if message.endswith(('.', '?')) else f'{message}.'}\nTry {help_}"
+    lines = [message if message.endswith((".", "?")) else f"{message}."]
+    if found := _EXTRA.search(message):
+        lines += extra.advice(error.ctx.info_name or "", found[1].split(" "))
+    return "\n".join([*lines, f"Try {help_}"])

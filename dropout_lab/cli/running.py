@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 from rich.console import Console
 
+from dropout_lab.cli import streams
 from dropout_lab.cli.progress import new_progress
 from dropout_lab.config.grid import Run
 from dropout_lab.config.rules import cautions_of
@@ -32,7 +33,7 @@ def run(study: Study, *, plots: bool, dry_run: bool, json: bool, quiet: bool) ->
         StorageError: The folder cannot be read or written.
     """
     for text in cautions_of(cell.settings for cell in study.cells):
-        typer.echo(f"warning: {text}", err=True)
+        streams.tell(f"warning: {text}")
     if dry_run:
         _print_plan(study, planned_fleets(study), as_json=json)
         return
@@ -59,9 +60,9 @@ def run(study: Study, *, plots: bool, dry_run: bool, json: bool, quiet: bool) ->
         print_inferences(console, tables, table)
         _print_end(console, study, outcome, files)
     for run_id, message in marked.items():
-        typer.echo(f"run {run_id} has a layer that does not do what it says: {message}", err=True)
+        streams.tell(f"run {run_id} has a layer that does not do what it says: {message}")
     if unsaved is not None:  # told here: the result stands on stdout already, as JSON perhaps
-        typer.echo(str(unsaved), err=True)
+        streams.tell(str(unsaved))
         raise typer.Exit(unsaved.exit_status)
     if marked or outcome.count("completed") < len(outcome.statuses):
         raise typer.Exit(1)

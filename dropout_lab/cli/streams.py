@@ -4,6 +4,7 @@ import codecs
 import io
 import os
 import sys
+import textwrap
 from contextlib import suppress
 
 # Not named ascii: typer takes an output of that encoding for a mistake, and writes UTF-8 instead.
@@ -31,6 +32,30 @@ def prepare() -> None:
         elif name in _OUTPUTS and isinstance(stream, io.TextIOWrapper):
             plain = not is_utf8(stream)
             stream.reconfigure(encoding=_PLAIN if plain else None, errors=_PLAIN)
+
+
+def tell(text: str) -> None:
+    """Print a message on stderr; on a terminal in lines that break between words."""
+    print(wrapped(text), file=sys.stderr, flush=True)  # noqa: T201
+
+
+def wrapped(text: str) -> str:
+    """Return a message as stderr shows it: on a terminal in lines that break between words."""
+    if not sys.stderr.isatty():
+        return text
+    width = int(os.environ.get("COLUMNS") or 0)
+    with suppress(OSError):
+        width = width or os.get_terminal_size(sys.stderr.fileno()).columns
+    return "\n".join(line for each in text.split("\n") for line in _lines(each, width or 80))
+
+
+def _lines(line: str, width: int) -> list[str]:
+    """Return a line in parts that fit, indented as it is; a word that does not fit is not cut."""
+    indent = line[: len(line) - len(line.lstrip())]
+    parts = textwrap.wrap(
+        line, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+    )
+    return parts if len(line) > width else [line]
 
 
 def finish() -> None:

@@ -38,6 +38,42 @@ def test_a_command_line_that_is_refused(
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ("plot A B", ["plot takes one folder", "dropout-lab plot results", "two cells in one"]),
+        ("report A B", ["report takes one folder", "dropout-lab report results", "one study"]),
+        ("doctor A B", ["doctor takes one folder", "dropout-lab doctor results"]),
+        ("sweep --p 0 0.5", ["without spaces: --p 0,0.25,0.5"]),
+        ("sweep a.yaml", ["dropout-lab sweep --config a.yaml"]),
+        ("train --seeds 1 2 p=1 a.py", ["--seeds 0,1,2", "--set p=1", "train --plugin a.py"]),
+        ("train results/x", ["train takes only options", "--out results/x"]),
+        ("lesson masks l2", ["lesson takes one name", "dropout-lab verify"]),
+        ("config show a b", ["config show takes one file"]),
+        ("config schema a", ["dropout-lab config check FILE"]),
+        ("data list mnist", ["dropout-lab data fetch NAME"]),
+        ("data fetch mnist kmnist", ["data fetch takes one name"]),
+    ],
+)  # fmt: skip
+def test_what_to_type_instead_of_an_argument_too_many(
+    arguments: str, words: list[str], run, tmp_path: Path
+) -> None:
+    refused(run(*arguments.split()), 2, *words)
+    assert not list(tmp_path.iterdir())
+
+
+def test_on_a_terminal_a_message_breaks_between_words(run, monkeypatch: pytest.MonkeyPatch) -> None:
+    long = f"results/{'x' * 60}"
+    plain = run("train", long).err
+    monkeypatch.setenv("COLUMNS", "40")
+    assert run("train", long).err == plain  # a file gets one line for each sentence
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    shown = run("train", long).err
+    assert " ".join(shown.split()) == " ".join(plain.split())
+    assert all(len(line) <= 40 for line in shown.splitlines() if long not in line)
+    assert len(shown.splitlines()) > len(plain.splitlines())
+
+
 def test_69_without_arguments_the_help_is_printed(run) -> None:
     for arguments in ([], ["config"], ["data"]):
         result = run(*arguments)
@@ -187,39 +223,42 @@ def test_65_and_70_a_sweep_without_home_display_or_utf_8(tmp_path: Path) -> None
     assert (tmp_path / "results" / "quickstart" / "plots" / "cells.svg").exists()
 
 
-NOBODY = (
-    "import pwd, tempfile\n"
-    "def unknown(uid):\n    raise KeyError(uid)\n"
+FULL = (
+    "import tempfile\n"
     "def full(*args, **kwargs):\n    raise FileNotFoundError(2, 'No usable temporary directory')\n"
-    "pwd.getpwuid = pwd.getpwnam = unknown\n"
+    "tempfile.mkdtemp = full\n"
 )
 
 
 @pytest.mark.parametrize(
     ("arguments", "status", "words"),
     [
-        ("data list", "3", "home directory is unknown. Name the folder"),
-        ("data fetch mnist_5k", "0", "nothing to fetch"),
-        ("sweep --dry-run --set dataset.name=mnist_5k", "0", "Nothing was trained"),
-        ("train --set dataset.name=mnist", "3", "--data-dir or DROPOUT_LAB_DATA"),
+        ("data list", 3, "home directory is unknown. Name the folder"),
+        ("data fetch mnist_5k", 0, "nothing to fetch"),
+        (f"train -q --seeds 1 {' '.join(SMALL)}", 0, "1 run trained"),
+        ("sweep --dry-run", 0, "Nothing was trained"),
+        ("train --set dataset.name=mnist", 3, "--data-dir or DROPOUT_LAB_DATA"),
+        ("train --data-dir ~/d --set dataset.name=kmnist", 3, "~/d is not a place"),
+        ("lesson overfitting --quick --data-dir ~/d", 3, "~/d is not a place"),
     ],
 )
 def test_a_user_without_a_home_directory_gets_no_traceback(
-    arguments: str, status: str, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    arguments: str, status: int, words: str, run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "sitecustomize.py").write_text(NOBODY)
-    paths = f"{tmp_path}:{ROOT}"
+    def unknown(uid: int) -> None:
+        raise KeyError(uid)
+
     monkeypatch.delenv("HOME", raising=False)
-    ended, out, err = as_process(arguments, tmp_path, PYTHONPATH=paths)
-    assert ended == status
-    assert words in out + err
-    assert "Traceback" not in err
-    assert len(err.splitlines()) == (status != "0")
+    monkeypatch.setattr("pwd.getpwuid", unknown)
+    result = run(*arguments.split())
+    assert result.status == status
+    assert words in result.out + result.err
+    assert len(result.err.splitlines()) == (status != 0) + arguments.startswith("lesson")
 
 
 def test_where_matplotlib_has_no_folder_to_write_its_reason_is_one_line(tmp_path: Path) -> None:
     shutil.copytree(ROOT / "results" / "reference" / "quickstart", tmp_path / "study")
-    (tmp_path / "sitecustomize.py").write_text(f"{NOBODY}tempfile.mkdtemp = full\n")
+    (tmp_path / "sitecustomize.py").write_text(FULL)
     environment = {"PYTHONPATH": f"{tmp_path}:{ROOT}", "MPLCONFIGDIR": "/proc/none"}
     status, out, err = as_process("plot study", tmp_path, **environment)
     assert (status, out) == ("4", "")
