@@ -40,5 +40,8 @@ def _instead(command: str, argument: str) -> str:
     if "=" in argument:
         return f"Give a key with --set: dropout-lab {command} --set {argument}"
     if _VALUE.fullmatch(argument):
-        return "Write a list without spaces: --p 0,0.25,0.5 or --seeds 0,1,2"
+        return (
+            "Write a list without spaces: --p 0,0.25,0.5 or --seeds 0,1,2. Write a key and its "
+            "value with an equals sign: --set training.epochs=5"
+        )
     return f"{command} takes only options. To name the results folder: --out {argument}"

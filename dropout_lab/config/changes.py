@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +10,7 @@ from dropout_lab.config.allowed import shown, unknown_dotted
 from dropout_lab.config.document import Document, KeyPath, parse_value
 from dropout_lab.config.schema import KEYS
 from dropout_lab.config.sweep import LABEL, SweepSettings
+from dropout_lab.errors import ConfigError
 
 _SHOWN = 80  # characters of an option that a message repeats
 
@@ -97,8 +99,10 @@ def apply(changes: Changes, document: Document) -> None:
                 _refuse_in_cells(document, key, f"--epochs {changes.epochs}")
     if changes.seeds is not None:
         place = _place("--seeds", changes.seeds)
-        values = _split(changes.seeds, place)
-        listed = len(values) > 1 or "," in changes.seeds
+        text = changes.seeds.strip()
+        bracketed = text.startswith("[") and text.endswith("]")
+        values = _split(text[1:-1] if bracketed else text, place)
+        listed = len(values) > 1 or "," in text or bracketed
         document.set(("seeds",), values if listed else values[0], place)
     if changes.p is not None:
         place = _place("--p", changes.p)
@@ -119,7 +123,11 @@ def _apply_setting(text: str, document: Document, *, sweep: bool) -> None:
         return
     own = ("name", "about", "seeds", "size")
     if key not in KEYS and key not in own:
-        document.mistakes.append(f"{place}: {unknown_dotted(key, extra=own)}")
+        value = None
+        with suppress(ConfigError):  # it is no YAML either
+            value = parse_value(value_text, place)
+        message = unknown_dotted(key, extra=own, value=value, place=place)
+        document.mistakes.append(f"{place}: {message}")
         return
     if not value_text.strip():
         document.mistakes.append(f"{place}: {key} has no value; write null if that is meant.")

@@ -6,7 +6,13 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from dropout_lab.config.allowed import shown, unknown_dotted, unknown_key, wrong_value
+from dropout_lab.config.allowed import (
+    shown,
+    unknown_dotted,
+    unknown_key,
+    wrong_section,
+    wrong_value,
+)
 from dropout_lab.config.axes import checked_axes, checked_cells, checked_values
 from dropout_lab.config.changes import Changes, apply, choose_size, get
 from dropout_lab.config.document import Document, read_document
@@ -19,6 +25,7 @@ from dropout_lab.config.grid import (
     sweep_cells,
     with_values,
 )
+from dropout_lab.config.hints import foreign_search, instead_of_sweep, outside_the_grid
 from dropout_lab.config.inference_rules import unread_measures
 from dropout_lab.config.labels import check_distinct, check_labels, check_references
 from dropout_lab.config.mistakes import Mistakes
@@ -116,16 +123,30 @@ def check(document: Document, *, sweep: bool = False) -> Config:
 def _known(data: Mapping[str, Any], mistakes: Mistakes) -> dict[str, Any]:
     """Return the known part of the data; an empty section is one of defaults."""
     known: dict[str, Any] = {}
+    place = mistakes.document.place
+    search = foreign_search(data)
+    if search is not None:
+        mistakes.add(search[0], search[2], path=(search[0],))
     for key, value in data.items():
+        if search is not None and (key == search[0] or key in search[1]):
+            continue
         if key not in Config.model_fields:
-            mistakes.add(key, unknown_key(key, Config.model_fields), path=(key,))
+            message = unknown_key(key, Config.model_fields, value, place((key,)))
+            mistakes.add(key, message, path=(key,))
             continue
         kind = SECTION_CLASSES.get(key)
         if kind is None and key != "sweep":
             known[key] = value
             continue
         if value is not None and not isinstance(value, dict):
-            mistakes.add(key, f"{key} is {shown(value)}; expected a mapping of its keys.")
+            if kind is None:
+                wrong = f"sweep is {shown(value)}; write {instead_of_sweep(value)}."
+            else:
+                wrong = wrong_section(key, value, place((key,)))
+            mistakes.add(key, wrong)
+            continue
+        if kind is None and (wrong := outside_the_grid(value or {})):
+            mistakes.add(key, wrong)
             continue
         fields = (SweepSettings if kind is None else kind).model_fields
         known[key] = {}
@@ -135,7 +156,8 @@ def _known(data: Mapping[str, Any], mistakes: Mistakes) -> dict[str, Any]:
             if name in fields:
                 known[key][name] = entry
             else:
-                mistakes.add(key, unknown_key(f"{key}.{name}", fields), path=(key, name))
+                message = unknown_key(f"{key}.{name}", fields, entry, place((key, name)))
+                mistakes.add(key, message, path=(key, name))
     return known
 
 
@@ -145,7 +167,8 @@ def _validated(data: dict[str, Any], mistakes: Mistakes) -> Config | None:
     asked = dict(data.get("sweep", {}))
     grid, cells = asked.get("grid", {}), asked.get("cells", [])
     if not isinstance(grid, dict):
-        mistakes.add("sweep.grid", f"sweep.grid is {shown(grid)}; expected `dotted.key: [values]`.")
+        message = f"sweep.grid is {shown(grid)}; write grid: {{dropout.p: [0, 0.5]}}."
+        mistakes.add("sweep.grid", message)
         del asked["grid"]
     elif grid:
         asked["grid"] = {k: v for k, v in grid.items() if isinstance(v, list | str)}
@@ -169,7 +192,9 @@ def _validated(data: dict[str, Any], mistakes: Mistakes) -> Config | None:
                 mistakes.add(path[0], message, path=path)
                 continue
             key = ".".join(path[:2]) if path[0] in SECTION_CLASSES else path[0]
-            mistakes.add(key, wrong_value(key, get(data, key)))
+            value = get(data, key)
+            place = mistakes.document.place(tuple(key.split(".")))
+            mistakes.add(key, wrong_value(key, value, place))
         return None
     return None if mistakes.found else config
 
