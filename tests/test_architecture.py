@@ -55,7 +55,7 @@ def functions(tree: ast.AST) -> list[ast.FunctionDef]:
 )
 def test_files_and_functions_stay_small(path: Path) -> None:
     source = path.read_text()
-    assert len(source.splitlines()) <= 330
+    assert len(source.splitlines()) <= 400
     for function in functions(ast.parse(source)):
         lines = (function.end_lineno or 0) - function.lineno + 1
         assert lines <= 60, f"{function.name} has {lines} lines"

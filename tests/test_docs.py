@@ -85,7 +85,7 @@ def test_the_table_of_statistics_names_every_column_of_a_comparison(tmp_path: Pa
         made_study(tmp_path / "s", "dropout.p=0,0.5", accuracies=[0.9, 0.91, 0.92, 0.93])
     )
     added = list(compared(study).columns.difference(cells(study).columns, sort=False))
-    told = {"seeds", "others", "test_accuracy_mean", "test_accuracy_sd"}
+    told = {"seeds", "others", "missing", "test_accuracy_mean", "test_accuracy_sd"}
     told |= {"pairs", "difference_mean", "difference_half"}
     assert statistics_columns() == {*added, *told}
 

@@ -46,7 +46,7 @@ def test_every_command_is_accepted(
     arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own_variants: None
 ) -> None:
     """Training commands with --dry-run, which checks everything and does nothing."""
-    if arguments[0] in ("plot", "report", "doctor"):
+    if arguments[0] in ("plot", "report", "doctor", "remove"):
         pytest.skip("needs a study; tests/cli runs it")
     if arguments == ["verify"]:
         pytest.skip("takes its time; tests/laws checks every law of every variant")

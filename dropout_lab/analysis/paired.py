@@ -13,10 +13,11 @@ import numpy as np
 import pandas as pd
 
 from dropout_lab.analysis import statistics
+from dropout_lab.analysis.family import SHARE, Family, judge
 from dropout_lab.analysis.statistics import ALPHA, LEAST_SEEDS, Array, Optimism
-from dropout_lab.analysis.tables import StudyTables, by_cell, cells
+from dropout_lab.analysis.tables import StudyTables, by_cell, cells, paired_differences
 from dropout_lab.errors import ConfigError
-from dropout_lab.results import cell_text
+from dropout_lab.results import comparable
 
 SIGNIFICANT = "significant"
 NOT_SIGNIFICANT = "not significant"
@@ -39,7 +40,8 @@ def compared(
     ``reference`` (the row of the reference, missing where there is none); and of the differences,
     this cell minus its reference at equal seeds, ``pairs``, ``difference_mean``, ``_sd``,
     ``_half``, ``_low``, ``_high``, ``_bca_low``, ``_bca_high``; ``p_value`` (sign flips),
-    ``p_holm`` (corrected over all cells that are compared), ``smallest_p`` and
+    ``p_holm`` (corrected over all comparisons of the report, the planned ones without a result
+    included, see :func:`~dropout_lab.analysis.family.judge`), ``smallest_p`` and
     ``smallest_p_holm`` (that so many pairs can reach), ``effect_size``, ``seeds_needed`` (to call
     ``difference`` significant with 80 % power: at the level that the correction leaves the
     smallest p-value, and no fewer than can reach it) and ``verdict``:
@@ -68,42 +70,42 @@ def compared(
         rows.append({**_own(frame), "reference": reference, **_comparison(pairs)})
     found = pd.DataFrame(rows, index=table.index)
     found["reference"] = found["reference"].astype("Int64")
-    found["p_holm"] = statistics.holm(found["p_value"])
-    found["smallest_p_holm"] = statistics.holm(found["smallest_p"])
-    tests = max(1, int((found["pairs"] > 0).sum()))
-    least = least_seeds(tests)
-    needed = [
-        statistics.seeds_needed(difference, sd, level=1 - ALPHA / tests)
-        for sd in found["difference_sd"]
-    ]
-    found["seeds_needed"] = [max(n, least) if n == n else n for n in needed]  # nan stays
-    found["verdict"] = verdicts(found)
     kept = table.drop(columns=[name for name in table if name in found])
     whole = pd.concat([kept, found], axis=1)
+    family = judge(study, whole)
+    whole["p_holm"], whole["smallest_p_holm"] = family.p_values, family.smallest
+    least = least_seeds(max(1, family.planned))
+    needed = [
+        statistics.seeds_needed(difference, sd, level=1 - family.rate)
+        for sd in found["difference_sd"]
+    ]
+    whole["seeds_needed"] = [max(n, least) if n == n else n for n in needed]  # nan stays
+    whole["verdict"] = [_verdict(row, family) for _, row in whole.iterrows()]
     whole.attrs["difference"] = difference
     return whole
 
 
 def least_seeds(tests: int) -> int:
-    """Return the fewest paired seeds with which one of so many tests can be significant.
+    """Return the fewest paired seeds with which one of so many comparisons can be significant.
 
-    At least six; with nine tests, of which Holm's correction multiplies the smallest p-value by
-    nine, 2 / 2^n is small enough only from n = 9.
+    At least six; with nine comparisons, of which Holm's correction multiplies the smallest p-value
+    by nine, 2 / 2^n is small enough only from n = 9. That other pairs of cells have 5 % of the
+    error rate (see :mod:`~dropout_lab.analysis.family`) is counted in.
     """
     n = LEAST_SEEDS
-    while tests * statistics.smallest_p(n) >= ALPHA and n < 17:  # none is smaller beyond
+    while tests / SHARE * statistics.smallest_p(n) >= ALPHA and n < 17:  # none is smaller beyond
         n += 1
     return n
 
 
-def paired_differences(
-    mine: pd.DataFrame, theirs: pd.DataFrame, column: str = "test_accuracy"
-) -> Array:
-    """Return the differences of two cells' runs (see ``StudyTables.completed``) at equal seeds.
-
-    They are rounded to twelve decimals: 0.94 - 0.93 and 0.98 - 0.97 are the same difference.
-    """
-    return statistics.finite((mine[column] - theirs[column]).dropna().to_numpy().round(12))
+def seeds_option(study: StudyTables, needed: int) -> str:
+    """Return the option that gives a study so many seeds: ``--seeds 7``, ``--seeds 5,6,7``."""
+    seeds = sorted({run.seed for run in study.known.values()})
+    if seeds == list(range(len(seeds))):
+        return f"--seeds {max(needed, len(seeds))}"
+    while len(seeds) < needed:
+        seeds.append(seeds[-1] + 1)
+    return f"--seeds {','.join(map(str, seeds))}"
 
 
 def _own(frame: pd.DataFrame) -> dict[str, Any]:
@@ -138,25 +140,14 @@ def _comparison(pairs: Array) -> dict[str, Any]:
     }
 
 
-def verdicts(found: pd.DataFrame) -> list[str]:
-    """Return what may be said of each comparison, in one of four words; see :func:`compared`.
-
-    Args:
-        found: Its columns ``pairs``, ``difference_low``, ``difference_high`` and ``p_value``, a row
-            for each comparison of the study: they are corrected together.
-    """
-    corrected = statistics.holm(found["p_value"])
-    reachable = statistics.holm([statistics.smallest_p(int(n)) for n in found["pairs"]])
-    excluded = (found["difference_low"] > 0) | (found["difference_high"] < 0)
-    words = []
-    for n, out, p, least in zip(found["pairs"], excluded, corrected, reachable, strict=True):
-        if n == 0:
-            words.append(NO_PAIRS)
-        elif n < LEAST_SEEDS or least >= ALPHA:
-            words.append(TOO_FEW_SEEDS)
-        else:
-            words.append(SIGNIFICANT if out and p < ALPHA else NOT_SIGNIFICANT)
-    return words
+def _verdict(row: pd.Series, family: Family) -> str:
+    """Return what may be said of a cell's comparison, in one of four words."""
+    if row["pairs"] == 0:
+        return NO_PAIRS
+    if row["pairs"] < LEAST_SEEDS or row["smallest_p_holm"] >= ALPHA:
+        return TOO_FEW_SEEDS
+    differs = family.differ(int(str(row.name)), int(row["reference"]))
+    return SIGNIFICANT if differs else NOT_SIGNIFICANT
 
 
 def _references(
@@ -185,13 +176,15 @@ def _with_values(
             known = ", ".join(study.swept) or "nothing"
             mistakes.append(f"against {key}: it was not swept here; swept: {known}.")
             continue
-        equal = table[key].map(lambda own, value=value: _equal(own, value))
+        equal = table[key].map(lambda own, value=value: comparable(own) == comparable(value))
         there &= equal
         if not equal.any():
-            values = ", ".join(dict.fromkeys(map(_text, table[key])))
-            mistakes.append(f"against {key} = {_text(value)}: no cell has it; there are: {values}.")
+            values = ", ".join(dict.fromkeys(map(comparable, table[key])))
+            mistakes.append(
+                f"against {key} = {comparable(value)}: no cell has it; there are: {values}."
+            )
     if not mistakes and not there.any():
-        words = ", ".join(f"{key} = {_text(value)}" for key, value in against.items())
+        words = ", ".join(f"{key} = {comparable(value)}" for key, value in against.items())
         mistakes.append(f"against {words}: no cell has all of these; leave one out.")
     if mistakes:
         raise ConfigError(mistakes)
@@ -201,32 +194,15 @@ def _with_values(
     exact: dict[tuple[str, ...], int] = {}
     without: dict[tuple[str, ...], int] = {}
     for i, row in table[there].iterrows():
-        exact.setdefault(tuple(_text(row[key]) for key in others), int(str(i)))
+        exact.setdefault(tuple(comparable(row[key]) for key in others), int(str(i)))
         if row["bare"] and of_dropout:
-            without.setdefault(tuple(_text(row[key]) for key in plain), int(str(i)))
+            without.setdefault(tuple(comparable(row[key]) for key in plain), int(str(i)))
     found = []
     for i, row in table.iterrows():
-        own = without.get(tuple(_text(row[key]) for key in plain))
-        reference = exact.get(tuple(_text(row[key]) for key in others), own)
+        own = without.get(tuple(comparable(row[key]) for key in plain))
+        reference = exact.get(tuple(comparable(row[key]) for key in others), own)
         found.append(None if reference == i else reference)
     return found
-
-
-def _equal(own: object, value: object) -> bool:
-    """Whether a swept value of a table is the one asked for."""
-    return _text(own) == _text(value)
-
-
-def _text(value: object) -> str:
-    """Return a value in one form, wherever it is from: 512, 512.0 and the text of either."""
-    if value is None or value != value or value == "":
-        return "none"
-    if isinstance(value, bool | np.bool_):
-        return str(value).lower()
-    try:
-        return f"{float(str(value)):.12g}"
-    except ValueError:
-        return cell_text(value)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -11,26 +11,36 @@ _LISTED = 4  # things, before the rest is counted
 
 
 def percent(value: float) -> str:
-    """Return a share in per cent: ``97.85 %``."""
-    return f"{100 * value:.2f} %"
+    """Return a share in percent: ``97.85%``."""
+    return f"{100 * value:.2f}%"
+
+
+def hundredths(value: float) -> str:
+    """Return 100 times a share, without the unit: ``0.43``, ``−1.20``."""
+    return f"{100 * value:z.2f}".replace("-", "−")
 
 
 def points(value: float) -> str:
-    """Return a difference of shares in percentage points, without the unit: ``0.43``."""
-    return f"{100 * value:.2f}".replace("-", "−")
+    """Return a difference of shares in percentage points: ``0.43 pp``, ``−1.20 pp``."""
+    return f"{hundredths(value)} pp"
+
+
+def signed(value: float) -> str:
+    """Return a difference of shares in percentage points, with its sign: ``+0.43 pp``."""
+    return f"{'+' if value >= 0 else ''}{points(value)}"
 
 
 def band(interval: Interval) -> str:
     """Return an interval of shares in brackets, after a space; nothing where there is none."""
     low, high = interval
-    return "" if low != low or high != high else f" [{points(low)}, {points(high)}]"
+    return "" if low != low or high != high else f" [{hundredths(low)}, {hundredths(high)}]"
 
 
 def size(value: float, interval: Interval) -> str:
-    """Return how large a difference is, whatever its sign: ``0.43 points [0.30, 0.56]``."""
+    """Return how large a difference is, whatever its sign: ``0.43 pp [0.30, 0.56]``."""
     low, high = interval
     turned = (-high, -low) if value < 0 else interval
-    return f"{points(abs(value))} points{band(turned)}"
+    return f"{points(abs(value))}{band(turned)}"
 
 
 def n_of(counts: Iterable[int], noun: str) -> str:

@@ -1,39 +1,34 @@
-"""How test error runs over an ordered axis: where it is flat, and how much it rises beyond.
+"""How test error changes over an ordered axis: where it is flat, and by how much it differs.
 
 The cells of a line differ in one number alone, p or a width or a data size, or in settings that
-change with it. Each is compared, paired by seed, with the cell of the line that validation holds
-for the best.
+change with it. Each is compared, paired by seed, with the cell of the line that validation chose.
 """
 
-import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from dropout_lab.analysis import phrases, statistics
-from dropout_lab.analysis.paired import paired_differences
-from dropout_lab.analysis.statistics import ALPHA, Interval
-from dropout_lab.analysis.tables import StudyTables
-
-LEAST_VALUES = 4  # of an axis, for it to have a shape
-P = "dropout.p"
+from dropout_lab.analysis.family import LEAST_VALUES, Family, P, lines_over, number
+from dropout_lab.analysis.statistics import ALPHA, Array, Interval
+from dropout_lab.analysis.tables import StudyTables, paired_differences
 
 
 @dataclass(frozen=True)
 class Point:
-    """A value of the axis against the best one.
+    """A value of the axis against the chosen one.
 
     Args:
         value: The value.
         pairs: Paired seeds.
-        rise: Mean paired difference in test error to the best; 0 at the best itself.
+        rise: Mean paired difference in test error to the chosen value; 0 at that value itself.
         interval: Its 95 % t interval.
         reach: The larger end, without sign, of its interval at the level (Bonferroni's) that makes
-            all intervals of a line hold together.
-        apart: Whether the two can be told apart: t test, Holm-corrected over the line, below 0.05.
+            the intervals of all pairs of the line hold together.
+        apart: Whether the two differ, by the report's one verdict of the pair.
     """
 
     value: float
@@ -52,8 +47,8 @@ class Shape:
         key: The axis, a dotted key.
         together: Other keys that change with it.
         points: Its values, ascending.
-        best: The position of the best, by validation where there is one.
-        validated: Whether it was chosen on validation; else the test part had to choose.
+        best: The position of the chosen value: the best by validation where there is one.
+        validated: Whether it was chosen on validation; else the test set had to choose.
         rows: The rows of the table that make the line.
     """
 
@@ -66,7 +61,7 @@ class Shape:
 
     @property
     def flat(self) -> tuple[int, int]:
-        """The first and last position around the best up to which none can be told from it."""
+        """The first and last position around the chosen value up to which none differs from it."""
         first = last = self.best
         while first > 0 and not self.points[first - 1].apart:
             first -= 1
@@ -76,14 +71,14 @@ class Shape:
 
     @property
     def open(self) -> float:
-        """The largest difference within the flat range that the intervals do not exclude."""
+        """The largest difference within the flat range that the intervals leave possible."""
         first, last = self.flat
         reaches = [point.reach for point in self.points[first : last + 1] if point.pairs]
         return max([0.0, *reaches])
 
 
 def shape_through(
-    study: StudyTables, table: pd.DataFrame, cell: pd.Series, key: str
+    study: StudyTables, table: pd.DataFrame, cell: pd.Series, key: str, family: Family
 ) -> Shape | None:
     """Return how test error runs over a key, at the other settings of a cell.
 
@@ -94,12 +89,15 @@ def shape_through(
         table: Rows of its cells.
         cell: One of them.
         key: The axis, a swept key.
+        family: The comparisons of the report, which say what differs.
     """
-    line, together = _line(study, table, cell, key)
-    values = line[key].map(number)
-    if values.isna().any() or values.duplicated().any():
+    whole = next((each for each in lines_over(study, table, key) if cell.name in each.rows), None)
+    if whole is None:
         return None
-    line = line.assign(value=values).sort_values("value")
+    line = table.loc[list(whole.rows)]
+    line = line.assign(value=line[key].map(number)).sort_values("value")
+    line.loc[line["bare"] & (key == P), "value"] = 0.0
+    line = line.sort_values("value")
     line = line[line["test_accuracy_mean"].notna()]
     validated = bool(line["validation_accuracy_mean"].notna().all())
     scores = line["validation_accuracy_mean" if validated else "test_accuracy_mean"].to_numpy()
@@ -107,103 +105,36 @@ def shape_through(
         return None
     frames = study.completed
     rows = [int(str(i)) for i in line.index]
-    theirs = frames[rows[int(np.argmax(scores))]]
-    pairs = [-paired_differences(frames[row], theirs) for row in rows]
-    kept = [i for i, each in enumerate(pairs) if len(each) > 1]
+    chosen = rows[int(np.argmax(scores))]
+    pairs = {row: -paired_differences(frames[row], frames[chosen]) for row in rows}
+    kept = [i for i, row in enumerate(rows) if len(pairs[row]) > 1]
     if len(kept) < LEAST_VALUES:
         return None
-    best = kept.index(int(np.argmax(scores)))
-    points = _points([float(line["value"].iloc[i]) for i in kept], [pairs[i] for i in kept], best)
-    return Shape(key, together, points, best, validated, frozenset(rows[i] for i in kept))
-
-
-def number(value: object) -> float:
-    """Return the number of an ordered axis that a swept value is; nan if it is none.
-
-    A list of equal numbers, such as the widths [512, 512], is one number.
-    """
-    try:
-        read = json.loads(str(value))
-    except ValueError:
-        return math.nan
-    values = read if isinstance(read, list) else [read]
-    if not values or not all(type(each) in (int, float) for each in values):
-        return math.nan
-    return float(values[0]) if len(set(values)) == 1 else math.nan
-
-
-def told_apart(pairs: "Sequence[statistics.Array]") -> list[bool]:
-    """Return which of several paired differences can be told from 0.
-
-    By t tests, Holm-corrected over those with at least three pairs. Counts of errors may happen to
-    be equal and leave a t test no spread to go by: then the sign-flip test judges.
-    """
-    p_values = []
-    for each in pairs:
-        test = statistics.t_test_p if statistics.spread(each) else statistics.sign_flip_p
-        p_values.append(test(each) if len(each) >= 3 else math.nan)
-    return [bool(p_value < ALPHA) for p_value in statistics.holm(p_values)]
-
-
-def _line(
-    study: StudyTables, table: pd.DataFrame, cell: pd.Series, key: str
-) -> tuple[pd.DataFrame, tuple[str, ...]]:
-    """Return the rows that differ from a cell in a key alone, and the keys that change with it.
-
-    Over p the cell without dropout is p = 0 of every line.
-    """
-    others = [other for other in study.swept if other != key]
-    bare = False if key.startswith("dropout.") else cell["bare"]
-    dropped = table[table["bare"] == bare]
-    values = dropped[key].astype(str)
-    together = tuple(
-        other
-        for other in others
-        if dropped[other].astype(str).nunique() == values.nunique() > 1
-        and (values + " " + dropped[other].astype(str)).nunique() == values.nunique()
+    level = 1 - ALPHA / math.comb(len(whole.rows), 2)  # of all pairs of the line together
+    points = tuple(
+        _point(float(line["value"].iloc[i]), pairs[rows[i]], level, family.differ(rows[i], chosen))
+        if rows[i] != chosen
+        else Point(float(line["value"].iloc[i]), 0, 0.0, statistics.NO_INTERVAL, 0.0, False)
+        for i in kept
     )
-    fixed = [other for other in others if other not in together]
-    line = dropped[_equal(dropped, cell, fixed)]
-    if key == P and not together:
-        plain = [other for other in fixed if not other.startswith("dropout.")]
-        without = table[table["bare"] & _equal(table, cell, plain)]
-        line = pd.concat([without, line]) if len(without) == 1 else line
-    return line, together
+    best = [rows[i] for i in kept].index(chosen)
+    return Shape(key, whole.together, points, best, validated, frozenset(rows[i] for i in kept))
 
 
-def _equal(table: pd.DataFrame, cell: pd.Series, keys: Sequence[str]) -> pd.Series:
-    """Return which rows of a table equal a cell in some keys."""
-    mask = pd.Series(True, index=table.index)
-    for key in keys:
-        mask &= table[key].astype(str) == str(cell[key])
-    return mask
-
-
-def _points(
-    values: Sequence[float], pairs: "Sequence[statistics.Array]", best: int
-) -> tuple[Point, ...]:
-    """Return the points of a line, compared with the best of them."""
-    # The best against itself is no comparison, and not counted.
-    apart = told_apart([each if i != best else each[:0] for i, each in enumerate(pairs)])
-    together = 1 - ALPHA / (len(values) - 1)
-    return tuple(
-        Point(
-            value,
-            0 if i == best else len(each),
-            0.0 if i == best else float(each.mean()),
-            statistics.t_interval(each),
-            max(map(abs, statistics.t_interval(each, together))),
-            apart[i],
-        )
-        for i, (value, each) in enumerate(zip(values, pairs, strict=True))
+def _point(value: float, pairs: Array, level: float, differs: bool) -> Point:
+    """Return a value of the axis against the best one."""
+    reach = max(map(abs, statistics.t_interval(pairs, level)))
+    return Point(
+        value, len(pairs), float(pairs.mean()), statistics.t_interval(pairs), reach, differs
     )
 
 
 def sentence(shape: Shape, where: str = "") -> str:
-    """Say where test error is flat and how much it rises beyond, and how that was judged.
+    """Say how test error changes over an axis, seen from the value that validation chose.
 
-    The word flat comes with the largest difference that the intervals leave open, and only where
-    that is at most half the largest change seen.
+    Nothing is called lowest or best on the test set: the value was chosen on the validation set.
+    The word flat appears with the largest difference that the intervals leave possible, and only
+    where that is at most a quarter of the largest change found.
 
     Args:
         shape: The shape.
@@ -216,47 +147,34 @@ def sentence(shape: Shape, where: str = "") -> str:
     first, last = shape.flat
     end = len(shape.points) - 1
     along = " and ".join(phrases.name(key) for key in shape.together)
-    along = f", {along} changing with it," if along else ""
-    subject = f"Test error over {phrases.name(shape.key)}{along}{where}"
+    along = f", {along} changing with it" if along else ""
     n = phrases.n_of([point.pairs for point in shape.points if point.pairs], "paired seed")
-    chosen = (
-        "best of these by validation"
-        if shape.validated
-        else "best of these on test, without a validation part"
-    )
-    tests = f"paired t tests, Holm-corrected over {end} values"
-    left = f"differences of up to {phrases.points(shape.open)} points remain open"
+    chosen = f"validation chose {at(shape.best)}"
+    if not shape.validated:
+        chosen = f"without a validation set, the reference is {at(shape.best)}"
+    subject = f"Over {phrases.name(shape.key)}{where}{along}, {chosen}"
+    span = f"from {at(first)} to {at(last)}"
+    left = f"differences of up to {phrases.points(shape.open)} remain possible"
     if shape.open >= 1:
-        left = "any difference remains open"
+        left = "any difference remains possible"
     if (first, last) == (0, end):
-        values = f"from {at(0)} to {at(end)} no value can be told from {at(shape.best)}"
-        return f"{subject.rstrip(',')}: {values}, the {chosen} ({tests}; {n}); {left}."
+        return f"{subject}. No test error {span} differs detectably from it ({n}); {left}."
     sides = (range(last + 1, end + 1)[::-1], range(first))
     beyond = [i for side in sides if (i := _outermost(shape, side)) is not None]
-    verb = "rises" if all(shape.points[i].rise > 0 for i in beyond) else "changes"
-    both = " at both ends" if len(beyond) > 1 else " beyond"
-    changes = ", ".join(
-        f"{'by' if point.rise > 0 or verb == 'rises' else 'falling by'} "
-        f"{phrases.size(point.rise, point.interval)} at {at(i)}"
+    changes = " and ".join(
+        f"{phrases.size(point.rise, point.interval)} "
+        f"{'higher' if point.rise > 0 else 'lower'} at {at(i)}"
         for i in beyond
         for point in (shape.points[i],)
     )
+    found = f"{subject}. Compared with it, test error is {changes} ({n})."
     if first == last:
-        side = both if len(beyond) > 1 else ""
-        found = f"is lowest at {at(shape.best)}, the {chosen}, and {verb}{side}: {changes} ({n})"
-        return f"{subject} {found}. Each neighbour can be told from it ({tests})."
-    span = f"from {at(first)} to {at(last)}"
-    if shape.open <= max(abs(shape.points[i].rise) for i in beyond) / 2:
-        found = f"is flat to within {phrases.points(shape.open)} points {span}"
-        left = "the simultaneous 95 % intervals leave no more open"
-    else:
-        found = f"does not differ by what can be told {span}"
-    return (
-        f"{subject} {found}, and {verb}{both}: {changes} ({n}). No value {span} can be told from "
-        f"{at(shape.best)}, the {chosen} ({tests}); {left}."
-    )
+        return f"{found} Each neighboring value differs from it."
+    if shape.open <= max(abs(shape.points[i].rise) for i in beyond) / 4:
+        return f"{found} Test error is flat to within {phrases.points(shape.open)} {span}."
+    return f"{found} No test error {span} differs detectably from it; {left}."
 
 
 def _outermost(shape: Shape, positions: Iterable[int]) -> int | None:
-    """Return the first of some positions that can be told from the best."""
+    """Return the first of some positions that differs from the chosen value."""
     return next((i for i in positions if shape.points[i].apart), None)

@@ -137,20 +137,28 @@ def smallest_p(n: int) -> float:
     return exact if n <= _EXACT_UP_TO else max(exact, 1 / (1 + _SIGN_FLIPS))
 
 
-def holm(p_values: Iterable[float] | Array) -> Array:
+def holm(
+    p_values: Iterable[float] | Array, weights: Iterable[float] | Array | None = None
+) -> Array:
     """Return Holm's corrected p-values, in the order given.
 
-    Of m of them the j-th smallest is multiplied by m - j + 1, none falls below one before it, none
-    rises above 1 (Holm 1979). Calling those below 0.05 significant errs in at most 5 % of studies
-    in which nothing differs, however the tests depend on each other. nan stays nan and does not
-    count in m.
+    Without weights, the j-th smallest of m p-values is multiplied by m - j + 1; no corrected value
+    is below the one before it or above 1. With weights, the p-values are ordered by p / weight, and
+    each p / weight is multiplied by the sum of the weights from it on (Holm 1979). Calling those
+    below 0.05 significant errs in at most 5 % of studies in which nothing differs, however the
+    tests depend on each other. nan stays nan and does not count.
+
+    Args:
+        p_values: Each in [0, 1], or nan.
+        weights: Positive numbers, one for each p-value: its share of the error rate.
     """
     p = np.asarray(list(p_values), np.float64)
+    w = np.ones(p.shape) if weights is None else np.asarray(list(weights), np.float64)
     corrected = np.full(p.shape, np.nan)
     counted = np.flatnonzero(~np.isnan(p))
-    order = counted[np.argsort(p[counted], kind="stable")]
-    factors = np.arange(len(order), 0, -1)
-    corrected[order] = np.minimum(1.0, np.maximum.accumulate(factors * p[order]))
+    order = counted[np.argsort(p[counted] / w[counted], kind="stable")]
+    remaining = np.cumsum(w[order][::-1])[::-1]
+    corrected[order] = np.minimum(1.0, np.maximum.accumulate(remaining * p[order] / w[order]))
     return corrected
 
 

@@ -62,6 +62,20 @@ class StudyTables:
     reliability: pd.DataFrame = field(default_factory=pd.DataFrame)
     activations: pd.DataFrame = field(default_factory=pd.DataFrame)
 
+    @property
+    def removed(self) -> tuple[str, int]:
+        """The cells that were removed from the study, in words, and how many were compared."""
+        records = [
+            record
+            for record in self.manifest.get("removed", ())
+            if not self.known.keys() & set(record["runs"])  # else they are trained again
+        ]
+        words = [
+            ", ".join(f"{key} = {value or 'none'}" for key, value in record["values"].items())
+            for record in records
+        ]
+        return "; ".join(words), sum(record["comparisons"] for record in records)
+
     @cached_property
     def completed(self) -> list[pd.DataFrame]:
         """The completed runs of each cell by seed, in the order of :func:`cells`."""
@@ -98,12 +112,7 @@ def read_study(path: Path) -> StudyTables:
         raise StorageError(
             f"{path} has no finished run yet{lost}; the same command goes on with it."
         )
-    finished = {row["run_id"] for row in tables[results.RUNS].rows}
-    tables[results.RUNS].rows += [
-        dict.fromkeys(tables[results.RUNS].header, "") | {"run_id": name, "status": MISSING}
-        for name in known
-        if name not in finished
-    ]
+    _add_missing(tables[results.RUNS], known)
     extra = pd.DataFrame(
         [
             (
@@ -215,6 +224,18 @@ def differences_of_cell(
     return values
 
 
+def paired_differences(
+    mine: pd.DataFrame, theirs: pd.DataFrame, column: str = "test_accuracy"
+) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":
+    """Return the differences of two cells' runs (see ``StudyTables.completed``) at equal seeds.
+
+    They are rounded to twelve decimals: 0.94 - 0.93 and 0.98 - 0.97 are the same difference.
+    """
+    values = (mine[column] - theirs[column]).to_numpy(dtype=np.float64)
+    finite: np.ndarray[tuple[int], np.dtype[np.float64]] = values[np.isfinite(values)].round(12)
+    return finite
+
+
 def _with_difference(runs: pd.DataFrame) -> pd.DataFrame:
     """Return the completed runs with a column ``difference``, nan where there is no partner."""
     done = runs[runs["status"] == "completed"]
@@ -277,6 +298,16 @@ def by_cell(
         return [((), frame)] if len(frame) else []
     groups = frame.groupby(list(swept), dropna=False, sort=False)
     return [(values if isinstance(values, tuple) else (values,), group) for values, group in groups]
+
+
+def _add_missing(runs: Table, known: Mapping[str, Run]) -> None:
+    """Add a row for each planned run that has none."""
+    there = {row["run_id"] for row in runs.rows}
+    runs.rows += [
+        dict.fromkeys(runs.header, "") | {"run_id": name, "status": MISSING}
+        for name in known
+        if name not in there
+    ]
 
 
 def _led(table: Table, known: Mapping[str, Run], swept: Sequence[str]) -> Table:

@@ -17,6 +17,7 @@ from dropout_lab.cli.data import data_app
 from dropout_lab.cli.doctor import doctor
 from dropout_lab.cli.lesson import lesson
 from dropout_lab.cli.plot import plot
+from dropout_lab.cli.remove import remove
 from dropout_lab.cli.report import report
 from dropout_lab.cli.sweep import sweep
 from dropout_lab.cli.train import train
@@ -41,6 +42,7 @@ app.command()(sweep)
 app.command()(plot)
 app.command()(report)
 app.command()(doctor)
+app.command()(remove)
 app.command()(lesson)
 app.command()(verify)
 app.command()(variants)

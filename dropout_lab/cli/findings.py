@@ -10,6 +10,7 @@ from rich.console import Console
 
 from dropout_lab.analysis.published import Published
 from dropout_lab.analysis.style import wrapped
+from dropout_lab.analysis.tables import incomplete
 from dropout_lab.cli.streams import as_shown
 from dropout_lab.cli.table import print_inferences, print_rows
 from dropout_lab.report.columns import GAP, INTERVAL
@@ -18,7 +19,7 @@ from dropout_lab.report.report import Report
 
 _WIDE = 115  # columns of a terminal that shows the whole short table
 _LEFT_OUT = (INTERVAL, GAP)  # what the files have and a narrower one leaves out
-_HEAD = 16  # characters of a line above a column
+_HEAD, _NARROW_HEAD = 16, 12  # characters of a line above a column
 
 
 def print_report(console: Console, report: Report, files: Sequence[Path]) -> None:
@@ -29,9 +30,12 @@ def print_report(console: Console, report: Report, files: Sequence[Path]) -> Non
     for line in table.lines:
         first, *others = (field.text for field in line.fields)
         # An interval goes below its mean where there is no room beside it.
-        others = [text.replace(" [", "\n[") if narrow else text for text in others]
+        if narrow:
+            others = [text.replace(" [", "\n[") for text in others]
+            others[-1] = wrapped(others[-1], _NARROW_HEAD)
         rows.append([first + " *" * line.chosen, *others])
-    heads = [wrapped(column.name, _HEAD) for column in table.columns]
+    width = _NARROW_HEAD if narrow else _HEAD
+    heads = [wrapped(column.name, width) for column in table.columns]
     print_rows(console, table.title, heads, rows)
     console.print(as_shown(table.note, console.file), style="dim", highlight=False)
     print_inferences(console, report.study, report.statistics)
@@ -82,6 +86,7 @@ def as_data(report: Report, files: Sequence[Path]) -> dict[str, Any]:
         for line, row in zip(report.cells.lines, json.loads(numbers), strict=True)
     ]
     return {
+        "incomplete": incomplete(report.study),
         "cells": cells,
         "conclusions": list(report.conclusions),
         "published": published,

@@ -59,7 +59,7 @@ def report(
     Writes report.html, one page with all of it, and the table as CSV, Markdown and LaTeX.
     """
     asked = against or ()
-    reference, runs = _values(asked), _runs(mcnemar)
+    reference, runs = values_of("--against", asked), _runs(mcnemar)
     if not 0 < difference <= 100:
         raise typer.BadParameter("--difference is in points: give a number above 0, up to 100.")
 
@@ -129,8 +129,12 @@ def _tell(reports: "Sequence[Report]", *, json: bool) -> "list[StorageError]":
     return problems
 
 
-def _values(texts: Sequence[str]) -> dict[str, Any] | None:
-    """Return the keys and values of --against; None without it.
+def values_of(option: str, texts: Sequence[str]) -> dict[str, Any] | None:
+    """Return the keys and values that name a cell; None without any.
+
+    Args:
+        option: What they were given to, for the messages; empty for an argument.
+        texts: Each ``key=value``, or several of them with commas.
 
     Raises:
         ConfigError: One is no key with a value.
@@ -145,9 +149,10 @@ def _values(texts: Sequence[str]) -> dict[str, Any] | None:
     mistakes: list[str] = []
     for pair in (part for text in texts for part in _NEXT.split(text)):
         key, equals, value = (part.strip() for part in pair.partition("="))
-        place = f"--against {one_line(pair)[:_SHOWN]}"
+        place = f"{option} {one_line(pair)[:_SHOWN]}".strip()
         if not equals or not value:
-            mistakes.append(f"{place}: write --against key=value, e.g. --against dropout.p=0.25.")
+            example = f"{option} dropout.p=0.25".strip()
+            mistakes.append(f"{place}: write key=value, for instance {example}.")
         elif key in values:
             mistakes.append(f"{place}: {key} is given twice; a cell has one value of it.")
         elif key not in KEYS:

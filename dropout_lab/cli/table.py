@@ -10,8 +10,9 @@ from rich.measure import Measurement
 from rich.table import Table
 
 from dropout_lab.analysis.style import cell_label
-from dropout_lab.analysis.tables import StudyTables, chosen_on_validation, when
+from dropout_lab.analysis.tables import StudyTables
 from dropout_lab.cli.streams import as_shown
+from dropout_lab.report.columns import caveat, chosen_cells, title_of
 from dropout_lab.report.inferences import inference_table
 
 _UNBOUNDED = 10_000  # columns of the terminal
@@ -19,13 +20,12 @@ _NARROWEST = 12  # columns of the names of cells, which go on in a second line
 
 
 def print_cells(console: Console, study: StudyTables, table: pd.DataFrame) -> None:
-    """Print each cell's mean ± s.d. and its paired difference to the run without dropout."""
-    title = f"{study.manifest['name']}: {when(study)}, dropout off"
+    """Print each cell's mean ± SD and its paired difference to the run without dropout."""
     rows = []
-    best = chosen_on_validation(table)
+    best = chosen_cells(study, table)
     for index, cell in table.iterrows():
         label = cell_label(cell, study.swept, bool(cell["bare"]))
-        mark = " *" if best is not None and index == best.name and len(table) > 1 else ""
+        mark = " *" if index in best and len(table) > 1 else ""
         row = (
             label + mark,
             str(int(cell["seeds"])) + (f" (+{int(cell['others'])})" if cell["others"] else ""),
@@ -37,12 +37,13 @@ def print_cells(console: Console, study: StudyTables, table: pd.DataFrame) -> No
         )
         rows.append(row)
     columns = ("cell", "n", "test accuracy %", "gap, points", "vs without,\npoints")
-    print_rows(console, title, columns, rows)
-    notes = ["mean ± s.d. over n seeds; gap = train − test"]
+    print_rows(console, title_of(study), columns, rows)
+    notes = [*filter(None, [caveat(study)]), "mean ± SD over n seeds; gap: train − test accuracy"]
     if table["pairs"].any():
         notes.append("vs without: mean paired difference ± half its 95 % t interval")
-    if best is not None and len(table) > 1:
-        notes.append("* best mean validation accuracy with dropout")
+    if best and len(table) > 1:
+        each = ", for each data set" if len(best) > 1 else ""
+        notes.append(f"* best mean validation accuracy with dropout{each}")
     if table["others"].any():
         notes.append("(+k): k runs that did not complete")
     note = as_shown("; ".join(notes) + ".", console.file)

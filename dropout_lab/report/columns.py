@@ -7,8 +7,9 @@ from typing import Any
 
 import pandas as pd
 
+from dropout_lab.analysis.family import data_sets
 from dropout_lab.analysis.style import cell_label, value_text
-from dropout_lab.analysis.tables import StudyTables, chosen_on_validation, when
+from dropout_lab.analysis.tables import StudyTables, chosen_on_validation, incomplete, when
 
 INTERVAL, GAP = "95 % interval", "gap, points"  # columns that the narrowest tables leave out
 _NOTHING = "–"
@@ -104,7 +105,7 @@ def cell_table(
             without dropout.
         errors: Whether to tell test errors in per cent, as the papers do, not accuracies.
     """
-    best = _best(study, table)
+    best = chosen_cells(study, table)
     references = set(table["reference"].dropna())
     makers = _short_columns(_reference_words(against), errors=errors)
     makers += _long_columns(percent(table.attrs["difference"]), errors=errors)
@@ -119,8 +120,7 @@ def cell_table(
         Column("cell", "A setting of what was varied.", short=True, numeric=False),
         *(c for c, _ in makers),
     )
-    title = f"{study.manifest['name']}: {when(study)}, dropout off"
-    return CellTable(title, names, tuple(lines), _note(table, lines))
+    return CellTable(title_of(study), names, tuple(lines), _note(study, table, lines))
 
 
 def percent(fraction: float, *, sign: bool = False) -> str:
@@ -157,7 +157,7 @@ def _short_columns(reference: str, *, errors: bool) -> list[tuple[Column, _Maker
     return [
         (
             Column(
-                f"{what} %, mean ± s.d. (n)",
+                f"{what} %, mean ± SD (n)",
                 "Over the n completed runs, one for each seed.",
                 short=True,
             ),
@@ -168,7 +168,7 @@ def _short_columns(reference: str, *, errors: bool) -> list[tuple[Column, _Maker
             lambda cell: _interval(cell, "test_accuracy", errors=errors),
         ),
         (
-            Column(GAP, "Train − test accuracy, mean ± s.d.: overfitting.", short=True),
+            Column(GAP, "Train − test accuracy, mean ± SD: overfitting.", short=True),
             lambda cell: _mean(cell, "accuracy_gap"),
         ),
         (
@@ -181,8 +181,8 @@ def _short_columns(reference: str, *, errors: bool) -> list[tuple[Column, _Maker
         ),
         (
             Column(
-                "p, Holm",
-                "p-value of the sign-flip permutation test, corrected over the cells.",
+                "p-value, Holm",
+                "Of the sign-flip permutation test, corrected over all planned comparisons.",
                 short=True,
             ),
             lambda cell: _number(cell["p_holm"], p_text),
@@ -190,8 +190,8 @@ def _short_columns(reference: str, *, errors: bool) -> list[tuple[Column, _Maker
         (
             Column(
                 "verdict",
-                "Significant only if the interval leaves out 0, p (Holm) is below 0.05, and "
-                "there are 6 pairs or more.",
+                "Significant only if the interval excludes 0, the p-value (Holm) is below 0.05, "
+                "and there are at least 6 pairs.",
                 short=True,
                 numeric=False,
             ),
@@ -206,7 +206,7 @@ def _long_columns(difference: str, *, errors: bool) -> list[tuple[Column, _Maker
         (
             Column(
                 f"validation {'error' if errors else 'accuracy'} %",
-                "Mean ± s.d.; what the best cell is chosen on.",
+                "Mean ± SD; what the best cell is chosen on.",
             ),
             lambda cell: _mean(cell, "validation_accuracy", errors=errors),
         ),
@@ -220,7 +220,7 @@ def _long_columns(difference: str, *, errors: bool) -> list[tuple[Column, _Maker
         ),
         (
             Column(
-                "effect size", "Mean over s.d. of the paired differences, with Hedges' correction."
+                "effect size", "Mean over SD of the paired differences, with Hedges' correction."
             ),
             lambda cell: _number(-cell["effect_size"] if errors else cell["effect_size"], _plain),
         ),
@@ -278,25 +278,36 @@ def _reference_words(against: Mapping[str, Any] | None) -> str:
     )
 
 
-def _best(study: StudyTables, table: pd.DataFrame) -> set[Any]:
+def chosen_cells(study: StudyTables, table: pd.DataFrame) -> set[Any]:
     """Return the rows of the cells with dropout that validation chose, one for each data set."""
-    data = [key for key in study.swept if key.startswith("dataset.")]
-    groups = [each for _, each in table.groupby(data, dropna=False)] if data else [table]
-    chosen = [chosen_on_validation(group) for group in groups]
+    chosen = [chosen_on_validation(group) for group in data_sets(study, table)]
     return {cell.name for cell in chosen if cell is not None}
 
 
-def _note(table: pd.DataFrame, lines: list[Line]) -> str:
+def title_of(study: StudyTables) -> str:
+    """Return what a table of a study's cells shows, and what it lacks."""
+    lack = incomplete(study)
+    title = f"{study.manifest['name']}: {when(study)}, dropout off"
+    return f"{title} ({lack})" if lack else title
+
+
+def caveat(study: StudyTables) -> str:
+    """Return why train − test accuracy is not what it seems, where training labels were moved."""
+    noise = any(run.settings.dataset.label_noise for run in study.known.values())
+    return "training labels include moved ones: the gap does not measure overfitting" * noise
+
+
+def _note(study: StudyTables, table: pd.DataFrame, lines: list[Line]) -> str:
     """Return what the short table's numbers and marks mean, in one sentence."""
-    notes = ["mean ± s.d. over n seeds; gap = train − test accuracy"]
+    notes = [caveat(study), "mean ± SD over n seeds", "gap: train − test accuracy"]
     if table["pairs"].any():
         notes.append(
-            "difference: mean over pairs of equal seed and its 95 % t interval; p: sign-flip test, "
-            "Holm's correction"
+            "difference: mean over pairs of equal seed and its 95 % t interval; p-value: sign-flip "
+            "test, Holm's correction over all comparisons that were planned"
         )
     marked = sum(line.chosen for line in lines)
     if marked:
-        each = ", on each data" if marked > 1 else ""
+        each = ", for each data set" if marked > 1 else ""
         notes.append("* best mean validation accuracy with dropout" + each)
     if table["others"].any():
         left = int(table["others"].sum())
@@ -306,4 +317,4 @@ def _note(table: pd.DataFrame, lines: list[Line]) -> str:
             else f"{left} runs did not complete and do"
         )
         notes.append(f"{what} not count")
-    return "; ".join(notes) + "."
+    return "; ".join(filter(None, notes)) + "."

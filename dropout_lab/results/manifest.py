@@ -46,6 +46,12 @@ class _Plugin(BaseModel, strict=True):
     variant: dict[str, Any]
 
 
+class _Removed(BaseModel, strict=True):
+    values: dict[str, str]
+    runs: list[_RunId]
+    comparisons: Annotated[int, Field(ge=0)]
+
+
 class _Manifest(BaseModel, strict=True):
     """The types of what is read of a manifest; what else is in it is kept as it is."""
 
@@ -63,6 +69,7 @@ class _Manifest(BaseModel, strict=True):
     fleets: list[Annotated[list[_RunId], Field(min_length=1)]]
     runs: dict[_RunId, _Entry]
     sessions: list[dict[str, Any]]
+    removed: list[_Removed] = []
 
 
 def digest(data: object) -> str:

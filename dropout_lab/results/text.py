@@ -32,6 +32,19 @@ def cell_text(value: object) -> str:
     return str(value)
 
 
+def comparable(value: object) -> str:
+    """Return a swept value in one form, wherever it is from: 512, 512.0 and the text of either."""
+    if value is None or value != value or value == "":
+        return "none"
+    text = cell_text(value)
+    if text in ("True", "False"):  # NumPy's
+        return text.lower()
+    try:
+        return f"{float(text):.12g}"
+    except ValueError:
+        return text
+
+
 def one_line(text: str) -> str:
     """Return free text without line breaks and control characters: a row is a line."""
     spelled = text.encode("utf-8", "backslashreplace").decode()

@@ -1,5 +1,6 @@
 """Running a study: start, resume, extend and repair are one thing, training what is missing."""
 
+import shlex
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -11,7 +12,7 @@ import torch
 from dropout_lab.config.grid import Run
 from dropout_lab.devices import prepare
 from dropout_lab.plugins import sources_of
-from dropout_lab.results import Manifest, counted, runs_in
+from dropout_lab.results import Manifest, cell_text, counted, runs_in
 from dropout_lab.study import manifest as manifests
 from dropout_lab.study.checkpoint import checkpoints_in
 from dropout_lab.study.engine import Events, tell
@@ -203,9 +204,26 @@ def _parts(
     return [*([others] if others else []), *parts]
 
 
+def _not_asked_for(study: Study, folder: StudyFolder) -> str:
+    """Say which settings are in the folder and not in the request; empty if none is."""
+    runs = runs_in(folder.manifest) if folder.manifest else {}
+    asked = {cell.settings for cell in study.cells}
+    others = {run.cell.settings: run.cell for run in runs.values() if run.settings not in asked}
+    if not others:
+        return ""
+    first = next(iter(others.values()))
+    values = {key: cell_text(value) for key, value in first.values.items() if value is not None}
+    arguments = shlex.join(f"{key}={value}" for key, value in values.items())
+    return (
+        f"This folder also has {counted(len(others), 'setting')} that this command does not ask "
+        "for. They stay in the table, and their comparisons count in the correction. To remove "
+        f"{'it' if len(others) == 1 else 'one'}: dropout-lab remove {study.out} {arguments}"
+    )
+
+
 def _notices(study: Study, folder: StudyFolder) -> list[str]:
     """Return what the user may not expect of a study that goes on."""
-    notices = []
+    notices = [text] if (text := _not_asked_for(study, folder)) else []
     statuses = folder.statuses
     failed = sum(statuses.get(run.run_id) == "failed" for run in study.runs)
     if failed and not study.retry_failed:

@@ -99,17 +99,21 @@ def test_the_word_takes_the_interval_and_the_corrected_test(tmp_path: Path) -> N
 
 
 def test_six_seeds_are_too_few_for_two_comparisons(tmp_path: Path) -> None:
-    """Holm's correction doubles the smallest p-value, 1 / 32, and 1 / 16 is too large."""
+    """Holm's correction doubles the smallest p-value, 1 / 32, and 1 / 16 is too large.
+
+    The two cells with dropout may be compared as well, which takes 5 % of the error rate.
+    """
     study = study_of(tmp_path, BARE, plus(GAINS), plus(GAINS), p="0,0.25,0.5")
     table = compared(study)
     assert table["verdict"].tolist() == [NO_PAIRS, TOO_FEW_SEEDS, TOO_FEW_SEEDS]
-    assert table["p_holm"].tolist()[1:] == table["smallest_p_holm"].tolist()[1:] == [1 / 16, 1 / 16]
+    for name in ("p_holm", "smallest_p_holm"):
+        assert table[name].tolist()[1:] == pytest.approx([1 / 16 / 0.95] * 2)
     assert table["seeds_needed"][1] > 18  # at the level that the correction leaves
 
 
 def test_how_many_seeds_can_show_anything() -> None:
-    """With m tests m 2 / 2^n must lie below 0.05: by hand."""
-    assert [least_seeds(m) for m in (1, 2, 3, 4, 9, 21)] == [6, 7, 7, 8, 9, 10]
+    """With m tests m 2 / 2^n must lie below 0.05 times 0.95: by hand."""
+    assert [least_seeds(m) for m in (1, 2, 3, 4, 9, 21, 24, 25)] == [6, 7, 7, 8, 9, 10, 10, 11]
 
 
 def test_equal_runs_are_not_significant_and_need_no_warning(tmp_path: Path) -> None:

@@ -55,20 +55,20 @@ def named(report: Report, text: str) -> Report:
 
 def test_the_numbers_are_those_worked_by_hand(report: Report) -> None:
     bare, half = fields(report, 0), fields(report, 1)
-    assert bare["test accuracy %, mean ± s.d. (n)"] == "92.00 ± 2.00 (3)"
+    assert bare["test accuracy %, mean ± SD (n)"] == "92.00 ± 2.00 (3)"
     assert bare["95 % interval"] == "[87.03, 96.97]"
-    assert half["test accuracy %, mean ± s.d. (n)"] == "95.00 ± 4.00 (3)"
+    assert half["test accuracy %, mean ± SD (n)"] == "95.00 ± 4.00 (3)"
     assert half["vs without dropout, points"] == "+3.00 [−1.97, 7.97]"
     assert half["verdict"] == "too few seeds"
     # mean / s.d. = 1.5, times Hedges' gamma(1) / (sqrt(1) * gamma(1/2)) = 0.56419
     assert half["effect size"] == "+0.85"
-    assert bare["vs without dropout, points"] == bare["p, Holm"] == bare["verdict"] == "–"
+    assert bare["vs without dropout, points"] == bare["p-value, Holm"] == bare["verdict"] == "–"
 
 
 def test_errors_are_the_same_numbers_from_the_other_side(tmp_path: Path) -> None:
     folder = make_study(tmp_path / "s", p="0,0.5", seeds="3", accuracy=by_hand)
     half = fields(compose(folder, errors=True), 1)
-    assert half["test error %, mean ± s.d. (n)"] == "5.00 ± 4.00 (3)"
+    assert half["test error %, mean ± SD (n)"] == "5.00 ± 4.00 (3)"
     assert half["95 % interval"] == "[−4.94, 14.94]"
     assert half["vs without dropout, points"] == "−3.00 [−7.97, 1.97]"
     assert half["gap, points"] == "3.00 ± 0.00"
@@ -89,8 +89,8 @@ def test_the_best_by_validation_and_the_reference_are_marked(tmp_path: Path) -> 
 def test_of_one_seed_nothing_is_told_that_is_not_known(tmp_path: Path) -> None:
     report = compose(make_study(tmp_path / "s", p="0,0.5", seeds="1"))
     half = fields(report, 1)
-    assert half["test accuracy %, mean ± s.d. (n)"].endswith(" (1)")
-    assert "±" not in half["test accuracy %, mean ± s.d. (n)"]
+    assert half["test accuracy %, mean ± SD (n)"].endswith(" (1)")
+    assert "±" not in half["test accuracy %, mean ± SD (n)"]
     assert half["95 % interval"] == half["effect size"] == "–"
     assert half["vs without dropout, points"][1:].replace(".", "").isdigit()
 
@@ -103,7 +103,7 @@ def test_pairs_are_told_where_they_are_fewer_than_the_runs(tmp_path: Path) -> No
         return ("failed", "a cable") if lost else ("completed", "")
 
     report = compose(make_study(tmp_path / "s", p="0,0.5", seeds="3", ends=ends))
-    assert fields(report, 1)["test accuracy %, mean ± s.d. (n)"].endswith("(3)")
+    assert fields(report, 1)["test accuracy %, mean ± SD (n)"].endswith("(3)")
     assert fields(report, 1)["vs without dropout, points"].endswith("(2)")
     assert "1 run did not complete and do not count" not in report.cells.note
     assert "1 run did not complete and does not count" in report.cells.note
@@ -112,7 +112,7 @@ def test_pairs_are_told_where_they_are_fewer_than_the_runs(tmp_path: Path) -> No
 def test_where_nothing_completed_the_table_says_so(tmp_path: Path) -> None:
     folder = make_study(tmp_path / "s", p="0,0.5", seeds="1", ends=lambda run: ("diverged", "inf"))
     report = compose(folder)
-    assert fields(report, 0)["test accuracy %, mean ± s.d. (n)"] == "– (0)"
+    assert fields(report, 0)["test accuracy %, mean ± SD (n)"] == "– (0)"
     assert report.write()
 
 
@@ -219,4 +219,4 @@ def test_each_data_size_has_its_own_best_cell(tmp_path: Path) -> None:
     cells = compose(folder).cells
     marked = [line.fields[0].text for line in cells.lines if line.chosen]
     assert marked == ["p = 0.25, train size = 64", "p = 0.25, train size = 128"]
-    assert "on each data" in cells.note
+    assert "for each data set" in cells.note

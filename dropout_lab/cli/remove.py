@@ -1,0 +1,41 @@
+"""``dropout-lab remove``: take settings out of a study."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dropout_lab.cli import options
+
+
+def remove(
+    results: Annotated[Path, typer.Argument(help="The folder of a study.", show_default=False)],
+    values: Annotated[
+        list[str],
+        typer.Argument(
+            help="The values of the settings to remove: dropout.p=0.95.",
+            metavar="KEY=VALUE...",
+            show_default=False,
+        ),
+    ],
+    dry_run: options.DryRun = False,
+) -> None:
+    """Remove settings and their runs from a study, such as one value of p.
+
+    The old tables are kept next to the new ones. The study records what was removed, and the
+    removed comparisons still count in the correction of its report.
+    """
+    from dropout_lab.cli.report import values_of
+    from dropout_lab.results import counted
+    from dropout_lab.study.removal import remove_cells
+
+    asked = values_of("", values) or {}
+    removal = remove_cells(results, asked, dry_run=dry_run)
+    count = counted(len(removal.runs), "run")
+    settings = counted(len({run.cell.settings for run in removal.runs}), "setting")
+    verb = "Would remove" if dry_run else "Removed"
+    for finding in removal.findings:
+        typer.echo(finding, err=True)
+    typer.echo(f"{verb} {count} of {settings} from {results}.")
+    if not dry_run:
+        typer.echo(f"Update its plots and report: dropout-lab plot {results}")
