@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from dropout_lab.analysis.paired import compared, least_seeds
+from dropout_lab.analysis.paired import compared
+from dropout_lab.analysis.statistics import least_seeds
 from dropout_lab.analysis.tables import cells, read_study
 from dropout_lab.config.document import Document
 from dropout_lab.config.evaluation import AtEndName, DiagnosticName, InferenceName

@@ -3,7 +3,7 @@
 import json as json_module
 import sys
 from collections.abc import Sequence
-from contextlib import redirect_stdout
+from contextlib import redirect_stdout, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 
 from dropout_lab.cli import streams
+from dropout_lab.cli.power import power_of
 from dropout_lab.cli.progress import new_progress
 from dropout_lab.config.grid import Run
 from dropout_lab.config.rules import cautions_of
@@ -37,6 +38,10 @@ def run(study: Study, *, plots: bool, dry_run: bool, json: bool, quiet: bool) ->
     if dry_run:
         _print_plan(study, planned_fleets(study), as_json=json)
         return
+    if not quiet:
+        with suppress(StorageError):  # the study itself says what is wrong with its folder
+            if sentence := power_of(study).sentence:
+                streams.tell(sentence)
     # What a variant of one's own prints is no result.
     with new_progress(quiet=quiet) as progress, redirect_stdout(sys.stderr):
         outcome = run_study(study, progress, progress.say)
@@ -104,12 +109,15 @@ def _marked(tables: "StudyTables", outcome: Outcome) -> dict[str, str]:
 def _print_plan(study: Study, fleets: Sequence[Sequence[Run]], *, as_json: bool) -> None:
     runs = study.runs
     missing = {run.run_id for fleet in fleets for run in fleet}
+    power = power_of(study)
     plan = {
         "name": study.name,
         "out": str(study.out),
         "runs": len(runs),
         "finished": sum(run.run_id not in missing for run in runs),
         "seeds": list(study.seeds),
+        "comparisons": power.comparisons,
+        "seeds_needed": power.needed,
         "cells": [dict(cell.values) for cell in study.cells],
         "fleets": [[run.run_id for run in fleet] for fleet in fleets],
     }
@@ -126,6 +134,8 @@ def _print_plan(study: Study, fleets: Sequence[Sequence[Run]], *, as_json: bool)
             f"{key} = {cell_text(value)}" for key, value in cell.values.items() if value is not None
         )
         typer.echo(f"  {values or 'the setting of the config'}")
+    if power.sentence:
+        streams.tell(power.sentence)
     typer.echo("Nothing was trained or written.")
 
 

@@ -1,6 +1,7 @@
 """The commands as a user meets them: what they print where, and their exit status."""
 
 import json
+import os
 import re
 import signal
 import subprocess
@@ -18,6 +19,8 @@ from dropout_lab.catalogue import CATALOGUE
 from dropout_lab.layers import VARIANTS, InvertedDropout
 from dropout_lab.results import read_rows
 from tests.cli.conftest import SMALL
+from tests.conftest import SMALL as MADE
+from tests.report.made import make_study
 
 
 def test_sweep_ends_with_a_table_and_the_files(run, tmp_path: Path) -> None:
@@ -25,6 +28,9 @@ def test_sweep_ends_with_a_table_and_the_files(run, tmp_path: Path) -> None:
     assert result.status == 0
     for words in ("without dropout", "p = 0.5", "test accuracy %", "4 runs trained", "metrics.csv"):
         assert words in result.out
+    first, second, *_ = result.err.splitlines()
+    assert first.startswith("2 seeds: no comparison can be called significant. 1 comparison")
+    assert second == "4 runs to train in 2 fleets"
     assert "fleet 1/2" in result.err  # progress is not in the way of results
     assert "fleet 1/2" not in result.out
     plots = tmp_path / "results" / "quickstart" / "plots"
@@ -57,6 +63,64 @@ def test_a_dry_run_shows_the_plan_and_writes_nothing(run, tmp_path: Path) -> Non
     plan = json.loads(run("train", "--dry-run", "--json", *SMALL).out)
     assert (plan["runs"], plan["finished"], len(plan["fleets"])) == (3, 0, 1)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words", "comparisons", "needed"),
+    [
+        ("--p 0,0.25,0.5", "3 seeds: no comparison can be called significant. 2 comparisons with "
+         "the baseline need 7 paired seeds: add --seeds 7.", 2, 7),
+        ("--p 0.5 --seeds 2,5", "1 comparison with the baseline needs 6 paired seeds: add --seeds "
+         "2,5,6,7,8,9.", 1, 6),
+        ("--p 0,0.5 --seeds 6", "", 1, 6),
+        ("--p 0,0.25,0.5 --seeds 6", "add --seeds 7.", 2, 7),
+        ("--p 0.25,0.5 --no-baseline", "", 0, None),
+        ("--p 0,0.5 --set model.hidden=[8],[9]", "2 comparisons", 2, 7),
+        ("--p 0.5 --set dropout.variant=none", "", 0, None),
+    ],
+)  # fmt: skip
+def test_a_dry_run_says_how_many_seeds_the_comparisons_need(
+    run, arguments: str, words: str, comparisons: int, needed: int | None
+) -> None:
+    command = ["sweep", "--dry-run", *SMALL, *arguments.split()]
+    told = run(*command)
+    assert told.status == 0
+    assert words in told.err
+    assert bool(told.err) == bool(words)
+    plan = json.loads(run(*command, "--json").out)
+    assert (plan["comparisons"], plan["seeds_needed"]) == (comparisons, needed)
+
+
+def test_the_comparisons_that_a_folder_has_already_count(run, tmp_path: Path) -> None:
+    settings = [word for setting in MADE for word in ("--set", setting)]
+    make_study(tmp_path / "s", p="0,0.25", seeds="4")
+    made = (*settings, "--set", "training.epochs=3", "--out", "s", "--dry-run")
+    told = run("sweep", *made, "--p", "0,0.5", "--seeds", "2")
+    assert "4 seeds: no comparison can be called significant. 2 comparisons" in told.err
+    assert "add --seeds 7." in told.err
+    assert run("sweep", *made, "--p", "0,0.25", "--seeds", "6").err == ""
+
+
+def test_what_is_said_of_the_seeds_loads_neither_pandas_nor_matplotlib(tmp_path: Path) -> None:
+    """They take half a second that the first epoch should not wait for."""
+    code = (
+        "import sys\n"
+        "from dropout_lab.cli import running\n"
+        "def train(*args):\n"
+        "    print(sorted({'pandas', 'matplotlib', 'scipy.stats'} & set(sys.modules)))\n"
+        "    sys.exit(0)\n"
+        "running.run_study = train\n"
+        "sys.argv = ['dropout-lab', 'sweep', '--epochs', '1']\n"
+        "from dropout_lab.cli import main\n"
+        "main()\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True,
+        check=True,
+    )  # fmt: skip
+    assert "3 seeds: no comparison" in done.stderr
+    assert done.stderr.splitlines()[-1] == "[]"
 
 
 def test_a_diverged_run_is_exit_1_and_named(run) -> None:

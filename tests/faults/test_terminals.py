@@ -236,7 +236,7 @@ FULL = (
         ("data list", 3, "home directory is unknown. Name the folder"),
         ("data fetch mnist_5k", 0, "nothing to fetch"),
         (f"train -q --seeds 1 {' '.join(SMALL)}", 0, "1 run trained"),
-        ("sweep --dry-run", 0, "Nothing was trained"),
+        ("train --dry-run", 0, "Nothing was trained"),
         ("train --set dataset.name=mnist", 3, "--data-dir or DROPOUT_LAB_DATA"),
         ("train --data-dir ~/d --set dataset.name=kmnist", 3, "~/d is not a place"),
         ("lesson overfitting --quick --data-dir ~/d", 3, "~/d is not a place"),
@@ -343,5 +343,7 @@ def test_68_nothing_is_called_significant(run) -> None:
     assert "vs without" in result.out
     svgs = list(Path("results/quickstart/plots").glob("*.svg"))
     assert svgs
-    texts = [result.out, result.err, *(svg.read_text(encoding="utf-8") for svg in svgs)]
+    advice, _, err = result.err.partition("\n")
+    assert advice.startswith("3 seeds: no comparison can be called significant. 1 comparison")
+    texts = [result.out, err, *(svg.read_text(encoding="utf-8") for svg in svgs)]
     assert not any("signific" in text.lower() for text in texts)
