@@ -127,6 +127,12 @@ Retry = Annotated[
     str | None,
     typer.Option(help="failed: train again the runs that failed before.", metavar="STATUS"),
 ]
+ForcePrecision = Annotated[
+    bool,
+    typer.Option(
+        "--force-precision", help="Train in bfloat16 even where this processor is slow at it."
+    ),
+]
 SaveModels = Annotated[bool, typer.Option("--save-models", help="Keep each run's weights.")]
 
 

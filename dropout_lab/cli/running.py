@@ -12,6 +12,7 @@ from rich.console import Console
 
 from dropout_lab.cli import streams
 from dropout_lab.cli.power import power_of
+from dropout_lab.cli.precision import check_precision
 from dropout_lab.cli.progress import new_progress
 from dropout_lab.config.grid import Run
 from dropout_lab.config.rules import cautions_of
@@ -25,12 +26,15 @@ if TYPE_CHECKING:
     from dropout_lab.analysis.tables import StudyTables
 
 
-def run(study: Study, *, plots: bool, dry_run: bool, json: bool, quiet: bool) -> None:
-    """Run a study and print its cells.
+def run(
+    study: Study, *, plots: bool, dry_run: bool, json: bool, quiet: bool, force: bool = False
+) -> None:
+    """Run a study and print its cells; ``force``: also in bfloat16 that is slow here.
 
     Exit with 1 if some runs did not complete, or have a layer that does not do what it says.
 
     Raises:
+        ConfigError: The study asks for bfloat16, which is slow here.
         StorageError: The folder cannot be read or written.
     """
     for text in cautions_of(cell.settings for cell in study.cells):
@@ -38,6 +42,7 @@ def run(study: Study, *, plots: bool, dry_run: bool, json: bool, quiet: bool) ->
     if dry_run:
         _print_plan(study, planned_fleets(study), as_json=json)
         return
+    check_precision(study, forced=force)
     if not quiet:
         with suppress(StorageError):  # the study itself says what is wrong with its folder
             if sentence := power_of(study).sentence:

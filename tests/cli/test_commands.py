@@ -16,8 +16,15 @@ from torch import Tensor
 
 from dropout_lab import __version__
 from dropout_lab.catalogue import CATALOGUE
+from dropout_lab.cli.precision import check_precision
+from dropout_lab.config.changes import Changes
+from dropout_lab.config.grid import single_cell
+from dropout_lab.config.load import load
+from dropout_lab.errors import ConfigError
 from dropout_lab.layers import VARIANTS, InvertedDropout
 from dropout_lab.results import read_rows
+from dropout_lab.study import Study
+from dropout_lab.training import precision
 from tests.cli.conftest import SMALL
 from tests.conftest import SMALL as MADE
 from tests.report.made import make_study
@@ -121,6 +128,70 @@ def test_what_is_said_of_the_seeds_loads_neither_pandas_nor_matplotlib(tmp_path:
     )  # fmt: skip
     assert "3 seeds: no comparison" in done.stderr
     assert done.stderr.splitlines()[-1] == "[]"
+
+
+ROUGH = [*SMALL, "--set", "training.precision=bfloat16", "--seeds", "1", "--quiet"]
+
+
+@pytest.fixture
+def slow_bfloat16(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int, int]]:
+    """Let bfloat16 take 9.1 ms and float32 0.2 ms; the sizes that were measured are listed."""
+    sizes: list[tuple[int, int, int]] = []
+
+    def measured(*size: int) -> precision.Products:
+        sizes.append(size)
+        return precision.Products(*size, bfloat16=0.0091, float32=0.0002)
+
+    monkeypatch.setattr("dropout_lab.training.precision.measured", measured)
+    return sizes
+
+
+def test_bfloat16_that_is_slow_here_is_refused_with_the_numbers(
+    run, slow_bfloat16: list[tuple[int, int, int]], tmp_path: Path
+) -> None:
+    result = run("train", *ROUGH)
+    assert result.status == 2
+    assert "takes 9.1 ms in bfloat16 and 0.2 ms in float32 on one core of this mac" in result.err
+    assert "46 times slower" in result.err
+    assert "--set training.precision=float32" in result.err
+    assert "--force-precision" in result.err
+    assert not list(tmp_path.iterdir())
+    assert run("train", *SMALL, "--seeds", "1", "--quiet").err == ""  # in float32
+    assert len(slow_bfloat16) == 1  # nothing was measured for it
+    assert "Nothing was trained" in run("train", *ROUGH, "--dry-run", "--out", "x").out
+
+
+def test_bfloat16_is_trained_where_it_is_fast_or_forced(
+    run, slow_bfloat16: list[tuple[int, int, int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forced = run("train", *ROUGH, "--force-precision")
+    assert forced.status == 0
+    assert forced.err.startswith("warning: A product of ")
+    again = run("train", *ROUGH)  # nothing is left to train, so nothing is slow
+    assert (again.status, again.err) == (0, "")
+    assert len(slow_bfloat16) == 1
+
+    fast = precision.Products(128, 512, 512, bfloat16=0.0029, float32=0.001)
+    monkeypatch.setattr("dropout_lab.training.precision.measured", lambda *size: fast)
+    result = run("train", *ROUGH, "--out", "other")
+    assert (result.status, result.err) == (0, "")
+
+
+def test_bfloat16_is_not_measured_where_it_is_not_trained(
+    slow_bfloat16: list[tuple[int, int, int]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = load(None, Changes(("training.precision=bfloat16",)))
+    given = {"name": "s", "about": "", "settings": config, "cells": single_cell(config)}
+    places = {"seeds": (0,), "out": tmp_path / "s", "data_dir": tmp_path}
+    for device, scheduler in (("cuda", None), ("cuda", "tcp://h:1"), ("cpu", "tcp://h:1")):
+        study = Study(**given, **places, device=torch.device(device), scheduler=scheduler)
+        check_precision(study, forced=False)
+    assert capsys.readouterr().err.startswith("bfloat16 is not measured on the workers of a sched")
+    assert not slow_bfloat16
+    with pytest.raises(ConfigError, match="46 times slower"):
+        check_precision(
+            Study(**given, **places, device=torch.device("cpu"), workers=2), forced=False
+        )
 
 
 def test_a_diverged_run_is_exit_1_and_named(run) -> None:
