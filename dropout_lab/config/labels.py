@@ -47,17 +47,20 @@ def check_labels(cells: Any, axes: Collection[str], settings: Settings, mistakes
         if not isinstance(label, str) or not label:
             continue
         name = same_name(label)
-        messages = [*_false_words(name, cell, axes, varied, settings)]
+        messages = [
+            f"{words}; choose another label"
+            for words in _false_words(name, cell, axes, varied, settings)
+        ]
         if not name:
-            messages = ["is blank"]
+            messages = ["is blank; write a name, or leave it out"]
         elif name in given:
             first, place = given[name]
             how = f"differs from {shown(first)} only in case or spaces"
-            messages.append(f"{'is given twice' if first == label else how}, first at {place}")
+            how = "is given twice" if first == label else how
+            messages.append(f"{how}, first at {place}; give each cell a label of its own")
         given.setdefault(name, (label, mistakes.document.place(path)))
         for message in messages:
-            text = f"the label {shown(label)} {message}; give each cell a label of its own."
-            mistakes.add("sweep.cells", text, path=path)
+            mistakes.add("sweep.cells", f"the label {shown(label)} {message}.", path=path)
 
 
 def _false_words(

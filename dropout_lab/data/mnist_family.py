@@ -49,7 +49,7 @@ def expanded(data_dir: Path) -> Path:
         return data_dir.expanduser()
     except RuntimeError as error:
         raise DataError(
-            f"{data_dir} is not a place: the home directory is unknown. Name the folder of the "
+            f"{data_dir} cannot be found: there is no home directory. Name the folder of the "
             "data sets with --data-dir or DROPOUT_LAB_DATA. The data set mnist_5k needs no folder."
         ) from error
 

@@ -306,7 +306,7 @@ def no_home(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("place", ["~/.cache/dropout-lab", "~/data", "~somebody/data"])
 def test_without_a_home_directory_the_option_is_named(place: str, no_home: None) -> None:
     for wanted in (data.present, data.load_family, partial(data.fetch, say=print)):
-        with pytest.raises(DataError, match=f"{place} .*home directory is unknown.*--data-dir"):
+        with pytest.raises(DataError, match=f"{place} .*no home directory.*--data-dir"):
             wanted("mnist", Path(place))
     given = {"train_size": None, "validation_size": 0, "label_noise": 0.0, "normalize": "unit"}
     assert data.load("mnist_5k", Path(place), print, split_seed=0, **given).train  # needs none

@@ -233,13 +233,13 @@ FULL = (
 @pytest.mark.parametrize(
     ("arguments", "status", "words"),
     [
-        ("data list", 3, "home directory is unknown. Name the folder"),
+        ("data list", 3, "there is no home directory. Name the folder"),
         ("data fetch mnist_5k", 0, "nothing to fetch"),
         (f"train -q --seeds 1 {' '.join(SMALL)}", 0, "1 run trained"),
         ("train --dry-run", 0, "Nothing was trained"),
         ("train --set dataset.name=mnist", 3, "--data-dir or DROPOUT_LAB_DATA"),
-        ("train --data-dir ~/d --set dataset.name=kmnist", 3, "~/d is not a place"),
-        ("lesson overfitting --quick --data-dir ~/d", 3, "~/d is not a place"),
+        ("train --data-dir ~/d --set dataset.name=kmnist", 3, "~/d cannot be found"),
+        ("lesson overfitting --quick --data-dir ~/d", 3, "~/d cannot be found"),
     ],
 )
 def test_a_user_without_a_home_directory_gets_no_traceback(
