@@ -14,7 +14,7 @@ from dropout_lab.config.words import OPTIONS, OTHER_KEYS, OTHER_VALUES
 from dropout_lab.errors import ConfigError
 
 _LONGEST = 300  # characters of a text to copy; a longer one helps nobody
-_LISTED = 20  # values or seeds
+_LISTED = 20  # seeds
 # Of each section: the keys that a value in the place of the section is most likely for.
 _MEANT: dict[str, tuple[str, ...]] = {
     "dataset": ("name", "train_size"),
@@ -71,7 +71,7 @@ def setting(key: str, value: object, place: str) -> str:
 def axis(key: str, values: list[Any], place: str) -> str:
     """Return how values of a dotted key become an axis."""
     if place.startswith("--"):
-        texts = ",".join(flow(value).replace(", ", ",") for value in values)
+        texts = flow(values).replace(", ", ",")[1:].removesuffix("]")
         return f"--p {texts}" if key == "dropout.p" else f"--set {key}={texts}"
     return f"sweep: {flow({'grid': {key: values}})}"
 
@@ -98,7 +98,7 @@ def of_value(key: str, value: object, place: str) -> str:
     """Return what to write for a value that a key does not allow; nothing if that is unknown."""
     if isinstance(value, list) and len(value) > 1 and _all_fit(key, value):
         sweep = "to vary it, with dropout-lab sweep" if place.startswith("--") else "to vary it"
-        return f" {sweep}: {axis(key, value[:_LISTED], place)};"
+        return f" {sweep}: {axis(key, value, place)};"
     if fits(key, [value]):
         return f" write {flow([value])};"
     if place.startswith("--p "):
@@ -123,17 +123,23 @@ def of_seeds(value: object, place: str) -> str:
 
     def written(seeds: object) -> str:
         text = flow(seeds)
-        return f"--seeds {text.strip('[]').replace(' ', '')}" if option else f"seeds: {text}"
+        if not option:
+            return f"seeds: {text}"
+        # One seed of a list keeps a comma: without it, the number is a count.
+        comma = "," if isinstance(seeds, list) and len(seeds) == 1 else ""
+        return f"--seeds {text.strip('[]').replace(' ', '')}{comma}"
 
     values = value if isinstance(value, list) else [value]
     found = [_seeds(each) for each in values]
     seeds = [seed for part in found for seed in part or ()]
-    if not all(found) or not seeds or len(set(seeds)) < len(seeds):
+    sound = all(0 <= seed < 2**63 for seed in seeds) and len(set(seeds)) == len(seeds)
+    if not all(found) or not seeds or not sound:
         return f" write {written(5)} for the seeds 0 to 4, or {written([0, 1, 2])};"
     count = f"{written(len(seeds))}" if seeds == list(range(len(seeds))) else ""
     listed = written(seeds) if len(seeds) <= _LISTED else ""
     words = " or ".join(filter(None, [count, listed]))
-    return f" for the seeds {seeds[0]} to {seeds[-1]} write {words};" if words else ""
+    which = f"seeds {seeds[0]} to {seeds[-1]}" if len(seeds) > 1 else f"seed {seeds[0]}"
+    return f" for the {which} write {words};" if words else ""
 
 
 def _seeds(value: object) -> list[int] | None:

@@ -9,6 +9,7 @@ OTHER_WORDS: dict[str, str] = {
     "drop_prob": "write p, the chance of dropping",
     "lr": "write learning_rate",
     "weight_decay": "write l2 in the section regularization",
+    "resume": "run the same command again to resume a study",
     "seed": "write seeds: [7] for the one seed 7",
     **dict.fromkeys(
         ("parameters", "params", "search_space", "hyperparameters", "param_grid", "grid"),
@@ -62,7 +63,6 @@ OPTIONS: dict[str, str] = {
     "save_models": "--save-models",
     "dry_run": "--dry-run",
     "quiet": "--quiet",
-    "resume": "the same command again, which resumes",
 }
 
 OTHER_VALUES: dict[str, str] = {

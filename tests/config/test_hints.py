@@ -51,6 +51,8 @@ WRITE = [
     ("seeds: 2-4", "seeds: [2, 3, 4]"),
     ("seeds: 0..4", "seeds: 5 "),
     ("seeds: 0 2 4", "seeds: [0, 2, 4]"),
+    ("seeds: -1", "seeds: [0, 1, 2]"),
+    ("seeds: 0", "seeds: [0]"),
     ("parameters: {lr: {values: [0.1, 0.2]}, dropout: {min: 0, max: 0.5}}",
      "sweep: {grid: {training.learning_rate: [0.1, 0.2], dropout.p: [0, 0.5]}}"),
     ("parameters: {epochs: {value: 5}}", "sweep: {grid: {training.epochs: [5]}}"),
@@ -174,6 +176,7 @@ OPTIONS = [
     (["--seeds", "3-5"], "--seeds 3,4,5"),
     (["--seeds", "0,2-3"], "--seeds 0,2,3"),
     (["--seeds", "0 1"], "--seeds 0,1"),
+    (["--seeds", "3-3"], "--seeds 3,"),
     (["--seeds", "five"], "--seeds 0,1,2"),
     (["--seeds", "0-999"], "--seeds 1000"),
     (["--set", "seeds=0-4"], "--seeds 5"),
@@ -207,7 +210,7 @@ def test_an_option_in_another_form_is_answered_with_the_one_to_type(
 
 def test_seeds_in_brackets_are_the_list() -> None:
     assert load(None, Changes(seeds="[3, 5]")).seeds == load(None, Changes(seeds="3,5")).seeds
-    assert load(None, Changes(seeds="[3]")).seeds == (3,)
+    assert load(None, Changes(seeds="[3]")).seeds == load(None, Changes(seeds="3,")).seeds == (3,)
 
 
 def test_every_text_to_copy_is_short_whatever_is_given() -> None:
