@@ -1,4 +1,4 @@
-"""What is different where training does not happen on the CPU."""
+"""What depends on the device, and on whether PyTorch runs, compiles or transforms the code."""
 
 import os
 
@@ -11,9 +11,25 @@ def sent(tensor: Tensor, device: torch.device) -> Tensor:
 
     A copy from ordinary memory makes the host wait; one from page-locked memory does not.
     """
-    if device.type == "cpu" or tensor.device.type != "cpu":
+    if device.type == "cpu" or tensor.device.type != "cpu" or not runs_eagerly():
         return tensor.to(device)
-    return tensor.pin_memory().to(device, non_blocking=True)
+    if device.type != "meta":
+        tensor = tensor.pin_memory()
+    return tensor.to(device, non_blocking=True)
+
+
+def runs_eagerly() -> bool:
+    """Return whether each operation runs at once, as ordinary code does.
+
+    It is false while PyTorch compiles, exports or traces the code, under the transforms of
+    ``torch.func``, and in forward-mode differentiation. Do not keep a tensor made there.
+    """
+    return not (
+        torch.compiler.is_compiling()
+        or torch._C._is_tracing()
+        or torch._C._are_functorch_transforms_active()
+        or torch.autograd.forward_ad._current_level >= 0
+    )
 
 
 def prepare(device: torch.device) -> None:

@@ -1,6 +1,7 @@
 """The picture of the diagnostics: over the epochs, and accuracy against units removed."""
 
 import re
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -9,7 +10,9 @@ from matplotlib.figure import Figure
 
 from dropout_lab.analysis import style
 from dropout_lab.analysis.curves import curve
-from dropout_lab.analysis.tables import StudyTables, half_width, rows_of_cell
+from dropout_lab.analysis.intervals import band, spread_words
+from dropout_lab.analysis.notes import not_shown
+from dropout_lab.analysis.tables import StudyTables, completed_rows, half_width
 
 _CELLS_SHOWN = 6
 _COLUMNS = 4  # panels side by side
@@ -54,11 +57,11 @@ def draw_diagnostics(study: StudyTables, table: pd.DataFrame, title: str) -> Fig
         label = style.wrapped(label, style.BESIDE)
         colour = style.cell_colour(cell, study.swept)
         dashes = "-" if cell["bare"] else style.dashes(index)
-        rows = rows_of_cell(study.metrics, cell, study.swept)
+        rows = completed_rows(study, study.metrics, cell)
         for axes, (column, _) in zip(grid, panels, strict=False):
-            curve(axes, rows, column, colour, dashes, label)
+            curve(axes, rows, column, colour, dashes, label=label)
         if removed:
-            runs = rows_of_cell(study.runs, cell, study.swept)
+            runs = completed_rows(study, study.runs, cell)
             _against_removed(grid[count - 1], runs, removed, colour, dashes, label)
     for axes, (_, words) in zip(grid, panels, strict=False):
         axes.set_title(words)
@@ -72,8 +75,12 @@ def draw_diagnostics(study: StudyTables, table: pd.DataFrame, title: str) -> Fig
     style.legend_beside(grid[min(columns, count) - 1], entries)
     style.heading(figure, f"{title}: diagnostics ({style.n_seeds(shown['seeds'])})")
     rest = len(table) - len(shown)
-    more = f"; {rest} cells not shown" if rest else ""
-    style.footnote(figure, f"dropout off, save for gradients and noise; {style.BAND}{more}")
+    style.footnote(
+        figure,
+        "dropout off, except for gradients and noise",
+        spread_words(figure, shown["seeds"]),
+        not_shown(rest, "setting"),
+    )
     return figure
 
 
@@ -89,17 +96,15 @@ def _against_removed(
     axes: Axes, runs: pd.DataFrame, removed: list[str], colour: str, dashes: str, label: str
 ) -> None:
     """Draw accuracy against the share of units removed, at the end of training."""
-    done = runs[runs["status"] == "completed"]
-    shares: list[int] = []
-    means, halves = [], []
+    points = []
     for column in ("test_accuracy", *removed):
         match = _REMOVED.fullmatch(column)
-        values = done[column].dropna().to_numpy(dtype=float)
-        if len(values):
-            shares.append(int(match[1]) if match else 0)
-            means.append(values.mean())
-            halves.append(half_width(values))
-    if len(shares) > 1:
-        low, high = np.subtract(means, halves), np.add(means, halves)
-        axes.plot(shares, means, dashes, color=colour, marker="o", markersize=4, label=label)
-        axes.fill_between(shares, low, high, color=colour, alpha=0.15, linewidth=0)
+        values = runs[column].to_numpy(dtype=float)
+        if len(values) and np.isfinite(values).all():  # fewer seeds are another mean
+            points.append((int(match[1]) if match else 0, values.mean(), half_width(values)))
+    if len(points) > 1:
+        every = pd.DataFrame(points, columns=["share", "mean", "half"])
+        look: dict[str, Any] = {"color": colour, "marker": "o", "markersize": 4, "label": label}
+        axes.plot(every["share"], every["mean"], dashes, **look)
+        edges = band(every, "test_accuracy")
+        axes.fill_between(every["share"], *edges, color=colour, alpha=0.15, linewidth=0)

@@ -1,6 +1,6 @@
 """The picture that a study is made for: a paper's figure or table, with the paper's numbers."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Literal
 
 import numpy as np
@@ -11,23 +11,32 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from dropout_lab.analysis import style
-from dropout_lab.analysis.curves import curve
+from dropout_lab.analysis.curves import curve, over_seeds
+from dropout_lab.analysis.intervals import band, lengths, spread_words
 from dropout_lab.analysis.marks import footnote, published_look
+from dropout_lab.analysis.notes import not_shown
 from dropout_lab.analysis.published import error_of_value, published_of, settings_of_value
 from dropout_lab.analysis.rows import draw_rows
-from dropout_lab.analysis.statistics import t_interval
-from dropout_lab.analysis.tables import StudyTables, ends_of_cell, rows_of_cell, settings_of_cell
+from dropout_lab.analysis.tables import (
+    StudyTables,
+    completed_rows,
+    ends_of_cell,
+    half_width,
+    settings_of_cell,
+)
 from dropout_lab.config.grid import values_of
 from dropout_lab.config.published import FigureSettings, PublishedSettings
 from dropout_lab.config.schema import Settings, p_of_places, without_dropout
 from dropout_lab.config.sizes import training_examples
 
 _LINES_SHOWN = 12
+_BARS_SHOWN = 20  # more points of a line have a band
 _DASHES: dict[str, Literal["-", ":", "--"]] = {
     "test_error": "-",
     "validation_error": ":",
     "train_error": "--",
 }
+_MARKERS = {"test_error": "o", "validation_error": "s", "train_error": "^"}  # of one epoch
 _AXES = {
     "p": "p, the chance of dropping",
     "keep": "probability of keeping a unit, 1 − p",
@@ -65,7 +74,7 @@ def _draw_lines(
     """Draw means over the seeds against what was varied, a line for each kind of cell."""
     points = [(settings_of_cell(study, cell), cell) for _, cell in table.iterrows()]
     place = _PLACES[str(settings.x)]
-    lines = _lines(study, settings, [own for own, _ in points])
+    lines, left_out = _lines(study, settings, [own for own, _ in points])
     if not lines:
         return None
     figure = style.new_figure(9 if len(lines) > 1 else 7, 4.8)
@@ -80,7 +89,7 @@ def _draw_lines(
                     continue
                 values = _error(study, cell, quantity)
                 if len(values):
-                    drawn.append((place(own), values.mean(), *t_interval(values)))
+                    drawn.append((place(own), values.mean(), half_width(values)))
             _line(axes, sorted(drawn), colour, marker, quantity, label)
         for theirs, error, spread, seen in printed:
             if _line_of(study, settings, theirs) == label:
@@ -96,7 +105,10 @@ def _draw_lines(
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
         axes.minorticks_off()
     axes.set_xlabel(_AXES[str(settings.x)])
-    return _finished(figure, axes, study, table, settings, published, title, "")
+    more = not_shown(left_out, "line")
+    every = set().union(*(members for _, _, members in lines.values()))
+    seeds = [int(cell["seeds"]) for own, cell in points if own in every]
+    return _finished(figure, axes, study, table, settings, published, title, seeds, more)
 
 
 def _printed(
@@ -120,27 +132,31 @@ def _line(
     """Draw one line with its intervals; nothing where there is no point."""
     if not drawn:
         return
-    x, mean, low, high = np.array(drawn, dtype=np.float64).T
-    test = quantity == "test_error"
+    points = pd.DataFrame(drawn, columns=["x", "mean", "half"])
+    bars = np.nan_to_num(lengths(points["mean"], points["half"], "error"))
+    test, many = quantity == "test_error", len(points) > _BARS_SHOWN
     axes.errorbar(
-        x,
-        mean,
-        yerr=[np.nan_to_num(mean - low), np.nan_to_num(high - mean)],
+        points["x"].to_numpy(),
+        points["mean"].to_numpy(),
+        yerr=None if many else bars,
         fmt=_DASHES[quantity],
         color=colour,
         marker=marker if test else ".",
-        markersize=6,
+        markersize=3.5 if many else 6,
         capsize=3,
         label=label if test else None,
     )
+    if many:
+        edges = band(points, "error")
+        axes.fill_between(points["x"], *edges, color=colour, alpha=0.15, linewidth=0)
 
 
 def _lines(
     study: StudyTables, figure: FigureSettings, every: list[Settings]
-) -> dict[str, tuple[str, str, set[Settings]]]:
-    """Return for each line its colour, its marker and its cells.
+) -> tuple[dict[str, tuple[str, str, set[Settings]]], int]:
+    """Return for each line its colour, its marker and its cells; and how many lines are left out.
 
-    A cell without dropout is where each line over p begins.
+    A cell without dropout is where each line over p begins, or a line of its own.
     """
     over_p = figure.x in ("p", "keep")
     lines: dict[str, tuple[str, str, set[Settings]]] = {}
@@ -150,17 +166,27 @@ def _lines(
         label = _line_of(study, figure, own)
         look = style.variant_look(own.dropout.variant)
         lines.setdefault(label, (*look, set()))[2].add(own)
-    for label, (_, _, members) in lines.items():
-        some = next(iter(members))
-        for own in every if over_p else ():
-            if without_dropout(own) and _same_beside_dropout(study, figure, own, some):
-                lines[label][2].add(own)
+    for own in filter(without_dropout, every if lines and over_p else ()):
+        begins = [
+            members
+            for _, _, members in lines.values()
+            if _same_beside_dropout(study, figure, own, next(iter(members)))
+            # At p = 0 another place may drop: such a line has a point of its own there.
+            and not any(_highest_p(one) == 0 and not without_dropout(one) for one in members)
+        ]
+        for members in begins:
+            members.add(own)
+        if not begins:
+            rest = [key for key in _line_keys(study, figure) if not key.startswith("dropout.")]
+            label = style.cell_label(values_of(own, rest), tuple(rest), True)
+            lines[label] = (style.WITHOUT, "D", {own})
     shown = dict(list(lines.items())[:_LINES_SHOWN])
     colours = style.told_apart((colour, "-") for colour, _, _ in shown.values())
-    return {
+    looks = {
         label: (colour, marker, members)
         for (label, (_, marker, members)), (colour, _) in zip(shown.items(), colours, strict=True)
     }
+    return looks, len(lines) - len(shown)
 
 
 def _line_of(study: StudyTables, figure: FigureSettings, own: Settings) -> str:
@@ -213,15 +239,16 @@ def _draw_courses(
     apart = zip(shown.iterrows(), style.told_apart(looks), strict=True)
     for (_, cell), (colour, dashes) in apart:
         own = settings_of_cell(study, cell)
-        rows = rows_of_cell(study.metrics, cell, study.swept)
+        rows = completed_rows(study, study.metrics, cell)
         label = style.cell_label(cell, study.swept, bool(cell["bare"]))
         for quantity in settings.y:
             part = quantity.removesuffix("_error")
             error = rows.assign(error=100 * (1 - rows[f"{part}_accuracy"]))
             x = "updates" if settings.x == "updates" else "epoch"
             words = style.wrapped(label, style.BESIDE) if quantity == settings.y[0] else ""
-            curve(axes, error, "error", colour, dashes, words, over=x)
-        ends.append((float(rows[x].max()), colour, own))
+            look = (colour, dashes, _MARKERS[quantity])
+            curve(axes, error, "error", *look, label=words, over=x)
+        ends.append((float(over_seeds(rows, "test_accuracy", x)[x].max()), colour, own))
     for theirs, printed, _, seen in _printed(study, published):
         for end, colour, own in ends:
             if own == theirs:
@@ -230,8 +257,9 @@ def _draw_courses(
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1, steps=[1, 2, 5, 10]))
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
     left_out = len(table) - len(shown)
-    more = f"; {left_out} cells not shown" if left_out else ""
-    return _finished(figure, axes, study, table, settings, published, title, more)
+    more = not_shown(left_out, "setting")
+    seeds = shown["seeds"]
+    return _finished(figure, axes, study, table, settings, published, title, seeds, more)
 
 
 def _finished(
@@ -242,6 +270,7 @@ def _finished(
     settings: FigureSettings,
     published: PublishedSettings | None,
     title: str,
+    seeds: Iterable[int],
     more: str,
 ) -> Figure:
     """Give a picture its y axis, legends, heading and footnote."""
@@ -255,10 +284,9 @@ def _finished(
         style.legend_beside(axes, ([*handles, *parts], [*labels, *words]))
     elif several:
         axes.legend(parts, words, loc="best")
-    style.heading(figure, f"{title} ({style.n_seeds(table['seeds'])})")
-    spread = style.BAND if settings.x in ("updates", "epoch") else style.BARS
-    below = footnote(study, table, spread, "open markers") + more
-    style.footnote(figure, style.wrapped(below, int(11.5 * figure.get_figwidth())))
+    style.heading(figure, f"{title} ({style.n_seeds(seeds)})")
+    spread = spread_words(figure, seeds)
+    style.footnote(figure, footnote(study, table, spread, "open markers"), more)
     return figure
 
 

@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from dropout_lab.analysis import style
+from dropout_lab.analysis.intervals import interval_words
 from dropout_lab.analysis.tables import StudyTables
 
 _ALL = {"dataset.train_size": "all"}  # what null means, where it is a value
@@ -47,7 +48,9 @@ def draw_heat_map(study: StudyTables, table: pd.DataFrame, key: str, title: str)
     here = table[~table["bare"] & table["difference_mean"].notna()]
     others = _numbers(here[key], key)
     ps = pd.to_numeric(here["dropout.p"], errors="coerce")
-    rows, columns = sorted(others.unique())[:_SHOWN], sorted(ps.unique())[:_SHOWN]
+    rows, columns = sorted(others.unique()), sorted(ps.unique())
+    left_out = max(0, len(rows) - _SHOWN), max(0, len(columns) - _SHOWN)
+    rows, columns = rows[:_SHOWN], columns[:_SHOWN]
     if not rows:
         return None
     field, halves = (np.full((len(rows), len(columns)), np.nan) for _ in range(2))
@@ -71,11 +74,21 @@ def draw_heat_map(study: StudyTables, table: pd.DataFrame, key: str, title: str)
     axes.set_ylabel(_WORDS.get(key, key.partition(".")[2].replace("_", " ")))
     axes.grid(visible=False)
     figure.colorbar(image, label="test accuracy, difference\n(percentage points)")
-    style.heading(figure, f"{title}: test accuracy with dropout minus without")
+    style.heading(figure, f"{title}: test accuracy, difference from no dropout")
+    pairs = f"mean over paired seeds ({style.n_seeds(here['pairs'])})"
+    framed = bool((here["difference_mean"].abs() > here["difference_half"]).any())
     style.footnote(
         figure,
-        f"mean over paired seeds ({style.n_seeds(here['pairs'])}) ± half the 95 % t interval\n"
-        "framed: it does not hold 0 (each by itself, no correction for their number)",
+        interval_words(f"{pairs} ± half the 95% t interval", here["pairs"]),
+        "framed: the interval excludes 0 (each by itself, no correction for their number)" * framed,
+        *(
+            f"{words} above {end:g} not shown ({count})"
+            for words, end, count in (
+                (axes.get_ylabel(), rows[-1], left_out[0]),
+                ("p", columns[-1], left_out[1]),
+            )
+            if count
+        ),
     )
     return figure
 

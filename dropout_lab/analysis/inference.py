@@ -10,7 +10,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
 from dropout_lab.analysis import style
-from dropout_lab.analysis.tables import StudyTables, half_width, rows_of_cell
+from dropout_lab.analysis.intervals import Floats, bar, interval_words, lengths
+from dropout_lab.analysis.notes import LOWER, not_shown
+from dropout_lab.analysis.tables import StudyTables, completed_rows, rows_of_cell
 
 _CELLS_SHOWN = 10
 _CURVES_SHOWN = 6
@@ -55,25 +57,29 @@ def draw_inference(study: StudyTables, table: pd.DataFrame, title: str) -> Figur
         before = row.cell
     for axes, (measure, label) in zip(panels, _MEASURES.items(), strict=True):
         for row, at in zip(rows, heights, strict=True):
-            _point(axes, at, row.rows[measure].to_numpy(dtype=float), row.inference)
+            _point(axes, at, row.rows[measure].to_numpy(dtype=float), row.inference, measure)
         axes.set_xlabel(label)
     style.percent_axis(panels[0], "x")
     panels[0].set_yticks(heights, [row.label for row in rows])
     panels[0].set_ylim(-height - 0.8, heights[0] + 0.8)
     style.heading(
-        figure, f"{title}: how the trained network is used ({style.n_seeds(table['seeds'])})"
+        figure, f"{title}: how the trained network is used ({style.n_seeds(shown['seeds'])})"
     )
     rest = len(table) - len(shown)
-    more = f"; {rest} cells with lower validation accuracy not shown" if rest else ""
-    what = "in brackets: samples, or the seeds that an ensemble averages"
-    style.footnote(figure, f"dots: seeds; {style.BARS}; {what}{more}")
+    style.footnote(
+        figure,
+        "dots: seeds" if shown["seeds"].max() > 1 else "",
+        interval_words(style.BARS, shown["seeds"]),
+        "in brackets: samples, or the seeds that an ensemble averages",
+        not_shown(rest, "setting", LOWER),
+    )
     return figure
 
 
 def _uses(study: StudyTables, cell: pd.Series) -> list[_Use]:
     """Return the ways a cell's networks were used."""
     name = style.cell_label(cell, study.swept, bool(cell["bare"]))
-    own = rows_of_cell(study.inference, cell, study.swept)
+    own = completed_rows(study, study.inference, cell)
     tables = {str(inference): rows for inference, rows in own.groupby("inference", sort=False)}
     if not study.ensembles.empty:
         tables["ensemble"] = rows_of_cell(study.ensembles, cell, study.swept)
@@ -89,17 +95,12 @@ def _uses(study: StudyTables, cell: pd.Series) -> list[_Use]:
     return uses
 
 
-def _point(
-    axes: Axes,
-    height: float,
-    values: "np.ndarray[tuple[int], np.dtype[np.float64]]",
-    inference: str,
-) -> None:
+def _point(axes: Axes, height: float, values: Floats, inference: str, measure: str) -> None:
     colour, marker = style.inference_look(inference)
     if len(values) > 1:
         axes.plot(values, np.full(len(values), height - 0.3), ".", color=colour, alpha=0.6)
     axes.errorbar(
-        values.mean(), height, xerr=half_width(values), color=colour, marker=marker, capsize=4
+        values.mean(), height, xerr=bar(values, measure), color=colour, marker=marker, capsize=4
     )
 
 
@@ -112,21 +113,22 @@ def draw_monte_carlo(study: StudyTables, table: pd.DataFrame, title: str) -> Fig
     Paper:
         Srivastava et al. (2014), JMLR 15:1929-1958, Fig. 11.
     """
-    if study.monte_carlo.empty:
+    if all(completed_rows(study, study.monte_carlo, cell).empty for _, cell in table.iterrows()):
         return None
     order = table.sort_values("validation_accuracy_mean", ascending=False, kind="stable")
     figure = style.new_figure(10, 4.8)
     panels = figure.subplots(1, 2)
     drawn: list[int] = []
-    repeats, longest = 0, 1
+    repeats, longest, left_out = 0, 1, 0
     for index in order.index:
         cell = table.loc[index]
-        rows = rows_of_cell(study.monte_carlo, cell, study.swept)
+        rows = completed_rows(study, study.monte_carlo, cell)
         if rows.empty or len(drawn) == _CURVES_SHOWN:
+            left_out += not rows.empty
             continue
         repeats, longest = int(rows["repeats"].iloc[0]), int(rows["samples"].max())
         label = style.wrapped(style.cell_label(cell, study.swept, False), style.BESIDE)
-        mean = rows_of_cell(study.inference, cell, study.swept)
+        mean = completed_rows(study, study.inference, cell)
         rule = mean[mean["inference"] == "mean"]
         colour = style.cell_colour(cell, study.swept)
         for axes, quantity in zip(panels, ("accuracy", "loss"), strict=True):
@@ -136,9 +138,8 @@ def draw_monte_carlo(study: StudyTables, table: pd.DataFrame, title: str) -> Fig
             dotted: dict[str, Any] = {"linestyle": (0, (1, 1)), "label": f"{label}: mean rule"}
             axes.axhline(values.mean(), color=colour, **dotted)
             beyond = 1.15 * longest * 1.1 ** len(drawn)
-            axes.errorbar(
-                beyond, values.mean(), half_width(values), color=colour, marker="<", capsize=3
-            )
+            bars = bar(values, f"test_{quantity}")
+            axes.errorbar(beyond, values.mean(), bars, color=colour, marker="<", capsize=3)
         drawn.append(cell["seeds"])
     for axes in panels:
         axes.set_xscale("log")
@@ -153,8 +154,10 @@ def draw_monte_carlo(study: StudyTables, table: pd.DataFrame, title: str) -> Fig
     style.heading(figure, f"{title}: Monte Carlo against the mean rule ({style.n_seeds(drawn)})")
     style.footnote(
         figure,
-        f"bars: ± s.d. over {repeats} random choices of k networks, mean over seeds\n"
-        "dotted: the mean rule, on the right its 95 % t interval of the mean over seeds",
+        f"bars: ± SD over {repeats} random choices of k networks, mean over seeds\n"
+        "dotted: the mean rule",
+        interval_words("on the right its 95% t interval of the mean over seeds", drawn),
+        not_shown(left_out, "setting", LOWER),
     )
     return figure
 
@@ -171,7 +174,8 @@ def _against_k(
     axes.plot(k, values, dashes, color=colour, label=f"{label}: average of k")
     at = _spread_out(k)
     look: dict[str, Any] = {"fmt": "o", "markersize": 3.5, "capsize": 3, "elinewidth": 1}
-    axes.errorbar(k[at], values[at], spread[at], color=colour, **look)
+    bars = lengths(values[at], spread[at], f"test_{quantity}")
+    axes.errorbar(k[at], values[at], bars, color=colour, **look)
 
 
 def _spread_out(k: "np.ndarray[tuple[int], np.dtype[Any]]") -> list[int]:

@@ -7,7 +7,9 @@ from matplotlib.figure import Figure
 
 from dropout_lab.analysis import style
 from dropout_lab.analysis.curves import curve
-from dropout_lab.analysis.tables import StudyTables, rows_of_cell
+from dropout_lab.analysis.intervals import spread_words
+from dropout_lab.analysis.notes import LOWER, not_shown
+from dropout_lab.analysis.tables import StudyTables, completed_rows
 from dropout_lab.catalogue import CATALOGUE
 from dropout_lab.config.schema import p_of_places, places
 
@@ -42,7 +44,8 @@ def draw_learned_p(study: StudyTables, table: pd.DataFrame, title: str) -> Figur
         dashes = kinds.setdefault(style.kind_of(cell), style.dashes(len(kinds)))
         colour, frame = style.cell_colour(cell, study.swept), every[index]
         for axes, place in zip(grid, where, strict=False):
-            if not curve(axes, frame[frame["place"] == place], "p", colour, dashes, words):
+            own = frame[frame["place"] == place]
+            if not curve(axes, own, "p", colour, dashes, label=words):
                 axes.plot([], [], dashes, color=colour, label=words)
     for axes, place in zip(grid, where, strict=False):
         axes.set_title(f"hidden layer {place}" if place else "input")
@@ -54,16 +57,20 @@ def draw_learned_p(study: StudyTables, table: pd.DataFrame, title: str) -> Figur
     style.legend_beside(grid[columns - 1], grid[0].get_legend_handles_labels())
     style.heading(figure, f"{title}: learned p ({style.n_seeds(shown['seeds'])})")
     rest = len(every) - len(shown)
-    more = f"; {rest} cells with lower validation accuracy not shown" if rest else ""
-    start = "epoch 0: where p starts; mean of p where units or weights have their own"
-    style.footnote(figure, f"{start}; {style.BAND}{more}")
+    style.footnote(
+        figure,
+        "epoch 0: where p starts",
+        "mean of p where units or weights have their own",
+        spread_words(figure, shown["seeds"]),
+        not_shown(rest, "setting", LOWER),
+    )
     return figure
 
 
 def _over_epochs(study: StudyTables, cell: pd.Series) -> tuple[str, pd.DataFrame]:
     """Return a cell's variant, and p by place and epoch if it learns something; else no rows."""
     name, points = "", []
-    for run_id, rows in rows_of_cell(study.metrics, cell, study.swept).groupby("run_id"):
+    for run_id, rows in completed_rows(study, study.metrics, cell).groupby("run_id"):
         settings = study.known[str(run_id)].settings
         name = settings.dropout.variant
         variant = CATALOGUE.get(name)
@@ -71,12 +78,13 @@ def _over_epochs(study: StudyTables, cell: pd.Series) -> tuple[str, pd.DataFrame
             break
         named = places(settings)
         start = p_of_places(settings)
-        points += [(place, 0, start[place]) for place in named]
+        seed = study.known[str(run_id)].seed
+        points += [(seed, place, 0, start[place]) for place in named]
         for epoch, text in zip(rows["epoch"], rows["p"], strict=True):
             ps = json.loads(str(text))
             ps = ps if isinstance(ps, list) else [ps] * len(named)
-            points += [(place, epoch, p) for place, p in zip(named, ps, strict=True)]
-    return name, pd.DataFrame(points, columns=["place", "epoch", "p"])
+            points += [(seed, place, epoch, p) for place, p in zip(named, ps, strict=True)]
+    return name, pd.DataFrame(points, columns=["seed", "place", "epoch", "p"])
 
 
 def _moves(frame: pd.DataFrame) -> bool:

@@ -18,7 +18,7 @@ def footnote(study: StudyTables, table: pd.DataFrame, spread: str, diamonds: str
         spread: What bars or bands are.
         diamonds: What the published values are drawn as.
     """
-    parts = [f"{study.manifest['name']}, {when(study)}, dropout off", spread]
+    parts = [f"{study.manifest['name']}, {when(study)}, dropout off", *([spread] if spread else [])]
     compared = beside(study, table)
     if compared is not None and compared.rows:
         seen = {row.seen for row in compared.rows}

@@ -6,10 +6,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from dropout_lab.analysis import style
+from dropout_lab.analysis.intervals import interval_words
 from dropout_lab.analysis.tables import (
     StudyTables,
+    completed_rows,
     half_width,
-    rows_of_cell,
     with_and_without,
 )
 
@@ -30,7 +31,7 @@ def draw_reliability(study: StudyTables, table: pd.DataFrame, title: str) -> Fig
     parts = [
         (cell, rows)
         for cell in with_and_without(table)
-        if len(rows := rows_of_cell(study.reliability, cell, study.swept))
+        if len(rows := completed_rows(study, study.reliability, cell))
     ]
     if not parts:
         return None
@@ -53,12 +54,14 @@ def draw_reliability(study: StudyTables, table: pd.DataFrame, title: str) -> Fig
     grid[0, 0].set_ylabel("accuracy (%)")
     style.percent_axis(grid[0, 0])
     grid[1, 0].set_ylabel("predictions per seed")
-    seeds = style.n_seeds(rows["seed"].nunique() for _, rows in parts)
+    counts = [rows["seed"].nunique() for _, rows in parts]
+    seeds = style.n_seeds(counts)
     style.heading(figure, f"{title}: are the confidences right? ({seeds})")
     style.footnote(
         figure,
-        f"test part, bins of {_FEWEST} predictions or more; lines: all seeds, dots: each\n"
-        "dotted: accuracy = confidence; ECE of 15 bins: mean over seeds ± half its 95 % t interval",
+        f"test set, bins of {_FEWEST} predictions or more; lines: all seeds, dots: each\n"
+        "dotted: accuracy = confidence",
+        interval_words("ECE of 15 bins: mean over seeds ± half its 95% t interval", counts),
     )
     return figure
 
@@ -72,7 +75,7 @@ def _draw(upper: Axes, lower: Axes, inference: str, rows: pd.DataFrame) -> None:
     ece = (gaps.groupby(filled["seed"]).sum() / n.groupby(filled["seed"]).sum()).to_numpy()
     half = half_width(ece)
     spread = f" ± {100 * half:.2f}" if np.isfinite(half) else ""
-    label = f"{style.INFERENCES[inference]}: ECE {100 * ece.mean():.2f}{spread} %"
+    label = f"{style.INFERENCES[inference]}: ECE {100 * ece.mean():.2f}{spread}%"
     dots = filled[n >= _FEWEST]
     upper.plot(dots["confidence"], dots["accuracy"], ".", color=colour, alpha=0.45, markersize=5)
     sums = filled.assign(

@@ -9,9 +9,10 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from dropout_lab.analysis import style
+from dropout_lab.analysis.intervals import bar, interval_words
 from dropout_lab.analysis.marks import footnote, published_look
+from dropout_lab.analysis.notes import not_shown
 from dropout_lab.analysis.published import error_of_value, settings_of_value, values_of_cell
-from dropout_lab.analysis.statistics import t_interval
 from dropout_lab.analysis.tables import StudyTables, ends_of_cell, settings_of_cell
 from dropout_lab.config.published import PublishedSettings
 
@@ -34,18 +35,19 @@ def draw_rows(
     study: StudyTables, table: pd.DataFrame, published: PublishedSettings | None, title: str
 ) -> Figure | None:
     """Draw a row for each published value, and for each cell that has none."""
-    rows = list(_rows(study, table, published))[:_ROWS_SHOWN]
+    every = list(_rows(study, table, published))
+    rows = every[:_ROWS_SHOWN]
     if not rows:
         return None
     figure = style.new_figure(9, 2.2 + 0.42 * len(rows))
     axes = figure.subplots()
     for height, row in zip(range(len(rows) - 1, -1, -1), rows, strict=True):
         if len(row.values):
-            mean, (low, high) = row.values.mean(), t_interval(row.values)
             if len(row.values) > 1:
                 y = np.full(len(row.values), height - 0.28)
                 axes.plot(row.values, y, ".", color=row.colour, alpha=0.6)
-            bars = None if np.isnan(low) else [[mean - low], [high - mean]]
+            bars = bar(row.values, "error")
+            mean = row.values.mean()
             axes.errorbar(mean, height, xerr=bars, color=row.colour, marker=row.marker, capsize=4)
         if row.published is not None:
             axes.plot(row.published, height, **published_look(row.seen))
@@ -53,9 +55,15 @@ def draw_rows(
     axes.set_ylim(-0.7, len(rows) - 0.4)
     axes.set_xlabel("test error (%)")
     axes.margins(x=0.08)
-    style.heading(figure, f"{title} ({style.n_seeds(table['seeds'])})")
-    words = footnote(study, table, f"dots: seeds; {style.BARS}", "open diamonds")
-    style.footnote(figure, style.wrapped(words, 105))
+    counts = [len(row.values) for row in rows]
+    style.heading(figure, f"{title} ({style.n_seeds(counts)})")
+    spread = "dots: seeds; " * (max(counts) > 1) + interval_words(style.BARS, counts)
+    left_out = len(every) - len(rows)
+    style.footnote(
+        figure,
+        footnote(study, table, spread, "open diamonds"),
+        not_shown(left_out, "row"),
+    )
     return figure
 
 

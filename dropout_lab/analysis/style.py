@@ -1,8 +1,10 @@
 """How the pictures look: one colour for a p, one marker for a variant, the same in all of them."""
 
 import io
+import re
 import textwrap
-from collections.abc import Iterable, Iterator, Mapping
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,8 +22,7 @@ from dropout_lab.files import replace_file
 
 PUBLISHED = "#777777"  # a paper's numbers
 WITHOUT = "#000000"  # without dropout, everywhere
-BAND = "band: 95 % t interval of the mean over seeds"
-BARS = "bars: 95 % t interval of the mean over seeds"
+BARS = "bars: 95% t interval of the mean over seeds"
 # Paul Tol's bright scheme and two more of his: told apart with any kind of colour vision.
 # A family of variants shares a colour, its members differ by marker.
 _BLUE, _CYAN, _RED, _GREEN, _YELLOW = "#4477AA", "#66CCEE", "#EE6677", "#228833", "#CCBB44"
@@ -71,7 +72,10 @@ _DASHES = ("-", "--", "-.", ":")
 _SHADES = (0.0, -0.45, 0.45)  # of a colour that several lines share
 _LONGEST_LABEL, _LONGEST_VALUE = 80, 40  # characters
 BESIDE = 36  # characters of a line of a legend, or of a label of an axis
+_NOTE = 14  # characters of a footnote in an inch
+_MARK, _HEAD = "dropout-lab", 1024  # written into the first bytes of every file
 _LABEL_FIRST = {"dropout.variant": 0, "dropout.placement": 1, "dropout.p": 2}
+_TOGETHER = re.compile(r" (?==)|(?<==) |(?<=\d) (?=seed)")  # spaces at which no line is broken
 _SETTINGS: Any = {
     "font.size": 11,
     "axes.titlesize": 11,
@@ -89,12 +93,15 @@ _SETTINGS: Any = {
 
 
 def p_colour(p: object) -> str:
-    """Return the colour of a p: black at 0, then from dark to light along a perceptual scale."""
+    """Return the colour of a p, from dark to light along a perceptual scale.
+
+    Black is for networks without any dropout, which a p of 0 alone does not make.
+    """
     try:
         value = float(str(p))
     except ValueError:  # a list, one p for each place
         value = 0.5
-    return WITHOUT if value == 0 else to_hex(colormaps["plasma"](0.12 + 0.76 * value))
+    return to_hex(colormaps["plasma"](0.12 + 0.76 * value))
 
 
 def variant_colour(variant: object) -> str:
@@ -165,8 +172,12 @@ def heading(figure: Figure, text: str) -> None:
 
 
 def wrapped(text: str, width: int) -> str:
-    """Return a text in lines of at most so many characters."""
-    return "\n".join(textwrap.wrap(text, width))
+    """Return a text in lines of at most so many characters.
+
+    ``p = 0.5`` and ``n = 3 seeds`` stay on one line.
+    """
+    lines = textwrap.wrap(_TOGETHER.sub("\xa0", text), width)
+    return "\n".join(lines).replace("\xa0", " ")
 
 
 def shortened(text: str, longest: int) -> str:
@@ -185,29 +196,48 @@ def new_figure(width: float, height: float) -> Figure:
 
 
 @contextmanager
-def style() -> Iterator[None]:
-    """The context in which pictures are drawn and saved, whatever the user's matplotlibrc says."""
+def style(fonts: Sequence[str] = ()) -> Iterator[None]:
+    """The context in which pictures are drawn and saved, whatever the user's matplotlibrc says.
+
+    Args:
+        fonts: Fonts for the characters that the first font does not have.
+    """
     with rc_context():
         rcdefaults()
         rcParams.update(_SETTINGS)
+        rcParams["font.family"] = ["sans-serif", *fonts]
         yield
 
 
-def footnote(figure: Figure, text: str) -> None:
-    """Write what the reader must know below the picture."""
-    figure.supxlabel(text, fontsize=9, color="#444444")
+def footnote(figure: Figure, *notes: str) -> None:
+    """Write what the reader must know below the picture: notes that are not empty."""
+    text = "; ".join(note for note in notes if note)
+    width = int(_NOTE * figure.get_figwidth())
+    lines = [wrapped(line, width) for line in text.split("\n")]
+    figure.supxlabel("\n".join(lines), fontsize=9, color="#444444")
+
+
+def add_notes(figure: Figure, notes: Sequence[str]) -> None:
+    """Write further notes below the picture, on lines of their own."""
+    if notes:
+        above = figure.get_supxlabel()
+        footnote(figure, "\n".join([above, "; ".join(notes)] if above else ["; ".join(notes)]))
 
 
 def epoch_axis(axes: Axes) -> None:
-    """Label the x axis with whole epochs."""
+    """Label the x axis with whole epochs. Call after the curves are drawn."""
     axes.set_xlabel("epoch")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    low, high = axes.dataLim.intervalx
+    if 0 <= high - low < 1:  # one epoch
+        middle = round((low + high) / 2)
+        axes.set_xlim(middle - 0.5, middle + 0.5)
 
 
 def percent_axis(axes: Axes, which: str = "y") -> None:
     """Show fractions as per cent along an axis."""
     axis = axes.yaxis if which == "y" else axes.xaxis
-    axis.set_major_formatter(lambda value, _: f"{100 * value:.4g}")
+    axis.set_major_formatter(lambda value, _: f"{100 * value:.4g}".replace("-", "−"))
 
 
 def kind_of(cell: pd.Series) -> tuple[str, ...]:
@@ -244,8 +274,13 @@ def legend_beside(axes: Axes, entries: tuple[list[Any], list[Any]]) -> None:
 
 
 def n_seeds(counts: Iterable[int]) -> str:
-    """Return how many seeds stand behind a picture: ``n = 3 seeds``, ``n = 2 to 3 seeds``."""
-    values = sorted({int(count) for count in counts})
+    """Return how many seeds a picture shows: ``n = 3 seeds``, ``n = 2 to 3 seeds``.
+
+    Cells without a completed run are not drawn, and not counted.
+    """
+    values = sorted({int(count) for count in counts} - {0})
+    if not values:
+        return "no completed run"
     span = str(values[-1]) if len(values) == 1 else f"{values[0]} to {values[-1]}"
     return f"n = {span} seed" if values == [1] else f"n = {span} seeds"
 
@@ -262,6 +297,16 @@ def save(figure: Figure, folder: Path, name: str) -> list[Path]:
 def drawn(figure: Figure, suffix: str) -> bytes:
     """Return a picture as a file of a format, the same for the same picture."""
     buffer = io.BytesIO()
-    metadata = {"png": {"Software": None}, "svg": {"Date": None}}[suffix]
-    figure.savefig(buffer, format=suffix, dpi=160, metadata=metadata)
+    metadata = {"png": {"Software": _MARK}, "svg": {"Date": None, "Creator": _MARK}}[suffix]
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")  # said in a note, once
+        figure.savefig(buffer, format=suffix, dpi=160, metadata=metadata)
     return buffer.getvalue()
+
+
+def is_drawn(path: Path) -> bool:
+    """Whether a file is a picture that :func:`save` made."""
+    if path.is_symlink() or not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return _MARK.encode() in file.read(_HEAD)

@@ -252,7 +252,8 @@ def half_width(values: "np.ndarray[Any, np.dtype[Any]]") -> float:
 
 def chosen_on_validation(table: pd.DataFrame) -> pd.Series | None:
     """Return the cell with dropout of the highest mean validation accuracy; None without one."""
-    candidates = table[~table["bare"] & table["validation_accuracy_mean"].notna()]
+    scored = table["validation_accuracy_mean"].notna() & (table["seeds"] > 0)
+    candidates = table[~table["bare"] & scored]
     if candidates.empty:
         return None
     best = int(np.argmax(candidates["validation_accuracy_mean"].to_numpy()))
@@ -260,8 +261,11 @@ def chosen_on_validation(table: pd.DataFrame) -> pd.Series | None:
 
 
 def with_and_without(table: pd.DataFrame) -> list[pd.Series]:
-    """Return the cells that stand for dropout: the one without and the best with, by validation."""
-    bare = table[table["bare"]]
+    """Return the cells that stand for dropout: the one without and the best with, by validation.
+
+    A cell without a completed run is neither.
+    """
+    bare = table[table["bare"] & (table["seeds"] > 0)]
     chosen = chosen_on_validation(table)
     return [cell for cell in (bare.iloc[0] if len(bare) else None, chosen) if cell is not None]
 
@@ -346,3 +350,10 @@ def _frame(table: Table) -> pd.DataFrame:
         else:
             frame[column] = frame[column].where(frame[column] != "", None)
     return frame
+
+
+def completed_rows(study: StudyTables, frame: pd.DataFrame, cell: pd.Series) -> pd.DataFrame:
+    """Return a frame's rows of a cell's completed runs. Every plot takes its rows from here."""
+    completed = study.runs[study.runs["status"] == "completed"]["run_id"]
+    rows = frame[frame["run_id"].isin(completed)]
+    return rows_of_cell(rows, cell, study.swept) if len(rows) else rows

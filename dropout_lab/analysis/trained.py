@@ -11,14 +11,14 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
 from dropout_lab.analysis import style
-from dropout_lab.analysis.tables import StudyTables, rows_of_cell, with_and_without
+from dropout_lab.analysis.tables import StudyTables, completed_rows, with_and_without
 from dropout_lab.results import RUN_FOLDERS, counted
 from dropout_lab.results.features import FEATURES, read_features
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 _WIDE = 10  # images side by side
 _GAP = 2  # pixels between them
-_SHOWN = 99  # per cent of the weights that the grey scale holds
+_SHOWN = 99  # % of the weights that the grey scale holds
 _GREYS = 16  # more would only make the file larger
 _LAYERS = 4  # of which the histograms are shown
 _OF = {"unit_mean": "mean activation of a unit", "activation": "activation"}
@@ -54,15 +54,14 @@ def draw_features(study: StudyTables, table: pd.DataFrame, title: str) -> Figure
     style.footnote(
         figure,
         f"{len(images[0])} of its units, drawn by the seed, the same place the same unit; "
-        f"one scale, cut at ±{limit:.2g}, which {_SHOWN} % of the weights are within",
+        f"one scale, cut at ±{limit:.2g}, which {_SHOWN}% of the weights are within",
     )
     return figure
 
 
 def _features(study: StudyTables, cell: pd.Series) -> dict[int, Floats]:
     """Return the images that a cell's completed runs kept, by seed."""
-    runs = rows_of_cell(study.runs, cell, study.swept)
-    done = runs[runs["status"] == "completed"]
+    done = completed_rows(study, study.runs, cell)
     kept = {}
     for seed, run_id in zip(done["seed"], done["run_id"], strict=True):
         images = _read(study.path / RUN_FOLDERS / run_id / FEATURES)
@@ -109,7 +108,7 @@ def draw_activations(study: StudyTables, table: pd.DataFrame, title: str) -> Fig
     parts = [
         (cell, rows)
         for cell in with_and_without(table)
-        if len(rows := rows_of_cell(study.activations, cell, study.swept))
+        if len(rows := completed_rows(study, study.activations, cell))
     ]
     if not parts:
         return None
@@ -137,7 +136,7 @@ def draw_activations(study: StudyTables, table: pd.DataFrame, title: str) -> Fig
     style.footnote(
         figure,
         "a mini-batch of test examples for each seed, all seeds together; above: the mean of all "
-        f"± s.d. over seeds; right: logarithmic{more}",
+        f"± SD over seeds; right: logarithmic{more}",
     )
     return figure
 

@@ -40,15 +40,19 @@ def plot(
 
 
 def _draw(path: Path) -> list[Path]:
-    """Draw one study; say what of it is damaged.
+    """Draw one study; say what of it is damaged, not drawn or older than its runs.
 
     Raises:
         StorageError: It cannot be read, or its pictures cannot be written.
     """
-    from dropout_lab.analysis.plots import plot_study
+    from dropout_lab.analysis.plots import plot_notes, plot_study
     from dropout_lab.analysis.tables import read_study
+    from dropout_lab.results import old_report
 
     study = read_study(path)
     for finding in study.findings:
         typer.echo(f"warning: {finding}", err=True)
-    return plot_study(study)
+    files = plot_study(study)
+    for note in filter(None, [*plot_notes(study), old_report(path)]):
+        typer.echo(f"{path}: {note}", err=True)
+    return files

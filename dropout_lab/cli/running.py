@@ -1,6 +1,7 @@
 """What train and sweep do once the request is clear: plan or run, show, and set the status."""
 
 import json as json_module
+import shlex
 import sys
 from collections.abc import Sequence
 from contextlib import redirect_stdout, suppress
@@ -17,7 +18,16 @@ from dropout_lab.cli.progress import new_progress
 from dropout_lab.config.grid import Run
 from dropout_lab.config.rules import cautions_of
 from dropout_lab.errors import StorageError
-from dropout_lab.results import AT_END, ENSEMBLES, METRICS, RUNS, cell_text, counted
+from dropout_lab.results import (
+    AT_END,
+    ENSEMBLES,
+    METRICS,
+    PLOTS,
+    RUNS,
+    cell_text,
+    counted,
+    old_report,
+)
 from dropout_lab.study import Outcome, Study, planned_fleets, run_study
 
 if TYPE_CHECKING:
@@ -56,7 +66,7 @@ def run(
     from dropout_lab.cli.table import print_cells, print_inferences
 
     tables = read_study(study.out)
-    files, unsaved = _pictures(tables) if plots else ([], None)
+    files, notes, unsaved = _pictures(tables) if plots else ([], [], None)
     table = cells(tables)
     marked = _marked(tables, outcome)
     if json:
@@ -71,6 +81,12 @@ def run(
         _print_end(console, study, outcome, files)
     for run_id, message in marked.items():
         streams.tell(f"run {run_id} has a layer that does not do what it says: {message}")
+    old_plots = outcome.trained and not plots and any((study.out / PLOTS).glob("*.png"))
+    if old_plots:
+        again = shlex.join(["dropout-lab", "plot", str(study.out)])
+        notes.append(f"{PLOTS}/ is older than the runs; redraw it with: {again}")
+    for note in filter(None, [*notes, old_report(study.out)]):
+        streams.tell(note)
     if unsaved is not None:  # told here: the result stands on stdout already, as JSON perhaps
         streams.tell(str(unsaved))
         raise typer.Exit(unsaved.exit_status)
@@ -78,17 +94,17 @@ def run(
         raise typer.Exit(1)
 
 
-def _pictures(tables: "StudyTables") -> tuple[list[Path], StorageError | None]:
-    """Draw the pictures; return their files and, where they cannot be saved, why.
+def _pictures(tables: "StudyTables") -> tuple[list[Path], list[str], StorageError | None]:
+    """Draw the pictures; return their files, what they do not show, and why they are not saved.
 
     The numbers are there all the same, and told first.
     """
-    from dropout_lab.analysis.plots import plot_study
+    from dropout_lab.analysis.plots import plot_notes, plot_study
 
     try:
-        return plot_study(tables), None
+        return plot_study(tables), plot_notes(tables), None
     except StorageError as error:
-        return [], error
+        return [], [], error
 
 
 def _records(frame: "pd.DataFrame", outcome: Outcome) -> list[dict[str, Any]]:

@@ -5,6 +5,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from dropout_lab.devices import runs_eagerly
+
 # A product with so few columns takes a third of the time or less with both sides transposed
 # (MKL, 4 runs of 128 x 512 by 512 x 10: 48 in place of 193 microseconds).
 _NARROW = 16
@@ -20,13 +22,14 @@ def affine(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         ``x``: ``(runs, batch, in)``, ``weight``: ``(runs, in, out)``, ``bias``: ``(runs, 1, out)``;
         or all three without the run axis, or no bias. Output: ``(runs, batch, out)``.
     """
-    device = x.device.type
-    autocast = torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
-    narrow = weight.shape[-1] < _NARROW and x.dtype == weight.dtype
-    if weight.ndim == 3 and (autocast or narrow):
-        dtype = torch.get_autocast_dtype(device) if autocast else x.dtype
-        z: Tensor = _Affine.apply(x, weight, bias, dtype)
-        return z
+    if weight.ndim == 3 and runs_eagerly():
+        device = x.device.type
+        autocast = torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
+        narrow = weight.shape[-1] < _NARROW and x.dtype == weight.dtype
+        if autocast or narrow:
+            dtype = torch.get_autocast_dtype(device) if autocast else x.dtype
+            z: Tensor = _Affine.apply(x, weight, bias, dtype)
+            return z
     if bias is None:
         return torch.matmul(x, weight).to(x.dtype)
     return (torch.baddbmm if weight.ndim == 3 else torch.addmm)(bias, x, weight).to(x.dtype)
@@ -45,14 +48,16 @@ class _Affine(torch.autograd.Function):
         shared = x.stride(0) == 0  # the pixels of an evaluation, the same for all runs
         x_in = x[:1].to(dtype).expand_as(x) if shared else x.to(dtype)
         factors = x_in, weight.to(dtype)
-        ctx.save_for_backward(*factors)
+        ctx.save_for_backward(*factors, x, weight)
         ctx.dtypes = x.dtype, weight.dtype
         z = product(*factors).to(x.dtype)
         return z if bias is None else z.add_(bias)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        (gradient,), (x, weight) = gradients, ctx.saved_tensors
+        (gradient,), (x, weight, *inputs) = gradients, ctx.saved_tensors
+        if torch.is_grad_enabled():  # to be differentiated again, through what came in
+            x, weight = (given.to(x.dtype) for given in inputs)
         wanted = ctx.needs_input_grad
         of_bias = gradient.sum(dim=1, keepdim=True) if wanted[2] else None
         gradient = gradient.to(x.dtype)

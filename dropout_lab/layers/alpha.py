@@ -51,6 +51,7 @@ class AlphaDropout(BernoulliDropout):
     def constants(self, p: Tensor) -> tuple[Tensor, ...]:
         """Return the threshold of the lanes, ``a``, and ``-b``."""
         q = 1 - p
-        scale = (q + ALPHA_PRIME**2 * q * p).rsqrt()
+        # A product: torch.compile cannot take the power of a number where shapes are dynamic.
+        scale = (q + ALPHA_PRIME * ALPHA_PRIME * q * p).rsqrt()
         shift = scale * p * ALPHA_PRIME + 0.0  # + 0.0: x - 0.0 is x to the bit, x - -0.0 is not
         return super().constants(p)[0], scale, shift

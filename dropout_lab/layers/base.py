@@ -3,13 +3,15 @@
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from dropout_lab.catalogue import Variant
-from dropout_lab.devices import sent
+from dropout_lab.devices import runs_eagerly
 from dropout_lab.layers.affine import affine
-from dropout_lab.layers.draws import coins, keep_threshold, round_to_lanes, uniform
+from dropout_lab.layers.constants import along, from_numbers, lasts, not_floating
+from dropout_lab.layers.draws import Numbers, coins, keep_threshold, round_to_lanes, uniform
 from dropout_lab.noise import Noise, TorchNoise
 
 Mask = Literal["element", "batch"]
@@ -73,9 +75,18 @@ class Dropout(nn.Module):
 
     @p.setter
     def p(self, p: float | Tensor) -> None:
-        self._p = self._realized(self._checked(p))
+        given = self._checked(p)
+        # Not as tensors, which belong to the mode or the transform in which they are made.
+        self._asked, self._numbers = given.tolist(), self._realized(given).tolist()
+        self._p_axes = given.ndim
+        self.drops_everywhere = bool((given > 0).all())
         self._placed: dict[tuple[object, ...], tuple[Tensor, ...]] = {}
         self.restart()
+
+    @property
+    def _p(self) -> Tensor:
+        """The p that was set, as the draws can realize it: float64, on the CPU."""
+        return from_numbers(self._numbers, torch.float64)
 
     def p_in_force(self) -> Tensor:
         """Return p as it was set; what learns p has its own to tell."""
@@ -148,7 +159,11 @@ class Dropout(nn.Module):
 
     def extra_repr(self) -> str:
         """Return what ``print`` shows of the layer."""
-        return f"p={self._p.tolist()}, mask={self.mask!r}"
+        return f"p={self._asked}, mask={self.mask!r}"
+
+    def __getstate__(self) -> dict[str, object]:
+        """Return the state for copies and pickles, without the cache of constants."""
+        return self.__dict__ | {"_placed": {}}
 
     def noise_shape(self, x: Tensor) -> tuple[int, ...]:
         """Return the shape of the draws for ``x``: 1 along the batch if the batch shares a mask."""
@@ -168,34 +183,41 @@ class Dropout(nn.Module):
     def placed(self, x: Tensor) -> tuple[Tensor, ...]:
         """Return the constants on ``x``'s device, ready to broadcast against ``x``.
 
-        Floating constants take ``x``'s dtype. They are kept until p changes.
+        Floating constants take ``x``'s dtype. They are kept until p changes, unless they belong to
+        a mode or a transform of PyTorch.
         """
-        key = (x.device, x.dtype, x.ndim, x.shape[: self._p.ndim])
-        if key not in self._placed:
-            self._placed[key] = tuple(_along(c, x) for c in self.constants(self._p))
-        return self._placed[key]
+        eager = runs_eagerly()
+        key = (type(x), x.device, x.dtype, x.ndim, x.shape[: self._p_axes])
+        if eager and key in self._placed:
+            return self._placed[key]
+        made = tuple(along(c, x) for c in self.constants(self._p))
+        if eager and all(lasts(each) for each in made):
+            self._placed[key] = made
+        return made
 
     def dropped(self) -> Tensor:
         """Return where anything is dropped at all: p above 0, on the CPU, in the shape of p."""
         return self._p > 0
 
-    def _realized(self, p: Tensor) -> Tensor:
+    def _realized(self, p: Numbers) -> Numbers:
         """Return the p that the draws can realize."""
         return round_to_lanes(p) if self.coins else p
 
-    def _checked(self, p: float | Tensor) -> Tensor:
-        p = torch.as_tensor(p, dtype=torch.float64).detach().cpu()
-        outside = p[~((p >= 0) & (p <= 1))]  # with ~, so that nan is outside too
-        if outside.numel():
+    def _checked(self, p: float | Tensor) -> Numbers:
+        numbers = np.asarray(
+            p.detach().double().cpu() if isinstance(p, Tensor) else p, dtype=np.float64
+        )
+        outside = numbers[~((numbers >= 0) & (numbers <= 1))]  # with ~, so that nan is outside too
+        if outside.size:
             raise ValueError(
-                f"p is {outside[0].item():g}; a drop probability lies in [0, 1]. "
+                f"p is {outside[0]:g}; a drop probability lies in [0, 1]. "
                 "p is the chance of dropping; for a chance q of keeping, pass 1 - q."
             )
-        above = p[p > self.variant.highest_p]
-        if above.numel():
+        above = numbers[numbers > self.variant.highest_p]
+        if above.size:
             most = "a p in [0, 1)" if above[0] == 1 else f"at most {self.variant.highest_p:g}"
-            raise ValueError(f"p is {above[0].item():g}; {self.variant.beyond}. Give {most}.")
-        return p
+            raise ValueError(f"p is {above[0]:g}; {self.variant.beyond}. Give {most}.")
+        return numbers
 
 
 class UnitDropout(Dropout):
@@ -209,7 +231,11 @@ class UnitDropout(Dropout):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return ``x`` with noise in training, and what the variant makes of it in evaluation."""
-        return self.drop(x) if self.training else self.rest(x)
+        if not self.training:
+            return self.rest(x)
+        if self.variant.noisy and not x.is_floating_point():
+            raise not_floating(x)
+        return self.drop(x)
 
     def drop(self, x: Tensor) -> Tensor:
         """Return ``x`` with noise applied."""
@@ -296,14 +322,3 @@ def at_least_0(name: str, value: float) -> float:
     if not 0 <= value < float("inf"):
         raise ValueError(f"{name} is {value:g}; it must be a number of at least 0.")
     return value
-
-
-def _along(constant: Tensor, x: Tensor) -> Tensor:
-    if constant.shape != x.shape[: constant.ndim]:
-        raise ValueError(
-            f"p has shape {tuple(constant.shape)} and x has shape {tuple(x.shape)}; p's axes must "
-            "be x's leading axes. Pass one number for p to treat all of x alike."
-        )
-    dtype = x.dtype if constant.is_floating_point() else constant.dtype
-    shaped = constant.reshape(constant.shape + (1,) * (x.ndim - constant.ndim))
-    return sent(shaped.to(dtype), x.device)

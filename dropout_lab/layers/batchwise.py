@@ -2,13 +2,15 @@
 
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from dropout_lab.catalogue import CATALOGUE
+from dropout_lab.devices import runs_eagerly
 from dropout_lab.layers.affine import affine
 from dropout_lab.layers.base import Entering, Mask, UnitDropout
-from dropout_lab.layers.draws import round_to_count, uniform
+from dropout_lab.layers.draws import Numbers, round_to_count, uniform
 from dropout_lab.noise import Noise
 
 
@@ -55,7 +57,11 @@ class BatchwiseDropout(UnitDropout):
     def begin(self, weight: Tensor, activation: str) -> None:
         """Get to know d, and round p to what it allows."""
         self.units = weight.shape[-2]
-        self.p = self._p
+        self.p = self._asked
+
+    def restart(self) -> None:
+        """List the p of the runs."""
+        self._ps: list[float] = np.asarray(self._numbers).flatten().tolist()
 
     def needed(self, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
         """Choose the units of this batch; return what leads to them: ``(runs, any, k)``."""
@@ -76,7 +82,9 @@ class BatchwiseDropout(UnitDropout):
         self, x: Tensor, weight: Tensor, bias: Tensor | None, entering: Entering | None = None
     ) -> Tensor:
         """Carry the kept units on through the weights that leave them."""
-        chosen, self._chosen = self._chosen, None
+        chosen = self._chosen
+        if chosen is not None:
+            self._chosen = None
         if not self.training:
             return affine(x, weight, bias)
         if chosen is None:  # nobody asked what is needed: x has all its units
@@ -91,38 +99,41 @@ class BatchwiseDropout(UnitDropout):
     def drop(self, x: Tensor) -> Tensor:
         """Return ``x`` times d / k where it is kept, and 0 elsewhere."""
         self.placed(x)  # refuses a p whose axes do not lead those of x
-        chosen = self.choose(x.shape[-1], x)
-        if chosen is None:
-            return x
-        if chosen.ndim > x.ndim - 1:
+        if x.ndim < self._p_axes + 2:
             raise ValueError(
                 f"x has shape {tuple(x.shape)}; one mask for a batch needs a batch axis, the last "
                 "but one. Pass x of shape (batch, features)."
             )
-        scale = x.new_zeros(*chosen.shape[:-1], x.shape[-1])
-        scale.scatter_(-1, chosen, x.shape[-1] / chosen.shape[-1])
+        chosen = self.choose(x.shape[-1], x)
+        if chosen is None:
+            return x
+        factor = x.new_full((), x.shape[-1] / chosen.shape[-1]).expand(chosen.shape)
+        scale = x.new_zeros(*chosen.shape[:-1], x.shape[-1]).scatter(-1, chosen, factor)
         return x * scale.view(scale.shape[:-1] + (1,) * (x.ndim - scale.ndim) + scale.shape[-1:])
 
     def choose(self, units: int, like: Tensor) -> Tensor | None:
         """Return the indices of the kept units, rising: ``(*p.shape, k)``; none if all are."""
-        if len(self._p.unique()) > 1:
+        p, *others = self._ps
+        if any(other != p for other in others):
             raise ValueError(
-                f"p is {self._p.tolist()}; batchwise dropout needs one p for all runs of a "
+                f"p is {self._asked}; batchwise dropout needs one p for all runs of a "
                 "fleet, so that their submatrices have one shape."
             )
         self._of = units
-        kept = round(units * (1 - float(round_to_count(self._p.flatten()[0], units))))
+        kept = max(round((1 - p) * units), 1) if units else 0
         draws = uniform(self.noise, (*self._p.shape, units), like.device)
         if kept == units:
             return None
         smallest = draws.topk(kept, largest=False, sorted=False)
         return smallest.indices.sort(dim=-1).values
 
-    def _realized(self, p: Tensor) -> Tensor:
+    def _realized(self, p: Numbers) -> Numbers:
         return p if self.units is None else round_to_count(p, self.units)
 
 
 def _select(tensor: Tensor, chosen: Tensor, dim: int) -> Tensor:
+    if not runs_eagerly():
+        return tensor.gather(dim, (_columns if dim == -1 else _whole_rows)(chosen, tensor))
     selected: Tensor = _Select.apply(tensor, chosen, dim)
     return selected
 
@@ -159,6 +170,10 @@ class _Select(torch.autograd.Function):
 def _columns(chosen: Tensor, like: Tensor) -> Tensor:
     """Return the columns' indices for each row of ``like``, without a copy."""
     return chosen.unsqueeze(-2).expand(*like.shape[:-1], chosen.shape[-1])
+
+
+def _whole_rows(chosen: Tensor, like: Tensor) -> Tensor:
+    return chosen.unsqueeze(-1).expand(*chosen.shape, like.shape[-1])
 
 
 def _rows(chosen: Tensor, like: Tensor) -> Tensor:

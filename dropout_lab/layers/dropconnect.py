@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from dropout_lab.catalogue import CATALOGUE
+from dropout_lab.devices import runs_eagerly
 from dropout_lab.layers.affine import affine
 from dropout_lab.layers.base import Entering, WeightDropout
 from dropout_lab.layers.draws import keep_threshold
@@ -58,7 +59,7 @@ class DropConnect(WeightDropout):
             kept = self.noise.lanes(weight.shape, weight.device) >= threshold
             dropped = None if bias is None else bias * self._bias_mask(bias, threshold, scale, 1)
             return affine(x, weight * (kept * scale), dropped)
-        z: Tensor = _PerExampleProduct.apply(x, weight * scale, threshold, self.noise)
+        z = self._product(x, weight * scale, threshold)
         if bias is None:
             return z
         return z + bias * self._bias_mask(bias, threshold, scale, x.shape[-2])
@@ -68,6 +69,15 @@ class DropConnect(WeightDropout):
         _, scale = self.placed(weight)
         odds = (scale - 1).clamp_min(0)  # 1 / (1 - p) - 1; at p = 1 nothing is left to vary
         return affine(x, weight, bias), odds * affine(x * x, weight * weight, bias * bias)
+
+    def _product(self, x: Tensor, weight: Tensor, threshold: Tensor) -> Tensor:
+        """Return ``x[b] @ (weight * kept[b])`` with a mask per example."""
+        if runs_eagerly():
+            product: Tensor = _PerExampleProduct.apply(x, weight, threshold, self.noise)
+            return product
+        draws = self.noise.lanes((*x.shape, weight.shape[-1]), x.device)
+        kept = draws >= threshold.unsqueeze(-1)
+        return (x.unsqueeze(-2) @ (weight.unsqueeze(-3) * kept)).squeeze(-2).to(x.dtype)
 
     def _bias_mask(self, bias: Tensor, threshold: Tensor, scale: Tensor, examples: int) -> Tensor:
         shape = (*bias.shape[:-2], examples, bias.shape[-1])
@@ -101,6 +111,11 @@ class _PerExampleProduct(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         (dz,) = gradients
         x, weight, *masks = ctx.saved_tensors
+        if torch.is_grad_enabled() and masks:  # to be differentiated again
+            kept = torch.stack(masks, dim=-3)
+            slopes = dz.unsqueeze(-2) * kept
+            dx = (slopes * weight.unsqueeze(-3)).sum(dim=-1)
+            return dx, (slopes * x.unsqueeze(-1)).sum(dim=-3), None, None
         dx = torch.empty_like(x) if ctx.needs_input_grad[0] else None
         dweight, slopes = torch.zeros_like(weight), torch.empty_like(weight)
         for example, (row, slope, kept) in enumerate(zip(_rows(x), _rows(dz), masks, strict=True)):
@@ -113,5 +128,5 @@ class _PerExampleProduct(torch.autograd.Function):
 
 def _rows(x: Tensor) -> Sequence[Tensor]:
     """Split ``(..., batch, features)`` into its examples, each ``(..., 1, features)``."""
-    rows: Sequence[Tensor] = x.split(1, dim=-2)
+    rows: Sequence[Tensor] = x.split(1, dim=-2) if x.shape[-2] else ()
     return rows

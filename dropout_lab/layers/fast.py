@@ -9,9 +9,8 @@ from torch.special import ndtr
 from dropout_lab.catalogue import CATALOGUE
 from dropout_lab.layers.affine import affine
 from dropout_lab.layers.base import Entering, Mask, WeightDropout
+from dropout_lab.layers.draws import root
 from dropout_lab.noise import Noise
-
-_TINY = 1e-12  # least variance under the root, whose slope at 0 is infinite
 
 
 class FastDropout(WeightDropout):
@@ -75,7 +74,7 @@ class FastDropout(WeightDropout):
         variance = odds * affine(x * x, weight * weight, None)
         match self.activation:
             case "relu":
-                deviation = variance.clamp_min(_TINY).sqrt()
+                deviation = root(variance)
                 ratio = mean / deviation
                 density = (-0.5 * ratio * ratio).exp() / math.sqrt(2 * math.pi)
                 return torch.where(active, mean * ndtr(ratio) + deviation * density, mean)

@@ -7,8 +7,7 @@ from dropout_lab.catalogue import CATALOGUE
 from dropout_lab.devices import sent
 from dropout_lab.layers.affine import affine
 from dropout_lab.layers.base import Dropout, Entering, WeightDropout
-
-_TINY = 1e-12  # least variance under the root, whose slope at 0 is infinite
+from dropout_lab.layers.draws import root
 
 
 class GaussianDropConnect(WeightDropout):
@@ -88,8 +87,8 @@ def noisy_product(
         spread = deviation * weight
         variance = affine(x * x, spread * spread, None)
         draws = layer.noise.normal(mean.shape, mean.device).to(mean.dtype)
-        z = mean + variance.clamp_min(_TINY).sqrt() * draws
-    dropped = layer.dropped()
-    if bool(dropped.all()):
+        z = mean + root(variance) * draws
+    if layer.drops_everywhere:
         return z
-    return torch.where(sent(dropped[..., None, None], z.device), z, affine(x, weight, bias))
+    dropped = sent(layer.dropped()[..., None, None], z.device)
+    return torch.where(dropped, z, affine(x, weight, bias))

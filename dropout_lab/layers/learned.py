@@ -41,7 +41,7 @@ class LearnedDropout(Dropout):
 
     def extra_repr(self) -> str:
         """Return what ``print`` shows of the layer."""
-        return f"p={self._p.tolist()} at the start, mask={self.mask!r}"
+        return f"p={self._asked} at the start, mask={self.mask!r}"
 
     def started(self) -> Tensor:
         """Return the p to start from, float64, in (0, 1) also where nothing is dropped."""
@@ -56,7 +56,11 @@ class LearnedDropout(Dropout):
         values = values.to(torch.get_default_dtype())
         parameter = self._parameters.get(name)
         if parameter is None or parameter.shape != values.shape:
+            if values.device.type == "cpu":
+                values = values.to(torch.get_default_device())
             self.register_parameter(name, torch.nn.Parameter(values.contiguous()))
+        elif values.is_meta and not parameter.is_meta:  # begun with weights that had no values
+            raise ValueError(NOT_BEGUN)
         else:
             with torch.no_grad():
                 parameter.copy_(values)

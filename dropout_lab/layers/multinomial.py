@@ -1,12 +1,13 @@
 """Multinomial and evolutional dropout: a fixed number of draws is shared out among the units."""
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from dropout_lab.catalogue import CATALOGUE
 from dropout_lab.devices import sent
 from dropout_lab.layers.base import UnitDropout
-from dropout_lab.layers.draws import round_to_count, uniform
+from dropout_lab.layers.draws import Numbers, round_to_count, uniform
 
 _LEAST = 2.0**-16  # p where all d draws are made
 
@@ -45,11 +46,13 @@ class MultinomialDropout(UnitDropout):
     def begin(self, weight: Tensor, activation: str) -> None:
         """Get to know d, and round p to what it allows."""
         self.units = weight.shape[-2]
-        self.p = self._p
+        self.p = self._asked
 
     def drop(self, x: Tensor) -> Tensor:
         """Return ``x`` times its counts over their mean."""
         (active,) = self.placed(x)
+        if x.ndim == self._p_axes or not x.shape[-1]:
+            return x  # a single unit gets every draw
         units = x.shape[-1]
         draws = ((1 - self._p) * units).round().clamp(min=1)  # k; float64, as p is kept
         draws = sent(draws.view(draws.shape + (1,) * (x.ndim - draws.ndim)), x.device)
@@ -69,11 +72,11 @@ class MultinomialDropout(UnitDropout):
         """Return where there is noise: p above 0."""
         return (p > 0,)
 
-    def _realized(self, p: Tensor) -> Tensor:
+    def _realized(self, p: Numbers) -> Numbers:
         if self.units is None:
             return p
-        some = round_to_count(p, self.units).clamp(min=_LEAST)  # k = d is noise still
-        return torch.where(p > 0, some, 0.0)
+        some = round_to_count(p, self.units).clip(min=_LEAST)  # k = d is noise still
+        return np.where(p > 0, some, 0.0)
 
     def _pick(self, u: Tensor, chances: Tensor) -> Tensor:
         """Return which unit each uniform draw falls to: the inverse of the cumulated chances."""
@@ -100,13 +103,17 @@ class EvolutionalDropout(MultinomialDropout):
 
     variant = CATALOGUE["evolutional"]
 
-    def chances(self, x: Tensor) -> Tensor:
-        """Return the chances from the batch's second moments: ``(..., 1, d)``."""
-        if x.ndim < self._p.ndim + 2:
+    def drop(self, x: Tensor) -> Tensor:
+        """Return ``x`` times its counts over their mean."""
+        if x.ndim < self._p_axes + 2:
             raise ValueError(
                 f"x has shape {tuple(x.shape)}; evolutional dropout needs a batch axis, the last "
                 "but one. Pass x of shape (batch, features)."
             )
+        return super().drop(x)
+
+    def chances(self, x: Tensor) -> Tensor:
+        """Return the chances from the batch's second moments: ``(..., 1, d)``."""
         moments = x.detach().double().square().mean(dim=-2, keepdim=True).sqrt()
         total = moments.sum(dim=-1, keepdim=True)
         return torch.where(total > 0, moments / total.where(total > 0, 1.0), 1 / x.shape[-1])

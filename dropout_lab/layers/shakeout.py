@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from dropout_lab.catalogue import CATALOGUE
+from dropout_lab.devices import runs_eagerly
 from dropout_lab.layers.affine import affine
 from dropout_lab.layers.base import Entering, Mask, WeightDropout, at_least_0
 from dropout_lab.layers.draws import keep_threshold
@@ -68,12 +69,20 @@ class ShakeoutDropout(WeightDropout):
         z = affine(x * coins, weight, bias)
         if self.strength == 0:
             return z
-        sign: Tensor = _Sign.apply(weight)
-        return z + self.strength * affine(x * (coins - 1), sign, None)
+        return z + self.strength * affine(x * (coins - 1), _sign(weight), None)
 
     def constants(self, p: Tensor) -> tuple[Tensor, ...]:
         """Return the threshold of the lanes and the factor of a kept unit."""
         return keep_threshold(p), 1 / (1 - p)
+
+
+def _sign(weight: Tensor) -> Tensor:
+    """Return the sign, with the slope of tanh."""
+    if runs_eagerly():
+        sign: Tensor = _Sign.apply(weight)
+        return sign
+    slope = weight.tanh()
+    return weight.sign() + (slope - slope.detach())  # adds 0, which has the slope of tanh
 
 
 class _Sign(torch.autograd.Function):

@@ -1,5 +1,8 @@
 """Targeted dropout: what would be pruned is dropped, so that the net learns to do without it."""
 
+from typing import Any
+
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -7,6 +10,7 @@ from dropout_lab.catalogue import CATALOGUE
 from dropout_lab.devices import sent
 from dropout_lab.layers.affine import affine
 from dropout_lab.layers.base import Entering, Mask, WeightDropout
+from dropout_lab.layers.constants import from_numbers
 from dropout_lab.layers.draws import keep_threshold
 from dropout_lab.noise import LANES, Noise
 
@@ -34,12 +38,12 @@ class TargetedDropout(WeightDropout):
         if not 0 < share <= 1:
             raise ValueError(f"share is {share:g}; the share of candidates lies in (0, 1].")
         self.share = share
-        self._aimed = torch.tensor(False)
+        self._aimed: Any = False  # a truth value, or nested lists of them in the shape of p
         super().__init__(p, mask=mask, noise=noise)
 
     def restart(self) -> None:
         """Aim at what a p above 0 names; a schedule that ends at 0 leaves it to be pruned still."""
-        self._aimed = self._aimed | self.dropped()
+        self._aimed = np.logical_or(self._aimed, np.asarray(self._numbers) > 0).tolist()
 
     def constants(self, p: Tensor) -> tuple[Tensor, ...]:
         """Return the threshold of the lanes for candidates, and where they may be kept at all."""
@@ -49,7 +53,7 @@ class TargetedDropout(WeightDropout):
         return int(self.share * of + 1e-9)  # 0.29 of 100 is 29, not the 28.999... it computes to
 
     def _aimed_at(self, like: Tensor) -> Tensor:
-        return sent(self._aimed[..., None, None], like.device)
+        return sent(from_numbers(self._aimed, torch.bool)[..., None, None], like.device)
 
     def _kept(self, candidates: Tensor, shape: tuple[int, ...]) -> Tensor:
         """Toss the coins: true where kept."""
@@ -98,7 +102,8 @@ class TargetedUnitDropout(TargetedDropout):
             return affine(x, weight, bias)
         if entering is None:
             raise ValueError(
-                "targeted unit dropout ranks units by the weights that enter them; pass entering."
+                "targeted unit dropout ranks units by the weights that enter them; pass "
+                "entering=Entering(weight, preactivation), to DropoutLinear or to connect."
             )
         candidates = self.candidates(entering.weight.detach())
         if not self.training:
@@ -109,14 +114,15 @@ class TargetedUnitDropout(TargetedDropout):
         """Return which units are candidates: ``(runs, 1, units)``, from ``(runs, any, units)``."""
         norms = torch.linalg.vector_norm(entering, dim=-2, keepdim=True)
         lowest = norms.argsort(dim=-1)[..., : self._count(norms.shape[-1])]
-        candidates = torch.zeros_like(norms, dtype=torch.bool).scatter_(-1, lowest, True)
+        aimed_at = torch.ones_like(lowest, dtype=torch.bool)
+        candidates = torch.zeros_like(norms, dtype=torch.bool).scatter(-1, lowest, aimed_at)
         return candidates & self._aimed_at(norms)
 
     def sparsity(self, weight: Tensor) -> Tensor:
         """Return the share of the units that pruning takes away: ``(runs,)``."""
         units = weight.shape[-2]
         share = weight.new_full(weight.shape[:-2], self._count(units) / units)
-        return share * self._aimed.to(weight.device)
+        return share * from_numbers(self._aimed, torch.bool).to(weight.device)
 
 
 class TargetedWeightDropout(TargetedDropout):

@@ -150,9 +150,11 @@ class VariationalADropout(VariationalDropout, UnitDropout):
         """Return ``x`` times its noise."""
         (active,) = self.placed(x)
         self.check_begun()
-        runs = self._p.ndim
+        runs = self._p_axes
         deviation = self.deviation().squeeze(-1)  # (runs, units or 1)
-        if runs < x.ndim - 1:
+        if runs == x.ndim:
+            deviation = deviation.squeeze(-1)
+        elif runs < x.ndim - 1:
             deviation = deviation.view(deviation.shape[:runs] + (1,) * (x.ndim - 1 - runs) + (-1,))
         return torch.where(active, x * (1 + self.normal(x) * deviation.to(x.dtype)), x)
 

@@ -4,16 +4,17 @@ A stream is named by its purpose, a seed and a few more numbers, so that it can 
 anywhere: nothing has to be stored to go on where an interrupted study stopped.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from enum import IntEnum
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from dropout_lab.devices import sent
+from dropout_lab.devices import runs_eagerly, sent
 from dropout_lab.noise.philox import WORDS, philox_on
 from dropout_lab.noise.philox import normal as normal_of_words
 
@@ -71,15 +72,23 @@ class TorchNoise:
 
     def lanes(self, shape: Sequence[int], device: torch.device) -> Tensor:
         """Return int16 draws of ``shape``, uniform on all 65,536 values of a lane."""
-        count = _count(shape)
+        if not runs_eagerly():  # no in-place draws, and any shape in a single operation
+            kind = {"dtype": torch.int16, "device": device, **self._drawn_from}
+            return torch.randint(-LANES // 2, LANES // 2, tuple(shape), **kind)
+        count = math.prod(shape)
         words = torch.empty(_words(count), dtype=torch.int64, device=device)
         # The default range of random_ leaves the sign bit 0, and with it that of each 4th lane.
         words.random_(-(2**63), None, generator=self.generator)
-        return words.view(torch.int16)[:count].view(*shape)
+        return words.view(torch.int16)[:count].view(tuple(shape))
 
     def normal(self, shape: Sequence[int], device: torch.device) -> Tensor:
         """Return float32 draws of ``shape`` from the standard normal distribution."""
-        return torch.randn(*shape, dtype=torch.float32, device=device, generator=self.generator)
+        return torch.randn(tuple(shape), dtype=torch.float32, device=device, **self._drawn_from)
+
+    @property
+    def _drawn_from(self) -> dict[str, Any]:
+        # torch.export refuses dynamic shapes if a generator is passed, even if it is None.
+        return {} if self.generator is None else {"generator": self.generator}
 
 
 class NumpyNoise:
@@ -90,12 +99,14 @@ class NumpyNoise:
 
     def lanes(self, shape: Sequence[int], device: torch.device) -> Tensor:
         """Return int16 draws of ``shape``, uniform on all 65,536 values of a lane."""
-        count = _count(shape)
+        _refuse_batched_draws()
+        count = math.prod(shape)
         words = self.generator.bit_generator.random_raw(_words(count))
         return torch.from_numpy(words.view(np.int16)[:count].reshape(shape)).to(device)
 
     def normal(self, shape: Sequence[int], device: torch.device) -> Tensor:
         """Return float32 draws of ``shape`` from the standard normal distribution."""
+        _refuse_batched_draws()
         draws = self.generator.standard_normal(tuple(shape), dtype=np.float32)
         return torch.from_numpy(draws).to(device)
 
@@ -114,17 +125,18 @@ class PhiloxNoise:
 
     def lanes(self, shape: Sequence[int], device: torch.device) -> Tensor:
         """Return int16 draws of shape ``(runs, ...)``, uniform on all 65,536 values of a lane."""
-        count = _count(shape[1:])
+        count = math.prod(shape[1:])
         words = self._words(-(-count // _LANES_PER_BLOCK))
         return words.flatten(1).view(torch.int16)[:, :count].view(*shape)
 
     def normal(self, shape: Sequence[int], device: torch.device) -> Tensor:
         """Return float32 standard normal draws of shape ``(runs, ...)``."""
-        count = _count(shape[1:])
+        count = math.prod(shape[1:])
         draws = normal_of_words(self._words(-(-count // WORDS)))
         return draws.flatten(1)[:, :count].view(*shape)
 
     def _words(self, blocks: int) -> Tensor:
+        _refuse_batched_draws()
         words = self._philox(self.keys, self.counter, blocks)
         self.counter += blocks
         return words
@@ -211,9 +223,23 @@ class FleetNoise:
         return self._noise
 
 
-def _count(shape: Sequence[int]) -> int:
-    return int(np.prod(shape, dtype=np.int64))
-
-
 def _words(lanes: int) -> int:
     return -(-lanes // _LANES_PER_WORD)
+
+
+def _refuse_batched_draws() -> None:
+    """Refuse to draw where PyTorch would treat the draws as constants.
+
+    Raises:
+        RuntimeError: The code runs under ``torch.compile``, ``torch.export`` or
+            ``torch.func.vmap``.
+    """
+    mapped = torch._C._are_functorch_transforms_active() and any(
+        level.key() == torch._C._functorch.TransformType.Vmap
+        for level in torch._C._functorch.get_interpreter_stack() or ()
+    )
+    if mapped or torch.compiler.is_compiling():
+        raise RuntimeError(
+            "this noise is drawn outside PyTorch, so torch.compile, torch.export and "
+            "torch.func.vmap would repeat one draw; give the layer noise=TorchNoise() there."
+        )

@@ -38,7 +38,7 @@ from dropout_lab.results.names import (
     WRITER,
     is_number_column,
 )
-from dropout_lab.results.studies import find_studies, has_our_tables
+from dropout_lab.results.studies import find_studies, has_our_tables, old_report
 from dropout_lab.results.table import (
     LARGEST_TABLE,
     MOST_FAULTS,
@@ -105,6 +105,7 @@ __all__ = [
     "is_number_column",
     "message_cell",
     "message_text",
+    "old_report",
     "one_line",
     "read_manifest",
     "read_rows",

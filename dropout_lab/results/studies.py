@@ -1,9 +1,12 @@
 """Where the studies are, below a folder."""
 
+import hashlib
+import shlex
+from contextlib import suppress
 from pathlib import Path
 
 from dropout_lab.errors import StorageError
-from dropout_lab.results.names import MANIFEST, METRICS, RUNS
+from dropout_lab.results.names import MANIFEST, METRICS, REPORT, RUNS, TABLES
 from dropout_lab.results.table import scan_table
 
 
@@ -34,3 +37,19 @@ def find_studies(path: Path, *, without_manifest: bool = False) -> list[Path]:
 def has_our_tables(folder: Path) -> bool:
     """Whether metrics.csv or runs.csv of a study stand in a folder, damaged or not."""
     return any(scan_table(folder / name).header for name in (METRICS, RUNS))
+
+
+def old_report(path: Path) -> str:
+    """Say that a study's report is of other runs than the study has now; empty where it is not.
+
+    A report names the SHA-256 of the runs.csv that it was made from.
+    """
+    with suppress(OSError):  # there is no report, or it cannot be read
+        page = (path / REPORT).read_bytes()
+        runs = hashlib.sha256((path / RUNS).read_bytes()).hexdigest()
+        if runs.encode() not in page:
+            return (
+                f"{REPORT} and {TABLES}/ are older than the runs; update them with: "
+                f"{shlex.join(['dropout-lab', 'report', str(path)])}"
+            )
+    return ""

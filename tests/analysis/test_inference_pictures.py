@@ -1,7 +1,9 @@
 """What is in the pictures of inference, Monte Carlo averages and diagnostics."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,7 +12,9 @@ from matplotlib.figure import Figure
 
 from dropout_lab.analysis import diagnostics as diagnostics_module
 from dropout_lab.analysis import inference as inference_module
+from dropout_lab.analysis import plots
 from dropout_lab.analysis.diagnostics import draw_diagnostics
+from dropout_lab.analysis.figure import draw_figure
 from dropout_lab.analysis.inference import draw_inference, draw_monte_carlo
 from dropout_lab.analysis.plots import plot_study
 from dropout_lab.analysis.tables import StudyTables, cells, half_width, read_study
@@ -70,10 +74,13 @@ def test_the_curve_is_the_error_and_the_mean_rule_a_level(measured: StudyTables)
     rule = next(line for line in error.lines if line.get_label() == "p = 0.5: mean rule")
     assert rule.get_ydata()[0] == pytest.approx(1 - mean["test_accuracy"].mean())
     ((low, high),) = (bar[:, 1] for bar in error.containers[1].lines[2][0].get_segments())
-    assert (high - low) / 2 == pytest.approx(half_width(mean["test_accuracy"].to_numpy()))
-    assert (high + low) / 2 == pytest.approx(rule.get_ydata()[0])
+    level, half = (
+        float(np.asarray(rule.get_ydata())[0]),
+        half_width(mean["test_accuracy"].to_numpy()),
+    )
+    assert (low, high) == pytest.approx((max(level - half, 0), min(level + half, 1)))
     assert "p = 0.5: average of k" in words(figure)
-    assert "± s.d. over 100 random choices" in words(figure)
+    assert "± SD over 100 random choices" in words(figure)
     assert [tick for tick in error.get_xticks() if tick <= 4] == [1, 2]
 
 
@@ -168,7 +175,7 @@ def test_where_there_is_no_room_for_all_the_best_cells_are_shown(
     name = ("without dropout", "p = 0.5")[best]
     uses = drawn(draw_inference(measured, table, "t"))
     assert uses.axes[0].get_yticklabels()[0].get_text() == f"{name}: mean"
-    assert "1 cells with lower validation accuracy not shown" in words(uses)
+    assert "1 setting with lower validation accuracy not shown" in words(uses)
     sampled_too = measured.monte_carlo.assign(**{"dropout.p": 0.0})
     both = replace(measured, monte_carlo=pd.concat([measured.monte_carlo, sampled_too]))
     curve = drawn(draw_monte_carlo(both, table, "t"))
@@ -176,6 +183,59 @@ def test_where_there_is_no_room_for_all_the_best_cells_are_shown(
     assert labels == [f"p = {best / 2:g}: average of k", f"p = {best / 2:g}: mean rule"]
     diagnosed = drawn(draw_diagnostics(measured, table, "t"))
     assert diagnosed.axes[0].get_legend_handles_labels()[1] == ["without dropout"]
+
+
+FRAMES = ("metrics", "inference", "monte_carlo", "reliability", "activations")
+
+
+def diverged_and_gone(study: StudyTables) -> tuple[StudyTables, StudyTables]:
+    """Return a study one of whose runs diverged, with wild rows, and the study without that run."""
+    lost = study.runs[~study.runs["bare"]]["run_id"].iloc[-1]
+    diverged: dict[str, pd.DataFrame] = {}
+    gone: dict[str, pd.DataFrame] = {}
+    for name in ("runs", *FRAMES):
+        frame = getattr(study, name)
+        own = frame["run_id"] == lost if len(frame) else pd.Series(dtype=bool)
+        keep = ("run_id", "seed", "epoch", "layer", "bin", "dropout.p", "samples", "examples")
+        numbers = [c for c in frame.select_dtypes("number").columns if c not in keep]
+        diverged[name] = frame.astype(dict.fromkeys(numbers, float))
+        diverged[name].loc[own, numbers] = 12_345.0
+        gone[name] = frame[~own]
+    diverged["runs"].loc[study.runs["run_id"] == lost, "status"] = "diverged"
+    return replace(study, **diverged), replace(study, **gone)
+
+
+def contents(figure: Figure) -> str:
+    """Return the data of a figure's lines, bands, bars and images, and its words."""
+    data: list[Any] = [words(figure)]
+    for axes in figure.axes:
+        data += [np.asarray(line.get_xydata()) for line in axes.lines]
+        data += [path.vertices for drawn in axes.collections for path in drawn.get_paths()]
+        data += [patch.get_path().vertices for patch in axes.patches]
+        data += [np.asarray(image.get_array()) for image in axes.images]
+    return repr([part.tolist() if isinstance(part, np.ndarray) else part for part in data])
+
+
+def same_without(study: StudyTables, draw: Callable[..., Figure | None]) -> bool:
+    """Whether a plot is that of the study in which a run that diverged never was."""
+    one, other = (
+        contents(drawn(draw(each, cells(each), "t"))) for each in diverged_and_gone(study)
+    )
+    return one == other
+
+
+OF_NETWORKS = {"features", "activations", "reliability", "learned_p"}  # test_trained_pictures
+OF_CELLS = {"variants"}  # drawn from the table of cells, which has completed runs only
+
+
+@pytest.mark.parametrize("kind", sorted(set(plots._KINDS) - OF_NETWORKS - OF_CELLS))
+def test_a_run_that_diverged_is_in_no_plot(kind: str, measured: StudyTables) -> None:
+    assert same_without(measured, plots._KINDS[kind])
+
+
+def test_a_run_that_diverged_is_in_no_course(measured: StudyTables) -> None:
+    manifest = measured.manifest | {"figure": {"x": "epoch", "y": ["test_error", "train_error"]}}
+    assert same_without(replace(measured, manifest=manifest), draw_figure)
 
 
 def test_what_did_not_complete_is_not_drawn_against_units_removed(measured: StudyTables) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from dropout_lab.analysis.tables import StudyTables, cells, half_width, read_stu
 from dropout_lab.analysis.trained import draw_activations, draw_features
 from dropout_lab.results import RUN_FOLDERS
 from dropout_lab.results.features import FEATURES, read_features
+from tests.analysis.test_inference_pictures import same_without
 from tests.analysis.test_plots import words
 from tests.study.test_study import go, study
 
@@ -66,6 +68,13 @@ def test_features_stand_side_by_side_in_one_scale(kept: StudyTables) -> None:
     assert "16 of its units" in words(figure)
 
 
+@pytest.mark.parametrize("draw", [draw_reliability, draw_activations, draw_features])
+def test_a_run_that_diverged_is_in_no_plot_of_networks(
+    draw: Callable[..., Figure | None], kept: StudyTables
+) -> None:
+    assert same_without(kept, draw)
+
+
 def test_a_damaged_file_of_features_leaves_the_next_seed(kept: StudyTables, tmp_path: Path) -> None:
     shutil.copytree(kept.path, tmp_path / "s")
     runs = kept.runs[kept.runs["seed"] == 0]["run_id"]
@@ -113,7 +122,7 @@ def test_reliability_is_accuracy_against_confidence_and_the_error_that_the_score
     scores = kept.inference[kept.inference["dropout.p"] == 0.5]
     for text, name in zip(texts, ("mean", "monte_carlo"), strict=True):
         ece = scores[scores["inference"] == name]["test_ece"].to_numpy()
-        assert text.endswith(f"ECE {100 * ece.mean():.2f} ± {100 * half_width(ece):.2f} %")
+        assert text.endswith(f"ECE {100 * ece.mean():.2f} ± {100 * half_width(ece):.2f}%")
     assert [text.get_text().partition(":")[0] for text in without.get_legend().get_texts()] == [
         "mean"
     ]
@@ -183,6 +192,7 @@ def test_learned_p_starts_where_it_was_set_and_has_a_panel_for_each_place(
     assert [axes.get_title() for axes in figure.axes] == [
         "input", "hidden layer 1", "hidden layer 2"
     ]  # fmt: skip
+    assert same_without(tables, draw_learned_p)
     rows = tables.metrics[tables.metrics["dropout.p"] == 0.5]
     last = rows[rows["epoch"] == 3]["p"]
     for place, axes in enumerate(figure.axes):

@@ -1,5 +1,6 @@
 """The commands as a user meets them: what they print where, and their exit status."""
 
+import hashlib
 import json
 import os
 import re
@@ -245,6 +246,21 @@ def test_usage_mistakes_are_exit_2(run, arguments: list[str], words: str) -> Non
     assert result.status == 2
     assert words in result.err
     assert "Traceback" not in result.err
+
+
+def test_plots_and_reports_that_are_older_than_the_runs_are_named(run, tmp_path: Path) -> None:
+    run("train", "--seeds", "1", *SMALL)
+    folder = tmp_path / "results" / "quickstart"
+    (folder / "plots").mkdir()
+    (folder / "plots" / "gap.png").touch()
+    (folder / "report.html").write_text("made from other runs")
+    grown = run("train", "--seeds", "2", "--quiet", *SMALL)
+    old = "report.html and tables/ are older than the runs; update them with: dropout-lab report"
+    assert old in grown.err
+    assert "plots/ is older than the runs; redraw it with: dropout-lab plot" in grown.err
+    runs = (folder / "runs.csv").read_bytes()
+    (folder / "report.html").write_text(f"runs.csv {hashlib.sha256(runs).hexdigest()}")
+    assert run("train", "--seeds", "2", "--quiet", *SMALL).err == ""
 
 
 def test_plot_draws_every_study_below_a_folder(run, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import copy
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -52,9 +53,8 @@ def test_the_threshold_keeps_exactly_its_share_of_all_lanes() -> None:
     """Counted over every value a lane can have; the sign bit is the trap."""
     every_lane = torch.arange(-(2**15), 2**15).to(torch.int16)
     for dropped in (0, 1, 6554, 32767, 32768, 32769, 65535):
-        threshold = keep_threshold(
-            round_to_lanes(torch.tensor(dropped / 65536, dtype=torch.float64))
-        )
+        p = round_to_lanes(np.array(dropped / 65536))
+        threshold = keep_threshold(torch.tensor(p))
         assert int((every_lane < threshold).sum()) == dropped
 
 

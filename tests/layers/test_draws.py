@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -54,7 +55,8 @@ def test_draws_have_the_shape_of_the_mask(mask: str, shape: tuple[int, ...]) -> 
 def test_coins_in_floats_are_the_comparison_of_lanes() -> None:
     """Every lane there is, against the thresholds of p from end to end."""
     lanes = torch.arange(-(2**15), 2**15).to(torch.int16)
-    p = round_to_lanes(torch.tensor([0, 1e-9, 2**-16, 0.1, 0.5, 1 - 2**-16, 1.0]).double())
+    given = np.array([0, 1e-9, 2**-16, 0.1, 0.5, 1 - 2**-16, 1.0])
+    p = torch.from_numpy(round_to_lanes(given))
     threshold = keep_threshold(p).unsqueeze(-1)
     kept = coins(lanes.expand(len(p), -1), threshold)
     assert kept.dtype == torch.float32

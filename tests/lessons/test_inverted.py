@@ -58,7 +58,7 @@ def test_one_step_by_hand_needs_the_square() -> None:
     for kind, start, rate in ((StandardDropout, 1.5, 0.1), (InvertedDropout, 1.2, 0.064)):
         weight = torch.tensor([start], dtype=torch.float64, requires_grad=True)
         layer = kind(0.2, noise=Replayed([kept]))
-        layer._p = torch.tensor(0.2, dtype=torch.float64)  # not rounded to a multiple of 2^-16
+        layer._numbers = 0.2  # not rounded to a multiple of 2^-16
         z = (layer(torch.tensor([2.0], dtype=torch.float64)) * weight).sum()
         (z.square() / 2 - z).backward()
         assert weight.grad is not None
