@@ -205,7 +205,7 @@ def chosen(only: Sequence[str]) -> list[tuple[Trainer, Trainer, float]]:
         if lab.precision == "bfloat16" and not has_bfloat16_units():
             print(f"{lab.label}: not compared, this CPU has no bfloat16 units")
         elif not all(map(find_spec, peer.packages)):
-            print(f"{peer.label}: not installed; pip install 'dropout-lab[bench]'")
+            print(f"{peer.label}: not installed; in the clone: pip install '.[bench]'")
         else:
             versions = ", ".join(f"{each} {version(each)}" for each in peer.packages)
             more = f" ({versions})" if versions else ""

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from dropout_lab.analysis.paired import compared, least_seeds
+from dropout_lab.analysis.paired import compared
+from dropout_lab.analysis.statistics import least_seeds
 from dropout_lab.analysis.tables import cells, read_study
 from dropout_lab.config.document import Document
 from dropout_lab.config.evaluation import AtEndName, DiagnosticName, InferenceName
@@ -120,3 +121,35 @@ def test_the_code_of_the_page_of_statistics_runs(
         pytest.skip("the published studies are not here")
     exec(compile(code, "docs/statistics.md", "exec"), {})
     assert "verdict" in capsys.readouterr().out
+
+
+# The name is not registered at any package index: whoever registers it would run code on the
+# machine of everybody who installs it by name.
+FROM_AN_INDEX = re.compile(
+    r"(?:\b(?:pip3?|pipx|uvx?|poetry|conda|mamba)\b[^&|;`\n]*[ \t][\"']?dropout[-_]lab\b(?!/))"
+    r"|dropout[-_]lab\[[a-z]+\]"
+)
+TEXTS = [
+    path
+    for pattern in ("*.md", "*.toml", "dropout_lab/**/*.py", "docs/**/*.md", "tests/**/*.py",
+                    "benchmarks/**/*.*", "configs/**/*.yaml", "results/*.md")
+    for path in sorted(DOCS.parent.glob(pattern))
+    if path.suffix in (".md", ".toml", ".py", ".yaml", ".sh", ".txt", ".html", ".j2")
+]  # fmt: skip
+
+
+def test_nothing_advises_to_install_the_name_from_an_index() -> None:
+    for wrong in (
+        *("pip install {}", 'pip install "{}[cluster]"', "pip install --upgrade {}"),
+        *("pipx run {}", "uvx {}", "uv pip install -U '{}'", "an image with {}[x] in it"),
+    ):
+        assert FROM_AN_INDEX.search(wrong.format("dropout-lab")), wrong
+    for right in ('pip install ".[cluster]"', "pip install -q . && .venv/bin/dropout-lab sweep"):
+        assert not FROM_AN_INDEX.search(right), right
+    found = [
+        f"{path.relative_to(DOCS.parent)}: {match[0]}"
+        for path in TEXTS
+        for match in FROM_AN_INDEX.finditer(path.read_text(encoding="utf-8"))
+    ]
+    assert not found, "\n".join(found)
+    assert len(TEXTS) > 200  # the whole project was read

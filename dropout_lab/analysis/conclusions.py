@@ -27,7 +27,6 @@ from dropout_lab.analysis.paired import (
     TOO_FEW_SEEDS,
     candidates,
     choice,
-    least_seeds,
     seeds_option,
 )
 from dropout_lab.analysis.shape import sentence, shape_through
@@ -288,7 +287,7 @@ def _seeds(study: StudyTables, table: pd.DataFrame, family: Family) -> list[str]
     few = table[table["verdict"] == TOO_FEW_SEEDS]
     if few.empty:
         return []
-    least = least_seeds(family.planned)
+    least = statistics.least_seeds(family.planned)
     have = phrases.n_of(few["pairs"], "paired seed").removeprefix("n = ")
     which = "" if len(few) == (table["pairs"] > 0).sum() else f" in {len(few)} of them"
     option = ""

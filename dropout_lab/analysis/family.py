@@ -14,16 +14,13 @@ from itertools import combinations
 import pandas as pd
 
 from dropout_lab.analysis import statistics
-from dropout_lab.analysis.statistics import ALPHA, LEAST_SEEDS, Array
+from dropout_lab.analysis.statistics import ALPHA, LEAST_SEEDS, SHARE, Array
 from dropout_lab.analysis.tables import StudyTables, paired_differences
 
 P = "dropout.p"
 LEAST_VALUES = 4  # of an axis, for it to have a shape
 LEAST_CELLS, MOST_CELLS = 3, 9  # that make an order a sentence can hold
 DATA_SETS = 6  # whose own findings a report has
-# Of the error rate, what the comparisons with a reference get where other pairs are compared too.
-# So large that these need as many seeds as they would alone: up to 24 comparisons.
-SHARE = 0.95
 
 Pair = frozenset[int]
 

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from dropout_lab.analysis import statistics
-from dropout_lab.analysis.family import SHARE, Family, judge
+from dropout_lab.analysis.family import Family, judge
 from dropout_lab.analysis.statistics import ALPHA, LEAST_SEEDS, Array, Optimism
 from dropout_lab.analysis.tables import StudyTables, by_cell, cells, paired_differences
 from dropout_lab.errors import ConfigError
@@ -74,7 +74,7 @@ def compared(
     whole = pd.concat([kept, found], axis=1)
     family = judge(study, whole)
     whole["p_holm"], whole["smallest_p_holm"] = family.p_values, family.smallest
-    least = least_seeds(max(1, family.planned))
+    least = statistics.least_seeds(max(1, family.planned))
     needed = [
         statistics.seeds_needed(difference, sd, level=1 - family.rate)
         for sd in found["difference_sd"]
@@ -83,19 +83,6 @@ def compared(
     whole["verdict"] = [_verdict(row, family) for _, row in whole.iterrows()]
     whole.attrs["difference"] = difference
     return whole
-
-
-def least_seeds(tests: int) -> int:
-    """Return the fewest paired seeds with which one of so many comparisons can be significant.
-
-    At least six; with nine comparisons, of which Holm's correction multiplies the smallest p-value
-    by nine, 2 / 2^n is small enough only from n = 9. That other pairs of cells have 5 % of the
-    error rate (see :mod:`~dropout_lab.analysis.family`) is counted in.
-    """
-    n = LEAST_SEEDS
-    while tests / SHARE * statistics.smallest_p(n) >= ALPHA and n < 17:  # none is smaller beyond
-        n += 1
-    return n
 
 
 def seeds_option(study: StudyTables, needed: int) -> str:

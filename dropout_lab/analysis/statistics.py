@@ -18,6 +18,9 @@ LEVEL = 0.95  # of every interval
 ALPHA = 0.05  # below it a corrected p-value may be called significant; 1 - LEVEL is a hair above
 POWER = 0.8  # of planned studies
 LEAST_SEEDS = 6  # pairs below which nothing is called significant: 2 / 2^6 is the first below 0.05
+# Of the error rate, what the comparisons with a reference get where other pairs are compared too.
+# So large that these need as many seeds as they would alone: up to 24 comparisons.
+SHARE = 0.95
 _EXACT_UP_TO = 16  # pairs whose signs are all enumerated: 2^15 sums
 _SIGN_FLIPS = 99_999  # random ones above that, so the smallest p-value is 1e-5
 _CHUNK = 10_000  # of them at once: bounds the memory
@@ -135,6 +138,19 @@ def smallest_p(n: int) -> float:
         return math.nan
     exact = 2.0 ** (1 - n)
     return exact if n <= _EXACT_UP_TO else max(exact, 1 / (1 + _SIGN_FLIPS))
+
+
+def least_seeds(tests: int) -> int:
+    """Return the fewest paired seeds with which one of so many comparisons can be significant.
+
+    At least six; with nine comparisons, of which Holm's correction multiplies the smallest p-value
+    by nine, 2 / 2^n is small enough only from n = 9. That other pairs of cells have 5 % of the
+    error rate (see :mod:`~dropout_lab.analysis.family`) is counted in.
+    """
+    n = LEAST_SEEDS
+    while tests / SHARE * smallest_p(n) >= ALPHA and n < 17:  # none is smaller beyond
+        n += 1
+    return n
 
 
 def holm(

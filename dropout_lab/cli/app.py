@@ -11,7 +11,7 @@ from typing import Any, cast
 import typer
 
 from dropout_lab import __version__
-from dropout_lab.cli import streams
+from dropout_lab.cli import extra, streams
 from dropout_lab.cli.config import config_app
 from dropout_lab.cli.data import data_app
 from dropout_lab.cli.doctor import doctor
@@ -26,6 +26,7 @@ from dropout_lab.cli.verify import verify
 from dropout_lab.errors import ConfigError, DropoutLabError, InterruptedStudyError
 
 _INTERRUPTED, _UNWRITTEN = 130, 4
+_EXTRA = re.compile(r"unexpected extra argument\(s\) \((.*)\)", re.DOTALL)
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 # The base of it, for which typer has no public name.
 _UsageError = cast("type[typer.BadParameter]", typer.BadParameter.__bases__[0])
@@ -73,7 +74,9 @@ def main() -> None:
     except OSError as error:
         if error.filename is not None:  # not of an output, so it should have been foreseen
             raise
-        status = _tell(f"The output cannot be written: {error.strerror}.", _UNWRITTEN)
+        # One without a number is of a library, such as Matplotlib's of a folder for its cache.
+        written = f"The output cannot be written: {error.strerror}."
+        status = _tell(written if error.errno is not None else str(error), _UNWRITTEN)
     finally:
         streams.finish()
     sys.exit(status)
@@ -81,6 +84,11 @@ def main() -> None:
 
 def _run() -> int:
     """Run the command; return its exit status, with what went wrong told."""
+    try:
+        os.getcwd()  # libraries take its absence for damage of their own, and abort
+    except OSError as error:
+        where = "The current folder cannot be used"
+        return _tell(f"{where}: {error.strerror}. Change to another: cd ~", _UNWRITTEN)
     try:
         status = int(app(standalone_mode=False) or 0)
     except (DropoutLabError, InterruptedStudyError) as error:
@@ -101,7 +109,7 @@ def _tell(message: str, status: int, mistakes: Sequence[str] | None = None) -> i
     # No control character of a file or an argument gets to the terminal.
     plain = _CONTROL.sub(lambda found: ascii(found[0])[1:-1], message)
     with suppress(OSError):
-        print(plain, file=sys.stderr, flush=True)  # noqa: T201
+        streams.tell(plain)
     if "--json" in sys.argv[1:]:
         told: dict[str, Any] = {"error": message, "exit_status": status}
         told |= {} if mistakes is None else {"mistakes": list(mistakes)}
@@ -116,4 +124,7 @@ def _in_words(error: typer.BadParameter) -> str:
     if error.ctx is None or not message:
         return message
     help_ = f"{error.ctx.command_path} {error.ctx.help_option_names[-1]}"
-    return f"{message if message.endswith(('.', '?')) else f'{message}.'}\nTry {help_}"
+    lines = [message if message.endswith((".", "?")) else f"{message}."]
+    if found := _EXTRA.search(message):
+        lines += extra.advice(error.ctx.info_name or "", found[1].split(" "))
+    return "\n".join([*lines, f"Try {help_}"])

@@ -43,7 +43,7 @@ def check(
             cells, seeds = sweep_cells(config), len(seeds_of(config))
             typer.echo(f"{which}: right; a sweep has {len(cells)} cells x {seeds} seeds.")
             for text in cautions_of(cell.settings for cell in cells):
-                typer.echo(f"{which}: warning: {text}", err=True)
+                streams.tell(f"{which}: warning: {text}")
     if mistakes:
         raise ConfigError(mistakes)
 

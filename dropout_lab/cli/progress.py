@@ -18,6 +18,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from dropout_lab.cli.streams import tell, wrapped
 from dropout_lab.config.grid import Run
 from dropout_lab.results import counted
 from dropout_lab.study import Events
@@ -91,7 +92,7 @@ class QuietProgress:
 
     def show(self, line: str) -> None:
         """Show a line that is told even when quiet."""
-        print(line, file=sys.stderr, flush=True)  # noqa: T201
+        tell(line)
 
 
 @dataclass
@@ -240,7 +241,7 @@ class LiveProgress(QuietProgress):
 
     def show(self, line: str) -> None:
         """Show a line above the bars."""
-        self.progress.console.print(line, highlight=False, soft_wrap=True)
+        self.progress.console.print(wrapped(line), highlight=False, soft_wrap=True)
 
     def planned(self, fleets: Sequence[Sequence[Run]], finished: int) -> None:
         """Begin the study's bar; its unit is the epoch of a run."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dropout_lab.cli import options
+from dropout_lab.cli import options, streams
 
 if TYPE_CHECKING:
     from dropout_lab.errors import StorageError
@@ -63,12 +63,13 @@ def report(
     if not 0 < difference <= 100:
         raise typer.BadParameter("--difference is in points: give a number above 0, up to 100.")
 
-    from dropout_lab.errors import StorageError
+    from dropout_lab.errors import ConfigError, StorageError
     from dropout_lab.report.report import compose
     from dropout_lab.results import find_studies, folder_for
 
     reports: list[tuple[Report, Path]] = []
     problems: list[StorageError] = []
+    mistakes: list[str] = []
     for path in find_studies(results):
         try:
             place = folder_for(path, results, out)
@@ -83,11 +84,20 @@ def report(
             reports.append((made, place))
         except StorageError as error:  # one damaged study does not hide the others
             problems.append(error)
+        except ConfigError as error:  # nor one without the cell or the runs that were asked for
+            mistakes += [_of_study(path, text) for text in error.mistakes]
+    if mistakes and not reports and not problems:
+        raise ConfigError(mistakes)
     problems += _tell(reports, json=json)
-    for problem in problems:
-        typer.echo(str(problem), err=True)
-    if problems:
-        raise typer.Exit(problems[0].exit_status)
+    for text in (*mistakes, *map(str, problems)):
+        streams.tell(text)
+    if problems or mistakes:
+        raise typer.Exit(problems[0].exit_status if problems else ConfigError.exit_status)
+
+
+def _of_study(path: Path, mistake: str) -> str:
+    """Return a mistake with the study that it is about."""
+    return mistake if mistake.startswith(f"{path} ") else f"{path}: {mistake}"
 
 
 def _tell(reports: "Sequence[tuple[Report, Path]]", *, json: bool) -> "list[StorageError]":

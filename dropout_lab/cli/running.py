@@ -4,13 +4,16 @@ import json as json_module
 import shlex
 import sys
 from collections.abc import Sequence
-from contextlib import redirect_stdout
+from contextlib import redirect_stdout, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.console import Console
 
+from dropout_lab.cli import streams
+from dropout_lab.cli.power import power_of
+from dropout_lab.cli.precision import check_precision
 from dropout_lab.cli.progress import new_progress
 from dropout_lab.config.grid import Run
 from dropout_lab.config.rules import cautions_of
@@ -33,19 +36,27 @@ if TYPE_CHECKING:
     from dropout_lab.analysis.tables import StudyTables
 
 
-def run(study: Study, *, plots: bool, dry_run: bool, json: bool, quiet: bool) -> None:
-    """Run a study and print its cells.
+def run(
+    study: Study, *, plots: bool, dry_run: bool, json: bool, quiet: bool, force: bool = False
+) -> None:
+    """Run a study and print its cells; ``force``: also in bfloat16 that is slow here.
 
     Exit with 1 if some runs did not complete, or have a layer that does not do what it says.
 
     Raises:
+        ConfigError: The study asks for bfloat16, which is slow here.
         StorageError: The folder cannot be read or written.
     """
     for text in cautions_of(cell.settings for cell in study.cells):
-        typer.echo(f"warning: {text}", err=True)
+        streams.tell(f"warning: {text}")
     if dry_run:
         _print_plan(study, planned_fleets(study), as_json=json)
         return
+    check_precision(study, forced=force)
+    if not quiet:
+        with suppress(StorageError):  # the study itself says what is wrong with its folder
+            if sentence := power_of(study).sentence:
+                streams.tell(sentence)
     # What a variant of one's own prints is no result.
     with new_progress(quiet=quiet) as progress, redirect_stdout(sys.stderr):
         outcome = run_study(study, progress, progress.say)
@@ -69,15 +80,15 @@ def run(study: Study, *, plots: bool, dry_run: bool, json: bool, quiet: bool) ->
         print_inferences(console, tables, table)
         _print_end(console, study, outcome, files)
     for run_id, message in marked.items():
-        typer.echo(f"run {run_id} has a layer that does not do what it says: {message}", err=True)
+        streams.tell(f"run {run_id} has a layer that does not do what it says: {message}")
     old_plots = outcome.trained and not plots and any((study.out / PLOTS).glob("*.png"))
     if old_plots:
         again = shlex.join(["dropout-lab", "plot", str(study.out)])
         notes.append(f"{PLOTS}/ is older than the runs; redraw it with: {again}")
     for note in filter(None, [*notes, old_report(study.out)]):
-        typer.echo(note, err=True)
+        streams.tell(note)
     if unsaved is not None:  # told here: the result stands on stdout already, as JSON perhaps
-        typer.echo(str(unsaved), err=True)
+        streams.tell(str(unsaved))
         raise typer.Exit(unsaved.exit_status)
     if marked or outcome.count("completed") < len(outcome.statuses):
         raise typer.Exit(1)
@@ -119,12 +130,15 @@ def _marked(tables: "StudyTables", outcome: Outcome) -> dict[str, str]:
 def _print_plan(study: Study, fleets: Sequence[Sequence[Run]], *, as_json: bool) -> None:
     runs = study.runs
     missing = {run.run_id for fleet in fleets for run in fleet}
+    power = power_of(study)
     plan = {
         "name": study.name,
         "out": str(study.out),
         "runs": len(runs),
         "finished": sum(run.run_id not in missing for run in runs),
         "seeds": list(study.seeds),
+        "comparisons": power.comparisons,
+        "seeds_needed": power.needed,
         "cells": [dict(cell.values) for cell in study.cells],
         "fleets": [[run.run_id for run in fleet] for fleet in fleets],
     }
@@ -141,6 +155,8 @@ def _print_plan(study: Study, fleets: Sequence[Sequence[Run]], *, as_json: bool)
             f"{key} = {cell_text(value)}" for key, value in cell.values.items() if value is not None
         )
         typer.echo(f"  {values or 'the setting of the config'}")
+    if power.sentence:
+        streams.tell(power.sentence)
     typer.echo("Nothing was trained or written.")
 
 

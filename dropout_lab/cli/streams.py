@@ -4,12 +4,16 @@ import codecs
 import io
 import os
 import sys
+import textwrap
 from contextlib import suppress
 
 # Not named ascii: typer takes an output of that encoding for a mistake, and writes UTF-8 instead.
 _PLAIN = "dropout_lab_plain"
 _IN_ASCII = {"±": "+/-", "−": "-", "–": "-", "…": "...", "×": "x"}  # the very signs
 _OUTPUTS = ("stdout", "stderr")
+# Numbers that Rich and Typer take from the environment unchecked: a width of 0 prints nothing.
+_SIZES = ("COLUMNS", "LINES", "TERMINAL_WIDTH")
+_LEAST_SIZE, _LARGEST_SIZE = 20, 1_000
 
 
 def prepare() -> None:
@@ -17,6 +21,7 @@ def prepare() -> None:
 
     One that the shell has closed (``>&-``) leads nowhere from here on.
     """
+    _bound_sizes()
     codecs.register(_plain_codec)
     codecs.register_error(_PLAIN, _in_ascii)
     for name in ("stdin", *_OUTPUTS):
@@ -27,6 +32,30 @@ def prepare() -> None:
         elif name in _OUTPUTS and isinstance(stream, io.TextIOWrapper):
             plain = not is_utf8(stream)
             stream.reconfigure(encoding=_PLAIN if plain else None, errors=_PLAIN)
+
+
+def tell(text: str) -> None:
+    """Print a message on stderr; on a terminal in lines that break between words."""
+    print(wrapped(text), file=sys.stderr, flush=True)  # noqa: T201
+
+
+def wrapped(text: str) -> str:
+    """Return a message as stderr shows it: on a terminal in lines that break between words."""
+    if not sys.stderr.isatty():
+        return text
+    width = int(os.environ.get("COLUMNS") or 0)
+    with suppress(OSError):
+        width = width or os.get_terminal_size(sys.stderr.fileno()).columns
+    return "\n".join(line for each in text.split("\n") for line in _lines(each, width or 80))
+
+
+def _lines(line: str, width: int) -> list[str]:
+    """Return a line in parts that fit, indented as it is; a word that does not fit is not cut."""
+    indent = line[: len(line) - len(line.lstrip())]
+    parts = textwrap.wrap(
+        line, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+    )
+    return parts if len(line) > width else [line]
 
 
 def finish() -> None:
@@ -47,6 +76,17 @@ def is_utf8(stream: object) -> bool:
 def as_shown(text: str, stream: object) -> str:
     """Return a text as an output will show it, for its width to be known."""
     return text if is_utf8(stream) else "".join(_IN_ASCII.get(c, c) for c in text)
+
+
+def _bound_sizes() -> None:
+    """Remove a terminal's size that is not a number above 0; bound one that is."""
+    for name in _SIZES:
+        text = os.environ.get(name, "").strip()
+        if not (text.isascii() and text.isdecimal() and text.strip("0")):
+            os.environ.pop(name, None)  # the terminal's own size, or 80 columns
+        else:
+            number = int(text) if len(text) <= len(str(_LARGEST_SIZE)) else _LARGEST_SIZE
+            os.environ[name] = str(min(max(number, _LEAST_SIZE), _LARGEST_SIZE))
 
 
 def _plain_codec(name: str) -> codecs.CodecInfo | None:

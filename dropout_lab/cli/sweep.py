@@ -30,6 +30,7 @@ def sweep(
     scheduler: options.Scheduler = None,
     save_models: options.SaveModels = False,
     retry: options.Retry = None,
+    force_precision: options.ForcePrecision = False,
     plugin: options.Plugins = None,
     dry_run: options.DryRun = False,
     json: options.Json = False,
@@ -47,8 +48,7 @@ def sweep(
     options.check_retry(retry)
     options.check_cluster(workers, scheduler)
     options.load_plugins(plugin)
-    changes = Changes(settings=tuple(set_ or ()), epochs=epochs, seeds=seeds, p=p, sweep=True)
-    settings = load(config, changes)
+    settings = load(config, Changes(tuple(set_ or ()), epochs, seeds, p, sweep=True))
     cells = sweep_cells(settings, baseline=baseline)
 
     from dropout_lab.cli.running import run
@@ -66,4 +66,4 @@ def sweep(
         save_models=save_models,
         retry=retry,
     )
-    run(study, plots=True, dry_run=dry_run, json=json, quiet=quiet)
+    run(study, plots=True, dry_run=dry_run, json=json, quiet=quiet, force=force_precision)

@@ -17,6 +17,7 @@ def train(
     scheduler: options.Scheduler = None,
     save_models: options.SaveModels = False,
     retry: options.Retry = None,
+    force_precision: options.ForcePrecision = False,
     plugin: options.Plugins = None,
     dry_run: options.DryRun = False,
     json: options.Json = False,
@@ -53,4 +54,4 @@ def train(
         save_models=save_models,
         retry=retry,
     )
-    run(study, plots=False, dry_run=dry_run, json=json, quiet=quiet)
+    run(study, plots=False, dry_run=dry_run, json=json, quiet=quiet, force=force_precision)

@@ -1,13 +1,23 @@
 """What a key allows, said in words: made from the schema, so that a range is written once."""
 
-import difflib
 import json
 from collections.abc import Iterable
 from typing import Any
 
+from dropout_lab.config.hints import (
+    MEANT_BY_A_WORD,
+    example,
+    fits,
+    instead_of_section,
+    key_of,
+    of_seeds,
+    of_value,
+    option,
+    setting,
+)
 from dropout_lab.config.schema import KEYS, SECTION_CLASSES, Config
 from dropout_lab.config.section import LARGEST_COUNT
-from dropout_lab.config.words import OTHER_VALUES, OTHER_WORDS
+from dropout_lab.config.words import OPTIONS, OTHER_KEYS, OTHER_VALUES, OTHER_WORDS, nearest_word
 
 _SHOWN = 60  # characters of a wrong value that a message repeats
 
@@ -20,11 +30,13 @@ def allowed(key: str) -> str:
     return _in_words(schema["properties"][name], schema.get("$defs", {}))
 
 
-def wrong_value(key: str, value: object) -> str:
-    """Return the message for a value that ``key`` does not allow."""
+def wrong_value(key: str, value: object, place: str = "") -> str:
+    """Return the message for a value that ``key`` does not allow, given at ``place``."""
     words = allowed(key)
-    near = ""
-    if isinstance(value, str):
+    near = of_seeds(value, place) if key == "seeds" else ""
+    if key in KEYS:
+        near = of_value(key, value, place)
+    if isinstance(value, str) and not near:
         known = words.removeprefix("one of ").replace(" or ", ", ").split(", ")
         others = {theirs: ours for theirs, ours in OTHER_VALUES.items() if ours in known}
         near = nearest(value, [*(word for word in known if word != value), *others])
@@ -34,31 +46,66 @@ def wrong_value(key: str, value: object) -> str:
     return f"{key} is {shown(value)};{near} allowed: {words}.{own}"
 
 
-def unknown_key(dotted: str, known: Iterable[str]) -> str:
-    """Return the message for a key that is no setting, with the nearest word that is one."""
+def wrong_section(section: str, value: object, place: str) -> str:
+    """Return the message for a value in the place of a section, with what to write instead."""
+    hint = instead_of_section(section, value, place)
+    if not hint:
+        word = MEANT_BY_A_WORD.get(section) if isinstance(value, str) else None
+        words = f"; {word} is {allowed(word)}" if word else ""
+        hint = f" write its keys, e.g. {example(section, place)}{words}"
+    return f"{section} is {shown(value)};{hint}."
+
+
+def unknown_key(dotted: str, known: Iterable[str], value: object = None, place: str = "") -> str:
+    """Return the message for a key that is no setting, with what to write instead.
+
+    Args:
+        dotted: The key.
+        known: The keys that are known in its place.
+        value: What it was given.
+        place: Where.
+    """
     section, _, name = dotted.rpartition(".")
-    if name in OTHER_WORDS:
-        return f"{dotted} is not a setting; {OTHER_WORDS[name]}."
+    if other := _other_word(name, section, value, place):
+        return f"{dotted} is not a setting; {other}."
     known = list(known)
-    near = nearest(name, known)
-    elsewhere = [key for key in KEYS if key.split(".")[1] == name]
-    if not near and elsewhere:
-        near = f" did you mean {' or '.join(elsewhere)}?"
+    word = nearest_word(name, known)
+    key = None if word else key_of(name)
+    if key is not None and fits(key, value):
+        return f"{dotted} is not a setting; write {setting(key, value, place)}."
+    near = f" did you mean {word or key}?" if word is None and key else nearest(name, known)
     here = f" in {section}" if section else ""
     return f"{dotted} is not a setting;{near} known{here}: {', '.join(known)}."
 
 
-def unknown_dotted(dotted: str, *, extra: Iterable[str] = ()) -> str:
+def unknown_dotted(
+    dotted: str, *, extra: Iterable[str] = (), value: object = None, place: str = ""
+) -> str:
     """Return the message for a dotted key (of a grid, of --set) that is no setting."""
     section, _, name = dotted.rpartition(".")
     if section in SECTION_CLASSES:
-        return unknown_key(dotted, SECTION_CLASSES[section].model_fields)
-    if name in OTHER_WORDS:
-        return f"{dotted} is not a setting; {OTHER_WORDS[name]}."
-    known = [*KEYS, *extra]
-    same_name = [key for key in KEYS if key.split(".")[1] == name]
-    near = f" did you mean {same_name[0]}?" if same_name else nearest(dotted, known)
+        return unknown_key(dotted, SECTION_CLASSES[section].model_fields, value, place)
+    if dotted in SECTION_CLASSES and value is not None:
+        return wrong_section(dotted, value, place)
+    if other := _other_word(name, section, value, place):
+        return f"{dotted} is not a setting; {other}."
+    key = key_of(name)
+    if key is not None and not section and fits(key, value):
+        return f"{dotted} is not a setting; write {setting(key, value, place)}."
+    near = f" did you mean {key}?" if key else nearest(dotted, [*KEYS, *extra])
     return f"{dotted} is not a setting;{near} `dropout-lab config schema` lists them all."
+
+
+def _other_word(name: str, section: str, value: object, place: str) -> str:
+    """Return what to write for a key in another program's words; nothing for any other."""
+    key = OTHER_KEYS.get(name)
+    if key is not None and not section and fits(key, value):
+        return f"write {setting(key, value, place)}"
+    if name == "seed" and type(value) is int and not place.startswith("--"):
+        return f"write seeds: [{value}]"
+    if name in OPTIONS:
+        return f"give it on the command line: {option(name, value)}"
+    return OTHER_WORDS.get(name, "")
 
 
 def shown(value: object) -> str:
@@ -69,8 +116,8 @@ def shown(value: object) -> str:
 
 def nearest(word: str, known: Iterable[str]) -> str:
     """Return `` did you mean ...?`` with the nearest known word, or nothing."""
-    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
-    return f" did you mean {near[0]!r}?" if near else ""
+    near = nearest_word(word, known)
+    return f" did you mean {near!r}?" if near else ""
 
 
 def _in_words(schema: dict[str, Any], definitions: dict[str, Any]) -> str:

@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from dropout_lab.config.allowed import shown, unknown_dotted, wrong_value
 from dropout_lab.config.document import KeyPath
 from dropout_lab.config.grid import axis_values
+from dropout_lab.config.hints import fits, flow, grid_of
 from dropout_lab.config.inference_rules import NOT_SWEPT
 from dropout_lab.config.mistakes import Mistakes
 from dropout_lab.config.schema import KEYS, SECTION_CLASSES
@@ -21,10 +22,11 @@ def checked_axes(grid: Any, mistakes: Mistakes) -> dict[str, list[Any]]:
     axes: dict[str, list[Any]] = {}
     for key, axis in grid.items() if isinstance(grid, dict) else ():
         path = ("sweep", "grid", key)
-        if not _is_axis(key, path, mistakes):
+        if not _is_axis(key, path, mistakes, axis):
             continue
         if not isinstance(axis, list | str) or axis == []:
-            message = f"the axis {key} is {shown(axis)}; give a list of values or start:stop:step."
+            message = f"the axis {key} is {shown(axis)}; give a list of values or start:stop:step"
+            message += f", e.g. {flow({key: [axis]}).strip('{}')}." if fits(key, axis) else "."
             mistakes.add(key, message, path=path)
             continue
         try:
@@ -37,7 +39,8 @@ def checked_axes(grid: Any, mistakes: Mistakes) -> dict[str, list[Any]]:
             try:
                 canonical = _canonical(key, value)
             except ValidationError:
-                mistakes.add(key, wrong_value(key, value), path=path)
+                message = wrong_value(key, value, mistakes.document.place(path))
+                mistakes.add(key, message, path=path)
                 if isinstance(axis, str):
                     break  # the rest of a range is wrong in the same way
                 continue
@@ -84,13 +87,18 @@ def checked_values(values: Mapping[str, Any], path: KeyPath, mistakes: Mistakes)
             try:
                 checked[key] = _canonical(key, value)
             except ValidationError:
-                mistakes.add(key, wrong_value(key, value), path=(*path, key))
+                message = wrong_value(key, value, mistakes.document.place((*path, key)))
+                mistakes.add(key, message, path=(*path, key))
     return checked
 
 
-def _is_axis(key: str, path: KeyPath, mistakes: Mistakes) -> bool:
+def _is_axis(key: str, path: KeyPath, mistakes: Mistakes, axis: Any = None) -> bool:
     """Whether a dotted key may differ between cells; note it where not."""
-    if key not in KEYS:
+    meant = {} if axis is None or "." in key else grid_of({key: axis})[0]
+    if meant:
+        text = flow(meant).strip("{}")
+        mistakes.add(key, f"{key} is not a setting; in the grid write {text}.", path=path)
+    elif key not in KEYS:
         message = (
             "seeds is no axis; give them as `seeds: 5` or --seeds 5."
             if key in ("seed", "seeds")

@@ -2,13 +2,15 @@
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from dropout_lab.config.allowed import shown, unknown_dotted
 from dropout_lab.config.document import Document, KeyPath, parse_value
 from dropout_lab.config.schema import KEYS
-from dropout_lab.config.sweep import SweepSettings
+from dropout_lab.config.sweep import LABEL, SweepSettings
+from dropout_lab.errors import ConfigError
 
 _SHOWN = 80  # characters of an option that a message repeats
 
@@ -60,6 +62,13 @@ def choose_size(document: Document, changes: Changes | None = None) -> None:
         if key in sizes[name]:
             within = document.place(("sizes", name, key))
             document.mistakes.append(f"{within}: {key} is no setting that a size can change.")
+    alike = [str(other) for other in sizes if str(other).casefold() == name.casefold()]
+    if len(alike) > 1:
+        message = f"the sizes {' and '.join(alike)} differ only in case, as their folders would."
+        document.mistakes.append(f"{at}: {message}")
+    for cell in (cell for part in (document.data, *sizes.values()) for cell in _cells(part)):
+        if isinstance(label := cell.get(LABEL), str):
+            document.labels_elsewhere.add(label)
     _merge(document, sizes[name], ("sizes", name), ())
     study = document.data.get("name")
     if isinstance(study, str | int):  # anything else is told as a mistake
@@ -90,8 +99,10 @@ def apply(changes: Changes, document: Document) -> None:
                 _refuse_in_cells(document, key, f"--epochs {changes.epochs}")
     if changes.seeds is not None:
         place = _place("--seeds", changes.seeds)
-        values = _split(changes.seeds, place)
-        listed = len(values) > 1 or "," in changes.seeds
+        text = changes.seeds.strip()
+        bracketed = text.startswith("[") and text.endswith("]")
+        values = _split(text[1:-1] if bracketed else text, place)
+        listed = len(values) > 1 or "," in text or bracketed
         document.set(("seeds",), values if listed else values[0], place)
     if changes.p is not None:
         place = _place("--p", changes.p)
@@ -112,7 +123,11 @@ def _apply_setting(text: str, document: Document, *, sweep: bool) -> None:
         return
     own = ("name", "about", "seeds", "size")
     if key not in KEYS and key not in own:
-        document.mistakes.append(f"{place}: {unknown_dotted(key, extra=own)}")
+        value = None
+        with suppress(ConfigError):  # it is no YAML either
+            value = parse_value(value_text, place)
+        message = unknown_dotted(key, extra=own, value=value, place=place)
+        document.mistakes.append(f"{place}: {message}")
         return
     if not value_text.strip():
         document.mistakes.append(f"{place}: {key} has no value; write null if that is meant.")
@@ -140,13 +155,16 @@ def _apply_setting(text: str, document: Document, *, sweep: bool) -> None:
 
 def _refuse_in_cells(document: Document, key: str, place: str) -> bool:
     """Note that an option cannot change what listed cells set; return whether they do."""
-    cells = get(document.data, "sweep.cells")
-    if not any(
-        isinstance(c, dict) and key in c for c in (cells if isinstance(cells, list) else ())
-    ):
+    if not any(key in cell for cell in _cells(document.data)):
         return False
     document.mistakes.append(f"{place}: the cells of the sweep set {key}; change it there.")
     return True
+
+
+def _cells(data: Any) -> list[dict[str, Any]]:
+    """Return the listed cells in a config, or in a size of one, that are mappings."""
+    cells = get(data, "sweep.cells") if isinstance(data, dict) else None
+    return [cell for cell in cells if isinstance(cell, dict)] if isinstance(cells, list) else []
 
 
 def _place(option: str, text: str) -> str:

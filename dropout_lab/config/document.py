@@ -28,12 +28,16 @@ _LONGEST_INTEGER = 4000  # digits; Python itself refuses longer ones
 
 @dataclass
 class Document:
-    """What was asked, as plain data, and where each key stands (``file:line`` or an option)."""
+    """What was asked, as plain data, and where each key stands (``file:line`` or an option).
+
+    ``labels_elsewhere`` are those of cells that the chosen size does not run.
+    """
 
     source: str
     data: dict[str, Any] = field(default_factory=dict)
     places: dict[KeyPath, str] = field(default_factory=dict)
     mistakes: list[str] = field(default_factory=list)
+    labels_elsewhere: set[str] = field(default_factory=set)
 
     def place(self, path: KeyPath) -> str:
         """Return where ``path`` was given, or the nearest part of it that was."""

@@ -6,7 +6,13 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from dropout_lab.config.allowed import shown, unknown_dotted, unknown_key, wrong_value
+from dropout_lab.config.allowed import (
+    shown,
+    unknown_dotted,
+    unknown_key,
+    wrong_section,
+    wrong_value,
+)
 from dropout_lab.config.axes import checked_axes, checked_cells, checked_values
 from dropout_lab.config.changes import Changes, apply, choose_size, get
 from dropout_lab.config.document import Document, read_document
@@ -19,7 +25,9 @@ from dropout_lab.config.grid import (
     sweep_cells,
     with_values,
 )
+from dropout_lab.config.hints import foreign_search, instead_of_sweep, outside_the_grid
 from dropout_lab.config.inference_rules import unread_measures
+from dropout_lab.config.labels import check_distinct, check_labels, check_references
 from dropout_lab.config.mistakes import Mistakes
 from dropout_lab.config.published import PublishedSettings
 from dropout_lab.config.rules import complaints, unread_keys
@@ -36,6 +44,7 @@ from dropout_lab.errors import ConfigError
 
 _DEVICES = {f"{device}{number}" for device in ("com", "lpt") for number in "123456789"}
 _RESERVED_NAMES = {"con", "prn", "aux", "nul"} | _DEVICES
+_OWN_FOLDERS = {"lessons", "reference"}  # in results, where the folder of a study is
 
 
 def load(path: Path | None, changes: Changes | None = None) -> Config:
@@ -92,7 +101,10 @@ def check(document: Document, *, sweep: bool = False) -> Config:
     asked = data.get("sweep", {})
     axes = checked_axes(asked.get("grid"), mistakes)
     cells = checked_cells(asked.get("cells"), axes, mistakes)
+    check_labels(asked.get("cells"), axes, settings, mistakes)
     published = _check_published(config, mistakes)
+    if config is not None:
+        check_references(config, axes, mistakes)
     for key in (config and config.figure and config.figure.by) or ():
         if key not in KEYS:
             mistakes.add("figure", unknown_dotted(key), path=("figure", "by"))
@@ -111,16 +123,30 @@ def check(document: Document, *, sweep: bool = False) -> Config:
 def _known(data: Mapping[str, Any], mistakes: Mistakes) -> dict[str, Any]:
     """Return the known part of the data; an empty section is one of defaults."""
     known: dict[str, Any] = {}
+    place = mistakes.document.place
+    search = foreign_search(data)
+    if search is not None:
+        mistakes.add(search[0], search[2], path=(search[0],))
     for key, value in data.items():
+        if search is not None and (key == search[0] or key in search[1]):
+            continue
         if key not in Config.model_fields:
-            mistakes.add(key, unknown_key(key, Config.model_fields), path=(key,))
+            message = unknown_key(key, Config.model_fields, value, place((key,)))
+            mistakes.add(key, message, path=(key,))
             continue
         kind = SECTION_CLASSES.get(key)
         if kind is None and key != "sweep":
             known[key] = value
             continue
         if value is not None and not isinstance(value, dict):
-            mistakes.add(key, f"{key} is {shown(value)}; expected a mapping of its keys.")
+            if kind is None:
+                wrong = f"sweep is {shown(value)}; write {instead_of_sweep(value)}."
+            else:
+                wrong = wrong_section(key, value, place((key,)))
+            mistakes.add(key, wrong)
+            continue
+        if kind is None and (wrong := outside_the_grid(value or {})):
+            mistakes.add(key, wrong)
             continue
         fields = (SweepSettings if kind is None else kind).model_fields
         known[key] = {}
@@ -130,7 +156,8 @@ def _known(data: Mapping[str, Any], mistakes: Mistakes) -> dict[str, Any]:
             if name in fields:
                 known[key][name] = entry
             else:
-                mistakes.add(key, unknown_key(f"{key}.{name}", fields), path=(key, name))
+                message = unknown_key(f"{key}.{name}", fields, entry, place((key, name)))
+                mistakes.add(key, message, path=(key, name))
     return known
 
 
@@ -140,7 +167,8 @@ def _validated(data: dict[str, Any], mistakes: Mistakes) -> Config | None:
     asked = dict(data.get("sweep", {}))
     grid, cells = asked.get("grid", {}), asked.get("cells", [])
     if not isinstance(grid, dict):
-        mistakes.add("sweep.grid", f"sweep.grid is {shown(grid)}; expected `dotted.key: [values]`.")
+        message = f"sweep.grid is {shown(grid)}; write grid: {{dropout.p: [0, 0.5]}}."
+        mistakes.add("sweep.grid", message)
         del asked["grid"]
     elif grid:
         asked["grid"] = {k: v for k, v in grid.items() if isinstance(v, list | str)}
@@ -164,7 +192,9 @@ def _validated(data: dict[str, Any], mistakes: Mistakes) -> Config | None:
                 mistakes.add(path[0], message, path=path)
                 continue
             key = ".".join(path[:2]) if path[0] in SECTION_CLASSES else path[0]
-            mistakes.add(key, wrong_value(key, get(data, key)))
+            value = get(data, key)
+            place = mistakes.document.place(tuple(key.split(".")))
+            mistakes.add(key, wrong_value(key, value, place))
         return None
     return None if mistakes.found else config
 
@@ -174,6 +204,9 @@ def _check_study(config: Config, mistakes: Mistakes) -> None:
         mistakes.add("seeds", f"seeds is {shown(config.seeds)}; name each seed once.")
     if config.name.lower().split(".")[0] in _RESERVED_NAMES:
         mistakes.add("name", f"name is {config.name!r}, which some systems reserve; take another.")
+    if config.name.lower() in _OWN_FOLDERS:
+        message = f"name is {config.name!r}, and results/{config.name.lower()} is a folder of the "
+        mistakes.add("name", f"{message}program; take another.")
 
 
 def _check_published(config: Config | None, mistakes: Mistakes) -> PublishedSettings | None:
@@ -205,6 +238,7 @@ def _check_cells(config: Config, mistakes: Mistakes, *, sweep: bool) -> None:
         mistakes.add("sweep.grid", f"the sweep has {runs:,} runs; at most {LARGEST_STUDY:,}.")
         return
     cells = sweep_cells(config, baseline=False) if sweep else []
+    check_distinct(config, grid, mistakes)
     swept = [*grid, *(key for cell in listed for key in cell)] if sweep else []
     for key, message in unread_keys(config, (cell.settings for cell in cells), swept):
         mistakes.add(key, message, path=("sweep", "grid", key) if key in grid else None)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterable, Iterator
 
+from dropout_lab.config.allowed import shown
 from dropout_lab.config.dropout_rules import (
     Complaint,
     activation_fits,
@@ -110,7 +111,8 @@ def _placement(settings: Settings) -> Iterator[Complaint]:
             yield (
                 "dropout.p",
                 f"dropout.p lists {len(dropout.p)} values for {len(named)} places "
-                f"({', '.join(map(str, named))}); give one number, or one per place.",
+                f"({', '.join(map(str, named))}); give one number, or one per place. "
+                f"To vary p: sweep: {{grid: {{dropout.p: {shown(dropout.p)}}}}}.",
             )
         if 0 in named and dropout.input_p > 0:
             yield (

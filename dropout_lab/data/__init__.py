@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from dropout_lab.data.mnist_5k import load_mnist_5k
-from dropout_lab.data.mnist_family import FOLDERS, fetch, load_family, present
+from dropout_lab.data.mnist_family import FOLDERS, expanded, fetch, load_family, present
 from dropout_lab.data.splits import CLASSES, Examples, Splits, split, stratified
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "FOLDERS",
     "Examples",
     "Splits",
+    "expanded",
     "fetch",
     "load",
     "load_family",
@@ -36,7 +37,7 @@ def load(
 
     Args:
         name: ``mnist_5k``, ``mnist``, ``fashion_mnist`` or ``kmnist``.
-        data_dir: Where torchvision's layout begins; ``mnist_5k`` needs none.
+        data_dir: Where torchvision's layout begins, perhaps below ``~``; ``mnist_5k`` needs none.
         say: Takes a line that tells the user of a download.
         train_size: See :func:`dropout_lab.data.split`, as for the rest.
         validation_size: Examples held out.

@@ -40,14 +40,39 @@ _PATIENCE = 30.0  # seconds for a server's next sign of life
 _IMAGES_MAGIC, _LABELS_MAGIC = 2051, 2049  # unsigned bytes in three axes, in one
 
 
+def expanded(data_dir: Path) -> Path:
+    """Return a folder with ``~`` replaced by the user's home directory.
+
+    Raises:
+        DataError: There is no home directory, as in a container whose user has no name.
+    """
+    try:
+        return data_dir.expanduser()
+    except RuntimeError as error:
+        raise DataError(
+            f"{data_dir} cannot be found: there is no home directory. Name the folder of the "
+            "data sets with --data-dir or DROPOUT_LAB_DATA. The data set mnist_5k needs no folder."
+        ) from error
+
+
 def raw_folder(name: str, data_dir: Path) -> Path:
-    """Return the folder the four files of a data set lie in."""
-    return data_dir / FOLDERS[name] / "raw"
+    """Return the folder the four files of a data set lie in.
+
+    Raises:
+        DataError: It is below a home directory, and there is none.
+    """
+    return expanded(data_dir) / FOLDERS[name] / "raw"
 
 
 def present(name: str, data_dir: Path) -> bool:
-    """Whether all four files are there; nothing is said of what is in them."""
-    return all((raw_folder(name, data_dir) / file).is_file() for file in FILES)
+    """Whether all four files are there; nothing is said of what is in them.
+
+    Raises:
+        DataError: The folder is below a home directory, and there is none.
+    """
+    folder = raw_folder(name, data_dir)
+    # Not Path.is_file, which raises where a folder above may not be searched.
+    return all(os.path.isfile(folder / file) for file in FILES)
 
 
 def fetch(name: str, data_dir: Path, say: Callable[[str], None]) -> None:
@@ -61,8 +86,8 @@ def fetch(name: str, data_dir: Path, say: Callable[[str], None]) -> None:
         say: Takes a line that tells the user what is going on.
 
     Raises:
-        DataError: There is no network, or no server has the files; the message names the offline
-            way. No half-fetched file is left behind.
+        DataError: There is no home directory, no network, or no server has the files; the message
+            names the offline way. No half-fetched file is left behind.
     """
     if present(name, data_dir):  # the folder may be one that is only read
         return
@@ -186,7 +211,7 @@ def _idx(path: Path, magic: int, shape: tuple[int, ...]) -> "np.ndarray[Any, np.
 def _offline(name: str, data_dir: Path, file: str, failures: list[str]) -> str:
     tried = "\n".join(f"  tried {failure}" for failure in failures)
     return (
-        f"{name} is not in {data_dir} and {file} could not be downloaded.\n{tried}\n"
+        f"{name} is not in {expanded(data_dir)} and {file} could not be downloaded.\n{tried}\n"
         f"Offline: copy the four files {', '.join(FILES)} (or the same with .gz) from a machine "
         f"that has them into {raw_folder(name, data_dir)}, or name their folder with --data-dir "
         "or DROPOUT_LAB_DATA. The data set mnist_5k needs no download: "

@@ -196,7 +196,7 @@ def _refuse_newer(path: Path, written: object) -> None:
     if isinstance(written, int) and written > MANIFEST_FORMAT:
         raise NewerManifestError(
             f"{path} has format {written}; this dropout-lab reads up to {MANIFEST_FORMAT}. "
-            "Update dropout-lab: in its clone, git pull."
+            "Update it in your clone of the repository: git pull && pip install ."
         )
 
 
@@ -210,7 +210,7 @@ def _refuse_unknown(path: Path, error: Exception) -> None:
     if _version(newest) > _version(__version__):
         raise NewerManifestError(
             f"{path} was written by dropout-lab {newest[:20]}, this is {__version__}, and {error}. "
-            "Update dropout-lab: in its clone, git pull."
+            "Update it in your clone of the repository: git pull && pip install ."
         ) from error
 
 

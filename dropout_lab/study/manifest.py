@@ -15,12 +15,19 @@ import torch
 
 from dropout_lab import __version__
 from dropout_lab.catalogue import CATALOGUE
-from dropout_lab.config.grid import Cell, Run, labelled_keys
+from dropout_lab.config.grid import Cell, Run, labelled_keys, values_of
 from dropout_lab.config.schema import KEYS, SECTIONS, Config, Settings
 from dropout_lab.devices import described
 from dropout_lab.errors import StorageError
 from dropout_lab.plugins import sources_of
-from dropout_lab.results import MANIFEST_FORMAT, PLUGINS, Manifest, digest, recorded_plugin
+from dropout_lab.results import (
+    MANIFEST_FORMAT,
+    PLUGINS,
+    Manifest,
+    digest,
+    recorded_plugin,
+    runs_in,
+)
 
 _PACKAGES = (
     "torch",
@@ -122,12 +129,23 @@ def add_runs(manifest: Manifest, fleets: Iterable[tuple[Run, ...]]) -> None:
 
 
 def label_runs(manifest: Manifest, runs: Iterable[Run]) -> None:
-    """Give the runs of a request their labels: those of its cells."""
+    """Give the runs of a request their labels: those of its cells.
+
+    A run of an earlier request loses its label where that now is the name of another setting.
+    """
+    keys = manifest.get("labelled", ())
+    named: dict[str, list[Any]] = {}  # each label, and what it stands for
     for run in runs:
         entry = manifest["runs"][run.run_id]
         entry.pop("label", None)
         if run.cell.label:
             entry["label"] = run.cell.label
+            named.setdefault(run.cell.label, []).append(values_of(run.settings, keys))
+    earlier = any(entry.get("label") in named for entry in manifest["runs"].values())
+    for run_id, run in runs_in(manifest).items() if earlier else ():
+        label = run.cell.label
+        if label in named and values_of(run.settings, keys) not in named[label]:
+            del manifest["runs"][run_id]["label"]
 
 
 def repack(manifest: Manifest, fleet: tuple[Run, ...], parts: Iterable[tuple[Run, ...]]) -> None:

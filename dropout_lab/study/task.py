@@ -142,9 +142,9 @@ def _own_splits(order: Order) -> Splits | None:
     """Return the data that the worker has itself, in a package or where its environment says."""
     settings = order.runs[0].settings.dataset
     folder = os.environ.get("DROPOUT_LAB_DATA")
-    if settings.name != "mnist_5k" and not (folder and present(settings.name, Path(folder))):
-        return None
     try:
+        if settings.name != "mnist_5k" and not (folder and present(settings.name, Path(folder))):
+            return None
         return load(data_dir=Path(folder or ""), say=print, **settings.model_dump())
     except DataError:
         return None

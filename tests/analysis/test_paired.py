@@ -16,9 +16,9 @@ from dropout_lab.analysis.paired import (
     TOO_FEW_SEEDS,
     choice,
     compared,
-    least_seeds,
     paired_differences,
 )
+from dropout_lab.analysis.statistics import least_seeds
 from dropout_lab.analysis.tables import StudyTables, cells, read_study
 from dropout_lab.analysis.two_runs import mcnemar_of
 from dropout_lab.errors import ConfigError, StorageError

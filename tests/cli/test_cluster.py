@@ -45,7 +45,7 @@ def test_without_dask_the_extra_to_install_is_named(
     workers: int | None, scheduler: str | None, option: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(options, "find_spec", lambda name: None)
-    with pytest.raises(ConfigError, match=rf"{option} needs Dask.*dropout-lab\[cluster\]"):
+    with pytest.raises(ConfigError, match=rf"{option} needs Dask.*pip install \"\.\[cluster\]\""):
         options.check_cluster(workers, scheduler)
     options.check_cluster(None, None)
 

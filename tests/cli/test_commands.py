@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import re
 import signal
 import subprocess
@@ -16,9 +17,18 @@ from torch import Tensor
 
 from dropout_lab import __version__
 from dropout_lab.catalogue import CATALOGUE
+from dropout_lab.cli.precision import check_precision
+from dropout_lab.config.changes import Changes
+from dropout_lab.config.grid import single_cell
+from dropout_lab.config.load import load
+from dropout_lab.errors import ConfigError
 from dropout_lab.layers import VARIANTS, InvertedDropout
 from dropout_lab.results import read_rows
+from dropout_lab.study import Study
+from dropout_lab.training import precision
 from tests.cli.conftest import SMALL
+from tests.conftest import SMALL as MADE
+from tests.report.made import make_study
 
 
 def test_sweep_ends_with_a_table_and_the_files(run, tmp_path: Path) -> None:
@@ -26,6 +36,9 @@ def test_sweep_ends_with_a_table_and_the_files(run, tmp_path: Path) -> None:
     assert result.status == 0
     for words in ("without dropout", "p = 0.5", "test accuracy %", "4 runs trained", "metrics.csv"):
         assert words in result.out
+    first, second, *_ = result.err.splitlines()
+    assert first.startswith("2 seeds: no comparison can be called significant. 1 comparison")
+    assert second == "4 runs to train in 2 fleets"
     assert "fleet 1/2" in result.err  # progress is not in the way of results
     assert "fleet 1/2" not in result.out
     plots = tmp_path / "results" / "quickstart" / "plots"
@@ -58,6 +71,128 @@ def test_a_dry_run_shows_the_plan_and_writes_nothing(run, tmp_path: Path) -> Non
     plan = json.loads(run("train", "--dry-run", "--json", *SMALL).out)
     assert (plan["runs"], plan["finished"], len(plan["fleets"])) == (3, 0, 1)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words", "comparisons", "needed"),
+    [
+        ("--p 0,0.25,0.5", "3 seeds: no comparison can be called significant. 2 comparisons with "
+         "the baseline need 7 paired seeds: add --seeds 7.", 2, 7),
+        ("--p 0.5 --seeds 2,5", "1 comparison with the baseline needs 6 paired seeds: add --seeds "
+         "2,5,6,7,8,9.", 1, 6),
+        ("--p 0,0.5 --seeds 6", "", 1, 6),
+        ("--p 0,0.25,0.5 --seeds 6", "add --seeds 7.", 2, 7),
+        ("--p 0.25,0.5 --no-baseline", "", 0, None),
+        ("--p 0,0.5 --set model.hidden=[8],[9]", "2 comparisons", 2, 7),
+        ("--p 0.5 --set dropout.variant=none", "", 0, None),
+    ],
+)  # fmt: skip
+def test_a_dry_run_says_how_many_seeds_the_comparisons_need(
+    run, arguments: str, words: str, comparisons: int, needed: int | None
+) -> None:
+    command = ["sweep", "--dry-run", *SMALL, *arguments.split()]
+    told = run(*command)
+    assert told.status == 0
+    assert words in told.err
+    assert bool(told.err) == bool(words)
+    plan = json.loads(run(*command, "--json").out)
+    assert (plan["comparisons"], plan["seeds_needed"]) == (comparisons, needed)
+
+
+def test_the_comparisons_that_a_folder_has_already_count(run, tmp_path: Path) -> None:
+    settings = [word for setting in MADE for word in ("--set", setting)]
+    make_study(tmp_path / "s", p="0,0.25", seeds="4")
+    made = (*settings, "--set", "training.epochs=3", "--out", "s", "--dry-run")
+    told = run("sweep", *made, "--p", "0,0.5", "--seeds", "2")
+    assert "4 seeds: no comparison can be called significant. 2 comparisons" in told.err
+    assert "add --seeds 7." in told.err
+    assert run("sweep", *made, "--p", "0,0.25", "--seeds", "6").err == ""
+
+
+def test_what_is_said_of_the_seeds_loads_neither_pandas_nor_matplotlib(tmp_path: Path) -> None:
+    """They take half a second that the first epoch should not wait for."""
+    code = (
+        "import sys\n"
+        "from dropout_lab.cli import running\n"
+        "def train(*args):\n"
+        "    print(sorted({'pandas', 'matplotlib', 'scipy.stats'} & set(sys.modules)))\n"
+        "    sys.exit(0)\n"
+        "running.run_study = train\n"
+        "sys.argv = ['dropout-lab', 'sweep', '--epochs', '1']\n"
+        "from dropout_lab.cli import main\n"
+        "main()\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True,
+        check=True,
+    )  # fmt: skip
+    assert "3 seeds: no comparison" in done.stderr
+    assert done.stderr.splitlines()[-1] == "[]"
+
+
+ROUGH = [*SMALL, "--set", "training.precision=bfloat16", "--seeds", "1", "--quiet"]
+
+
+@pytest.fixture
+def slow_bfloat16(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int, int]]:
+    """Let bfloat16 take 9.1 ms and float32 0.2 ms; the sizes that were measured are listed."""
+    sizes: list[tuple[int, int, int]] = []
+
+    def measured(*size: int) -> precision.Products:
+        sizes.append(size)
+        return precision.Products(*size, bfloat16=0.0091, float32=0.0002)
+
+    monkeypatch.setattr("dropout_lab.training.precision.measured", measured)
+    return sizes
+
+
+def test_bfloat16_that_is_slow_here_is_refused_with_the_numbers(
+    run, slow_bfloat16: list[tuple[int, int, int]], tmp_path: Path
+) -> None:
+    result = run("train", *ROUGH)
+    assert result.status == 2
+    assert "takes 9.1 ms in bfloat16 and 0.2 ms in float32 on one core of this mac" in result.err
+    assert "46 times slower" in result.err
+    assert "--set training.precision=float32" in result.err
+    assert "--force-precision" in result.err
+    assert not list(tmp_path.iterdir())
+    assert run("train", *SMALL, "--seeds", "1", "--quiet").err == ""  # in float32
+    assert len(slow_bfloat16) == 1  # nothing was measured for it
+    assert "Nothing was trained" in run("train", *ROUGH, "--dry-run", "--out", "x").out
+
+
+def test_bfloat16_is_trained_where_it_is_fast_or_forced(
+    run, slow_bfloat16: list[tuple[int, int, int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forced = run("train", *ROUGH, "--force-precision")
+    assert forced.status == 0
+    assert forced.err.startswith("warning: A product of ")
+    again = run("train", *ROUGH)  # nothing is left to train, so nothing is slow
+    assert (again.status, again.err) == (0, "")
+    assert len(slow_bfloat16) == 1
+
+    fast = precision.Products(128, 512, 512, bfloat16=0.0029, float32=0.001)
+    monkeypatch.setattr("dropout_lab.training.precision.measured", lambda *size: fast)
+    result = run("train", *ROUGH, "--out", "other")
+    assert (result.status, result.err) == (0, "")
+
+
+def test_bfloat16_is_not_measured_where_it_is_not_trained(
+    slow_bfloat16: list[tuple[int, int, int]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = load(None, Changes(("training.precision=bfloat16",)))
+    given = {"name": "s", "about": "", "settings": config, "cells": single_cell(config)}
+    places = {"seeds": (0,), "out": tmp_path / "s", "data_dir": tmp_path}
+    for device, scheduler in (("cuda", None), ("cuda", "tcp://h:1"), ("cpu", "tcp://h:1")):
+        study = Study(**given, **places, device=torch.device(device), scheduler=scheduler)
+        check_precision(study, forced=False)
+    assert capsys.readouterr().err.startswith("bfloat16 is not measured on the workers of a sched")
+    assert not slow_bfloat16
+    with pytest.raises(ConfigError, match="46 times slower"):
+        check_precision(
+            Study(**given, **places, device=torch.device("cpu"), workers=2), forced=False
+        )
 
 
 def test_a_diverged_run_is_exit_1_and_named(run) -> None:

@@ -241,3 +241,19 @@ def test_the_report_of_a_study_that_may_only_be_read_goes_elsewhere(
     assert sorted(folder.parent.rglob("*")) == before
     assert run("report", "results/one", "--out", "results/one").status == 0
     assert (folder / "report.html").exists()
+
+
+def test_of_several_studies_those_without_the_cell_are_named_and_the_others_told(
+    run, tmp_path: Path
+) -> None:
+    for name, p in (("a", "0,0.25"), ("b", "0,0.5")):
+        make_study(tmp_path / "studies" / name, p=p, seeds="1")
+    result = run("report", "studies", "--against", "dropout.p=0.25", "--json")
+    assert (result.status, list(json.loads(result.out))) == (2, ["studies/a"])
+    assert result.err == "studies/b: against dropout.p = 0.25: no cell has it; there are: 0, 0.5.\n"
+    assert (tmp_path / "studies" / "a" / "report.html").exists()
+    assert not (tmp_path / "studies" / "b" / "report.html").exists()
+    none = run("report", "studies", "--against", "dropout.p=0.9")
+    assert none.status == 2
+    assert [line.split(":")[0] for line in none.err.splitlines()[:2]] == ["studies/a", "studies/b"]
+    assert "2 mistakes; nothing was run." in none.err

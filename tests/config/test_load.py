@@ -92,7 +92,7 @@ sweep: {grid: {dropout.p: [0, 2], trainig.epochs: [1]}}
         ("dropout: {keep_prob: 0.8}", "for keep_prob: 0.8 write p: 0.2"),
         ("dropout: {rate: 0.8}", "write p, the chance of dropping"),
         ("training: {lr: 0.8}", "write learning_rate"),
-        ("p: 0.5", "did you mean dropout.p?"),
+        ("p: 0.5", "p is not a setting; write dropout: {p: 0.5}."),
         ("dropout: {p: .nan}", "dropout.p is NaN"),
         ("dropout: {p: .inf}", "dropout.p is Infinity"),
         ("dropout: {p: true}", "dropout.p is true"),
@@ -132,7 +132,7 @@ sweep: {grid: {dropout.p: [0, 2], trainig.epochs: [1]}}
         ("name: CON", "some systems reserve"),
         ("name: ..", "name is"),
         ("name: -x", "name is"),
-        ("dropout: 0.5", "dropout is 0.5; expected a mapping"),
+        ("dropout: 0.5", "dropout is 0.5; write dropout: {p: 0.5}."),
         ("sweep: {grid: [1]}", "sweep.grid is [1]"),
         ("sweep: {grid: {dropout.p: []}}", "the axis dropout.p is []"),
         ("sweep: {grid: {dropout.p: 0.5}}", "the axis dropout.p is 0.5"),
@@ -219,7 +219,7 @@ def test_an_option_of_one_axis_leaves_the_others(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "changes", "words"),
     [
-        ("training: foo\n", Changes(epochs=2), 'training is "foo"; expected a mapping'),
+        ("training: foo\n", Changes(epochs=2), 'training is "foo"; write its keys'),
         ("sweep: {grid: [1]}\n", Changes(("dropout.p=0,1",), sweep=True), "sweep.grid is [1]"),
     ],
 )

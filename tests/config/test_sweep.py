@@ -204,6 +204,23 @@ def test_the_manifest_keeps_labels_and_published_values(path: Path) -> None:
     assert {run.settings for run in read.values()} == {cell.settings for cell in cells}
 
 
+def test_a_label_that_is_given_to_another_setting_leaves_the_first(path: Path) -> None:
+    """Else an extended study has two rows of one name."""
+    text = "sweep: {{grid: {{model.hidden: [[{}]]}}, cells: [{{label: A, dropout.p: {}}}]}}\n"
+    manifest: dict[str, Any] = {}
+    for hidden, p in ((8, 0.1), (9, 0.1), (8, 0.5)):
+        path.write_text(text.format(hidden, p))
+        config = loaded(path)
+        runs = runs_of(sweep_cells(config, baseline=False), (0,))
+        manifest = (manifest or new_manifest("paper", "", config)) | notes(config)
+        join_study(manifest, config, [run.cell for run in runs], Path("x"))
+        add_runs(manifest, [tuple(runs)])
+        label_runs(manifest, runs)
+        if p == 0.1:  # another combination of the grid keeps the label
+            assert {entry["label"] for entry in manifest["runs"].values()} == {"A"}
+    assert [entry.get("label") for entry in manifest["runs"].values()] == [None, None, "A"]
+
+
 PAPERS = sorted(Path("configs/papers").glob("*.yaml"))
 
 

@@ -291,6 +291,37 @@ def test_a_data_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
         data.fetch("mnist", tmp_path / "file", lambda line: None)
 
 
+@pytest.fixture
+def no_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A user without a name and without HOME, as in many containers."""
+
+    def unknown(key: object) -> None:
+        raise KeyError(key)
+
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.setattr("pwd.getpwuid", unknown)
+    monkeypatch.setattr("pwd.getpwnam", unknown)
+
+
+@pytest.mark.parametrize("place", ["~/.cache/dropout-lab", "~/data", "~somebody/data"])
+def test_without_a_home_directory_the_option_is_named(place: str, no_home: None) -> None:
+    for wanted in (data.present, data.load_family, partial(data.fetch, say=print)):
+        with pytest.raises(DataError, match=f"{place} .*no home directory.*--data-dir"):
+            wanted("mnist", Path(place))
+    given = {"train_size": None, "validation_size": 0, "label_noise": 0.0, "normalize": "unit"}
+    assert data.load("mnist_5k", Path(place), print, split_seed=0, **given).train  # needs none
+
+
+def test_a_home_directory_that_may_not_be_searched_has_no_data(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(path: object, *args: object, **kwargs: object) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr("os.stat", refused)
+    assert not data.present("mnist", tmp_path)
+
+
 def test_a_download_that_is_a_web_page_is_not_kept(
     tmp_path: Path, server: tuple[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -38,6 +38,42 @@ def test_a_command_line_that_is_refused(
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ("plot A B", ["plot takes one folder", "dropout-lab plot results", "two cells in one"]),
+        ("report A B", ["report takes one folder", "dropout-lab report results", "one study"]),
+        ("doctor A B", ["doctor takes one folder", "dropout-lab doctor results"]),
+        ("sweep --p 0 0.5", ["without spaces: --p 0,0.25,0.5"]),
+        ("sweep a.yaml", ["dropout-lab sweep --config a.yaml"]),
+        ("train --seeds 1 2 p=1 a.py", ["--seeds 0,1,2", "--set p=1", "train --plugin a.py"]),
+        ("train results/x", ["train takes only options", "--out results/x"]),
+        ("lesson masks l2", ["lesson takes one name", "dropout-lab verify"]),
+        ("config show a b", ["config show takes one file"]),
+        ("config schema a", ["dropout-lab config check FILE"]),
+        ("data list mnist", ["dropout-lab data fetch NAME"]),
+        ("data fetch mnist kmnist", ["data fetch takes one name"]),
+    ],
+)  # fmt: skip
+def test_what_to_type_instead_of_an_argument_too_many(
+    arguments: str, words: list[str], run, tmp_path: Path
+) -> None:
+    refused(run(*arguments.split()), 2, *words)
+    assert not list(tmp_path.iterdir())
+
+
+def test_on_a_terminal_a_message_breaks_between_words(run, monkeypatch: pytest.MonkeyPatch) -> None:
+    long = f"results/{'x' * 60}"
+    plain = run("train", long).err
+    monkeypatch.setenv("COLUMNS", "40")
+    assert run("train", long).err == plain  # a file gets one line for each sentence
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    shown = run("train", long).err
+    assert " ".join(shown.split()) == " ".join(plain.split())
+    assert all(len(line) <= 40 for line in shown.splitlines() if long not in line)
+    assert len(shown.splitlines()) > len(plain.splitlines())
+
+
 def test_69_without_arguments_the_help_is_printed(run) -> None:
     for arguments in ([], ["config"], ["data"]):
         result = run(*arguments)
@@ -126,6 +162,41 @@ def test_where_there_is_no_utf_8_all_is_plain_ascii(
         assert yaml.safe_load(out)["about"] == yaml.safe_load(text)["about"]
 
 
+@pytest.mark.parametrize(
+    ("given", "width"),
+    [("0", 80), ("-5", 80), ("abc", 80), ("", 80), ("²", 80), ("00", 80),
+     ("1", 20), ("99999999", 1_000), ("9" * 5_000, 1_000), ("60", 60), (" 60 ", 60)],
+    ids=lambda value: str(value)[:10],
+)  # fmt: skip
+def test_the_width_is_bounded_whatever_the_environment_says(
+    given: str, width: int, run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", given)
+    result = run("variants", "gaussian")
+    assert (result.status, result.err) == (0, "")
+    assert "gaussian" in "".join(result.out.split())
+    assert max(map(len, result.out.splitlines())) <= width
+    assert os.environ.get("COLUMNS") == (str(width) if width != 80 else None)
+
+
+@pytest.mark.parametrize("command", ["--help", "variants", "report study", "lesson"])
+def test_every_command_prints_80_columns_where_the_width_is_0(
+    command: str, run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(ROOT / "results" / "reference" / "quickstart", "study")
+    monkeypatch.setenv("COLUMNS", "0")
+    result = run(*command.split())
+    assert len(result.out.splitlines()) > 3
+    assert 60 < max(map(len, result.out.partition("Files:")[0].splitlines())) <= 80
+
+
+@pytest.mark.parametrize("width", ["0", "abc"])
+def test_the_help_is_printed_whatever_width_typer_is_told(width: str, tmp_path: Path) -> None:
+    status, out, err = as_process("--help", tmp_path, TERMINAL_WIDTH=width, LINES="²")
+    assert (status, err) == ("0", "")
+    assert "sweep" in out
+
+
 @pytest.mark.slow
 def test_65_and_70_a_sweep_without_home_display_or_utf_8(tmp_path: Path) -> None:
     """With a matplotlibrc that asks for LaTeX, and for a font that nobody has."""
@@ -150,6 +221,69 @@ def test_65_and_70_a_sweep_without_home_display_or_utf_8(tmp_path: Path) -> None
     assert "..." not in out, "no number is cut in a narrow terminal"
     assert max(map(len, out.split("Files:")[0].splitlines())) <= 40
     assert (tmp_path / "results" / "quickstart" / "plots" / "cells.svg").exists()
+
+
+FULL = (
+    "import tempfile\n"
+    "def full(*args, **kwargs):\n    raise FileNotFoundError(2, 'No usable temporary directory')\n"
+    "tempfile.mkdtemp = full\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "words"),
+    [
+        ("data list", 3, "there is no home directory. Name the folder"),
+        ("data fetch mnist_5k", 0, "nothing to fetch"),
+        (f"train -q --seeds 1 {' '.join(SMALL)}", 0, "1 run trained"),
+        ("train --dry-run", 0, "Nothing was trained"),
+        ("train --set dataset.name=mnist", 3, "--data-dir or DROPOUT_LAB_DATA"),
+        ("train --data-dir ~/d --set dataset.name=kmnist", 3, "~/d cannot be found"),
+        ("lesson overfitting --quick --data-dir ~/d", 3, "~/d cannot be found"),
+    ],
+)
+def test_a_user_without_a_home_directory_gets_no_traceback(
+    arguments: str, status: int, words: str, run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unknown(uid: int) -> None:
+        raise KeyError(uid)
+
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.setattr("pwd.getpwuid", unknown)
+    result = run(*arguments.split())
+    assert result.status == status
+    assert words in result.out + result.err
+    assert len(result.err.splitlines()) == (status != 0) + arguments.startswith("lesson")
+
+
+def test_where_matplotlib_has_no_folder_to_write_its_reason_is_one_line(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "results" / "reference" / "quickstart", tmp_path / "study")
+    (tmp_path / "sitecustomize.py").write_text(FULL)
+    environment = {"PYTHONPATH": f"{tmp_path}:{ROOT}", "MPLCONFIGDIR": "/proc/none"}
+    status, out, err = as_process("plot study", tmp_path, **environment)
+    assert (status, out) == ("4", "")
+    assert "MPLCONFIGDIR" in err.splitlines()[-1]
+    assert "Traceback" not in err
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows removes no folder that is in use")
+@pytest.mark.parametrize("arguments", ["sweep", "data list", "doctor", "plot"])
+def test_a_current_folder_that_is_gone_is_one_line(arguments: str, tmp_path: Path) -> None:
+    gone = (
+        f"sh -c 'mkdir gone; cd gone; rmdir ../gone; {sys.executable} -m dropout_lab {arguments}'"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        ["sh", "-c", gone],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (4, "")
+    assert done.stderr.startswith("The current folder cannot be used: No such file or directory.")
+    assert len(done.stderr.splitlines()) == 1
 
 
 def test_72_a_traceback_shows_no_values(tmp_path: Path) -> None:
@@ -209,5 +343,7 @@ def test_68_nothing_is_called_significant(run) -> None:
     assert "vs without" in result.out
     svgs = list(Path("results/quickstart/plots").glob("*.svg"))
     assert svgs
-    texts = [result.out, result.err, *(svg.read_text(encoding="utf-8") for svg in svgs)]
+    advice, _, err = result.err.partition("\n")
+    assert advice.startswith("3 seeds: no comparison can be called significant. 1 comparison")
+    texts = [result.out, err, *(svg.read_text(encoding="utf-8") for svg in svgs)]
     assert not any("signific" in text.lower() for text in texts)

@@ -1,0 +1,182 @@
+"""Names that identify: each label belongs to one cell and says nothing false about it."""
+
+import itertools
+import re
+import unicodedata
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any
+
+from pydantic import ValidationError
+
+from dropout_lab.catalogue import CATALOGUE
+from dropout_lab.config.allowed import nearest, shown
+from dropout_lab.config.document import parse_value
+from dropout_lab.config.grid import canonical, get, with_values
+from dropout_lab.config.mistakes import Mistakes
+from dropout_lab.config.published import PublishedValue
+from dropout_lab.config.schema import KEYS, Config, Settings, without_dropout
+from dropout_lab.config.sweep import LABEL
+from dropout_lab.errors import ConfigError
+
+_WITHOUT, _WITH = "without dropout", "with dropout"  # what tables and plots write without a label
+_PART = re.compile(r"([a-z][a-z0-9_ ]*?) ?= ?(\S.*)")  # and "p = 0.5" for each key that is swept
+_KEY_OF: dict[str, str] = {}
+for _key in KEYS:
+    _KEY_OF.setdefault(_key.partition(".")[2].replace("_", " "), _key)
+
+
+def same_name(text: str) -> str:
+    """Return a text such that names which a reader takes for the same are equal."""
+    return " ".join(unicodedata.normalize("NFKC", text).split()).casefold()
+
+
+def check_labels(cells: Any, axes: Collection[str], settings: Settings, mistakes: Mistakes) -> None:
+    """Note labels that two cells share, and labels in the program's own words that are false.
+
+    Args:
+        cells: The listed cells as the document has them; wrong ones are noted elsewhere.
+        axes: The dotted keys of the grid.
+        settings: Those of the config.
+        mistakes: Takes what is wrong.
+    """
+    cells = [cell if isinstance(cell, dict) else {} for cell in _listed(cells)]
+    varied = {key for cell in cells for key in cell} | set(axes)
+    given: dict[str, tuple[str, str]] = {}  # each label as it was first given, and where
+    for number, cell in enumerate(cells):
+        label, path = cell.get(LABEL), ("sweep", "cells", str(number), LABEL)
+        if not isinstance(label, str) or not label:
+            continue
+        name = same_name(label)
+        messages = [
+            f"{words}; choose another label"
+            for words in _false_words(name, cell, axes, varied, settings)
+        ]
+        if not name:
+            messages = ["is blank; write a name, or leave it out"]
+        elif name in given:
+            first, place = given[name]
+            how = f"differs from {shown(first)} only in case or spaces"
+            how = "is given twice" if first == label else how
+            messages.append(f"{how}, first at {place}; give each cell a label of its own")
+        given.setdefault(name, (label, mistakes.document.place(path)))
+        for message in messages:
+            mistakes.add("sweep.cells", f"the label {shown(label)} {message}.", path=path)
+
+
+def _false_words(
+    name: str,
+    cell: Mapping[str, Any],
+    axes: Collection[str],
+    varied: Collection[str],
+    settings: Settings,
+) -> Iterator[str]:
+    """Yield what a label says about its cell that is false, where it is in the program's words."""
+    try:
+        own = with_values(settings, {key: cell[key] for key in cell if key in KEYS})
+    except ValidationError:
+        return  # its values are noted as wrong
+    bare = without_dropout(own)
+    variant = own.dropout.variant
+    if name in CATALOGUE and name not in ("none", variant) and "dropout.variant" in varied:
+        yield f"is the name of a variant, and this cell has {variant}"
+    for part in (part.strip() for part in name.split(",")):
+        found = _PART.fullmatch(part)
+        key = _KEY_OF.get(found[1].replace("_", " ")) if found else None
+        if part in (_WITHOUT, _WITH) and bare != (part == _WITHOUT):
+            yield f"is false: this cell is {_WITHOUT if bare else _WITH}"
+        elif found and key in axes:
+            yield f"names a value of {key}, which sweep.grid varies"
+        elif found and key is not None and not _is_value(found[2], get(own, key)):
+            yield f"is false: this cell has {key} = {shown(get(own, key))}"
+
+
+def _is_value(text: str, value: Any) -> bool:
+    """Whether a text in a label is a value, or is no plain value that could be false."""
+    try:
+        said = parse_value("null" if text == "none" else text, "a label")
+    except ConfigError:
+        return True
+    if isinstance(said, str) and (not isinstance(value, str) or " " in said):
+        return True
+    return bool((tuple(said) if isinstance(said, list) else said) == value)
+
+
+def check_distinct(config: Config, axes: Mapping[str, Sequence[Any]], mistakes: Mistakes) -> None:
+    """Note labelled cells that mean one setting: only one of the labels would be in the results.
+
+    Args:
+        config: A config that is right in itself.
+        axes: Its grid, spelled out.
+        mistakes: Takes what is wrong.
+    """
+    labelled = [cell for cell in config.sweep.cells if cell.get(LABEL)]
+    groups = [labelled]
+    for values in itertools.product(*axes.values()):
+        groups = [group for group in groups if len(group) > 1]
+        if not groups:
+            return
+        parted: list[list[dict[str, Any]]] = []
+        for group in groups:
+            same: dict[Settings, list[dict[str, Any]]] = {}
+            for cell in group:
+                changes = {**dict(zip(axes, values, strict=True)), **cell}
+                del changes[LABEL]
+                same.setdefault(canonical(with_values(config, changes)), []).append(cell)
+            parted += same.values()
+        groups = parted
+    for group in groups:
+        for cell in group[1:]:
+            labels = f"the cells {shown(group[0][LABEL])} and {shown(cell[LABEL])}"
+            message = f"{labels} are the same setting; leave one out."
+            number = config.sweep.cells.index(cell)
+            mistakes.add("sweep.cells", message, path=("sweep", "cells", str(number), LABEL))
+
+
+def check_references(config: Config, axes: Mapping[str, Any], mistakes: Mistakes) -> None:
+    """Note published numbers whose cell is none of the labels, or one of several cells.
+
+    Args:
+        config: The config.
+        axes: Its grid, spelled out.
+        mistakes: Takes what is wrong.
+    """
+    labels = [cell.get(LABEL) for cell in config.sweep.cells if isinstance(cell, dict)]
+    known = [label for label in labels if isinstance(label, str) and label]
+    document = mistakes.document
+    absent = [
+        key
+        for key, values in axes.items()
+        # An axis of the command line is a trial: its numbers are simply not the paper's.
+        if get(config, key) not in values
+        and document.place(("sweep", "grid", key)).startswith(f"{document.source}:")
+    ]
+    given: set[tuple[Any, ...]] = set()
+    for number, value in enumerate(config.published.values if config.published else ()):
+        path = ("published", "values", str(number))
+        if (row := _row(value)) in given:
+            message = f"the published row {shown(value.label)} is given twice; drop one."
+            mistakes.add("published", message, path=(*path, "label"))
+        given.add(row)
+        if not isinstance(value.cell, str):
+            continue
+        if value.cell not in [*known, *document.labels_elsewhere]:
+            message = (
+                f"cell is {shown(value.cell)}, which is the label of no cell;"
+                f"{nearest(value.cell, known)} known: {', '.join(known) or 'none'}."
+            )
+            mistakes.add("published", message, path=(*path, "cell"))
+        elif absent and value.cell in known:
+            message = (
+                f"cell is {shown(value.cell)}, of which the grid makes several: it varies "
+                f"{absent[0]} without the config's own value {shown(get(config, absent[0]))}. Add "
+                "this value to the grid, or give cell as a mapping of keys to values."
+            )
+            mistakes.add("published", message, path=(*path, "cell"))
+
+
+def _listed(cells: Any) -> list[Any]:
+    return cells if isinstance(cells, list) else []
+
+
+def _row(value: PublishedValue) -> tuple[Any, ...]:
+    return same_name(value.label), value.quantity, value.inference
