@@ -39,6 +39,7 @@ _LATER_KEYS = (
     "dropout.stop_last",
     "dropout.loss",
     "training.learning_rate_schedule",
+    "training.warmup",
     "training.momentum_schedule",
     "training.dampening",
     "regularization.max_squared_norm",

@@ -12,6 +12,7 @@ from dropout_lab.config.published import FigureSettings, PublishedSettings
 from dropout_lab.config.regularization import RegularizationSettings
 from dropout_lab.config.section import (
     BelowOne,
+    Between,
     Count,
     Counts,
     LayerIndices,
@@ -49,6 +50,9 @@ def _known_variant(name: str) -> str:
 # Checked against the catalogue of the moment, which the variants of plugins may have joined.
 VariantName = Annotated[str, AfterValidator(_known_variant), _AmongTheVariants()]
 DatasetName = Literal["mnist_5k", "mnist", "fashion_mnist", "kmnist"]
+# Of learning_rate_schedule one_cycle where the settings give none, as in torch's OneCycleLR:
+# div_factor 25, final_div_factor 1e4, pct_start 0.3.
+ONE_CYCLE_START, ONE_CYCLE_END, ONE_CYCLE_PEAK = 0.04, 4e-6, 0.3
 NAME_PATTERN = r"^[A-Za-z0-9]([A-Za-z0-9._-]{0,98}[A-Za-z0-9_-])?$"
 
 
@@ -168,8 +172,13 @@ class TrainingSettings(Section):
     optimizer: Literal["sgd", "adam", "adamw"] = Field("sgd", description="from torch.optim")
     learning_rate: Positive = Field(0.05, description="step size, before its schedule")
     learning_rate_schedule: Literal[
-        "constant", "exponential", "inverse_time", "steps", "linear"
+        "constant", "exponential", "inverse_time", "steps", "linear", "cosine", "one_cycle"
     ] = Field("constant", description="how the step size changes, see the README")
+    warmup: Strength = Field(
+        0.0,
+        description="epochs in which the step size rises evenly to that of its schedule; "
+        "fractions are allowed",
+    )
     learning_rate_decay: Share | None = Field(
         None, description="factor of the step size per epoch, with schedule exponential"
     )
@@ -184,10 +193,19 @@ class TrainingSettings(Section):
     )
     learning_rate_span: Span | None = Field(
         None,
-        description="epochs after which schedule linear begins and ends; null = the whole training",
+        description="epochs after which schedule linear or cosine begins and ends; null = the "
+        "whole training",
     )
     learning_rate_end: Strength | None = Field(
-        None, description="factor of the step size at the end of schedule linear; null = 0"
+        None,
+        description="factor of the step size at the end of schedule linear, cosine or one_cycle; "
+        "null = 0 (one_cycle: 4e-6)",
+    )
+    learning_rate_start: Share | None = Field(
+        None, description="factor of the step size at the start of one_cycle; null = 0.04"
+    )
+    learning_rate_peak: Between | None = Field(
+        None, description="share of the updates in which one_cycle rises to 1; null = 0.3"
     )
     momentum: Annotated[float, Field(ge=0, lt=1)] = Field(
         0.9, description="of sgd; adam and adamw use beta 0.9 and 0.999"

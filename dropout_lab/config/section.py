@@ -14,6 +14,7 @@ Count = Annotated[int, Field(ge=1, lt=LARGEST_COUNT)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 LayerIndex = Annotated[int, Field(ge=0, lt=LARGEST_COUNT)]
 Share = Annotated[float, Field(gt=0, le=1)]
+Between = Annotated[float, Field(gt=0, lt=1)]
 BelowOne = Annotated[float, Field(ge=0, lt=1), _no_minus_zero]
 
 # YAML's lists are taken as tuples; their items stay strict.

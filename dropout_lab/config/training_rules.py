@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 from dropout_lab.catalogue import CATALOGUE
 from dropout_lab.config.dropout_rules import Complaint
-from dropout_lab.config.schema import Settings, without_dropout
-from dropout_lab.config.sizes import length, training_examples
+from dropout_lab.config.schema import ONE_CYCLE_PEAK, Settings, without_dropout
+from dropout_lab.config.sizes import length, steps_of_epoch, training_examples
 
 # What a schedule cannot do without, and what to write for it.
 _RATE_NEEDS = {
@@ -32,13 +32,28 @@ def rate_fits(settings: Settings) -> Iterator[Complaint]:
             "give one factor for each of learning_rate_steps.",
         )
     span = training.learning_rate_span
-    epochs, _ = length(settings, training_examples(settings))
-    if schedule == "linear" and span and epochs and not span[0] < span[1] <= epochs:
+    examples = training_examples(settings)
+    epochs, updates = length(settings, examples)
+    if schedule in ("linear", "cosine") and span and epochs and not span[0] < span[1] <= epochs:
         yield (
             "training.learning_rate_span",
             f"training.learning_rate_span is {list(span)}; give two numbers of epochs, the first "
             f"below the second and the second at most {epochs}, the epochs of the training; or "
             "null for all of it.",
+        )
+    peak = training.learning_rate_peak or ONE_CYCLE_PEAK
+    if schedule == "one_cycle" and updates and peak * updates <= 1:
+        yield (
+            "training.learning_rate_schedule",
+            f"training.learning_rate_schedule is one_cycle, but {peak:g} of {updates} updates is "
+            "at most one, in which nothing rises; train for longer or give a larger "
+            "learning_rate_peak.",
+        )
+    if training.warmup * steps_of_epoch(settings, examples) > updates > 0:
+        yield (
+            "training.warmup",
+            f"training.warmup is {training.warmup:g}, longer than the training; give a number of "
+            f"epochs, at most {updates / steps_of_epoch(settings, examples):g}.",
         )
 
 

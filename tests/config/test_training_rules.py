@@ -33,6 +33,8 @@ def refusal(*settings: str, sweep: bool = False) -> list[str]:
 
 STEPS = ["learning_rate_schedule=steps"]
 LINEAR = ["learning_rate_schedule=linear"]
+COSINE = ["learning_rate_schedule=cosine"]
+ONE_CYCLE = ["learning_rate_schedule=one_cycle"]
 RAMP = ["momentum_schedule=linear", "start_momentum=0.5", "momentum_epochs=5"]
 
 
@@ -70,7 +72,7 @@ RAMP = ["momentum_schedule=linear", "start_momentum=0.5", "momentum_epochs=5"]
             ["learning_rate_schedule=exponential", "learning_rate_decay=0"],
             "training.learning_rate_decay is 0; allowed: a number in (0, 1]",
         ),
-        (["learning_rate_schedule=cosine"], "one of constant, exponential, inverse_time, steps"),
+        (["learning_rate_schedule=sine"], "one of constant, exponential, inverse_time, steps"),
         ([*LINEAR, "learning_rate_span=[5,5]"], "is [5, 5]; give two numbers of epochs"),
         (
             [*LINEAR, "learning_rate_span=[5,21]"],
@@ -88,7 +90,27 @@ RAMP = ["momentum_schedule=linear", "start_momentum=0.5", "momentum_epochs=5"]
             "learning_rate_schedule exponential.",
         ),
         ([*LINEAR, "learning_rate_updates=5"], "it is for learning_rate_schedule inverse_time."),
-        (["learning_rate_end=0.1"], "it is for learning_rate_schedule linear."),
+        (
+            ["learning_rate_end=0.1"],
+            "it is for learning_rate_schedule linear, learning_rate_schedule cosine, "
+            "learning_rate_schedule one_cycle.",
+        ),
+        ([*COSINE, "learning_rate_span=[5,21]"], "the second at most 20, the epochs of the train"),
+        ([*COSINE, "learning_rate_peak=0.3"], "it is for learning_rate_schedule one_cycle."),
+        ([*ONE_CYCLE, "learning_rate_span=[1,2]"], "learning_rate_schedule linear, learning_rate_"),
+        ([*ONE_CYCLE, "learning_rate_peak=1"], "learning_rate_peak is 1; allowed: a number in (0,"),
+        ([*ONE_CYCLE, "learning_rate_start=0"], "learning_rate_start is 0; allowed: a number in ("),
+        (
+            [*ONE_CYCLE, "training.updates=3"],
+            "is one_cycle, but 0.3 of 3 updates is at most one, in which nothing rises",
+        ),
+        (["warmup=-1"], "training.warmup is -1; allowed: a number of at least 0"),
+        (
+            ["warmup=20.5"],
+            "training.warmup is 20.5, longer than the training; give a number of epochs, at most "
+            "20.",
+        ),
+        (["warmup=3", "training.updates=60"], "of epochs, at most 2.5."),
         (
             ["momentum_schedule=linear", "momentum_epochs=5"],
             "is linear, which needs training.start_momentum, e.g. start_momentum: 0.5.",
@@ -177,6 +199,9 @@ def test_everything_that_is_wrong_is_told_at_once() -> None:
         [*STEPS, "learning_rate_steps=[600,400,400,20,20,20,20]",
          "learning_rate_factors=[1,0.5,0.1,0.05,0.01,0.005,0.001]"],
         [*LINEAR, "optimizer=adam"],
+        [*COSINE, "learning_rate_span=[0,20]", "learning_rate_end=0.1", "warmup=20"],
+        [*ONE_CYCLE, "learning_rate_end=0", "training.updates=4"],
+        ["warmup=2.5", "training.updates=60"],
         [*RAMP, "nesterov=true"],
         [*RAMP, "momentum=0"],
         [*RAMP, "dampening=true"],
@@ -233,6 +258,10 @@ def test_a_swept_key_shows_its_default_where_it_is_read_and_nothing_where_it_is_
         ["kl_sparsity=0.1", "kl_sparsity_target=0.1,null"],
         ["kl_sparsity=0.1", "kl_sparsity_damping=0.9,null"],
         [*LINEAR, "learning_rate_end=0,null"],
+        [*COSINE, "learning_rate_end=0,null"],
+        [*ONE_CYCLE, "learning_rate_end=4e-6,null"],
+        [*ONE_CYCLE, "learning_rate_start=0.04,null"],
+        [*ONE_CYCLE, "learning_rate_peak=0.3,null"],
     ],
 )
 def test_a_key_at_its_default_is_the_same_cell_as_without_it(axes: list[str]) -> None:
@@ -249,6 +278,8 @@ def test_what_is_not_set_is_no_part_of_a_run_id_and_what_is_set_is() -> None:
         ["kl_sparsity=0.1", "kl_sparsity_damping=0.5"], ["label_smoothing=0.1"],
         ["input_noise=0.1"], ["dampening=true"], RAMP, LINEAR, [*LINEAR, "learning_rate_end=0.1"],
         [*LINEAR, "learning_rate_span=[1,2]"], ["model.init=fan_out"],
+        COSINE, ONE_CYCLE, [*ONE_CYCLE, "learning_rate_peak=0.2"], ["warmup=1"],
+        [*ONE_CYCLE, "learning_rate_start=0.1"], [*ONE_CYCLE, "learning_rate_end=0"],
     ]  # fmt: skip
     ids = [run_id(single_cell(loaded(*each))[0].settings, 0) for each in settings]
     assert ids[0] == before

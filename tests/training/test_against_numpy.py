@@ -166,6 +166,27 @@ CASES: dict[str, tuple[list[str], Recipe]] = {
             radius=dict.fromkeys(range(3), 1.0),
         ),
     ),
+    "cosine, warmup": (
+        [
+            "training.learning_rate_schedule=cosine", "training.learning_rate_end=0.1",
+            "training.warmup=0.5",
+        ],
+        Recipe(
+            learning_rate=lambda t, e: (
+                0.05 * min(1, (t + 1) / 4) * (0.1 + 0.9 * math.cos(math.pi * t / 20) ** 2)
+            )
+        ),
+    ),
+    "one_cycle": (
+        ["training.learning_rate_schedule=one_cycle", "training.learning_rate_peak=0.5"],
+        Recipe(
+            learning_rate=lambda t, e: 0.05 * (
+                0.04 + 0.96 * math.sin(math.pi * t / 8) ** 2
+                if t <= 4
+                else 4e-6 + (1 - 4e-6) * math.cos(math.pi * (t - 4) / 10) ** 2
+            )
+        ),
+    ),
     "everything": (
         [
             "model.activation=logistic", "training.dampening=true",
