@@ -1,4 +1,4 @@
-"""SGD, Adam and AdamW from torch.optim, with a learning rate and regularizers for each run."""
+"""The optimizers of torch.optim, with a learning rate and regularizers for each run."""
 
 import itertools
 import math
@@ -12,7 +12,7 @@ from torch import Tensor
 from dropout_lab.config.regularization import bounded_matrices, norm_bound
 from dropout_lab.config.schema import Settings
 from dropout_lab.rates import Rate
-from dropout_lab.updates import SGD, Adam, Updates
+from dropout_lab.updates import SGD, Adam, RMSprop, Updates
 
 RunState = list[dict[str, Tensor]]
 _SHARED = "step"  # what torch.optim remembers of all runs together; the rest has a run axis
@@ -190,6 +190,8 @@ def _spans(settings: Sequence[Settings]) -> Iterator[tuple[slice, float, float]]
 
 def _updates(settings: Settings, groups: list[dict[str, Any]]) -> Updates:
     training = settings.training
+    if training.optimizer == "rmsprop":
+        return RMSprop(groups)
     if training.optimizer != "sgd":
         return Adam(groups, decoupled=training.optimizer == "adamw")
     for group in groups:

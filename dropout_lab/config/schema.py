@@ -169,7 +169,11 @@ class TrainingSettings(Section):
     epochs: Count | None = Field(20, description="passes over the training part")
     updates: Count | None = Field(None, description="steps of the optimizer, instead of epochs")
     batch_size: Count = Field(128, description="examples of a step; the last may be smaller")
-    optimizer: Literal["sgd", "adam", "adamw"] = Field("sgd", description="from torch.optim")
+    optimizer: Literal["sgd", "adam", "adamw", "rmsprop"] = Field(
+        "sgd",
+        description="from torch.optim; rmsprop with alpha 0.99, neither centered nor with a "
+        "momentum",
+    )
     learning_rate: Positive = Field(0.05, description="step size, before its schedule")
     learning_rate_schedule: Literal[
         "constant", "exponential", "inverse_time", "steps", "linear", "cosine", "one_cycle"
@@ -208,7 +212,7 @@ class TrainingSettings(Section):
         None, description="share of the updates in which one_cycle rises to 1; null = 0.3"
     )
     momentum: Annotated[float, Field(ge=0, lt=1)] = Field(
-        0.9, description="of sgd; adam and adamw use beta 0.9 and 0.999"
+        0.9, description="of sgd; adam and adamw use beta 0.9 and 0.999, rmsprop has none"
     )
     patience: Count | None = Field(
         None,

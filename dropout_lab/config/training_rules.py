@@ -70,8 +70,9 @@ def momentum_fits(settings: Settings) -> Iterator[Complaint]:
         yield (
             "training.momentum_schedule",
             f"training.momentum_schedule is {training.momentum_schedule}, but "
-            f"{training.optimizer} has beta 0.9 and 0.999 in place of a momentum; write "
-            "optimizer: sgd, or leave it out.",
+            f"{training.optimizer} has "
+            + ("no" if training.optimizer == "rmsprop" else "beta 0.9 and 0.999 in place of a")
+            + " momentum; write optimizer: sgd, or leave it out.",
         )
     yield from _needed(settings, "momentum_schedule", _MOMENTUM_NEEDS)
     if training.dampening and (not sgd or training.momentum == 0):

@@ -134,6 +134,12 @@ RAMP = ["momentum_schedule=linear", "start_momentum=0.5", "momentum_epochs=5"]
             "training.momentum_schedule is linear, but adam has beta 0.9 and 0.999 in place of a "
             "momentum; write optimizer: sgd, or leave it out.",
         ),
+        (
+            [*RAMP, "optimizer=rmsprop"],
+            "training.momentum_schedule is linear, but rmsprop has no momentum; write optimizer: "
+            "sgd, or leave it out.",
+        ),
+        (["nesterov=true", "optimizer=rmsprop"], "nesterov is true, which needs optimizer: sgd"),
         (["dampening=true", "optimizer=adamw"], "dampening is true, which needs optimizer: sgd"),
         (["dampening=true", "momentum=0"], "dampening is true, which needs optimizer: sgd and a m"),
         (["dampening=true", "nesterov=true"], "and so is nesterov, whose step takes the gradient"),
@@ -202,6 +208,7 @@ def test_everything_that_is_wrong_is_told_at_once() -> None:
         [*COSINE, "learning_rate_span=[0,20]", "learning_rate_end=0.1", "warmup=20"],
         [*ONE_CYCLE, "learning_rate_end=0", "training.updates=4"],
         ["warmup=2.5", "training.updates=60"],
+        ["optimizer=rmsprop", "learning_rate=0.001"],
         [*RAMP, "nesterov=true"],
         [*RAMP, "momentum=0"],
         [*RAMP, "dampening=true"],

@@ -173,7 +173,7 @@ def each(*changes: str) -> int:
         ["training.patience=1"], ["dropout.loss=r_drop"], ["training.precision=bfloat16"],
         ["dropout.variant=dropconnect"], ["dropout.variant=sparse_variational"],
         ["dropout.placement=all"], ["dataset.train_size=2000"], ["regularization.l1=0.1"],
-        ["model.activation=maxout", "model.pieces=3"],
+        ["model.activation=maxout", "model.pieces=3"], ["training.optimizer=rmsprop"],
     ],
 )  # fmt: skip
 def test_what_takes_more_memory_counts_for_more(more: list[str]) -> None:
@@ -182,6 +182,9 @@ def test_what_takes_more_memory_counts_for_more(more: list[str]) -> None:
 
 def test_without_momentum_there_is_less_to_remember() -> None:
     assert each("model.hidden=[512]", "training.momentum=0") < each("model.hidden=[512]")
+    rmsprop, adam = ["training.optimizer=rmsprop"], ["training.optimizer=adam"]
+    longer = ["model.hidden=[512]", "training.epochs=2", "training.batch_size=10"]
+    assert each(*longer, *rmsprop) < each(*longer, *adam)
 
 
 def test_sampling_networks_with_a_mask_for_each_weight_and_example_is_counted() -> None:

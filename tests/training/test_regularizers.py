@@ -225,6 +225,7 @@ MIXED = {
         "training.learning_rate_updates=4", "training.momentum_schedule=linear",
         "training.start_momentum=0.2", "training.momentum_epochs=1",
     ],
+    "rmsprop": ["training.optimizer=rmsprop", "training.learning_rate=0.001,0.005"],
     "one_cycle": [
         "training.learning_rate=0.02,0.05", "training.learning_rate_schedule=one_cycle",
         "training.warmup=0.5",
@@ -273,6 +274,7 @@ STATEFUL = {
         "training.learning_rate_schedule=steps", "training.learning_rate_steps=[1,1]",
         "training.learning_rate_factors=[1,0.1]", "training.nesterov=true",
     ],
+    "rmsprop": ["training.optimizer=rmsprop", "training.learning_rate=0.001,0.01"],
     "cosine": ["training.learning_rate_schedule=cosine", "training.warmup=1.5"],
     "one_cycle": ["training.learning_rate_schedule=one_cycle"],
 }  # fmt: skip
