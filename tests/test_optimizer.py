@@ -243,6 +243,25 @@ def test_l1_acts_from_its_update_on_each_run_by_its_own(float64: None) -> None:
             torch.testing.assert_close(found, expected, rtol=0, atol=1e-12)
 
 
+@pytest.mark.parametrize("key", ["max_norm", "max_squared_norm"])
+def test_each_matrix_and_run_has_its_own_bound(key: str, float64: None) -> None:
+    """Columns of norm 6 become 2, 6 and 4 under [2, null, 4], 3 under 3, and stay under null."""
+    values = {
+        "max_norm": ("[2,null,4]", "3", "null"),
+        "max_squared_norm": ("[4,null,16]", "9", "null"),
+    }[key]
+    model, optimizer = fleet("training.momentum=0", f"regularization.{key}={','.join(values)}")
+    with torch.no_grad():
+        for weight in model.weights:
+            weight *= 6 / weight.norm(dim=1, keepdim=True)
+    optimizer.step(0 * quadratic(model), CONSTANT)
+    expected = ((2, 6, 4), (3, 3, 3), (6, 6, 6))
+    for run, norms in enumerate(expected):
+        for weight, norm in zip(model.weights, norms, strict=True):
+            found = weight[run].detach().norm(dim=0)
+            torch.testing.assert_close(found, torch.full_like(found, norm), rtol=1e-12, atol=0)
+
+
 @pytest.mark.parametrize(
     ("settings", "radius", "bounded"),
     [

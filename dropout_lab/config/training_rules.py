@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from dropout_lab.catalogue import CATALOGUE
+from dropout_lab.config.allowed import shown
 from dropout_lab.config.dropout_rules import Complaint
 from dropout_lab.config.schema import ONE_CYCLE_PEAK, Settings, without_dropout
 from dropout_lab.config.sizes import length, steps_of_epoch, training_examples
@@ -94,10 +95,32 @@ def bound_fits(settings: Settings) -> Iterator[Complaint]:
     if section.max_norm is not None and section.max_squared_norm is not None:
         yield (
             "regularization.max_squared_norm",
-            f"regularization.max_squared_norm is {section.max_squared_norm:g} beside max_norm: "
-            f"{section.max_norm:g}; give one of them (the first is the square of the second).",
+            "regularization.max_squared_norm and max_norm are both given; give one of them (the "
+            "first is the square of the second).",
         )
     named = section.max_norm_on
+    for key in ("max_norm", "max_squared_norm"):
+        bounds = getattr(section, key)
+        if not isinstance(bounds, tuple):
+            continue
+        if len(bounds) != hidden + 1:
+            yield (
+                f"regularization.{key}",
+                f"regularization.{key} lists {len(bounds)} bounds for {hidden + 1} weight "
+                "matrices; give one number, or one for each matrix (null for none).",
+            )
+        if not any(bounds):
+            yield (
+                f"regularization.{key}",
+                f"regularization.{key} is {shown(bounds)}, which bounds nothing; write null.",
+            )
+        if named not in (None, "all"):
+            yield (
+                "regularization.max_norm_on",
+                f"regularization.max_norm_on is {shown(named)}, but {key} is a list with a bound "
+                "for each matrix; write null there for a matrix without a bound, and leave "
+                "max_norm_on out.",
+            )
     if not isinstance(named, tuple):
         return
     outside = [matrix for matrix in named if matrix > hidden]

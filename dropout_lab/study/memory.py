@@ -16,8 +16,8 @@ remembers of each parameter (0 for SGD, 1 with momentum or RMSprop, 2 for Adam):
   w are the bytes of the variant per unit and example and per weight, ``_UNIT`` and ``_WEIGHT``, as
   measured; at places without dropout a is that of none. Dropconnect with a mask per example keeps
   a byte for each weight *and example*, and the allocator up to two more in the gaps between them:
-  ``w = 3 B + 8``. Two more bytes for the copies of bfloat16, 8
-  per weight of the largest matrix for l1 and for RMSprop, and twice the whole for a loss of two passes.
+  ``w = 3 B + 8``. Two more bytes for the copies of bfloat16, 8 per weight of the
+  largest matrix for l1 and for RMSprop, and twice the whole for a loss of two passes.
 * evaluation: the same for one layer, from its units to what its weights make of them (of maxout
   the pieces), and 1,000 examples, with a = 15 and without w's
   byte per example unless networks are sampled (Monte Carlo); with the probabilities kept, and

@@ -151,7 +151,32 @@ RAMP = ["momentum_schedule=linear", "start_momentum=0.5", "momentum_epochs=5"]
             "begins when 479 are done; give at most that.",
         ),
         (["l1=0.1", "l1_from=-1"], "l1_from is -1; allowed: a whole number in [0, 2**31)"),
-        (["max_norm=2", "max_squared_norm=4"], "is 4 beside max_norm: 2; give one"),
+        (["max_norm=2", "max_squared_norm=4"], "max_norm are both given; give one of them"),
+        (["max_norm=[2,3,4]", "max_squared_norm=[4,9,1]"], "max_norm are both given; give one of"),
+        (
+            ["max_norm=[2,3]"],
+            "regularization.max_norm lists 2 bounds for 3 weight matrices; give one number, or one "
+            "for each matrix (null for none).",
+        ),
+        (["max_squared_norm=[2,3,4,5]"], "max_squared_norm lists 4 bounds for 3 weight matrices"),
+        (
+            ["max_norm=[null,null,null]"],
+            "regularization.max_norm is [null, null, null], which bounds nothing; write null.",
+        ),
+        (
+            ["max_norm=[2,0,4]"],
+            "is [2, 0, 4]; allowed: a number above 0 or a list, each (a number above 0 or null) or "
+            "null.",
+        ),
+        (
+            ["max_norm=[2,null,4]", "max_norm_on=hidden"],
+            'regularization.max_norm_on is "hidden", but max_norm is a list with a bound for each '
+            "matrix; write null there",
+        ),
+        (
+            ["max_squared_norm=[2,null,4]", "max_norm_on=[0]"],
+            "regularization.max_norm_on is [0], but max_squared_norm is a list",
+        ),
         (["max_squared_norm=0"], "regularization.max_squared_norm is 0; allowed: a number above 0"),
         (["max_norm_on=hidden"], "it is for max_norm above 0, max_squared_norm above 0."),
         (
@@ -214,6 +239,8 @@ def test_everything_that_is_wrong_is_told_at_once() -> None:
         [*RAMP, "dampening=true"],
         ["l1=0.1", "l1_from=479"],
         ["max_norm=2", "max_norm_on=[0,2]"],
+        ["max_norm=[4.378,2.970,4.627]"],
+        ["max_squared_norm=[null,2,null]", "max_norm_on=all"],
         ["kl_sparsity=0.1", "kl_sparsity_target=3"],
         ["kl_sparsity=0.1", "dropout.variant=batchwise", "dropout.p=0"],
         ["model.init=fan_out"],
@@ -275,12 +302,20 @@ def test_a_key_at_its_default_is_the_same_cell_as_without_it(axes: list[str]) ->
     assert len(sweep_cells(loaded(*axes, "dropout.p=0.5", sweep=True), baseline=False)) == 1
 
 
+def test_a_list_of_bounds_is_swept_as_one_value() -> None:
+    axes = ["max_norm=2,[4,3,null],null", "dropout.p=0.5"]
+    cells = sweep_cells(loaded(*axes, sweep=True), baseline=False)
+    expected = [2, (4, 3, None), None]
+    assert [cell.values["regularization.max_norm"] for cell in cells] == expected
+
+
 def test_what_is_not_set_is_no_part_of_a_run_id_and_what_is_set_is() -> None:
     """The id of the defaults is the one they had before any of these keys was there."""
     before = "6240211838dc"
     settings = [
         [], ["l1=0.1"], ["l1=0.1", "l1_from=5"], ["max_norm=2"], ["max_squared_norm=2"],
         ["max_norm=2", "max_norm_on=hidden"], ["kl_sparsity=0.1"],
+        ["max_norm=[2,2,null]"], ["max_squared_norm=[2,2,null]"],
         ["kl_sparsity=0.1", "kl_sparsity_target=0.2"],
         ["kl_sparsity=0.1", "kl_sparsity_damping=0.5"], ["label_smoothing=0.1"],
         ["input_noise=0.1"], ["dampening=true"], RAMP, LINEAR, [*LINEAR, "learning_rate_end=0.1"],

@@ -130,6 +130,10 @@ CASES: dict[str, tuple[list[str], Recipe]] = {
         ["regularization.max_squared_norm=1.5", "regularization.max_norm_on=hidden"],
         Recipe(radius=dict.fromkeys(range(2), math.sqrt(1.5))),
     ),
+    "max_norm of each matrix": (
+        ["regularization.max_norm=[1.3,1.1,null]"],
+        Recipe(radius={0: 1.3, 1: 1.1}),
+    ),
     "kl_sparsity, relu": (["regularization.kl_sparsity=0.5"], Recipe(sparsity=0.5)),
     "kl_sparsity, logistic": (
         [

@@ -215,6 +215,7 @@ MIXED = {
     "l1_from": ["l1=0.002", "l1_from=0,5"],
     "max_norm": ["max_norm=null,0.8", "max_norm_on=hidden"],
     "max_squared_norm": ["max_squared_norm=null,0.7"],
+    "bounds of each matrix": ["max_norm=[1.2,null,0.7],[0.8,0.9,null]"],
     "max_norm_on": ["max_norm=0.8", "max_norm_on=hidden,all"],
     "kl_sparsity": ["kl_sparsity=0,0.2", "kl_sparsity_target=0.3"],
     "kl_sparsity_target": ["kl_sparsity=0.2", "kl_sparsity_target=0.05,0.3"],
@@ -275,6 +276,7 @@ STATEFUL = {
         "training.learning_rate_factors=[1,0.1]", "training.nesterov=true",
     ],
     "rmsprop": ["training.optimizer=rmsprop", "training.learning_rate=0.001,0.01"],
+    "bounds of each matrix": ["regularization.max_squared_norm=[1.2,null,0.7],0.9"],
     "cosine": ["training.learning_rate_schedule=cosine", "training.warmup=1.5"],
     "one_cycle": ["training.learning_rate_schedule=one_cycle"],
 }  # fmt: skip
