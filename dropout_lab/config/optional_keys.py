@@ -26,6 +26,7 @@ _CHOICES: dict[str, dict[str, Mapping[str, Any]]] = {
         "exponential": {"curriculum_rate": None},
     },
     "dropout.loss": {name: {"loss_weight": weight} for name, weight in LOSS_WEIGHTS.items()},
+    "model.init": {"uniform": {"init_range": None}},
     "training.learning_rate_schedule": {
         "exponential": {"learning_rate_decay": None},
         "inverse_time": {"learning_rate_updates": None},

@@ -26,6 +26,7 @@ from dropout_lab.config.section import (
     Share,
     Span,
     Strength,
+    Strengths,
     WarmUp,
     Whole,
 )
@@ -88,13 +89,18 @@ class ModelSettings(Section):
     pieces: Annotated[int, Field(ge=2)] | None = Field(
         None, description="linear pieces of each hidden unit, with activation: maxout"
     )
-    init: Literal["he", "glorot", "lecun", "fan_out", "normal"] = Field(
+    init: Literal["he", "glorot", "lecun", "fan_out", "normal", "uniform"] = Field(
         "he",
         description="initial weights are normal; variance he 2/in, glorot 2/(in+out), lecun 1/in, "
-        "fan_out 1/out, normal init_std**2; biases are 0",
+        "fan_out 1/out, normal init_std**2; or uniform in [-init_range, init_range); biases are 0",
     )
     init_std: Positive | None = Field(
         None, description="standard deviation of the initial weights, with init: normal"
+    )
+    init_range: Strength | Strengths | None = Field(
+        None,
+        description="with init: uniform: one number, or one for each weight matrix; the last may "
+        "be 0",
     )
 
 

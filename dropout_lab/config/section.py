@@ -25,6 +25,7 @@ LayerIndices = Annotated[tuple[LayerIndex, ...], Field(strict=False, min_length=
 ShareOfTraining = Annotated[float, Field(ge=0, le=1)]
 Positives = Annotated[tuple[Positive, ...], Field(strict=False, min_length=1)]
 Bounds = Annotated[tuple[Positive | None, ...], Field(strict=False, min_length=1)]
+Strengths = Annotated[tuple[Strength, ...], Field(strict=False, min_length=1)]
 Whole = Annotated[int, Field(ge=0, lt=LARGEST_COUNT)]
 Span = Annotated[tuple[Whole, ...], Field(strict=False, min_length=2, max_length=2)]
 WarmUp = Annotated[tuple[ShareOfTraining, ...], Field(strict=False, min_length=2, max_length=2)]

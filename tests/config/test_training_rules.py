@@ -206,6 +206,33 @@ RAMP = ["momentum_schedule=linear", "start_momentum=0.5", "momentum_epochs=5"]
         (["label_smoothing=1"], "label_smoothing is 1; allowed: a number in [0, 1)"),
         (["label_smoothing=-0.1"], "label_smoothing is -0.1; allowed: a number in [0, 1)"),
         (["input_noise=-1"], "input_noise is -1; allowed: a number of at least 0"),
+        (
+            ["model.init=uniform"],
+            "model.init is uniform, which needs model.init_range, e.g. init_range: 0.05.",
+        ),
+        (["model.init_range=0.1"], "model.init_range is given, and nothing here reads it; it is "),
+        (
+            ["model.init=uniform", "model.init_range=[0.1,0.1]"],
+            "model.init_range lists 2 numbers for 3 weight matrices; give one number, or one for "
+            "each matrix.",
+        ),
+        (
+            ["model.init=uniform", "model.init_range=[0.1,0,0]"],
+            "model.init_range is [0.1, 0.0, 0.0]; only the weights of the output units can start "
+            "at 0, because",
+        ),
+        (["model.init=uniform", "model.init_range=0"], "is 0.0; only the weights of the output un"),
+        (
+            ["model.init=uniform", "model.init_range=-1"],
+            "is -1; allowed: a number of at least 0 or a list, each a number of at least 0 or null",
+        ),
+        (
+            [
+                "model.init=uniform", "model.init_range=[0.1,0.1,0]",
+                "dropout.variant=sparse_variational", "training.optimizer=adam",
+            ],
+            "model.init_range is 0 for the output units, but sparse_variational sets its noise",
+        ),
         (["model.init=fanout"], "did you mean 'fan_out'?"),
     ],
 )  # fmt: skip
@@ -244,6 +271,12 @@ def test_everything_that_is_wrong_is_told_at_once() -> None:
         ["kl_sparsity=0.1", "kl_sparsity_target=3"],
         ["kl_sparsity=0.1", "dropout.variant=batchwise", "dropout.p=0"],
         ["model.init=fan_out"],
+        ["model.init=uniform", "model.init_range=[0.00891,0.0575,0.0]"],
+        ["model.init=uniform", "model.init_range=0.05"],
+        [
+            "model.init=uniform", "model.init_range=[0.1,0.1,0]", "dropout.placement=input",
+            "dropout.variant=sparse_variational", "training.optimizer=adam",
+        ],
     ],
 )  # fmt: skip
 def test_what_makes_sense_is_taken(settings: list[str]) -> None:
@@ -320,6 +353,8 @@ def test_what_is_not_set_is_no_part_of_a_run_id_and_what_is_set_is() -> None:
         ["kl_sparsity=0.1", "kl_sparsity_damping=0.5"], ["label_smoothing=0.1"],
         ["input_noise=0.1"], ["dampening=true"], RAMP, LINEAR, [*LINEAR, "learning_rate_end=0.1"],
         [*LINEAR, "learning_rate_span=[1,2]"], ["model.init=fan_out"],
+        ["model.init=uniform", "model.init_range=0.1"],
+        ["model.init=uniform", "model.init_range=[0.1,0.1,0]"],
         COSINE, ONE_CYCLE, [*ONE_CYCLE, "learning_rate_peak=0.2"], ["warmup=1"],
         [*ONE_CYCLE, "learning_rate_start=0.1"], [*ONE_CYCLE, "learning_rate_end=0"],
     ]  # fmt: skip

@@ -134,6 +134,10 @@ CASES: dict[str, tuple[list[str], Recipe]] = {
         ["regularization.max_norm=[1.3,1.1,null]"],
         Recipe(radius={0: 1.3, 1: 1.1}),
     ),
+    "uniform weights, output 0": (
+        ["model.init=uniform", "model.init_range=[0.05,0.2,0]", "regularization.max_norm=0.7"],
+        Recipe(radius=dict.fromkeys(range(3), 0.7)),
+    ),
     "kl_sparsity, relu": (["regularization.kl_sparsity=0.5"], Recipe(sparsity=0.5)),
     "kl_sparsity, logistic": (
         [

@@ -277,6 +277,7 @@ STATEFUL = {
     ],
     "rmsprop": ["training.optimizer=rmsprop", "training.learning_rate=0.001,0.01"],
     "bounds of each matrix": ["regularization.max_squared_norm=[1.2,null,0.7],0.9"],
+    "uniform weights": ["model.init=uniform", "model.init_range=[0.05,0.2,0]"],
     "cosine": ["training.learning_rate_schedule=cosine", "training.warmup=1.5"],
     "one_cycle": ["training.learning_rate_schedule=one_cycle"],
 }  # fmt: skip
