@@ -45,6 +45,7 @@ _LATER_KEYS = (
     "regularization.max_squared_norm",
     "regularization.kl_sparsity",
     "regularization.label_smoothing",
+    "regularization.confidence_penalty",
     "regularization.input_noise",
     "training.patience",
     "evaluation.inference",

@@ -53,6 +53,7 @@ _STRENGTHS: dict[str, Mapping[str, Any]] = {
         "kl_sparsity_target": KL_TARGET,
         "kl_sparsity_damping": KL_DAMPING,
     },
+    "regularization.input_noise": {"input_noise_schedule": "constant"},
 }
 
 

@@ -57,8 +57,18 @@ class RegularizationSettings(Section):
     label_smoothing: BelowOne = Field(
         0.0, description="s: the targets are (1 - s) one-hot + s / 10, in training only"
     )
+    confidence_penalty: Strength = Field(
+        0.0,
+        description="beta: subtracts beta times the entropy of the class probabilities, in nats, "
+        "from the loss, in training only",
+    )
     input_noise: Strength = Field(
         0.0, description="s.d. of the normal noise added to each pixel, in training only"
+    )
+    input_noise_schedule: Literal["constant", "linear"] | None = Field(
+        None,
+        description="how that s.d. changes from update to update; linear: evenly to 0 after the "
+        "last; null = constant",
     )
 
 

@@ -32,7 +32,8 @@ def test_every_regularizer_may_differ_within_a_fleet() -> None:
         ["l1=0,0.1", "l1_from=3"], ["max_norm=null,2", "max_norm_on=hidden"],
         ["max_squared_norm=null,2"], ["kl_sparsity=0,0.1", "kl_sparsity_target=0.2"],
         ["kl_sparsity=0.1", "kl_sparsity_damping=0.5,0.7"], ["label_smoothing=0,0.1"],
-        ["input_noise=0,0.1"],
+        ["input_noise=0,0.1"], ["input_noise=0.1", "input_noise_schedule=constant,linear"],
+        ["confidence_penalty=0,0.1"], ["max_norm=2,[2,3,null]"],
     ):  # fmt: skip
         runs = make_sweep("dropout.p=0.5", *(f"regularization.{axis}" for axis in axes))
         assert [len(fleet) for fleet in pack(runs, MACHINE)] == [2]

@@ -39,7 +39,9 @@ class Recipe:
     target: float = 0.1
     damping: float = 0.9
     smoothing: float = 0.0
+    penalty: float = 0.0
     noise: float = 0.0
+    falling: bool = False
 
 
 class Net:
@@ -65,6 +67,10 @@ class Net:
         targets = np.full_like(probabilities, recipe.smoothing / 10)
         targets[np.arange(batch), labels] += 1 - recipe.smoothing
         delta = (probabilities - targets) / batch
+        if recipe.penalty:  # of p_k log p_k, summed: p_k (log p_k - sum p log p)
+            logs = np.log(probabilities)
+            negative = (probabilities * logs).sum(1, keepdims=True)
+            delta += recipe.penalty * probabilities * (logs - negative) / batch
         g_w: list[Array] = [np.zeros(0)] * len(self.w)
         g_b: list[Array] = [np.zeros(0)] * len(self.w)
         for i in reversed(range(len(self.w))):
@@ -111,7 +117,8 @@ def trained_in_numpy(splits: Splits, start: Fleet, recipe: Recipe) -> Net:
             x = images[batch] / 255.0
             if recipe.noise:
                 draws = noise.standard_normal(x.shape, dtype=np.float32)
-                x = x + recipe.noise * draws.astype(np.float64)
+                deviation = recipe.noise * (1 - t / UPDATES if recipe.falling else 1)
+                x = x + deviation * draws.astype(np.float64)
             net.update(net.gradients(x, labels[batch]), t, epoch)
             t += 1
     return net
@@ -148,6 +155,11 @@ CASES: dict[str, tuple[list[str], Recipe]] = {
     ),
     "label_smoothing": (["regularization.label_smoothing=0.1"], Recipe(smoothing=0.1)),
     "input_noise": (["regularization.input_noise=0.3"], Recipe(noise=0.3)),
+    "input_noise, linear": (
+        ["regularization.input_noise=1", "regularization.input_noise_schedule=linear"],
+        Recipe(noise=1, falling=True),
+    ),
+    "confidence_penalty": (["regularization.confidence_penalty=0.5"], Recipe(penalty=0.5)),
     "hinton_2012": (
         [
             "training.momentum=0.9", "training.momentum_schedule=linear",
