@@ -46,8 +46,8 @@ def rate_fits(settings: Settings) -> Iterator[Complaint]:
     if schedule == "one_cycle" and updates and peak * updates <= 1:
         yield (
             "training.learning_rate_schedule",
-            f"training.learning_rate_schedule is one_cycle, but {peak:g} of {updates} updates is "
-            "at most one, in which nothing rises; train for longer or give a larger "
+            f"training.learning_rate_schedule is one_cycle, but a share of {peak:g} of {updates} "
+            "updates leaves no time for the rise; train for longer or give a larger "
             "learning_rate_peak.",
         )
     if training.warmup * steps_of_epoch(settings, examples) > updates > 0:

@@ -102,7 +102,7 @@ RAMP = ["momentum_schedule=linear", "start_momentum=0.5", "momentum_epochs=5"]
         ([*ONE_CYCLE, "learning_rate_start=0"], "learning_rate_start is 0; allowed: a number in ("),
         (
             [*ONE_CYCLE, "training.updates=3"],
-            "is one_cycle, but 0.3 of 3 updates is at most one, in which nothing rises",
+            "is one_cycle, but a share of 0.3 of 3 updates leaves no time for the rise; train",
         ),
         (["warmup=-1"], "training.warmup is -1; allowed: a number of at least 0"),
         (
