@@ -312,6 +312,7 @@ MIXED = {
         "training.start_momentum=0.2", "training.momentum_epochs=1",
     ],
     "rmsprop": ["training.optimizer=rmsprop", "training.learning_rate=0.001,0.005"],
+    "cosine": ["training.learning_rate=0.02,0.05", "training.learning_rate_schedule=cosine"],
     "one_cycle": [
         "training.learning_rate=0.02,0.05", "training.learning_rate_schedule=one_cycle",
         "training.warmup=0.5",
