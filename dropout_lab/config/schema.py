@@ -269,7 +269,7 @@ class Config(Settings):
     """A study: settings, what to vary, and how often to repeat."""
 
     name: Annotated[str, Field(pattern=NAME_PATTERN)] = Field(
-        "quickstart", description="the results go to results/<name>"
+        "defaults", description="the results go to results/<name>"
     )
     about: str = Field("", max_length=500, description="one sentence, shown with the results")
     seeds: Annotated[int, Field(ge=1, le=100_000)] | Seeds = Field(

@@ -41,7 +41,7 @@ def test_sweep_ends_with_a_table_and_the_files(run, tmp_path: Path) -> None:
     assert second == "4 runs to train in 2 fleets"
     assert "fleet 1/2" in result.err  # progress is not in the way of results
     assert "fleet 1/2" not in result.out
-    plots = tmp_path / "results" / "quickstart" / "plots"
+    plots = tmp_path / "results" / "defaults" / "plots"
     assert {"curves.png", "gap.png", "by_p.png", "cells.png"} <= {p.name for p in plots.iterdir()}
     again = run("sweep", "--p", "0,0.5", "--seeds", "2", *SMALL)
     assert "0 runs trained" in again.out
@@ -250,7 +250,7 @@ def test_usage_mistakes_are_exit_2(run, arguments: list[str], words: str) -> Non
 
 def test_plots_and_reports_that_are_older_than_the_runs_are_named(run, tmp_path: Path) -> None:
     run("train", "--seeds", "1", *SMALL)
-    folder = tmp_path / "results" / "quickstart"
+    folder = tmp_path / "results" / "defaults"
     (folder / "plots").mkdir()
     (folder / "plots" / "gap.png").touch()
     (folder / "report.html").write_text("made from other runs")
@@ -484,7 +484,7 @@ def test_a_run_whose_noise_is_not_what_it_says_is_completed_named_and_exit_1(
     ((marked, message),) = data["marked"].items()
     assert message.startswith("epoch 1, dropout at place 1: noise mean ")
     assert f"run {marked} has a layer that does not do what it says: {message}" in result.err
-    rows = {row["run_id"]: row for row in read_rows(Path("results/quickstart/runs.csv"))}
+    rows = {row["run_id"]: row for row in read_rows(Path("results/defaults/runs.csv"))}
     assert {run_id: row["message"] for run_id, row in rows.items() if row["message"]} == {
         marked: message
     }

@@ -41,22 +41,21 @@ def test_the_published_studies_are_sound(run, monkeypatch, columns: str) -> None
 
 def test_damage_is_told_on_a_line_of_its_own_mended_once_and_then_none(run) -> None:
     assert run(*SWEEP).status == 0
-    damaged(Path("results/quickstart"))
+    damaged(Path("results/defaults"))
     before = content(Path("results"))
     told = run("doctor")
     assert (told.status, told.err) == (1, "")
     first, second, last = told.out.splitlines()
-    assert first.startswith("results/quickstart/metrics.csv: line 2 (run ")
+    assert first.startswith("results/defaults/metrics.csv: line 2 (run ")
     assert ". With --fix: the sound rows written anew, the file as it is kept beside." in first
     assert "metrics.csv lacks its epoch 1. With --fix: its rows put aside" in second
     assert last == "1 study, 2 damages. To mend: dropout-lab doctor --fix results"
     assert content(Path("results")) == before
-    told = run("doctor", "--fix", "results/quickstart")
+    told = run("doctor", "--fix", "results/defaults")
     assert (told.status, told.err) == (0, "")
     assert told.out.count("Mended: ") == 2
     assert (
-        Path("results/quickstart/metrics.csv.damaged").read_bytes()
-        == before["quickstart/metrics.csv"]
+        Path("results/defaults/metrics.csv.damaged").read_bytes() == before["defaults/metrics.csv"]
     )
     assert run("doctor").out == "1 study, nothing is damaged.\n"
     assert run("doctor", "--fix").out == "1 study, nothing is damaged.\n"
@@ -77,7 +76,7 @@ def test_json_is_pure_and_says_the_same(run, tmp_path: Path) -> None:
 
 def test_a_study_without_its_manifest_is_found(run, tmp_path: Path) -> None:
     assert run(*SWEEP).status == 0
-    Path("results/quickstart/manifest.json").unlink()
+    Path("results/defaults/manifest.json").unlink()
     told = run("doctor")
     assert told.status == 1
     words = "manifest.json: is not there; the command that made the study makes it anew."
@@ -276,7 +275,7 @@ def test_plot_writes_no_pictures_through_a_file_or_a_link(run, tmp_path: Path) -
 
 def test_json_is_one_document_where_the_pictures_cannot_be_saved(run) -> None:
     assert run(*SWEEP).status == 0
-    picture = Path("results/quickstart/plots/gap.png")
+    picture = Path("results/defaults/plots/gap.png")
     picture.unlink()
     picture.mkdir()
     again = run(*SWEEP, "--json")

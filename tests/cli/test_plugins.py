@@ -17,7 +17,7 @@ PLUGIN = ["--plugin", "my_dropout.py"]
 SWEEP = [
     "sweep", *SMALL, "--set", "dropout.variant=inverted,pairs", "--p", "0.5", "--quiet",
 ]  # fmt: skip
-STUDY = Path("results/quickstart")
+STUDY = Path("results/defaults")
 
 
 @pytest.fixture

@@ -206,10 +206,10 @@ def test_10_a_range_is_counted_in_decimals(run) -> None:
 
 def test_20_another_setting_in_the_same_folder_is_refused_with_its_keys(run) -> None:
     assert run("train", *SMALL, "--seeds", "1").status == 0
-    before = Path("results/quickstart/manifest.json").read_bytes()
+    before = Path("results/defaults/manifest.json").read_bytes()
     again = run("train", *SMALL, "--seeds", "1", "--set", "training.momentum=0.5")
     refused(again, 4, "training.momentum", "--out")
-    assert Path("results/quickstart/manifest.json").read_bytes() == before
+    assert Path("results/defaults/manifest.json").read_bytes() == before
 
 
 @pytest.mark.parametrize(
@@ -255,15 +255,15 @@ def test_31_a_diverged_run_ends_alone_and_the_others_go_on(run) -> None:
     result = run("sweep", *options)
     assert result.status == 1
     assert "the loss is not finite" in result.err
-    rows = read_rows(Path("results/quickstart/runs.csv"))
+    rows = read_rows(Path("results/defaults/runs.csv"))
     assert sorted(row["status"] for row in rows) == 2 * ["completed"] + 2 * ["diverged"]
-    assert Path("results/quickstart/plots/cells.png").exists()
+    assert Path("results/defaults/plots/cells.png").exists()
 
 
 def test_32_a_layer_that_drops_nearly_every_unit_trains_to_finite_numbers(run) -> None:
     options = [*SMALL, "--seeds", "1", "--set", "dropout.p=0.99", "--set", "model.hidden=[2]"]
     assert run("train", *options, "--set", "training.batch_size=1", "--epochs", "1").status == 0
-    (row,) = read_rows(Path("results/quickstart/runs.csv"))
+    (row,) = read_rows(Path("results/defaults/runs.csv"))
     assert float(row["test_loss"]) < 100
 
 
@@ -275,7 +275,7 @@ def test_33_a_device_that_is_not_there(run, tmp_path: Path, monkeypatch) -> None
 
 def test_36_the_number_of_threads_is_recorded(run) -> None:
     run("train", *SMALL, "--seeds", "1")
-    assert '"threads": ' in Path("results/quickstart/manifest.json").read_text()
+    assert '"threads": ' in Path("results/defaults/manifest.json").read_text()
 
 
 def test_37_a_clock_that_is_put_back_shortens_no_time(run, monkeypatch) -> None:
@@ -283,7 +283,7 @@ def test_37_a_clock_that_is_put_back_shortens_no_time(run, monkeypatch) -> None:
     monkeypatch.setattr(time, "time", lambda: float(next(now)))
     result = run("train", *SMALL, "--seeds", "1", "--json")
     assert json.loads(result.out)["seconds"] > 0
-    (row,) = read_rows(Path("results/quickstart/runs.csv"))
+    (row,) = read_rows(Path("results/defaults/runs.csv"))
     assert float(row["seconds"]) > 0
 
 

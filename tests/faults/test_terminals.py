@@ -220,7 +220,7 @@ def test_65_and_70_a_sweep_without_home_display_or_utf_8(tmp_path: Path) -> None
     assert "inference: monte carlo" in out
     assert "..." not in out, "no number is cut in a narrow terminal"
     assert max(map(len, out.split("Files:")[0].splitlines())) <= 40
-    assert (tmp_path / "results" / "quickstart" / "plots" / "cells.svg").exists()
+    assert (tmp_path / "results" / "defaults" / "plots" / "cells.svg").exists()
 
 
 FULL = (
@@ -341,7 +341,7 @@ def test_68_nothing_is_called_significant(run) -> None:
     """Three seeds are too few for the word, whatever the numbers are."""
     result = run("sweep", "--p", "0,0.5", "--seeds", "3", *SMALL)
     assert "vs without" in result.out
-    svgs = list(Path("results/quickstart/plots").glob("*.svg"))
+    svgs = list(Path("results/defaults/plots").glob("*.svg"))
     assert svgs
     advice, _, err = result.err.partition("\n")
     assert advice.startswith("3 seeds: no comparison can be called significant. 1 comparison")

@@ -43,7 +43,7 @@ def page(browser: Browser, folder: Path) -> Browser:
 def test_it_opens_without_a_request_and_without_a_complaint(page: Browser, folder: Path) -> None:
     assert page.requests == [(folder / results.REPORT).as_uri()]
     assert page.console == []
-    assert page.value("document.title") == "quickstart: dropout-lab report"
+    assert page.value("document.title") == "defaults: dropout-lab report"
     assert page.value("document.querySelectorAll('svg').length") >= 4
     assert page.value("document.documentElement.lang") == "en"
 
