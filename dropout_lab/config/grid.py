@@ -41,6 +41,7 @@ _LATER_KEYS = (
     "training.learning_rate_schedule",
     "training.momentum_schedule",
     "training.dampening",
+    "training.average",
     "regularization.max_squared_norm",
     "regularization.kl_sparsity",
     "regularization.label_smoothing",

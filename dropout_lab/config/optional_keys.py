@@ -6,7 +6,7 @@ from typing import Any
 
 from dropout_lab.catalogue import CATALOGUE, LOSS_WEIGHTS
 from dropout_lab.config.regularization import KL_DAMPING, KL_TARGET
-from dropout_lab.config.schema import SECTIONS, Settings
+from dropout_lab.config.schema import AVERAGE_DECAY, SECTIONS, Settings
 
 # For each key that decides, as dotted key: its value, the keys then read, and their defaults.
 _CHOICES: dict[str, dict[str, Mapping[str, Any]]] = {
@@ -25,6 +25,10 @@ _CHOICES: dict[str, dict[str, Mapping[str, Any]]] = {
         "inverse_time": {"learning_rate_updates": None},
         "steps": {"learning_rate_steps": None, "learning_rate_factors": None},
         "linear": {"learning_rate_span": None, "learning_rate_end": 0.0},
+    },
+    "training.average": {
+        "exponential": {"average_decay": AVERAGE_DECAY},
+        "last": {"average_epochs": None},
     },
     "training.momentum_schedule": {
         "linear": {"start_momentum": None, "momentum_epochs": None},

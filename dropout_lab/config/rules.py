@@ -21,6 +21,7 @@ from dropout_lab.config.optional_keys import keys_read, readers
 from dropout_lab.config.schema import Settings, places
 from dropout_lab.config.sizes import CLASSES, TRAINING_PARTS, training_examples
 from dropout_lab.config.training_rules import (
+    average_fits,
     bound_fits,
     momentum_fits,
     penalties_fit,
@@ -142,6 +143,7 @@ RULES: tuple[tuple[frozenset[str], Rule], ...] = (
     (frozenset({"training"}), _length),
     (frozenset({"training"}), momentum_fits),
     (frozenset({"dataset", "training"}), rate_fits),
+    (frozenset({"dataset", "training"}), average_fits),
     (frozenset({"model", "regularization"}), bound_fits),
     (frozenset({"model", "dropout", "regularization"}), sparsity_fits),
     (frozenset({"dataset", "training", "regularization"}), penalties_fit),

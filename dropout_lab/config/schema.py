@@ -48,6 +48,7 @@ def _known_variant(name: str) -> str:
 
 # Checked against the catalogue of the moment, which the variants of plugins may have joined.
 VariantName = Annotated[str, AfterValidator(_known_variant), _AmongTheVariants()]
+AVERAGE_DECAY = 0.999  # where the config gives none
 DatasetName = Literal["mnist_5k", "mnist", "fashion_mnist", "kmnist"]
 NAME_PATTERN = r"^[A-Za-z0-9]([A-Za-z0-9._-]{0,98}[A-Za-z0-9_-])?$"
 
@@ -191,6 +192,17 @@ class TrainingSettings(Section):
     )
     momentum: Annotated[float, Field(ge=0, lt=1)] = Field(
         0.9, description="of sgd; adam and adamw use beta 0.9 and 0.999"
+    )
+    average: Literal["none", "exponential", "last"] = Field(
+        "none",
+        description="measure a mean of the weights, which the training never sees: a running mean "
+        "over the updates, or that of the last epochs",
+    )
+    average_decay: BelowOne | None = Field(
+        None, description="with average: exponential, the share kept at each update; null = 0.999"
+    )
+    average_epochs: Count | None = Field(
+        None, description="with average: last, how many last epochs the mean is over"
     )
     patience: Count | None = Field(
         None,

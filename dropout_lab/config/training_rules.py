@@ -13,6 +13,7 @@ _RATE_NEEDS = {
     "inverse_time": {"learning_rate_updates": "10000"},
     "steps": {"learning_rate_steps": "[600, 400]", "learning_rate_factors": "[1, 0.5]"},
 }
+_AVERAGE_NEEDS = {"last": {"average_epochs": "10"}}
 _MOMENTUM_NEEDS = {
     "linear": {"start_momentum": "0.5", "momentum_epochs": "500"},
     "exponential": {"start_momentum": "0.5", "momentum_updates": "100000"},
@@ -69,6 +70,27 @@ def momentum_fits(settings: Settings) -> Iterator[Complaint]:
             "training.dampening",
             "training.dampening is true, and so is nesterov, whose step takes the gradient whole; "
             "leave one of them out.",
+        )
+
+
+def average_fits(settings: Settings) -> Iterator[Complaint]:
+    """The last epochs whose mean is asked for exist, and are known to be the last."""
+    training = settings.training
+    yield from _needed(settings, "average", _AVERAGE_NEEDS)
+    if training.average != "last":
+        return
+    epochs, _ = length(settings, training_examples(settings))
+    if training.average_epochs and training.average_epochs > epochs > 0:
+        yield (
+            "training.average_epochs",
+            f"training.average_epochs is {training.average_epochs}, and the training has {epochs} "
+            f"epochs; give at most {epochs}.",
+        )
+    if training.patience is not None:
+        yield (
+            "training.average",
+            "training.average is last, but with training.patience a run may stop before its last "
+            "epochs; write average: exponential, or leave patience out.",
         )
 
 

@@ -10,7 +10,7 @@ the input; under maxout the pieces of all units), B the batch and s the values t
 remembers of each parameter (0 for SGD, 1 with momentum, 2 for Adam):
 
 * held: ``4 P (2 + s)``, parameters, gradients and optimizer state; ``4 P`` more with early
-  stopping, for the weights of the best epoch.
+  stopping, for the weights of the best epoch, and with averaged weights, for the average.
 * order: ``16 N``, the order of the N training examples as it is drawn.
 * step: ``B sum_l a_l u_l + sum_l w_l W_l``, what autograd keeps of a batch, masks and draws. a and
   w are the bytes of the variant per unit and example and per weight, ``_UNIT`` and ``_WEIGHT``, as
@@ -24,7 +24,8 @@ remembers of each parameter (0 for SGD, 1 with momentum, 2 for Adam):
   the pool of a curve.
 * gradients: with that diagnostic, three gradients more and what autograd keeps of 1,000 examples.
   Likewise co_adaptation with its matrices in double precision.
-* checkpoint: ``4 P (1 + s)``, if there is more than one epoch: those of all runs are made at once.
+* checkpoint: ``4 P (1 + s)``, and ``4 P`` with averaged weights, if there is more than one epoch:
+  those of all runs are made at once.
 * once: 32 MB for the buffers of the libraries, the pixels that all runs share in an evaluation,
   the checkpoint of one run in the making, three times over, and the curve of one run.
 
@@ -114,12 +115,13 @@ def _need(settings: Settings) -> Need:
     state = _state(settings)
     training = settings.training
     best = training.patience is not None
-    held = _FLOAT * parameters * (2 + state + best)
+    average = training.average != "none"
+    held = _FLOAT * parameters * (2 + state + best + average)
     examples = training_examples(settings)
     epochs, _ = length(settings, examples)
-    checkpoint = _FLOAT * parameters * (1 + state) if epochs > 1 else 0
+    checkpoint = _FLOAT * parameters * (1 + state + average) if epochs > 1 else 0
     moving = max(_step(settings), _evaluation(settings), _diagnosed(settings), checkpoint)
-    file = 3 * _FLOAT * parameters * (1 + state + best) if epochs > 1 else 0
+    file = 3 * _FLOAT * parameters * (1 + state + best + average) if epochs > 1 else 0
     pixels = 2 * _FLOAT * CHUNK * INPUTS
     each = held + 2 * _DOUBLE * examples + _SLACK * moving
     return Need(round(each), _LIBRARIES + file + pixels + _curve_of_one(settings))

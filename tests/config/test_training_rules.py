@@ -116,6 +116,26 @@ RAMP = ["momentum_schedule=linear", "start_momentum=0.5", "momentum_epochs=5"]
         (["dampening=true", "momentum=0"], "dampening is true, which needs optimizer: sgd and a m"),
         (["dampening=true", "nesterov=true"], "and so is nesterov, whose step takes the gradient"),
         (["dampening=0.9"], "training.dampening is 0.9; allowed: true or false"),
+        (["average=swa"], 'training.average is "swa"; allowed: one of none, exponential, last'),
+        (["average=last"], "is last, which needs training.average_epochs, e.g. average_epochs: 10"),
+        (
+            ["average=last", "average_epochs=21"],
+            "training.average_epochs is 21, and the training has 20 epochs; give at most 20.",
+        ),
+        (
+            ["average=last", "average_epochs=4", "training.updates=60"],
+            "is 4, and the training has 3 epochs; give at most 3.",
+        ),
+        (
+            ["average=last", "average_epochs=2", "patience=3"],
+            "training.average is last, but with training.patience a run may stop before its last",
+        ),
+        (
+            ["average=exponential", "average_decay=1"],
+            "training.average_decay is 1; allowed: a number in [0, 1)",
+        ),
+        (["average_decay=0.9"], "nothing here reads it; it is for average exponential."),
+        (["average=exponential", "average_epochs=3"], "it is for average last."),
         (["l1_from=5"], "regularization.l1_from is given, and nothing here reads it; it is for l1"),
         (
             ["l1=0.1", "l1_from=480"],
@@ -233,6 +253,7 @@ def test_a_swept_key_shows_its_default_where_it_is_read_and_nothing_where_it_is_
         ["kl_sparsity=0.1", "kl_sparsity_target=0.1,null"],
         ["kl_sparsity=0.1", "kl_sparsity_damping=0.9,null"],
         [*LINEAR, "learning_rate_end=0,null"],
+        ["average=exponential", "average_decay=0.999,null"],
     ],
 )
 def test_a_key_at_its_default_is_the_same_cell_as_without_it(axes: list[str]) -> None:
@@ -248,7 +269,8 @@ def test_what_is_not_set_is_no_part_of_a_run_id_and_what_is_set_is() -> None:
         ["kl_sparsity=0.1", "kl_sparsity_target=0.2"],
         ["kl_sparsity=0.1", "kl_sparsity_damping=0.5"], ["label_smoothing=0.1"],
         ["input_noise=0.1"], ["dampening=true"], RAMP, LINEAR, [*LINEAR, "learning_rate_end=0.1"],
-        [*LINEAR, "learning_rate_span=[1,2]"], ["model.init=fan_out"],
+        [*LINEAR, "learning_rate_span=[1,2]"], ["model.init=fan_out"], ["average=exponential"],
+        ["average=exponential", "average_decay=0.99"], ["average=last", "average_epochs=2"],
     ]  # fmt: skip
     ids = [run_id(single_cell(loaded(*each))[0].settings, 0) for each in settings]
     assert ids[0] == before
@@ -260,6 +282,7 @@ def test_every_new_key_is_null_or_off_by_default() -> None:
     plain = TrainingSettings()
     schedules = (plain.learning_rate_schedule, plain.momentum_schedule, plain.dampening)
     assert schedules == ("constant", "constant", False)
+    assert plain.average == "none"
     strengths = RegularizationSettings().model_dump()
     assert not any(strengths.values())
 
