@@ -37,6 +37,7 @@ _CHOICES: dict[str, dict[str, Mapping[str, Any]]] = {
 }
 # For each strength: the keys read where it is above 0, and their defaults.
 _STRENGTHS: dict[str, Mapping[str, Any]] = {
+    "dataset.train_size": {"subset": "stratified"},
     "regularization.l1": {"l1_from": 0},
     "regularization.max_norm": {"max_norm_on": "all"},
     "regularization.max_squared_norm": {"max_norm_on": "all"},

@@ -13,13 +13,14 @@ from dropout_lab.config.dropout_rules import (
     schedule_fits,
 )
 from dropout_lab.config.inference_rules import (
+    at_end,
     cautions_of_measures,
     measures_fit,
     patience_fits,
 )
 from dropout_lab.config.optional_keys import keys_read, readers
 from dropout_lab.config.schema import Settings, places
-from dropout_lab.config.sizes import CLASSES, TRAINING_PARTS, training_examples
+from dropout_lab.config.sizes import CLASSES, PIXELS, TRAINING_PARTS, training_examples
 from dropout_lab.config.training_rules import (
     average_fits,
     bound_fits,
@@ -54,6 +55,36 @@ def _sizes(settings: Settings) -> Iterator[Complaint]:
             "dataset.train_size",
             f"dataset.train_size is {data.train_size}; {left} examples of {data.name} are left "
             f"after validation: give {CLASSES} to {left}, or null for all.",
+        )
+
+
+def _subset(settings: Settings) -> Iterator[Complaint]:
+    data = settings.dataset
+    if data.subset == "first" and data.train_size is not None and data.name == "mnist_5k":
+        yield (
+            "dataset.subset",
+            "dataset.subset is first, but mnist_5k is sorted by class: its first images do not "
+            "have all classes. Write subset: stratified, or another dataset.name.",
+        )
+
+
+def _components(settings: Settings) -> Iterator[Complaint]:
+    pca, examples = settings.dataset.pca, training_examples(settings)
+    if pca is None:
+        return
+    most = min(PIXELS, examples - 1)
+    if pca > most > 0:
+        yield (
+            "dataset.pca",
+            f"dataset.pca is {pca}; an image has {PIXELS} pixels, and {examples} training examples "
+            f"have at most {examples - 1} principal components: give at most {most}, or null for "
+            "the pixels.",
+        )
+    if "features" in at_end(settings.evaluation):
+        yield (
+            "dataset.pca",
+            f"dataset.pca is {pca}, but evaluation.at_end names features, which are drawn as "
+            "images: they need one weight for each pixel. Leave one of them out.",
         )
 
 
@@ -132,6 +163,8 @@ def _length(settings: Settings) -> Iterator[Complaint]:
 
 RULES: tuple[tuple[frozenset[str], Rule], ...] = (
     (frozenset({"dataset"}), _sizes),
+    (frozenset({"dataset"}), _subset),
+    (frozenset({"dataset", "evaluation"}), _components),
     (frozenset({"dataset", "training"}), _batch),
     (frozenset({"model"}), _model),
     (frozenset({"model", "dropout"}), _placement),

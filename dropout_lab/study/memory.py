@@ -5,9 +5,9 @@ A fleet of R runs needs, beside the process itself and the data,
     R (held + order + 1.2 max(step, evaluation, gradients, checkpoint)) + once
 
 bytes, each term that of one run. With P the parameters of a run (weights, biases and what its
-dropout layers learn), W_l the weights that leave place l, u_l the units of place l (784 pixels at
-the input; under maxout the pieces of all units), B the batch and s the values that the optimizer
-remembers of each parameter (0 for SGD, 1 with momentum, 2 for Adam):
+dropout layers learn), W_l the weights that leave place l, u_l the units of place l (784 pixels, or
+principal components, at the input; under maxout the pieces of all units), B the batch and s the
+values that the optimizer remembers of each parameter (0 for SGD, 1 with momentum, 2 for Adam):
 
 * held: ``4 P (2 + s)``, parameters, gradients and optimizer state; ``4 P`` more with early
   stopping, for the weights of the best epoch, and with averaged weights, for the average.
@@ -45,8 +45,8 @@ from dropout_lab.config.inference_rules import (
 from dropout_lab.config.schema import Settings, p_of_places
 from dropout_lab.config.sizes import (
     CLASSES,
-    INPUTS,
     TEST_PARTS,
+    inputs_of,
     length,
     training_examples,
 )
@@ -122,7 +122,7 @@ def _need(settings: Settings) -> Need:
     checkpoint = _FLOAT * parameters * (1 + state + average) if epochs > 1 else 0
     moving = max(_step(settings), _evaluation(settings), _diagnosed(settings), checkpoint)
     file = 3 * _FLOAT * parameters * (1 + state + best + average) if epochs > 1 else 0
-    pixels = 2 * _FLOAT * CHUNK * INPUTS
+    pixels = 2 * _FLOAT * CHUNK * inputs_of(settings)
     each = held + 2 * _DOUBLE * examples + _SLACK * moving
     return Need(round(each), _LIBRARIES + file + pixels + _curve_of_one(settings))
 
@@ -130,12 +130,12 @@ def _need(settings: Settings) -> Need:
 def _columns(settings: Settings) -> tuple[int, ...]:
     """Return the units of each place, then the classes; of maxout the pieces of all units."""
     pieces = settings.model.pieces or 1
-    return (INPUTS, *(units * pieces for units in settings.model.hidden), CLASSES)
+    return (inputs_of(settings), *(units * pieces for units in settings.model.hidden), CLASSES)
 
 
 def matrices(settings: Settings) -> list[int]:
     """Return the number of weights that leave each place."""
-    before = (INPUTS, *settings.model.hidden)
+    before = (inputs_of(settings), *settings.model.hidden)
     return [a * b for a, b in zip(before, _columns(settings)[1:], strict=True)]
 
 
@@ -180,7 +180,7 @@ def _step(settings: Settings, examples: int | None = None) -> int:
         for place, columns in enumerate(_columns(settings))
     )
     if settings.regularization.input_noise:
-        units += 2 * _FLOAT * INPUTS
+        units += 2 * _FLOAT * inputs_of(settings)
     of_place = matrices(settings)
     weights = copies * sum(of_place) + of_weight * sum(of_place[place] for place in noisy)
     passes = 1 if settings.dropout.loss == "cross_entropy" else 2
@@ -194,7 +194,7 @@ def _evaluation(settings: Settings) -> int:
     sampled = bool({"monte_carlo", "geometric"} & set(wanted))
     noisy = p_of_places(settings)
     of_unit, of_weight = _costs(settings, CHUNK if sampled else 0)
-    before = [INPUTS, *settings.model.hidden]
+    before = [inputs_of(settings), *settings.model.hidden]
     own = 0 in noisy and (sampled or settings.dropout.variant not in _PIXELS_SHARED)
     if not own and settings.training.precision == "float32":
         before[0] = 0  # the runs share the pixels

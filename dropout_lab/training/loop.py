@@ -66,7 +66,7 @@ def train(fleet: Fleet, splits: Splits) -> Iterator[Epoch]:
         for indices in order.split(batch_size, dim=1):  # (runs, batch)
             model.set_p(schedule.at(fleet.updates))
             batch = splits.train[indices]
-            pixels = splits.pixels(batch.images)  # (runs, batch, 784)
+            pixels = splits.pixels(batch.images)  # (runs, batch, inputs)
             step = objective(pixels, batch.labels, fleet.updates / last_update)
             optimizer.step(step.total, rates.at(fleet.updates))
             model.constrain()

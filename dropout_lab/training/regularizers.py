@@ -37,7 +37,7 @@ class InputNoise:
         self._noise.open(epoch)
 
     def __call__(self, x: Tensor) -> Tensor:
-        """Return ``x`` with noise; ``x``: ``(runs, batch, 784)``, or 1 in place of runs."""
+        """Return ``x`` with noise; ``x``: ``(runs, batch, inputs)``, or 1 in place of runs."""
         x = x.expand(len(self._deviations), -1, -1)
         return x + self._deviations * self._noise.normal(x.shape, x.device).to(x.dtype)
 
