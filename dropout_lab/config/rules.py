@@ -24,6 +24,7 @@ from dropout_lab.config.sizes import CLASSES, PIXELS, TRAINING_PARTS, training_e
 from dropout_lab.config.training_rules import (
     average_fits,
     bound_fits,
+    cautions_of_averages,
     momentum_fits,
     penalties_fit,
     rate_fits,
@@ -224,3 +225,4 @@ def cautions(settings: Settings) -> Iterator[str]:
     """What is allowed but hardly meant: told, not refused."""
     yield from cautions_of_dropout(settings)
     yield from cautions_of_measures(settings)
+    yield from cautions_of_averages(settings)

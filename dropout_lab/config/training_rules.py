@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from dropout_lab.catalogue import CATALOGUE
 from dropout_lab.config.dropout_rules import Complaint
-from dropout_lab.config.schema import Settings, without_dropout
+from dropout_lab.config.schema import AVERAGE_DECAY, Settings, without_dropout
 from dropout_lab.config.sizes import length, training_examples
 
 # What a schedule cannot do without, and what to write for it.
@@ -91,6 +91,22 @@ def average_fits(settings: Settings) -> Iterator[Complaint]:
             "training.average",
             "training.average is last, but with training.patience a run may stop before its last "
             "epochs; write average: exponential, or leave patience out.",
+        )
+
+
+def cautions_of_averages(settings: Settings) -> Iterator[str]:
+    """What is allowed but hardly meant: an average that reaches far back into the training."""
+    training = settings.training
+    if training.average != "exponential":
+        return
+    decay = AVERAGE_DECAY if training.average_decay is None else training.average_decay
+    _, updates = length(settings, training_examples(settings))
+    if 1 / (1 - decay) > updates / 5 > 0:
+        smaller = max(0.5, 1 - 20 / updates)
+        yield (
+            f"training.average_decay is {decay:g}: the average is over about "
+            f"{1 / (1 - decay):,.0f} updates, and the training has {updates:,}, so early weights "
+            f"are part of it; give a smaller value, e.g. average_decay: {smaller:.2g}."
         )
 
 

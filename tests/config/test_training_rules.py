@@ -8,6 +8,7 @@ from dropout_lab.config.grid import get, run_id, runs_of, single_cell, sweep_cel
 from dropout_lab.config.load import load
 from dropout_lab.config.optional_keys import readers
 from dropout_lab.config.regularization import RegularizationSettings
+from dropout_lab.config.rules import cautions
 from dropout_lab.config.schema import Config, TrainingSettings
 from dropout_lab.errors import ConfigError
 
@@ -296,3 +297,16 @@ def test_seeds_of_a_regularized_cell_are_runs_of_their_own() -> None:
     cells = sweep_cells(loaded("label_smoothing=0,0.1", "dropout.p=0.5", sweep=True))
     runs = runs_of(cells, (0, 1))
     assert len({run.run_id for run in runs}) == len(runs) == 8
+
+
+def test_an_average_over_most_of_the_training_is_told() -> None:
+    """20 epochs of the defaults are 480 updates, a fifth of which are 96."""
+    average = "average=exponential"
+    told = list(cautions(loaded(average)))
+    assert told == [
+        "training.average_decay is 0.999: the average is over about 1,000 updates, and the "
+        "training has 480, so early weights are part of it; give a smaller value, e.g. "
+        "average_decay: 0.96."
+    ]
+    assert not list(cautions(loaded(average, "average_decay=0.96")))
+    assert not list(cautions(loaded(average, "epochs=209")))
