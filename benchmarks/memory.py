@@ -76,6 +76,7 @@ FLEETS = {
     "8 of 784-1024-1024-10": (8, WIDE),
     "8 without momentum": (8, WIDE, "training.momentum=0"),
     "8 with Adam": (8, WIDE, "training.optimizer=adam", "training.learning_rate=0.001"),
+    "8 with RMSprop": (8, WIDE, "training.optimizer=rmsprop", "training.learning_rate=0.001"),
     "8 in bfloat16": (8, WIDE, "training.precision=bfloat16"),
     "8 with early stopping": (8, WIDE, "training.patience=1"),
     "8 with averaged weights": (8, WIDE, "training.average=exponential"),

@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from dropout_lab.catalogue import CATALOGUE
@@ -206,11 +207,21 @@ def initial_weights(
     Under maxout a hidden layer has a column for each piece of each unit; out is that of units.
     They are normal with mean 0 and variance 2/in (he), 2/(in + out) (glorot), 1/in (lecun),
     1/out (fan_out: deepnet, the code of Srivastava et al. 2014, under the name SQRT_FAN_IN) or
-    init_std**2 (normal). Nothing but the shape, the init and the seed enters.
+    init_std**2 (normal). Or they are uniform on ``[-r, r)``, r the ``init_range`` of the matrix:
+    pylearn2's dropout recipe (scripts/papers/dropout/mnist.yaml) has 0.00891, 0.0575 and 0.
+    Nothing but the shape, the init and the seed enters.
     """
     streams = [stream(Purpose.INITIAL_WEIGHTS, seed) for seed in seeds]
+    given = model.init_range
     weights = []
     for place, (n_in, n_out) in enumerate(itertools.pairwise(sizes)):
+        columns = n_out * (model.pieces or 1) if place < len(sizes) - 2 else n_out
+        shape = n_in, columns
+        if model.init == "uniform":
+            limit = (given[place] if isinstance(given, tuple) else given) or 0.0
+            draws = [s.random(shape, dtype=np.float32) for s in streams]
+            weights.append(_stacked(draws) * (2 * limit) - limit)
+            continue
         deviation = {
             "he": (2 / n_in) ** 0.5,
             "glorot": (2 / (n_in + n_out)) ** 0.5,
@@ -218,11 +229,14 @@ def initial_weights(
             "fan_out": (1 / n_out) ** 0.5,
             "normal": model.init_std or 0.0,
         }[model.init]
-        columns = n_out * (model.pieces or 1) if place < len(sizes) - 2 else n_out
-        draws = [s.standard_normal((n_in, columns), dtype=np.float32) for s in streams]
-        stacked = torch.from_numpy(np.stack(draws)).to(torch.get_default_dtype())
-        weights.append(stacked * deviation)
+        draws = [s.standard_normal(shape, dtype=np.float32) for s in streams]
+        weights.append(_stacked(draws) * deviation)
     return weights
+
+
+def _stacked(draws: Sequence[NDArray[np.float32]]) -> Tensor:
+    """Return the draws of all runs as one tensor of the default dtype."""
+    return torch.from_numpy(np.stack(draws)).to(torch.get_default_dtype())
 
 
 def p_of_fleet(settings: Sequence[Settings]) -> dict[int, Tensor]:

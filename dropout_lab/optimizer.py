@@ -1,4 +1,4 @@
-"""SGD, Adam and AdamW from torch.optim, with a learning rate and regularizers for each run."""
+"""The optimizers of torch.optim, with a learning rate and regularizers for each run."""
 
 import itertools
 import math
@@ -9,10 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dropout_lab.config.regularization import bounded_matrices, norm_bound
+from dropout_lab.config.regularization import norm_bounds
 from dropout_lab.config.schema import Settings
 from dropout_lab.rates import Rate
-from dropout_lab.updates import SGD, Adam, Updates
+from dropout_lab.updates import SGD, Adam, RMSprop, Updates
 
 RunState = list[dict[str, Tensor]]
 _SHARED = "step"  # what torch.optim remembers of all runs together; the rest has a run axis
@@ -71,10 +71,8 @@ class FleetOptimizer:
         self._l1 = torch.tensor(l1, device=device).view(-1, 1, 1) if any(l1) else None
         self._l1_from = torch.tensor(begins, device=device).view(-1, 1, 1)
         self._l1_first = min(begins)  # before it none acts, and nothing is computed
-        self._bounds = [
-            _bounds(settings, matrix, len(self.weights), device)
-            for matrix in range(len(self.weights))
-        ]
+        bounds = [norm_bounds(each.regularization, len(self.weights)) for each in settings]
+        self._bounds = [_bounds(each, device) for each in zip(*bounds, strict=True)]
 
     def step(self, losses: Tensor, rate: Rate) -> None:
         """Move the weights of each run down the gradient of its own loss.
@@ -156,16 +154,8 @@ def bound_norms(weight: Tensor, bounds: Tensor) -> None:
     weight *= torch.where(norms > bounds, bounds / norms, 1.0)
 
 
-def _bounds(
-    settings: Sequence[Settings], matrix: int, matrices: int, device: torch.device
-) -> Tensor | None:
+def _bounds(bounds: Sequence[float], device: torch.device) -> Tensor | None:
     """Return the bound of each run on the columns of a weight matrix; none if no run has one."""
-    bounds = [
-        norm_bound(each.regularization)
-        if matrix in bounded_matrices(each.regularization, matrices)
-        else math.inf
-        for each in settings
-    ]
     if all(bound == math.inf for bound in bounds):
         return None
     return torch.tensor(bounds, device=device).view(-1, 1, 1)
@@ -190,6 +180,8 @@ def _spans(settings: Sequence[Settings]) -> Iterator[tuple[slice, float, float]]
 
 def _updates(settings: Settings, groups: list[dict[str, Any]]) -> Updates:
     training = settings.training
+    if training.optimizer == "rmsprop":
+        return RMSprop(groups)
     if training.optimizer != "sgd":
         return Adam(groups, decoupled=training.optimizer == "adamw")
     for group in groups:

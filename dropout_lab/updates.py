@@ -12,10 +12,12 @@ import torch
 from torch import Tensor
 from torch.optim.adam import adam
 from torch.optim.adamw import adamw
+from torch.optim.rmsprop import rmsprop
 from torch.optim.sgd import sgd
 
 Group = dict[str, Any]
 _BETA1, _BETA2, _EPS = 0.9, 0.999, 1e-8  # Adam's, as torch.optim has them by default
+_ALPHA = 0.99  # RMSprop's, with the same eps
 
 
 class Updates:
@@ -102,4 +104,42 @@ class Adam(Updates):
             beta1=_BETA1,
             beta2=_BETA2,
             eps=_EPS,
+        )
+
+
+class RMSprop(Updates):
+    r"""torch.optim.RMSprop without momentum and without centering, as it is by default.
+
+    .. math:: v \leftarrow 0.99 v + 0.01 g^2, \qquad
+              w \leftarrow w - \mathrm{lr} \, g / (\sqrt v + 10^{-8})
+
+    from v = 0, without Adam's correction of the first steps.
+
+    Paper:
+        Tieleman and Hinton (2012), Lecture 6.5: rmsprop, COURSERA: Neural Networks for Machine
+        Learning, whose decay is 0.9; 0.99 is PyTorch's.
+    """
+
+    def _move(self, group: Group, parameters: list[Tensor], gradients: list[Tensor]) -> None:
+        for parameter in parameters:
+            if not self.state[parameter]:
+                self.state[parameter] = {
+                    "step": torch.zeros((), dtype=torch.float32),
+                    "square_avg": torch.zeros_like(parameter),
+                }
+        remembered = [self.state[parameter] for parameter in parameters]
+        rmsprop(
+            parameters,
+            gradients,
+            [each["square_avg"] for each in remembered],
+            [],
+            [],
+            [each["step"] for each in remembered],
+            maximize=False,
+            lr=group["lr"],
+            weight_decay=group["weight_decay"],
+            alpha=_ALPHA,
+            eps=_EPS,
+            momentum=0.0,
+            centered=False,
         )

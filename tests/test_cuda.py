@@ -94,7 +94,7 @@ def test_training_there_is_training_here_of_the_same_noise(
 
 
 @needs_cuda
-@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+@pytest.mark.parametrize("optimizer", ["sgd", "adam", "rmsprop"])
 def test_a_resumed_fleet_ends_with_the_same_bits(optimizer, cuda, small_splits: Splits) -> None:
     runs = make_sweep(*SHORT, *NOISY, f"training.optimizer={optimizer}")
     first, resumed = Fleet(runs, cuda), Fleet(runs, cuda)

@@ -83,6 +83,39 @@ def test_initial_weights_have_the_variance_they_say(init: str, variance: float) 
     assert all(not bias.any() for bias in model.biases)
 
 
+def test_uniform_weights_are_the_streams_draws_within_the_range_of_their_matrix(
+    float64: None,
+) -> None:
+    """2 r u - r with u the stream's; the range 0 gives zeros and moves no other draw."""
+    model = model_of("model.init=uniform", "model.init_range=[0.3,0.05,0]", seeds=(0, 5))
+    for run, seed in enumerate((0, 5)):
+        draws = stream(Purpose.INITIAL_WEIGHTS, seed)
+        for weight, limit in zip(model.weights, (0.3, 0.05, 0.0), strict=True):
+            u = draws.random(tuple(weight[run].shape), dtype="float32").astype("float64")
+            expected = torch.from_numpy(2 * limit * u - limit)
+            torch.testing.assert_close(weight[run].detach(), expected, rtol=1e-12, atol=1e-15)
+    assert torch.equal(model.weights[2], torch.zeros_like(model.weights[2]))
+    one = model_of("model.init=uniform", "model.init_range=0.3", seeds=(0, 5))
+    assert torch.equal(one.weights[0], model.weights[0])
+    assert float(one.weights[2].detach().abs().max()) > 0.25
+
+
+def test_uniform_weights_fill_their_range_evenly() -> None:
+    """Mean 0 and variance r**2 / 3, within 5 standard errors; 4/45 r**4 is that of a square."""
+    first = model_of("model.init=uniform", "model.init_range=0.3").weights[0].detach().double()
+    n = first.numel()
+    assert float(first.abs().max()) <= 0.3 + 1e-7
+    assert abs(float(first.mean())) < 5 * 0.3 * (1 / 3 / n) ** 0.5
+    assert abs(float((first / 0.3).square().mean()) - 1 / 3) < 5 * (4 / 45 / n) ** 0.5
+
+
+def test_a_run_with_uniform_weights_is_the_same_alone_and_together() -> None:
+    settings = ("model.init=uniform", "model.init_range=[0.1,0.2,0]")
+    together, alone = model_of(*settings, seeds=(0, 1)), model_of(*settings, seeds=(1,))
+    for ours, theirs in zip(together.weights, alone.weights, strict=True):
+        assert torch.equal(ours[1], theirs[0])
+
+
 def test_fan_out_counts_the_units_above_and_not_their_pieces() -> None:
     """Of deepnet's 784-1024-1024-2048-10 the columns begin at norms 0.88, 1, 0.71 and 14.3."""
     model = model_of("model.init=fan_out", "model.activation=maxout", "model.pieces=3")

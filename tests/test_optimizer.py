@@ -9,6 +9,7 @@ from dropout_lab.rates import Rate
 from tests.conftest import make_sweep
 
 CPU = torch.device("cpu")
+TORCHS = {"sgd": "SGD", "adam": "Adam", "adamw": "AdamW", "rmsprop": "RMSprop"}
 CONSTANT = Rate(0, 1.0, 0.9)  # the learning rates and the momentum of the settings
 
 
@@ -37,6 +38,7 @@ def quadratic(model: MLP) -> torch.Tensor:
         ),
         (["training.optimizer=adam"], lambda p, lr: torch.optim.Adam(p, lr)),
         (["training.optimizer=adamw"], lambda p, lr: torch.optim.AdamW(p, lr, weight_decay=0)),
+        (["training.optimizer=rmsprop"], lambda p, lr: torch.optim.RMSprop(p, lr)),
     ],
 )
 def test_each_run_moves_as_torchs_own_optimizer_would_at_its_rate(
@@ -107,7 +109,7 @@ def test_after_a_step_no_column_is_above_the_bound() -> None:
         assert float(weight.detach().norm(dim=1).max()) <= 0.5 * (1 + 1e-6)
 
 
-@pytest.mark.parametrize("name", ["sgd", "adam", "adamw"])
+@pytest.mark.parametrize("name", TORCHS)
 def test_the_state_of_the_runs_restores_to_the_same_bits(name: str) -> None:
     settings = (f"training.optimizer={name}", "training.learning_rate=0.1,0.01")
     model, optimizer = fleet(*settings, seeds=(0, 1))
@@ -139,6 +141,15 @@ def moves(optimizer: FleetOptimizer, model: MLP, rates: list[Rate]) -> list[floa
         torch.testing.assert_close(moved, moved[:1, :1, :1].expand_as(moved), rtol=0, atol=1e-6)
         gone.append(float(moved[0, 0, 0]))
     return gone
+
+
+def test_rmsprop_by_hand_and_without_the_momentum_of_the_settings(float64: None) -> None:
+    """Gradient 1, rate 0.1: v = 0.01, 0.0199; steps of 0.1 / 0.1 = 1 and 0.1 / sqrt(0.0199)."""
+    model, optimizer = fleet(
+        "training.optimizer=rmsprop", "training.learning_rate=0.1", "training.momentum=0.9"
+    )
+    found = moves(optimizer, model, [CONSTANT, CONSTANT])
+    assert found == pytest.approx([1, 1 + 0.1 / 0.0199**0.5], rel=1e-6)
 
 
 def test_dampening_by_hand_from_the_first_step_on(float64: None) -> None:
@@ -190,13 +201,13 @@ def test_a_momentum_schedule_that_falls_to_zero_keeps_its_velocity(float64: None
     assert moves(optimizer, model, rates) == pytest.approx([1, 2.5, 3.5], rel=1e-12)
 
 
-@pytest.mark.parametrize("name", ["sgd", "adam", "adamw"])
+@pytest.mark.parametrize("name", TORCHS)
 def test_the_factor_scales_each_runs_own_rate(name: str, float64: None) -> None:
     """Against torch's optimizers with their rate set before each step."""
     model, optimizer = fleet(
         f"training.optimizer={name}", "training.learning_rate=0.01,0.1", "regularization.l2=0.1"
     )
-    base, made = (0.01, 0.1), {"sgd": "SGD", "adam": "Adam", "adamw": "AdamW"}[name]
+    base, made = (0.01, 0.1), TORCHS[name]
     more = {"momentum": 0.9} if name == "sgd" else {}
     twins = [[w[run].detach().clone().requires_grad_() for w in model.weights] for run in range(2)]
     theirs = [
@@ -230,6 +241,25 @@ def test_l1_acts_from_its_update_on_each_run_by_its_own(float64: None) -> None:
             found = model.weights[0][run, 0, :3].detach()
             expected = torch.tensor([1 - 0.02 * taken, -1 + 0.02 * taken, 0.0])
             torch.testing.assert_close(found, expected, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("key", ["max_norm", "max_squared_norm"])
+def test_each_matrix_and_run_has_its_own_bound(key: str, float64: None) -> None:
+    """Columns of norm 6 become 2, 6 and 4 under [2, null, 4], 3 under 3, and stay under null."""
+    values = {
+        "max_norm": ("[2,null,4]", "3", "null"),
+        "max_squared_norm": ("[4,null,16]", "9", "null"),
+    }[key]
+    model, optimizer = fleet("training.momentum=0", f"regularization.{key}={','.join(values)}")
+    with torch.no_grad():
+        for weight in model.weights:
+            weight *= 6 / weight.norm(dim=1, keepdim=True)
+    optimizer.step(0 * quadratic(model), CONSTANT)
+    expected = ((2, 6, 4), (3, 3, 3), (6, 6, 6))
+    for run, norms in enumerate(expected):
+        for weight, norm in zip(model.weights, norms, strict=True):
+            found = weight[run].detach().norm(dim=0)
+            torch.testing.assert_close(found, torch.full_like(found, norm), rtol=1e-12, atol=0)
 
 
 @pytest.mark.parametrize(

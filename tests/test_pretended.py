@@ -86,6 +86,12 @@ SETTINGS = {
     "l1": ["regularization.l1=0.002", "regularization.l1_from=2"],
     "l2": ["regularization.l2=0,0.1"],
     "max_norm": ["regularization.max_norm=null,0.8"],
+    "max_norm of each matrix": ["regularization.max_norm=[1,null,0.8],0.8"],
+    "falling noise, confidence penalty": [
+        "regularization.input_noise=0.1", "regularization.input_noise_schedule=linear,constant",
+        "regularization.confidence_penalty=0,0.1",
+    ],
+    "rmsprop": ["training.optimizer=rmsprop", "training.learning_rate=0.001,0.01"],
     "label_smoothing": ["regularization.label_smoothing=0.1"],
     "input_noise": ["regularization.input_noise=0,0.5"],
     "kl_sparsity": ["regularization.kl_sparsity=0.3"],
@@ -158,8 +164,9 @@ def test_a_run_there_draws_the_same_alone_and_in_company(tiny_splits, device) ->
             torch.testing.assert_close(ours[index], theirs[0], rtol=1e-5, atol=1e-6)
 
 
-def test_a_resumed_fleet_there_ends_with_the_same_bits(tiny_splits, device) -> None:
-    runs = make_sweep(*SHORT, *NOISY, "training.optimizer=adam")
+@pytest.mark.parametrize("optimizer", ["adam", "rmsprop"])
+def test_a_resumed_fleet_there_ends_with_the_same_bits(optimizer, tiny_splits, device) -> None:
+    runs = make_sweep(*SHORT, *NOISY, f"training.optimizer={optimizer}")
     first, resumed = Fleet(runs, DEVICE), Fleet(runs, DEVICE)
     next(iter(train(first, tiny_splits.to(DEVICE))))
     resumed.restore(first.checkpoint())

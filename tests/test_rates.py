@@ -108,6 +108,79 @@ def test_linear_ends_with_a_training_that_ends_inside_an_epoch() -> None:
     assert factors([0, 14], 15, learning_rate_schedule="linear") == pytest.approx([1, 1 / 15])
 
 
+def test_cosine_by_hand() -> None:
+    """Half of the way down at half of the span; cos(pi / 3) = 1/2, so 3/4 after a third."""
+    cosine = {"learning_rate_schedule": "cosine"}
+    found = factors([0, 40, 60, 80, 119], 120, **cosine)
+    last = (1 + math.cos(math.pi * 119 / 120)) / 2
+    assert found == pytest.approx([1, 0.75, 0.5, 0.25, last], rel=1e-12)
+
+
+def test_cosine_over_a_span_of_epochs_to_its_end() -> None:
+    """From epoch 2 to 8, updates 20 to 80, down to 0.2: 0.2 + 0.8 * 3/4 at 40, 0.6 at 50."""
+    cosine = {"learning_rate_schedule": "cosine", "learning_rate_end": 0.2}
+    found = factors([0, 20, 40, 50, 60, 80, 99], learning_rate_span=(2, 8), **cosine)
+    assert found == pytest.approx([1, 1, 0.8, 0.6, 0.4, 0.2, 0.2], rel=1e-12)
+
+
+def test_one_cycle_by_hand() -> None:
+    """T = 20, peak 0.35: from 0.1 at 0 up to 1 at 6 and down to 0.01 at 19."""
+    cycle = {
+        "learning_rate_schedule": "one_cycle", "learning_rate_peak": 0.35,
+        "learning_rate_start": 0.1, "learning_rate_end": 0.01,
+    }  # fmt: skip
+    found = factors([0, 2, 3, 6, 19], 20, **cycle)
+    assert found == pytest.approx([0.1, 0.1 + 0.9 / 4, 0.55, 1, 0.01], rel=1e-12)
+    falling = 0.01 + 0.99 * (1 + math.cos(math.pi * 4 / 13)) / 2
+    assert factors([10], 20, **cycle) == pytest.approx([falling], rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("updates", "settings", "theirs"),
+    [
+        (100, {}, {}),
+        (4, {}, {}),
+        (37, {"learning_rate_peak": 0.1}, {"pct_start": 0.1}),
+        (
+            55,
+            {"learning_rate_start": 0.1, "learning_rate_end": 0.001, "learning_rate_peak": 0.9},
+            {"div_factor": 10, "final_div_factor": 100, "pct_start": 0.9},
+        ),
+    ],
+)
+def test_one_cycle_is_torchs_own(
+    updates: int, settings: dict[str, float], theirs: dict[str, float]
+) -> None:
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
+    scheduler = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, max_lr=1.0, total_steps=updates, cycle_momentum=False, **theirs
+    )
+    expected = []
+    for update in range(updates):
+        expected += scheduler.get_last_lr()
+        optimizer.step()
+        if update + 1 < updates:
+            scheduler.step()
+    found = factors(list(range(updates)), updates, learning_rate_schedule="one_cycle", **settings)
+    assert found == pytest.approx(expected, rel=1e-9, abs=1e-15)
+
+
+@pytest.mark.parametrize("schedule", ["constant", "linear", "cosine", "one_cycle"])
+def test_warmup_multiplies_any_schedule(schedule: str) -> None:
+    """1.5 epochs of 10 updates: (t + 1) / 15 of the schedule's own factor, all of it from 14 on."""
+    at = [0, 1, 7, 13, 14, 15, 99]
+    plain = factors(at, learning_rate_schedule=schedule)
+    warm = factors(at, learning_rate_schedule=schedule, warmup=1.5)
+    shares = [1 / 15, 2 / 15, 8 / 15, 14 / 15, 1, 1, 1]
+    expected = [share * factor for share, factor in zip(shares, plain, strict=True)]
+    assert warm == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("warmup", [0, 0.05, 0.1])
+def test_a_warmup_of_at_most_one_update_changes_nothing(warmup: float) -> None:
+    assert factors(list(range(5)), warmup=warmup) == [1.0] * 5
+
+
 @pytest.mark.parametrize("start", [0.9, 0.0])
 def test_momentum_may_fall_and_may_begin_at_zero(start: float) -> None:
     made = rates(momentum=0.5, momentum_schedule="linear", start_momentum=start, momentum_epochs=2)

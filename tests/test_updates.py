@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 
-from dropout_lab.updates import SGD, Adam, Updates
+from dropout_lab.updates import SGD, Adam, RMSprop, Updates
 
 Groups = list[dict[str, Any]]
 PLAIN, MOMENTUM = {"momentum": 0.0, "dampening": 0.0}, {"momentum": 0.9, "dampening": 0.0}
@@ -31,6 +31,7 @@ KINDS: dict[str, tuple[Callable[[Groups], Updates], Callable[[Groups], torch.opt
         lambda groups: Adam(groups, decoupled=True),
         lambda groups: torch.optim.AdamW(groups, fused=True),
     ),
+    "rmsprop": (RMSprop, torch.optim.RMSprop),
 }  # fmt: skip
 
 

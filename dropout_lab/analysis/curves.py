@@ -46,7 +46,7 @@ def draw_curves(study: StudyTables, table: pd.DataFrame, title: str) -> Figure |
         heading = f"{label} ({style.n_seeds([cell['seeds']])})"
         grid[0, column].set_title(style.wrapped(heading, 48))
         if grid[1, column].lines:
-            grid[1, column].legend(loc="upper right", title="dropout off")
+            grid[1, column].legend(loc="best", title="dropout off")
     if not drawn:
         return None
     for axes in grid[1]:

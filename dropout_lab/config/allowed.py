@@ -133,7 +133,8 @@ def _in_words(schema: dict[str, Any], definitions: dict[str, Any]) -> str:
         case "array":
             length = schema.get("minItems")
             of = f" of {length}" if length is not None and length == schema.get("maxItems") else ""
-            return f"a list{of}, each {_in_words(schema['items'], definitions)}"
+            each = _in_words(schema["items"], definitions)
+            return f"a list{of}, each {f'({each})' if 'anyOf' in schema['items'] else each}"
         case "boolean":
             return "true or false"
         case "string" if "pattern" in schema:

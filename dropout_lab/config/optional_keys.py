@@ -6,7 +6,14 @@ from typing import Any
 
 from dropout_lab.catalogue import CATALOGUE, LOSS_WEIGHTS
 from dropout_lab.config.regularization import KL_DAMPING, KL_TARGET
-from dropout_lab.config.schema import AVERAGE_DECAY, SECTIONS, Settings
+from dropout_lab.config.schema import (
+    AVERAGE_DECAY,
+    ONE_CYCLE_END,
+    ONE_CYCLE_PEAK,
+    ONE_CYCLE_START,
+    SECTIONS,
+    Settings,
+)
 
 # For each key that decides, as dotted key: its value, the keys then read, and their defaults.
 _CHOICES: dict[str, dict[str, Mapping[str, Any]]] = {
@@ -20,11 +27,18 @@ _CHOICES: dict[str, dict[str, Mapping[str, Any]]] = {
         "exponential": {"curriculum_rate": None},
     },
     "dropout.loss": {name: {"loss_weight": weight} for name, weight in LOSS_WEIGHTS.items()},
+    "model.init": {"uniform": {"init_range": None}},
     "training.learning_rate_schedule": {
         "exponential": {"learning_rate_decay": None},
         "inverse_time": {"learning_rate_updates": None},
         "steps": {"learning_rate_steps": None, "learning_rate_factors": None},
         "linear": {"learning_rate_span": None, "learning_rate_end": 0.0},
+        "cosine": {"learning_rate_span": None, "learning_rate_end": 0.0},
+        "one_cycle": {
+            "learning_rate_start": ONE_CYCLE_START,
+            "learning_rate_peak": ONE_CYCLE_PEAK,
+            "learning_rate_end": ONE_CYCLE_END,
+        },
     },
     "training.average": {
         "exponential": {"average_decay": AVERAGE_DECAY},
@@ -45,6 +59,7 @@ _STRENGTHS: dict[str, Mapping[str, Any]] = {
         "kl_sparsity_target": KL_TARGET,
         "kl_sparsity_damping": KL_DAMPING,
     },
+    "regularization.input_noise": {"input_noise_schedule": "constant"},
 }
 
 

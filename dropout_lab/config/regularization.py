@@ -7,6 +7,7 @@ from pydantic import Field
 
 from dropout_lab.config.section import (
     BelowOne,
+    Bounds,
     LayerIndices,
     Positive,
     Section,
@@ -29,11 +30,15 @@ class RegularizationSettings(Section):
     l1_from: Whole | None = Field(
         None, description="updates done when l1 begins to act; null = 0, from the first on"
     )
-    max_norm: Positive | None = Field(
-        None, description="bound on the norm of each unit's incoming weights"
+    max_norm: Positive | Bounds | None = Field(
+        None,
+        description="bound on the norm of each unit's incoming weights: one number, or a list of "
+        "one for each weight matrix, null for one without a bound",
     )
-    max_squared_norm: Positive | None = Field(
-        None, description="bound on the squared norm of each unit's incoming weights"
+    max_squared_norm: Positive | Bounds | None = Field(
+        None,
+        description="bound on the squared norm of each unit's incoming weights: a number or a "
+        "list, as for max_norm",
     )
     max_norm_on: Literal["all", "hidden"] | LayerIndices | None = Field(
         None,
@@ -52,29 +57,35 @@ class RegularizationSettings(Section):
     label_smoothing: BelowOne = Field(
         0.0, description="s: the targets are (1 - s) one-hot + s / 10, in training only"
     )
+    confidence_penalty: Strength = Field(
+        0.0,
+        description="beta: subtracts beta times the entropy of the class probabilities, in nats, "
+        "from the loss, in training only",
+    )
     input_noise: Strength = Field(
         0.0, description="s.d. of the normal noise added to each pixel, in training only"
     )
+    input_noise_schedule: Literal["constant", "linear"] | None = Field(
+        None,
+        description="how that s.d. changes from update to update; linear: evenly to 0 after the "
+        "last; null = constant",
+    )
 
 
-def bounded_matrices(settings: RegularizationSettings, matrices: int) -> tuple[int, ...]:
-    """Return the indices of the weight matrices that ``max_norm_on`` names.
+def norm_bounds(settings: RegularizationSettings, matrices: int) -> tuple[float, ...]:
+    """Return the bound on the norm of a unit's incoming weights in each matrix.
+
+    It is infinite where there is none.
 
     Args:
         settings: The section.
         matrices: How many there are, one more than hidden layers.
     """
-    match settings.max_norm_on:
-        case None | "all":
-            return tuple(range(matrices))
-        case "hidden":
-            return tuple(range(matrices - 1))
-        case tuple() as named:
-            return named
-
-
-def norm_bound(settings: RegularizationSettings) -> float:
-    """Return the bound on the norm of a unit's incoming weights; infinite without one."""
-    if settings.max_squared_norm is not None:
-        return math.sqrt(settings.max_squared_norm)
-    return math.inf if settings.max_norm is None else settings.max_norm
+    squared = settings.max_squared_norm
+    given = settings.max_norm if squared is None else squared
+    on = settings.max_norm_on
+    named = on if isinstance(on, tuple) else range(matrices - (on == "hidden"))
+    if not isinstance(given, tuple):
+        given = tuple(given if matrix in named else None for matrix in range(matrices))
+    root = math.sqrt if squared is not None else float
+    return tuple(math.inf if bound is None else root(bound) for bound in given)

@@ -19,7 +19,7 @@ from dropout_lab.config.inference_rules import (
     patience_fits,
 )
 from dropout_lab.config.optional_keys import keys_read, readers
-from dropout_lab.config.schema import Settings, places
+from dropout_lab.config.schema import ModelSettings, Settings, p_of_places, places
 from dropout_lab.config.sizes import CLASSES, PIXELS, TRAINING_PARTS, training_examples
 from dropout_lab.config.training_rules import (
     average_fits,
@@ -109,6 +109,8 @@ def _model(settings: Settings) -> Iterator[Complaint]:
             f"model.init_std is given, but model.init is {model.init}: write init: normal, "
             "or leave init_std out.",
         )
+    if model.init == "uniform":
+        yield from _init_range(model)
     if model.activation == "maxout" and model.pieces is None:
         yield (
             "model.activation",
@@ -119,6 +121,43 @@ def _model(settings: Settings) -> Iterator[Complaint]:
             "model.pieces",
             f"model.pieces is given, but model.activation is {model.activation}: write "
             "activation: maxout, or leave pieces out.",
+        )
+
+
+def _init_range(model: ModelSettings) -> Iterator[Complaint]:
+    matrices, given = len(model.hidden) + 1, model.init_range
+    if given is None:
+        yield (
+            "model.init",
+            "model.init is uniform, which needs model.init_range, e.g. init_range: 0.05.",
+        )
+        return
+    ranges = given if isinstance(given, tuple) else (given,)
+    if isinstance(given, tuple) and len(given) != matrices:
+        yield (
+            "model.init_range",
+            f"model.init_range lists {len(given)} numbers for {matrices} weight matrices; give one "
+            "number, or one for each matrix.",
+        )
+    elif not all(ranges[: max(1, matrices - 1)]):
+        yield (
+            "model.init_range",
+            f"model.init_range is {shown(given)}; only the weights of the output units can start "
+            "at 0, because hidden units that start equal stay equal.",
+        )
+
+
+def _output_starts_above_zero(settings: Settings) -> Iterator[Complaint]:
+    """Sparse variational dropout starts from the size of the weights, which must not be 0."""
+    model = settings.model
+    last = p_of_places(settings).get(len(model.hidden), 0.0)
+    given = model.init_range if model.init == "uniform" else None
+    zero = isinstance(given, tuple) and given[-1] == 0
+    if settings.dropout.variant == "sparse_variational" and zero and last > 0:
+        yield (
+            "model.init_range",
+            "model.init_range is 0 for the output units, but sparse_variational sets its noise in "
+            "proportion to the initial weights; give a number above 0, or another placement.",
         )
 
 
@@ -168,6 +207,7 @@ RULES: tuple[tuple[frozenset[str], Rule], ...] = (
     (frozenset({"dataset", "evaluation"}), _components),
     (frozenset({"dataset", "training"}), _batch),
     (frozenset({"model"}), _model),
+    (frozenset({"model", "dropout"}), _output_starts_above_zero),
     (frozenset({"model", "dropout"}), _placement),
     (frozenset({"model", "dropout"}), p_in_range),
     (frozenset({"model", "dropout"}), place_fits),

@@ -12,6 +12,7 @@ from dropout_lab.config.published import FigureSettings, PublishedSettings
 from dropout_lab.config.regularization import RegularizationSettings
 from dropout_lab.config.section import (
     BelowOne,
+    Between,
     Count,
     Counts,
     LayerIndices,
@@ -25,6 +26,7 @@ from dropout_lab.config.section import (
     Share,
     Span,
     Strength,
+    Strengths,
     WarmUp,
     Whole,
 )
@@ -50,6 +52,9 @@ def _known_variant(name: str) -> str:
 VariantName = Annotated[str, AfterValidator(_known_variant), _AmongTheVariants()]
 AVERAGE_DECAY = 0.999  # where the config gives none
 DatasetName = Literal["mnist_5k", "mnist", "fashion_mnist", "kmnist"]
+# Of learning_rate_schedule one_cycle where the settings give none, as in torch's OneCycleLR:
+# div_factor 25, final_div_factor 1e4, pct_start 0.3.
+ONE_CYCLE_START, ONE_CYCLE_END, ONE_CYCLE_PEAK = 0.04, 4e-6, 0.3
 NAME_PATTERN = r"^[A-Za-z0-9]([A-Za-z0-9._-]{0,98}[A-Za-z0-9_-])?$"
 
 
@@ -95,13 +100,18 @@ class ModelSettings(Section):
     pieces: Annotated[int, Field(ge=2)] | None = Field(
         None, description="linear pieces of each hidden unit, with activation: maxout"
     )
-    init: Literal["he", "glorot", "lecun", "fan_out", "normal"] = Field(
+    init: Literal["he", "glorot", "lecun", "fan_out", "normal", "uniform"] = Field(
         "he",
         description="initial weights are normal; variance he 2/in, glorot 2/(in+out), lecun 1/in, "
-        "fan_out 1/out, normal init_std**2; biases are 0",
+        "fan_out 1/out, normal init_std**2; or uniform in [-init_range, init_range); biases are 0",
     )
     init_std: Positive | None = Field(
         None, description="standard deviation of the initial weights, with init: normal"
+    )
+    init_range: Strength | Strengths | None = Field(
+        None,
+        description="with init: uniform: one number, or one for each weight matrix; the last may "
+        "be 0",
     )
 
 
@@ -176,11 +186,20 @@ class TrainingSettings(Section):
     epochs: Count | None = Field(20, description="passes over the training part")
     updates: Count | None = Field(None, description="steps of the optimizer, instead of epochs")
     batch_size: Count = Field(128, description="examples of a step; the last may be smaller")
-    optimizer: Literal["sgd", "adam", "adamw"] = Field("sgd", description="from torch.optim")
+    optimizer: Literal["sgd", "adam", "adamw", "rmsprop"] = Field(
+        "sgd",
+        description="from torch.optim; rmsprop with alpha 0.99, neither centered nor with a "
+        "momentum",
+    )
     learning_rate: Positive = Field(0.05, description="step size, before its schedule")
     learning_rate_schedule: Literal[
-        "constant", "exponential", "inverse_time", "steps", "linear"
+        "constant", "exponential", "inverse_time", "steps", "linear", "cosine", "one_cycle"
     ] = Field("constant", description="how the step size changes, see the README")
+    warmup: Strength = Field(
+        0.0,
+        description="epochs in which the step size rises evenly to that of its schedule; "
+        "fractions are allowed",
+    )
     learning_rate_decay: Share | None = Field(
         None, description="factor of the step size per epoch, with schedule exponential"
     )
@@ -195,13 +214,22 @@ class TrainingSettings(Section):
     )
     learning_rate_span: Span | None = Field(
         None,
-        description="epochs after which schedule linear begins and ends; null = the whole training",
+        description="epochs after which schedule linear or cosine begins and ends; null = the "
+        "whole training",
     )
     learning_rate_end: Strength | None = Field(
-        None, description="factor of the step size at the end of schedule linear; null = 0"
+        None,
+        description="factor of the step size at the end of schedule linear, cosine or one_cycle; "
+        "null = 0 (one_cycle: 4e-6)",
+    )
+    learning_rate_start: Share | None = Field(
+        None, description="factor of the step size at the start of one_cycle; null = 0.04"
+    )
+    learning_rate_peak: Between | None = Field(
+        None, description="share of the updates in which one_cycle rises to 1; null = 0.3"
     )
     momentum: Annotated[float, Field(ge=0, lt=1)] = Field(
-        0.9, description="of sgd; adam and adamw use beta 0.9 and 0.999"
+        0.9, description="of sgd; adam and adamw use beta 0.9 and 0.999, rmsprop has none"
     )
     average: Literal["none", "exponential", "last"] = Field(
         "none",

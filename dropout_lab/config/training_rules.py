@@ -3,9 +3,10 @@
 from collections.abc import Iterator
 
 from dropout_lab.catalogue import CATALOGUE
+from dropout_lab.config.allowed import shown
 from dropout_lab.config.dropout_rules import Complaint
-from dropout_lab.config.schema import AVERAGE_DECAY, Settings, without_dropout
-from dropout_lab.config.sizes import length, training_examples
+from dropout_lab.config.schema import AVERAGE_DECAY, ONE_CYCLE_PEAK, Settings, without_dropout
+from dropout_lab.config.sizes import length, steps_of_epoch, training_examples
 
 # What a schedule cannot do without, and what to write for it.
 _RATE_NEEDS = {
@@ -33,13 +34,28 @@ def rate_fits(settings: Settings) -> Iterator[Complaint]:
             "give one factor for each of learning_rate_steps.",
         )
     span = training.learning_rate_span
-    epochs, _ = length(settings, training_examples(settings))
-    if schedule == "linear" and span and epochs and not span[0] < span[1] <= epochs:
+    examples = training_examples(settings)
+    epochs, updates = length(settings, examples)
+    if schedule in ("linear", "cosine") and span and epochs and not span[0] < span[1] <= epochs:
         yield (
             "training.learning_rate_span",
             f"training.learning_rate_span is {list(span)}; give two numbers of epochs, the first "
             f"below the second and the second at most {epochs}, the epochs of the training; or "
             "null for all of it.",
+        )
+    peak = training.learning_rate_peak or ONE_CYCLE_PEAK
+    if schedule == "one_cycle" and updates and peak * updates <= 1:
+        yield (
+            "training.learning_rate_schedule",
+            f"training.learning_rate_schedule is one_cycle, but a share of {peak:g} of {updates} "
+            "updates leaves no time for the rise; train for longer or give a larger "
+            "learning_rate_peak.",
+        )
+    if training.warmup * steps_of_epoch(settings, examples) > updates > 0:
+        yield (
+            "training.warmup",
+            f"training.warmup is {training.warmup:g}, longer than the training; give a number of "
+            f"epochs, at most {updates / steps_of_epoch(settings, examples):g}.",
         )
 
 
@@ -56,8 +72,9 @@ def momentum_fits(settings: Settings) -> Iterator[Complaint]:
         yield (
             "training.momentum_schedule",
             f"training.momentum_schedule is {training.momentum_schedule}, but "
-            f"{training.optimizer} has beta 0.9 and 0.999 in place of a momentum; write "
-            "optimizer: sgd, or leave it out.",
+            f"{training.optimizer} has "
+            + ("no" if training.optimizer == "rmsprop" else "beta 0.9 and 0.999 in place of a")
+            + " momentum; write optimizer: sgd, or leave it out.",
         )
     yield from _needed(settings, "momentum_schedule", _MOMENTUM_NEEDS)
     if training.dampening and (not sgd or training.momentum == 0):
@@ -116,10 +133,32 @@ def bound_fits(settings: Settings) -> Iterator[Complaint]:
     if section.max_norm is not None and section.max_squared_norm is not None:
         yield (
             "regularization.max_squared_norm",
-            f"regularization.max_squared_norm is {section.max_squared_norm:g} beside max_norm: "
-            f"{section.max_norm:g}; give one of them (the first is the square of the second).",
+            "regularization.max_squared_norm and max_norm are both given; give one of them (the "
+            "first is the square of the second).",
         )
     named = section.max_norm_on
+    for key in ("max_norm", "max_squared_norm"):
+        bounds = getattr(section, key)
+        if not isinstance(bounds, tuple):
+            continue
+        if len(bounds) != hidden + 1:
+            yield (
+                f"regularization.{key}",
+                f"regularization.{key} lists {len(bounds)} bounds for {hidden + 1} weight "
+                "matrices; give one number, or one for each matrix (null for none).",
+            )
+        if not any(bounds):
+            yield (
+                f"regularization.{key}",
+                f"regularization.{key} is {shown(bounds)}, which bounds nothing; write null.",
+            )
+        if named not in (None, "all"):
+            yield (
+                "regularization.max_norm_on",
+                f"regularization.max_norm_on is {shown(named)}, but {key} is a list with a bound "
+                "for each matrix; write null there for a matrix without a bound, and leave "
+                "max_norm_on out.",
+            )
     if not isinstance(named, tuple):
         return
     outside = [matrix for matrix in named if matrix > hidden]

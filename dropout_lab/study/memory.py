@@ -7,7 +7,8 @@ A fleet of R runs needs, beside the process itself and the data,
 bytes, each term that of one run. With P the parameters of a run (weights, biases and what its
 dropout layers learn), W_l the weights that leave place l, u_l the units of place l (784 pixels, or
 principal components, at the input; under maxout the pieces of all units), B the batch and s the
-values that the optimizer remembers of each parameter (0 for SGD, 1 with momentum, 2 for Adam):
+values that the optimizer remembers of each parameter (0 for SGD, 1 with momentum or RMSprop, 2
+for Adam):
 
 * held: ``4 P (2 + s)``, parameters, gradients and optimizer state; ``4 P`` more with early
   stopping, for the weights of the best epoch, and with averaged weights, for the average.
@@ -16,8 +17,8 @@ values that the optimizer remembers of each parameter (0 for SGD, 1 with momentu
   w are the bytes of the variant per unit and example and per weight, ``_UNIT`` and ``_WEIGHT``, as
   measured; at places without dropout a is that of none. Dropconnect with a mask per example keeps
   a byte for each weight *and example*, and the allocator up to two more in the gaps between them:
-  ``w = 3 B + 8``. Two more bytes for the copies of bfloat16, 8
-  per weight of the largest matrix for l1, and twice the whole for a loss of two passes.
+  ``w = 3 B + 8``. Two more bytes for the copies of bfloat16, 8 per weight of the
+  largest matrix for l1 and for RMSprop, and twice the whole for a loss of two passes.
 * evaluation: the same for one layer, from its units to what its weights make of them (of maxout
   the pieces), and 1,000 examples, with a = 15 and without w's
   byte per example unless networks are sampled (Monte Carlo); with the probabilities kept, and
@@ -151,6 +152,8 @@ def _parameters(settings: Settings) -> int:
 def _state(settings: Settings) -> int:
     """Return how many values the optimizer remembers of each parameter."""
     training = settings.training
+    if training.optimizer == "rmsprop":
+        return 1
     if training.optimizer != "sgd":
         return 2
     return int(training.momentum > 0 or training.momentum_schedule != "constant")
@@ -184,8 +187,8 @@ def _step(settings: Settings, examples: int | None = None) -> int:
     of_place = matrices(settings)
     weights = copies * sum(of_place) + of_weight * sum(of_place[place] for place in noisy)
     passes = 1 if settings.dropout.loss == "cross_entropy" else 2
-    l1 = 2 * _FLOAT * max(of_place) if settings.regularization.l1 else 0
-    return passes * (size * units + weights) + l1
+    copied = settings.regularization.l1 or settings.training.optimizer == "rmsprop"
+    return passes * (size * units + weights) + 2 * _FLOAT * max(of_place) * bool(copied)
 
 
 def _evaluation(settings: Settings) -> int:

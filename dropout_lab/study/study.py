@@ -216,12 +216,14 @@ def _not_asked_for(study: Study, folder: StudyFolder) -> str:
     if not others:
         return ""
     first = next(iter(others.values()))
-    values = {key: cell_text(value) for key, value in first.values.items() if value is not None}
-    arguments = shlex.join(f"{key}={value}" for key, value in values.items())
+    values = [f"{key}={cell_text(v)}" for key, v in first.values.items() if v is not None]
+    one = len(others) == 1
     return (
         f"This folder also has {counted(len(others), 'setting')} that this command does not ask "
-        "for. They stay in the table, and their comparisons count in the correction. To remove "
-        f"{'it' if len(others) == 1 else 'one'}: dropout-lab remove {study.out} {arguments}"
+        f"for. {'It stays' if one else 'They stay'} in the table, and "
+        f"{'its comparison counts' if one else 'their comparisons count'} in the correction. To "
+        f"remove {'it' if one else 'one'}: "
+        f"{shlex.join(['dropout-lab', 'remove', str(study.out), *values])}"
     )
 
 

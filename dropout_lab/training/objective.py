@@ -71,7 +71,7 @@ class Objective:
             progress: Share of the training that is done.
         """
         if self.regularizers.noise is not None:
-            x = self.regularizers.noise(x)  # the same for every pass
+            x = self.regularizers.noise(x, progress)  # the same for every pass
         hidden: list[Tensor] = []
         logits = self.model(x, hidden)
         passes = [logits]

@@ -1,4 +1,4 @@
-"""Regularizers of what passes through the networks: input noise, label smoothing, KL-sparsity."""
+"""Regularizers of what passes through the networks: of their input, activations and output."""
 
 from collections.abc import Sequence
 
@@ -12,34 +12,56 @@ from dropout_lab.metrics import losses
 from dropout_lab.noise import FleetNoise, Purpose
 
 RunMeans = list[Tensor]
+_LOG_OF_ZERO = -1e4  # exp is 0 there and below
 
 
 class InputNoise:
-    """Normal noise on the pixels, as the network is given them.
+    r"""Normal noise on the pixels, as the network is given them.
+
+    With t the updates done and T those of the whole training, its standard deviation is that of
+    the settings (``input_noise_schedule: constant``) or ``1 - t / T`` times it (``linear``, which
+    reaches 0 after the last update).
 
     A strength of 0 changes no bit, whoever trains beside it; masks and data order have streams of
     their own.
 
     Args:
-        deviations: The standard deviation of each run, at least 0.
+        settings: Those of each run.
         seeds: The seed of each run.
         device: Where the pixels lie.
+
+    Paper:
+        Tang (2013), Deep Learning using Linear Support Vector Machines, arXiv:1306.0239: noise of
+        standard deviation 1 that falls linearly to 0 [unverified].
     """
 
     def __init__(
-        self, deviations: Sequence[float], seeds: Sequence[int], device: torch.device
+        self, settings: Sequence[Settings], seeds: Sequence[int], device: torch.device
     ) -> None:
+        each = [run.regularization for run in settings]
+        falling = [float(run.input_noise_schedule == "linear") for run in each]
+        deviations = [run.input_noise for run in each]
         self._deviations = torch.tensor(deviations, device=device).view(-1, 1, 1)
+        self._falling = torch.tensor(falling, device=device).view(-1, 1, 1)
+        self._constant = not any(falling)
         self._noise = FleetNoise(seeds, 0, device, Purpose.INPUT_NOISE)
 
     def open(self, epoch: int) -> None:
         """Go to the start of an epoch's draws."""
         self._noise.open(epoch)
 
-    def __call__(self, x: Tensor) -> Tensor:
-        """Return ``x`` with noise; ``x``: ``(runs, batch, inputs)``, or 1 in place of runs."""
+    def __call__(self, x: Tensor, progress: float) -> Tensor:
+        """Return ``x`` with noise.
+
+        Args:
+            x: ``(runs, batch, inputs)``, or 1 in place of runs.
+            progress: Share of the training that is done, t / T.
+        """
         x = x.expand(len(self._deviations), -1, -1)
-        return x + self._deviations * self._noise.normal(x.shape, x.device).to(x.dtype)
+        deviations = self._deviations
+        if not self._constant:
+            deviations = deviations * (1 - progress * self._falling)
+        return x + deviations * self._noise.normal(x.shape, x.device).to(x.dtype)
 
 
 class KLSparsity:
@@ -112,6 +134,7 @@ class Regularizers:
     Attributes:
         noise: Normal noise on the pixels.
         smoothing: The strength s of each run, ``(runs,)``.
+        confidence: The strength beta of each run, ``(runs,)``.
         sparsity: The pull of mean activations; the only one with a state.
     """
 
@@ -119,11 +142,13 @@ class Regularizers:
         self, settings: Sequence[Settings], seeds: Sequence[int], device: torch.device
     ) -> None:
         each = [run.regularization for run in settings]
-        deviations = [run.input_noise for run in each]
+        noisy = any(run.input_noise for run in each)
         shares = [run.label_smoothing for run in each]
+        betas = [run.confidence_penalty for run in each]
         sparse = any(run.kl_sparsity for run in each)
-        self.noise = InputNoise(deviations, seeds, device) if any(deviations) else None
+        self.noise = InputNoise(settings, seeds, device) if noisy else None
         self.smoothing = torch.tensor(shares, device=device) if any(shares) else None
+        self.confidence = torch.tensor(betas, device=device) if any(betas) else None
         self.sparsity = KLSparsity(settings, device) if sparse else None
 
     def term(
@@ -140,6 +165,9 @@ class Regularizers:
         if self.smoothing is not None:
             smoothed = torch.stack([smoothing(logits, labels) for logits in passes])
             terms.append(self.smoothing * smoothed.mean(dim=0))
+        if self.confidence is not None:
+            confident = torch.stack([confidence(logits) for logits in passes])
+            terms.append(self.confidence * confident.mean(dim=0))
         if self.sparsity is not None:
             terms.append(self.sparsity(hidden))
         return torch.stack(terms).sum(dim=0) if terms else None
@@ -173,6 +201,26 @@ def smoothing(logits: Tensor, labels: Tensor) -> Tensor:
     """
     uniform = -log_softmax(logits, dim=-1).mean(dim=(-2, -1))
     return uniform - losses(logits, labels)
+
+
+def confidence(logits: Tensor) -> Tensor:
+    r"""Return what the confidence penalty adds to the cross-entropy, per unit of its strength beta.
+
+    That is the negative entropy of the class probabilities p, ``-H(p) = sum_k p_k log p_k``, with
+    ``0 log 0 = 0`` and a gradient of 0 there.
+
+    Shape:
+        ``logits``: ``(runs, batch, classes)``. Output: ``(runs,)``, the mean over the batch, in
+        nats.
+
+    Paper:
+        Pereyra, Tucker, Chorowski, Kaiser, Hinton (2017), Regularizing Neural Networks by
+        Penalizing Confident Output Distributions, arXiv:1701.06548: the loss is
+        ``CE - beta H(p)``; beta = 1 on MNIST.
+    """
+    log_p = log_softmax(logits, dim=-1)
+    # Where p is 0, log p may be infinite, and 0 times infinity is not a number.
+    return (log_p.exp() * log_p.clamp_min(_LOG_OF_ZERO)).sum(dim=-1).mean(dim=-1)
 
 
 def _or(value: float | None, default: float) -> float:

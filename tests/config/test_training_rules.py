@@ -34,6 +34,8 @@ def refusal(*settings: str, sweep: bool = False) -> list[str]:
 
 STEPS = ["learning_rate_schedule=steps"]
 LINEAR = ["learning_rate_schedule=linear"]
+COSINE = ["learning_rate_schedule=cosine"]
+ONE_CYCLE = ["learning_rate_schedule=one_cycle"]
 RAMP = ["momentum_schedule=linear", "start_momentum=0.5", "momentum_epochs=5"]
 
 
@@ -71,7 +73,7 @@ RAMP = ["momentum_schedule=linear", "start_momentum=0.5", "momentum_epochs=5"]
             ["learning_rate_schedule=exponential", "learning_rate_decay=0"],
             "training.learning_rate_decay is 0; allowed: a number in (0, 1]",
         ),
-        (["learning_rate_schedule=cosine"], "one of constant, exponential, inverse_time, steps"),
+        (["learning_rate_schedule=sine"], "one of constant, exponential, inverse_time, steps"),
         ([*LINEAR, "learning_rate_span=[5,5]"], "is [5, 5]; give two numbers of epochs"),
         (
             [*LINEAR, "learning_rate_span=[5,21]"],
@@ -89,7 +91,27 @@ RAMP = ["momentum_schedule=linear", "start_momentum=0.5", "momentum_epochs=5"]
             "learning_rate_schedule exponential.",
         ),
         ([*LINEAR, "learning_rate_updates=5"], "it is for learning_rate_schedule inverse_time."),
-        (["learning_rate_end=0.1"], "it is for learning_rate_schedule linear."),
+        (
+            ["learning_rate_end=0.1"],
+            "it is for learning_rate_schedule linear, learning_rate_schedule cosine, "
+            "learning_rate_schedule one_cycle.",
+        ),
+        ([*COSINE, "learning_rate_span=[5,21]"], "the second at most 20, the epochs of the train"),
+        ([*COSINE, "learning_rate_peak=0.3"], "it is for learning_rate_schedule one_cycle."),
+        ([*ONE_CYCLE, "learning_rate_span=[1,2]"], "learning_rate_schedule linear, learning_rate_"),
+        ([*ONE_CYCLE, "learning_rate_peak=1"], "learning_rate_peak is 1; allowed: a number in (0,"),
+        ([*ONE_CYCLE, "learning_rate_start=0"], "learning_rate_start is 0; allowed: a number in ("),
+        (
+            [*ONE_CYCLE, "training.updates=3"],
+            "is one_cycle, but a share of 0.3 of 3 updates leaves no time for the rise; train",
+        ),
+        (["warmup=-1"], "training.warmup is -1; allowed: a number of at least 0"),
+        (
+            ["warmup=20.5"],
+            "training.warmup is 20.5, longer than the training; give a number of epochs, at most "
+            "20.",
+        ),
+        (["warmup=3", "training.updates=60"], "of epochs, at most 2.5."),
         (
             ["momentum_schedule=linear", "momentum_epochs=5"],
             "is linear, which needs training.start_momentum, e.g. start_momentum: 0.5.",
@@ -113,6 +135,12 @@ RAMP = ["momentum_schedule=linear", "start_momentum=0.5", "momentum_epochs=5"]
             "training.momentum_schedule is linear, but adam has beta 0.9 and 0.999 in place of a "
             "momentum; write optimizer: sgd, or leave it out.",
         ),
+        (
+            [*RAMP, "optimizer=rmsprop"],
+            "training.momentum_schedule is linear, but rmsprop has no momentum; write optimizer: "
+            "sgd, or leave it out.",
+        ),
+        (["nesterov=true", "optimizer=rmsprop"], "nesterov is true, which needs optimizer: sgd"),
         (["dampening=true", "optimizer=adamw"], "dampening is true, which needs optimizer: sgd"),
         (["dampening=true", "momentum=0"], "dampening is true, which needs optimizer: sgd and a m"),
         (["dampening=true", "nesterov=true"], "and so is nesterov, whose step takes the gradient"),
@@ -144,7 +172,32 @@ RAMP = ["momentum_schedule=linear", "start_momentum=0.5", "momentum_epochs=5"]
             "begins when 479 are done; give at most that.",
         ),
         (["l1=0.1", "l1_from=-1"], "l1_from is -1; allowed: a whole number in [0, 2**31)"),
-        (["max_norm=2", "max_squared_norm=4"], "is 4 beside max_norm: 2; give one"),
+        (["max_norm=2", "max_squared_norm=4"], "max_norm are both given; give one of them"),
+        (["max_norm=[2,3,4]", "max_squared_norm=[4,9,1]"], "max_norm are both given; give one of"),
+        (
+            ["max_norm=[2,3]"],
+            "regularization.max_norm lists 2 bounds for 3 weight matrices; give one number, or one "
+            "for each matrix (null for none).",
+        ),
+        (["max_squared_norm=[2,3,4,5]"], "max_squared_norm lists 4 bounds for 3 weight matrices"),
+        (
+            ["max_norm=[null,null,null]"],
+            "regularization.max_norm is [null, null, null], which bounds nothing; write null.",
+        ),
+        (
+            ["max_norm=[2,0,4]"],
+            "is [2, 0, 4]; allowed: a number above 0 or a list, each (a number above 0 or null) or "
+            "null.",
+        ),
+        (
+            ["max_norm=[2,null,4]", "max_norm_on=hidden"],
+            'regularization.max_norm_on is "hidden", but max_norm is a list with a bound for each '
+            "matrix; write null there",
+        ),
+        (
+            ["max_squared_norm=[2,null,4]", "max_norm_on=[0]"],
+            "regularization.max_norm_on is [0], but max_squared_norm is a list",
+        ),
         (["max_squared_norm=0"], "regularization.max_squared_norm is 0; allowed: a number above 0"),
         (["max_norm_on=hidden"], "it is for max_norm above 0, max_squared_norm above 0."),
         (
@@ -173,7 +226,40 @@ RAMP = ["momentum_schedule=linear", "start_momentum=0.5", "momentum_epochs=5"]
         ),
         (["label_smoothing=1"], "label_smoothing is 1; allowed: a number in [0, 1)"),
         (["label_smoothing=-0.1"], "label_smoothing is -0.1; allowed: a number in [0, 1)"),
+        (["confidence_penalty=-1"], "confidence_penalty is -1; allowed: a number of at least 0"),
+        (["input_noise_schedule=linear"], "nothing here reads it; it is for input_noise above 0."),
+        (
+            ["input_noise=1", "input_noise_schedule=cosine"],
+            'input_noise_schedule is "cosine"; allowed: one of constant, linear or null',
+        ),
         (["input_noise=-1"], "input_noise is -1; allowed: a number of at least 0"),
+        (
+            ["model.init=uniform"],
+            "model.init is uniform, which needs model.init_range, e.g. init_range: 0.05.",
+        ),
+        (["model.init_range=0.1"], "model.init_range is given, and nothing here reads it; it is "),
+        (
+            ["model.init=uniform", "model.init_range=[0.1,0.1]"],
+            "model.init_range lists 2 numbers for 3 weight matrices; give one number, or one for "
+            "each matrix.",
+        ),
+        (
+            ["model.init=uniform", "model.init_range=[0.1,0,0]"],
+            "model.init_range is [0.1, 0.0, 0.0]; only the weights of the output units can start "
+            "at 0, because",
+        ),
+        (["model.init=uniform", "model.init_range=0"], "is 0.0; only the weights of the output un"),
+        (
+            ["model.init=uniform", "model.init_range=-1"],
+            "is -1; allowed: a number of at least 0 or a list, each a number of at least 0 or null",
+        ),
+        (
+            [
+                "model.init=uniform", "model.init_range=[0.1,0.1,0]",
+                "dropout.variant=sparse_variational", "training.optimizer=adam",
+            ],
+            "model.init_range is 0 for the output units, but sparse_variational sets its noise",
+        ),
         (["model.init=fanout"], "did you mean 'fan_out'?"),
     ],
 )  # fmt: skip
@@ -198,14 +284,27 @@ def test_everything_that_is_wrong_is_told_at_once() -> None:
         [*STEPS, "learning_rate_steps=[600,400,400,20,20,20,20]",
          "learning_rate_factors=[1,0.5,0.1,0.05,0.01,0.005,0.001]"],
         [*LINEAR, "optimizer=adam"],
+        [*COSINE, "learning_rate_span=[0,20]", "learning_rate_end=0.1", "warmup=20"],
+        [*ONE_CYCLE, "learning_rate_end=0", "training.updates=4"],
+        ["warmup=2.5", "training.updates=60"],
+        ["optimizer=rmsprop", "learning_rate=0.001"],
         [*RAMP, "nesterov=true"],
         [*RAMP, "momentum=0"],
         [*RAMP, "dampening=true"],
         ["l1=0.1", "l1_from=479"],
         ["max_norm=2", "max_norm_on=[0,2]"],
+        ["input_noise=1", "input_noise_schedule=linear", "confidence_penalty=1"],
+        ["max_norm=[4.378,2.970,4.627]"],
+        ["max_squared_norm=[null,2,null]", "max_norm_on=all"],
         ["kl_sparsity=0.1", "kl_sparsity_target=3"],
         ["kl_sparsity=0.1", "dropout.variant=batchwise", "dropout.p=0"],
         ["model.init=fan_out"],
+        ["model.init=uniform", "model.init_range=[0.00891,0.0575,0.0]"],
+        ["model.init=uniform", "model.init_range=0.05"],
+        [
+            "model.init=uniform", "model.init_range=[0.1,0.1,0]", "dropout.placement=input",
+            "dropout.variant=sparse_variational", "training.optimizer=adam",
+        ],
     ],
 )  # fmt: skip
 def test_what_makes_sense_is_taken(settings: list[str]) -> None:
@@ -253,12 +352,24 @@ def test_a_swept_key_shows_its_default_where_it_is_read_and_nothing_where_it_is_
         ["max_norm=1", "max_norm_on=all,null"],
         ["kl_sparsity=0.1", "kl_sparsity_target=0.1,null"],
         ["kl_sparsity=0.1", "kl_sparsity_damping=0.9,null"],
+        ["input_noise=1", "input_noise_schedule=constant,null"],
         [*LINEAR, "learning_rate_end=0,null"],
         ["average=exponential", "average_decay=0.999,null"],
+        [*COSINE, "learning_rate_end=0,null"],
+        [*ONE_CYCLE, "learning_rate_end=4e-6,null"],
+        [*ONE_CYCLE, "learning_rate_start=0.04,null"],
+        [*ONE_CYCLE, "learning_rate_peak=0.3,null"],
     ],
 )
 def test_a_key_at_its_default_is_the_same_cell_as_without_it(axes: list[str]) -> None:
     assert len(sweep_cells(loaded(*axes, "dropout.p=0.5", sweep=True), baseline=False)) == 1
+
+
+def test_a_list_of_bounds_is_swept_as_one_value() -> None:
+    axes = ["max_norm=2,[4,3,null],null", "dropout.p=0.5"]
+    cells = sweep_cells(loaded(*axes, sweep=True), baseline=False)
+    expected = [2, (4, 3, None), None]
+    assert [cell.values["regularization.max_norm"] for cell in cells] == expected
 
 
 def test_what_is_not_set_is_no_part_of_a_run_id_and_what_is_set_is() -> None:
@@ -267,11 +378,19 @@ def test_what_is_not_set_is_no_part_of_a_run_id_and_what_is_set_is() -> None:
     settings = [
         [], ["l1=0.1"], ["l1=0.1", "l1_from=5"], ["max_norm=2"], ["max_squared_norm=2"],
         ["max_norm=2", "max_norm_on=hidden"], ["kl_sparsity=0.1"],
+        ["max_norm=[2,2,null]"], ["max_squared_norm=[2,2,null]"],
         ["kl_sparsity=0.1", "kl_sparsity_target=0.2"],
         ["kl_sparsity=0.1", "kl_sparsity_damping=0.5"], ["label_smoothing=0.1"],
-        ["input_noise=0.1"], ["dampening=true"], RAMP, LINEAR, [*LINEAR, "learning_rate_end=0.1"],
-        [*LINEAR, "learning_rate_span=[1,2]"], ["model.init=fan_out"], ["average=exponential"],
-        ["average=exponential", "average_decay=0.99"], ["average=last", "average_epochs=2"],
+        ["input_noise=0.1"], ["input_noise=0.1", "input_noise_schedule=linear"],
+        ["confidence_penalty=0.1"], ["dampening=true"], RAMP, LINEAR,
+        [*LINEAR, "learning_rate_end=0.1"], [*LINEAR, "learning_rate_span=[1,2]"],
+        ["model.init=fan_out"],
+        ["model.init=uniform", "model.init_range=0.1"],
+        ["model.init=uniform", "model.init_range=[0.1,0.1,0]"],
+        COSINE, ONE_CYCLE, [*ONE_CYCLE, "learning_rate_peak=0.2"], ["warmup=1"],
+        [*ONE_CYCLE, "learning_rate_start=0.1"], [*ONE_CYCLE, "learning_rate_end=0"],
+        ["average=exponential"], ["average=exponential", "average_decay=0.99"],
+        ["average=last", "average_epochs=2"],
     ]  # fmt: skip
     ids = [run_id(single_cell(loaded(*each))[0].settings, 0) for each in settings]
     assert ids[0] == before

@@ -32,7 +32,8 @@ def test_every_regularizer_may_differ_within_a_fleet() -> None:
         ["l1=0,0.1", "l1_from=3"], ["max_norm=null,2", "max_norm_on=hidden"],
         ["max_squared_norm=null,2"], ["kl_sparsity=0,0.1", "kl_sparsity_target=0.2"],
         ["kl_sparsity=0.1", "kl_sparsity_damping=0.5,0.7"], ["label_smoothing=0,0.1"],
-        ["input_noise=0,0.1"],
+        ["input_noise=0,0.1"], ["input_noise=0.1", "input_noise_schedule=constant,linear"],
+        ["confidence_penalty=0,0.1"], ["max_norm=2,[2,3,null]"],
     ):  # fmt: skip
         runs = make_sweep("dropout.p=0.5", *(f"regularization.{axis}" for axis in axes))
         assert [len(fleet) for fleet in pack(runs, MACHINE)] == [2]
@@ -173,7 +174,7 @@ def each(*changes: str) -> int:
         ["training.patience=1"], ["dropout.loss=r_drop"], ["training.precision=bfloat16"],
         ["dropout.variant=dropconnect"], ["dropout.variant=sparse_variational"],
         ["dropout.placement=all"], ["dataset.train_size=2000"], ["regularization.l1=0.1"],
-        ["model.activation=maxout", "model.pieces=3"],
+        ["model.activation=maxout", "model.pieces=3"], ["training.optimizer=rmsprop"],
     ],
 )  # fmt: skip
 def test_what_takes_more_memory_counts_for_more(more: list[str]) -> None:
@@ -182,6 +183,9 @@ def test_what_takes_more_memory_counts_for_more(more: list[str]) -> None:
 
 def test_without_momentum_there_is_less_to_remember() -> None:
     assert each("model.hidden=[512]", "training.momentum=0") < each("model.hidden=[512]")
+    rmsprop, adam = ["training.optimizer=rmsprop"], ["training.optimizer=adam"]
+    longer = ["model.hidden=[512]", "training.epochs=2", "training.batch_size=10"]
+    assert each(*longer, *rmsprop) < each(*longer, *adam)
 
 
 def test_sampling_networks_with_a_mask_for_each_weight_and_example_is_counted() -> None:

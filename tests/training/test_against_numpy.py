@@ -39,7 +39,9 @@ class Recipe:
     target: float = 0.1
     damping: float = 0.9
     smoothing: float = 0.0
+    penalty: float = 0.0
     noise: float = 0.0
+    falling: bool = False
 
 
 class Net:
@@ -65,6 +67,10 @@ class Net:
         targets = np.full_like(probabilities, recipe.smoothing / 10)
         targets[np.arange(batch), labels] += 1 - recipe.smoothing
         delta = (probabilities - targets) / batch
+        if recipe.penalty:  # of p_k log p_k, summed: p_k (log p_k - sum p log p)
+            logs = np.log(probabilities)
+            negative = (probabilities * logs).sum(1, keepdims=True)
+            delta += recipe.penalty * probabilities * (logs - negative) / batch
         g_w: list[Array] = [np.zeros(0)] * len(self.w)
         g_b: list[Array] = [np.zeros(0)] * len(self.w)
         for i in reversed(range(len(self.w))):
@@ -111,7 +117,8 @@ def trained_in_numpy(splits: Splits, start: Fleet, recipe: Recipe) -> Net:
             x = images[batch] / 255.0
             if recipe.noise:
                 draws = noise.standard_normal(x.shape, dtype=np.float32)
-                x = x + recipe.noise * draws.astype(np.float64)
+                deviation = recipe.noise * (1 - t / UPDATES if recipe.falling else 1)
+                x = x + deviation * draws.astype(np.float64)
             net.update(net.gradients(x, labels[batch]), t, epoch)
             t += 1
     return net
@@ -130,6 +137,14 @@ CASES: dict[str, tuple[list[str], Recipe]] = {
         ["regularization.max_squared_norm=1.5", "regularization.max_norm_on=hidden"],
         Recipe(radius=dict.fromkeys(range(2), math.sqrt(1.5))),
     ),
+    "max_norm of each matrix": (
+        ["regularization.max_norm=[1.3,1.1,null]"],
+        Recipe(radius={0: 1.3, 1: 1.1}),
+    ),
+    "uniform weights, output 0": (
+        ["model.init=uniform", "model.init_range=[0.05,0.2,0]", "regularization.max_norm=0.7"],
+        Recipe(radius=dict.fromkeys(range(3), 0.7)),
+    ),
     "kl_sparsity, relu": (["regularization.kl_sparsity=0.5"], Recipe(sparsity=0.5)),
     "kl_sparsity, logistic": (
         [
@@ -140,6 +155,11 @@ CASES: dict[str, tuple[list[str], Recipe]] = {
     ),
     "label_smoothing": (["regularization.label_smoothing=0.1"], Recipe(smoothing=0.1)),
     "input_noise": (["regularization.input_noise=0.3"], Recipe(noise=0.3)),
+    "input_noise, linear": (
+        ["regularization.input_noise=1", "regularization.input_noise_schedule=linear"],
+        Recipe(noise=1, falling=True),
+    ),
+    "confidence_penalty": (["regularization.confidence_penalty=0.5"], Recipe(penalty=0.5)),
     "hinton_2012": (
         [
             "training.momentum=0.9", "training.momentum_schedule=linear",
@@ -164,6 +184,27 @@ CASES: dict[str, tuple[list[str], Recipe]] = {
             momentum=lambda t, e: 0.9 - 0.4 * math.exp(-t / 5),
             learning_rate=lambda t, e: 0.05 / (1 + t / 5),
             radius=dict.fromkeys(range(3), 1.0),
+        ),
+    ),
+    "cosine, warmup": (
+        [
+            "training.learning_rate_schedule=cosine", "training.learning_rate_end=0.1",
+            "training.warmup=0.5",
+        ],
+        Recipe(
+            learning_rate=lambda t, e: (
+                0.05 * min(1, (t + 1) / 4) * (0.1 + 0.9 * math.cos(math.pi * t / 20) ** 2)
+            )
+        ),
+    ),
+    "one_cycle": (
+        ["training.learning_rate_schedule=one_cycle", "training.learning_rate_peak=0.5"],
+        Recipe(
+            learning_rate=lambda t, e: 0.05 * (
+                0.04 + 0.96 * math.sin(math.pi * t / 8) ** 2
+                if t <= 4
+                else 4e-6 + (1 - 4e-6) * math.cos(math.pi * (t - 4) / 10) ** 2
+            )
         ),
     ),
     "everything": (

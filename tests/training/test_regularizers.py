@@ -1,12 +1,16 @@
 """Input noise, label smoothing and KL-sparsity: by hand, by their laws, in company and resumed."""
 
 import math
+from collections.abc import Sequence
+from itertools import zip_longest
 from pathlib import Path
 
 import pytest
 import torch
+from torch.distributions import Categorical
 from torch.nn.functional import cross_entropy
 
+from dropout_lab.config.schema import Settings
 from dropout_lab.data import Splits
 from dropout_lab.model import MLP
 from dropout_lab.noise import FleetNoise
@@ -15,7 +19,13 @@ from dropout_lab.study.checkpoint import read_content, save_checkpoints, usable_
 from dropout_lab.study.machine import this_machine
 from dropout_lab.training import Fleet, train
 from dropout_lab.training.objective import Noisy, Objective
-from dropout_lab.training.regularizers import InputNoise, KLSparsity, Regularizers, smoothing
+from dropout_lab.training.regularizers import (
+    InputNoise,
+    KLSparsity,
+    Regularizers,
+    confidence,
+    smoothing,
+)
 from tests.conftest import assert_same_bits, make_runs, make_sweep, resumed_after_an_epoch
 
 CPU = torch.device("cpu")
@@ -129,16 +139,89 @@ def test_label_smoothing_against_torch_and_only_in_what_is_minimized(
     assert float(noisy.added) == pytest.approx(float(added), rel=1e-6)
 
 
+def test_the_confidence_penalty_of_two_classes_by_hand(float64: None) -> None:
+    """P = (3/4, 1/4): sum p log p, with the gradient p_k (log p_k - sum p log p)."""
+    logits = torch.tensor([0.75, 0.25]).log().view(1, 1, 2).requires_grad_()
+    value = 0.75 * math.log(0.75) + 0.25 * math.log(0.25)
+    found = confidence(logits)
+    assert float(found.detach()) == pytest.approx(value, rel=1e-12)
+    (gradient,) = torch.autograd.grad(found.sum(), logits)
+    expected = [p * (math.log(p) - value) for p in (0.75, 0.25)]
+    assert gradient.flatten().tolist() == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("lowest", [-200.0, -1e5, -3e38, -math.inf])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_class_of_probability_zero_adds_nothing_and_has_no_gradient(
+    lowest: float, dtype: torch.dtype
+) -> None:
+    """The two other classes have 3/4 and 1/4, and keep their gradients."""
+    plain = torch.tensor([0.75, 0.25], dtype=dtype).log()
+    logits = torch.cat([plain, torch.tensor([lowest], dtype=dtype)]).view(1, 1, 3)
+    logits.requires_grad_()
+    found = confidence(logits)
+    value = 0.75 * math.log(0.75) + 0.25 * math.log(0.25)
+    assert float(found.detach()) == pytest.approx(value, rel=1e-6)
+    (gradient,) = torch.autograd.grad(1000 * found.sum(), logits)
+    expected = [1000 * p * (math.log(p) - value) for p in (0.75, 0.25)]
+    assert gradient.flatten().tolist() == pytest.approx([*expected, 0], rel=1e-5, abs=1e-6)
+
+
+@pytest.mark.parametrize("loss", ["cross_entropy", "r_drop"])
+def test_the_confidence_penalty_is_only_in_what_is_minimized(loss: str, float64: None) -> None:
+    """Against torch's entropy of a categorical distribution."""
+    x, labels = batch()
+    model, objective = made("regularization.confidence_penalty=0.7", f"dropout.loss={loss}")
+    step = objective(x, labels, 0.0)
+    model.open_epoch(1)
+    passes = [model(x), model(x)] if loss == "r_drop" else [model(x)]
+    plain = sum(cross_entropy(p[0], labels[0]) for p in passes) / len(passes)
+    entropy = sum(Categorical(logits=p[0]).entropy().mean() for p in passes) / len(passes)
+    torch.testing.assert_close(step.cross_entropy[0], plain)
+    added = 0.0 if step.added is None else step.added[0].detach()
+    torch.testing.assert_close(step.total[0], plain - 0.7 * entropy + added)
+    noisy = Noisy(1, CPU)
+    noisy.add(step, labels)
+    assert float(noisy.loss) == pytest.approx(float(plain.detach()), rel=1e-6)
+    assert float(noisy.added) == pytest.approx(float(added), rel=1e-6)
+
+
 def test_nothing_asked_for_adds_nothing() -> None:
     x, labels = batch()
     assert made()[1](x, labels, 0.0).regularization is None
 
 
+def input_noise(
+    deviations: Sequence[float], seeds: Sequence[int], schedules: Sequence[str | None] = ()
+) -> InputNoise:
+    """Return the noise of runs with these standard deviations, constant unless a schedule says."""
+    settings = []
+    for deviation, schedule in zip_longest(deviations, schedules):
+        section = {"input_noise": deviation, "input_noise_schedule": schedule}
+        settings.append(Settings.model_validate({"regularization": section}))
+    return InputNoise(settings, seeds, CPU)
+
+
+def test_input_noise_falls_evenly_to_zero_in_the_runs_that_ask_for_it(float64: None) -> None:
+    """The same draws at the shares 0, 1/4 and 1: 2, 1.5 and 0 times them, beside a constant 2."""
+    noise = input_noise((2.0, 2.0, 0.0), (3, 3, 3), ("linear", "constant", "linear"))
+    x = torch.rand(3, 4, 784)
+    added = []
+    for progress in (0.0, 0.25, 1.0):
+        noise.open(1)
+        added.append(noise(x, progress) - x)
+    for found, factor in zip(added, (1, 0.75, 0), strict=True):
+        torch.testing.assert_close(found[0], factor * added[0][1], rtol=0, atol=1e-12)
+        assert torch.equal(found[1], added[0][1])
+        assert not found[2].any()
+    assert float(added[0][0].std()) == pytest.approx(2, rel=0.1)
+
+
 def test_input_noise_is_normal_with_the_deviation_of_its_run() -> None:
     """Mean, variance and share beyond one s.d. within 5 standard errors of n = 784,000 draws."""
-    noise = InputNoise([0.1, 2.0], [0, 1], CPU)
+    noise = input_noise((0.1, 2.0), (0, 1))
     noise.open(1)
-    drawn = noise(torch.zeros(2, 1000, 784)).double()
+    drawn = noise(torch.zeros(2, 1000, 784), 0.5).double()
     n = 784_000
     for run, deviation in enumerate((0.1, 2.0)):
         z = drawn[run].flatten() / deviation
@@ -155,9 +238,9 @@ def test_input_noise_follows_seed_and_epoch_and_company_changes_no_draw() -> Non
     x = torch.rand(1, 4, 784)
 
     def noisy(seeds: list[int], epoch: int) -> torch.Tensor:
-        noise = InputNoise([0.5] * len(seeds), seeds, CPU)
+        noise = input_noise([0.5] * len(seeds), seeds)
         noise.open(epoch)
-        return noise(x)
+        return noise(x, 0.0)
 
     both = noisy([3, 4], 1)
     assert torch.equal(both[1], noisy([4], 1)[0])
@@ -167,10 +250,10 @@ def test_input_noise_follows_seed_and_epoch_and_company_changes_no_draw() -> Non
 
 
 def test_input_noise_of_zero_changes_no_bit_in_any_company() -> None:
-    noise = InputNoise([0.0, 0.5], [0, 1], CPU)
+    noise = input_noise((0.0, 0.5), (0, 1))
     noise.open(1)
     x = torch.randn(2, 4, 784)
-    found = noise(x)
+    found = noise(x, 0.0)
     assert torch.equal(found[0], x[0])
     assert not torch.equal(found[1], x[1])
 
@@ -215,15 +298,24 @@ MIXED = {
     "l1_from": ["l1=0.002", "l1_from=0,5"],
     "max_norm": ["max_norm=null,0.8", "max_norm_on=hidden"],
     "max_squared_norm": ["max_squared_norm=null,0.7"],
+    "bounds of each matrix": ["max_norm=[1.2,null,0.7],[0.8,0.9,null]"],
     "max_norm_on": ["max_norm=0.8", "max_norm_on=hidden,all"],
     "kl_sparsity": ["kl_sparsity=0,0.2", "kl_sparsity_target=0.3"],
     "kl_sparsity_target": ["kl_sparsity=0.2", "kl_sparsity_target=0.05,0.3"],
     "label_smoothing": ["label_smoothing=0,0.2"],
     "input_noise": ["input_noise=0,0.3"],
+    "input_noise_schedule": ["input_noise=1", "input_noise_schedule=constant,linear"],
+    "confidence_penalty": ["confidence_penalty=0,0.5"],
     "learning_rate": [
         "training.learning_rate=0.02,0.05", "training.learning_rate_schedule=inverse_time",
         "training.learning_rate_updates=4", "training.momentum_schedule=linear",
         "training.start_momentum=0.2", "training.momentum_epochs=1",
+    ],
+    "rmsprop": ["training.optimizer=rmsprop", "training.learning_rate=0.001,0.005"],
+    "cosine": ["training.learning_rate=0.02,0.05", "training.learning_rate_schedule=cosine"],
+    "one_cycle": [
+        "training.learning_rate=0.02,0.05", "training.learning_rate_schedule=one_cycle",
+        "training.warmup=0.5",
     ],
 }  # fmt: skip
 
@@ -269,6 +361,15 @@ STATEFUL = {
         "training.learning_rate_schedule=steps", "training.learning_rate_steps=[1,1]",
         "training.learning_rate_factors=[1,0.1]", "training.nesterov=true",
     ],
+    "rmsprop": ["training.optimizer=rmsprop", "training.learning_rate=0.001,0.01"],
+    "bounds of each matrix": ["regularization.max_squared_norm=[1.2,null,0.7],0.9"],
+    "falling noise, confidence penalty": [
+        "regularization.input_noise=1", "regularization.input_noise_schedule=linear,constant",
+        "regularization.confidence_penalty=0.3",
+    ],
+    "uniform weights": ["model.init=uniform", "model.init_range=[0.05,0.2,0]"],
+    "cosine": ["training.learning_rate_schedule=cosine", "training.warmup=1.5"],
+    "one_cycle": ["training.learning_rate_schedule=one_cycle"],
 }  # fmt: skip
 
 
@@ -313,14 +414,14 @@ def test_a_checkpoint_from_before_there_were_running_means_is_taken_up(
 def test_a_fleet_without_them_has_no_regularizer_at_work() -> None:
     runs = make_sweep("dropout.p=0.5", "regularization.l2=0,0.1")
     none = Regularizers([run.settings for run in runs], [0, 0], CPU)
-    assert (none.noise, none.smoothing, none.sparsity) == (None, None, None)
+    assert (none.noise, none.smoothing, none.confidence, none.sparsity) == (None,) * 4
 
 
 def test_input_noise_has_a_stream_beside_that_of_the_masks() -> None:
-    noise, masks = InputNoise([1.0], [4], CPU), FleetNoise([4], 0, CPU)
+    noise, masks = input_noise([1.0], [4]), FleetNoise([4], 0, CPU)
     noise.open(1)
     masks.open(1)
-    assert not torch.equal(noise(torch.zeros(1, 2, 784)), masks.normal((1, 2, 784), CPU))
+    assert not torch.equal(noise(torch.zeros(1, 2, 784), 0.0), masks.normal((1, 2, 784), CPU))
 
 
 def test_each_epoch_has_input_noise_of_its_own() -> None:
