@@ -79,6 +79,7 @@ FLEETS = {
     "8 with RMSprop": (8, WIDE, "training.optimizer=rmsprop", "training.learning_rate=0.001"),
     "8 in bfloat16": (8, WIDE, "training.precision=bfloat16"),
     "8 with early stopping": (8, WIDE, "training.patience=1"),
+    "8 with averaged weights": (8, WIDE, "training.average=exponential"),
     "8 with l1 and noisy pixels": (
         8, WIDE, "regularization.l1=0.0001", "regularization.input_noise=0.1"
     ),

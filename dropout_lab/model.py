@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from dropout_lab.catalogue import CATALOGUE
 from dropout_lab.config.schema import DropoutSettings, ModelSettings, Settings, p_of_places
-from dropout_lab.config.sizes import CLASSES, INPUTS
+from dropout_lab.config.sizes import CLASSES, inputs_of
 from dropout_lab.layers import VARIANTS, Dropout, Entering, NoDropout, affine
 from dropout_lab.noise import FleetNoise, Purpose, stream
 
@@ -64,7 +64,7 @@ class MLP(nn.Module):
         device: Where the weights lie.
 
     Shape:
-        ``x``: ``(runs, batch, 784)``; or ``(1, batch, 784)``, the same examples for all runs.
+        ``x``: ``(runs, batch, inputs)``; or ``(1, batch, inputs)``, the same examples for all runs.
         Output, the logits: ``(runs, batch, 10)``.
     """
 
@@ -76,7 +76,7 @@ class MLP(nn.Module):
         device: torch.device,
     ) -> None:
         super().__init__()
-        sizes = (INPUTS, *settings.model.hidden, CLASSES)
+        sizes = (inputs_of(settings), *settings.model.hidden, CLASSES)
         weights = initial_weights(settings.model, sizes, seeds)
         self.weights = nn.ParameterList([weight.to(device) for weight in weights])
         self.biases = nn.ParameterList(
@@ -123,11 +123,11 @@ class MLP(nn.Module):
         """Return the logits of ``x``.
 
         Args:
-            x: ``(runs, batch, 784)`` or ``(1, batch, 784)``.
+            x: ``(runs, batch, inputs)`` or ``(1, batch, inputs)``.
             hidden: Takes the activations of each hidden layer, before anything is dropped of them.
         """
         with torch.autocast(x.device.type, torch.bfloat16, enabled=self.precision == "bfloat16"):
-            h = x.expand(self.runs, -1, -1)  # (runs, batch, 784)
+            h = x.expand(self.runs, -1, -1)  # (runs, batch, inputs)
             entering = None
             for place, (dropout, weight, bias) in enumerate(self._places):
                 before = place > 0 and self.position == "before"

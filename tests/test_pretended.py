@@ -103,6 +103,8 @@ SETTINGS = {
     "maxout": ["model.activation=maxout", "model.pieces=2"],
     "diagnostics": ["evaluation.diagnostics=[activations,co_adaptation,gradients,noise]"],
     "early stopping": ["training.patience=1"],
+    "averaged": ["training.average=exponential"],
+    "last averaged": ["training.average=last", "training.average_epochs=1"],
 }  # fmt: skip
 
 

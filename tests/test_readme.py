@@ -155,7 +155,7 @@ def test_the_tables_name_every_regularizer_and_every_schedule() -> None:
     assert first_cells("Wan et al.'s") == momentum
     section = README.partition("### Optimizer forms")[2].partition("\n### ")[0]
     own = {key for key in optional if hasattr(TrainingSettings(), key)}
-    assert len(own) == 11
+    assert len(own) == 13
     assert all(f"`{key}" in section for key in own)
 
 

@@ -22,6 +22,7 @@ from dropout_lab.config.schema import (
     Settings,
     without_dropout,
 )
+from dropout_lab.config.section import Section
 from dropout_lab.config.sweep import LABEL
 
 # Part of every run id. Raise it, and say so in the changelog, when a change moves any number.
@@ -34,6 +35,7 @@ NO_DROPOUT = DropoutSettings(variant="none", p=0.0)
 # Keys that came after the first run ids were given: at their defaults they are no part of one, so
 # that a study begun before them goes on.
 _LATER_KEYS = (
+    "dataset.pca",
     "model.pieces",
     "dropout.schedule",
     "dropout.stop_last",
@@ -42,6 +44,7 @@ _LATER_KEYS = (
     "training.warmup",
     "training.momentum_schedule",
     "training.dampening",
+    "training.average",
     "regularization.max_squared_norm",
     "regularization.kl_sparsity",
     "regularization.label_smoothing",
@@ -142,14 +145,20 @@ def run_id(settings: Settings, seed: int) -> str:
 
     The code of a plugin is part of it, so what another version of it trained is another run.
     """
-    data = settings.model_dump()
-    for dotted in _LATER_KEYS:
-        section, _, key = dotted.partition(".")
-        if data[section][key] == SECTION_CLASSES[section].model_fields[key].default:
-            del data[section][key]
+    data = {section: section_data(section, getattr(settings, section)) for section in SECTIONS}
     source = CATALOGUE[settings.dropout.variant].source
     text = json.dumps([NUMBERS, data, seed, *([source] if source else [])], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def section_data(name: str, section: Section) -> dict[str, Any]:
+    """Return what a digest is made of: a section's keys, those that came later only if set."""
+    defaults = SECTION_CLASSES[name].model_fields
+    return {
+        key: value
+        for key, value in section.model_dump().items()
+        if f"{name}.{key}" not in _LATER_KEYS or value != defaults[key].default
+    }
 
 
 def values_of(settings: Settings, keys: Iterable[str]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import Any
 from dropout_lab.catalogue import CATALOGUE, LOSS_WEIGHTS
 from dropout_lab.config.regularization import KL_DAMPING, KL_TARGET
 from dropout_lab.config.schema import (
+    AVERAGE_DECAY,
     ONE_CYCLE_END,
     ONE_CYCLE_PEAK,
     ONE_CYCLE_START,
@@ -39,6 +40,10 @@ _CHOICES: dict[str, dict[str, Mapping[str, Any]]] = {
             "learning_rate_end": ONE_CYCLE_END,
         },
     },
+    "training.average": {
+        "exponential": {"average_decay": AVERAGE_DECAY},
+        "last": {"average_epochs": None},
+    },
     "training.momentum_schedule": {
         "linear": {"start_momentum": None, "momentum_epochs": None},
         "exponential": {"start_momentum": None, "momentum_updates": None},
@@ -46,6 +51,7 @@ _CHOICES: dict[str, dict[str, Mapping[str, Any]]] = {
 }
 # For each strength: the keys read where it is above 0, and their defaults.
 _STRENGTHS: dict[str, Mapping[str, Any]] = {
+    "dataset.train_size": {"subset": "stratified"},
     "regularization.l1": {"l1_from": 0},
     "regularization.max_norm": {"max_norm_on": "all"},
     "regularization.max_squared_norm": {"max_norm_on": "all"},

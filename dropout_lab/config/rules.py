@@ -13,15 +13,18 @@ from dropout_lab.config.dropout_rules import (
     schedule_fits,
 )
 from dropout_lab.config.inference_rules import (
+    at_end,
     cautions_of_measures,
     measures_fit,
     patience_fits,
 )
 from dropout_lab.config.optional_keys import keys_read, readers
 from dropout_lab.config.schema import ModelSettings, Settings, p_of_places, places
-from dropout_lab.config.sizes import CLASSES, TRAINING_PARTS, training_examples
+from dropout_lab.config.sizes import CLASSES, PIXELS, TRAINING_PARTS, training_examples
 from dropout_lab.config.training_rules import (
+    average_fits,
     bound_fits,
+    cautions_of_averages,
     momentum_fits,
     penalties_fit,
     rate_fits,
@@ -53,6 +56,36 @@ def _sizes(settings: Settings) -> Iterator[Complaint]:
             "dataset.train_size",
             f"dataset.train_size is {data.train_size}; {left} examples of {data.name} are left "
             f"after validation: give {CLASSES} to {left}, or null for all.",
+        )
+
+
+def _subset(settings: Settings) -> Iterator[Complaint]:
+    data = settings.dataset
+    if data.subset == "first" and data.train_size is not None and data.name == "mnist_5k":
+        yield (
+            "dataset.subset",
+            "dataset.subset is first, but mnist_5k is sorted by class: its first images do not "
+            "have all classes. Write subset: stratified, or another dataset.name.",
+        )
+
+
+def _components(settings: Settings) -> Iterator[Complaint]:
+    pca, examples = settings.dataset.pca, training_examples(settings)
+    if pca is None:
+        return
+    most = min(PIXELS, examples - 1)
+    if pca > most > 0:
+        yield (
+            "dataset.pca",
+            f"dataset.pca is {pca}; an image has {PIXELS} pixels, and {examples} training examples "
+            f"have at most {examples - 1} principal components: give at most {most}, or null for "
+            "the pixels.",
+        )
+    if "features" in at_end(settings.evaluation):
+        yield (
+            "dataset.pca",
+            f"dataset.pca is {pca}, but evaluation.at_end names features, which are drawn as "
+            "images: they need one weight for each pixel. Leave one of them out.",
         )
 
 
@@ -170,6 +203,8 @@ def _length(settings: Settings) -> Iterator[Complaint]:
 
 RULES: tuple[tuple[frozenset[str], Rule], ...] = (
     (frozenset({"dataset"}), _sizes),
+    (frozenset({"dataset"}), _subset),
+    (frozenset({"dataset", "evaluation"}), _components),
     (frozenset({"dataset", "training"}), _batch),
     (frozenset({"model"}), _model),
     (frozenset({"model", "dropout"}), _output_starts_above_zero),
@@ -182,6 +217,7 @@ RULES: tuple[tuple[frozenset[str], Rule], ...] = (
     (frozenset({"training"}), _length),
     (frozenset({"training"}), momentum_fits),
     (frozenset({"dataset", "training"}), rate_fits),
+    (frozenset({"dataset", "training"}), average_fits),
     (frozenset({"model", "regularization"}), bound_fits),
     (frozenset({"model", "dropout", "regularization"}), sparsity_fits),
     (frozenset({"dataset", "training", "regularization"}), penalties_fit),
@@ -229,3 +265,4 @@ def cautions(settings: Settings) -> Iterator[str]:
     """What is allowed but hardly meant: told, not refused."""
     yield from cautions_of_dropout(settings)
     yield from cautions_of_measures(settings)
+    yield from cautions_of_averages(settings)

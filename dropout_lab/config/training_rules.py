@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dropout_lab.catalogue import CATALOGUE
 from dropout_lab.config.allowed import shown
 from dropout_lab.config.dropout_rules import Complaint
-from dropout_lab.config.schema import ONE_CYCLE_PEAK, Settings, without_dropout
+from dropout_lab.config.schema import AVERAGE_DECAY, ONE_CYCLE_PEAK, Settings, without_dropout
 from dropout_lab.config.sizes import length, steps_of_epoch, training_examples
 
 # What a schedule cannot do without, and what to write for it.
@@ -14,6 +14,7 @@ _RATE_NEEDS = {
     "inverse_time": {"learning_rate_updates": "10000"},
     "steps": {"learning_rate_steps": "[600, 400]", "learning_rate_factors": "[1, 0.5]"},
 }
+_AVERAGE_NEEDS = {"last": {"average_epochs": "10"}}
 _MOMENTUM_NEEDS = {
     "linear": {"start_momentum": "0.5", "momentum_epochs": "500"},
     "exponential": {"start_momentum": "0.5", "momentum_updates": "100000"},
@@ -86,6 +87,43 @@ def momentum_fits(settings: Settings) -> Iterator[Complaint]:
             "training.dampening",
             "training.dampening is true, and so is nesterov, whose step takes the gradient whole; "
             "leave one of them out.",
+        )
+
+
+def average_fits(settings: Settings) -> Iterator[Complaint]:
+    """The last epochs whose mean is asked for exist, and are known to be the last."""
+    training = settings.training
+    yield from _needed(settings, "average", _AVERAGE_NEEDS)
+    if training.average != "last":
+        return
+    epochs, _ = length(settings, training_examples(settings))
+    if training.average_epochs and training.average_epochs > epochs > 0:
+        yield (
+            "training.average_epochs",
+            f"training.average_epochs is {training.average_epochs}, and the training has {epochs} "
+            f"epochs; give at most {epochs}.",
+        )
+    if training.patience is not None:
+        yield (
+            "training.average",
+            "training.average is last, but with training.patience a run may stop before its last "
+            "epochs; write average: exponential, or leave patience out.",
+        )
+
+
+def cautions_of_averages(settings: Settings) -> Iterator[str]:
+    """What is allowed but hardly meant: an average that reaches far back into the training."""
+    training = settings.training
+    if training.average != "exponential":
+        return
+    decay = AVERAGE_DECAY if training.average_decay is None else training.average_decay
+    _, updates = length(settings, training_examples(settings))
+    if 1 / (1 - decay) > updates / 5 > 0:
+        smaller = max(0.5, 1 - 20 / updates)
+        yield (
+            f"training.average_decay is {decay:g}: the average is over about "
+            f"{1 / (1 - decay):,.0f} updates, and the training has {updates:,}, so early weights "
+            f"are part of it; give a smaller value, e.g. average_decay: {smaller:.2g}."
         )
 
 

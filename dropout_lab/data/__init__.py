@@ -32,6 +32,8 @@ def load(
     label_noise: float,
     normalize: str,
     split_seed: int,
+    subset: str | None = None,
+    pca: int | None = None,
 ) -> Splits:
     """Return the parts of a data set, fetching it first if it is absent.
 
@@ -44,6 +46,8 @@ def load(
         label_noise: Fraction of labels moved.
         normalize: ``unit`` or ``standard``.
         split_seed: Seed of the split.
+        subset: ``stratified``, the default, or ``first``.
+        pca: Number of principal components in place of pixels.
 
     Raises:
         DataError: The data set is absent and cannot be fetched, or is damaged.
@@ -62,4 +66,6 @@ def load(
         label_noise=label_noise,
         normalize=normalize,
         split_seed=split_seed,
+        subset=subset,
+        pca=pca,
     )

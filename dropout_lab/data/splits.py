@@ -1,12 +1,13 @@
 """The parts of a data set: training, validation and test, drawn class by class."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from dropout_lab.data.components import principal_components
 from dropout_lab.noise import Purpose, stream
 
 CLASSES = 10
@@ -18,7 +19,8 @@ class Examples:
     """Images and their labels.
 
     Shape:
-        ``images``: ``(examples, 784)``, uint8. ``labels``: ``(examples,)``, int64 in [0, 10).
+        ``images``: ``(examples, 784)``, uint8; or their N principal components,
+        ``(examples, N)``, float32. ``labels``: ``(examples,)``, int64 in [0, 10).
     """
 
     images: Tensor
@@ -40,13 +42,17 @@ class Examples:
 class Splits:
     """The parts of a data set and how its pixels become numbers: ``(pixel - shift) * scale``.
 
+    Principal components are such numbers already.
+
     Args:
         train: What is trained on.
         validation: What settings are chosen on; may be empty.
         test: What is reported.
         shift: In pixels, 0 to 255.
         scale: Per pixel.
-        digest: SHA-256 of the three parts, labels included.
+        digest: SHA-256 of the three parts, labels included; of the pixels, also where there are
+            components in their place, whose last bits may differ between machines.
+        checksum: SHA-256 of the three parts as they are here.
     """
 
     train: Examples
@@ -55,9 +61,12 @@ class Splits:
     shift: float
     scale: float
     digest: str
+    checksum: str
 
     def pixels(self, images: Tensor) -> Tensor:
-        """Return uint8 images as the numbers the network sees, in torch's default dtype."""
+        """Return images as the numbers the network sees, in torch's default dtype."""
+        if images.is_floating_point():
+            return images.to(torch.get_default_dtype())
         pixels = images.to(torch.get_default_dtype())
         if self.shift:
             pixels.sub_(self.shift)
@@ -66,11 +75,11 @@ class Splits:
     def to(self, device: torch.device) -> "Splits":
         """Return the splits with their examples on another device."""
         parts = (self.train.to(device), self.validation.to(device), self.test.to(device))
-        return Splits(*parts, self.shift, self.scale, self.digest)
+        return replace(self, train=parts[0], validation=parts[1], test=parts[2])
 
     def intact(self) -> bool:
-        """Whether the parts are what the digest says; they may come from another machine."""
-        return _digest(self.train, self.validation, self.test) == self.digest
+        """Whether the parts are what the checksum says; they may come from another machine."""
+        return _digest(self.train, self.validation, self.test) == self.checksum
 
 
 def split(
@@ -82,6 +91,8 @@ def split(
     label_noise: float,
     normalize: str,
     split_seed: int,
+    subset: str | None = None,
+    pca: int | None = None,
 ) -> Splits:
     """Hold out validation, keep ``train_size`` of the rest, mislabel some, and measure the pixels.
 
@@ -93,22 +104,36 @@ def split(
         training: The training part of the data set.
         test: Its test part, left as it is.
         validation_size: Examples held out, stratified; 0 for none.
-        train_size: Examples kept of what is left, stratified; none for all.
+        train_size: Examples kept of what is left; none for all.
         label_noise: Fraction of the kept labels that are moved to another class, in [0, 1].
         normalize: ``unit`` maps pixels to [0, 1]; ``standard`` to mean 0 and s.d. 1 over all
             pixels of the kept training examples.
         split_seed: Seed of the draws.
+        subset: Which examples ``train_size`` keeps: ``stratified``, class by class, which is the
+            default, or ``first``, those that come first in the data set's files.
+        pca: Number of principal components that take the place of the pixels, fitted on the kept
+            training examples: see :func:`~dropout_lab.data.components.principal_components`.
     """
     labels = training.labels.numpy()
     held_out = stratified(labels, validation_size, stream(Purpose.SPLIT, split_seed))
     left = np.setdiff1d(np.arange(len(labels)), held_out)
-    if train_size is not None:
+    if subset == "first":
+        left = left[:train_size]
+    elif train_size is not None:
         chosen = stratified(labels[left], train_size, stream(Purpose.TRAIN_SUBSET, split_seed))
         left = left[chosen]
     validation, train = training[torch.from_numpy(held_out)], training[torch.from_numpy(left)]
     train = Examples(train.images, _mislabelled(train.labels, label_noise, split_seed))
-    shift, scale = _normalization(train.images, normalize)
-    return Splits(train, validation, test, shift, scale, _digest(train, validation, test))
+    digest = _digest(train, validation, test)
+    if pca is None:
+        shift, scale = _normalization(train.images, normalize)
+        return Splits(train, validation, test, shift, scale, digest, digest)
+    components = principal_components(train.images, pca, normalize)
+    train, validation, test = (
+        Examples(components(part.images), part.labels) for part in (train, validation, test)
+    )
+    checksum = _digest(train, validation, test)
+    return Splits(train, validation, test, 0.0, 1.0, digest, checksum)
 
 
 def stratified(labels: Indices, size: int, generator: np.random.Generator) -> Indices:

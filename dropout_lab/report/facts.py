@@ -16,6 +16,7 @@ from dropout_lab.analysis.style import value_text
 from dropout_lab.analysis.tables import MISSING, StudyTables, by_cell
 from dropout_lab.config.grid import Run, sweep_cells
 from dropout_lab.config.schema import Config, without_dropout
+from dropout_lab.config.sizes import CLASSES, PIXELS
 from dropout_lab.config.sweep import LABEL
 from dropout_lab.errors import StorageError
 from dropout_lab.report.columns import CellTable
@@ -68,13 +69,14 @@ def overview(study: StudyTables) -> dict[str, str]:
     cells = len(runs[list(study.swept)].drop_duplicates()) if study.swept else 1
     count = int((runs["status"] == MISSING).sum())
     missing = f", {count} not finished yet" if count else ""
-    network = f"784-{'-'.join(map(str, settings['model']['hidden']))}-10"
+    inputs = settings["dataset"].get("pca") or PIXELS
+    network = f"{inputs}-{'-'.join(map(str, settings['model']['hidden']))}-{CLASSES}"
     return {
         "Varied": "; ".join(varied) or "nothing: one setting",
         "Cells and seeds": f"{counted(cells, 'cell')}, {counted(runs['seed'].nunique(), 'seed')}",
         "Runs": f"{done} of {len(runs)} completed{missing}",
         "Data": str(settings["dataset"]["name"]),
-        "Network": network if "model.hidden" not in study.swept else "varied",
+        "Network": "varied" if {"model.hidden", "dataset.pca"} & {*study.swept} else network,
         "Training time": _duration(float(runs["seconds"].fillna(0).sum())) + ", all runs together",
     }
 

@@ -184,7 +184,7 @@ class Dispatch:
             plugins=sources_of(run.settings.dropout.variant for run in fleet),
             digest=splits.digest,
         )
-        flight = _Flight(order, worker, self._data.to(worker, settings, splits.digest))
+        flight = _Flight(order, worker, self._data.to(worker, settings))
         self.cluster.submit(order, worker, flight.data, start)
         self.flights[order.key] = flight
 
@@ -240,7 +240,7 @@ class Dispatch:
         """Carry out the entries that are next; the rest comes with the end of the task."""
         job, fleet = self.job, flight.order.runs
         flight.attempt = attempt
-        self._data.arrived(flight.worker, flight.order.digest)
+        self._data.arrived(flight.worker, fleet[0].settings.dataset)
         for place, (whom, call, arguments) in enumerate(entries, first):
             if place != flight.done:
                 continue

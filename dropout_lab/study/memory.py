@@ -5,12 +5,13 @@ A fleet of R runs needs, beside the process itself and the data,
     R (held + order + 1.2 max(step, evaluation, gradients, checkpoint)) + once
 
 bytes, each term that of one run. With P the parameters of a run (weights, biases and what its
-dropout layers learn), W_l the weights that leave place l, u_l the units of place l (784 pixels at
-the input; under maxout the pieces of all units), B the batch and s the values that the optimizer
-remembers of each parameter (0 for SGD, 1 with momentum or RMSprop, 2 for Adam):
+dropout layers learn), W_l the weights that leave place l, u_l the units of place l (784 pixels, or
+principal components, at the input; under maxout the pieces of all units), B the batch and s the
+values that the optimizer remembers of each parameter (0 for SGD, 1 with momentum or RMSprop, 2
+for Adam):
 
 * held: ``4 P (2 + s)``, parameters, gradients and optimizer state; ``4 P`` more with early
-  stopping, for the weights of the best epoch.
+  stopping, for the weights of the best epoch, and with averaged weights, for the average.
 * order: ``16 N``, the order of the N training examples as it is drawn.
 * step: ``B sum_l a_l u_l + sum_l w_l W_l``, what autograd keeps of a batch, masks and draws. a and
   w are the bytes of the variant per unit and example and per weight, ``_UNIT`` and ``_WEIGHT``, as
@@ -24,7 +25,8 @@ remembers of each parameter (0 for SGD, 1 with momentum or RMSprop, 2 for Adam):
   the pool of a curve.
 * gradients: with that diagnostic, three gradients more and what autograd keeps of 1,000 examples.
   Likewise co_adaptation with its matrices in double precision.
-* checkpoint: ``4 P (1 + s)``, if there is more than one epoch: those of all runs are made at once.
+* checkpoint: ``4 P (1 + s)``, and ``4 P`` with averaged weights, if there is more than one epoch:
+  those of all runs are made at once.
 * once: 32 MB for the buffers of the libraries, the pixels that all runs share in an evaluation,
   the checkpoint of one run in the making, three times over, and the curve of one run.
 
@@ -44,8 +46,8 @@ from dropout_lab.config.inference_rules import (
 from dropout_lab.config.schema import Settings, p_of_places
 from dropout_lab.config.sizes import (
     CLASSES,
-    INPUTS,
     TEST_PARTS,
+    inputs_of,
     length,
     training_examples,
 )
@@ -114,13 +116,14 @@ def _need(settings: Settings) -> Need:
     state = _state(settings)
     training = settings.training
     best = training.patience is not None
-    held = _FLOAT * parameters * (2 + state + best)
+    average = training.average != "none"
+    held = _FLOAT * parameters * (2 + state + best + average)
     examples = training_examples(settings)
     epochs, _ = length(settings, examples)
-    checkpoint = _FLOAT * parameters * (1 + state) if epochs > 1 else 0
+    checkpoint = _FLOAT * parameters * (1 + state + average) if epochs > 1 else 0
     moving = max(_step(settings), _evaluation(settings), _diagnosed(settings), checkpoint)
-    file = 3 * _FLOAT * parameters * (1 + state + best) if epochs > 1 else 0
-    pixels = 2 * _FLOAT * CHUNK * INPUTS
+    file = 3 * _FLOAT * parameters * (1 + state + best + average) if epochs > 1 else 0
+    pixels = 2 * _FLOAT * CHUNK * inputs_of(settings)
     each = held + 2 * _DOUBLE * examples + _SLACK * moving
     return Need(round(each), _LIBRARIES + file + pixels + _curve_of_one(settings))
 
@@ -128,12 +131,12 @@ def _need(settings: Settings) -> Need:
 def _columns(settings: Settings) -> tuple[int, ...]:
     """Return the units of each place, then the classes; of maxout the pieces of all units."""
     pieces = settings.model.pieces or 1
-    return (INPUTS, *(units * pieces for units in settings.model.hidden), CLASSES)
+    return (inputs_of(settings), *(units * pieces for units in settings.model.hidden), CLASSES)
 
 
 def matrices(settings: Settings) -> list[int]:
     """Return the number of weights that leave each place."""
-    before = (INPUTS, *settings.model.hidden)
+    before = (inputs_of(settings), *settings.model.hidden)
     return [a * b for a, b in zip(before, _columns(settings)[1:], strict=True)]
 
 
@@ -180,7 +183,7 @@ def _step(settings: Settings, examples: int | None = None) -> int:
         for place, columns in enumerate(_columns(settings))
     )
     if settings.regularization.input_noise:
-        units += 2 * _FLOAT * INPUTS
+        units += 2 * _FLOAT * inputs_of(settings)
     of_place = matrices(settings)
     weights = copies * sum(of_place) + of_weight * sum(of_place[place] for place in noisy)
     passes = 1 if settings.dropout.loss == "cross_entropy" else 2
@@ -194,7 +197,7 @@ def _evaluation(settings: Settings) -> int:
     sampled = bool({"monte_carlo", "geometric"} & set(wanted))
     noisy = p_of_places(settings)
     of_unit, of_weight = _costs(settings, CHUNK if sampled else 0)
-    before = [INPUTS, *settings.model.hidden]
+    before = [inputs_of(settings), *settings.model.hidden]
     own = 0 in noisy and (sampled or settings.dropout.variant not in _PIXELS_SHARED)
     if not own and settings.training.precision == "float32":
         before[0] = 0  # the runs share the pixels

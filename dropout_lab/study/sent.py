@@ -20,15 +20,15 @@ class SentData:
     def __init__(self, cluster: Cluster, source: Source) -> None:
         self._cluster, self._source = cluster, source
         self._sent: dict[DatasetSettings, Laid] = {}  # the oldest first
-        self._has: dict[str, str] = {}  # the digest of what a worker has, by its address
+        self._has: dict[str, DatasetSettings] = {}  # of what a worker has, by its address
 
-    def to(self, worker: Worker, settings: DatasetSettings, digest: str) -> Laid | None:
+    def to(self, worker: Worker, settings: DatasetSettings) -> Laid | None:
         """Return what to give along with a fleet: nothing if the worker has it, or may have it."""
-        return None if self._has.get(worker.address) == digest else self._sent.get(settings)
+        return None if self._has.get(worker.address) == settings else self._sent.get(settings)
 
-    def arrived(self, worker: Worker, digest: str) -> None:
+    def arrived(self, worker: Worker, settings: DatasetSettings) -> None:
         """Note that a worker has data, from wherever."""
-        self._has[worker.address] = digest
+        self._has[worker.address] = settings
 
     def missed(self, worker: Worker, settings: DatasetSettings, given: Laid | None) -> None:
         """Lay data on a worker that lacks them; from there others get them.

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import torch
 
 from dropout_lab import data
+from dropout_lab.config.grid import section_data
 from dropout_lab.config.schema import DatasetSettings
 from dropout_lab.data import Splits
 from dropout_lab.errors import DataError
@@ -49,7 +50,7 @@ class Source:
         manifest: Manifest,
     ) -> None:
         digests = manifest["data_digests"]
-        key = digest(settings.model_dump())[:12]
+        key = digest(section_data("dataset", settings))[:12]
         if key not in digests:
             digests[key] = splits.digest
             folder.write_manifest(manifest)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from dropout_lab.config.schema import DatasetSettings
 from dropout_lab.data import Splits, load, present
 from dropout_lab.devices import prepare
 from dropout_lab.errors import DataError
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 _LEAVING = frozenset({"closing_gracefully", "closing", "closed", "failed"})
 _halted: set[str] = set()  # studies that are to stop
-_data: dict[str, Splits] = {}  # by their digest
+_data: dict[tuple[DatasetSettings, str], Splits] = {}  # by their settings and their digest
 _ready: dict[str, Held] = {}  # checkpoints, by the key of the task
 
 
@@ -126,15 +127,16 @@ def _splits(order: Order, data: Splits | None) -> Splits:
     Raises:
         NotThereError: They are to be sent, or sent again.
     """
-    if order.digest in _data:
-        return _data[order.digest]
+    key = order.runs[0].settings.dataset, order.digest
+    if key in _data:
+        return _data[key]
     _data.clear()  # one is kept, since neighbouring fleets mostly share it
     splits = _own_splits(order)
     if splits is None or splits.digest != order.digest:
         splits = data
         if splits is None or splits.digest != order.digest or not splits.intact():
             raise NotThereError
-    _data[order.digest] = splits
+    _data[key] = splits
     return splits
 
 

@@ -106,7 +106,7 @@ class Diagnostics:
         """Measure the hidden units on test examples."""
         columns: Columns = {}
         hidden: list[Tensor] = []
-        x = self.splits.pixels(self.test.images).unsqueeze(0)  # (1, examples, 784)
+        x = self.splits.pixels(self.test.images).unsqueeze(0)  # (1, examples, inputs)
         self.model.eval()(x, hidden)
         for name, measures in _OF_LAYERS.items():
             if name in self.wanted:

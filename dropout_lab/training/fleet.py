@@ -13,6 +13,7 @@ from dropout_lab.layers import Dropout
 from dropout_lab.model import MLP, p_of_fleet
 from dropout_lab.optimizer import FleetOptimizer
 from dropout_lab.schedules import Schedule
+from dropout_lab.training.averages import Averages
 from dropout_lab.training.early_stopping import EarlyStopping
 from dropout_lab.training.regularizers import Regularizers
 
@@ -28,6 +29,7 @@ class Fleet:
 
     Attributes:
         p: The p of each place and run at full strength, before a schedule changes it.
+        averages: The average of the weights that is measured, with ``training.average``.
         epoch: Epochs done.
         updates: Optimizer steps done.
         seconds: Wall-clock time used so far.
@@ -47,6 +49,7 @@ class Fleet:
         model = self.model
         self.optimizer = FleetOptimizer(model.weights, model.biases, settings, model.learned)
         self.regularizers = Regularizers(settings, self.seeds, device)
+        self.averages = Averages(self.settings.training, list(model.parameters()))
         self.epoch = 0
         self.updates = 0
         self.seconds = 0.0
@@ -88,8 +91,9 @@ class Fleet:
                 self.epoch, self.updates, validation_accuracy, parameters, self.going
             )
 
-    def restore_best(self, schedule: Schedule) -> None:
-        """With early stopping, give each run the weights, and the p, of its best epoch."""
+    def finish(self, schedule: Schedule) -> None:
+        """Give each run the weights that were measured: averages, with early stopping the best."""
+        self.averages.keep()
         if self.early_stopping is None:
             return
         self.early_stopping.restore(list(self.model.parameters()))
@@ -116,6 +120,7 @@ class Fleet:
                 "optimizer": optimizer_states[run],
                 **({"early_stopping": stopping.checkpoint(run)} if stopping else {}),
                 "running_means": running_means[run] if running_means else [],
+                "averages": self.averages.checkpoint(run),
             }
             for run in range(len(self.runs))
         ]
@@ -131,6 +136,8 @@ class Fleet:
         for run, checkpoint in enumerate(checkpoints):
             if self.early_stopping is not None:
                 self.early_stopping.load(run, checkpoint["early_stopping"])
+            # A checkpoint from before there were averages has none, and needs none.
+            self.averages.load(run, checkpoint.get("averages", []))
         # Checkpoints from before there was KL-sparsity have no running means, and need none.
         self.regularizers.load_run_states([c.get("running_means", []) for c in checkpoints])
         first = checkpoints[0]

@@ -29,7 +29,7 @@ def gradient_measures(
 
     Args:
         model: In training mode, its noise drawn from streams that are not the training's.
-        batches: At least two, of pixels ``(runs, batch, 784)`` and labels ``(runs, batch)``.
+        batches: At least two, of pixels ``(runs, batch, inputs)`` and labels ``(runs, batch)``.
         whole: What :func:`whole_gradient` returned.
 
     Paper:

@@ -95,7 +95,7 @@ def infer(
         with torch.inference_mode():
             chunks = zip(test.images.split(CHUNK), test.labels.split(CHUNK), strict=True)
             for chunk, (images, labels) in enumerate(chunks):
-                x = splits.pixels(images).unsqueeze(0)  # (1, chunk, 784)
+                x = splits.pixels(images).unsqueeze(0)  # (1, chunk, inputs)
                 log_p = log_softmax(model.eval()(x), dim=-1)
                 tallies["mean"].add(log_p, labels)
                 if keeps_predictions(settings):

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from dropout_lab.config.schema import Settings
 from dropout_lab.config.sizes import length, steps_of_epoch
-from dropout_lab.data import Splits, stratified
+from dropout_lab.data import Examples, Splits, stratified
 from dropout_lab.noise import Purpose, stream
 from dropout_lab.rates import Rates
 from dropout_lab.schedules import Schedule
@@ -42,6 +42,7 @@ def train(fleet: Fleet, splits: Splits) -> Iterator[Epoch]:
     A run whose loss is no longer finite is noted in ``fleet.diverged``, one that early stopping
     ends in ``fleet.stopped``; it has no records from then on, and the others go on, unharmed. When
     none is left, training ends. With early stopping each run ends with its best epoch's weights.
+    Where weights are averaged, the average is what is measured and what a run ends with.
     """
     model, optimizer = fleet.model, fleet.optimizer
     batch_size = fleet.settings.training.batch_size
@@ -65,34 +66,31 @@ def train(fleet: Fleet, splits: Splits) -> Iterator[Epoch]:
         for indices in order.split(batch_size, dim=1):  # (runs, batch)
             model.set_p(schedule.at(fleet.updates))
             batch = splits.train[indices]
-            pixels = splits.pixels(batch.images)  # (runs, batch, 784)
+            pixels = splits.pixels(batch.images)  # (runs, batch, inputs)
             step = objective(pixels, batch.labels, fleet.updates / last_update)
             optimizer.step(step.total, rates.at(fleet.updates))
             model.constrain()
             noisy.add(step, batch.labels)
             fleet.updates += 1
+            fleet.averages.after_update(fleet.updates)
+        fleet.averages.after_epoch(fleet.epoch, last_epoch)
 
-        measured = None
-        if due(fleet.epoch, last_epoch, fleet.settings):
-            measured = Measured(
-                train=evaluate(model, measured_train, splits),
-                validation=evaluate(model, splits.validation, splits),
-                test=evaluate(model, splits.test, splits),
-                pruned=evaluate_pruned(model, splits.test, splits),
-                diagnostics=diagnostics(),
-            )
-        noisy.bring()
-        fleet.seconds = offset + time.perf_counter() - began
-        going = fleet.going
-        for run in going:
-            if not finite(noisy, measured, run):
-                fleet.diverged[run] = fleet.epoch
-        records = {run: _record(fleet, noisy, measured, run) for run in going if measured}
-        if measured is not None:
-            fleet.look(measured.validation.accuracy)
+        with fleet.averages.swapped_in():
+            measured = None
+            if due(fleet.epoch, last_epoch, fleet.settings):
+                measured = _measure(fleet, measured_train, splits, diagnostics)
+            noisy.bring()
+            fleet.seconds = offset + time.perf_counter() - began
+            going = fleet.going
+            for run in going:
+                if not finite(noisy, measured, run):
+                    fleet.diverged[run] = fleet.epoch
+            records = {run: _record(fleet, noisy, measured, run) for run in going if measured}
+            if measured is not None:
+                fleet.look(measured.validation.accuracy)
         yield Epoch(fleet.epoch, last_epoch, records)
 
-    fleet.restore_best(schedule)
+    fleet.finish(schedule)
 
 
 def due(epoch: int, last_epoch: int, settings: Settings) -> bool:
@@ -119,6 +117,18 @@ def finite(noisy: Noisy, measured: Measured | None, run: int) -> bool:
     if measured is not None:
         total = total + measured.train.loss[run] + measured.test.loss[run]
     return bool(total.isfinite())
+
+
+def _measure(
+    fleet: Fleet, measured_train: Examples, splits: Splits, diagnostics: Diagnostics
+) -> Measured:
+    return Measured(
+        train=evaluate(fleet.model, measured_train, splits),
+        validation=evaluate(fleet.model, splits.validation, splits),
+        test=evaluate(fleet.model, splits.test, splits),
+        pruned=evaluate_pruned(fleet.model, splits.test, splits),
+        diagnostics=diagnostics(),
+    )
 
 
 def _record(fleet: Fleet, noisy: Noisy, measured: Measured, run: int) -> Record:

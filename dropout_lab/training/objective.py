@@ -66,7 +66,7 @@ class Objective:
         """Pass a batch through the networks in training mode, once or twice.
 
         Args:
-            x: ``(runs, batch, 784)``.
+            x: ``(runs, batch, inputs)``.
             labels: ``(runs, batch)``.
             progress: Share of the training that is done.
         """

@@ -9,7 +9,7 @@ from itertools import pairwise
 import torch
 
 from dropout_lab.config.schema import Settings
-from dropout_lab.config.sizes import INPUTS
+from dropout_lab.config.sizes import inputs_of
 
 TOO_SLOW = 3.0  # times as long as in float32; without units for it, it is 20 to 100 times
 _REPEATS = 5
@@ -72,7 +72,7 @@ def product_of(settings: Iterable[Settings]) -> tuple[int, int, int]:
     """Return the size to measure for some settings: of their largest product, within bounds."""
     sizes = []
     for each in settings:
-        units = (INPUTS, *each.model.hidden)
+        units = (inputs_of(each), *each.model.hidden)
         rows = _bounded(each.training.batch_size, _ROWS)
         for inputs, outputs in pairwise(units):
             sizes.append((rows, _bounded(inputs, _COLUMNS), _bounded(outputs, _COLUMNS)))

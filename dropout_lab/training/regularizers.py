@@ -54,7 +54,7 @@ class InputNoise:
         """Return ``x`` with noise.
 
         Args:
-            x: ``(runs, batch, 784)``, or 1 in place of runs.
+            x: ``(runs, batch, inputs)``, or 1 in place of runs.
             progress: Share of the training that is done, t / T.
         """
         x = x.expand(len(self._deviations), -1, -1)

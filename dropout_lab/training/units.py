@@ -91,7 +91,7 @@ def accuracy_without(
 
     Args:
         model: In evaluation mode.
-        x: ``(1, examples, 784)``.
+        x: ``(1, examples, inputs)``.
         labels: ``(examples,)``.
         seeds: The seed of each run.
         share: In per cent.

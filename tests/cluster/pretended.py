@@ -81,7 +81,7 @@ class Pretended:
         self._out: set[str] = set()
         self._news: list[deque[News | Death]] = []
         self._held: dict[str, Held] = {}
-        self._data: dict[str, tuple[str, Any]] = {}  # of each worker, as if it had no data itself
+        self._data: dict[str, tuple[Any, Any]] = {}  # of each worker, as if it had no data itself
 
     def come(self, name: str = "") -> None:
         number = getattr(self, "_came", 0) + 1
@@ -146,9 +146,9 @@ class Pretended:
             return
         if data is not None:
             self.carried += 1
-            self._data[worker.address] = order.digest, data.what
-        digest, splits = self._data.get(worker.address, ("", None))
-        if digest != order.digest:
+            self._data[worker.address] = order.runs[0].settings.dataset, data.what
+        settings, splits = self._data.get(worker.address, (None, None))
+        if settings != order.runs[0].settings.dataset or splits.digest != order.digest:
             end = NotThereError()
         delivery = None
         if not isinstance(end, NotThereError):

@@ -107,7 +107,8 @@ def test_other_data_under_the_same_name_are_not_taken(
     dask: LocalCluster, small_splits: data.Splits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Neither the worker's own of another digest, nor damaged ones from the network."""
-    order = SimpleNamespace(digest=small_splits.digest)
+    runs = make_runs()
+    order = SimpleNamespace(runs=runs, digest=small_splits.digest)
     monkeypatch.setattr(task_module, "_own_splits", lambda order: small_splits)
     assert task_module._splits(order, None) is small_splits
     order.digest = "another"
@@ -116,9 +117,23 @@ def test_other_data_under_the_same_name_are_not_taken(
             task_module._splits(order, sent)
     damaged = replace(small_splits, train=small_splits.train[torch.tensor([1, 0, 2])])
     monkeypatch.setattr(task_module, "_own_splits", lambda order: None)
-    order = SimpleNamespace(digest=small_splits.digest)
+    order = SimpleNamespace(runs=runs, digest=small_splits.digest)
     with pytest.raises(NotThereError):
         task_module._splits(order, damaged)
+
+
+def test_the_same_images_in_another_form_are_other_data(small_splits: data.Splits) -> None:
+    """The digest is of the images, not of what normalize and pca make of them."""
+    digest = small_splits.digest
+    shapes = {}
+    for form in ("normalize=unit", "normalize=standard", "pca=5"):
+        order = SimpleNamespace(runs=make_runs(f"dataset.{form}"), digest=digest)
+        splits = task_module._splits(order, None)
+        assert splits.digest == digest
+        shapes[form] = splits.shift, splits.train.images.shape[1]
+    assert shapes["normalize=unit"] == (0, 784)
+    assert shapes["normalize=standard"][0] > 0
+    assert shapes["pca=5"] == (0, 5)
 
 
 def test_a_worker_reads_full_mnist_where_its_environment_says(

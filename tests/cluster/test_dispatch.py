@@ -482,3 +482,15 @@ def test_the_name_of_a_worker_is_told_as_it_is(
     go(study(tmp_path / "s"))
     messages = {row["message"] for row in read_rows(tmp_path / "s" / "runs.csv")}
     assert "its worker died, 4 times, the last being {0} {} %s [bold]" in messages
+
+
+def test_each_form_of_the_data_reaches_the_worker(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One worker, which had the same images in another form: as pixels, as other components."""
+    settings = ("dataset.pca=null,5", "training.epochs=1")
+    changes: dict[str, Any] = {"p": "0.5", "seeds": "1", "fleet_size": 1}
+    go(study_of(tmp_path / "here", *settings, **changes))
+    use(monkeypatch, Pretended(workers=1))
+    go(study_of(tmp_path / "there", *settings, workers=1, **changes))
+    assert_same_results(tmp_path / "there", tmp_path / "here")

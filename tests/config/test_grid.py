@@ -6,10 +6,18 @@ from pathlib import Path
 import pytest
 
 from dropout_lab.config.changes import Changes
-from dropout_lab.config.grid import get, run_id, runs_of, single_cell, sweep_cells, without
+from dropout_lab.config.grid import (
+    get,
+    run_id,
+    runs_of,
+    section_data,
+    single_cell,
+    sweep_cells,
+    without,
+)
 from dropout_lab.config.load import load
 from dropout_lab.config.schema import Config, p_of_places, without_dropout
-from dropout_lab.results import runs_in
+from dropout_lab.results import digest, runs_in
 from tests.conftest import make_config
 
 
@@ -23,6 +31,9 @@ def test_keys_that_came_later_leave_published_run_ids_alone(path: Path) -> None:
     runs = runs_in(manifest)
     assert runs
     assert all(run_id(run.settings, run.seed) == name for name, run in runs.items())
+    data = {run.settings.dataset for run in runs.values()}
+    names = {digest(section_data("dataset", each))[:12] for each in data}
+    assert names == manifest["data_digests"].keys()  # the data are compared with theirs still
 
 
 def test_a_later_key_counts_when_it_is_set() -> None:

@@ -8,6 +8,7 @@ from dropout_lab.config.grid import get, run_id, runs_of, single_cell, sweep_cel
 from dropout_lab.config.load import load
 from dropout_lab.config.optional_keys import readers
 from dropout_lab.config.regularization import RegularizationSettings
+from dropout_lab.config.rules import cautions
 from dropout_lab.config.schema import Config, TrainingSettings
 from dropout_lab.errors import ConfigError
 
@@ -144,6 +145,26 @@ RAMP = ["momentum_schedule=linear", "start_momentum=0.5", "momentum_epochs=5"]
         (["dampening=true", "momentum=0"], "dampening is true, which needs optimizer: sgd and a m"),
         (["dampening=true", "nesterov=true"], "and so is nesterov, whose step takes the gradient"),
         (["dampening=0.9"], "training.dampening is 0.9; allowed: true or false"),
+        (["average=swa"], 'training.average is "swa"; allowed: one of none, exponential, last'),
+        (["average=last"], "is last, which needs training.average_epochs, e.g. average_epochs: 10"),
+        (
+            ["average=last", "average_epochs=21"],
+            "training.average_epochs is 21, and the training has 20 epochs; give at most 20.",
+        ),
+        (
+            ["average=last", "average_epochs=4", "training.updates=60"],
+            "is 4, and the training has 3 epochs; give at most 3.",
+        ),
+        (
+            ["average=last", "average_epochs=2", "patience=3"],
+            "training.average is last, but with training.patience a run may stop before its last",
+        ),
+        (
+            ["average=exponential", "average_decay=1"],
+            "training.average_decay is 1; allowed: a number in [0, 1)",
+        ),
+        (["average_decay=0.9"], "nothing here reads it; it is for average exponential."),
+        (["average=exponential", "average_epochs=3"], "it is for average last."),
         (["l1_from=5"], "regularization.l1_from is given, and nothing here reads it; it is for l1"),
         (
             ["l1=0.1", "l1_from=480"],
@@ -333,6 +354,7 @@ def test_a_swept_key_shows_its_default_where_it_is_read_and_nothing_where_it_is_
         ["kl_sparsity=0.1", "kl_sparsity_damping=0.9,null"],
         ["input_noise=1", "input_noise_schedule=constant,null"],
         [*LINEAR, "learning_rate_end=0,null"],
+        ["average=exponential", "average_decay=0.999,null"],
         [*COSINE, "learning_rate_end=0,null"],
         [*ONE_CYCLE, "learning_rate_end=4e-6,null"],
         [*ONE_CYCLE, "learning_rate_start=0.04,null"],
@@ -367,6 +389,8 @@ def test_what_is_not_set_is_no_part_of_a_run_id_and_what_is_set_is() -> None:
         ["model.init=uniform", "model.init_range=[0.1,0.1,0]"],
         COSINE, ONE_CYCLE, [*ONE_CYCLE, "learning_rate_peak=0.2"], ["warmup=1"],
         [*ONE_CYCLE, "learning_rate_start=0.1"], [*ONE_CYCLE, "learning_rate_end=0"],
+        ["average=exponential"], ["average=exponential", "average_decay=0.99"],
+        ["average=last", "average_epochs=2"],
     ]  # fmt: skip
     ids = [run_id(single_cell(loaded(*each))[0].settings, 0) for each in settings]
     assert ids[0] == before
@@ -378,6 +402,7 @@ def test_every_new_key_is_null_or_off_by_default() -> None:
     plain = TrainingSettings()
     schedules = (plain.learning_rate_schedule, plain.momentum_schedule, plain.dampening)
     assert schedules == ("constant", "constant", False)
+    assert plain.average == "none"
     strengths = RegularizationSettings().model_dump()
     assert not any(strengths.values())
 
@@ -391,3 +416,16 @@ def test_seeds_of_a_regularized_cell_are_runs_of_their_own() -> None:
     cells = sweep_cells(loaded("label_smoothing=0,0.1", "dropout.p=0.5", sweep=True))
     runs = runs_of(cells, (0, 1))
     assert len({run.run_id for run in runs}) == len(runs) == 8
+
+
+def test_an_average_over_most_of_the_training_is_told() -> None:
+    """20 epochs of the defaults are 480 updates, a fifth of which are 96."""
+    average = "average=exponential"
+    told = list(cautions(loaded(average)))
+    assert told == [
+        "training.average_decay is 0.999: the average is over about 1,000 updates, and the "
+        "training has 480, so early weights are part of it; give a smaller value, e.g. "
+        "average_decay: 0.96."
+    ]
+    assert not list(cautions(loaded(average, "average_decay=0.96")))
+    assert not list(cautions(loaded(average, "epochs=209")))

@@ -79,6 +79,22 @@ def test_all_labels_can_be_moved() -> None:
     assert (splits().train.labels != splits(label_noise=1.0).train.labels).all()
 
 
+def test_the_first_examples_are_the_first_of_the_file() -> None:
+    parts = splits(train_size=40, validation_size=0, subset="first")
+    assert numbers(parts.train) == set(range(40))
+    held_out = numbers(splits().validation)
+    left = [number for number in range(300) if number not in held_out]
+    parts = splits(train_size=40, subset="first")
+    assert numbers(parts.train) == set(left[:40])
+    assert numbers(parts.validation) == held_out
+
+
+def test_a_stratified_subset_is_the_default() -> None:
+    given, default = splits(train_size=40, subset="stratified"), splits(train_size=40)
+    assert given.digest == default.digest
+    assert numbers(given.train) == numbers(default.train)
+
+
 def test_standard_normalization_is_that_of_the_training_part_alone() -> None:
     parts = splits(normalize="standard", train_size=100)
     pixels = parts.pixels(parts.train.images).double()

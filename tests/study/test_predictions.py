@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from dropout_lab.results.predictions import PREDICTIONS
 from dropout_lab.study import engine as engine_module
@@ -141,6 +142,23 @@ def test_early_stopping_reports_the_epoch_it_gives_back(tmp_path: Path) -> None:
         for column in ("test_accuracy", "test_loss", "validation_accuracy", "train_loss"):
             assert run[column] == best[column]
         assert table.loc[run["run_id"], "test_loss"] == pytest.approx(best["test_loss"], rel=1e-6)
+
+
+def test_a_trained_network_is_the_average_and_its_record_too(tmp_path: Path) -> None:
+    """Beside the same training without an average: other weights, from the same steps."""
+    settings = ("training.average=none,last", "training.average_epochs=3", "training.epochs=4")
+    go(study(tmp_path / "s", *settings, p="0.5", seeds="1", save_models=True))
+    runs = pd.read_csv(tmp_path / "s" / "runs.csv").set_index("training.average")
+    runs = runs[runs["dropout.p"] == 0.5]
+    table = pd.read_csv(tmp_path / "s" / "inference.csv").set_index("run_id")
+    first = {}
+    for average, run in runs.iterrows():
+        path = tmp_path / "s" / "runs" / run["run_id"] / "weights.pt"
+        first[average] = torch.load(path, weights_only=True)["0.weight"]
+        assert table.loc[run["run_id"], "test_loss"] == pytest.approx(run["test_loss"], rel=1e-6)
+    assert runs["noisy_train_loss"].nunique() == 1
+    assert runs["test_loss"].nunique() == 2
+    assert not torch.equal(first["none"], first["last"])
 
 
 def test_killed_before_its_status_a_stopped_fleet_has_its_rows_once(
