@@ -248,7 +248,8 @@ def test_a_user_without_a_home_directory_gets_no_traceback(
     def unknown(uid: int) -> None:
         raise KeyError(uid)
 
-    monkeypatch.delenv("HOME", raising=False)
+    for name in ("HOME", "DROPOUT_LAB_DATA", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr("pwd.getpwuid", unknown)
     result = run(*arguments.split())
     assert result.status == status

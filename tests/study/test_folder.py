@@ -514,10 +514,11 @@ def test_lost_rows_of_the_mean_network_are_made_again(how: str, out: Path) -> No
 
 
 def test_a_study_from_before_there_were_inferences_is_finished_without(tmp_path: Path) -> None:
-    shutil.copytree(REFERENCE / "quickstart", tmp_path / "s")
+    shutil.copytree(REFERENCE / "mnist", tmp_path / "s")
+    assert not (tmp_path / "s" / INFERENCE).exists()
     folder = StudyFolder(tmp_path / "s")
     folder.read()
-    assert len(folder.finished) == 9
+    assert len(folder.finished) == 21
     assert folder.findings == []
 
 
