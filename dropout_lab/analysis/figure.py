@@ -1,6 +1,7 @@
 """The picture that a study is made for: a paper's figure or table, with the paper's numbers."""
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -8,7 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogLocator, MaxNLocator
 
 from dropout_lab.analysis import style
 from dropout_lab.analysis.curves import curve, over_seeds
@@ -91,11 +92,11 @@ def _draw_lines(
                 if len(values):
                     drawn.append((place(own), values.mean(), half_width(values)))
             _line(axes, sorted(drawn), colour, marker, quantity, label)
-        for theirs, error, spread, seen in printed:
-            if _line_of(study, settings, theirs) == label:
-                look = published_look(seen, colour, marker)
-                axes.errorbar(place(theirs), error, yerr=spread, **look)
-                ticks.add(place(theirs))
+        for value in printed:
+            if value.epoch is None and _line_of(study, settings, value.settings) == label:
+                look = published_look(value.seen, colour, marker)
+                axes.errorbar(place(value.settings), value.error, yerr=value.spread, **look)
+                ticks.add(place(value.settings))
     if settings.log_x:
         axes.set_xscale("log")
     if settings.x in ("p", "keep"):
@@ -111,10 +112,19 @@ def _draw_lines(
     return _finished(figure, axes, study, table, settings, published, title, seeds, more)
 
 
-def _printed(
-    study: StudyTables, published: PublishedSettings | None
-) -> list[tuple[Settings, float, float | None, bool]]:
-    """Return the published numbers of the mean rule: settings, error, spread, whether seen."""
+@dataclass(frozen=True)
+class _Printed:
+    """A published number as an error in per cent, and the cell that it is of."""
+
+    settings: Settings
+    epoch: int | None
+    error: float
+    spread: float | None
+    seen: bool
+
+
+def _printed(study: StudyTables, published: PublishedSettings | None) -> list[_Printed]:
+    """Return the published numbers of the mean rule."""
     found = []
     for value in published.values if published is not None else ():
         theirs = settings_of_value(study, value)
@@ -122,7 +132,8 @@ def _printed(
             scale = 1 if published.unit == "%" else 100
             spread = value.tolerance or value.sd
             error = error_of_value(published.unit, value)
-            found.append((theirs, error, spread and scale * spread, value.seen))
+            spread = spread and scale * spread
+            found.append(_Printed(theirs, value.epoch, error, spread, value.seen))
     return found
 
 
@@ -224,18 +235,19 @@ def _draw_courses(
     published: PublishedSettings | None,
     title: str,
 ) -> Figure | None:
-    """Draw error over the training, a curve for each cell; published values stand at its end."""
+    """Draw error over the training, a curve for each cell, with the published values."""
     shown = table.head(_LINES_SHOWN)
     figure = style.new_figure(9.5, 4.8)
     axes = figure.subplots()
     kinds: dict[tuple[Any, ...], str] = {}
     looks = []
     others = [key for key in study.swept if not key.startswith("dropout.")]
-    ends: list[tuple[float, str, Settings]] = []
     for _, cell in shown.iterrows():
         kind = tuple(map(str, values_of(settings_of_cell(study, cell), others).values()))
         dashes = kinds.setdefault(kind, style.dashes(len(kinds)))
         looks.append((style.cell_colour(cell, study.swept), dashes))
+    printed = _printed(study, published)
+    x = "updates" if settings.x == "updates" else "epoch"
     apart = zip(shown.iterrows(), style.told_apart(looks), strict=True)
     for (_, cell), (colour, dashes) in apart:
         own = settings_of_cell(study, cell)
@@ -244,22 +256,43 @@ def _draw_courses(
         for quantity in settings.y:
             part = quantity.removesuffix("_error")
             error = rows.assign(error=100 * (1 - rows[f"{part}_accuracy"]))
-            x = "updates" if settings.x == "updates" else "epoch"
             words = style.wrapped(label, style.BESIDE) if quantity == settings.y[0] else ""
             look = (colour, dashes, _MARKERS[quantity])
             curve(axes, error, "error", *look, label=words, over=x)
-        ends.append((float(over_seeds(rows, "test_accuracy", x)[x].max()), colour, own))
-    for theirs, printed, _, seen in _printed(study, published):
-        for end, colour, own in ends:
-            if own == theirs:
-                axes.plot(end, printed, **published_look(seen, colour), clip_on=False)
+        ends = over_seeds(rows, "test_accuracy", x)[x].max(), rows["epoch"].max()
+        _published_course(axes, [each for each in printed if each.settings == own], ends, colour)
     axes.set_xlabel(_AXES[str(settings.x)])
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1, steps=[1, 2, 5, 10]))
+    if settings.log_x:
+        axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.minorticks_off()
+    else:
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1, steps=[1, 2, 5, 10]))
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
     left_out = len(table) - len(shown)
     more = not_shown(left_out, "setting")
     seeds = shown["seeds"]
     return _finished(figure, axes, study, table, settings, published, title, seeds, more)
+
+
+def _published_course(
+    axes: Axes, printed: list[_Printed], ends: tuple[float, float], colour: str
+) -> None:
+    """Draw the published values of a cell, each at its epoch or at the end of the training.
+
+    Args:
+        axes: The plot.
+        printed: The values.
+        ends: Where our curve ends on the x axis, and the epoch of this end.
+        colour: The colour of our curve.
+    """
+    end, epochs = ends
+    for seen in (True, False):
+        of = sorted((v.epoch or epochs, v.error) for v in printed if v.seen == seen)
+        if of:
+            x, y = np.array([(end * epoch / epochs, error) for epoch, error in of]).T
+            look = published_look(seen, colour) | {"linestyle": ":" if len(of) > 1 else "none"}
+            axes.plot(x, y, **look, clip_on=False)
 
 
 def _finished(

@@ -117,6 +117,13 @@ def settings_of_value(study: StudyTables, value: PublishedValue) -> Settings | N
         return None
 
 
+def label_of_value(value: PublishedValue) -> str:
+    """Return the label of a published number, with its epoch where it has one."""
+    if value.epoch is None:
+        return value.label
+    return f"{value.label}, {value.epoch:,} epoch{'s' * (value.epoch > 1)}"
+
+
 def error_of_value(unit: str, value: PublishedValue) -> float:
     """Return a published number as the pictures draw it, an error in per cent."""
     number = value.value * (1 if unit == "%" else 100)
@@ -130,7 +137,10 @@ def values_of_cell(
     if cell is None:
         return np.empty(0)
     completed = study.runs[study.runs["status"] == "completed"]
-    tables = {"mean": completed, "ensemble": study.ensembles}
+    at_epoch = study.metrics[study.metrics["epoch"] == value.epoch]
+    at_epoch = at_epoch[at_epoch["run_id"].isin(completed["run_id"])]
+    mean = completed if value.epoch is None else at_epoch
+    tables = {"mean": mean, "ensemble": study.ensembles}
     rows = tables.get(value.inference, study.inference)
     if not rows.empty:
         rows = rows_of_cell(rows, cell, study.swept)
@@ -155,7 +165,7 @@ def _beside(
     mean = round(float(ours.mean()), 10) if len(ours) else float("nan")
     reasons: tuple[str, ...] = ()
     if settings is not None and len(ours):
-        reasons = tuple(_reasons(study, published, settings))
+        reasons = tuple(_reasons(study, published, settings, value.epoch))
     if not len(ours):
         verdict = "not trained"
     elif reasons:
@@ -168,7 +178,7 @@ def _beside(
         lower = mean < value.value
         verdict = "better" if lower == (value.quantity == "test_error") else "worse"
     return Beside(
-        label=value.label,
+        label=label_of_value(value),
         quantity=value.quantity,
         inference=value.inference,
         published=value.value,
@@ -184,13 +194,17 @@ def _beside(
     )
 
 
-def _reasons(study: StudyTables, published: PublishedSettings, settings: Settings) -> Iterator[str]:
+def _reasons(
+    study: StudyTables, published: PublishedSettings, settings: Settings, epoch: int | None
+) -> Iterator[str]:
     """Why what was trained with these settings cannot be compared with the paper's number."""
     if settings.dataset.name != published.dataset:
         yield f"data: {settings.dataset.name} instead of {published.dataset}"
     examples, theirs = training_examples(settings), published.training_examples
     if theirs is not None and abs(examples - theirs) > _EXAMPLES_APART * theirs:
         yield f"{examples:,} training examples instead of {theirs:,}"
+    if epoch is not None:  # both trained so long
+        return
     own = {run_id for run_id, run in study.known.items() if run.settings == settings}
     updates = study.runs[study.runs["run_id"].isin(own)]["updates"].max()
     if published.updates is not None and updates < _LEAST_UPDATES * published.updates:

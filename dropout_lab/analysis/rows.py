@@ -12,7 +12,12 @@ from dropout_lab.analysis import style
 from dropout_lab.analysis.intervals import bar, interval_words
 from dropout_lab.analysis.marks import footnote, published_look
 from dropout_lab.analysis.notes import not_shown
-from dropout_lab.analysis.published import error_of_value, settings_of_value, values_of_cell
+from dropout_lab.analysis.published import (
+    error_of_value,
+    label_of_value,
+    settings_of_value,
+    values_of_cell,
+)
 from dropout_lab.analysis.tables import StudyTables, ends_of_cell, settings_of_cell
 from dropout_lab.config.published import PublishedSettings
 
@@ -82,7 +87,9 @@ def _rows(
         )
         colour, marker = style.variant_look(settings.dropout.variant if settings else "none")
         theirs = error_of_value(published.unit if published else "%", value)
-        yield _Row(style.wrapped(value.label, 44), values, colour, marker, theirs, value.seen)
+        yield _Row(
+            style.wrapped(label_of_value(value), 44), values, colour, marker, theirs, value.seen
+        )
     for settings, cell in cells:
         if settings not in told:
             label = style.cell_label(cell, study.swept, bool(cell["bare"]))

@@ -179,4 +179,4 @@ def _listed(cells: Any) -> list[Any]:
 
 
 def _row(value: PublishedValue) -> tuple[Any, ...]:
-    return same_name(value.label), value.quantity, value.inference
+    return same_name(value.label), value.quantity, value.inference, value.epoch

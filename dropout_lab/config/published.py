@@ -26,6 +26,9 @@ class PublishedValue(Section):
     runs: Count | None = Field(None, description="over how many runs, if printed")
     quantity: Quantity = Field("test_error", description="what was measured")
     inference: Inference = Field("mean", description="how the trained network was used")
+    epoch: Count | None = Field(
+        None, description="after how many epochs of training; null = at the end"
+    )
     seen: bool = Field(
         description="true: read in the paper, its code or its figure; false: recalled, unverified"
     )
@@ -69,6 +72,6 @@ class FigureSettings(Section):
     by: Annotated[tuple[str, ...], Field(strict=False)] | None = Field(
         None, description="dotted keys, each combination a line; null = all that x does not show"
     )
-    log_x: bool = Field(False, description="a logarithmic axis")
+    log_x: bool = Field(False, description="a logarithmic x axis")
     y_max: Positive | None = Field(None, description="end of the y axis, in %")
     title: Annotated[str, Field(max_length=200)] = Field("", description="stands above it")

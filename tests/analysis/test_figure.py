@@ -109,6 +109,20 @@ def test_courses_over_the_updates(tmp_path: Path) -> None:
     assert colours == {"#000000", p_colour(0.5)}
 
 
+def test_published_values_have_an_epoch_or_the_end(tmp_path: Path) -> None:
+    """Two epochs were trained; the paper's curve goes on to epoch 40."""
+    values = [value(0.5, 6.5, epoch=1), value(0.5, 3.0, epoch=40), value(0.0, 7.5)]
+    study = study_of(tmp_path, values, figure={"x": "epoch", "log_x": True})
+    (axes,) = drawn(study).axes
+    assert axes.get_xscale() == "log"
+    diamonds = {
+        line.get_color(): np.asarray(line.get_xydata()).tolist()
+        for line in axes.lines
+        if line.get_marker() == "D"
+    }
+    assert diamonds == {p_colour(0.5): [[1, 6.5], [40, 3]], "#000000": [[2, 7.5]]}
+
+
 def test_nothing_is_drawn_where_nothing_is_asked(tmp_path: Path) -> None:
     study = study_of(tmp_path, [])
     assert draw_figure(study, cells(study), "name") is None

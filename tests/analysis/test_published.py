@@ -95,6 +95,22 @@ def test_other_data_and_fewer_updates_are_not_comparable(
     assert row.verdict == ("not comparable" if reasons else "within our interval")
 
 
+def test_a_number_of_an_epoch_is_set_beside_that_epoch(tmp_path: Path) -> None:
+    """The study has three epochs of eight updates; fewer updates at the end do not matter."""
+    asked = [{"value": 2.6, "epoch": 1}, {"value": 1.6, "epoch": 3}, {"value": 1, "epoch": 60}]
+    study = study_with(tmp_path, *asked, {"value": 1.6}, updates=1_000_000)
+    first = (study.metrics["epoch"] == 1).to_numpy()
+    study.metrics.loc[first, "test_accuracy"] = 0.974
+    rows = rows_of(study)
+    within, absent = "within our interval", "not trained"
+    assert [row.verdict for row in rows] == [within, within, absent, "not comparable"]
+    assert rows[0].ours == pytest.approx(2.6)
+    labels = ["it, 1 epoch", "it, 3 epochs", "it, 60 epochs", "it"]
+    assert [row.label for row in rows] == labels
+    study.runs.loc[study.runs["seed"] == 0, "status"] = "diverged"
+    assert [row.n for row in rows_of(study)] == [2, 2, 0, 2]
+
+
 def test_one_run_has_no_interval_and_none_no_verdict(tmp_path: Path) -> None:
     study = study_with(tmp_path, {"value": 1.6}, {"value": 1.6, "cell": {"dropout.p": 0.25}})
     study.runs.loc[study.runs["seed"] > 0, "status"] = "diverged"
