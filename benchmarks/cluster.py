@@ -15,8 +15,8 @@ memory: studies of such fleets, a small one and a large one on two workers: what
 process holds at its peak, scheduler included; and what it holds when the same command is given
 again, and reads all of it.
 
-overhead: `dropout-lab sweep` of configs/mnist_placement.yaml in its own process against `--workers 1`, in
-pairs whose order alternates; further options, such as --seeds 1 or --p 0.5, go to both. The whole
+overhead: `dropout-lab sweep` of configs/mnist_placement.yaml in its own process against
+`--workers 1`, in pairs whose order alternates; further options, such as --seeds 1 or --p 0.5, go to both. The whole
 command is compared, from start to end. It is shown apart how long it takes to the first fleet's
 start, which a longer study pays once too, and from there. The tables of both must be equal, but for
 the columns of time.
@@ -39,6 +39,7 @@ from typing import Any
 from report import figure, heading, verdicts
 from studies import swept
 
+CONFIG = "configs/mnist_placement.yaml"
 from dropout_lab import results
 from dropout_lab.cli.progress import QuietProgress
 from dropout_lab.config.changes import Changes
@@ -241,7 +242,7 @@ def overhead(arguments: argparse.Namespace, more: Sequence[str]) -> None:
     """Measure pairs of sweeps in alternating order, and compare with the bound."""
     command = ["--data-dir", arguments.data_dir, "--epochs", str(arguments.epochs), *more]
     ways: dict[str, list[str]] = {"in-process": [], "--workers 1": ["--workers", "1"]}
-    heading(f"configs/mnist_placement.yaml in-process and with --workers 1: {' '.join(command[2:])}")
+    heading(f"{CONFIG} in-process and with --workers 1: {' '.join(command[2:])}")
     print(f"distributed {version('distributed')}")
     pairs, unequal = [], 0
     for repetition in range(arguments.repetitions):
@@ -287,7 +288,7 @@ def sweep(options: Sequence[str], out: Path) -> dict[str, float]:
 
     It shows its progress as plain lines, from which the start of the first fleet is known.
     """
-    command = [sys.executable, "-m", "dropout_lab", "sweep", "--config", "configs/mnist_placement.yaml"]
+    command = [sys.executable, "-m", "dropout_lab", "sweep", "--config", CONFIG]
     began = time.perf_counter()
     first = 0.0
     with subprocess.Popen(

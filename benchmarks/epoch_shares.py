@@ -1,7 +1,7 @@
 """The shares of a sweep's time that do not train: the clean measurements, and the files.
 
-The sweep of configs/mnist_placement.yaml, shortened; timed are the evaluations of each epoch, and what it
-costs that nothing is lost: the checkpoints, from the copy of the weights to the last fsync, and
+The sweep of configs/mnist_placement.yaml, shortened; timed are the evaluations of each epoch, and
+what it costs that nothing is lost: the checkpoints, from the copy of the weights to the last fsync, and
 every change of the study's tables and manifest.
 
 python benchmarks/epoch_shares.py DATA_FOLDER [repetitions [epochs]]
@@ -23,6 +23,7 @@ from dropout_lab.study import here, store
 from dropout_lab.study.folder import StudyFolder
 from dropout_lab.training import Fleet, loop
 
+CONFIG = "configs/mnist_placement.yaml"
 EVALUATION, FILES = 0.15, 0.02
 WRITING = (
     "write_manifest", "keep_plugins", "rewrite", "forget_after", "append", "add_rows",
@@ -63,7 +64,7 @@ def seconds(clocks: Sequence[Clock], data_dir: str, epochs: str) -> list[float]:
         clock.seconds = 0.0
     with tempfile.TemporaryDirectory(dir=".") as folder:
         sys.argv = [
-            "dropout-lab", "sweep", "--config", "configs/mnist_placement.yaml", "--data-dir", data_dir,
+            "dropout-lab", "sweep", "--config", CONFIG, "--data-dir", data_dir,
             "--quiet", "--json", "--epochs", epochs, "--out", f"{folder}/study",
         ]  # fmt: skip
         try:
@@ -89,7 +90,7 @@ def main() -> None:
     for name in ("evaluate", "evaluate_pruned"):
         setattr(loop, name, evaluation.timed(getattr(loop, name)))
     measured = [seconds((files, evaluation), sys.argv[1], epochs) for _ in range(repetitions)]
-    heading(f"Evaluation, and writing and checkpointing, in configs/mnist_placement.yaml, {epochs} epochs")
+    heading(f"Evaluation, and writing and checkpointing, in {CONFIG}, {epochs} epochs")
     figure("time of the fleets", [whole for whole, _, _ in measured], "s")
     evaluated = figure("share of the evaluations", [own / whole for whole, _, own in measured], "")
     written = figure("share of the files", [own / whole for whole, own, _ in measured], "")

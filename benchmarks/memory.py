@@ -13,6 +13,7 @@ import tempfile
 
 from report import figure, heading, verdict
 
+CONFIG = "configs/mnist_placement.yaml"
 BOUND = 600  # MB, above import torch
 LOOSE = 1.5  # predicted over measured, where the fleet dominates
 DOMINATES = 150  # MB
@@ -136,7 +137,7 @@ def train(data_dir: str) -> float:
     with tempfile.TemporaryDirectory() as folder:
         return peak(
             TRAIN,
-            *("train", "--config", "configs/mnist_placement.yaml", "--data-dir", data_dir, "--quiet"),
+            *("train", "--config", CONFIG, "--data-dir", data_dir, "--quiet"),
             *("--seeds", "1", "--epochs", "2", "--out", f"{folder}/study"),
         )
 
@@ -161,7 +162,7 @@ def main() -> None:
     if data_dir != "-":
         bare = figure("import torch", [peak(BARE) for _ in range(repetitions)], "MB")
         ones = [train(data_dir) for _ in range(repetitions)]
-        one = figure("one run of configs/mnist_placement.yaml", ones, "MB")
+        one = figure(f"one run of {CONFIG}", ones, "MB")
         verdict("MB above import torch", one - bare, BOUND)
     verdict("measured over predicted, the largest", max(m / p for m, p in pairs), 1)
     loose = [p / m for m, p in pairs if m > DOMINATES]
