@@ -16,8 +16,8 @@ process holds at its peak, scheduler included; and what it holds when the same c
 again, and reads all of it.
 
 overhead: `dropout-lab sweep` of configs/mnist_placement.yaml in its own process against
-`--workers 1`, in pairs whose order alternates; further options, such as --seeds 1 or --p 0.5, go to both. The whole
-command is compared, from start to end. It is shown apart how long it takes to the first fleet's
+`--workers 1`, in pairs whose order alternates; further options, such as --seeds 1 or --p 0.5, go to
+both. The whole command is compared, from start to end. It is shown apart how long it takes to the first fleet's
 start, which a longer study pays once too, and from there. The tables of both must be equal, but for
 the columns of time.
 """
@@ -39,7 +39,6 @@ from typing import Any
 from report import figure, heading, verdicts
 from studies import swept
 
-CONFIG = "configs/mnist_placement.yaml"
 from dropout_lab import results
 from dropout_lab.cli.progress import QuietProgress
 from dropout_lab.config.changes import Changes
@@ -53,6 +52,7 @@ from dropout_lab.study.task import worker_name
 from dropout_lab.training import Epoch, Record
 from dropout_lab.training.inference import INFERENCE_COLUMNS
 
+CONFIG = "configs/mnist_placement.yaml"
 RATE = 200.0  # records per second
 OVERHEAD = 1.05  # with --workers 1 over in-process
 GRID = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)  # a fleet's runs

@@ -1,8 +1,8 @@
 """The shares of a sweep's time that do not train: the clean measurements, and the files.
 
 The sweep of configs/mnist_placement.yaml, shortened; timed are the evaluations of each epoch, and
-what it costs that nothing is lost: the checkpoints, from the copy of the weights to the last fsync, and
-every change of the study's tables and manifest.
+what it costs that nothing is lost: the checkpoints, from the copy of the weights to the last fsync,
+and every change of the study's tables and manifest.
 
 python benchmarks/epoch_shares.py DATA_FOLDER [repetitions [epochs]]
 """
