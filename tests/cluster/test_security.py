@@ -55,7 +55,7 @@ def test_whoever_has_not_the_certificate_is_refused_at_every_port(
     assert (len(pages), len(ports)) == (2, 5)  # of the scheduler and the worker; with the nanny
     other = Security.temporary()
     for port in ports.keys() - pages:
-        with pytest.raises(OSError, match="refused|closed"):
+        with pytest.raises(OSError, match=r"closed|timed out|did not"):
             asyncio.run(greet(f"tcp://127.0.0.1:{port}"))
         with pytest.raises(OSError, match="certificate does not match"):
             asyncio.run(greet(f"tls://127.0.0.1:{port}", **other.get_connection_args("client")))
@@ -71,7 +71,8 @@ def is_web(port: int) -> bool:
         try:
             urllib.request.urlopen(f"http://127.0.0.1:{port}/{page}", timeout=5)
         except urllib.error.HTTPError as error:
-            assert error.code == 404
+            if error.code != 404:
+                raise
         except OSError:
             return False
         else:
