@@ -26,7 +26,7 @@ class Command(TyperCommand):
                 message = f"{value!r} begins with a dash, as options do. Write"
                 message = f"{message} {option.opts[0]} {option.metavar or 'VALUE'}"
                 if path:
-                    message += f", and ./{value} if that is its name"
+                    message += f"; for that name, write ./{value}"
                 raise typer.BadParameter(f"{message}.", ctx=ctx, param=option)
         return super().parse_args(ctx, args)
 

@@ -14,9 +14,9 @@ from dropout_lab.cli.command import Command
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ("train --out --dry-run", "Write --out DIR, and ./--dry-run if that is its name"),
+        ("train --out --dry-run", "Write --out DIR; for that name, write ./--dry-run."),
         ("train --out=--dry-run", "Write --out DIR"),
-        ("train --out -5", "and ./-5 if that is its name"),
+        ("train --out -5", "for that name, write ./-5."),
         ("sweep --config --p 0.5", "Write --config FILE"),
         ("sweep -c --quiet", "Write --config FILE"),
         ("sweep -c-q", "Write --config FILE"),
