@@ -7,9 +7,11 @@ stays in that order when the power fails; what was removed may be there again.
 import errno
 import os
 import secrets
+import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from dropout_lab.errors import StorageError
 
@@ -38,6 +40,35 @@ _ADVICE = {
     errno.ENOLCK: "The file system has no locks left: end other programs there",
 }
 ELSEWHERE = "Or give another folder with --out."
+
+_NO_FILES = {
+    stat.S_IFIFO: "It is a named pipe, not a file",
+    stat.S_IFSOCK: "It is a socket, not a file",
+    stat.S_IFCHR: "It is a device, not a file",
+    stat.S_IFBLK: "It is a device, not a file",
+}
+
+
+def open_file(path: Path) -> BinaryIO:
+    """Open a file for reading. Every file that a user names or a study holds is read by this.
+
+    Raises:
+        OSError: The system does not open it, or it is a pipe, a socket or a device, for whose
+            content the program might wait for ever.
+    """
+    if reason := _NO_FILES.get(stat.S_IFMT(os.stat(path).st_mode)):
+        raise OSError(errno.EINVAL, reason, str(path))
+    return path.open("rb")
+
+
+def read_file(path: Path) -> bytes:
+    """Return the content of a file.
+
+    Raises:
+        OSError: As of :func:`open_file`.
+    """
+    with open_file(path) as file:
+        return file.read()
 
 
 def not_written(path: Path, error: OSError, what: str = "written") -> StorageError:
@@ -137,10 +168,10 @@ def keep_beside(path: Path) -> Path:
         StorageError: It cannot be read, or the copy cannot be written.
     """
     with _reported(path, "kept beside"):
-        content = path.read_bytes()
+        content = read_file(path)
         beside, number = path.with_name(path.name + _DAMAGED), 1
         while os.path.lexists(beside):
-            if beside.is_file() and beside.read_bytes() == content:
+            if beside.is_file() and read_file(beside) == content:
                 return beside
             number += 1
             beside = path.with_name(f"{path.name}{_DAMAGED}{number}")

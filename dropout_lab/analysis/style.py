@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from dropout_lab.catalogue import CATALOGUE
-from dropout_lab.files import replace_file
+from dropout_lab.files import open_file, replace_file
 
 PUBLISHED = "#777777"  # a paper's numbers
 WITHOUT = "#000000"  # without dropout, everywhere
@@ -308,5 +308,5 @@ def is_drawn(path: Path) -> bool:
     """Whether a file is a picture that :func:`save` made."""
     if path.is_symlink() or not path.is_file():
         return False
-    with path.open("rb") as file:
+    with open_file(path) as file:
         return _MARK.encode() in file.read(_HEAD)

@@ -12,6 +12,7 @@ import typer
 
 from dropout_lab import __version__
 from dropout_lab.cli import extra, streams
+from dropout_lab.cli.command import Command
 from dropout_lab.cli.config import config_app
 from dropout_lab.cli.data import data_app
 from dropout_lab.cli.doctor import doctor
@@ -37,15 +38,15 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     help="The instrument for studying dropout in fully connected networks.",
 )
-app.command()(train)
-app.command()(sweep)
-app.command()(plot)
-app.command()(report)
-app.command()(doctor)
-app.command()(remove)
-app.command()(lesson)
-app.command()(verify)
-app.command()(variants)
+app.command(cls=Command)(train)
+app.command(cls=Command)(sweep)
+app.command(cls=Command)(plot)
+app.command(cls=Command)(report)
+app.command(cls=Command)(doctor)
+app.command(cls=Command)(remove)
+app.command(cls=Command)(lesson)
+app.command(cls=Command)(verify)
+app.command(cls=Command)(variants)
 app.add_typer(config_app, name="config")
 app.add_typer(data_app, name="data")
 

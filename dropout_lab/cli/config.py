@@ -7,12 +7,13 @@ from typing import Annotated
 import typer
 
 from dropout_lab.cli import options, streams
+from dropout_lab.cli.command import Command
 
 config_app = typer.Typer(no_args_is_help=True, help="Check, show and describe config files.")
 ConfigArgument = Annotated[Path, typer.Argument(metavar="FILE", help="YAML file.")]
 
 
-@config_app.command()
+@config_app.command(cls=Command)
 def check(
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="YAML files.")],
     plugin: options.Plugins = None,
@@ -48,7 +49,7 @@ def check(
         raise ConfigError(mistakes)
 
 
-@config_app.command()
+@config_app.command(cls=Command)
 def show(file: ConfigArgument, set_: options.Set = None, plugin: options.Plugins = None) -> None:
     """Print a config with all its defaults filled in, as YAML."""
     import yaml
@@ -66,7 +67,7 @@ def show(file: ConfigArgument, set_: options.Set = None, plugin: options.Plugins
     typer.echo(yaml.safe_dump(ordered, sort_keys=False, allow_unicode=as_is), nl=False)
 
 
-@config_app.command()
+@config_app.command(cls=Command)
 def schema(plugin: options.Plugins = None) -> None:
     """Print the JSON Schema of a config, for an editor to complete and check YAML with."""
     import json

@@ -3,12 +3,13 @@
 import typer
 
 from dropout_lab.cli import options
+from dropout_lab.cli.command import Command
 from dropout_lab.errors import ConfigError
 
 data_app = typer.Typer(no_args_is_help=True, help="List and fetch data sets.")
 
 
-@data_app.command("list")
+@data_app.command("list", cls=Command)
 def list_(data_dir: options.DataDir = None) -> None:
     """List the data sets and whether they are here."""
     from dropout_lab.data import FOLDERS, expanded, present
@@ -20,7 +21,7 @@ def list_(data_dir: options.DataDir = None) -> None:
         typer.echo(f"{name:<13} 70,000 images; {state}")
 
 
-@data_app.command()
+@data_app.command(cls=Command)
 def fetch(name: str, data_dir: options.DataDir = None) -> None:
     """Download a data set, check it, and unpack it."""
     from dropout_lab import data

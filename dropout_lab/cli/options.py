@@ -242,11 +242,14 @@ def check_cluster(workers: int | None, scheduler: str | None) -> None:
             ]
         )
     option = "--workers" if scheduler is None else "--scheduler"
-    if (workers or scheduler is not None) and find_spec("distributed") is None:
+    needed = {"distributed": "Dask"} | ({"cryptography": "cryptography"} if workers else {})
+    missing = [name for module, name in needed.items() if find_spec(module) is None]
+    if (workers or scheduler is not None) and missing:
+        are = "is" if len(missing) == 1 else "are"
         raise ConfigError(
             [
-                f"{option} needs Dask, which is not installed. Install it in your clone of the "
-                'repository: pip install ".[cluster]"'
+                f"{option} needs {' and '.join(missing)}, which {are} not installed. Install it in "
+                'your clone of the repository: pip install ".[cluster]"'
             ]
         )
 

@@ -38,7 +38,7 @@ def choose_size(document: Document, changes: Changes | None = None) -> None:
     """Write what a size changes into the document: the size asked for, or the first there is."""
     sizes = document.data.pop("sizes", None)
     wanted = document.data.pop("size", None)
-    place = document.place(("size",))
+    place = document.place(document.first(("size",), ("sizes",)))
     for text in changes.settings if changes is not None else ():
         key, _, value = text.partition("=")
         if key == "size":

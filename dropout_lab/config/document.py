@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 
 from dropout_lab.errors import ConfigError
+from dropout_lab.files import open_file
 
 KeyPath = tuple[str, ...]
 
@@ -45,6 +46,10 @@ class Document:
             path = path[:-1]
         return self.places.get(path, self.source)
 
+    def first(self, *paths: KeyPath) -> KeyPath:
+        """Return the first of some paths that was given; the first of all if none was."""
+        return next((path for path in paths if path in self.places), paths[0])
+
     def set(self, path: KeyPath, value: object, place: str) -> None:
         """Give ``path`` a value from elsewhere, as if it stood in the file."""
         node = self.data
@@ -69,7 +74,7 @@ def read_document(path: Path) -> Document:
     try:
         if path.is_dir():
             raise ConfigError([f"{path} is a folder; give a YAML file."])
-        with path.open("rb") as file:
+        with open_file(path) as file:
             content = file.read(LARGEST_BYTES + 1)
     except FileNotFoundError:
         raise ConfigError([f"{path} does not exist; give the path of a YAML file."]) from None
@@ -77,11 +82,15 @@ def read_document(path: Path) -> Document:
         reason = error.strerror if isinstance(error, OSError) else error
         raise ConfigError([f"{path} cannot be read: {reason}."]) from error
     if len(content) > LARGEST_BYTES:
-        raise ConfigError([f"{path} is larger than 128 KiB; a config is a page of text."])
+        line = _line_at(content, LARGEST_BYTES)
+        message = "the file is larger than 128 KiB, which end here; a config is a page of text."
+        raise ConfigError([f"{path}:{line}: {message}"])
     try:
         text = content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise ConfigError([f"{path} is not UTF-8 text; save it as UTF-8."]) from None
+    except UnicodeDecodeError as error:
+        line = _line_at(content, error.start)
+        message = "this line is not UTF-8 text; save the file as UTF-8."
+        raise ConfigError([f"{path}:{line}: {message}"]) from None
     return parse_document(text, str(path))
 
 
@@ -94,7 +103,7 @@ def parse_document(text: str, source: str) -> Document:
     document = Document(source)
     node = _compose(text, document)
     if node is None:
-        raise ConfigError([f"{source}: the file is empty; give at least `name: my_study`."])
+        raise ConfigError([f"{source}:1: the file is empty; give at least `name: my_study`."])
     if not isinstance(node, yaml.MappingNode):
         raise ConfigError(
             [f"{source}:{_line(node)}: expected a mapping (lines of `key: value`) at the top."]
@@ -148,9 +157,10 @@ def _compose(text: str, document: Document) -> yaml.Node | None:
         message = f"{at}: not YAML: {error.problem}."
         raise ConfigError([f"{message}\n{snippet}" if snippet else message]) from None
     except yaml.reader.ReaderError as error:
-        raise ConfigError(
-            [f"{source}: not YAML: character number {error.position + 1} is not allowed in YAML."]
-        ) from None
+        before = text[: error.position]
+        line, column = before.count("\n") + 1, error.position - before.rfind("\n")
+        message = "not YAML: this character is not allowed in YAML."
+        raise ConfigError([f"{source}:{line}:{column}: {message}"]) from None
 
 
 def _plain(node: yaml.Node, path: KeyPath, document: Document) -> Any:
@@ -158,11 +168,16 @@ def _plain(node: yaml.Node, path: KeyPath, document: Document) -> Any:
     if isinstance(node, yaml.MappingNode):
         return _mapping(node, path, document)
     if isinstance(node, yaml.SequenceNode):
-        return [_plain(item, (*path, str(i)), document) for i, item in enumerate(node.value)]
+        return [_item(item, (*path, str(i)), document) for i, item in enumerate(node.value)]
     text: str = node.value
     if getattr(node, "style", None) in ("'", '"', "|", ">"):
         return text
     return _scalar(text)
+
+
+def _item(node: yaml.Node, path: KeyPath, document: Document) -> Any:
+    document.places[path] = f"{document.source}:{_line(node)}"
+    return _plain(node, path, document)
 
 
 def _mapping(node: yaml.MappingNode, path: KeyPath, document: Document) -> dict[str, Any]:
@@ -196,6 +211,10 @@ def _scalar(text: str) -> Any:
     if _INFINITE.fullmatch(text) or _NOT_A_NUMBER.fullmatch(text):
         return float(text.lower().replace(".", ""))
     return text
+
+
+def _line_at(content: bytes, position: int) -> int:
+    return content.count(b"\n", 0, position) + 1
 
 
 def _line(node: yaml.Node) -> int:

@@ -1,6 +1,6 @@
 """A document and the command line's changes to it, to a checked config: every mistake at once."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from dropout_lab.config.allowed import (
 )
 from dropout_lab.config.axes import checked_axes, checked_cells, checked_values
 from dropout_lab.config.changes import Changes, apply, choose_size, get
-from dropout_lab.config.document import Document, read_document
+from dropout_lab.config.document import Document, KeyPath, read_document
 from dropout_lab.config.grid import (
     LARGEST_STUDY,
     Cell,
@@ -39,7 +39,7 @@ from dropout_lab.config.schema import (
     Settings,
     without_dropout,
 )
-from dropout_lab.config.sweep import SweepSettings
+from dropout_lab.config.sweep import LABEL, SweepSettings
 from dropout_lab.errors import ConfigError
 
 _DEVICES = {f"{device}{number}" for device in ("com", "lpt") for number in "123456789"}
@@ -105,9 +105,9 @@ def check(document: Document, *, sweep: bool = False) -> Config:
     published = _check_published(config, mistakes)
     if config is not None:
         check_references(config, axes, mistakes)
-    for key in (config and config.figure and config.figure.by) or ():
+    for number, key in enumerate((config and config.figure and config.figure.by) or ()):
         if key not in KEYS:
-            mistakes.add("figure", unknown_dotted(key), path=("figure", "by"))
+            mistakes.add("figure", unknown_dotted(key), path=("figure", "by", str(number)))
     if config is None or mistakes:
         raise ConfigError(mistakes.in_order())
     varied = ({"grid": axes} if axes else {}) | ({"cells": cells} if cells else {})
@@ -146,7 +146,8 @@ def _known(data: Mapping[str, Any], mistakes: Mistakes) -> dict[str, Any]:
             mistakes.add(key, wrong)
             continue
         if kind is None and (wrong := outside_the_grid(value or {})):
-            mistakes.add(key, wrong)
+            outside = next(n for n in value or {} if n not in SweepSettings.model_fields)
+            mistakes.add(key, wrong, path=(key, str(outside)))
             continue
         fields = (SweepSettings if kind is None else kind).model_fields
         known[key] = {}
@@ -231,17 +232,19 @@ def _check_published(config: Config | None, mistakes: Mistakes) -> PublishedSett
 
 def _check_cells(config: Config, mistakes: Mistakes, *, sweep: bool) -> None:
     """Check the rules between keys in every cell, and that the study is not beyond all reason."""
+    document = mistakes.document
     grid = {key: axis_values(axis) for key, axis in config.sweep.grid.items()}
     listed = config.sweep.cells
     runs = grid_size(grid) * max(1, len(listed)) * len(seeds_of(config))
     if runs > LARGEST_STUDY:
-        mistakes.add("sweep.grid", f"the sweep has {runs:,} runs; at most {LARGEST_STUDY:,}.")
+        message = f"the sweep has {runs:,} runs; at most {LARGEST_STUDY:,}."
+        mistakes.add("sweep.grid", message, path=document.first(("sweep", "grid"), ("seeds",)))
         return
     cells = sweep_cells(config, baseline=False) if sweep else []
     check_distinct(config, grid, mistakes)
     swept = [*grid, *(key for cell in listed for key in cell)] if sweep else []
     for key, message in unread_keys(config, (cell.settings for cell in cells), swept):
-        mistakes.add(key, message, path=("sweep", "grid", key) if key in grid else None)
+        mistakes.add(key, message, path=document.first(*_places(key, listed)))
     for key, message in unread_measures(config, [cell.settings for cell in cells]):
         mistakes.add(key, message)
     found: dict[tuple[str, str], list[Cell]] = {}
@@ -250,13 +253,38 @@ def _check_cells(config: Config, mistakes: Mistakes, *, sweep: bool) -> None:
             found.setdefault(complaint, []).append(cell)
     dropped = sum(not without_dropout(cell.settings) for cell in cells)
     for (key, message), where in found.items():
-        path = ("sweep", "grid", key) if key in grid else tuple(key.split("."))
+        own = [cell if _made_of(where[0], cell) else {} for cell in listed]
+        path = document.first(*_places(key, own))
         if len(where) >= dropped > 1 or not where[0].values:  # whatever is swept
             mistakes.add(key, message, path=path)
             continue
         values = ", ".join(f"{name}={shown(value)}" for name, value in where[0].values.items())
         more = f" (and in {len(where) - 1} more cells)" if len(where) > 1 else ""
         mistakes.add(key, f"in the sweep, with {values}{more}: {message}", path=path)
+
+
+def _made_of(cell: Cell, listed: Mapping[str, Any]) -> bool:
+    """Whether a cell of the sweep has the values of a listed one."""
+    return all(cell.values.get(key) == value for key, value in listed.items() if key != LABEL)
+
+
+def _places(key: str, listed: Sequence[Mapping[str, Any]]) -> list[KeyPath]:
+    """Return where a dotted key may have got its value, the likeliest first.
+
+    Args:
+        key: The key.
+        listed: The listed cells of the sweep that may have set it; one that cannot is empty.
+    """
+    cells = [(("sweep", "cells", str(number)), cell) for number, cell in enumerate(listed) if cell]
+    section, _, name = key.partition(".")
+    return [
+        ("sweep", "grid", key),
+        *((*path, key) for path, cell in cells if key in cell),
+        (section, name),
+        *(path for path, _ in cells),
+        (section,),
+        ("sweep",),
+    ]
 
 
 def _name_from(path: Path) -> str:

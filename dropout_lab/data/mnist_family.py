@@ -19,6 +19,7 @@ from filelock import FileLock, Timeout
 
 from dropout_lab.data.splits import CLASSES, Examples
 from dropout_lab.errors import DataError
+from dropout_lab.files import open_file
 
 FOLDERS = {"mnist": "MNIST", "fashion_mnist": "FashionMNIST", "kmnist": "KMNIST"}
 FILES = (
@@ -29,12 +30,26 @@ FILES = (
 )
 _SIZES = {"train": 60_000, "t10k": 10_000}
 _SIDE = 28
-# SHA-256 of the labels of MNIST: the three sets have equal names and sizes, so that only the
-# content tells the files of MNIST from those of another set in their place.
-_MNIST_LABELS = {
-    "train": "1feba77c54802fa5339a11837ea4b2866434b83314ec45192930f1df69120c13",
-    "t10k": "ddeff807876a9661a1110d45c266c86239a3a1b7d37da0c3716a7a683c852ff5",
+# SHA-256 of each unpacked file, in the order of FILES. Computed from files whose MD5 is the one
+# that OpenMMLab and others publish for the unpacked files: of the training images of MNIST
+# 6bbc9ace898e44ae57da46a324031adb, of Fashion-MNIST f4a8712d7a061bf5bd6d2ca38dc4d50a. For unpacked
+# files of KMNIST no digest is published. Its packed files are checked, as all packed files are,
+# by the MD5 in torchvision.
+_PUBLISHED = {
+    "mnist": (
+        "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+        "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+        "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+        "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+    ),
+    "fashion_mnist": (
+        "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
+        "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
+        "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
+        "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
+    ),
 }
+_MOST_BLANK = 0.01  # of the images of KMNIST
 _HEADER = 16  # bytes of an IDX file's header at most: a magic number and three lengths
 _PATIENCE = 30.0  # seconds for a server's next sign of life
 _IMAGES_MAGIC, _LABELS_MAGIC = 2051, 2049  # unsigned bytes in three axes, in one
@@ -148,8 +163,8 @@ def _unpack(packed: Path, unpacked: Path) -> list[str]:
     most = _HEADER + _SIZES[part] * (_SIDE**2 if "images" in unpacked.name else 1)
     unfinished = unpacked.with_name(f".{unpacked.name}.tmp")
     try:
-        with gzip.open(packed) as file:
-            content = file.read(most + 1)
+        with open_file(packed) as file, gzip.open(file) as unzipped:
+            content = unzipped.read(most + 1)
         if len(content) > most:
             return [f"{packed.name} holds more than the {most} bytes of {unpacked.name}"]
         unfinished.write_bytes(content)
@@ -165,38 +180,61 @@ def load_family(name: str, data_dir: Path) -> tuple[Examples, Examples]:
     """Read and check the training part (60,000) and the test part (10,000).
 
     Raises:
-        DataError: A file is missing, truncated, too long, or not what its name says.
+        DataError: A file is missing, truncated, too long, or not the one that was published.
     """
     folder = raw_folder(name, data_dir)
     return _part(name, folder, "train"), _part(name, folder, "t10k")
 
 
 def _part(name: str, folder: Path, part: str) -> Examples:
-    images = _idx(folder / f"{part}-images-idx3-ubyte", _IMAGES_MAGIC, (_SIZES[part], _SIDE, _SIDE))
+    path = folder / f"{part}-images-idx3-ubyte"
+    images = _idx(name, path, _IMAGES_MAGIC, (_SIZES[part], _SIDE, _SIDE))
+    images = images.reshape(len(images), -1)
+    blank = 0 if name in _PUBLISHED else int((~images.any(axis=1)).sum())
+    if blank > _MOST_BLANK * len(images):
+        raise DataError(f"{path} holds {blank:,} blank images. {_remedy(name, path)}")
     path = folder / f"{part}-labels-idx1-ubyte"
-    labels = _idx(path, _LABELS_MAGIC, (_SIZES[part],))
+    labels = _idx(name, path, _LABELS_MAGIC, (_SIZES[part],))
     if labels.max() >= CLASSES:
         raise DataError(f"{path} holds the label {labels.max()}; labels are 0 to {CLASSES - 1}.")
-    is_mnist = hashlib.sha256(labels.tobytes()).hexdigest() == _MNIST_LABELS[part]
-    if is_mnist != (name == "mnist"):
-        whose = "not MNIST's" if name == "mnist" else "MNIST's"
-        raise DataError(f"{path} is {whose}: the files of another data set lie in {folder}.")
-    return Examples(
-        torch.from_numpy(images.reshape(len(images), -1)), torch.from_numpy(labels.astype(np.int64))
+    return Examples(torch.from_numpy(images), torch.from_numpy(labels.astype(np.int64)))
+
+
+def _check_published(name: str, path: Path, content: bytearray) -> None:
+    """Refuse a file that is not the one of its data set, as far as that is known.
+
+    Raises:
+        DataError: It is another.
+    """
+    found = hashlib.sha256(content).hexdigest()
+    wanted = dict(zip(FILES, _PUBLISHED.get(name, ()), strict=False)).get(path.name)
+    owner = next((other for other, files in _PUBLISHED.items() if found in files), None)
+    if found == wanted or (wanted is None and owner is None):
+        return
+    whose = f"it is a file of {owner}" if owner else f"its SHA-256 is {found}"
+    expected = f", and the published one has {wanted}" if wanted else ""
+    raise DataError(
+        f"{path} is not the file of {name}: {whose}{expected}. {_remedy(name, path)} Images of "
+        f"your own cannot take the place of {name}."
     )
 
 
-def _idx(path: Path, magic: int, shape: tuple[int, ...]) -> "np.ndarray[Any, np.dtype[np.uint8]]":
+def _remedy(name: str, path: Path) -> str:
+    again = ["dropout-lab", "data", "fetch", name, "--data-dir", str(path.parents[2])]
+    return f"Remove the file and run: {shlex.join(again)}; or copy it again."
+
+
+def _idx(
+    name: str, path: Path, magic: int, shape: tuple[int, ...]
+) -> "np.ndarray[Any, np.dtype[np.uint8]]":
     """Read one IDX file: a magic number, the lengths of the axes, then a byte for each entry."""
     wanted = f"expected {' x '.join(map(str, shape))} bytes after a header with {magic}"
     header = struct.Struct(f">{1 + len(shape)}i")
     size = header.size + int(np.prod(shape))
-    name = next((n for n, f in FOLDERS.items() if f == path.parents[1].name), "mnist")
-    again = ["dropout-lab", "data", "fetch", name, "--data-dir", str(path.parents[2])]
-    remedy = f"Remove the file and run: {shlex.join(again)}; or copy it anew."
+    remedy = _remedy(name, path)
     try:
         # One byte more than it should have: a longer file shows, and is not read whole.
-        with path.open("rb") as file:
+        with open_file(path) as file:
             content = bytearray(file.read(size + 1))
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}. {remedy}") from error
@@ -205,6 +243,7 @@ def _idx(path: Path, magic: int, shape: tuple[int, ...]) -> "np.ndarray[Any, np.
     if len(content) != size:
         fault = "is truncated" if len(content) < size else "is too long"
         raise DataError(f"{path} {fault}: {wanted}. {remedy}")
+    _check_published(name, path, content)
     return np.frombuffer(content, dtype=np.uint8, offset=header.size).reshape(shape)
 
 

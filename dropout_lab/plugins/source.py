@@ -8,6 +8,7 @@ from pathlib import Path
 from types import ModuleType
 
 from dropout_lab.errors import ConfigError
+from dropout_lab.files import read_file
 from dropout_lab.layers import Dropout
 
 _MARK = "\ufeff"  # that some editors put before UTF-8
@@ -31,7 +32,7 @@ def read_text(path: Path) -> str:
     if path.suffix != ".py":
         raise ConfigError([f"{given} is no Python file; its name must end in .py."])
     try:
-        return path.read_bytes().decode()
+        return read_file(path).decode()
     except OSError as error:
         raise ConfigError([f"{given} cannot be read: {error.strerror}."]) from error
     except UnicodeDecodeError as error:

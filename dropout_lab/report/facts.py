@@ -19,6 +19,7 @@ from dropout_lab.config.schema import Config, without_dropout
 from dropout_lab.config.sizes import CLASSES, PIXELS
 from dropout_lab.config.sweep import LABEL
 from dropout_lab.errors import StorageError
+from dropout_lab.files import read_file
 from dropout_lab.report.columns import CellTable
 from dropout_lab.results import MANIFEST, NEEDED, counted, one_line, runs_in
 
@@ -129,7 +130,7 @@ def digests(study: StudyTables) -> dict[str, str]:
     for name in (MANIFEST, *NEEDED):
         path = study.path / name
         try:
-            found[name] = hashlib.sha256(path.read_bytes()).hexdigest()
+            found[name] = hashlib.sha256(read_file(path)).hexdigest()
         except FileNotFoundError:
             continue
         except OSError as error:

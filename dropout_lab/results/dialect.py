@@ -5,15 +5,16 @@ decimal comma, UTF-16, ``NA``, ``TRUE``, ``1E-05``. Where every number can be re
 the table is read. Where it cannot, such as with thousands separators, nothing is guessed.
 """
 
+import io
 import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import closing
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import TextIO
 
+from dropout_lab.files import open_file
 from dropout_lab.results import names
 from dropout_lab.results.ids import possible_ids
 from dropout_lab.results.text import cell_text, split_line
@@ -186,7 +187,7 @@ def advice(how: str) -> str:
 
 
 def _encoding(path: Path) -> str:
-    with path.open("rb") as file:
+    with open_file(path) as file:
         start = file.read(4)
     if start[:2] in (b"\xff\xfe", b"\xfe\xff"):
         return "utf-16"
@@ -200,7 +201,7 @@ def _encoding(path: Path) -> str:
 def _lines(path: Path, encoding: str) -> Iterator[tuple[int, str]]:
     """Yield the lines of a text with their numbers, each with its end as a newline."""
     errors = "surrogateescape" if encoding.startswith("utf-8") else "replace"
-    with closing(path.open(encoding=encoding, errors=errors, newline=None)) as file:
+    with io.TextIOWrapper(open_file(path), encoding, errors, newline=None) as file:
         number = 0
         while line := file.readline(LONGEST_LINE):
             number += 1

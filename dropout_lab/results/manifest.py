@@ -14,6 +14,7 @@ from dropout_lab.config.grid import Cell, Run, run_id, values_of
 from dropout_lab.config.published import FigureSettings, PublishedSettings
 from dropout_lab.config.schema import KEYS, Settings
 from dropout_lab.errors import StorageError
+from dropout_lab.files import read_file
 from dropout_lab.results.names import MANIFEST, RUN_ID
 from dropout_lab.results.text import command
 
@@ -95,7 +96,7 @@ def read_manifest(folder: Path) -> Manifest | None:
     try:
         if path.stat().st_size > LARGEST_MANIFEST:
             raise ValueError(f"it has more than {LARGEST_MANIFEST:,} bytes")
-        manifest = json.loads(path.read_text(encoding="utf-8"))
+        manifest = json.loads(read_file(path).decode())
         if not isinstance(manifest, dict):
             raise ValueError("it is no JSON object")
         _refuse_newer(path, manifest.get("format"))
@@ -204,7 +205,7 @@ def _refuse_unknown(path: Path, error: Exception) -> None:
     """Say of what is not known here whether a newer program may have written it."""
     if not isinstance(error, _UnknownError):
         return
-    sessions = json.loads(path.read_text(encoding="utf-8"))["sessions"]
+    sessions = json.loads(read_file(path).decode())["sessions"]
     versions = [str(session.get("dropout_lab", "")) for session in sessions]
     newest = max(versions, key=_version, default="")
     if _version(newest) > _version(__version__):

@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from dropout_lab.files import read_file
+
 PREDICTIONS = "predictions.npz"
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -34,7 +36,7 @@ def read_arrays(path: Path, *names: str) -> tuple[Array, ...] | None:
     if not path.exists():
         return None
     try:
-        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
+        with np.load(io.BytesIO(read_file(path)), allow_pickle=False) as file:
             arrays = tuple(file[name] for name in names)
             run_id = str(file["run_id"]) if "run_id" in file else path.parent.name
     except Exception as error:  # whatever the bytes make of the reader

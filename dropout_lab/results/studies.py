@@ -6,6 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from dropout_lab.errors import StorageError
+from dropout_lab.files import read_file
 from dropout_lab.results.names import MANIFEST, METRICS, REPORT, RUNS, TABLES
 from dropout_lab.results.table import scan_table
 from dropout_lab.results.text import command
@@ -71,8 +72,8 @@ def old_report(path: Path) -> str:
     A report names the SHA-256 of the runs.csv that it was made from.
     """
     with suppress(OSError):  # there is no report, or it cannot be read
-        page = (path / REPORT).read_bytes()
-        runs = hashlib.sha256((path / RUNS).read_bytes()).hexdigest()
+        page = read_file(path / REPORT)
+        runs = hashlib.sha256(read_file(path / RUNS)).hexdigest()
         if runs.encode() not in page:
             return (
                 f"{REPORT} and {TABLES}/ are older than the runs; update them with: "

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from dropout_lab.errors import StorageError
+from dropout_lab.files import open_file
 from dropout_lab.results import names
 from dropout_lab.results.dialect import LONGEST_LINE, advice, dialect_of
 from dropout_lab.results.faults import Table
@@ -69,7 +70,7 @@ def scan_table(
         elif (size := path.stat().st_size) > LARGEST_TABLE:
             table.unreadable = f"has {size:,} bytes; tables up to {LARGEST_TABLE:,} are read"
         else:
-            with path.open("rb") as file:
+            with open_file(path) as file:
                 _read_header(table, file.readline(LONGEST_LINE), header)
                 if table.foreign:  # the first line is a row
                     file.seek(0)

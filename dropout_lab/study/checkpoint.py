@@ -15,6 +15,7 @@ import torch
 from dropout_lab.files import (
     keep_beside,
     make_folder,
+    read_file,
     remove_file,
     remove_temporaries,
     replace_file,
@@ -163,7 +164,7 @@ def _read(path: Path) -> RunCheckpoint:
         DamagedCheckpointError: It is not what was written, or not of this run and epoch.
     """
     try:
-        content = path.read_bytes()
+        content = read_file(path)
     except OSError as error:
         raise DamagedCheckpointError(f"cannot be read ({error.strerror})") from error
     checkpoint = read_content(content, path.parent.name)

@@ -15,7 +15,14 @@ from filelock import FileLock, SoftFileLock, Timeout
 
 from dropout_lab import results
 from dropout_lab.errors import StorageError
-from dropout_lab.files import ELSEWHERE, is_temporary, not_written, remove_file, replace_file
+from dropout_lab.files import (
+    ELSEWHERE,
+    is_temporary,
+    not_written,
+    open_file,
+    remove_file,
+    replace_file,
+)
 from dropout_lab.results import one_line
 
 _FILES = (
@@ -193,7 +200,7 @@ def _note() -> dict[str, object]:
 def _read_note(folder: Path) -> dict[str, str] | None:
     """Return who noted to be writing, in short printable texts; None if that cannot be read."""
     try:
-        with (folder / results.WRITER).open("rb") as file:
+        with open_file(folder / results.WRITER) as file:
             note = json.loads(file.read(_LONGEST_NOTE))
         if type(note["process"]) is not int or note["process"] < 1:
             return None

@@ -11,6 +11,7 @@ from functools import partial
 
 from dropout_lab.config.grid import Run
 from dropout_lab.errors import ClusterError
+from dropout_lab.files import read_file
 from dropout_lab.plugins import sources_of
 from dropout_lab.results import counted
 from dropout_lab.study import failures
@@ -173,7 +174,7 @@ class Dispatch:
         epoch = epoch_of(paths[0]) if paths else 0
         if again := self._losses.sent_out(fleet, epoch, worker.name):
             tell(job.events.warned, again)
-        start = self.cluster.put([path.read_bytes() for path in paths], worker) if paths else None
+        start = self.cluster.put([read_file(path) for path in paths], worker) if paths else None
         order = Order(
             key=f"{self.cluster.name}-{next(self._numbers)}",
             study=self.cluster.name,

@@ -9,7 +9,7 @@ from pathlib import Path
 from dropout_lab import results
 from dropout_lab.config.grid import Run
 from dropout_lab.errors import StorageError
-from dropout_lab.files import keep_beside, remove_file, replace_file
+from dropout_lab.files import keep_beside, read_file, remove_file, replace_file
 from dropout_lab.results import DamagedManifestError, Manifest, Row, Table, counted, table_parts
 from dropout_lab.study.checkpoint import checkpoints_in, damage_of, recorded_until
 from dropout_lab.study.checks import contradicted, impossible, with_digits
@@ -260,7 +260,7 @@ class _Patient:
             path = self.folder / results.PLUGINS / f"{name}.py"
             if not name.isidentifier() or not path.exists():
                 continue
-            if hashlib.sha256(path.read_bytes()).hexdigest() != entry["sha256"]:
+            if hashlib.sha256(read_file(path)).hexdigest() != entry["sha256"]:
                 words = f"has another SHA-256 than {results.MANIFEST} says"
                 remedy = f"kept beside and taken away; {_AGAIN}, with --plugin, writes it again"
                 yield Finding(path, words, remedy, self._away(path))

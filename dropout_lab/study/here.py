@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from dropout_lab.config.grid import Run
 from dropout_lab.errors import InterruptedStudyError
+from dropout_lab.files import read_file
 from dropout_lab.study import manifest as manifests
 from dropout_lab.study.engine import Events, FleetEnd, resumed, train_fleet
 from dropout_lab.study.folder import StudyFolder
@@ -69,7 +70,7 @@ def train_here(job: Job, fleets: Sequence[tuple[Run, ...]]) -> None:
             end = train_fleet(
                 fleet,
                 splits,
-                (path.read_bytes() for path in paths),
+                (read_file(path) for path in paths),
                 store,
                 device,
                 job.events,

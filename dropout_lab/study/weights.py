@@ -13,6 +13,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from dropout_lab.files import read_file
 from dropout_lab.model import MLP
 
 WEIGHTS = "weights.pt"
@@ -56,7 +57,7 @@ def read_weights(path: Path) -> dict[str, Tensor] | None:
     if not path.exists():
         return None
     try:
-        content = path.read_bytes()
+        content = read_file(path)
     except OSError as error:
         raise ValueError(f"cannot be read ({error.strerror})") from error
     comment = content[-_COMMENT_BYTES:]

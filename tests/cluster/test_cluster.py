@@ -7,6 +7,7 @@ import sys
 import warnings
 from collections.abc import Generator, Iterator
 from concurrent.futures import Future as Answer
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,6 +15,7 @@ from typing import Any
 
 import pytest
 import torch
+from dask import config
 from distributed import Client, LocalCluster
 from distributed.protocol.pickle import dumps
 
@@ -254,6 +256,20 @@ def test_where_no_scheduler_answers_nothing_is_written(
     assert not (tmp_path / "s").exists()
 
 
+@pytest.mark.parametrize(("named", "why"), [(False, "names none"), (True, "No such file")])
+def test_a_scheduler_with_tls_and_no_certificate_here_is_a_plain_message(
+    tmp_path: Path, named: bool, why: str
+) -> None:
+    keys = {"comm.tls.ca-file": "absent.crt", "comm.tls.client.cert": "absent.crt"}
+    wanted = rf"no certificate for it \(.*{why}.*DASK_DISTRIBUTED__COMM__TLS__CA_FILE"
+    with (
+        config.set({f"distributed.{key}": name for key, name in keys.items()} if named else {}),
+        pytest.raises(ConfigError, match=wanted),
+    ):
+        go(study(tmp_path / "s", workers=None, scheduler="tls://127.0.0.1:9"))
+    assert not (tmp_path / "s").exists()
+
+
 def test_workers_that_cannot_be_started_are_a_plain_message(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -442,17 +458,26 @@ def test_cores_and_memory_are_divided_among_the_processes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[dict[str, Any]] = []
-    monkeypatch.setattr("distributed.LocalCluster", lambda **options: asked.append(options))
+
+    def started(**options: Any) -> AbstractContextManager[None]:
+        asked.append(options)
+        return nullcontext()
+
+    def start(asks: Study) -> None:
+        with opening._local_cluster(asks):
+            pass
+
+    monkeypatch.setattr("distributed.LocalCluster", started)
     monkeypatch.setattr(torch, "get_num_threads", lambda: 8)
     monkeypatch.setattr(opening, "total_memory", lambda: 12 * 2**30)
     for workers in (3, 16):
-        opening._local_cluster(study(tmp_path / "s", workers=workers))
+        start(study(tmp_path / "s", workers=workers))
     few, many = asked
     assert (few["n_workers"], few["threads_per_worker"], few["memory_limit"]) == (3, 2, 2**32)
     assert many["threads_per_worker"] == 1  # more processes than cores have one each
     assert few["resources"] is None
     cuda = replace(study(tmp_path / "s", workers=2), device=torch.device("cuda"))
-    opening._local_cluster(cuda)
+    start(cuda)
     assert asked[-1]["resources"] == {"GPU": 1}
 
 

@@ -1,5 +1,6 @@
 """YAML as data: the traps of its 1.1 scalars, its places, hostile texts."""
 
+import os
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -92,7 +93,7 @@ BOMB = "a: &a [x, x]\n" + "".join(
         (BOMB, "aliases"),
         ("a: " + "[" * 5000, "nested deeper than 20"),
         ("a: {" * 30, "nested deeper than 20"),
-        ("a: \x00", "character number 4 is not allowed"),
+        ("a: \x00", "c.yaml:1:4: not YAML: this character is not allowed"),
         ("? [1, 2]\n: 3\n", "a key must be a word"),
     ],
 )
@@ -107,13 +108,16 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="is a folder"):
         read_document(tmp_path)
     (tmp_path / "utf16.yaml").write_bytes("name: a".encode("utf-16"))
-    with pytest.raises(ConfigError, match="is not UTF-8"):
+    with pytest.raises(ConfigError, match=r"utf16\.yaml:1: this line is not UTF-8"):
         read_document(tmp_path / "utf16.yaml")
-    (tmp_path / "large.yaml").write_bytes(b"#" * (LARGEST_BYTES + 1))
-    with pytest.raises(ConfigError, match="larger than 128 KiB"):
+    (tmp_path / "large.yaml").write_bytes(b"#\n" * LARGEST_BYTES)
+    with pytest.raises(ConfigError, match=rf"yaml:{LARGEST_BYTES // 2 + 1}: .*larger than 128 KiB"):
         read_document(tmp_path / "large.yaml")
     with pytest.raises(ConfigError, match="cannot be read"):
         read_document(Path("nul\0byte"))
+    os.mkfifo(tmp_path / "pipe.yaml")
+    with pytest.raises(ConfigError, match="cannot be read: It is a named pipe, not a file"):
+        read_document(tmp_path / "pipe.yaml")
 
 
 @given(st.text(max_size=200))

