@@ -27,7 +27,6 @@ from dropout_lab.errors import ConfigError, DropoutLabError, InterruptedStudyErr
 
 _INTERRUPTED, _UNWRITTEN = 130, 4
 _EXTRA = re.compile(r"unexpected extra argument\(s\) \((.*)\)", re.DOTALL)
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 # The base of it, for which typer has no public name.
 _UsageError = cast("type[typer.BadParameter]", typer.BadParameter.__bases__[0])
 
@@ -106,10 +105,8 @@ def _tell(message: str, status: int, mistakes: Sequence[str] | None = None) -> i
 
     An output that nobody reads any more is no second mishap.
     """
-    # No control character of a file or an argument gets to the terminal.
-    plain = _CONTROL.sub(lambda found: ascii(found[0])[1:-1], message)
     with suppress(OSError):
-        streams.tell(plain)
+        streams.tell(message)
     if "--json" in sys.argv[1:]:
         told: dict[str, Any] = {"error": message, "exit_status": status}
         told |= {} if mistakes is None else {"mistakes": list(mistakes)}

@@ -114,7 +114,7 @@ def _tell(reports: "Sequence[tuple[Report, Path]]", *, json: bool) -> "list[Stor
     told = {}
     for made, place in reports:
         for finding in made.study.findings:
-            typer.echo(f"warning: {finding}", err=True)
+            streams.tell(f"warning: {finding}")
         files: list[Path] = []
         try:
             files = made.write(place)
@@ -126,7 +126,7 @@ def _tell(reports: "Sequence[tuple[Report, Path]]", *, json: bool) -> "list[Stor
                 console.print()
             print_report(console, made, files)
     if json:
-        typer.echo(json_module.dumps(told, indent=1))
+        streams.say(json_module.dumps(told, indent=1))
     return problems
 
 
@@ -144,7 +144,7 @@ def values_of(option: str, texts: Sequence[str]) -> dict[str, Any] | None:
     from dropout_lab.config.document import parse_value
     from dropout_lab.config.schema import KEYS
     from dropout_lab.errors import ConfigError
-    from dropout_lab.results.text import one_line
+    from dropout_lab.printable import one_line
 
     values: dict[str, Any] = {}
     mistakes: list[str] = []
@@ -175,8 +175,8 @@ def _runs(text: str | None) -> tuple[str, str] | None:
         ConfigError: They are not two.
     """
     from dropout_lab.errors import ConfigError
+    from dropout_lab.printable import one_line
     from dropout_lab.results import RUNS
-    from dropout_lab.results.text import one_line
 
     if text is None:
         return None

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Collection
 
+from dropout_lab.printable import printable
 from dropout_lab.results import names
 from dropout_lab.results.dialect import LONGEST_LINE, MISSING, Dialect
 from dropout_lab.results.faults import Fault, Table
@@ -56,6 +57,8 @@ class RowCheck:
         values = self.dialect.fields(text) if self.dialect else split_line(text)
         if values is None:
             return Fault(number, "", "is not quoted as CSV is"), None
+        if not text.isprintable():
+            values = [printable(value) for value in values]
         return self._judged(number, values)
 
     def _judged(self, number: int, values: list[str]) -> tuple[Fault | None, Row | None]:
