@@ -24,6 +24,7 @@ from dropout_lab.cli.train import train
 from dropout_lab.cli.variants import variants
 from dropout_lab.cli.verify import verify
 from dropout_lab.errors import ConfigError, DropoutLabError, InterruptedStudyError
+from dropout_lab.files import reading
 
 _INTERRUPTED, _UNWRITTEN = 130, 4
 _EXTRA = re.compile(r"unexpected extra argument\(s\) \((.*)\)", re.DOTALL)
@@ -70,9 +71,7 @@ def main() -> None:
     os.environ["MPLBACKEND"] = "Agg"  # pictures go to files, whatever the environment asks for
     try:
         status = _run()
-    except OSError as error:
-        if error.filename is not None:  # not of an output, so it should have been foreseen
-            raise
+    except OSError as error:  # of an output
         # One without a number is of a library, such as Matplotlib's of a folder for its cache.
         written = f"The output cannot be written: {error.strerror}."
         status = _tell(written if error.errno is not None else str(error), _UNWRITTEN)
@@ -89,7 +88,8 @@ def _run() -> int:
         where = "The current folder cannot be used"
         return _tell(f"{where}: {error.strerror}. Change to another: cd ~", _UNWRITTEN)
     try:
-        status = int(app(standalone_mode=False) or 0)
+        with reading():
+            status = int(app(standalone_mode=False) or 0)
     except (DropoutLabError, InterruptedStudyError) as error:
         mistakes = error.mistakes if isinstance(error, ConfigError) else None
         return _tell(str(error), error.exit_status, mistakes)

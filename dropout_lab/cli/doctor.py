@@ -29,6 +29,7 @@ def doctor(
     import json as json_module
 
     from dropout_lab.errors import StorageError
+    from dropout_lab.files import reading
     from dropout_lab.results import find_studies
     from dropout_lab.study.doctor import examine, mend
 
@@ -39,7 +40,8 @@ def doctor(
     ways: set[str] = set()  # in which what is left can be repaired
     for folder in studies:
         try:
-            mended, rest = mend(folder) if fix else ([], examine(folder))
+            with reading():
+                mended, rest = mend(folder) if fix else ([], examine(folder))
         except StorageError as error:  # one that cannot be read does not hide the others
             problems.append(error)
             continue

@@ -20,6 +20,7 @@ def plot(
     import json as json_module
 
     from dropout_lab.errors import StorageError
+    from dropout_lab.files import reading
     from dropout_lab.results import PLOTS, find_studies, folder_for
 
     drawn: dict[str, list[str]] = {}
@@ -28,7 +29,8 @@ def plot(
     for path in find_studies(results):
         try:
             places[str(path)] = place = folder_for(path, results, out)
-            drawn[str(path)] = [str(file) for file in _draw(path, place)]
+            with reading():
+                drawn[str(path)] = [str(file) for file in _draw(path, place)]
         except StorageError as error:  # one damaged study does not hide the others
             problems.append(error)
     if json:

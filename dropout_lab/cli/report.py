@@ -64,6 +64,7 @@ def report(
         raise typer.BadParameter("--difference is in points: give a number above 0, up to 100.")
 
     from dropout_lab.errors import ConfigError, StorageError
+    from dropout_lab.files import reading
     from dropout_lab.report.report import compose
     from dropout_lab.results import find_studies, folder_for
 
@@ -73,14 +74,15 @@ def report(
     for path in find_studies(results):
         try:
             place = folder_for(path, results, out)
-            made = compose(
-                path,
-                reference,
-                errors=errors,
-                command=_command(path, asked, errors, mcnemar, difference, out and place),
-                two_runs=runs,
-                difference=difference / 100,
-            )
+            with reading():
+                made = compose(
+                    path,
+                    reference,
+                    errors=errors,
+                    command=_command(path, asked, errors, mcnemar, difference, out and place),
+                    two_runs=runs,
+                    difference=difference / 100,
+                )
             reports.append((made, place))
         except StorageError as error:  # one damaged study does not hide the others
             problems.append(error)

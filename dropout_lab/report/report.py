@@ -1,5 +1,6 @@
 """From a study's folder to its report, and the report's files."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,7 +80,7 @@ class Report:
             folder / "cells.tex": latex(self.cells),
         }
         for path in (folder, *contents):
-            if path.is_symlink():
+            if os.path.islink(path):  # no, where that cannot be told: then it is not written
                 raise StorageError(
                     f"{path} is a symbolic link, and nothing is written through one."
                 )
