@@ -115,8 +115,9 @@ def test_every_column_of_ours_is_known_by_its_name() -> None:
 def records(run_id: str = ONE, epochs: int = 3, **changes: str) -> list[list[str]]:
     """Return rows of metrics.csv as fields."""
     values = {"run_id": run_id, "seed": "0", "dropout.p": "0.5", "sparsity": "", **changes}
+    counts = dict.fromkeys(("updates", "test_errors"), "5")
     return [
-        [values.get(name, str(epoch) if name == "epoch" else "0.5") for name in HEADER]
+        [{"epoch": str(epoch), **counts, **values}.get(name, "0.5") for name in HEADER]
         for epoch in range(1, epochs + 1)
     ]
 
@@ -193,6 +194,8 @@ def test_a_row_that_is_no_utf8_is_named(tmp_path: Path) -> None:
         ("epoch", "1.5", "has '1.5' in the column epoch, which counts from 1"),
         ("epoch", "0", "has '0' in the column epoch, which counts from 1"),
         ("epoch", "", "has '' in the column epoch, which counts from 1"),
+        ("test_errors", "1.5", "has '1.5' in the column test_errors, which is no whole number"),
+        ("updates", "inf", "has 'inf' in the column updates, which is no whole number"),
         ("run_id", "", "has '' for a run_id"),
         ("run_id", "../../x", "has '../../x' for a run_id"),
     ],

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from dropout_lab.analysis.conclusions import conclusions
@@ -44,6 +45,7 @@ class Report:
     errors: bool
     command: str
 
+    @np.errstate(all="ignore")  # the loss of a run may be infinite
     def page(self) -> str:
         """Return the report as a page of HTML.
 
@@ -90,6 +92,7 @@ class Report:
         return list(contents)
 
 
+@np.errstate(all="ignore")  # the loss of a run may be infinite
 def compose(
     path: Path,
     against: Mapping[str, Any] | None = None,

@@ -14,7 +14,7 @@ from dropout_lab import __version__
 from dropout_lab.catalogue import CATALOGUE, Variant
 from dropout_lab.config.grid import Cell, Run, run_id, values_of
 from dropout_lab.config.published import FigureSettings, PublishedSettings
-from dropout_lab.config.schema import KEYS, Settings
+from dropout_lab.config.schema import KEYS, SECTIONS, Settings
 from dropout_lab.config.section import Seed, Whole
 from dropout_lab.errors import StorageError
 from dropout_lab.printable import one_line
@@ -194,6 +194,10 @@ def _check(manifest: Manifest) -> None:
     _Manifest.model_validate(manifest)
     if digest(manifest["settings"]) != manifest["settings_digest"]:
         raise ValueError("settings_digest is not the digest of its settings")
+    if lost := [section for section in SECTIONS if section not in manifest["settings"]]:
+        raise ValueError(f"settings.{lost[0]} is not there")
+    if len(set(manifest["swept"])) < len(manifest["swept"]):
+        raise ValueError("it sweeps a key twice")
     drawn = (manifest.get("figure") or {}).get("by") or ()
     for verb, keys in (("sweeps", manifest["swept"]), ("draws lines by", drawn)):
         unknown = [key for key in keys if key not in KEYS]

@@ -32,7 +32,7 @@ def read_predictions(path: Path, examples: int | None = None) -> tuple[Array, Ar
     if arrays is None:
         return None
     log_probabilities, labels = arrays
-    if not is_floating(log_probabilities) or labels.dtype != np.uint8:
+    if not is_floating(log_probabilities) or labels.dtype.kind not in "iu":
         raise ValueError("holds numbers of another type than predictions")
     expected = (len(labels) if examples is None else examples, CLASSES)
     if labels.shape != expected[:1] or log_probabilities.shape != expected:
@@ -42,7 +42,7 @@ def read_predictions(path: Path, examples: int | None = None) -> tuple[Array, Ar
         sums = np.exp(log_probabilities, dtype=np.float64).sum(axis=1)
     if not (np.abs(sums - 1) < _ROUNDING).all():  # not, so that nan is wrong too
         raise ValueError("holds numbers that are no log-probabilities")
-    if (labels >= CLASSES).any():
+    if ((labels < 0) | (labels >= CLASSES)).any():
         raise ValueError(f"holds labels beyond the {CLASSES} classes")
     return log_probabilities, labels
 

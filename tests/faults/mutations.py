@@ -18,7 +18,15 @@ import numpy as np
 from dropout_lab import results
 from dropout_lab.results import digest
 
-UNPRINTABLE = ("\x1b[31mred\x1b[0m", "\u202eabc\u202c", "\x00", "\ud800", "a\nb", "\x9b2J", "\ufffe")
+UNPRINTABLE = (
+    "\x1b[31mred\x1b[0m",
+    "\u202eabc\u202c",
+    "\x00",
+    "\ud800",
+    "a\nb",
+    "\x9b2J",
+    "\ufffe",
+)
 TEXTS = (
     "", " ", "x", "none", "=cmd|'/c calc'!A1", "-1", "../../x", "<script>", "]]>", "{}", "%s",
     "\\input{x}", "é\u0301中🎲", "x" * 5_000, *UNPRINTABLE,

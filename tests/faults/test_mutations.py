@@ -32,7 +32,9 @@ _SWEEP = (
     *(word for text in SIZE for word in ("--set", text)),
 )  # fmt: skip
 COMMANDS = (("report", "s"), _SWEEP, ("doctor", "s"), ("doctor", "s", "--fix"))
-_RAW = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
+_RAW = re.compile(
+    "[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]"
+)
 
 
 @pytest.fixture(scope="module")
