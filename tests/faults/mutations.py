@@ -10,6 +10,7 @@ import json
 import random
 import zipfile
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -78,10 +79,8 @@ def change_json(path: Path, chance: random.Random) -> str:
             at[key] = any_value(chance)
             words += f" is {str(at[key])[:40]!r}"
     if path.name == results.MANIFEST and "settings" in data:  # or it would end at the digest
-        try:
+        with suppress(RecursionError):
             data["settings_digest"] = digest(data["settings"])
-        except RecursionError:
-            pass
     path.write_text(json.dumps(data))
     return words
 
