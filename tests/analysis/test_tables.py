@@ -148,6 +148,14 @@ def test_runs_that_did_not_complete_are_counted_apart(tmp_path: Path) -> None:
     assert math.isnan(dropped["difference_half"])  # one pair has no interval
 
 
+def test_keys_of_listed_cells_that_no_run_varied_name_no_cell(tmp_path: Path) -> None:
+    """As after train with a config whose sweep lists cells."""
+    path = made_study(tmp_path / "s", "dropout.p=0.5", accuracies=[0.9] * 4)
+    manifest = json.loads((path / results.MANIFEST).read_text()) | {"labelled": ["model.hidden"]}
+    (path / results.MANIFEST).write_text(json.dumps(manifest))
+    assert cells(read_study(path))["label"].tolist() == [None, None]
+
+
 def test_the_cell_is_chosen_on_validation_among_those_with_dropout(tmp_path: Path) -> None:
     path = made_study(
         tmp_path / "s", "dropout.p=0,0.25,0.5", accuracies=[0.99, 0.99, 0.93, 0.93, 0.95, 0.95]

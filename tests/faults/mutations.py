@@ -140,7 +140,7 @@ ARRAYS: dict[str, Callable[[Any], Any]] = {
     "nan": lambda a: np.full_like(a, np.nan, dtype=np.float32),
     "infinite": lambda a: np.full_like(a, np.inf, dtype=np.float32),
     "huge": lambda a: np.full_like(a, 3e38, dtype=np.float32),
-    "a bomb": lambda a: np.zeros(2**26, dtype=np.float32),
+    "a bomb": lambda a: np.zeros(2**25, dtype=np.float32),
 }
 
 

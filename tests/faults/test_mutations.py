@@ -138,7 +138,8 @@ def test_what_a_terminal_obeys_is_shown_and_breaks_nothing(out: Path, run) -> No
 
 
 @pytest.mark.parametrize(
-    ("name", "mode"), [("runs", 0), ("runs", 0o444), ("runs/*", 0), ("runs/*", 0o444), ("tables", 0)]
+    ("name", "mode"),
+    [("runs", 0), ("runs", 0o444), ("runs/*", 0), ("runs/*", 0o444), ("tables", 0)],
 )
 def test_a_folder_that_may_not_be_read_is_named(
     out: Path, run, sketched: None, name: str, mode: int
