@@ -102,11 +102,11 @@ def test_a_changed_file_is_answered_in_words(out: Path, run, own_variants, seed:
     judge(run, out, REPORT, SWEEP, DOCTOR, FIX, *([PLOT] if seed % 10 == 0 else []))
 
 
-@pytest.mark.parametrize("seed", [33, 122, 211, 7])
+@pytest.mark.parametrize("seed", [33, 122])
 def test_some_changed_files_are_answered_in_words(
     out: Path, run, own_variants, sketched: None, seed: int
 ) -> None:
-    """The first three once ended in a traceback."""
+    """Both once ended in a traceback."""
     mutate(out, seed)
     judge(run, out, REPORT, SWEEP, DOCTOR, FIX)
 
@@ -139,7 +139,7 @@ def test_what_a_terminal_obeys_is_shown_and_breaks_nothing(out: Path, run) -> No
 
 @pytest.mark.parametrize(
     ("name", "mode"),
-    [("runs", 0), ("runs", 0o444), ("runs/*", 0), ("runs/*", 0o444), ("tables", 0)],
+    [("runs", 0o444), ("runs/*", 0), ("tables", 0)],
 )
 def test_a_folder_that_may_not_be_read_is_named(
     out: Path, run, sketched: None, name: str, mode: int
