@@ -80,6 +80,22 @@ def not_written(path: Path, error: OSError, what: str = "written") -> StorageErr
     )
 
 
+@contextmanager
+def reading() -> Iterator[None]:
+    """Report a file or folder that the system does not let us read.
+
+    Raises:
+        StorageError: There is one; it is named.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None:  # of an output, or of a connection
+            raise
+        advice = " ls -ld shows who may read it." * (error.errno in (errno.EACCES, errno.EPERM))
+        raise StorageError(f"{error.filename} cannot be read: {error.strerror}.{advice}") from error
+
+
 def replace_file(path: Path, content: str | bytes | Iterable[str]) -> None:
     """Give ``path`` a new content, whole or not at all, even if the power fails.
 

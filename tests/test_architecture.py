@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "dropout_lab"
 LINES = [
-    {"errors", "catalogue", "devices"},
+    {"errors", "catalogue", "devices", "printable"},
     {"files", "noise"},
     {"layers", "config", "data"},
     {"schedules", "rates", "updates"},

@@ -86,6 +86,8 @@ def test_any_message_is_one_line_no_formula_and_read_back(
         ("+1", "'+1"),
         ("'=1", "''=1"),
         ("\t=1\r\n2", "'=1  2"),
+        ("＝1", "'＝1"),
+        ("\x1b[31mred", r"\x1b[31mred"),
         ("'quoted'", "'quoted'"),
         ("the loss is not finite", "the loss is not finite"),
         ("half \ud800", "half \\ud800"),
@@ -115,8 +117,9 @@ def test_every_column_of_ours_is_known_by_its_name() -> None:
 def records(run_id: str = ONE, epochs: int = 3, **changes: str) -> list[list[str]]:
     """Return rows of metrics.csv as fields."""
     values = {"run_id": run_id, "seed": "0", "dropout.p": "0.5", "sparsity": "", **changes}
+    counts = dict.fromkeys(("updates", "test_errors"), "5")
     return [
-        [values.get(name, str(epoch) if name == "epoch" else "0.5") for name in HEADER]
+        [{"epoch": str(epoch), **counts, **values}.get(name, "0.5") for name in HEADER]
         for epoch in range(1, epochs + 1)
     ]
 
@@ -193,6 +196,8 @@ def test_a_row_that_is_no_utf8_is_named(tmp_path: Path) -> None:
         ("epoch", "1.5", "has '1.5' in the column epoch, which counts from 1"),
         ("epoch", "0", "has '0' in the column epoch, which counts from 1"),
         ("epoch", "", "has '' in the column epoch, which counts from 1"),
+        ("test_errors", "1.5", "has '1.5' in the column test_errors, which is no whole number"),
+        ("updates", "inf", "has 'inf' in the column updates, which is no whole number"),
         ("run_id", "", "has '' for a run_id"),
         ("run_id", "../../x", "has '../../x' for a run_id"),
     ],
@@ -435,6 +440,15 @@ def changed(good: dict[str, Any], path: list[str], value: Any) -> dict[str, Any]
         (["sessions"], {"a": 1}, "sessions: Input should be a valid list"),
         (["plugins"], {"mine": {"file": "a.py"}}, "plugins.mine.sha256: Field required"),
         (["name"], None, "name: Input should be a valid string"),
+        (["sessions"], [1], "sessions.0: Input should be a valid dictionary"),
+        (["sessions"], [{"command": 1}], "sessions.0.command: Input should be a valid string"),
+        (["sessions"], [{"machine": []}], "sessions.0.machine: Input should be a valid dict"),
+        (["sessions"], [{"packages": {"torch": 2}}], "packages.torch: Input should be a valid str"),
+        (["sessions"], [{"more": [float("inf")]}], "it holds the number inf"),
+        (["about"], float("nan"), "it holds the number nan"),
+        (["more"], json.loads("[" * 31 + "]" * 31), "it is nested too deeply"),
+        (["swept"], ["dropout.p", "dropout.p"], "it sweeps a key twice"),
+        (["removed"], [{"values": {}, "runs": [], "comparisons": 10**30}], "less than 2147483648"),
     ],
 )
 def test_a_damaged_manifest_is_refused_in_a_sentence(
@@ -444,6 +458,46 @@ def test_a_damaged_manifest_is_refused_in_a_sentence(
         read_manifest(write(tmp_path, changed(good, path, value)))
     assert "cannot be read as a manifest" in str(caught.value)
     assert f"dropout-lab doctor --fix {tmp_path}" in str(caught.value)
+
+
+def test_a_session_may_lack_everything(tmp_path: Path, good: dict[str, Any]) -> None:
+    good["sessions"] = [{}]
+    assert read_manifest(write(tmp_path, good)) == good
+
+
+def test_a_section_that_is_lost_is_named(tmp_path: Path, good: dict[str, Any]) -> None:
+    del good["settings"]["evaluation"]
+    good["settings_digest"] = results.digest(good["settings"])
+    with pytest.raises(DamagedManifestError, match=r"settings\.evaluation is not there"):
+        read_manifest(write(tmp_path, good))
+
+
+def test_a_version_of_thousands_of_digits_is_not_newer(
+    tmp_path: Path, good: dict[str, Any]
+) -> None:
+    good["sessions"] = [{"dropout_lab": "9" * 5_000}]
+    good["swept"] = ["dropout.invented"]
+    with pytest.raises(DamagedManifestError, match="which is no key"):
+        read_manifest(write(tmp_path, good))
+
+
+def test_every_text_of_a_manifest_is_one_printable_line(
+    tmp_path: Path, good: dict[str, Any]
+) -> None:
+    evil = "a\x1b[31m\nb\u202e \ud800"
+    good |= {"name": evil, "sessions": [{"command": evil, evil: [evil]}]}
+    read = read_manifest(write(tmp_path, good))
+    shown = r"a\x1b[31m b\u202e \ud800"
+    assert read is not None
+    assert read["name"] == shown
+    assert read["sessions"] == [{"command": shown, shown: [shown]}]
+
+
+def test_what_cannot_be_shown_in_a_field_is_spelled_out(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("run_id,\u202ecolumn\nx,a\x9b\u2066\n", encoding="utf-8")
+    (row,) = read_rows(path)
+    assert row == {"run_id": "x", r"\u202ecolumn": r"a\x9b\u2066"}
 
 
 def test_a_missing_key_is_named(tmp_path: Path, good: dict[str, Any]) -> None:

@@ -5,6 +5,7 @@ import shlex
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
@@ -52,6 +53,7 @@ _OWN_NAME = re.compile(
 )
 
 
+@np.errstate(all="ignore")  # the loss of a run may be infinite
 def plot_study(study: StudyTables, folder: Path | None = None) -> list[Path]:
     """Draw a study into ``plots`` of its folder, or of another; return the files, PNG and SVG.
 

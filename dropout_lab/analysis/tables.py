@@ -165,6 +165,7 @@ def when(study: StudyTables) -> str:
     return "after the last epoch"
 
 
+@np.errstate(all="ignore")  # the loss of a run may be infinite
 def cells(study: StudyTables) -> pd.DataFrame:
     """Return one row for each planned cell, over its completed runs.
 
@@ -204,6 +205,8 @@ def _without_named_too(table: pd.DataFrame, keys: frozenset[str]) -> pd.DataFram
     Only where the labels say nothing of dropout.
     """
     if not keys or any(key.startswith("dropout.") for key in keys):
+        return table
+    if not keys <= {*table.columns}:  # the config lists cells, and none of them was run
         return table
     own = table[sorted(keys)].astype(str).agg("\n".join, axis=1)
     names = dict(zip(own[table["label"].notna()], table["label"].dropna(), strict=True))

@@ -20,6 +20,7 @@ _WIDE = 10  # images side by side
 _GAP = 2  # pixels between them
 _SHOWN = 99  # % of the weights that the grey scale holds
 _GREYS = 16  # more would only make the file larger
+_MOST_BINS = 10_000  # beyond it a table is not as it was written: there are about 100
 _LAYERS = 4  # of which the histograms are shown
 _OF = {"unit_mean": "mean activation of a unit", "activation": "activation"}
 _WORDS = {"unit_mean": "units", "activation": "activations"}
@@ -146,6 +147,9 @@ def _histograms(
 ) -> None:
     """Draw the histograms of some cells with the bins of the coarsest."""
     width = max(float((rows["high"] - rows["low"]).max()) for _, rows in parts)
+    reach = max(float(rows[["low", "high"]].abs().max().max()) for _, rows in parts)
+    if not reach < _MOST_BINS * width:
+        return
     for cell, rows in parts:
         bins = np.floor(rows["low"] / width).astype(int)
         counts = rows["count"].groupby(bins).sum()

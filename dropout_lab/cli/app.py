@@ -25,10 +25,10 @@ from dropout_lab.cli.train import train
 from dropout_lab.cli.variants import variants
 from dropout_lab.cli.verify import verify
 from dropout_lab.errors import ConfigError, DropoutLabError, InterruptedStudyError
+from dropout_lab.files import reading
 
 _INTERRUPTED, _UNWRITTEN = 130, 4
 _EXTRA = re.compile(r"unexpected extra argument\(s\) \((.*)\)", re.DOTALL)
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 # The base of it, for which typer has no public name.
 _UsageError = cast("type[typer.BadParameter]", typer.BadParameter.__bases__[0])
 
@@ -72,9 +72,7 @@ def main() -> None:
     os.environ["MPLBACKEND"] = "Agg"  # pictures go to files, whatever the environment asks for
     try:
         status = _run()
-    except OSError as error:
-        if error.filename is not None:  # not of an output, so it should have been foreseen
-            raise
+    except OSError as error:  # of an output
         # One without a number is of a library, such as Matplotlib's of a folder for its cache.
         written = f"The output cannot be written: {error.strerror}."
         status = _tell(written if error.errno is not None else str(error), _UNWRITTEN)
@@ -91,7 +89,8 @@ def _run() -> int:
         where = "The current folder cannot be used"
         return _tell(f"{where}: {error.strerror}. Change to another: cd ~", _UNWRITTEN)
     try:
-        status = int(app(standalone_mode=False) or 0)
+        with reading():
+            status = int(app(standalone_mode=False) or 0)
     except (DropoutLabError, InterruptedStudyError) as error:
         mistakes = error.mistakes if isinstance(error, ConfigError) else None
         return _tell(str(error), error.exit_status, mistakes)
@@ -107,10 +106,8 @@ def _tell(message: str, status: int, mistakes: Sequence[str] | None = None) -> i
 
     An output that nobody reads any more is no second mishap.
     """
-    # No control character of a file or an argument gets to the terminal.
-    plain = _CONTROL.sub(lambda found: ascii(found[0])[1:-1], message)
     with suppress(OSError):
-        streams.tell(plain)
+        streams.tell(message)
     if "--json" in sys.argv[1:]:
         told: dict[str, Any] = {"error": message, "exit_status": status}
         told |= {} if mistakes is None else {"mistakes": list(mistakes)}

@@ -39,10 +39,10 @@ def check(
             try:
                 config = load(file, Changes(settings=chosen, sweep=True))
             except ConfigError as error:
-                typer.echo(f"{which}: right for train; sweep refuses it: {error.mistakes[0]}")
+                streams.say(f"{which}: right for train; sweep refuses it: {error.mistakes[0]}")
                 continue
             cells, seeds = sweep_cells(config), len(seeds_of(config))
-            typer.echo(f"{which}: right; a sweep has {len(cells)} cells x {seeds} seeds.")
+            streams.say(f"{which}: right; a sweep has {len(cells)} cells x {seeds} seeds.")
             for text in cautions_of(cell.settings for cell in cells):
                 streams.tell(f"{which}: warning: {text}")
     if mistakes:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dropout_lab.cli import options
+from dropout_lab.cli import options, streams
 
 _BY_COMMAND = "Run the command that made the study again: it repairs the rest."
 
@@ -29,6 +29,7 @@ def doctor(
     import json as json_module
 
     from dropout_lab.errors import StorageError
+    from dropout_lab.files import reading
     from dropout_lab.results import find_studies
     from dropout_lab.study.doctor import examine, mend
 
@@ -39,7 +40,8 @@ def doctor(
     ways: set[str] = set()  # in which what is left can be repaired
     for folder in studies:
         try:
-            mended, rest = mend(folder) if fix else ([], examine(folder))
+            with reading():
+                mended, rest = mend(folder) if fix else ([], examine(folder))
         except StorageError as error:  # one that cannot be read does not hide the others
             problems.append(error)
             continue
@@ -50,10 +52,10 @@ def doctor(
             for each in findings:
                 found.append(_as_data(each, mended=kind == "mended"))
                 if not json:
-                    typer.echo(_line(each, mended=kind == "mended"))
+                    streams.say(_line(each, mended=kind == "mended"))
     if json:
         texts = [problem.plain for problem in problems]
-        typer.echo(
+        streams.say(
             json_module.dumps(
                 {"studies": len(studies), "findings": found, "problems": texts}, indent=1
             )
@@ -62,13 +64,13 @@ def doctor(
         mended = sum(each["mended"] for each in found)
         count = f"{len(studies)} {'study' if len(studies) == 1 else 'studies'}"
         if problems:
-            typer.echo(f"{count}, of which {len(problems)} cannot be read or mended.")
+            streams.say(f"{count}, of which {len(problems)} cannot be read or mended.")
         elif fix:
-            typer.echo(f"{count}{_closing_of_fix(mended, left, ways)}")
+            streams.say(f"{count}{_closing_of_fix(mended, left, ways)}")
         else:
-            typer.echo(f"{count}{_closing(results, left, ways)}")
+            streams.say(f"{count}{_closing(results, left, ways)}")
     for problem in problems:
-        typer.echo(problem.plain, err=True)  # there is no --out here
+        streams.tell(problem.plain)  # there is no --out here
     if problems or (fix and left):
         raise typer.Exit(4)
     raise typer.Exit(1 if left else 0)

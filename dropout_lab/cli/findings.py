@@ -45,7 +45,7 @@ def print_report(console: Console, report: Report, files: Sequence[Path]) -> Non
         _print_published(console, report.published)
     if files:
         listed = "\nFiles: " + ", ".join(map(str, files))
-        console.print(listed, highlight=False, soft_wrap=True)
+        console.print(as_shown(listed, console.file), highlight=False, soft_wrap=True)
 
 
 def _print_published(console: Console, published: Published) -> None:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from dropout_lab.cli import options
+from dropout_lab.cli import options, streams
 
 
 def plot(
@@ -20,6 +20,7 @@ def plot(
     import json as json_module
 
     from dropout_lab.errors import StorageError
+    from dropout_lab.files import reading
     from dropout_lab.results import PLOTS, find_studies, folder_for
 
     drawn: dict[str, list[str]] = {}
@@ -28,16 +29,17 @@ def plot(
     for path in find_studies(results):
         try:
             places[str(path)] = place = folder_for(path, results, out)
-            drawn[str(path)] = [str(file) for file in _draw(path, place)]
+            with reading():
+                drawn[str(path)] = [str(file) for file in _draw(path, place)]
         except StorageError as error:  # one damaged study does not hide the others
             problems.append(error)
     if json:
-        typer.echo(json_module.dumps(drawn, indent=1))
+        streams.say(json_module.dumps(drawn, indent=1))
     for folder, files in drawn.items():
         if not json:
-            typer.echo(f"{folder}: {len(files)} files in {places[folder] / PLOTS}")
+            streams.say(f"{folder}: {len(files)} files in {places[folder] / PLOTS}")
     for problem in problems:
-        typer.echo(str(problem), err=True)
+        streams.tell(str(problem))
     if problems:
         raise typer.Exit(problems[0].exit_status)
 
@@ -54,8 +56,8 @@ def _draw(path: Path, folder: Path) -> list[Path]:
 
     study = read_study(path)
     for finding in study.findings:
-        typer.echo(f"warning: {finding}", err=True)
+        streams.tell(f"warning: {finding}")
     files = plot_study(study, folder)
     for note in filter(None, [*plot_notes(study), old_report(path)]):
-        typer.echo(f"{path}: {note}", err=True)
+        streams.tell(f"{path}: {note}")
     return files

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from dropout_lab.cli import options
+from dropout_lab.cli import options, streams
 
 
 def remove(
@@ -35,7 +35,7 @@ def remove(
     settings = counted(len({run.cell.settings for run in removal.runs}), "setting")
     verb = "Would remove" if dry_run else "Removed"
     for finding in removal.findings:
-        typer.echo(finding, err=True)
-    typer.echo(f"{verb} {count} of {settings} from {results}.")
+        streams.tell(finding)
+    streams.say(f"{verb} {count} of {settings} from {results}.")
     if not dry_run:
-        typer.echo(f"Update its plots and report: dropout-lab plot {results}")
+        streams.say(f"Update its plots and report: dropout-lab plot {results}")

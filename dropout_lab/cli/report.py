@@ -64,6 +64,7 @@ def report(
         raise typer.BadParameter("--difference is in points: give a number above 0, up to 100.")
 
     from dropout_lab.errors import ConfigError, StorageError
+    from dropout_lab.files import reading
     from dropout_lab.report.report import compose
     from dropout_lab.results import find_studies, folder_for
 
@@ -73,14 +74,15 @@ def report(
     for path in find_studies(results):
         try:
             place = folder_for(path, results, out)
-            made = compose(
-                path,
-                reference,
-                errors=errors,
-                command=_command(path, asked, errors, mcnemar, difference, out and place),
-                two_runs=runs,
-                difference=difference / 100,
-            )
+            with reading():
+                made = compose(
+                    path,
+                    reference,
+                    errors=errors,
+                    command=_command(path, asked, errors, mcnemar, difference, out and place),
+                    two_runs=runs,
+                    difference=difference / 100,
+                )
             reports.append((made, place))
         except StorageError as error:  # one damaged study does not hide the others
             problems.append(error)
@@ -114,7 +116,7 @@ def _tell(reports: "Sequence[tuple[Report, Path]]", *, json: bool) -> "list[Stor
     told = {}
     for made, place in reports:
         for finding in made.study.findings:
-            typer.echo(f"warning: {finding}", err=True)
+            streams.tell(f"warning: {finding}")
         files: list[Path] = []
         try:
             files = made.write(place)
@@ -126,7 +128,7 @@ def _tell(reports: "Sequence[tuple[Report, Path]]", *, json: bool) -> "list[Stor
                 console.print()
             print_report(console, made, files)
     if json:
-        typer.echo(json_module.dumps(told, indent=1))
+        streams.say(json_module.dumps(told, indent=1))
     return problems
 
 
@@ -144,7 +146,7 @@ def values_of(option: str, texts: Sequence[str]) -> dict[str, Any] | None:
     from dropout_lab.config.document import parse_value
     from dropout_lab.config.schema import KEYS
     from dropout_lab.errors import ConfigError
-    from dropout_lab.results.text import one_line
+    from dropout_lab.printable import one_line
 
     values: dict[str, Any] = {}
     mistakes: list[str] = []
@@ -175,8 +177,8 @@ def _runs(text: str | None) -> tuple[str, str] | None:
         ConfigError: They are not two.
     """
     from dropout_lab.errors import ConfigError
+    from dropout_lab.printable import one_line
     from dropout_lab.results import RUNS
-    from dropout_lab.results.text import one_line
 
     if text is None:
         return None

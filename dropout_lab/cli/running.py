@@ -15,6 +15,7 @@ from dropout_lab.cli import streams
 from dropout_lab.cli.power import power_of
 from dropout_lab.cli.precision import check_precision
 from dropout_lab.cli.progress import new_progress
+from dropout_lab.cli.streams import as_shown
 from dropout_lab.config.grid import Run
 from dropout_lab.config.rules import cautions_of
 from dropout_lab.errors import StorageError
@@ -73,7 +74,7 @@ def run(
         result = _result(study, outcome, table, files)
         result |= {"inference": _records(tables.inference, outcome), "marked": marked}
         result |= {"ensembles": json_module.loads(tables.ensembles.to_json(orient="records"))}
-        typer.echo(json_module.dumps(result, indent=1))
+        streams.say(json_module.dumps(result, indent=1))
     else:
         console = Console(markup=False)
         print_cells(console, tables, table)
@@ -143,9 +144,9 @@ def _print_plan(study: Study, fleets: Sequence[Sequence[Run]], *, as_json: bool)
         "fleets": [[run.run_id for run in fleet] for fleet in fleets],
     }
     if as_json:
-        typer.echo(json_module.dumps(plan, indent=1))
+        streams.say(json_module.dumps(plan, indent=1))
         return
-    typer.echo(
+    streams.say(
         f"{study.name}: {counted(len(runs), 'run')} ({counted(len(study.cells), 'cell')} x "
         f"{counted(len(study.seeds), 'seed')}), {plan['finished']} of them finished, "
         f"{counted(len(fleets), 'fleet')} to train; into {study.out}"
@@ -154,10 +155,10 @@ def _print_plan(study: Study, fleets: Sequence[Sequence[Run]], *, as_json: bool)
         values = ", ".join(
             f"{key} = {cell_text(value)}" for key, value in cell.values.items() if value is not None
         )
-        typer.echo(f"  {values or 'the setting of the config'}")
+        streams.say(f"  {values or 'the setting of the config'}")
     if power.sentence:
         streams.tell(power.sentence)
-    typer.echo("Nothing was trained or written.")
+    streams.say("Nothing was trained or written.")
 
 
 def _plain(table: "pd.DataFrame") -> "pd.DataFrame":
@@ -187,13 +188,14 @@ def _print_end(console: Console, study: Study, outcome: Outcome, files: Sequence
         highlight=False,
     )
     for status in ("diverged", "failed", "interrupted"):
-        if outcome.count(status):
+        if count := outcome.count(status):
             again = "; --retry failed trains them again" if status == "failed" else ""
             console.print(
-                f"{outcome.count(status)} {status}; see {study.out / RUNS}{again}.",
+                as_shown(f"{count} {status}; see {study.out / RUNS}{again}.", console.file),
                 highlight=False,
             )
     names = (METRICS, RUNS, *AT_END, ENSEMBLES)
     paths = [study.out / name for name in names if (study.out / name).exists()]
     paths += [files[0].parent / "*.png"] if files else []
-    console.print("Files: " + ", ".join(map(str, paths)), highlight=False, soft_wrap=True)
+    listed = as_shown("Files: " + ", ".join(map(str, paths)), console.file)
+    console.print(listed, highlight=False, soft_wrap=True)

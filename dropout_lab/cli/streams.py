@@ -7,6 +7,8 @@ import sys
 import textwrap
 from contextlib import suppress
 
+from dropout_lab.printable import printable
+
 # Not named ascii: typer takes an output of that encoding for a mistake, and writes UTF-8 instead.
 _PLAIN = "dropout_lab_plain"
 _IN_ASCII = {"±": "+/-", "−": "-", "–": "-", "…": "...", "×": "x"}  # the very signs
@@ -39,8 +41,14 @@ def tell(text: str) -> None:
     print(wrapped(text), file=sys.stderr, flush=True)  # noqa: T201
 
 
+def say(text: str) -> None:
+    """Print a result on stdout."""
+    print(printable(text), flush=True)  # noqa: T201
+
+
 def wrapped(text: str) -> str:
     """Return a message as stderr shows it: on a terminal in lines that break between words."""
+    text = printable(text)
     if not sys.stderr.isatty():
         return text
     width = int(os.environ.get("COLUMNS") or 0)
@@ -75,6 +83,7 @@ def is_utf8(stream: object) -> bool:
 
 def as_shown(text: str, stream: object) -> str:
     """Return a text as an output will show it, for its width to be known."""
+    text = printable(text)
     return text if is_utf8(stream) else "".join(_IN_ASCII.get(c, c) for c in text)
 
 

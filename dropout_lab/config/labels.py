@@ -1,22 +1,26 @@
-"""Names that identify: each label belongs to one cell and says nothing false about it."""
+"""Names that identify: each label belongs to one cell and says nothing false about it.
+
+And every text of a config can be shown.
+"""
 
 import itertools
 import re
 import unicodedata
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from pydantic import ValidationError
 
 from dropout_lab.catalogue import CATALOGUE
 from dropout_lab.config.allowed import nearest, shown
-from dropout_lab.config.document import parse_value
+from dropout_lab.config.document import KeyPath, parse_value
 from dropout_lab.config.grid import canonical, get, with_values
 from dropout_lab.config.mistakes import Mistakes
 from dropout_lab.config.published import PublishedValue
 from dropout_lab.config.schema import KEYS, Config, Settings, without_dropout
 from dropout_lab.config.sweep import LABEL
 from dropout_lab.errors import ConfigError
+from dropout_lab.printable import unprintable
 
 _WITHOUT, _WITH = "without dropout", "with dropout"  # what tables and plots write without a label
 _PART = re.compile(r"([a-z][a-z0-9_ ]*?) ?= ?(\S.*)")  # and "p = 0.5" for each key that is swept
@@ -28,6 +32,27 @@ for _key in KEYS:
 def same_name(text: str) -> str:
     """Return a text such that names which a reader takes for the same are equal."""
     return " ".join(unicodedata.normalize("NFKC", text).split()).casefold()
+
+
+def check_texts(data: Any, mistakes: Mistakes, path: KeyPath = ()) -> None:
+    """Note each text with a character that a terminal, a plot or a page cannot show.
+
+    Args:
+        data: What the document has at the path.
+        mistakes: Takes what is wrong.
+        path: The path.
+    """
+    items: Iterable[tuple[Any, Any]] = ()
+    if isinstance(data, str) and (character := unprintable(data)):
+        dotted = ".".join(path)
+        message = f"{dotted} has the character {character}, which cannot be shown; "
+        mistakes.add(dotted, f"{message}allowed: printable characters and line breaks.", path=path)
+    elif isinstance(data, dict):
+        items = data.items()
+    elif isinstance(data, list):
+        items = enumerate(data)
+    for key, item in items:
+        check_texts(item, mistakes, (*path, str(key)))
 
 
 def check_labels(cells: Any, axes: Collection[str], settings: Settings, mistakes: Mistakes) -> None:

@@ -27,7 +27,7 @@ from dropout_lab.config.grid import (
 )
 from dropout_lab.config.hints import foreign_search, instead_of_sweep, outside_the_grid
 from dropout_lab.config.inference_rules import unread_measures
-from dropout_lab.config.labels import check_distinct, check_labels, check_references
+from dropout_lab.config.labels import check_distinct, check_labels, check_references, check_texts
 from dropout_lab.config.mistakes import Mistakes
 from dropout_lab.config.published import PublishedSettings
 from dropout_lab.config.rules import complaints, unread_keys
@@ -85,6 +85,7 @@ def check(document: Document, *, sweep: bool = False) -> Config:
         ConfigError: Everything that is wrong with it, in the order of the file.
     """
     mistakes = Mistakes(document)
+    check_texts(document.data, mistakes)
     data = _known(document.data, mistakes)
     config = _validated(data, mistakes)
     broken = mistakes.sections

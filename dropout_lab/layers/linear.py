@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from dropout_lab.layers.base import Dropout, Entering
+from dropout_lab.layers.constants import not_floating
 
 
 class DropoutLinear(nn.Linear):
@@ -60,6 +61,8 @@ class DropoutLinear(nn.Linear):
             entering: What lies before ``x``, for the variants that look there; the preactivation
                 has the shape of ``x``.
         """
+        if self.dropout.variant.noisy and not x.is_floating_point():
+            raise not_floating(x)
         bias = None if self.bias is None else self.bias.unsqueeze(0)
         if x.ndim == 2:
             return self.dropout.connect(x, self.weight.T, bias, entering)

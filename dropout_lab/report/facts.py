@@ -15,8 +15,8 @@ from pydantic import ValidationError
 from dropout_lab.analysis.style import value_text
 from dropout_lab.analysis.tables import MISSING, StudyTables, by_cell
 from dropout_lab.config.grid import Run, sweep_cells
-from dropout_lab.config.schema import Config, without_dropout
-from dropout_lab.config.sizes import CLASSES, PIXELS
+from dropout_lab.config.schema import Config, Settings, without_dropout
+from dropout_lab.config.sizes import CLASSES, inputs_of
 from dropout_lab.config.sweep import LABEL
 from dropout_lab.errors import StorageError
 from dropout_lab.files import read_file
@@ -64,19 +64,18 @@ def unfinished(study: StudyTables, cells: CellTable) -> tuple[list[Unfinished], 
 
 def overview(study: StudyTables) -> dict[str, str]:
     """Return in words what was varied, on what, and how often."""
-    runs, settings = study.runs, study.manifest["settings"]
+    runs, settings = study.runs, Settings.model_validate(study.manifest["settings"])
     done = int((runs["status"] == "completed").sum())
     varied = [f"{key} ({_values(study, key)})" for key in study.swept]
     cells = len(runs[list(study.swept)].drop_duplicates()) if study.swept else 1
     count = int((runs["status"] == MISSING).sum())
     missing = f", {count} not finished yet" if count else ""
-    inputs = settings["dataset"].get("pca") or PIXELS
-    network = f"{inputs}-{'-'.join(map(str, settings['model']['hidden']))}-{CLASSES}"
+    network = "-".join(map(str, (inputs_of(settings), *settings.model.hidden, CLASSES)))
     return {
         "Varied": "; ".join(varied) or "nothing: one setting",
         "Cells and seeds": f"{counted(cells, 'cell')}, {counted(runs['seed'].nunique(), 'seed')}",
         "Runs": f"{done} of {len(runs)} completed{missing}",
-        "Data": str(settings["dataset"]["name"]),
+        "Data": settings.dataset.name,
         "Network": "varied" if {"model.hidden", "dataset.pca"} & {*study.swept} else network,
         "Training time": _duration(float(runs["seconds"].fillna(0).sum())) + ", all runs together",
     }

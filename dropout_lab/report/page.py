@@ -12,6 +12,7 @@ from markupsafe import Markup
 from dropout_lab import __version__
 from dropout_lab.analysis.published import Published
 from dropout_lab.analysis.tables import StudyTables
+from dropout_lab.printable import printable
 from dropout_lab.report import facts
 from dropout_lab.report.columns import CellTable
 from dropout_lab.report.pictures import inline_pictures
@@ -46,6 +47,7 @@ def page(
         loader=PackageLoader("dropout_lab.report"),
         autoescape=True,
         undefined=StrictUndefined,
+        finalize=_shown,
         trim_blocks=True,
         lstrip_blocks=True,
     )
@@ -76,6 +78,11 @@ def page(
         script=Markup(script),
         style=Markup(style),
     )
+
+
+def _shown(value: object) -> object:
+    """Return what stands in the page: a text printable, anything else as it is."""
+    return printable(value) if type(value) is str else value
 
 
 def _number(value: float, sign: str = "") -> str:

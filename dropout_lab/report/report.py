@@ -1,10 +1,12 @@
 """From a study's folder to its report, and the report's files."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from dropout_lab.analysis.conclusions import conclusions
@@ -43,6 +45,7 @@ class Report:
     errors: bool
     command: str
 
+    @np.errstate(all="ignore")  # the loss of a run may be infinite
     def page(self) -> str:
         """Return the report as a page of HTML.
 
@@ -79,7 +82,7 @@ class Report:
             folder / "cells.tex": latex(self.cells),
         }
         for path in (folder, *contents):
-            if path.is_symlink():
+            if os.path.islink(path):  # no, where that cannot be told: then it is not written
                 raise StorageError(
                     f"{path} is a symbolic link, and nothing is written through one."
                 )
@@ -89,6 +92,7 @@ class Report:
         return list(contents)
 
 
+@np.errstate(all="ignore")  # the loss of a run may be infinite
 def compose(
     path: Path,
     against: Mapping[str, Any] | None = None,

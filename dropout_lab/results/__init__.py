@@ -4,6 +4,7 @@ Reading, writing and mending need only the standard library; every table opens a
 R and Excel.
 """
 
+from dropout_lab.printable import one_line
 from dropout_lab.results.faults import Fault, Table
 from dropout_lab.results.manifest import (
     LARGEST_MANIFEST,
@@ -58,7 +59,6 @@ from dropout_lab.results.text import (
     fields,
     message_cell,
     message_text,
-    one_line,
     table_parts,
     table_text,
 )

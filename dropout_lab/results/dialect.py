@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TextIO
 
 from dropout_lab.files import open_file
+from dropout_lab.printable import printable
 from dropout_lab.results import names
 from dropout_lab.results.ids import possible_ids
 from dropout_lab.results.text import cell_text, split_line
@@ -227,7 +228,7 @@ def _as_text(line: str) -> str:
 def _take_header(dialect: Dialect, line: str, needed: Sequence[str]) -> bool:
     """Take in the header, if a line is one."""
     for delimiter in _DELIMITERS:
-        header = [name.strip() for name in split_line(line.rstrip("\n"), delimiter) or []]
+        header = [printable(n.strip()) for n in split_line(line.rstrip("\n"), delimiter) or []]
         named = [name for name in header if name]
         if set(needed) <= set(named) and len(set(named)) == len(named):
             dialect.delimiter, dialect.header, dialect.width = delimiter, named, len(header)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dropout_lab.results.predictions import Array, read_arrays
+from dropout_lab.results.predictions import Array, is_floating, read_arrays
 
 FEATURES = "features.npz"
 
@@ -28,6 +28,7 @@ def read_features(path: Path) -> tuple[Array, Array] | None:
 
     Raises:
         ValueError: It is not what was written, or that of another run.
+        StorageError: The file cannot be read at all.
     """
     arrays = read_arrays(path, "images", "units")
     if arrays is None:
@@ -35,4 +36,6 @@ def read_features(path: Path) -> tuple[Array, Array] | None:
     images, units = arrays
     if images.ndim != 3 or images.shape[1:] != (28, 28) or units.shape != images.shape[:1]:
         raise ValueError("does not hold features")
+    if not is_floating(images) or not np.isfinite(images).all() or units.dtype.kind != "i":
+        raise ValueError("holds numbers that are no weights")
     return images, units

@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import math
+import re
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,14 +14,18 @@ from dropout_lab import __version__
 from dropout_lab.catalogue import CATALOGUE, Variant
 from dropout_lab.config.grid import Cell, Run, run_id, values_of
 from dropout_lab.config.published import FigureSettings, PublishedSettings
-from dropout_lab.config.schema import KEYS, Settings
+from dropout_lab.config.schema import KEYS, SECTIONS, Settings
+from dropout_lab.config.section import Seed, Whole
 from dropout_lab.errors import StorageError
 from dropout_lab.files import read_file
+from dropout_lab.printable import one_line
 from dropout_lab.results.names import MANIFEST, RUN_ID
 from dropout_lab.results.text import command
 
 MANIFEST_FORMAT = 1
 LARGEST_MANIFEST = 2**26  # bytes; 100,000 runs take less
+_DEEPEST = 30  # lists and mappings inside each other; ours have 5
+_VERSION = re.compile(r"\d{1,9}(\.\d{1,9})*", re.ASCII)
 
 Manifest = dict[str, Any]
 
@@ -37,10 +43,10 @@ _Sections = dict[str, dict[str, Any]]
 
 
 class _Entry(BaseModel, strict=True):
-    seed: int
+    seed: Seed
     settings: _Sections
     label: str = ""
-    sessions: list[Annotated[int, Field(ge=0)]] = []  # that trained it; an older study has none
+    sessions: list[Whole] = []  # that trained it; an older study has none
 
 
 class _Plugin(BaseModel, strict=True):
@@ -52,7 +58,18 @@ class _Plugin(BaseModel, strict=True):
 class _Removed(BaseModel, strict=True):
     values: dict[str, str]
     runs: list[_RunId]
-    comparisons: Annotated[int, Field(ge=0)]
+    comparisons: Whole
+
+
+class _Session(BaseModel, strict=True):
+    """What is read of a session. All of it is told, and nothing needs it."""
+
+    command: str = ""
+    dropout_lab: str = ""
+    git_commit: str | None = None
+    python: str = ""
+    packages: dict[str, str] = {}
+    machine: dict[str, str | int | float | None] = {}
 
 
 class _Manifest(BaseModel, strict=True):
@@ -71,7 +88,7 @@ class _Manifest(BaseModel, strict=True):
     plugins: dict[str, _Plugin] = {}
     fleets: list[Annotated[list[_RunId], Field(min_length=1)]]
     runs: dict[_RunId, _Entry]
-    sessions: list[dict[str, Any]]
+    sessions: list[_Session]
     removed: list[_Removed] = []
 
 
@@ -96,7 +113,7 @@ def read_manifest(folder: Path) -> Manifest | None:
     try:
         if path.stat().st_size > LARGEST_MANIFEST:
             raise ValueError(f"it has more than {LARGEST_MANIFEST:,} bytes")
-        manifest = json.loads(read_file(path).decode())
+        manifest = _plain(json.loads(read_file(path).decode()))
         if not isinstance(manifest, dict):
             raise ValueError("it is no JSON object")
         _refuse_newer(path, manifest.get("format"))
@@ -154,11 +171,34 @@ def recorded_variants(plugins: Manifest) -> dict[str, Variant]:
     return variants
 
 
+def _plain(value: Any, depth: int = 0) -> Any:
+    """Return JSON data with every text in one printable line.
+
+    Raises:
+        ValueError: A number is not finite, or the data are nested too deeply.
+    """
+    if isinstance(value, str):
+        return one_line(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"it holds the number {value}")
+    if depth == _DEEPEST and isinstance(value, list | dict):
+        raise ValueError("it is nested too deeply")
+    if isinstance(value, list):
+        return [_plain(item, depth + 1) for item in value]
+    if isinstance(value, dict):
+        return {one_line(key): _plain(item, depth + 1) for key, item in value.items()}
+    return value
+
+
 def _check(manifest: Manifest) -> None:
     """Raise ValueError with what is wrong."""
     _Manifest.model_validate(manifest)
     if digest(manifest["settings"]) != manifest["settings_digest"]:
         raise ValueError("settings_digest is not the digest of its settings")
+    if lost := [section for section in SECTIONS if section not in manifest["settings"]]:
+        raise ValueError(f"settings.{lost[0]} is not there")
+    if len(set(manifest["swept"])) < len(manifest["swept"]):
+        raise ValueError("it sweeps a key twice")
     drawn = (manifest.get("figure") or {}).get("by") or ()
     for verb, keys in (("sweeps", manifest["swept"]), ("draws lines by", drawn)):
         unknown = [key for key in keys if key not in KEYS]
@@ -216,8 +256,7 @@ def _refuse_unknown(path: Path, error: Exception) -> None:
 
 
 def _version(text: str) -> tuple[int, ...]:
-    parts = text.split(".")
-    return tuple(int(part) for part in parts) if all(p.isdecimal() for p in parts) else ()
+    return tuple(map(int, text.split("."))) if _VERSION.fullmatch(text) else ()
 
 
 def _in_words(error: Exception) -> str:
@@ -232,7 +271,7 @@ def _in_words(error: Exception) -> str:
         words = "it is nested too deeply"
     else:
         words = str(error)
-    line = "".join(c if c.isprintable() else "?" for c in words)
+    line = one_line(words)
     return line if len(line) <= 300 else f"{line[:299]}…"
 
 

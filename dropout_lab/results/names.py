@@ -1,6 +1,9 @@
 """What stands in a study's folder: its files, and the columns that their rows must have."""
 
 import re
+from typing import get_args
+
+from dropout_lab.config.evaluation import InferenceName
 
 MANIFEST = "manifest.json"
 METRICS = "metrics.csv"
@@ -65,14 +68,17 @@ KEYS = {
     RELIABILITY: ("run_id", "inference", "bin"),
     ACTIVATIONS: ("run_id", "layer", "of", "low"),
 }
-COUNTED = ("epoch", "samples", "bin", "layer", "count")  # whole numbers from 1
+COUNTED = ("epoch", "samples", "repeats", "seeds", "bin", "layer", "count")  # whole, from 1
 # Whole numbers in every table; of best_epoch and the like there may be none.
-WHOLE = frozenset(
-    {*COUNTED, "epochs", "updates", "test_errors", "best_epoch", "seed", "seeds", "repeats"}
-    | {"examples"}
-)
+WHOLE = frozenset({*COUNTED, "epochs", "updates", "test_errors", "best_epoch", "seed", "examples"})
+EDGES = ("low", "high")  # of a bin: there always, and finite
 # Never empty in a row of a completed run: nan where it could not be measured.
 MEASURED = frozenset({*_RECORD, *_SCORES[:-1], *_CURVE, "confidence", "accuracy", "mean"})
+WORDS = {
+    "status": STATUSES,
+    "inference": get_args(InferenceName),
+    "of": ("unit_mean", "activation"),
+}
 LISTS = ("p", "sparsity")  # a number, or a JSON list of them
 TEXTS = ("run_id", "status", "inference", "of", MESSAGE)
 _LATER = ("p", "seed", "seconds", "learning_rate", "examples_per_second", "dropout_loss")

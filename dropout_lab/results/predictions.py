@@ -1,29 +1,49 @@
 """What a run predicts of the test part, as it keeps it; numpy's, so not among the text files."""
 
 import io
+import zipfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from dropout_lab.files import read_file
+from dropout_lab.config.sizes import CLASSES
+from dropout_lab.files import read_file, reading
+from dropout_lab.printable import one_line
 
 PREDICTIONS = "predictions.npz"
+_LARGEST = 2**26  # bytes of all arrays of a file; ours take 1 MB
+_ROUNDING = 1e-3  # of a sum of probabilities in float32
 Array = np.ndarray[Any, np.dtype[Any]]
 
 
-def read_predictions(path: Path) -> tuple[Array, Array] | None:
+def read_predictions(path: Path, examples: int | None = None) -> tuple[Array, Array] | None:
     """Return a run's test log-probabilities and the labels; None if there are none.
+
+    Args:
+        path: The file.
+        examples: How many test examples there are; by default any number.
 
     Raises:
         ValueError: They are not what was written, or those of another run.
+        StorageError: The file cannot be read at all.
     """
     arrays = read_arrays(path, "log_probabilities", "labels")
     if arrays is None:
         return None
     log_probabilities, labels = arrays
-    if log_probabilities.ndim != 2 or labels.shape != log_probabilities.shape[:1]:
-        raise ValueError("does not hold predictions")
+    if not is_floating(log_probabilities) or labels.dtype.kind not in "iu":
+        raise ValueError("holds numbers of another type than predictions")
+    expected = (len(labels) if examples is None else examples, CLASSES)
+    if labels.shape != expected[:1] or log_probabilities.shape != expected:
+        shapes = f"{log_probabilities.shape} and {labels.shape}"
+        raise ValueError(f"has arrays of shape {shapes}, not {expected} and {expected[:1]}")
+    with np.errstate(all="ignore"):
+        sums = np.exp(log_probabilities, dtype=np.float64).sum(axis=1)
+    if not (np.abs(sums - 1) < _ROUNDING).all():  # not, so that nan is wrong too
+        raise ValueError("holds numbers that are no log-probabilities")
+    if ((labels < 0) | (labels >= CLASSES)).any():
+        raise ValueError(f"holds labels beyond the {CLASSES} classes")
     return log_probabilities, labels
 
 
@@ -31,16 +51,30 @@ def read_arrays(path: Path, *names: str) -> tuple[Array, ...] | None:
     """Return arrays of a file that a run keeps in its folder; None if there is no such file.
 
     Raises:
-        ValueError: They cannot be read, or are those of another run.
+        ValueError: They are not what was written, or are those of another run.
+        StorageError: The file cannot be read at all.
     """
-    if not path.exists():
-        return None
+    with reading():
+        if not path.exists():
+            return None
+        if path.stat().st_size > _LARGEST:
+            raise ValueError(f"has more than {_LARGEST:,} bytes")
+        content = io.BytesIO(read_file(path))
     try:
-        with np.load(io.BytesIO(read_file(path)), allow_pickle=False) as file:
+        # What it says it holds is held against it: no more than that is unpacked.
+        size = sum(entry.file_size for entry in zipfile.ZipFile(content).infolist())
+        if size > _LARGEST:
+            raise ValueError(f"it holds {size:,} bytes")
+        with np.load(content, allow_pickle=False) as file:
             arrays = tuple(file[name] for name in names)
             run_id = str(file["run_id"]) if "run_id" in file else path.parent.name
     except Exception as error:  # whatever the bytes make of the reader
         raise ValueError(f"cannot be loaded ({type(error).__name__})") from error
     if run_id != path.parent.name:
-        raise ValueError(f"is of another run, {run_id[:20]}")
+        raise ValueError(f"is of another run, {one_line(run_id)[:20]}")
     return arrays
+
+
+def is_floating(array: Array) -> bool:
+    """Whether an array holds floating-point numbers."""
+    return np.issubdtype(array.dtype, np.floating)

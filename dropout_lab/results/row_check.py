@@ -3,17 +3,23 @@
 import re
 from collections.abc import Collection
 
+from dropout_lab.printable import printable
 from dropout_lab.results import names
 from dropout_lab.results.dialect import LONGEST_LINE, MISSING, Dialect
 from dropout_lab.results.faults import Fault, Table
 from dropout_lab.results.text import Row, message_text, split_line
 
+_SHOWN = 40  # characters of a value that a message repeats
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
-_NUMBER = re.compile(r"|[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|nan|-?inf", re.ASCII)
+# No number that is measured here reaches 1e150, whose square is a number still.
+_EXPONENT = r"[eE](-\d{1,3}|\+?0*(\d{1,2}|1[0-4]\d))"
+_FINITE = re.compile(rf"[+-]?(\d{{1,99}}\.?\d*|\.\d+)({_EXPONENT})?", re.ASCII)
+_NUMBER = re.compile(rf"|{_FINITE.pattern}|nan|-?inf", re.ASCII)
 _DATE = re.compile(r"^\d{1,4}[-./]\d{1,2}[-./]\d{1,4}|[A-Za-z]{3,}\.?[- ]?\d|\d[-. ]+[A-Za-z]{3}")
 _ITEM = r"(-?\d+(\.\d+)?([eE][+-]?\d+)?|NaN|-?Infinity)"
 _LIST = re.compile(rf"\[{_ITEM}(, ?{_ITEM})*\]", re.ASCII)
 _COUNT = re.compile(r"0*[1-9]\d{0,8}", re.ASCII)
+_WHOLE = re.compile(r"|nan|\d{1,19}", re.ASCII)  # a seed has up to 19 digits
 
 
 class RowCheck:
@@ -27,6 +33,9 @@ class RowCheck:
         self.id_at = table.header.index("run_id") if "run_id" in table.header else None
         self.numbers = [
             (index, name) for index, name in enumerate(table.header) if names.is_number_column(name)
+        ]
+        self.words = [
+            (index, name) for index, name in enumerate(table.header) if name in names.WORDS
         ]
         self.key = names.KEYS.get(table.path.name, ())
         self.lines: dict[tuple[str, ...], tuple[int, int]] = {}  # index of the row, line
@@ -56,6 +65,8 @@ class RowCheck:
         values = self.dialect.fields(text) if self.dialect else split_line(text)
         if values is None:
             return Fault(number, "", "is not quoted as CSV is"), None
+        if not text.isprintable():
+            values = [printable(value) for value in values]
         return self._judged(number, values)
 
     def _judged(self, number: int, values: list[str]) -> tuple[Fault | None, Row | None]:
@@ -90,7 +101,7 @@ class RowCheck:
         )
         if key and key in self.lines:
             index, before = self.lines[key]
-            what = "is" if len(key) == 1 else f"is of {self.key[1]} {key[1]},"
+            what = "is" if len(key) == 1 else f"is of {self.key[1]} {key[1][:_SHOWN]},"
             words = f"{what} there already in line {before}; the later holds"
             faults.append(Fault(number, run_id, words, "noted"))
             rows[index], self.lines[key] = row, (index, number)
@@ -130,16 +141,17 @@ class RowCheck:
             if name in names.COUNTED:
                 if not _COUNT.fullmatch(value):
                     return f"has {_shown(value)} in the column {name}, which counts from 1"
-            elif not _NUMBER.fullmatch(value) and not (
-                name in names.LISTS and _LIST.fullmatch(value)
-            ):
+                continue
+            kind = _WHOLE if name in names.WHOLE else _FINITE if name in names.EDGES else _NUMBER
+            if not kind.fullmatch(value) and not (name in names.LISTS and _LIST.fullmatch(value)):
                 date = ", but perhaps a date made of one" if _DATE.search(value) else ""
-                return f"has {_shown(value)} in the column {name}, which is no number{date}"
-        header = self.table.header
-        if "status" in header and values[header.index("status")] not in names.STATUSES:
-            return f"has the status {_shown(values[header.index('status')])}"
+                noun = "whole number" if kind is _WHOLE else "number"
+                return f"has {_shown(value)} in the column {name}, which is no {noun}{date}"
+        for index, name in self.words:
+            if values[index] not in names.WORDS[name]:
+                return f"has the {name} {_shown(values[index])}"
         return ""
 
 
 def _shown(value: str) -> str:
-    return repr(value if len(value) <= 40 else f"{value[:39]}…")
+    return repr(value if len(value) <= _SHOWN else f"{value[: _SHOWN - 1]}…")

@@ -10,6 +10,7 @@ from typing import BinaryIO
 
 from dropout_lab.errors import StorageError
 from dropout_lab.files import open_file
+from dropout_lab.printable import printable
 from dropout_lab.results import names
 from dropout_lab.results.dialect import LONGEST_LINE, advice, dialect_of
 from dropout_lab.results.faults import Table
@@ -123,7 +124,7 @@ def _read_header(table: Table, line: bytes, lost: Sequence[str]) -> None:
         what = "the file is empty" if not line else "its first line is cut short or no text"
         table.unreadable = f"cannot be read: {what}"
         return
-    header = split_line(text) or []
+    header = [printable(name) for name in split_line(text) or []]
     if lost and len(header) == len(lost) and names.RUN_ID.fullmatch(header[0]):
         table.header = list(lost)
         table.foreign = f"has lost its header: {_NO_HEADER}"

@@ -7,17 +7,17 @@ import json
 import math
 import re
 import shlex
-import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
+from dropout_lab.printable import one_line
 from dropout_lab.results.names import MESSAGE
 
 Row = dict[str, str]
 
-# What a spreadsheet takes for a formula, whatever was put before it to prevent that.
-_FORMULA = re.compile(r"'*[=+\-@]")
+# What a spreadsheet takes for a formula, also in the wide characters of East Asian keyboards, and
+# whatever was put before it to prevent that.
+_FORMULA = re.compile(r"'*[=+\-@＝＋－＠]")
 _ROWS_A_PART = 500
-_BREAKS = ("Cc", "Zl", "Zp")  # control characters, separators of lines and paragraphs
 
 
 def cell_text(value: object) -> str:
@@ -44,13 +44,6 @@ def comparable(value: object) -> str:
         return f"{float(text):.12g}"
     except ValueError:
         return text
-
-
-def one_line(text: str) -> str:
-    """Return free text without line breaks and control characters: a row is a line."""
-    spelled = text.encode("utf-8", "backslashreplace").decode()
-    flat = (" " if unicodedata.category(c) in _BREAKS else c for c in spelled)
-    return "".join(flat).strip()
 
 
 def message_cell(text: str) -> str:

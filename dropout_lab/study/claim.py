@@ -120,24 +120,22 @@ def refuse_links(folder: Path) -> None:
 
     Raises:
         StorageError: There is such a thing.
+        OSError: It cannot be told.
     """
     run_folders = folder / results.RUN_FOLDERS
-    try:
-        runs = [] if run_folders.is_symlink() else sorted(run_folders.glob("*"))
-        for path in (*(folder / name for name in (*_FILES, *_FOLDERS)), *runs):
-            mode = _mode(path)  # once, since another process may be making it
-            if stat.S_ISLNK(mode):
-                raise StorageError(
-                    f"{path} is a symbolic link, and nothing is written through one; put the file "
-                    "or folder itself there.",
-                    ELSEWHERE,
-                )
-            ours = stat.S_ISDIR(mode) if path.name in _FOLDERS else stat.S_ISREG(mode)
-            if path.parent == folder and mode and not ours:
-                kind = "folder" if path.name in _FOLDERS else "file"
-                raise StorageError(f"{path} is no {kind}; move it away.", ELSEWHERE)
-    except OSError as error:
-        raise StorageError(f"{folder} cannot be read: {error.strerror}.") from error
+    runs = [] if run_folders.is_symlink() else sorted(run_folders.glob("*"))
+    for path in (*(folder / name for name in (*_FILES, *_FOLDERS)), *runs):
+        mode = _mode(path)  # once, since another process may be making it
+        if stat.S_ISLNK(mode):
+            raise StorageError(
+                f"{path} is a symbolic link, and nothing is written through one; put the file or "
+                "folder itself there.",
+                ELSEWHERE,
+            )
+        ours = stat.S_ISDIR(mode) if path.name in _FOLDERS else stat.S_ISREG(mode)
+        if path.parent == folder and mode and not ours:
+            kind = "folder" if path.name in _FOLDERS else "file"
+            raise StorageError(f"{path} is no {kind}; move it away.", ELSEWHERE)
 
 
 def stands(path: Path) -> bool:

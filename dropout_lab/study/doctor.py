@@ -247,7 +247,8 @@ class _Patient:
                 yield Finding(folder, "is of no run of this study; left alone", damaged=False)
                 continue
             damaged = {path: damage_of(path) for path in checkpoints_in(folder).values()}
-            for name, read in (*READERS.items(), (WEIGHTS, read_weights)):
+            own = {} if self.runs is None else kept_files(self.runs[folder.name].settings)
+            for name, read in {**READERS, **own, WEIGHTS: read_weights}.items():
                 damaged[folder / name] = damage_of_kept(read, folder / name)
             for path, words in damaged.items():
                 if words:

@@ -4,7 +4,6 @@ The average of a cell's networks is the expensive thing that dropout stands for.
 """
 
 import io
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ import torch
 from dropout_lab import results
 from dropout_lab.config.grid import Run
 from dropout_lab.config.inference_rules import at_end, inferences
+from dropout_lab.config.sizes import TEST_PARTS
 from dropout_lab.data import Splits
 from dropout_lab.probabilities import ProbabilityTally, entropy_of
 from dropout_lab.results import runs_in
@@ -77,8 +77,15 @@ def ensembles(folder: StudyFolder) -> list[dict[str, Any]]:
             cells.setdefault(run.settings, []).append(run)
     rows = []
     for runs in cells.values():
-        members = [loaded for run in runs if (loaded := _load(folder.run_folder(run))) is not None]
-        if len(members) > 1:
+        members = [loaded for run in runs if (loaded := _load(run, folder)) is not None]
+        labels = [own for _, own in members]
+        if not all(torch.equal(own, labels[0]) for own in labels):
+            ids = ", ".join(run.run_id for run in runs)
+            folder.findings.add(
+                f"{folder.path}: the {PREDICTIONS} of the runs {ids} have different labels, and no "
+                "ensemble is made of them."
+            )
+        elif len(members) > 1:
             rows.append({**runs[0].cell.values, "seeds": len(members), **_scores(members)})
     return rows
 
@@ -102,10 +109,11 @@ def _predictions_bytes(
     return buffer.getvalue()
 
 
-def _load(folder: Path) -> tuple[torch.Tensor, torch.Tensor] | None:
+def _load(run: Run, folder: StudyFolder) -> tuple[torch.Tensor, torch.Tensor] | None:
     """Return a run's test log-probabilities and the labels; None if they are not there."""
+    examples = TEST_PARTS[run.settings.dataset.name]
     try:
-        read = read_predictions(folder / PREDICTIONS)
+        read = read_predictions(folder.run_folder(run) / PREDICTIONS, examples)
     except ValueError:  # told when the folder was read
         return None
     return None if read is None else (torch.from_numpy(read[0]), torch.from_numpy(read[1]).long())

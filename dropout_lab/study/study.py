@@ -244,7 +244,7 @@ def _notices(study: Study, folder: StudyFolder) -> list[str]:
             "to have them, train into another folder with --out."
         )
     devices = [
-        session["machine"].get("device", "cpu")
+        session.get("machine", {}).get("device", "cpu")
         for session in (folder.manifest or {"sessions": []})["sessions"][-2:]
     ]
     begun = sum(bool(checkpoints_in(folder.run_folder(run))) for run in study.runs)

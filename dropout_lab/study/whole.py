@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from dropout_lab import results
@@ -160,7 +161,8 @@ def kept_files(settings: Settings) -> dict[str, Reader]:
     """Return the names of the files kept of a trained run, and what reads them."""
     files: dict[str, Reader] = {}
     if keeps_predictions(settings.evaluation):
-        files[PREDICTIONS] = READERS[PREDICTIONS]
+        examples = TEST_PARTS[settings.dataset.name]
+        files[PREDICTIONS] = partial(read_predictions, examples=examples)
     if "features" in at_end(settings.evaluation):
         files[FEATURES] = READERS[FEATURES]
     return files

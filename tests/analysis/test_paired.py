@@ -293,7 +293,7 @@ def test_runs_of_different_test_parts_are_not_compared(tmp_path: Path) -> None:
     folder = study.path / "runs" / second
     folder.mkdir(parents=True)
     np.savez(
-        folder / PREDICTIONS, log_probabilities=np.zeros((7, 10), np.float32),
+        folder / PREDICTIONS, log_probabilities=np.log(np.full((7, 10), 0.1)),
         labels=np.zeros(7, np.uint8), run_id=second,
     )  # fmt: skip
     with pytest.raises(ConfigError, match="different examples"):

@@ -65,7 +65,7 @@ def made_study(
 
     metrics, summary = [["run_id", "seed", *swept, *RECORD_COLUMNS]], []
     for run, accuracy, status in zip(runs, accuracies, statuses, strict=True):
-        values = dict.fromkeys(METRIC_COLUMNS, 0.5)
+        values = dict.fromkeys(METRIC_COLUMNS, 0.5) | {"test_errors": 7}
         values |= {
             "test_accuracy": accuracy,
             "validation_accuracy": accuracy - 0.01,
@@ -146,6 +146,14 @@ def test_runs_that_did_not_complete_are_counted_apart(tmp_path: Path) -> None:
     assert (dropped["seeds"], dropped["others"], dropped["pairs"]) == (1, 1, 1)
     assert dropped["test_accuracy_mean"] == pytest.approx(0.93)
     assert math.isnan(dropped["difference_half"])  # one pair has no interval
+
+
+def test_keys_of_listed_cells_that_no_run_varied_name_no_cell(tmp_path: Path) -> None:
+    """As after train with a config whose sweep lists cells."""
+    path = made_study(tmp_path / "s", "dropout.p=0.5", accuracies=[0.9] * 4)
+    manifest = json.loads((path / results.MANIFEST).read_text()) | {"labelled": ["model.hidden"]}
+    (path / results.MANIFEST).write_text(json.dumps(manifest))
+    assert cells(read_study(path))["label"].tolist() == [None, None]
 
 
 def test_the_cell_is_chosen_on_validation_among_those_with_dropout(tmp_path: Path) -> None:

@@ -45,6 +45,20 @@ def test_labels_that_a_reader_takes_for_one_are_refused(tmp_path: Path, other: s
     assert f'differs from "{first}" only in case or spaces, first at' in mistakes[0]
 
 
+def test_a_text_that_cannot_be_shown_is_refused_with_its_line(tmp_path: Path) -> None:
+    text = (
+        'about: "red \\e[31m"\npublished:\n  citation: "A \\u202E B"\n'
+        '  departures: ["one\\ntwo", "\\0"]\n'
+    )
+    words = "which cannot be shown; allowed: printable characters and line breaks."
+    assert told(tmp_path, text) == [
+        rf"c.yaml:1: about has the character \x1b, {words}",
+        rf"c.yaml:3: published.citation has the character \u202e, {words}",
+        rf"c.yaml:4: published.departures.1 has the character \x00, {words}",
+    ]
+    assert told(tmp_path, 'about: "one\\ntwo \\u200d"\n') == []
+
+
 @pytest.mark.parametrize(
     ("cell", "words"),
     [

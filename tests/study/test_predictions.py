@@ -1,6 +1,8 @@
 """inference.csv, monte_carlo.csv and ensembles.csv: what is in them, and that it survives."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -9,9 +11,10 @@ import torch
 
 from dropout_lab.results.predictions import PREDICTIONS
 from dropout_lab.study import engine as engine_module
+from dropout_lab.study.doctor import examine
 from dropout_lab.study.folder import StudyFolder
 from dropout_lab.study.predictions import ensembles
-from tests.study.test_study import StopsAfter, assert_same_results, go, study
+from tests.study.test_study import Silent, StopsAfter, assert_same_results, go, study
 
 ASKED = (
     "evaluation.inference=[monte_carlo,geometric,ensemble]",
@@ -218,3 +221,42 @@ def test_a_file_whose_runs_are_all_trained_again_goes(tmp_path: Path) -> None:
     assert not (tmp_path / "s" / "inference.csv").exists()
     go(asked)
     assert len(pd.read_csv(tmp_path / "s" / "inference.csv")) == 1
+
+
+def changed_predictions(folder: Path, **changes: object) -> Path:
+    """Change arrays of the predictions of one run; return the file."""
+    path = sorted(folder.rglob(PREDICTIONS))[0]
+    with np.load(path) as file:
+        arrays = dict(file)
+    for name, change in changes.items():
+        arrays[name] = change(arrays[name])
+    np.savez(path, **arrays)
+    return path
+
+
+@pytest.mark.parametrize("change", [lambda a: a[:7], lambda a: np.full_like(a, np.nan)])
+def test_predictions_that_are_none_are_damage_and_no_part_of_an_ensemble(
+    tmp_path: Path, change: Callable[[Any], Any]
+) -> None:
+    out = tmp_path / "s"
+    asked = study(out, *ASKED, p="0.5", seeds="2")
+    go(asked)
+    before = pd.read_csv(out / "ensembles.csv")
+    path = changed_predictions(out, log_probabilities=change)
+    damaged = [finding for finding in examine(out) if finding.damaged]
+    assert all(PREDICTIONS in f"{finding.path} {finding.words}" for finding in damaged)
+    assert path in [finding.path for finding in damaged]
+    assert go(asked).trained == 1
+    pd.testing.assert_frame_equal(pd.read_csv(out / "ensembles.csv"), before)  # but for rounding
+
+
+def test_of_predictions_with_different_labels_no_ensemble_is_made(tmp_path: Path) -> None:
+    out = tmp_path / "s"
+    asked = study(out, *ASKED, p="0.5", seeds="2")
+    go(asked)
+    before = (out / "ensembles.csv").read_text()
+    changed_predictions(out, labels=lambda labels: labels[::-1])
+    events = Silent()
+    go(asked, events)
+    assert (out / "ensembles.csv").read_text() == before
+    assert [text for text in events.warnings if "have different labels, and no ensemble" in text]
