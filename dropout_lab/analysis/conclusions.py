@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from dropout_lab.analysis import phrases, statistics, style
+from dropout_lab.analysis.agreement import agreement_sentence
 from dropout_lab.analysis.family import (
     DATA_SETS,
     Family,
@@ -33,6 +34,7 @@ from dropout_lab.analysis.shape import sentence, shape_through
 from dropout_lab.analysis.tables import (
     MISSING,
     StudyTables,
+    as_text,
     by_cell,
     incomplete,
     paired_differences,
@@ -56,7 +58,9 @@ def conclusions(study: StudyTables, table: pd.DataFrame) -> list[str]:
     parts, groups = parts_of(study, table), data_sets(study, table)
     done = set(study.runs.loc[study.runs["status"] == "completed", "run_id"])
     mixed = version_mix(study.manifest, done)
-    found = [*_incomplete(study, table, family), *_removed(study), *filter(None, [mixed])]
+    against_paper = agreement_sentence(study, table, family)
+    found = [*_incomplete(study, table, family), *_removed(study)]
+    found += filter(None, [mixed, against_paper])
     if len(groups) < 2:
         found += _choice(study, table, study.swept) + _effect(study, table)
         found += _directions(study, table, family) + _seeds(study, table, family)
@@ -143,8 +147,7 @@ def _choice(study: StudyTables, table: pd.DataFrame, swept: Sequence[str]) -> li
         return [f"{first} It also has the highest test accuracy{' of them' * some}."]
     luck = ""
     if np.isfinite(optimism.value):
-        least = optimism.value < 0.00005
-        luck = f" by {'less than 0.01 pp' if least else f'about {phrases.points(optimism.value)}'}"
+        luck = f" by about {phrases.least(optimism.value)}".replace("about less", "less")
     second = (
         f"The highest test accuracy{' of them' * some}, "
         f"{phrases.percent(best['test_accuracy_mean'])} {phrases.named(best, swept)}, is "
@@ -317,7 +320,7 @@ def _run_over(study: StudyTables, part: Part, family: Family) -> list[str]:
         if shape is not None and shape.rows not in told:
             told.add(shape.rows)
             fixed = [k for k in study.swept if k not in (key, *shape.together)]
-            fixed = [k for k in fixed if part.table[k].astype(str).nunique() > 1]
+            fixed = [k for k in fixed if as_text(part.table[k]).nunique() > 1]
             held = style.cell_label(cell, tuple(fixed), False) if fixed else ""
             sentences.append(sentence(shape, f" (at {held})" if held else ""))
     order = order_sentence(part.table, part.swept, family) if part.swept and not sentences else ""
