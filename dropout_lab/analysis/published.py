@@ -116,7 +116,7 @@ def measured(
     for value in published.values:
         settings = settings_of_value(study, value)
         row = None if settings is None else of.get(settings)
-        cell = None if row is None else table.loc[row]
+        cell = None if row is None else table.loc[[row]].iloc[0]
         yield Measured(value, settings, row, values_of_cell(study, cell, value, published.unit))
 
 
