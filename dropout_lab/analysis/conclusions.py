@@ -30,6 +30,7 @@ from dropout_lab.analysis.paired import (
     choice,
     seeds_option,
 )
+from dropout_lab.analysis.sampled import sampling_sentence
 from dropout_lab.analysis.shape import sentence, shape_through
 from dropout_lab.analysis.tables import (
     MISSING,
@@ -64,7 +65,7 @@ def conclusions(study: StudyTables, table: pd.DataFrame) -> list[str]:
     if len(groups) < 2:
         found += _choice(study, table, study.swept) + _effect(study, table)
         found += _directions(study, table, family) + _seeds(study, table, family)
-        found += _run_over(study, parts[0], family)
+        found += _run_over(study, parts[0], family) + _sampled(study, table)
         return [*found, *_lost(study, table)]
     found += _over_data(study, groups, family) + _directions(study, table, family)
     found += _seeds(study, table, family)
@@ -182,6 +183,13 @@ def _effect(study: StudyTables, table: pd.DataFrame) -> list[str]:
         f"{'higher' if mean >= 0 else 'lower'} than {name} ({n})."
     )
     return [f"{found}{_significance(table, cell)}", *_gap(study, cell, name)]
+
+
+def _sampled(study: StudyTables, table: pd.DataFrame) -> list[str]:
+    """Say how sampling compares with the mean rule in the cell that validation chose."""
+    cell = _chosen(study, table)
+    found = "" if cell is None else sampling_sentence(study, cell)
+    return [found] if found else []
 
 
 def _chosen(study: StudyTables, table: pd.DataFrame) -> pd.Series | None:
