@@ -34,13 +34,29 @@ class Pair:
     significant: bool
 
 
-def agreement_of(study: StudyTables) -> str:
-    """Return :func:`agreement_sentence` of a study whose cells were not compared yet."""
+def beside_paper_of(study: StudyTables) -> list[str]:
+    """Return :func:`beside_paper` of a study whose cells were not compared yet."""
     published = published_of(study)
-    if published is None or len(published.values) < 2:
-        return ""
+    if published is None or not (published.too_small or published.values):
+        return []
     table = compared(study)
-    return agreement_sentence(study, table, judge(study, table))
+    return beside_paper(study, table, judge(study, table))
+
+
+def beside_paper(study: StudyTables, table: pd.DataFrame, family: Family) -> list[str]:
+    """Say which of the paper's results this budget is too small for, and whose order is ours.
+
+    Args:
+        study: The study.
+        table: Its cells.
+        family: The comparisons of the report, which say what differs.
+    """
+    published = published_of(study)
+    if published is None:
+        return []
+    text = published.too_small
+    small = f"This budget is too small to show the paper's result: {text}" if text else ""
+    return list(filter(None, [small, agreement_sentence(study, table, family)]))
 
 
 def agreement_sentence(study: StudyTables, table: pd.DataFrame, family: Family) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from dropout_lab.analysis import phrases, statistics, style
-from dropout_lab.analysis.agreement import agreement_sentence
+from dropout_lab.analysis.agreement import beside_paper
 from dropout_lab.analysis.family import (
     DATA_SETS,
     Family,
@@ -59,9 +59,8 @@ def conclusions(study: StudyTables, table: pd.DataFrame) -> list[str]:
     parts, groups = parts_of(study, table), data_sets(study, table)
     done = set(study.runs.loc[study.runs["status"] == "completed", "run_id"])
     mixed = version_mix(study.manifest, done)
-    against_paper = agreement_sentence(study, table, family)
-    found = [*_incomplete(study, table, family), *_removed(study)]
-    found += filter(None, [mixed, against_paper])
+    found = [*_incomplete(study, table, family), *_removed(study), *filter(None, [mixed])]
+    found += beside_paper(study, table, family)
     if len(groups) < 2:
         found += _choice(study, table, study.swept) + _effect(study, table)
         found += _directions(study, table, family) + _seeds(study, table, family)

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from dropout_lab.analysis.agreement import agreement_of
+from dropout_lab.analysis.agreement import beside_paper_of
 from dropout_lab.analysis.conclusions import conclusions
 from dropout_lab.analysis.paired import compared
-from dropout_lab.analysis.tables import read_study
+from dropout_lab.analysis.tables import StudyTables, read_study
 from dropout_lab.config.grid import Run
 from tests.report.made import make_study
 
@@ -35,6 +35,13 @@ def study_at(folder: Path, *values: dict[str, Any], seeds: str = "8", **section:
 
 
 THREE = (value("none", 1.6, 0.0), value("a quarter", 1.3, 0.25), value("half", 1.1, 0.5))
+
+
+def agreement_of(study: StudyTables) -> str:
+    """Return the sentence on the order of the numbers; empty if there is none."""
+    found = beside_paper_of(study)
+    assert len(found) <= 1
+    return "".join(found)
 
 
 def test_pairs_are_counted_in_both_directions(tmp_path: Path) -> None:
@@ -95,6 +102,15 @@ def test_another_way_to_use_a_network_has_an_order_and_no_test(tmp_path: Path) -
         "in 0 and the opposite order in 1. Opposite: sampled has 0.20 pp less error than half in "
         "the paper and 0.50 pp more here."
     )
+
+
+def test_a_budget_that_is_too_small_is_the_first_finding(tmp_path: Path) -> None:
+    text = "with 24 updates half is behind a quarter."
+    study = read_study(study_at(tmp_path, *THREE, too_small=text))
+    first, second, *_ = conclusions(study, compared(study))
+    assert first == f"This budget is too small to show the paper's result: {text}"
+    assert second.startswith("In 3 pairs of numbers")
+    assert beside_paper_of(study) == [first, second]
 
 
 def test_without_a_paper_there_is_nothing_to_say(tmp_path: Path) -> None:
