@@ -6,11 +6,12 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from dropout_lab.analysis import style
+from dropout_lab.analysis import phrases, style
 from dropout_lab.analysis.curves import curve, over_seeds
 from dropout_lab.analysis.intervals import band, lengths, spread_words
 from dropout_lab.analysis.marks import footnote, published_look
@@ -286,8 +287,21 @@ def _finished(
         axes.legend(parts, words, loc="best")
     style.heading(figure, f"{title} ({style.n_seeds(seeds)})")
     spread = spread_words(figure, seeds)
-    style.footnote(figure, footnote(study, table, spread, "open markers"), more)
+    beyond = _beyond(axes, settings.y_max)
+    style.footnote(figure, footnote(study, table, spread, "open markers"), beyond, more)
     return figure
+
+
+def _beyond(axes: Axes, limit: float | None) -> str:
+    """Name the lines that are in part above the end of the y axis."""
+    handles, labels = axes.get_legend_handles_labels()
+    lines = [h[0] if isinstance(h, ErrorbarContainer) else h for h in handles]
+    cut = [
+        " ".join(label.split())
+        for line, label in zip(lines, labels, strict=True)
+        if limit is not None and np.nanmax(np.asarray(line.get_ydata(), dtype=float)) > limit
+    ]
+    return f"in part above {limit:g}%, where the axis ends: {phrases.listed(cut)}" if cut else ""
 
 
 def _words(quantity: str) -> str:
