@@ -294,13 +294,12 @@ def _finished(
 
 def _beyond(axes: Axes, limit: float | None) -> str:
     """Name the lines that are in part above the end of the y axis."""
-    handles, labels = axes.get_legend_handles_labels()
-    lines = [h[0] if isinstance(h, ErrorbarContainer) else h for h in handles]
-    cut = [
-        " ".join(label.split())
-        for line, label in zip(lines, labels, strict=True)
-        if limit is not None and np.nanmax(np.asarray(line.get_ydata(), dtype=float)) > limit
-    ]
+    handles: tuple[list[Any], list[str]] = axes.get_legend_handles_labels()
+    cut = []
+    for handle, label in zip(*handles, strict=True):
+        line = handle[0] if isinstance(handle, ErrorbarContainer) else handle
+        if limit is not None and np.nanmax(line.get_ydata()) > limit:
+            cut.append(" ".join(label.split()))
     return f"in part above {limit:g}%, where the axis ends: {phrases.listed(cut)}" if cut else ""
 
 
