@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from dropout_lab.analysis import phrases, statistics, style
+from dropout_lab.analysis.agreement import beside_paper
 from dropout_lab.analysis.family import (
     DATA_SETS,
     Family,
@@ -29,10 +30,12 @@ from dropout_lab.analysis.paired import (
     choice,
     seeds_option,
 )
+from dropout_lab.analysis.sampled import sampling_sentence
 from dropout_lab.analysis.shape import sentence, shape_through
 from dropout_lab.analysis.tables import (
     MISSING,
     StudyTables,
+    as_text,
     by_cell,
     incomplete,
     paired_differences,
@@ -57,10 +60,11 @@ def conclusions(study: StudyTables, table: pd.DataFrame) -> list[str]:
     done = set(study.runs.loc[study.runs["status"] == "completed", "run_id"])
     mixed = version_mix(study.manifest, done)
     found = [*_incomplete(study, table, family), *_removed(study), *filter(None, [mixed])]
+    found += beside_paper(study, table, family)
     if len(groups) < 2:
         found += _choice(study, table, study.swept) + _effect(study, table)
         found += _directions(study, table, family) + _seeds(study, table, family)
-        found += _run_over(study, parts[0], family)
+        found += _run_over(study, parts[0], family) + _sampled(study, table)
         return [*found, *_lost(study, table)]
     found += _over_data(study, groups, family) + _directions(study, table, family)
     found += _seeds(study, table, family)
@@ -143,8 +147,7 @@ def _choice(study: StudyTables, table: pd.DataFrame, swept: Sequence[str]) -> li
         return [f"{first} It also has the highest test accuracy{' of them' * some}."]
     luck = ""
     if np.isfinite(optimism.value):
-        least = optimism.value < 0.00005
-        luck = f" by {'less than 0.01 pp' if least else f'about {phrases.points(optimism.value)}'}"
+        luck = f" by about {phrases.least(optimism.value)}".replace("about less", "less")
     second = (
         f"The highest test accuracy{' of them' * some}, "
         f"{phrases.percent(best['test_accuracy_mean'])} {phrases.named(best, swept)}, is "
@@ -179,6 +182,13 @@ def _effect(study: StudyTables, table: pd.DataFrame) -> list[str]:
         f"{'higher' if mean >= 0 else 'lower'} than {name} ({n})."
     )
     return [f"{found}{_significance(table, cell)}", *_gap(study, cell, name)]
+
+
+def _sampled(study: StudyTables, table: pd.DataFrame) -> list[str]:
+    """Say how sampling compares with the mean rule in the cell that validation chose."""
+    cell = _chosen(study, table)
+    found = "" if cell is None else sampling_sentence(study, cell)
+    return [found] if found else []
 
 
 def _chosen(study: StudyTables, table: pd.DataFrame) -> pd.Series | None:
@@ -317,7 +327,7 @@ def _run_over(study: StudyTables, part: Part, family: Family) -> list[str]:
         if shape is not None and shape.rows not in told:
             told.add(shape.rows)
             fixed = [k for k in study.swept if k not in (key, *shape.together)]
-            fixed = [k for k in fixed if part.table[k].astype(str).nunique() > 1]
+            fixed = [k for k in fixed if as_text(part.table[k]).nunique() > 1]
             held = style.cell_label(cell, tuple(fixed), False) if fixed else ""
             sentences.append(sentence(shape, f" (at {held})" if held else ""))
     order = order_sentence(part.table, part.swept, family) if part.swept and not sentences else ""

@@ -15,7 +15,7 @@ import pandas as pd
 
 from dropout_lab.analysis import statistics
 from dropout_lab.analysis.statistics import ALPHA, LEAST_SEEDS, SHARE, Array
-from dropout_lab.analysis.tables import StudyTables, paired_differences
+from dropout_lab.analysis.tables import StudyTables, as_text, paired_differences
 
 P = "dropout.p"
 LEAST_VALUES = 4  # of an axis, for it to have a shape
@@ -169,23 +169,24 @@ def _other_pairs(study: StudyTables, table: pd.DataFrame) -> Iterator[Pair]:
 def lines_over(study: StudyTables, table: pd.DataFrame, key: str) -> list[Line]:
     """Return the lines of cells with dropout over an ordered axis of at least four values.
 
-    Over p the cell without dropout is p = 0 of every line. Where no cell has dropout, the lines
-    are those of the others.
+    Over p the cell without dropout is p = 0 of every line, also where other keys change with p.
+    Where no cell has dropout, the lines are those of the others.
     """
     every = bool(table["bare"].all())
     rows = table[table["bare"] == every]
-    values = rows[key].astype(str)
+    values = as_text(rows[key])
     others = [other for other in study.swept if other != key]
     together = tuple(
         other
         for other in others
-        if rows[other].astype(str).nunique() == values.nunique() > 1
-        and (values + " " + rows[other].astype(str)).nunique() == values.nunique()
+        if as_text(rows[other]).nunique() == values.nunique() > 1
+        and (values + " " + as_text(rows[other])).nunique() == values.nunique()
     )
-    fixed = [rows[other].astype(str) for other in others if other not in together]
+    fixed = [as_text(rows[other]) for other in others if other not in together]
     lines = [line for _, line in rows.groupby(fixed, sort=False)] if fixed else [rows]
-    if key == P and not together and not every:
-        lines = [_with_baseline(study, table, line) for line in lines]
+    changing = (key, *together)
+    if P in changing and not every:
+        lines = [_with_baseline(study, table, line, changing) for line in lines]
     found = []
     for line in lines:
         numbers = line[key].map(number).where(~(line["bare"] & (key == P)), 0.0)
@@ -194,12 +195,19 @@ def lines_over(study: StudyTables, table: pd.DataFrame, key: str) -> list[Line]:
     return found
 
 
-def _with_baseline(study: StudyTables, table: pd.DataFrame, line: pd.DataFrame) -> pd.DataFrame:
-    """Return a line over p after the cell without dropout and otherwise equal settings."""
+def _with_baseline(
+    study: StudyTables, table: pd.DataFrame, line: pd.DataFrame, changing: tuple[str, ...]
+) -> pd.DataFrame:
+    """Return a line over p after the cell without dropout and otherwise equal settings.
+
+    A key that changes with p has a value of its own at each p, so it must have one at p = 0 too.
+    """
     plain = [key for key in study.swept if not key.startswith("dropout.")]
     equal = table["bare"]
     for key in plain:
-        equal = equal & (table[key].astype(str) == str(line[key].iloc[0]))
+        taken = set(as_text(line[key]))
+        values = as_text(table[key])
+        equal = equal & (~values.isin(taken) if key in changing else values.isin(taken))
     return pd.concat([table[equal], line]) if equal.sum() == 1 else line
 
 

@@ -7,11 +7,12 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, MaxNLocator
 
-from dropout_lab.analysis import style
+from dropout_lab.analysis import phrases, style
 from dropout_lab.analysis.curves import curve, over_seeds
 from dropout_lab.analysis.intervals import band, lengths, spread_words
 from dropout_lab.analysis.marks import footnote, published_look
@@ -319,8 +320,20 @@ def _finished(
         axes.legend(parts, words, loc="best")
     style.heading(figure, f"{title} ({style.n_seeds(seeds)})")
     spread = spread_words(figure, seeds)
-    style.footnote(figure, footnote(study, table, spread, "open markers"), more)
+    beyond = _beyond(axes, settings.y_max)
+    style.footnote(figure, footnote(study, table, spread, "open markers"), beyond, more)
     return figure
+
+
+def _beyond(axes: Axes, limit: float | None) -> str:
+    """Name the lines that are in part above the end of the y axis."""
+    handles: tuple[list[Any], list[str]] = axes.get_legend_handles_labels()
+    cut = []
+    for handle, label in zip(*handles, strict=True):
+        line = handle[0] if isinstance(handle, ErrorbarContainer) else handle
+        if limit is not None and np.nanmax(line.get_ydata()) > limit:
+            cut.append(" ".join(label.split()))
+    return f"in part above {limit:g}%, where the axis ends: {phrases.listed(cut)}" if cut else ""
 
 
 def _words(quantity: str) -> str:

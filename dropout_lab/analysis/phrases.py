@@ -25,6 +25,11 @@ def points(value: float) -> str:
     return f"{hundredths(value)} pp"
 
 
+def least(value: float) -> str:
+    """Return a difference above 0, also one that would be rounded to 0: ``less than 0.01 pp``."""
+    return points(value) if value >= 0.00005 else "less than 0.01 pp"
+
+
 def signed(value: float) -> str:
     """Return a difference of shares in percentage points, with its sign: ``+0.43 pp``."""
     return f"{'+' if value >= 0 else ''}{points(value)}"

@@ -71,6 +71,23 @@ class Published:
     rows: tuple[Beside, ...]
 
 
+@dataclass(frozen=True)
+class Measured:
+    """What was measured here of one published number.
+
+    Args:
+        value: The number.
+        settings: Of its cell; None if there are none.
+        row: The cell's row in the table; None where it is not part of the study.
+        ours: One value for each completed seed, in the paper's unit.
+    """
+
+    value: PublishedValue
+    settings: Settings | None
+    row: int | None
+    ours: Values
+
+
 def published_of(study: StudyTables) -> PublishedSettings | None:
     """Return the published values that a study's config carries; None without any."""
     found = study.manifest.get("published")
@@ -87,15 +104,20 @@ def beside(study: StudyTables, table: pd.DataFrame) -> Published | None:
     published = published_of(study)
     if published is None:
         return None
-    of = {settings_of_cell(study, cell): cell for _, cell in table.iterrows()}
-    rows = []
+    rows = (_beside(study, published, each) for each in measured(study, table, published))
+    return Published(published.citation, published.departures, tuple(rows))
+
+
+def measured(
+    study: StudyTables, table: pd.DataFrame, published: PublishedSettings
+) -> Iterator[Measured]:
+    """Return what was measured of each published number, in their order."""
+    of = {settings_of_cell(study, cell): int(str(row)) for row, cell in table.iterrows()}
     for value in published.values:
         settings = settings_of_value(study, value)
-        ours = values_of_cell(
-            study, None if settings is None else of.get(settings), value, published.unit
-        )
-        rows.append(_beside(study, published, value, settings, ours))
-    return Published(published.citation, published.departures, tuple(rows))
+        row = None if settings is None else of.get(settings)
+        cell = None if row is None else table.loc[[row]].iloc[0]
+        yield Measured(value, settings, row, values_of_cell(study, cell, value, published.unit))
 
 
 def settings_of_value(study: StudyTables, value: PublishedValue) -> Settings | None:
@@ -153,13 +175,8 @@ def values_of_cell(
     return found
 
 
-def _beside(
-    study: StudyTables,
-    published: PublishedSettings,
-    value: PublishedValue,
-    settings: Settings | None,
-    ours: Values,
-) -> Beside:
+def _beside(study: StudyTables, published: PublishedSettings, found: Measured) -> Beside:
+    value, settings, ours = found.value, found.settings, found.ours
     # Rounded: three errors of 100 * (1 - 0.984) are 1.6, not beside it.
     low, high = (round(end, 10) for end in t_interval(ours))
     mean = round(float(ours.mean()), 10) if len(ours) else float("nan")

@@ -8,7 +8,6 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-import numpy as np
 import pandas as pd
 
 from dropout_lab.analysis import phrases, statistics
@@ -100,12 +99,13 @@ def shape_through(
     line = line.sort_values("value")
     line = line[line["test_accuracy_mean"].notna()]
     validated = bool(line["validation_accuracy_mean"].notna().all())
-    scores = line["validation_accuracy_mean" if validated else "test_accuracy_mean"].to_numpy()
+    scores = line["validation_accuracy_mean" if validated else "test_accuracy_mean"].round(12)
     if len(line) < LEAST_VALUES:
         return None
     frames = study.completed
     rows = [int(str(i)) for i in line.index]
-    chosen = rows[int(np.argmax(scores))]
+    tied = [row for row, score in zip(rows, scores, strict=True) if score == scores.max()]
+    chosen = int(str(cell.name)) if cell.name in tied else tied[0]  # one choice in all sentences
     pairs = {row: -paired_differences(frames[row], frames[chosen]) for row in rows}
     kept = [i for i, row in enumerate(rows) if len(pairs[row]) > 1]
     if len(kept) < LEAST_VALUES:

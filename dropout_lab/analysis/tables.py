@@ -208,12 +208,17 @@ def _without_named_too(table: pd.DataFrame, keys: frozenset[str]) -> pd.DataFram
         return table
     if not keys <= {*table.columns}:  # the config lists cells, and none of them was run
         return table
-    own = table[sorted(keys)].astype(str).agg("\n".join, axis=1)
+    own = table[sorted(keys)].apply(as_text).agg("\n".join, axis=1)
     names = dict(zip(own[table["label"].notna()], table["label"].dropna(), strict=True))
     table["label"] = [
         label or names.get(key) for key, label in zip(own, table["label"], strict=True)
     ]
     return table
+
+
+def as_text(column: pd.Series) -> pd.Series:
+    """Return swept values as text. ``astype(str)`` would leave missing values missing."""
+    return column.map(str)
 
 
 def differences_of_cell(

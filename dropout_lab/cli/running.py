@@ -63,22 +63,26 @@ def run(
         outcome = run_study(study, progress, progress.say)
 
     # Only now: pandas and matplotlib take a second that the first epoch should not wait for.
+    from dropout_lab.analysis.agreement import beside_paper_of
     from dropout_lab.analysis.tables import cells, read_study
     from dropout_lab.cli.table import print_cells, print_inferences
 
     tables = read_study(study.out)
     files, notes, unsaved = _pictures(tables) if plots else ([], [], None)
     table = cells(tables)
-    marked = _marked(tables, outcome)
+    marked, beside_paper = _marked(tables, outcome), beside_paper_of(tables)
     if json:
         result = _result(study, outcome, table, files)
         result |= {"inference": _records(tables.inference, outcome), "marked": marked}
+        result |= {"beside_paper": beside_paper}
         result |= {"ensembles": json_module.loads(tables.ensembles.to_json(orient="records"))}
         streams.say(json_module.dumps(result, indent=1))
     else:
         console = Console(markup=False)
         print_cells(console, tables, table)
         print_inferences(console, tables, table)
+        for sentence in beside_paper:
+            console.print(f"\n{streams.as_shown(sentence, console.file)}", highlight=False)
         _print_end(console, study, outcome, files)
     for run_id, message in marked.items():
         streams.tell(f"run {run_id} has a layer that does not do what it says: {message}")

@@ -52,6 +52,11 @@ class PublishedSettings(Section):
     departures: Annotated[tuple[Text, ...], Field(strict=False)] = Field(
         (), description="where the setting here is not the paper's"
     )
+    too_small: Text | None = Field(
+        None,
+        description="which result of the paper this budget is too small to show, and what it "
+        "shows; the first finding of the report",
+    )
     values: Annotated[tuple[PublishedValue, ...], Field(strict=False)] = Field(
         (), description="the numbers"
     )

@@ -428,13 +428,34 @@ def test_settings_that_change_with_p_are_named(
     config = load(path, Changes(sweep=True))
     monkeypatch.setattr("tests.analysis.test_tables.make_config", lambda *_, **__: config)
     values = [0.9, 0.91, 0.905, 0.93, 0.94, 0.935, 0.95, 0.961, 0.955, 0.97, 0.981, 0.9755]
-    (line,) = [
-        line
-        for line in told(study_of(tmp_path, accuracies=values, seeds=3))
-        if line.startswith("Over p")
-    ]
+    lines = told(study_of(tmp_path / "without", accuracies=values, seeds=3))
+    (line,) = [line for line in lines if line.startswith("Over ")]
     assert line.startswith("Over p, hidden changing with it, validation chose p = 0.2.")
     assert "from p = 0.2 to p = 0.8" in line
+    # The cell without dropout, of a width of its own, is p = 0 of the line.
+    with path.open("a") as file:
+        file.write("    - {dropout.p: 0.0, model.hidden: [16]}\n")
+    config = load(path, Changes(sweep=True))
+    lines = told(study_of(tmp_path / "with", accuracies=[*values, 0.96, 0.96, 0.96], seeds=3))
+    (line,) = [line for line in lines if line.startswith("Over ")]
+    assert "from p = 0 to p = 0.8" in line
+    # One of a width that another p has is not.
+    path.write_text(path.read_text().replace("[16]", "[20]"))
+    config = load(path, Changes(sweep=True))
+    lines = told(study_of(tmp_path / "equal", accuracies=[*values, 0.96, 0.96, 0.96], seeds=3))
+    assert "from p = 0.2 to p = 0.8" in next(line for line in lines if line.startswith("Over "))
+
+
+def test_a_line_of_values_that_are_null_is_a_line(tmp_path: Path) -> None:
+    """Validation chooses a p without a bound on the norms."""
+    values = [0.9, 0.9, 0.95, 0.92, 0.93, 0.9, 0.9, 0.91, 0.9, 0.9]
+    study = study_of(
+        tmp_path, "regularization.max_norm=null,2", "dropout.p=0,0.2,0.4,0.6,0.8",
+        accuracies=[value + each for value in values for each in (0, 0.001)], seeds=2,
+    )  # fmt: skip
+    (line,) = [line for line in told(study) if line.startswith("Over p")]
+    assert line.startswith("Over p (at max norm = none), validation chose p = 0.2. ")
+    assert "from p = 0 to p = 0.8" in line
 
 
 @pytest.mark.parametrize(("reach", "flat"), [(0.0065, True), (0.008, False)])

@@ -123,6 +123,16 @@ def test_published_values_have_an_epoch_or_the_end(tmp_path: Path) -> None:
     assert diamonds == {p_colour(0.5): [[1, 6.5], [40, 3]], "#000000": [[2, 7.5]]}
 
 
+def test_lines_that_the_axis_cuts_off_are_named(tmp_path: Path) -> None:
+    """The mean errors are 7 % without dropout and 5 % with it."""
+    study = study_of(tmp_path, [], figure={"x": "updates", "y_max": 6})
+    note = " ".join(drawn(study).get_supxlabel().split())
+    assert "in part above 6%, where the axis ends: without dropout" in note
+    assert "p = 0.5" not in note
+    study.manifest["figure"]["y_max"] = 8
+    assert "above" not in drawn(study).get_supxlabel()
+
+
 def test_nothing_is_drawn_where_nothing_is_asked(tmp_path: Path) -> None:
     study = study_of(tmp_path, [])
     assert draw_figure(study, cells(study), "name") is None

@@ -267,3 +267,16 @@ def test_a_study_that_was_just_extended_is_read(tmp_path: Path) -> None:
     (path / results.MANIFEST).write_text(json.dumps(manifest))
     assert set(read_study(path).runs["training.learning_rate"]) == {0.05}
     assert len(cells(read_study(path))) == 2
+
+
+def test_labels_over_keys_that_are_null_name_the_added_baselines(tmp_path: Path) -> None:
+    file = tmp_path / "named.yaml"
+    file.write_text(
+        "dropout: {p: 0.5}\nsweep:\n  cells:\n"
+        "    - {label: free, model.hidden: [8]}\n"
+        "    - {label: bound, model.hidden: [8], regularization.max_norm: 2}\n"
+        "    - {label: pieces, model.hidden: [4], model.activation: maxout, model.pieces: 2}\n"
+    )
+    table = cells(read_study(made_study(tmp_path / "s", accuracies=[0.9] * 12, file=file)))
+    named = {(label.text, bare) for label, bare in zip(table["label"], table["bare"], strict=True)}
+    assert named == {(name, bare) for name in ("free", "bound", "pieces") for bare in (True, False)}

@@ -48,6 +48,25 @@ def test_sweep_ends_with_a_table_and_the_files(run, tmp_path: Path) -> None:
     assert "4 finished before" in again.out
 
 
+def test_sweep_ends_with_what_the_budget_does_not_show(
+    run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dropout_lab.analysis.plots.plot_study", lambda tables: [])  # seconds
+    (tmp_path / "paper.yaml").write_text(
+        "published:\n  citation: Somebody 1999, table 2\n  too_small: p = 0.5 is behind here.\n"
+        "  values:\n    - {label: none, value: 1.6, seen: true, cell: {dropout.variant: none}}\n"
+        "    - {label: half, value: 1.1, seen: true, cell: {dropout.p: 0.5}}\n"
+    )
+    command = ("sweep", "--config", "paper.yaml", "--p", "0,0.5", "--seeds", "1", *SMALL)
+    told = " ".join(run(*command).out.split())
+    small = "This budget is too small to show the paper's result: p = 0.5 is behind here."
+    order = "In 1 pair of numbers from Somebody 1999, table 2, our means have the paper's order in "
+    assert told.index("mean ± SD") < told.index(small) < told.index(order)
+    found = json.loads(run(*command, "--json").out)["beside_paper"]
+    assert found[0] == small
+    assert found[1].startswith(order)
+
+
 def test_train_prints_its_cell(run) -> None:
     result = run("train", "--seeds", "2", "--quiet", *SMALL)
     assert result.status == 0
