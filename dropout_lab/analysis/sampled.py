@@ -27,7 +27,7 @@ def sampling_sentence(study: StudyTables, cell: pd.Series) -> str:
     word = "less" if mean < 0 else "more"
     compared = f"{phrases.size(mean, interval)} {word} test error than the mean rule"
     if mean == 0:
-        compared = "as much test error as the mean rule"
+        compared = f"the same mean test error{phrases.band(interval)} as the mean rule"
     found = (
         f"The average of {int(drawn['samples'].iloc[0]):,} sampled networks has {compared} "
         f"{phrases.named(cell, study.swept)} ({n})."

@@ -43,6 +43,14 @@ def test_the_difference_has_its_interval(tmp_path: Path, sign: int, word: str) -
     assert told in conclusions(study, compared(study))
 
 
+def test_equal_means_have_an_interval_too(tmp_path: Path) -> None:
+    study = sampled(tmp_path)
+    drawn = study.inference["inference"] == "monte_carlo"
+    study.inference.loc[drawn, "test_accuracy"] -= 0.002
+    told = sampling_sentence(study, cells(study).iloc[1])
+    assert "has the same mean test error [−0.25, 0.25] as the mean rule with p = 0.5 (n = 3" in told
+
+
 @pytest.mark.parametrize(
     ("curve", "words"),
     [
