@@ -5,6 +5,7 @@ stays in that order when the power fails; what was removed may be there again.
 """
 
 import errno
+import hashlib
 import os
 import secrets
 from collections.abc import Iterable, Iterator
@@ -37,6 +38,7 @@ _ADVICE = {
     errno.EMFILE: "Too many files are open: raise the limit, see ulimit -n",
     errno.ENOLCK: "The file system has no locks left: end other programs there",
 }
+_TO_READ = "Get the right to read it: ls -l shows who has it"
 ELSEWHERE = "Or give another folder with --out."
 
 
@@ -47,6 +49,42 @@ def not_written(path: Path, error: OSError, what: str = "written") -> StorageErr
         f"{path} cannot be {what}: {error.strerror}. {advice}. Then run the same command again.",
         ELSEWHERE,
     )
+
+
+def not_read(path: Path, error: OSError) -> StorageError:
+    """Return what to raise where the system refuses to read. That says nothing of the content."""
+    denied = error.errno in (errno.EACCES, errno.EPERM)
+    advice = _TO_READ if denied else _ADVICE.get(error.errno or 0, "Remove the cause")
+    return StorageError(f"{path} cannot be read: {error.strerror}. {advice}.")
+
+
+def read_bytes(path: Path) -> bytes | None:
+    """Return the content of a file; None if there is no such file.
+
+    Raises:
+        StorageError: The system refuses to read it.
+    """
+    try:
+        return path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise not_read(path, error) from error
+
+
+def sha256_of(path: Path) -> str | None:
+    """Return the SHA-256 of a file; None if there is no such file.
+
+    Raises:
+        StorageError: The system refuses to read it.
+    """
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise not_read(path, error) from error
 
 
 def replace_file(path: Path, content: str | bytes | Iterable[str]) -> None:

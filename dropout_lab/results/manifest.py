@@ -13,7 +13,8 @@ from dropout_lab.catalogue import CATALOGUE, Variant
 from dropout_lab.config.grid import Cell, Run, run_id, values_of
 from dropout_lab.config.published import FigureSettings, PublishedSettings
 from dropout_lab.config.schema import KEYS, Settings
-from dropout_lab.errors import StorageError
+from dropout_lab.errors import DamageError, StorageError
+from dropout_lab.files import not_read
 from dropout_lab.results.names import MANIFEST, RUN_ID
 from dropout_lab.results.text import command
 
@@ -23,7 +24,7 @@ LARGEST_MANIFEST = 2**26  # bytes; 100,000 runs take less
 Manifest = dict[str, Any]
 
 
-class DamagedManifestError(StorageError):
+class DamagedManifestError(DamageError):
     """A manifest that is not what was written."""
 
 
@@ -103,7 +104,7 @@ def read_manifest(folder: Path) -> Manifest | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise StorageError(f"{path} cannot be read: {error.strerror}.") from error
+        raise not_read(path, error) from error
     except (ValueError, RecursionError) as error:
         _refuse_unknown(path, error)
         raise DamagedManifestError(

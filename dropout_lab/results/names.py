@@ -10,6 +10,7 @@ MONTE_CARLO = "monte_carlo.csv"
 RELIABILITY = "reliability.csv"
 ACTIVATIONS = "activations.csv"
 ENSEMBLES = "ensembles.csv"
+DIGESTS = "digests.csv"
 PLOTS = "plots"
 REPORT = "report.html"
 TABLES = "tables"
@@ -20,10 +21,13 @@ WRITER = ".writer.json"
 
 # What is written of a run once, when it is trained, in rows of its own.
 AT_END = (INFERENCE, MONTE_CARLO, RELIABILITY, ACTIVATIONS)
+# To these rows are added when a fleet has ended.
+ADDED = (*AT_END, DIGESTS)
 
 STATUSES = ("completed", "diverged", "failed", "interrupted")
 MESSAGE = "message"  # the one column of free text
 RUN_ID = re.compile(r"[0-9a-f]{12}")
+SHA256 = re.compile(r"[0-9a-f]{64}")
 
 # In metrics.csv since the first version; without one of them a table is not what was written.
 _RECORD = (
@@ -54,6 +58,7 @@ NEEDED: dict[str, tuple[str, ...]] = {
     MONTE_CARLO: ("run_id", "samples", "repeats", *_CURVE),
     RELIABILITY: ("run_id", "inference", "bin", "examples", "confidence", "accuracy"),
     ACTIVATIONS: ("run_id", "layer", "of", "low", "high", "count", "mean"),
+    DIGESTS: ("run_id", "file", "sha256"),
     ENSEMBLES: ("seeds", "test_accuracy", "test_errors", "test_loss", *_SCORES),
 }  # fmt: skip
 # What tells one row of a table from another.
@@ -64,6 +69,7 @@ KEYS = {
     MONTE_CARLO: ("run_id", "samples"),
     RELIABILITY: ("run_id", "inference", "bin"),
     ACTIVATIONS: ("run_id", "layer", "of", "low"),
+    DIGESTS: ("run_id", "file"),
 }
 COUNTED = ("epoch", "samples", "bin", "layer", "count")  # whole numbers from 1
 # Whole numbers in every table; of best_epoch and the like there may be none.
@@ -74,7 +80,7 @@ WHOLE = frozenset(
 # Never empty in a row of a completed run: nan where it could not be measured.
 MEASURED = frozenset({*_RECORD, *_SCORES[:-1], *_CURVE, "confidence", "accuracy", "mean"})
 LISTS = ("p", "sparsity")  # a number, or a JSON list of them
-TEXTS = ("run_id", "status", "inference", "of", MESSAGE)
+TEXTS = ("run_id", "status", "inference", "of", "file", "sha256", MESSAGE)
 _LATER = ("p", "seed", "seconds", "learning_rate", "examples_per_second", "dropout_loss")
 _NUMBERS = {
     *(column for columns in NEEDED.values() for column in columns),

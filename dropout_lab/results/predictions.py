@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from dropout_lab.files import read_bytes
+
 PREDICTIONS = "predictions.npz"
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -30,11 +32,13 @@ def read_arrays(path: Path, *names: str) -> tuple[Array, ...] | None:
 
     Raises:
         ValueError: They cannot be read, or are those of another run.
+        StorageError: The system refuses to read the file.
     """
-    if not path.exists():
+    content = read_bytes(path)
+    if content is None:
         return None
     try:
-        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
+        with np.load(io.BytesIO(content), allow_pickle=False) as file:
             arrays = tuple(file[name] for name in names)
             run_id = str(file["run_id"]) if "run_id" in file else path.parent.name
     except Exception as error:  # whatever the bytes make of the reader

@@ -15,11 +15,18 @@ from filelock import FileLock, SoftFileLock, Timeout
 
 from dropout_lab import results
 from dropout_lab.errors import StorageError
-from dropout_lab.files import ELSEWHERE, is_temporary, not_written, remove_file, replace_file
+from dropout_lab.files import (
+    ELSEWHERE,
+    is_temporary,
+    not_read,
+    not_written,
+    remove_file,
+    replace_file,
+)
 from dropout_lab.results import one_line
 
 _FILES = (
-    results.MANIFEST, results.METRICS, results.RUNS, *results.AT_END, results.ENSEMBLES,
+    results.MANIFEST, results.METRICS, results.RUNS, *results.ADDED, results.ENSEMBLES,
     results.REPORT, results.LOCK, results.WRITER,
 )  # fmt: skip
 _FOLDERS = (results.RUN_FOLDERS, results.PLOTS, results.PLUGINS, results.TABLES)
@@ -130,7 +137,7 @@ def refuse_links(folder: Path) -> None:
                 kind = "folder" if path.name in _FOLDERS else "file"
                 raise StorageError(f"{path} is no {kind}; move it away.", ELSEWHERE)
     except OSError as error:
-        raise StorageError(f"{folder} cannot be read: {error.strerror}.") from error
+        raise not_read(Path(error.filename or folder), error) from error
 
 
 def stands(path: Path) -> bool:
@@ -161,7 +168,7 @@ def refuse_foreign(folder: Path) -> None:
     try:
         entries = list(folder.iterdir())
     except OSError as error:
-        raise StorageError(f"{folder} cannot be read: {error.strerror}.") from error
+        raise not_read(folder, error) from error
     names = {entry.name for entry in entries if not is_temporary(entry)}
     if results.MANIFEST in names:  # another process has just begun the study
         return
