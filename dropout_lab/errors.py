@@ -50,6 +50,12 @@ class StorageError(DropoutLabError):
         super().__init__(f"{message} {elsewhere}" if elsewhere else message)
 
 
+class DamageError(StorageError):
+    """Results that are not what was written; ``dropout-lab doctor`` names and repairs them."""
+
+    exit_status = 1
+
+
 class ClusterError(DropoutLabError):
     """A cluster whose scheduler went away; what was done is on disk, and not all was done."""
 

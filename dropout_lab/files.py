@@ -5,13 +5,14 @@ stays in that order when the power fails; what was removed may be there again.
 """
 
 import errno
+import hashlib
 import os
 import secrets
 import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 from dropout_lab.errors import StorageError
 
@@ -39,6 +40,7 @@ _ADVICE = {
     errno.EMFILE: "Too many files are open: raise the limit, see ulimit -n",
     errno.ENOLCK: "The file system has no locks left: end other programs there",
 }
+_TO_READ = "Get the right to read it: ls -l shows who has it"
 ELSEWHERE = "Or give another folder with --out."
 
 _NO_FILES = {
@@ -49,7 +51,7 @@ _NO_FILES = {
 }
 
 
-def open_file(path: Path) -> BinaryIO:
+def open_file(path: Path) -> BufferedReader:
     """Open a file for reading. Every file that a user names or a study holds is read by this.
 
     Raises:
@@ -92,8 +94,43 @@ def reading() -> Iterator[None]:
     except OSError as error:
         if error.filename is None:  # of an output, or of a connection
             raise
-        advice = " ls -ld shows who may read it." * (error.errno in (errno.EACCES, errno.EPERM))
-        raise StorageError(f"{error.filename} cannot be read: {error.strerror}.{advice}") from error
+        raise not_read(Path(error.filename), error) from error
+
+
+def not_read(path: Path, error: OSError) -> StorageError:
+    """Return what to raise where the system refuses to read. That says nothing of the content."""
+    denied = error.errno in (errno.EACCES, errno.EPERM)
+    advice = _TO_READ if denied else _ADVICE.get(error.errno or 0, "Remove the cause")
+    return StorageError(f"{path} cannot be read: {error.strerror}. {advice}.")
+
+
+def read_bytes(path: Path) -> bytes | None:
+    """Return the content of a file; None if there is no such file.
+
+    Raises:
+        StorageError: The system refuses to read it.
+    """
+    try:
+        return read_file(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise not_read(path, error) from error
+
+
+def sha256_of(path: Path) -> str | None:
+    """Return the SHA-256 of a file; None if there is no such file.
+
+    Raises:
+        StorageError: The system refuses to read it.
+    """
+    try:
+        with open_file(path) as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise not_read(path, error) from error
 
 
 def replace_file(path: Path, content: str | bytes | Iterable[str]) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-BINS = 15
+from dropout_lab.config.sizes import BINS
 
 
 @dataclass(frozen=True)

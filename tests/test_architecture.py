@@ -15,6 +15,7 @@ LINES = [
     {"layers", "config", "data"},
     {"schedules", "rates", "updates"},
     {"model", "optimizer", "metrics", "results", "probabilities", "plugins", "laws"},
+    {"folder"},
     {"training"},
     {"study", "analysis"},
     {"report", "lessons"},

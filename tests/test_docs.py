@@ -9,6 +9,7 @@ import yaml
 from dropout_lab.analysis.paired import compared
 from dropout_lab.analysis.statistics import least_seeds
 from dropout_lab.analysis.tables import cells, read_study
+from dropout_lab.config.diagnostic_columns import diagnostic_columns
 from dropout_lab.config.document import Document
 from dropout_lab.config.evaluation import AtEndName, DiagnosticName, InferenceName
 from dropout_lab.config.load import check
@@ -17,7 +18,6 @@ from dropout_lab.training import (
     ACTIVATION_COLUMNS,
     INFERENCE_COLUMNS,
     RELIABILITY_COLUMNS,
-    diagnostic_columns,
 )
 from tests.analysis.test_tables import made_study
 from tests.conftest import make_runs

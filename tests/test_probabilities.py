@@ -9,7 +9,8 @@ from scipy.stats import entropy
 from sklearn.metrics import brier_score_loss, log_loss
 from torch import Tensor
 
-from dropout_lab.probabilities import BINS, ProbabilityScores, ProbabilityTally, entropy_of
+from dropout_lab.config.sizes import BINS
+from dropout_lab.probabilities import ProbabilityScores, ProbabilityTally, entropy_of
 
 CPU = torch.device("cpu")
 

@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dropout_lab import results
+from dropout_lab.config.diagnostic_columns import diagnostic_columns
 from dropout_lab.config.grid import runs_of, sweep_cells
 from dropout_lab.errors import StorageError
 from dropout_lab.results import (
@@ -33,7 +34,6 @@ from dropout_lab.results import (
 )
 from dropout_lab.study.manifest import add_runs, join_study, new_manifest
 from dropout_lab.training import CURVE_COLUMNS, INFERENCE_COLUMNS, RECORD_COLUMNS
-from dropout_lab.training.diagnostics import diagnostic_columns
 from tests.conftest import make_config
 
 HEADER = ["run_id", "seed", "dropout.p", *RECORD_COLUMNS]

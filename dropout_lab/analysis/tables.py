@@ -13,7 +13,8 @@ from dropout_lab import results
 from dropout_lab.analysis.statistics import t_interval
 from dropout_lab.config.grid import Run, run_id, without
 from dropout_lab.config.schema import Settings, without_dropout
-from dropout_lab.errors import StorageError
+from dropout_lab.errors import DamageError, StorageError
+from dropout_lab.folder.judge import READING_ORDER, damages, in_short
 from dropout_lab.results import Table
 
 MISSING = "missing"  # the status of a planned run that has no row in runs.csv
@@ -44,7 +45,7 @@ class StudyTables:
         inference: inference.csv, with the same three columns; empty if there is none.
         monte_carlo: monte_carlo.csv, likewise.
         ensembles: ensembles.csv; empty if there is none.
-        findings: What is damaged and therefore not in these frames, in sentences.
+        findings: What another program or a kill left in the files, in sentences.
         reliability: reliability.csv, likewise.
         activations: activations.csv, likewise.
     """
@@ -86,32 +87,33 @@ class StudyTables:
 
 
 def read_study(path: Path) -> StudyTables:
-    """Read a study's folder. Runs with a damaged row are left out, and named in the findings.
+    """Read a study's folder.
 
     Raises:
-        StorageError: It is no study's folder, is damaged as a whole, or has no finished run yet.
+        DamageError: Something in it is not what was written.
+        StorageError: It is no study's folder, has no finished run yet, or cannot be read.
     """
     manifest = results.read_manifest(path)
     if manifest is None:
         raise StorageError(f"{path} has no {results.MANIFEST}; it is not the folder of a study.")
     known, swept = results.runs_in(manifest), tuple(manifest["swept"])
-    names = (results.METRICS, results.RUNS, *results.AT_END)
-    tables = {name: results.read_table(path / name, known) for name in names}
-    ensembles = results.read_table(path / results.ENSEMBLES)
-    damaged = set().union(*(table.damaged_runs for table in tables.values())) & known.keys()
-    findings = [line for table in (*tables.values(), ensembles) for line in table.sentences]
-    for table in tables.values():
-        table.rows = [row for row in table.rows if row["run_id"] not in damaged]
-    if damaged:
-        findings.append(
-            f"{path}: left out are runs with a damaged row: {', '.join(sorted(damaged))}; "
-            f"see {results.command('doctor', path)}"
+    tables = {name: results.read_table(path / name, known) for name in READING_ORDER}
+    if damaged := damages(path, manifest, known, tables):
+        raise DamageError(
+            f"{path} is damaged.\n{in_short(damaged)}\n"
+            f"To repair it: {results.command('doctor', path, '--fix')}, then run the command that "
+            "made the study again."
         )
+    ensembles = tables.pop(results.ENSEMBLES)
+    findings = [line for table in (*tables.values(), ensembles) for line in table.sentences]
     if not tables[results.RUNS].rows:
         lost = "; ".join(["", *findings])
         raise StorageError(
             f"{path} has no finished run yet{lost}; run the command that trains it again."
         )
+    del tables[results.DIGESTS]
+    for table in tables.values():
+        table.rows = list(table.rows)  # to be changed
     _add_missing(tables[results.RUNS], known)
     extra = pd.DataFrame(
         [
@@ -362,6 +364,8 @@ def _frame(table: Table) -> pd.DataFrame:
 
 def completed_rows(study: StudyTables, frame: pd.DataFrame, cell: pd.Series) -> pd.DataFrame:
     """Return a frame's rows of a cell's completed runs. Every plot takes its rows from here."""
+    if frame.empty:  # and perhaps without any columns
+        return frame
     completed = study.runs[study.runs["status"] == "completed"]["run_id"]
     rows = frame[frame["run_id"].isin(completed)]
     return rows_of_cell(rows, cell, study.swept) if len(rows) else rows

@@ -15,7 +15,7 @@ def plot(
 ) -> None:
     """Draw the pictures of a study, or of every study below a folder, as PNG and SVG.
 
-    Runs whose rows are damaged are named and left out.
+    A study that is damaged is not drawn: what is damaged is named.
     """
     import json as json_module
 

@@ -29,7 +29,7 @@ from dropout_lab.results import (
     counted,
     old_report,
 )
-from dropout_lab.study import Outcome, Study, planned_fleets, run_study
+from dropout_lab.study import Outcome, Study, preview, run_study
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,7 +42,8 @@ def run(
 ) -> None:
     """Run a study and print its cells; ``force``: also in bfloat16 that is slow here.
 
-    Exit with 1 if some runs did not complete, or have a layer that does not do what it says.
+    Exit with 1 if some runs did not complete, or have a layer that does not do what it says; with
+    ``dry_run``, if the folder is damaged.
 
     Raises:
         ConfigError: The study asks for bfloat16, which is slow here.
@@ -51,7 +52,7 @@ def run(
     for text in cautions_of(cell.settings for cell in study.cells):
         streams.tell(f"warning: {text}")
     if dry_run:
-        _print_plan(study, planned_fleets(study), as_json=json)
+        _print_preview(study, as_json=json)
         return
     check_precision(study, forced=force)
     if not quiet:
@@ -130,6 +131,16 @@ def _marked(tables: "StudyTables", outcome: Outcome) -> dict[str, str]:
         for run_id, message in zip(noted["run_id"], noted["message"], strict=True)
         if run_id in outcome.statuses
     }
+
+
+def _print_preview(study: Study, *, as_json: bool) -> None:
+    """Print what would be trained, and what is not as it should be; exit with 1 on damage."""
+    found = preview(study)
+    _print_plan(study, found.fleets, as_json=as_json)
+    for text in found.findings:
+        streams.tell(f"warning: {text}")
+    if found.damaged:
+        raise typer.Exit(1)
 
 
 def _print_plan(study: Study, fleets: Sequence[Sequence[Run]], *, as_json: bool) -> None:

@@ -8,6 +8,7 @@ from dropout_lab.config.schema import Settings
 TRAINING_PARTS = {"mnist_5k": 4_000, "mnist": 60_000, "fashion_mnist": 60_000, "kmnist": 60_000}
 TEST_PARTS = {"mnist_5k": 1_000, "mnist": 10_000, "fashion_mnist": 10_000, "kmnist": 10_000}
 PIXELS, CLASSES = 784, 10
+BINS = 15  # of confidence, in which the calibration is measured
 HISTOGRAM_EXAMPLES = 128  # of the test part, one mini-batch, with evaluation.at_end histograms
 
 
@@ -33,6 +34,11 @@ def length(settings: Settings, examples: int) -> tuple[int, int]:
         return math.ceil(settings.training.updates / steps), settings.training.updates
     epochs = settings.training.epochs or 0
     return epochs, epochs * steps
+
+
+def due(epoch: int, last_epoch: int, settings: Settings) -> bool:
+    """Whether an epoch is measured; the last always is."""
+    return epoch % settings.evaluation.every == 0 or epoch == last_epoch
 
 
 def steps_of_epoch(settings: Settings, examples: int) -> int:

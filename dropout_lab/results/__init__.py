@@ -20,7 +20,9 @@ from dropout_lab.results.manifest import (
 )
 from dropout_lab.results.names import (
     ACTIVATIONS,
+    ADDED,
     AT_END,
+    DIGESTS,
     ENSEMBLES,
     INFERENCE,
     LOCK,
@@ -66,7 +68,9 @@ from dropout_lab.results.versions import newer_session, version_mix
 
 __all__ = [
     "ACTIVATIONS",
+    "ADDED",
     "AT_END",
+    "DIGESTS",
     "ENSEMBLES",
     "INFERENCE",
     "LARGEST_MANIFEST",

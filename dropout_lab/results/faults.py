@@ -21,15 +21,16 @@ class Fault:
         run_id: The run whose row it is; empty where that cannot be told.
         words: What is wrong, as the rest of a sentence about the line.
         kind: ``torn``: the last row, cut short, as a kill leaves it where rows are added at the
-            end; ``left out``: a row that is not believed; ``noted``: nothing is left out but what
-            stands twice.
+            end; ``left out``: a row that is not believed; ``unlisted``: a row of a run that is not
+            of the study, as a kill leaves it where a setting is removed; ``noted``: nothing is left
+            out but what is there twice. Only ``left out`` is damage.
         odd: Whether another program may have written it so.
     """
 
     line: int
     run_id: str
     words: str
-    kind: Literal["torn", "left out", "noted"] = "left out"
+    kind: Literal["torn", "left out", "unlisted", "noted"] = "left out"
     odd: bool = False
 
     def __str__(self) -> str:
@@ -49,6 +50,7 @@ class Table:
         unreadable: Why it is not the table that was written; empty if it is.
         advice: What to do about a table that is unreadable though its numbers are there.
         foreign: How another program wrote it, where it was read nevertheless.
+        headless: Whether its header is lost, and was known.
     """
 
     path: Path
@@ -58,11 +60,17 @@ class Table:
     unreadable: str = ""
     advice: str = ""
     foreign: str = ""
+    headless: bool = False
+
+    @property
+    def damage(self) -> list[Fault]:
+        """What is wrong that no kill and no other program leaves."""
+        return [fault for fault in self.faults if fault.kind == "left out"]
 
     @property
     def damaged_runs(self) -> set[str]:
         """The runs of which a row was left out."""
-        return {fault.run_id for fault in self.faults if fault.kind == "left out"} - {""}
+        return {fault.run_id for fault in self.damage} - {""}
 
     @property
     def sentences(self) -> list[str]:
@@ -76,7 +84,7 @@ class Table:
     @property
     def left_out(self) -> int:
         """How many rows were left out; not one that is cut short as a kill leaves it."""
-        return sum(fault.kind == "left out" or fault.odd for fault in self.faults)
+        return sum(fault.kind in ("left out", "unlisted") or fault.odd for fault in self.faults)
 
     @property
     def foreign_columns(self) -> list[str]:

@@ -16,8 +16,8 @@ from dropout_lab.config.grid import Cell, Run, run_id, values_of
 from dropout_lab.config.published import FigureSettings, PublishedSettings
 from dropout_lab.config.schema import KEYS, SECTIONS, Settings
 from dropout_lab.config.section import Seed, Whole
-from dropout_lab.errors import StorageError
-from dropout_lab.files import read_file
+from dropout_lab.errors import DamageError, StorageError
+from dropout_lab.files import not_read, read_file
 from dropout_lab.printable import one_line
 from dropout_lab.results.names import MANIFEST, RUN_ID
 from dropout_lab.results.text import command
@@ -30,7 +30,7 @@ _VERSION = re.compile(r"\d{1,9}(\.\d{1,9})*", re.ASCII)
 Manifest = dict[str, Any]
 
 
-class DamagedManifestError(StorageError):
+class DamagedManifestError(DamageError):
     """A manifest that is not what was written."""
 
 
@@ -121,7 +121,7 @@ def read_manifest(folder: Path) -> Manifest | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise StorageError(f"{path} cannot be read: {error.strerror}.") from error
+        raise not_read(path, error) from error
     except (ValueError, RecursionError) as error:
         _refuse_unknown(path, error)
         raise DamagedManifestError(

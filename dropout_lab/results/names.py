@@ -13,6 +13,7 @@ MONTE_CARLO = "monte_carlo.csv"
 RELIABILITY = "reliability.csv"
 ACTIVATIONS = "activations.csv"
 ENSEMBLES = "ensembles.csv"
+DIGESTS = "digests.csv"
 PLOTS = "plots"
 REPORT = "report.html"
 TABLES = "tables"
@@ -23,10 +24,13 @@ WRITER = ".writer.json"
 
 # What is written of a run once, when it is trained, in rows of its own.
 AT_END = (INFERENCE, MONTE_CARLO, RELIABILITY, ACTIVATIONS)
+# To these rows are added when a fleet has ended.
+ADDED = (*AT_END, DIGESTS)
 
 STATUSES = ("completed", "diverged", "failed", "interrupted")
 MESSAGE = "message"  # the one column of free text
 RUN_ID = re.compile(r"[0-9a-f]{12}")
+SHA256 = re.compile(r"[0-9a-f]{64}")
 
 # In metrics.csv since the first version; without one of them a table is not what was written.
 _RECORD = (
@@ -57,6 +61,7 @@ NEEDED: dict[str, tuple[str, ...]] = {
     MONTE_CARLO: ("run_id", "samples", "repeats", *_CURVE),
     RELIABILITY: ("run_id", "inference", "bin", "examples", "confidence", "accuracy"),
     ACTIVATIONS: ("run_id", "layer", "of", "low", "high", "count", "mean"),
+    DIGESTS: ("run_id", "file", "sha256"),
     ENSEMBLES: ("seeds", "test_accuracy", "test_errors", "test_loss", *_SCORES),
 }  # fmt: skip
 # What tells one row of a table from another.
@@ -67,6 +72,7 @@ KEYS = {
     MONTE_CARLO: ("run_id", "samples"),
     RELIABILITY: ("run_id", "inference", "bin"),
     ACTIVATIONS: ("run_id", "layer", "of", "low"),
+    DIGESTS: ("run_id", "file"),
 }
 COUNTED = ("epoch", "samples", "repeats", "seeds", "bin", "layer", "count")  # whole, from 1
 # Whole numbers in every table; of best_epoch and the like there may be none.
@@ -80,7 +86,7 @@ WORDS = {
     "of": ("unit_mean", "activation"),
 }
 LISTS = ("p", "sparsity")  # a number, or a JSON list of them
-TEXTS = ("run_id", "status", "inference", "of", MESSAGE)
+TEXTS = ("run_id", "status", "inference", "of", "file", "sha256", MESSAGE)
 _LATER = ("p", "seed", "seconds", "learning_rate", "examples_per_second", "dropout_loss")
 _NUMBERS = {
     *(column for columns in NEEDED.values() for column in columns),

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from dropout_lab.config.sizes import CLASSES
-from dropout_lab.files import read_file, reading
+from dropout_lab.files import read_bytes
 from dropout_lab.printable import one_line
 
 PREDICTIONS = "predictions.npz"
@@ -52,20 +52,19 @@ def read_arrays(path: Path, *names: str) -> tuple[Array, ...] | None:
 
     Raises:
         ValueError: They are not what was written, or are those of another run.
-        StorageError: The file cannot be read at all.
+        StorageError: The system refuses to read the file.
     """
-    with reading():
-        if not path.exists():
-            return None
-        if path.stat().st_size > _LARGEST:
-            raise ValueError(f"has more than {_LARGEST:,} bytes")
-        content = io.BytesIO(read_file(path))
+    content = read_bytes(path)
+    if content is None:
+        return None
+    if len(content) > _LARGEST:
+        raise ValueError(f"has more than {_LARGEST:,} bytes")
     try:
         # What it says it holds is held against it: no more than that is unpacked.
-        size = sum(entry.file_size for entry in zipfile.ZipFile(content).infolist())
+        size = sum(e.file_size for e in zipfile.ZipFile(io.BytesIO(content)).infolist())
         if size > _LARGEST:
             raise ValueError(f"it holds {size:,} bytes")
-        with np.load(content, allow_pickle=False) as file:
+        with np.load(io.BytesIO(content), allow_pickle=False) as file:
             arrays = tuple(file[name] for name in names)
             run_id = str(file["run_id"]) if "run_id" in file else path.parent.name
     except Exception as error:  # whatever the bytes make of the reader

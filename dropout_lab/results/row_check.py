@@ -18,6 +18,7 @@ _NUMBER = re.compile(rf"|{_FINITE.pattern}|nan|-?inf", re.ASCII)
 _DATE = re.compile(r"^\d{1,4}[-./]\d{1,2}[-./]\d{1,4}|[A-Za-z]{3,}\.?[- ]?\d|\d[-. ]+[A-Za-z]{3}")
 _ITEM = r"(-?\d+(\.\d+)?([eE][+-]?\d+)?|NaN|-?Infinity)"
 _LIST = re.compile(rf"\[{_ITEM}(, ?{_ITEM})*\]", re.ASCII)
+_UNLISTED = "is of a run that the manifest does not list"
 _COUNT = re.compile(r"0*[1-9]\d{0,8}", re.ASCII)
 _WHOLE = re.compile(r"|nan|\d{1,19}", re.ASCII)  # a seed has up to 19 digits
 
@@ -84,7 +85,10 @@ class RowCheck:
             unknown = self._wrong_run(run_id)
             odd = odd or ("" if unknown else self._wrong_value(values))
             if unknown or odd:
-                return Fault(number, shown, unknown or odd, odd=bool(odd)), None
+                words = unknown or odd
+                if words == _UNLISTED:
+                    return Fault(number, shown, words, "unlisted"), None
+                return Fault(number, shown, words, odd=bool(odd)), None
         row = dict(zip(header, values, strict=True))
         if names.MESSAGE in row:
             message = message_text(row[names.MESSAGE])
@@ -132,7 +136,7 @@ class RowCheck:
             if not names.RUN_ID.fullmatch(run_id):
                 return f"has {_shown(run_id)} for a run_id"
             if self.known is not None and run_id not in self.known:
-                return "is of a run that the manifest does not list"
+                return _UNLISTED
         return ""
 
     def _wrong_value(self, values: list[str]) -> str:
@@ -150,6 +154,9 @@ class RowCheck:
         for index, name in self.words:
             if values[index] not in names.WORDS[name]:
                 return f"has the {name} {_shown(values[index])}"
+        header = self.table.header
+        if "sha256" in header and not names.SHA256.fullmatch(values[header.index("sha256")]):
+            return f"has {_shown(values[header.index('sha256')])} for a SHA-256"
         return ""
 
 

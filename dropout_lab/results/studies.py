@@ -5,7 +5,7 @@ import shlex
 from contextlib import suppress
 from pathlib import Path
 
-from dropout_lab.errors import StorageError
+from dropout_lab.errors import DamageError, StorageError
 from dropout_lab.files import read_file
 from dropout_lab.results.names import MANIFEST, METRICS, REPORT, RUNS, TABLES
 from dropout_lab.results.table import scan_table
@@ -32,7 +32,7 @@ def find_studies(path: Path, *, without_manifest: bool = False) -> list[Path]:
         return sorted(found)
     if not without_manifest:
         lost = next(iter(find_studies(path, without_manifest=True)))
-        raise StorageError(
+        raise DamageError(
             f"{lost} has the tables of a study, and its {MANIFEST} is not there. Run the command "
             "that made the study again: it makes the manifest anew, and trains no finished run "
             f"again. {command('doctor', lost)} says what else is damaged."
@@ -62,8 +62,15 @@ def folder_for(study: Path, results: Path, out: Path | None) -> Path:
 
 
 def has_our_tables(folder: Path) -> bool:
-    """Whether metrics.csv or runs.csv of a study stand in a folder, damaged or not."""
-    return any(scan_table(folder / name).header for name in (METRICS, RUNS))
+    """Whether metrics.csv or runs.csv of a study are in a folder, damaged or not, or put aside.
+
+    What cannot be read may be of a study: whoever reads it says why it cannot.
+    """
+    try:
+        tables = any(scan_table(folder / name).header for name in (METRICS, RUNS))
+    except StorageError:
+        return True
+    return tables or (folder / f"{MANIFEST}.damaged").is_file()
 
 
 def old_report(path: Path) -> str:

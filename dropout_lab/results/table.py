@@ -8,8 +8,8 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
-from dropout_lab.errors import StorageError
-from dropout_lab.files import open_file
+from dropout_lab.errors import DamageError
+from dropout_lab.files import not_read, open_file
 from dropout_lab.printable import printable
 from dropout_lab.results import names
 from dropout_lab.results.dialect import LONGEST_LINE, advice, dialect_of
@@ -32,13 +32,14 @@ def read_table(path: Path, known: Collection[str] | None = None) -> Table:
         known: The ids of the runs there can be; none: any.
 
     Raises:
-        StorageError: The file is there and is not the table that was written.
+        DamageError: The file is there and is not the table that was written.
+        StorageError: The system refuses to read it.
     """
     table = scan_table(path, known)
     if table.advice:
-        raise StorageError(f"{path} {table.unreadable}; {table.advice}.")
+        raise DamageError(f"{path} {table.unreadable}; {table.advice}.")
     if table.unreadable:
-        raise StorageError(
+        raise DamageError(
             f"{path} {table.unreadable}. Restore the file, or see what can be repaired: "
             f"{command('doctor', path.parent)}"
         )
@@ -61,6 +62,9 @@ def scan_table(
         path: Its name says which columns it must have.
         known: The ids of the runs there can be; none: any.
         header: What its header was, in case that is lost and its first line is a row.
+
+    Raises:
+        StorageError: The system refuses to read it: that says nothing of its content.
     """
     table = Table(path)
     if not os.path.lexists(path):
@@ -80,7 +84,7 @@ def scan_table(
             if table.unreadable or table.left_out or table.foreign:
                 table = _better(table, _of_another_program(path, known))
     except OSError as error:
-        table.unreadable = f"cannot be read: {error.strerror}"
+        raise not_read(path, error) from error
     return table
 
 
@@ -128,6 +132,7 @@ def _read_header(table: Table, line: bytes, lost: Sequence[str]) -> None:
     if lost and len(header) == len(lost) and names.RUN_ID.fullmatch(header[0]):
         table.header = list(lost)
         table.foreign = f"has lost its header: {_NO_HEADER}"
+        table.headless = True
         return
     if set(needed) <= set(header) and len(set(header)) == len(header):
         table.header = header

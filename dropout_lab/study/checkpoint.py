@@ -6,7 +6,6 @@ the run. Nothing is ever unpickled: only tensors, numbers, texts and their conta
 
 import hashlib
 import io
-import re
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
@@ -15,16 +14,16 @@ import torch
 from dropout_lab.files import (
     keep_beside,
     make_folder,
-    read_file,
+    read_bytes,
     remove_file,
     remove_temporaries,
     replace_file,
 )
+from dropout_lab.folder.completeness import checkpoints_in
 from dropout_lab.training.fleet import RunCheckpoint
 
 FORMAT = 1
 GENERATIONS = 2
-_NAME = re.compile(r"checkpoint_(\d+)\.pt")
 _DIGEST_BYTES = hashlib.sha256().digest_size
 _KEYS = {"epoch", "updates", "seconds", "diverged", "parameters", "optimizer"}
 
@@ -115,14 +114,6 @@ def drop_checkpoints(folders: Sequence[Path], keep: int = 0) -> None:
             remove_file(paths[epoch])
 
 
-def checkpoints_in(folder: Path) -> dict[int, Path]:
-    """Return the checkpoints in a run's folder, by their epoch."""
-    if not folder.is_dir():
-        return {}
-    matches = ((_NAME.fullmatch(path.name), path) for path in folder.iterdir())
-    return {int(match[1]): path for match, path in matches if match}
-
-
 def drop_later_checkpoints(folders: Sequence[Path], epoch: int) -> None:
     """Remove the checkpoints of later epochs than a fleet stands at; they are made again.
 
@@ -162,11 +153,11 @@ def _read(path: Path) -> RunCheckpoint:
 
     Raises:
         DamagedCheckpointError: It is not what was written, or not of this run and epoch.
+        StorageError: The system refuses to read it.
     """
-    try:
-        content = read_file(path)
-    except OSError as error:
-        raise DamagedCheckpointError(f"cannot be read ({error.strerror})") from error
+    content = read_bytes(path)
+    if content is None:
+        raise DamagedCheckpointError("cannot be read: it is not there")
     checkpoint = read_content(content, path.parent.name)
     if checkpoint["epoch"] != epoch_of(path):
         raise DamagedCheckpointError("is not of the epoch its name says")

@@ -18,6 +18,7 @@ from dropout_lab.errors import StorageError
 from dropout_lab.files import (
     ELSEWHERE,
     is_temporary,
+    not_read,
     not_written,
     open_file,
     remove_file,
@@ -26,7 +27,7 @@ from dropout_lab.files import (
 from dropout_lab.results import one_line
 
 _FILES = (
-    results.MANIFEST, results.METRICS, results.RUNS, *results.AT_END, results.ENSEMBLES,
+    results.MANIFEST, results.METRICS, results.RUNS, *results.ADDED, results.ENSEMBLES,
     results.REPORT, results.LOCK, results.WRITER,
 )  # fmt: skip
 _FOLDERS = (results.RUN_FOLDERS, results.PLOTS, results.PLUGINS, results.TABLES)
@@ -123,19 +124,22 @@ def refuse_links(folder: Path) -> None:
         OSError: It cannot be told.
     """
     run_folders = folder / results.RUN_FOLDERS
-    runs = [] if run_folders.is_symlink() else sorted(run_folders.glob("*"))
-    for path in (*(folder / name for name in (*_FILES, *_FOLDERS)), *runs):
-        mode = _mode(path)  # once, since another process may be making it
-        if stat.S_ISLNK(mode):
-            raise StorageError(
-                f"{path} is a symbolic link, and nothing is written through one; put the file or "
-                "folder itself there.",
-                ELSEWHERE,
-            )
-        ours = stat.S_ISDIR(mode) if path.name in _FOLDERS else stat.S_ISREG(mode)
-        if path.parent == folder and mode and not ours:
-            kind = "folder" if path.name in _FOLDERS else "file"
-            raise StorageError(f"{path} is no {kind}; move it away.", ELSEWHERE)
+    try:
+        runs = [] if run_folders.is_symlink() else sorted(run_folders.glob("*"))
+        for path in (*(folder / name for name in (*_FILES, *_FOLDERS)), *runs):
+            mode = _mode(path)  # once, since another process may be making it
+            if stat.S_ISLNK(mode):
+                raise StorageError(
+                    f"{path} is a symbolic link, and nothing is written through one; put the file "
+                    "or folder itself there.",
+                    ELSEWHERE,
+                )
+            ours = stat.S_ISDIR(mode) if path.name in _FOLDERS else stat.S_ISREG(mode)
+            if path.parent == folder and mode and not ours:
+                kind = "folder" if path.name in _FOLDERS else "file"
+                raise StorageError(f"{path} is no {kind}; move it away.", ELSEWHERE)
+    except OSError as error:
+        raise not_read(Path(error.filename or folder), error) from error
 
 
 def stands(path: Path) -> bool:
@@ -166,7 +170,7 @@ def refuse_foreign(folder: Path) -> None:
     try:
         entries = list(folder.iterdir())
     except OSError as error:
-        raise StorageError(f"{folder} cannot be read: {error.strerror}.") from error
+        raise not_read(folder, error) from error
     names = {entry.name for entry in entries if not is_temporary(entry)}
     if results.MANIFEST in names:  # another process has just begun the study
         return

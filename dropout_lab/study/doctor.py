@@ -1,37 +1,40 @@
 """What is damaged in a study's folder, and its repair: nothing goes that is not kept beside."""
 
 import hashlib
-import os
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from dropout_lab import results
 from dropout_lab.config.grid import Run
 from dropout_lab.errors import StorageError
-from dropout_lab.files import keep_beside, read_file, remove_file, replace_file
+from dropout_lab.files import keep_beside, read_bytes, remove_file, replace_file
+from dropout_lab.folder.completeness import (
+    READERS,
+    RowsByRun,
+    checkpoints_in,
+    damage_of_kept,
+    missing_epochs,
+)
+from dropout_lab.folder.consistency import with_digits
+from dropout_lab.folder.digests import rows_digest
+from dropout_lab.folder.judge import (
+    ENDED,
+    READING_ORDER,
+    Judgement,
+    judge_tables,
+    lost_ensembles,
+    rows_of,
+    strange_runs,
+    unbound,
+)
 from dropout_lab.results import DamagedManifestError, Manifest, Row, Table, counted, table_parts
-from dropout_lab.study.checkpoint import checkpoints_in, damage_of, recorded_until
-from dropout_lab.study.checks import contradicted, impossible, with_digits
+from dropout_lab.study.checkpoint import damage_of, recorded_until
 from dropout_lab.study.claim import Claim, is_alive, refuse_links, writer_of
-from dropout_lab.study.compact import CompactRows
 from dropout_lab.study.findings import Finding
 from dropout_lab.study.headers import header_of, record_columns
 from dropout_lab.study.leftovers import leftovers, with_the_claim
-from dropout_lab.study.weights import WEIGHTS, read_weights
-from dropout_lab.study.whole import (
-    READERS,
-    RowsByRun,
-    RunRows,
-    damage_of_kept,
-    keeps_inferences,
-    kept_files,
-    lacking,
-    missing_epochs,
-    restored_end,
-)
 
-_TABLES = (results.METRICS, results.RUNS, *results.AT_END, results.ENSEMBLES)
+_TABLES = (results.METRICS, results.RUNS, *results.ADDED, results.ENSEMBLES)
 _SHOWN = 20  # faults of a table, before the rest is counted
 _ROUNDS = 5  # mending a file may show what its damage hid
 _AGAIN = "the command that made the study"
@@ -46,6 +49,8 @@ def examine(folder: Path) -> list[Finding]:
     try:
         refuse_links(folder)
     except StorageError as error:
+        if isinstance(error.__cause__, OSError):
+            raise
         return [Finding(folder, error.plain.removesuffix("."))]
     found = list(_Patient(folder, set()).findings())
     if is_alive(folder):
@@ -94,6 +99,7 @@ class _Patient:
         self.manifest: Manifest | None = None
         self.runs: dict[str, Run] | None = None
         self.aside: set[str] = set()  # runs to be trained again
+        self.lost_averages: set[str] = set()  # the digests of rows of ensembles.csv
 
     def findings(self) -> Iterator[Finding]:
         yield from self._manifest()
@@ -134,15 +140,13 @@ class _Patient:
             headers = {name: header_of(name, swept, columns) for name in _TABLES[:-1]}
         return {
             name: results.scan_table(self.folder / name, known[name], headers.get(name, ()))
-            for name in _TABLES
+            for name in READING_ORDER
         }
 
     def _strange_manifest(self, tables: Mapping[str, Table]) -> Finding | None:
         """Return that the manifest is of another study, if it lists none of the runs there are."""
-        own = (tables[results.METRICS], tables[results.RUNS])
-        strange = {fault.run_id for table in own for fault in table.faults} - {""}
-        listed = self.runs is None or any(table.rows for table in own) or strange & set(self.runs)
-        if listed or not strange:
+        strange = strange_runs(self.runs, tables)
+        if not strange:
             return None
         path = self.folder / results.MANIFEST
         words = f"lists none of the {counted(len(strange), 'run')} in the tables beside it"
@@ -153,10 +157,10 @@ class _Patient:
         path = table.path
         if table.foreign and not table.unreadable:
             remedy = "written with commas and decimal points again, the file as it is kept beside"
-            yield Finding(path, table.foreign, remedy, self._rewrite(table))
+            yield Finding(path, table.foreign, remedy, self._rewrite(table), damaged=table.headless)
         elif table.advice:
             yield Finding(path, f"{table.unreadable}; {table.advice}")
-        elif table.unreadable and path.is_file() and os.access(path, os.R_OK):
+        elif table.unreadable and path.is_file():
             remedy = f"kept beside and taken away; {_AGAIN} trains what it needs again"
             yield Finding(path, table.unreadable, remedy, self._away(path))
         elif table.unreadable:
@@ -164,42 +168,54 @@ class _Patient:
         action = self._rewrite(table)
         remedy = "the sound rows written anew, the file as it is kept beside"
         for fault in [] if table.unreadable else table.faults[:_SHOWN]:
-            yield Finding(path, str(fault), remedy, action)
+            yield Finding(path, str(fault), remedy, action, damaged=fault in table.damage)
         if len(table.faults) > _SHOWN and not table.unreadable:
             words = f"has {len(table.faults) - _SHOWN} more damaged rows"
-            yield Finding(path, words, remedy, action)
+            yield Finding(path, words, remedy, action, damaged=bool(table.damage))
         if table.foreign_columns:
             columns = ", ".join(table.foreign_columns)
             words = f"has columns of another program, which the next training drops: {columns}"
             yield Finding(path, words, damaged=False)
 
     def _runs(self, runs: Mapping[str, Run], tables: Mapping[str, Table]) -> Iterator[Finding]:
-        """Look at each run's rows together."""
-        metrics, ends = tables[results.METRICS].rows, tables[results.RUNS].rows
-        parts = {name: CompactRows(tables[name].rows) for name in results.AT_END}
-        rows = RowsByRun(CompactRows(metrics), parts, runs)
-        end_of = {row["run_id"]: row for row in ends}
+        """Tell what the judge finds in the rows of the runs, and in the files that they keep."""
+        rows = rows_of(runs, tables)
+        ends = {row["run_id"]: row for row in tables[results.RUNS].rows}
+        found = judge_tables(self.folder, self.manifest, runs, tables)
         again = f"its rows put aside, the files kept beside; {_AGAIN} trains it again"
-        kept = keeps_inferences(self.manifest)
-        absent: Counter[str] = Counter()
         for run_id, run in runs.items():
-            own, end = rows[run_id], end_of.get(run_id)
-            folder = self.folder / results.RUN_FOLDERS / run_id
-            words = self._judge(run, end, own)
-            if end is None or end["status"] not in ("completed", "diverged"):
-                yield from self._checkpoints(run, own)
-            if words:
+            if run_id not in ends or ends[run_id]["status"] not in ENDED:
+                yield from self._checkpoints(run, rows[run_id].metrics)
+            if run_id in found.again:
                 self.aside.add(run_id)
-                yield Finding(folder.parent.parent, f"run {run_id}: {words}", again, self.put_aside)
-            elif end is None and restored_end(run, own, folder, kept=kept):
-                words = f"has no row of run {run_id}, whose records are whole"
-                yield Finding(self.folder / results.RUNS, words, f"{_AGAIN} makes it again")
-            if end is not None and end["status"] == "completed":
-                absent.update(n for n in kept_files(run.settings) if not (folder / n).exists())
-        yield from self._digits(runs, end_of, rows)
-        for name, count in absent.items():
+                words = f"run {run_id}: {found.again[run_id]}"
+                yield Finding(self.folder, words, again, self.put_aside)
+            elif run_id in found.ends:
+                words = f"has no row of run {run_id}, whose records are complete"
+                remedy, lost = f"{_AGAIN} makes it again", run_id in found.lost
+                yield Finding(self.folder / results.RUNS, words, remedy, damaged=lost)
+        for path, words in found.files.items():
+            remedy = f"kept beside and taken away; {_AGAIN} goes on without it"
+            yield Finding(path, words, remedy, self._away(path))
+        if found.ensembles:
+            self.lost_averages = found.ensembles
+            remedy = f"its other rows put aside, the file kept beside; {_AGAIN} makes it again"
+            path = self.folder / results.ENSEMBLES
+            yield Finding(path, lost_ensembles(found), remedy, self.put_averages_aside)
+        digits = list(self._digits(runs, ends, rows))
+        yield from digits
+        yield from self._notes(found, {finding.path.name for finding in digits})
+
+    def _notes(self, found: Judgement, told: set[str]) -> Iterator[Finding]:
+        """Tell what cannot be checked, or is not there, and is no damage."""
+        for name, count in found.absent.items():
             words = f"{name} of {counted(count, 'run')} is not there; the tables stay"
             yield Finding(self.folder / results.RUN_FOLDERS, words, damaged=False)
+        if found.unbound:
+            yield Finding(self.folder / results.DIGESTS, unbound(found), damaged=False)
+        for name in sorted(found.rounded - told):
+            words = "has numbers that another program rounded; their SHA-256 cannot be checked"
+            yield Finding(self.folder / name, words, damaged=False)
 
     def _digits(
         self, runs: Mapping[str, Run], ends: Mapping[str, Row], rows: RowsByRun
@@ -210,6 +226,7 @@ class _Patient:
         path = self.folder / name
 
         def restore() -> None:
+            self._unbind(restored)
             table = results.scan_table(path, runs)
             table.rows = [restored.get(row["run_id"], row) for row in table.rows]
             self._rewrite(table)()
@@ -220,21 +237,10 @@ class _Patient:
         elif words:
             yield Finding(path, words, damaged=False)
 
-    def _judge(self, run: Run, end: Mapping[str, str] | None, rows: RunRows) -> str:
-        """Return in words why a run must be trained again; empty if it need not."""
-        folder = self.folder / results.RUN_FOLDERS / run.run_id
-        words = impossible(run, rows.metrics)
-        if end is not None and end["status"] == "completed":
-            words = words or lacking(
-                run, dict(end), rows, folder, kept=keeps_inferences(self.manifest)
-            )
-            words = words or contradicted(run, dict(end), rows.metrics)
-        return words
-
-    def _checkpoints(self, run: Run, rows: RunRows) -> Iterator[Finding]:
+    def _checkpoints(self, run: Run, records: Sequence[Row]) -> Iterator[Finding]:
         """Look for the records that a checkpoint goes on from."""
         for path in checkpoints_in(self.folder / results.RUN_FOLDERS / run.run_id).values():
-            missing = missing_epochs(run.settings, rows.metrics, recorded_until(path))
+            missing = missing_epochs(run.settings, records, recorded_until(path))
             if missing:
                 words = f"goes on from a record of epoch {missing[0]}, which is lost"
                 remedy = f"kept beside and taken away; {_AGAIN} goes on without it"
@@ -247,9 +253,8 @@ class _Patient:
                 yield Finding(folder, "is of no run of this study; left alone", damaged=False)
                 continue
             damaged = {path: damage_of(path) for path in checkpoints_in(folder).values()}
-            own = {} if self.runs is None else kept_files(self.runs[folder.name].settings)
-            for name, read in {**READERS, **own, WEIGHTS: read_weights}.items():
-                damaged[folder / name] = damage_of_kept(read, folder / name)
+            if self.runs is None:  # else the judge looks at them
+                damaged |= {folder / name: damage_of_kept(folder / name) for name in READERS}
             for path, words in damaged.items():
                 if words:
                     remedy = f"kept beside and taken away; {_AGAIN} goes on without it"
@@ -261,10 +266,31 @@ class _Patient:
             path = self.folder / results.PLUGINS / f"{name}.py"
             if not name.isidentifier() or not path.exists():
                 continue
-            if hashlib.sha256(read_file(path)).hexdigest() != entry["sha256"]:
+            if hashlib.sha256(read_bytes(path) or b"").hexdigest() != entry["sha256"]:
                 words = f"has another SHA-256 than {results.MANIFEST} says"
                 remedy = f"kept beside and taken away; {_AGAIN}, with --plugin, writes it again"
                 yield Finding(path, words, remedy, self._away(path))
+
+    def _unbind(self, run_ids: Collection[str]) -> None:
+        """Forget the digests of rows of runs.csv: they may differ in the columns of times."""
+        digests = results.scan_table(self.folder / results.DIGESTS)
+        kept = [r for r in digests.rows if r["file"] != results.RUNS or r["run_id"] not in run_ids]
+        if len(kept) < len(digests.rows):
+            replace_file(digests.path, table_parts(digests.header, kept))
+
+    def put_averages_aside(self) -> None:
+        """Take the rows of ensembles.csv out that are not what was written, and their digests."""
+        lost = self.lost_averages
+        digests = results.scan_table(self.folder / results.DIGESTS)
+        known = {row["sha256"] for row in digests.rows if row["file"] == results.ENSEMBLES} - lost
+        digests.rows = [row for row in digests.rows if row["sha256"] not in lost]
+        self._rewrite(digests)()
+        table = results.scan_table(self.folder / results.ENSEMBLES)
+        table.rows = [
+            row for row in table.rows if rows_digest(results.ENSEMBLES, "", [row]) in known
+        ]
+        if table.header:
+            self._rewrite(table)()
 
     def put_aside(self) -> None:
         """Take the rows of the runs to be trained again out of the tables, and their checkpoints.

@@ -15,6 +15,7 @@ from dropout_lab.config.grid import Run
 from dropout_lab.config.sizes import length, steps_of_epoch
 from dropout_lab.data import Splits
 from dropout_lab.errors import DropoutLabError
+from dropout_lab.folder.weights import WEIGHTS
 from dropout_lab.study import failures
 from dropout_lab.study.checkpoint import (
     drop_later_checkpoints,
@@ -25,7 +26,7 @@ from dropout_lab.study.checkpoint import (
 from dropout_lab.study.folder import RunEnd, StudyFolder
 from dropout_lab.study.predictions import keep_inferences
 from dropout_lab.study.store import LOG, Store
-from dropout_lab.study.weights import WEIGHTS, weights_bytes
+from dropout_lab.study.weights import weights_bytes
 from dropout_lab.training import Epoch, Fleet, train
 from dropout_lab.training.fleet import RunCheckpoint
 

@@ -1,35 +1,82 @@
 """The rows of ensembles.csv, put together from those that are there and those made now."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from dropout_lab import results
 from dropout_lab.config.grid import Cell, Run
+from dropout_lab.config.schema import Settings
 from dropout_lab.files import keep_beside, replace_file
+from dropout_lab.folder.digests import rows_digest
 from dropout_lab.results import Row, cell_text
 
 
-def write_ensembles(
+@dataclass(frozen=True)
+class Ensembles:
+    """What ensembles.csv is to be.
+
+    Args:
+        path: The file.
+        header: Its columns.
+        lines: Its rows, one for each cell.
+        digests: The SHA-256 of each row, by the first run of its cell.
+        damaged: Whether rows are lost by it, or are written in another way.
+    """
+
+    path: Path
+    header: Sequence[str]
+    lines: Sequence[Row]
+    digests: Mapping[str, str]
+    damaged: bool
+
+    def write(self) -> list[str]:
+        """Write the file; return in a sentence what was wrong with it."""
+        told = []
+        if self.damaged:
+            beside = keep_beside(self.path).name
+            told = [f"{self.path} was damaged; as it was, it is {beside}."]
+        if self.lines:
+            replace_file(self.path, results.table_text(self.header, self.lines))
+        return told
+
+
+def new_ensembles(
     path: Path,
     made: Sequence[Mapping[str, Any]],
     swept: Sequence[str],
     runs: Iterable[Run],
     base: Mapping[str, Any],
-) -> str:
-    """Write ensembles.csv anew, see :func:`merged`; return in words what was wrong with it.
+    believed: Collection[str] | None,
+) -> Ensembles:
+    """Return what ensembles.csv is to be, see :func:`merged`.
 
     A row that is there and averages more networks than can be had now stays: predictions that are
     no longer there make no result less.
+
+    Args:
+        path: The file.
+        made: What could be made now, with the swept values of each cell.
+        swept: The swept keys.
+        runs: Those of the study.
+        base: The study's own settings.
+        believed: The digests of the rows to keep of those that are there; None: all.
     """
     there = results.read_table(path)
-    header, lines, strange = merged(made, there.rows, swept, runs, base)
-    damage = ""
-    if strange or there.foreign or any(fault.kind != "torn" for fault in there.faults):
-        damage = f"{path} was damaged; as it was, it is {keep_beside(path).name}."
-    if lines:
-        replace_file(path, results.table_text(header, lines))
-    return damage
+    kept = [row for row in there.rows if believed is None or _digest(row) in believed]
+    firsts: dict[Settings, Run] = {}
+    for run in runs:
+        firsts.setdefault(run.settings, run)
+    header, lines, strange = merged(made, kept, swept, firsts.values(), base)
+    damaged = strange or there.foreign or any(fault.kind != "torn" for fault in there.faults)
+    digests = {run_id: _digest(line) for run_id, line in lines.items()}
+    damaged = bool(damaged or len(kept) < len(there.rows))
+    return Ensembles(path, header, list(lines.values()), digests, damaged)
+
+
+def _digest(row: Row) -> str:
+    return rows_digest(results.ENSEMBLES, "", [row])
 
 
 def merged(
@@ -38,8 +85,10 @@ def merged(
     swept: Sequence[str],
     runs: Iterable[Run],
     base: Mapping[str, Any],
-) -> tuple[list[str], list[Row], int]:
+) -> tuple[list[str], dict[str, Row], int]:
     """Return header and rows: for each cell the row that averages more networks, of two the new.
+
+    A row has the id of the first run of its cell.
 
     The last number is how many rows that are there are of no cell, and left out.
 
@@ -47,14 +96,15 @@ def merged(
         made: What could be made now, with the swept values of each cell.
         there: What stands in the file; it may lack keys that are swept only since.
         swept: The swept keys.
-        runs: Those of the study, for its cells.
+        runs: The first of each cell.
         base: The study's own settings, which hold where a key was not swept yet.
     """
     new = [{key: cell_text(value) for key, value in row.items()} for row in made]
     header = list(dict.fromkeys([*swept, *(key for row in (*new, *there) for key in row)]))
-    cells = list({run.settings: run.cell for run in runs}.values())
-    rows, placed = [], set()
-    for cell in cells:
+    rows: dict[str, Row] = {}
+    placed: set[int] = set()
+    for run in runs:
+        cell = run.cell
         values = {key: cell_text(cell.values.get(key)) for key in swept}
         own = [row for row in new if all(row[key] == text for key, text in values.items())]
         before = [i for i, row in enumerate(there) if _is_of(row, cell, values, base)]
@@ -62,7 +112,9 @@ def merged(
         old = [{**there[i], **values} for i in before]
         candidates = [*old, *own]
         if candidates:
-            rows.append(max(reversed(candidates), key=lambda row: int(float(row["seeds"] or 0))))
+            rows[run.run_id] = max(
+                reversed(candidates), key=lambda row: int(float(row["seeds"] or 0))
+            )
     return header, rows, len(there) - len(placed)
 
 

@@ -1,6 +1,6 @@
 """What was found damaged in a study's folder, in sentences."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +16,11 @@ class Findings(list[str]):
         """Add a sentence that is not there."""
         if sentence not in self:
             self.append(sentence)
+
+    def add_all(self, sentences: Iterable[str]) -> None:
+        """Add some sentences."""
+        for sentence in sentences:
+            self.add(sentence)
 
     def add_some(self, sentences: Sequence[str], rest: str) -> None:
         """Add the first sentences of a kind; ``rest`` goes on after the number of the others."""

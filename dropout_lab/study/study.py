@@ -11,10 +11,11 @@ import torch
 
 from dropout_lab.config.grid import Run
 from dropout_lab.devices import prepare
+from dropout_lab.folder.completeness import checkpoints_in
+from dropout_lab.folder.weights import WEIGHTS
 from dropout_lab.plugins import sources_of
 from dropout_lab.results import Manifest, cell_text, counted, newer_session, runs_in
 from dropout_lab.study import manifest as manifests
-from dropout_lab.study.checkpoint import checkpoints_in
 from dropout_lab.study.engine import Events, tell
 from dropout_lab.study.folder import StudyFolder
 from dropout_lab.study.here import Job, train_here
@@ -24,7 +25,6 @@ from dropout_lab.study.request import Study
 from dropout_lab.study.signals import StopRequest
 from dropout_lab.study.source import Source
 from dropout_lab.study.store import clear
-from dropout_lab.study.weights import WEIGHTS
 from dropout_lab.training.allocator import keep_freed_memory
 
 
@@ -123,8 +123,28 @@ def _trainer(
         yield lambda job, fleets: Dispatch(cluster, job, fleets).run()
 
 
+@dataclass(frozen=True)
+class Preview:
+    """What a study would do.
+
+    Args:
+        fleets: What it would train.
+        findings: What is not as it should be in its folder, in sentences.
+        damaged: Whether some of that is damage.
+    """
+
+    fleets: Sequence[tuple[Run, ...]]
+    findings: Sequence[str]
+    damaged: bool
+
+
 def planned_fleets(study: Study) -> list[tuple[Run, ...]]:
-    """Return what :func:`run_study` would train, writing nothing.
+    """Return what :func:`run_study` would train, writing nothing; see :func:`preview`."""
+    return list(preview(study).fleets)
+
+
+def preview(study: Study) -> Preview:
+    """Return what :func:`run_study` would do, writing nothing.
 
     Raises:
         ConfigError: A run needs more memory than it may have.
@@ -132,7 +152,8 @@ def planned_fleets(study: Study) -> list[tuple[Run, ...]]:
     """
     folder = StudyFolder(study.out, study.runs)
     folder.read()
-    return _joined(study, folder)[1]
+    fleets = _joined(study, folder)[1]
+    return Preview(fleets, tuple(folder.findings), bool(folder.damages))
 
 
 def _plan(study: Study, folder: StudyFolder) -> list[tuple[Run, ...]]:

@@ -1,6 +1,5 @@
 """The loop: a fleet in, records out."""
 
-from dropout_lab.training.diagnostics import diagnostic_columns
 from dropout_lab.training.evaluation import evaluate
 from dropout_lab.training.fleet import Fleet
 from dropout_lab.training.inference import (
@@ -22,7 +21,6 @@ __all__ = [
     "Epoch",
     "Fleet",
     "Record",
-    "diagnostic_columns",
     "evaluate",
     "infer",
     "train",

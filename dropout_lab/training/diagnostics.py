@@ -6,8 +6,9 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from dropout_lab.config.diagnostic_columns import OF_LAYERS, REMOVED
 from dropout_lab.config.inference_rules import diagnostics
-from dropout_lab.config.schema import Settings, p_of_places
+from dropout_lab.config.schema import p_of_places
 from dropout_lab.data import Examples, Splits, stratified
 from dropout_lab.layers import Dropout, Entering
 from dropout_lab.layers.measured import PASSES, Measured, claimed, measure
@@ -20,30 +21,7 @@ _BATCHES = 20  # mini-batches whose gradients are compared
 _EXAMPLES = 1_000  # of the test part, at most
 _NOISE_EXAMPLES = 100
 
-_OF_LAYERS = {
-    "activations": ("mean_activation", "activation_sparsity"),
-    "co_adaptation": ("unit_correlation", "effective_rank"),
-}
-_GRADIENTS = ("gradient_norm", "gradient_direction_variance", "gradient_direction_error")
-_NOISE = ("keep_rate", "noise_mean", "noise_variance")
-
 Columns = dict[str, Tensor]  # by the name of the column: (runs,)
-
-
-def diagnostic_columns(settings: Settings) -> tuple[str, ...]:
-    """Return the columns that the diagnostics of these settings fill, in order.
-
-    Those of a layer end in its index.
-    """
-    layers = range(1, len(settings.model.hidden) + 1)
-    columns = {
-        name: [f"{measure}_{layer}" for measure in measures for layer in layers]
-        for name, measures in _OF_LAYERS.items()
-    }
-    columns["co_adaptation"] += [f"removed_{share}_test_accuracy" for share in units.REMOVED]
-    columns["gradients"] = list(_GRADIENTS)
-    columns["noise"] = [f"{name}_{place}" for name in _NOISE for place in p_of_places(settings)]
-    return tuple(column for name in diagnostics(settings.evaluation) for column in columns[name])
 
 
 @dataclass(frozen=True)
@@ -108,13 +86,13 @@ class Diagnostics:
         hidden: list[Tensor] = []
         x = self.splits.pixels(self.test.images).unsqueeze(0)  # (1, examples, inputs)
         self.model.eval()(x, hidden)
-        for name, measures in _OF_LAYERS.items():
+        for name, measures in OF_LAYERS.items():
             if name in self.wanted:
                 for measure in measures:
                     for layer, h in enumerate(hidden, start=1):
                         columns[f"{measure}_{layer}"] = getattr(units, measure)(h)
         if "co_adaptation" in self.wanted:
-            for share in units.REMOVED:
+            for share in REMOVED:
                 accuracy = units.accuracy_without(
                     self.model, x, self.test.labels, self.seeds, share
                 )

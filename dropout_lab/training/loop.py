@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from dropout_lab.config.schema import Settings
-from dropout_lab.config.sizes import length, steps_of_epoch
+from dropout_lab.config.sizes import due, length, steps_of_epoch
 from dropout_lab.data import Examples, Splits, stratified
 from dropout_lab.noise import Purpose, stream
 from dropout_lab.rates import Rates
@@ -91,11 +91,6 @@ def train(fleet: Fleet, splits: Splits) -> Iterator[Epoch]:
         yield Epoch(fleet.epoch, last_epoch, records)
 
     fleet.finish(schedule)
-
-
-def due(epoch: int, last_epoch: int, settings: Settings) -> bool:
-    """Whether an epoch is measured; the last always is."""
-    return epoch % settings.evaluation.every == 0 or epoch == last_epoch
 
 
 def data_order(seeds: list[int], epoch: int, examples: int) -> Tensor:

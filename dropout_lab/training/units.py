@@ -9,7 +9,6 @@ from torch import Tensor, nn
 from dropout_lab.model import MLP
 from dropout_lab.noise import Purpose, stream
 
-REMOVED = (10, 25, 50, 75)  # per cent of the units of each hidden layer
 _ORDERS = 5  # in which they are removed, at random
 _INACTIVE = 0.01
 

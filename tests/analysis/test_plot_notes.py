@@ -29,7 +29,8 @@ ELSEWHERE, NOWHERE = "ℊ", "\ue8ff"
 
 
 def made(folder: Path, *settings: str, n: int, **rest: object) -> StudyTables:
-    accuracies = [0.9 + 0.001 * i for i in range(n)]
+    step = 0.001 if n < 100 else 0.0004
+    accuracies = [0.9 + step * i for i in range(n)]
     return read_study(made_study(folder / "s", *settings, accuracies=accuracies, **rest))
 
 

@@ -11,16 +11,17 @@ from scipy import stats
 
 from dropout_lab import results
 from dropout_lab.analysis.tables import (
-    MISSING,
     cells,
     chosen_on_validation,
     half_width,
     incomplete,
     read_study,
 )
-from dropout_lab.config.grid import Run, runs_of, sweep_cells
-from dropout_lab.errors import StorageError
-from dropout_lab.results import cell_text, csv_text, find_studies
+from dropout_lab.config.grid import runs_of, sweep_cells
+from dropout_lab.config.sizes import TEST_PARTS, length, training_examples
+from dropout_lab.errors import DamageError, StorageError
+from dropout_lab.folder.run_summary import RunEnd, summary
+from dropout_lab.results import Row, cell_text, find_studies, table_text
 from dropout_lab.study.manifest import add_runs, join_study, label_runs, new_manifest, notes
 from dropout_lab.training import RECORD_COLUMNS
 from tests.conftest import make_config
@@ -46,11 +47,13 @@ def made_study(
     file: Path | None = None,
 ) -> Path:
     """Write a study's folder by hand, run for run with the test accuracies given."""
-    config = make_config(*settings, sweep=True, file=file)
+    config = make_config(*settings, sweep=True, file=file, epochs=epochs)
     made = sweep_cells(config)
     runs = runs_of(made, tuple(range(seeds)))
     assert len(runs) == len(accuracies)
     manifest = new_manifest(folder.name, "", config)
+    del manifest["settings"]["evaluation"]["inference"]  # as of before there was inference.csv
+    manifest["settings_digest"] = results.digest(manifest["settings"])
     join_study(manifest, config, made, folder)
     add_runs(manifest, [(run,) for run in runs])
     label_runs(manifest, runs)
@@ -59,52 +62,32 @@ def made_study(
     (folder / results.MANIFEST).write_text(json.dumps(manifest))
     swept = manifest["swept"]
     statuses = statuses or ["completed"] * len(runs)
-
-    def leading(run: Run) -> list[str]:
-        return [str(run.seed), *(cell_text(run.cell.values.get(key)) for key in swept)]
-
-    metrics, summary = [["run_id", "seed", *swept, *RECORD_COLUMNS]], []
+    metrics: list[Row] = []
+    ends = []
     for run, accuracy, status in zip(runs, accuracies, statuses, strict=True):
-        values = dict.fromkeys(METRIC_COLUMNS, 0.5) | {"test_errors": 7}
+        values: dict[str, object] = dict.fromkeys(METRIC_COLUMNS, 0.5123456789012345)
+        values |= {"test_errors": 7}
         values |= {
             "test_accuracy": accuracy,
             "validation_accuracy": accuracy - 0.01,
             "train_accuracy": 0.99,
+            "accuracy_gap": 0.99 - accuracy,
+            "loss_gap": 0.0,
+            "test_errors": round((1 - accuracy) * TEST_PARTS[run.settings.dataset.name]),
         }
-        values |= {"accuracy_gap": 0.99 - accuracy}
-        texts = [cell_text(values[column]) for column in METRIC_COLUMNS]
-        for epoch in range(1, epochs + 1):
-            metrics.append(
-                [run.run_id, *leading(run), str(epoch), "8", "1.0", "0.1", "0.5", *texts]
-            )
-        summary.append(
-            [
-                run.run_id,
-                status,
-                *leading(run),
-                "2",
-                "16",
-                *texts,
-                "2",
-                "0.9",
-                "0.9",
-                "1.0",
-                "100.0",
-                "",
-            ]
-        )
-    header = [
-        "run_id",
-        "status",
-        "seed",
-        *swept,
-        "epochs",
-        "updates",
-        *METRIC_COLUMNS,
-        *AFTER,
-    ]
-    (folder / results.METRICS).write_text(csv_text(metrics))
-    (folder / results.RUNS).write_text(csv_text([header, *summary]))
+        swept_values = {key: run.cell.values.get(key) for key in swept}
+        values |= {"seed": run.seed, **swept_values, "updates": 8}
+        values |= {"seconds": 1.0, "learning_rate": 0.1, "p": 0.5}
+        texts = {name: cell_text(value) for name, value in values.items()}
+        last, _ = length(run.settings, training_examples(run.settings))
+        own = [{"run_id": run.run_id, **texts, "epoch": str(e)} for e in range(1, last + 1)]
+        metrics += own
+        end = RunEnd(run, status, epochs=last, updates=8, examples=100, seconds=1.0)
+        ends.append({**texts, **summary(end, own, METRIC_COLUMNS)})
+    columns = ["run_id", "seed", *swept, *RECORD_COLUMNS]
+    header = ["run_id", "status", "seed", *swept, "epochs", "updates", *METRIC_COLUMNS, *AFTER]
+    (folder / results.METRICS).write_text(table_text(columns, metrics))
+    (folder / results.RUNS).write_text(table_text(header, ends))
     return folder
 
 
@@ -219,19 +202,23 @@ def spoiled(path: Path, name: str, row: int, column: str, value: str) -> Path:
 
 
 @pytest.mark.parametrize("name", [results.METRICS, results.RUNS])
-def test_a_run_with_a_damaged_row_is_left_out_and_named(tmp_path: Path, name: str) -> None:
+def test_a_study_with_a_damaged_row_is_refused_and_the_row_named(tmp_path: Path, name: str) -> None:
     path = made_study(tmp_path / "s", "dropout.p=0,0.5", accuracies=[0.9, 0.92, 0.93, 0.94])
     spoiled(path, name, 0, "test_accuracy", "0.9x")
-    whole = read_study(path)
-    (run_id,) = whole.runs.loc[whole.runs["status"] == MISSING, "run_id"]
-    assert run_id not in set(whole.metrics["run_id"])
-    assert len(whole.runs) == 4
-    first, second = whole.findings
-    assert f"line 2 (run {run_id}) has '0.9x' in the column test_accuracy" in first
-    assert f"left out are runs with a damaged row: {run_id}" in second
-    assert cells(whole)["seeds"].tolist() == [1, 2]
-    assert cells(whole)["missing"].tolist() == [1, 0]
-    assert incomplete(whole) == "incomplete: 1 of 4 runs is missing"
+    with pytest.raises(DamageError) as refused:
+        read_study(path)
+    assert f"{path / name}: line 2 (run " in str(refused.value)
+    assert "has '0.9x' in the column test_accuracy" in str(refused.value)
+    assert f"dropout-lab doctor {path} --fix" in str(refused.value)
+    assert refused.value.exit_status == 1
+
+
+@pytest.mark.parametrize("value", ["0.9999", "0.91"])
+def test_a_study_with_a_changed_number_is_refused(tmp_path: Path, value: str) -> None:
+    path = made_study(tmp_path / "s", "dropout.p=0,0.5", accuracies=[0.9, 0.92, 0.93, 0.94])
+    spoiled(path, results.RUNS, 0, "test_accuracy", value)
+    with pytest.raises(DamageError, match=f"test_accuracy is {value}, and metrics.csv makes it 0."):
+        read_study(path)
 
 
 def test_swept_values_are_those_of_the_manifest(tmp_path: Path) -> None:
@@ -245,18 +232,23 @@ def test_swept_values_are_those_of_the_manifest(tmp_path: Path) -> None:
 
 def test_a_torn_last_row_is_what_a_kill_leaves_and_not_told(tmp_path: Path) -> None:
     path = made_study(tmp_path / "s", "dropout.p=0,0.5", accuracies=[0.9, 0.92, 0.93, 0.94])
+    lines = (path / results.RUNS).read_text().splitlines(keepends=True)
+    (path / results.RUNS).write_text("".join(lines[:-1]))  # the last run is not done
     (path / results.METRICS).write_text((path / results.METRICS).read_text()[:-9])
     study = read_study(path)
     assert (study.findings, len(study.metrics), len(study.runs)) == ((), 7, 4)
+    assert incomplete(study) == "incomplete: 1 of 4 runs is missing"
 
 
 def test_not_finite_values_are_numbers(tmp_path: Path) -> None:
     path = made_study(tmp_path / "s", "dropout.p=0,0.5", accuracies=[0.9, 0.92, 0.93, 0.94])
-    spoiled(spoiled(path, results.METRICS, 0, "test_loss", "nan"), results.METRICS, 1, "p", "inf")
+    spoiled(
+        spoiled(path, results.METRICS, 0, "test_macro_f1", "nan"), results.METRICS, 0, "p", "inf"
+    )
     study = read_study(path)
     assert study.findings == ()
-    assert math.isnan(study.metrics["test_loss"][0])
-    assert study.metrics["test_loss"].dtype == float
+    assert math.isnan(study.metrics["test_macro_f1"][0])
+    assert study.metrics["test_macro_f1"].dtype == float
 
 
 def test_a_study_that_was_just_extended_is_read(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -75,11 +76,10 @@ def test_a_run_that_diverged_is_in_no_plot_of_networks(
     assert same_without(kept, draw)
 
 
-def test_a_damaged_file_of_features_leaves_the_next_seed(kept: StudyTables, tmp_path: Path) -> None:
+def test_a_lost_file_of_features_leaves_the_next_seed(kept: StudyTables, tmp_path: Path) -> None:
     shutil.copytree(kept.path, tmp_path / "s")
     runs = kept.runs[kept.runs["seed"] == 0]["run_id"]
-    damaged = tmp_path / "s" / RUN_FOLDERS / runs.iloc[0] / FEATURES
-    damaged.write_bytes(damaged.read_bytes()[:50])
+    (tmp_path / "s" / RUN_FOLDERS / runs.iloc[0] / FEATURES).unlink()
     tables = read_study(tmp_path / "s")
     assert "seed 1" in words(drawn(draw_features(tables, cells(tables), "t")))
     shutil.rmtree(tmp_path / "s" / RUN_FOLDERS)
@@ -216,10 +216,8 @@ def test_a_single_seed_without_a_baseline_is_drawn(tmp_path: Path) -> None:
 
 
 def test_studies_from_before_these_tables_are_drawn(kept: StudyTables, tmp_path: Path) -> None:
-    shutil.copytree(kept.path, tmp_path / "s")
-    for name in ("activations.csv", "reliability.csv"):
-        (tmp_path / "s" / name).unlink()
-    tables = read_study(tmp_path / "s")
+    empty = pd.DataFrame()
+    tables = replace(kept, path=tmp_path / "s", activations=empty, reliability=empty)
     assert draw_activations(tables, cells(tables), "t") is None
     assert isinstance(tables.reliability, pd.DataFrame)
     assert plot_study(tables)

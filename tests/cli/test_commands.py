@@ -290,7 +290,7 @@ def test_plot_draws_every_study_below_a_folder(run, tmp_path: Path) -> None:
     assert result.out.count("files in") == 2
     (tmp_path / "studies" / "a" / "manifest.json").write_text("torn")
     damaged = run("plot", "studies")
-    assert damaged.status == 4
+    assert damaged.status == 1
     assert "studies/b" in damaged.out
     assert "cannot be read as a manifest" in damaged.err
 

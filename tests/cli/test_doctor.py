@@ -151,7 +151,7 @@ def test_a_lost_manifest_is_told_with_what_helps(run, command: str) -> None:
     assert run(*train).status == 0
     Path("my results/d 3/manifest.json").unlink()
     told = run(command, "my results/d 3")
-    assert told.status == 4
+    assert told.status == 1
     assert told.err.startswith("my results/d 3 has the tables of a study, and its manifest.json is")
     assert "dropout-lab doctor 'my results/d 3' says what else is damaged." in told.err
     told = run("doctor", "my results/d 3")
@@ -193,29 +193,16 @@ def test_plot_draws_into_another_folder(run, tmp_path: Path, monkeypatch) -> Non
     assert content(tmp_path / "r") == before
 
 
-def test_plot_names_a_damaged_run_and_draws_the_others(run, tmp_path: Path) -> None:
+def test_plot_names_a_damaged_run_and_draws_the_other_study(run, tmp_path: Path) -> None:
     made_study(tmp_path / "a", "dropout.p=0.5", accuracies=[0.9] * 4)
     damaged(made_study(tmp_path / "b", "dropout.p=0.5", accuracies=[0.9] * 4))
     told = run("plot", ".")
-    assert told.status == 0
-    assert "warning: b/metrics.csv: line 2 (run " in told.err
-    assert "left out are runs with a damaged row" in told.err
-    assert [line.split(":")[0] for line in told.out.splitlines()] == ["a", "b"]
-    assert Path("b/plots/curves.png").exists()
-
-
-def test_plot_draws_nothing_without_a_word(run, tmp_path: Path) -> None:
-    """All runs damaged: no picture, a sentence, status 4; the other study is drawn."""
-    made_study(tmp_path / "a", "dropout.p=0.5", accuracies=[0.9] * 4)
-    path = made_study(tmp_path / "b", "dropout.p=0.5", accuracies=[0.9] * 4)
-    head, *rows = (path / RUNS).read_text().splitlines()
-    (path / RUNS).write_text("\n".join([head, *(f"{row},1" for row in rows), ""]))
-    told = run("plot", ".")
-    assert told.status == 4
-    assert "b has no finished run yet" in told.err
-    assert "line 2 (run " in told.err
-    assert not Path("b/plots").exists()
+    assert told.status == 1
+    assert "b is damaged.\nb/metrics.csv: line 2 (run " in told.err
+    assert "To repair it: dropout-lab doctor b --fix" in told.err
+    assert [line.split(":")[0] for line in told.out.splitlines()] == ["a"]
     assert Path("a/plots/curves.png").exists()
+    assert not Path("b/plots").exists()
 
 
 @pytest.mark.parametrize(
@@ -231,7 +218,7 @@ def test_plot_names_the_file_that_is_not_ours_and_draws_the_other_study(
     path = made_study(tmp_path / "b", "dropout.p=0.5", accuracies=[0.9] * 4)
     (path / name).write_bytes(spoil((path / name).read_bytes()))
     told = run("plot", ".")
-    assert told.status == 4
+    assert told.status == 1
     assert told.err.startswith(f"b/{name} ")
     assert "dropout-lab doctor b" in told.err
     assert told.out.startswith("a: ")

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from dropout_lab.report import page
+from dropout_lab.results import read_rows
 from dropout_lab.results.predictions import PREDICTIONS
 from tests.report.made import make_study
 
@@ -111,7 +112,7 @@ def test_one_damaged_study_does_not_hide_the_others(run, folder: Path) -> None:
     other = make_study(folder.parent / "two", p="0,0.3", seeds="1")
     (other / "manifest.json").write_text("torn")
     result = run("report")
-    assert result.status == 4
+    assert result.status == 1
     assert "two/manifest.json cannot be read" in result.err
     assert "p = 0.3 *" in result.out
     assert (folder / "report.html").exists()
@@ -121,9 +122,20 @@ def test_a_damaged_row_is_told(run, folder: Path) -> None:
     table = folder / "metrics.csv"
     table.write_text(table.read_text().replace(",0.05,", ",#,", 1))
     result = run("report")
-    assert result.status == 0
-    assert "left out are runs with a damaged row" in result.err
-    assert "Damaged, and therefore not in these numbers" in (folder / "report.html").read_text()
+    assert result.status == 1
+    assert "metrics.csv: line 2 (run " in result.err
+    assert not (folder / "report.html").exists()
+
+
+def test_a_changed_number_is_told(run, folder: Path) -> None:
+    text = (folder / "runs.csv").read_text()
+    accuracy = read_rows(folder / "runs.csv")[0]["test_accuracy"]
+    (folder / "runs.csv").write_text(text.replace(f",{accuracy},", ",0.9999,", 1))
+    result = run("report")
+    assert result.status == 1
+    assert "test_accuracy is 0.9999, and metrics.csv makes it" in result.err
+    assert "dropout-lab doctor results/one --fix" in result.err
+    assert not (folder / "report.html").exists()
 
 
 def test_what_cannot_be_written_is_told_after_the_numbers(run, folder: Path) -> None:

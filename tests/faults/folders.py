@@ -11,14 +11,15 @@ from dropout_lab import results
 from dropout_lab.analysis.tables import read_study
 from dropout_lab.errors import StorageError
 from dropout_lab.results import METRICS
+from dropout_lab.study.doctor import examine
 
 TABLES = (METRICS, results.RUNS, *results.AT_END, results.ENSEMBLES)
+ADDED_TO = (METRICS, *results.ADDED)  # a kill may leave their last row torn
 ARRAYS = {
     "predictions.npz": {"log_probabilities", "labels", "run_id"},
     "features.npz": {"images", "units", "run_id"},
 }
 TIMES = ("seconds", "examples_per_second")  # the columns that no two studies share
-_READ: set[str] = set()  # states, but for their times, that analysis has been shown to read
 
 
 def tables_of(folder: Path) -> dict[str, list[list[str]]]:
@@ -59,24 +60,22 @@ def assert_same_study(ours: Path, undisturbed: Path) -> None:
 
 
 def assert_reads_clean(folder: Path) -> None:
-    """Every file is whole under its name, but for the last row of metrics.csv."""
+    """Every file is whole under its name, but for a last row, and no command calls it damaged."""
     if not folder.exists():
         return
     manifest = results.read_manifest(folder)
-    for name in TABLES:
+    for name in (*TABLES, results.DIGESTS):
         table = results.read_table(folder / name)
         assert table.header or not (folder / name).exists(), f"{name} is empty"
-        damage = [fault for fault in table.faults if fault.kind != "torn" or name != METRICS]
+        damage = [fault for fault in table.faults if fault.kind != "torn" or name not in ADDED_TO]
         assert not damage, f"{name}: {damage[0]}"
     for path in folder.rglob("*"):
         if path.is_file() and path.suffix == ".npz":
             with np.load(path, allow_pickle=False) as arrays:
                 assert set(arrays) == ARRAYS[path.name]
         assert path.is_dir() or path.stat().st_size or path.name.startswith("."), path
-    state = f"{manifest and manifest_of(folder)}{tables_of(folder)}"
-    if state in _READ:
-        return
-    _READ.add(state)
+    if manifest:
+        assert not [finding for finding in examine(folder) if finding.damaged]
     expected = "no finished run yet" if manifest else "is not the folder of a study"
     try:
         read_study(folder)

@@ -12,8 +12,9 @@ import torch
 
 from dropout_lab import files
 from dropout_lab.errors import StorageError
+from dropout_lab.folder.completeness import checkpoints_in
 from dropout_lab.study import Study
-from dropout_lab.study.checkpoint import checkpoints_in, damage_of, save_checkpoints
+from dropout_lab.study.checkpoint import damage_of, save_checkpoints
 from tests.study.test_study import Silent, StopsAfter, assert_same_results, go, study
 
 ASKED = {"p": "0.5", "seeds": "2"}

@@ -6,10 +6,10 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dropout_lab.folder.compact import CompactRows
 from dropout_lab.results import cell_text
 from dropout_lab.results.packed import PackedRows
 from dropout_lab.study import run_study
-from dropout_lab.study.compact import CompactRows
 from dropout_lab.study.folder import StudyFolder
 from dropout_lab.training import RECORD_COLUMNS
 from tests.study.test_study import Silent, study

@@ -123,7 +123,7 @@ def test_a_completed_run_without_what_was_asked_of_it_is_trained_again(
     assert go(asked).trained == 0
 
 
-@pytest.mark.parametrize("name", ["inference", "mnist", "quickstart", "variants"])
+@pytest.mark.parametrize("name", ["inference", "mnist_placement", "quickstart", "variants"])
 def test_a_published_study_is_finished_as_it_is(tmp_path: Path, name: str) -> None:
     """Without its runs/, and those of the first version without inference.csv."""
     shutil.copytree(REFERENCE / name, tmp_path / name)
@@ -514,7 +514,7 @@ def test_lost_rows_of_the_mean_network_are_made_again(how: str, out: Path) -> No
 
 
 def test_a_study_from_before_there_were_inferences_is_finished_without(tmp_path: Path) -> None:
-    shutil.copytree(REFERENCE / "mnist", tmp_path / "s")
+    shutil.copytree(REFERENCE / "mnist_placement", tmp_path / "s")
     assert not (tmp_path / "s" / INFERENCE).exists()
     folder = StudyFolder(tmp_path / "s")
     folder.read()

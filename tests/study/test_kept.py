@@ -9,13 +9,13 @@ import pandas as pd
 import pytest
 import torch
 
+from dropout_lab.folder.weights import read_weights
 from dropout_lab.results import ACTIVATIONS, INFERENCE, METRICS, RELIABILITY, RUNS
 from dropout_lab.results.features import FEATURES, features_bytes, read_features
 from dropout_lab.results.predictions import PREDICTIONS, read_predictions
 from dropout_lab.study import engine as engine_module
 from dropout_lab.study.doctor import examine, mend
 from dropout_lab.study.folder import StudyFolder
-from dropout_lab.study.weights import read_weights
 from tests.study.test_study import StopsAfter, assert_same_results, go, study
 
 EVERYTHING = (

@@ -118,7 +118,7 @@ WAYS: dict[str, tuple[Way, str]] = {
     "exponents": (by_value(exponents), "a decimal comma"),
     "whole numbers with decimals": (
         by_value(lambda name, v: f"{v},0" if v.isdecimal() and name != "run_id" else
-                 v.replace(".", ",")),
+                 v if name == "file" else v.replace(".", ",")),
         "a decimal comma",
     ),
 }  # fmt: skip

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from dropout_lab.config.diagnostic_columns import REMOVED
 from dropout_lab.laws.finding import at_least
 from dropout_lab.layers.measured import ERRORS
 from dropout_lab.lessons import Asked
@@ -30,7 +31,7 @@ from dropout_lab.model import MLP
 from dropout_lab.training import units
 
 _HIDDEN = 64  # units of each of two layers
-_SHARES = (0, *units.REMOVED)
+_SHARES = (0, *REMOVED)
 _MEASURED = 1_000  # test images, at most
 _SPREAD = "length spread"
 _OF_UNITS = {

@@ -1,41 +1,46 @@
 """What must be on disk of a run that is done, and whether it is."""
 
+import re
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 
 from dropout_lab import results
+from dropout_lab.config.diagnostic_columns import diagnostic_columns
 from dropout_lab.config.grid import Run
 from dropout_lab.config.inference_rules import at_end, inferences, keeps_predictions
 from dropout_lab.config.schema import Settings
 from dropout_lab.config.sizes import (
+    BINS,
     HISTOGRAM_EXAMPLES,
     TEST_PARTS,
+    due,
     length,
     training_examples,
 )
-from dropout_lab.probabilities import BINS
+from dropout_lab.folder.run_summary import end_of_records, metrics_in, summary
+from dropout_lab.folder.weights import WEIGHTS, check_weights
 from dropout_lab.results import Row
 from dropout_lab.results.features import FEATURES, read_features
 from dropout_lab.results.predictions import PREDICTIONS, read_predictions
-from dropout_lab.study.checkpoint import checkpoints_in
-from dropout_lab.study.headers import metrics_in
-from dropout_lab.study.summary import end_of_records, summary
-from dropout_lab.training.loop import due
 
 Reader = Callable[[Path], object]  # None where there is no file; ValueError where it is damaged
-READERS: dict[str, Reader] = {PREDICTIONS: read_predictions, FEATURES: read_features}
+READERS: dict[str, Reader] = {
+    PREDICTIONS: read_predictions,
+    FEATURES: read_features,
+    WEIGHTS: check_weights,
+}
+_CHECKPOINT = re.compile(r"checkpoint_(\d+)\.pt")
 
 
 @dataclass
 class RunRows:
-    """A run's rows: those of metrics.csv, and of each table of what is measured at the end."""
+    """A run's rows: those of metrics.csv, and of each table that it is added to at its end."""
 
     metrics: list[Row] = field(default_factory=list)
     at_end: dict[str, list[Row]] = field(
-        default_factory=lambda: {name: [] for name in results.AT_END}
+        default_factory=lambda: {name: [] for name in results.ADDED}
     )
 
 
@@ -44,7 +49,7 @@ class RowsByRun(Mapping[str, RunRows]):
 
     Args:
         metrics: Those of metrics.csv, by run.
-        tables: Those of the tables of what is measured at the end, by the table and the run.
+        tables: Those of the tables that are added to at the end, by the table and the run.
         ids: The runs.
     """
 
@@ -125,16 +130,13 @@ def _missing_histograms(settings: Settings, rows: Sequence[Row]) -> Iterator[str
                 yield f"{of} of layer {layer}"
 
 
-def lacking(run: Run, row: Row, rows: RunRows, folder: Path, *, kept: bool) -> str:
-    """Return in words what a completed run lacks; empty if it is whole.
-
-    Its predictions.npz and features.npz may be absent: they are not published with a study.
+def lacking(run: Run, row: Row, rows: RunRows, *, kept: bool) -> str:
+    """Return in words what a completed run lacks in the tables; empty if it is complete.
 
     Args:
         run: The run.
         row: Its row of runs.csv.
         rows: Its other rows.
-        folder: Where it keeps its files.
         kept: Whether inferences are; see :func:`keeps_inferences`.
     """
     settings = run.settings
@@ -147,49 +149,20 @@ def lacking(run: Run, row: Row, rows: RunRows, folder: Path, *, kept: bool) -> s
     missing = missing_epochs(settings, rows.metrics, epochs)
     if missing:
         return f"{results.METRICS} lacks its {_epochs(missing)}"
-    words = missing_at_end(settings, rows, kept=kept)
-    if words:
-        return words
-    for name, read in kept_files(settings).items():
-        damage = damage_of_kept(read, folder / name)
-        if damage:
-            return f"its {name} {damage}"
-    return ""
+    for name, header in ((results.METRICS, next(iter(rows.metrics), row)), (results.RUNS, row)):
+        lost = [column for column in diagnostic_columns(settings) if column not in header]
+        if lost:
+            return f"{name} has no column {', '.join(lost)}"
+    return missing_at_end(settings, rows, kept=kept)
 
 
-def kept_files(settings: Settings) -> dict[str, Reader]:
-    """Return the names of the files kept of a trained run, and what reads them."""
-    files: dict[str, Reader] = {}
-    if keeps_predictions(settings.evaluation):
-        examples = TEST_PARTS[settings.dataset.name]
-        files[PREDICTIONS] = partial(read_predictions, examples=examples)
-    if "features" in at_end(settings.evaluation):
-        files[FEATURES] = READERS[FEATURES]
-    return files
+def kept_files(settings: Settings) -> list[str]:
+    """Return the names of the files that the settings keep of a trained run.
 
-
-def lacking_of(
-    runs: Mapping[str, Run],
-    ends: Mapping[str, Row],
-    rows: Mapping[str, RunRows],
-    folder_of: Callable[[str], Path],
-    *,
-    kept: bool,
-) -> dict[str, str]:
-    """Return in words what each completed run lacks; empty for one that is whole.
-
-    Args:
-        runs: Those of the study.
-        ends: The rows of runs.csv.
-        rows: The other rows of each.
-        folder_of: Gives the folder of a run.
-        kept: Whether inferences are; see :func:`keeps_inferences`.
+    They may be absent: they are not published with a study.
     """
-    return {
-        run_id: lacking(runs[run_id], row, rows[run_id], folder_of(run_id), kept=kept)
-        for run_id, row in ends.items()
-        if row["status"] == "completed" and run_id in runs
-    }
+    predictions = [PREDICTIONS] if keeps_predictions(settings.evaluation) else []
+    return predictions + ([FEATURES] if "features" in at_end(settings.evaluation) else [])
 
 
 def restored_end(run: Run, rows: RunRows, folder: Path, *, kept: bool) -> Row | None:
@@ -213,38 +186,32 @@ def restored_end(run: Run, rows: RunRows, folder: Path, *, kept: bool) -> Row | 
     return summary(end, rows.metrics, metrics_in(columns))
 
 
-def restored_ends(
-    runs: Mapping[str, Run],
-    there: Collection[str],
-    rows: Mapping[str, RunRows],
-    folder_of: Callable[[str], Path],
-    *,
-    kept: bool,
-) -> dict[str, Row]:
-    """Return the rows of runs.csv that can be made again, see :func:`restored_end`.
+def damage_of_kept(path: Path, examples: int | None = None) -> str:
+    """Return what is wrong with a file that is kept of a run; empty if it is sound or absent.
 
     Args:
-        runs: Those of the study.
-        there: The ids of those that have a row, or must not get one.
-        rows: The other rows of each.
-        folder_of: Gives the folder of a run.
-        kept: Whether inferences are; see :func:`keeps_inferences`.
+        path: The file.
+        examples: How many test examples predictions are of; by default any number.
+
+    Raises:
+        StorageError: The system refuses to read it.
     """
-    made = {
-        run_id: restored_end(run, rows[run_id], folder_of(run_id), kept=kept)
-        for run_id, run in runs.items()
-        if run_id not in there
-    }
-    return {run_id: end for run_id, end in made.items() if end is not None}
-
-
-def damage_of_kept(read: Reader, path: Path) -> str:
-    """Return what is wrong with a file that is kept of a run; empty if it is sound or absent."""
     try:
-        read(path)
+        if path.name == PREDICTIONS:
+            read_predictions(path, examples)
+        else:
+            READERS[path.name](path)
     except ValueError as error:
         return str(error)
     return ""
+
+
+def checkpoints_in(folder: Path) -> dict[int, Path]:
+    """Return the checkpoints in a run's folder, by their epoch."""
+    if not folder.is_dir():
+        return {}
+    matches = ((_CHECKPOINT.fullmatch(path.name), path) for path in folder.iterdir())
+    return {int(match[1]): path for match, path in matches if match}
 
 
 def _epochs(missing: Sequence[int]) -> str:

@@ -6,11 +6,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dropout_lab import results
 from dropout_lab.config.grid import Run
 from dropout_lab.config.sizes import TEST_PARTS
+from dropout_lab.folder.precision import Precision, precision_of
+from dropout_lab.folder.run_summary import RunEnd, metrics_in, summary
 from dropout_lab.results import Row, counted
 from dropout_lab.results.names import WHOLE
-from dropout_lab.study.headers import metrics_in
-from dropout_lab.study.precision import Precision, precision_of
-from dropout_lab.study.summary import RunEnd, summary
 
 _ROUNDING = 1e-6  # a spreadsheet may have rounded what it saved
 _BEST = ("best_epoch", "best_validation_accuracy", "best_test_accuracy")

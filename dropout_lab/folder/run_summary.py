@@ -9,6 +9,7 @@ from dropout_lab.config.inference_rules import diagnostics
 from dropout_lab.config.sizes import length, training_examples
 from dropout_lab.results import Row, cell_text
 
+_FIRST_METRIC = "noisy_train_loss"  # what comes before says when and with what it was measured
 _TRAINED = ("noisy_train_loss", "dropout_loss", "train_loss", "test_loss")  # finite, or diverged
 
 
@@ -67,6 +68,11 @@ def summary(end: RunEnd, rows: Sequence[Row], columns: Sequence[str]) -> Row:
         else "",
         "message": end.message,
     }
+
+
+def metrics_in(columns: Sequence[str]) -> tuple[str, ...]:
+    """Return those of a record's columns that are measured."""
+    return tuple(columns[columns.index(_FIRST_METRIC) :])
 
 
 def end_of_records(run: Run, rows: Sequence[Row]) -> RunEnd | None:

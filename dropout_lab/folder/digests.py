@@ -1,0 +1,102 @@
+"""The SHA-256 of what a completed run left: of its rows in each table, and of each file it keeps.
+
+The digest of rows does not depend on how another program spells, quotes or sorts them: it is that
+of their values. Rows that another program rounded have another digest, and are recognised by their
+digits.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal, InvalidOperation
+from functools import lru_cache
+from typing import Literal
+
+from dropout_lab.results import ENSEMBLES, Row, is_number_column, one_line
+from dropout_lab.results.names import LISTS, MESSAGE, TEXTS, WHOLE
+
+_ROUNDED = 15  # significant digits; of floats as they are written, some have 16 or 17
+_LEFT_OUT = ("run_id", "seed")  # the manifest says them, as it says the swept values
+
+Match = Literal["same", "rounded", "other"]
+
+
+def rows_digest(name: str, run_id: str, rows: Iterable[Row]) -> str:
+    """Return the SHA-256 of a run's rows in a table.
+
+    Args:
+        name: The table.
+        run_id: The run; empty for a row of ensembles.csv, which is of several.
+        rows: Its rows, in any order.
+    """
+    return _digest(name, run_id, ({key: _spelled(key, row[key]) for key in row} for row in rows))
+
+
+def match(name: str, run_id: str, rows: Sequence[Row], digest: str) -> Match:
+    """Say whether rows are those of a digest, have lost digits, or are others."""
+    # Mostly they are spelled as they were written, and spelling them again takes time.
+    if digest in (_digest(name, run_id, rows), rows_digest(name, run_id, rows)):
+        return "same"
+    return "rounded" if _is_rounded(rows) else "other"
+
+
+def _digest(name: str, run_id: str, rows: Iterable[Mapping[str, str]]) -> str:
+    lines = []
+    for row in rows:
+        columns = _columns(name, tuple(row))
+        values = ((column, row[column]) for column in columns)
+        lines.append("\0".join([f"{c}={value}" for c, value in values if value not in ("", "nan")]))
+    text = "\n".join([f"{name} {run_id}", *sorted(lines)])
+    return hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()
+
+
+@lru_cache(maxsize=64)
+def _columns(name: str, header: tuple[str, ...]) -> list[str]:
+    """Return the columns that count: ours, but for what the manifest says of each run."""
+    named = name == ENSEMBLES  # whose rows have no run_id: the swept values say what they are of
+    ours = {c for c in header if is_number_column(c) or c in TEXTS or (named and "." in c)}
+    return sorted(ours.difference(_LEFT_OUT))
+
+
+def _spelled(column: str, value: str) -> str:
+    """Return a value as we write it, however another program did."""
+    if column == MESSAGE:
+        return one_line(value)
+    if column in TEXTS:
+        return value
+    if column in LISTS and value.startswith("["):
+        return json.dumps(json.loads(value))
+    try:
+        number = float(value)
+    except ValueError:  # empty, or a swept value that is no number
+        return value
+    if column in WHOLE and number.is_integer():
+        return str(int(number))
+    return repr(number)
+
+
+def _is_rounded(rows: Iterable[Row]) -> bool:
+    """Whether all numbers of rows have fewer digits than floats have as they are written."""
+    found = False
+    for row in rows:
+        for column, value in row.items():
+            if value and is_number_column(column) and column not in WHOLE:
+                digits = _digits(value)
+                if digits > _ROUNDED:
+                    return False
+                found = found or digits > 0
+    return found
+
+
+def _digits(value: str) -> int:
+    """Return how many significant digits a number has; 0 where it is none, or a list."""
+    try:
+        number = Decimal(value)
+    except InvalidOperation:
+        return 0
+    return len(number.as_tuple().digits) if number.is_finite() else 0
+
+
+def expected(rows: Iterable[Row]) -> dict[str, str]:
+    """Return from rows of digests.csv the digest of each table and file."""
+    return {row["file"]: row["sha256"] for row in rows}
