@@ -75,7 +75,7 @@ def run(
     if json:
         result = _result(study, outcome, table, files)
         result |= {"inference": _records(tables.inference, outcome), "marked": marked}
-        result |= {"beside_paper": beside_paper}
+        result["beside_paper"] = beside_paper
         result |= {"ensembles": json_module.loads(tables.ensembles.to_json(orient="records"))}
         streams.say(json_module.dumps(result, indent=1))
     else:
@@ -87,8 +87,7 @@ def run(
         _print_end(console, study, outcome, files)
     for run_id, message in marked.items():
         streams.tell(f"run {run_id} has a layer that does not do what it says: {message}")
-    old_plots = outcome.trained and not plots and any((study.out / PLOTS).glob("*.png"))
-    if old_plots:
+    if outcome.trained and not plots and any((study.out / PLOTS).glob("*.png")):
         again = shlex.join(["dropout-lab", "plot", str(study.out)])
         notes.append(f"{PLOTS}/ is older than the runs; redraw it with: {again}")
     for note in filter(None, [*notes, old_report(study.out)]):

@@ -128,6 +128,7 @@ def test_what_a_terminal_obeys_is_shown_and_breaks_nothing(out: Path, run) -> No
     (out / results.MANIFEST).write_text(json.dumps(manifest))
     runs = (out / results.RUNS).read_text()
     (out / results.RUNS).write_text(runs.replace(",\n", ",\u202ea message\x9b\n"))
+    (out / results.DIGESTS).unlink()  # as of a study that was written before there were digests
     (out / "runs" / "\x1b[31m").mkdir()
     judge(run, out, REPORT, SWEEP, DOCTOR)
     page = (out / results.REPORT).read_text()
