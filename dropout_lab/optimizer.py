@@ -15,6 +15,7 @@ from dropout_lab.rates import Rate
 from dropout_lab.updates import SGD, Adam, RMSprop, Updates
 
 RunState = list[dict[str, Tensor]]
+_ROWS = 256  # of a weight matrix, squared at once
 _SHARED = "step"  # what torch.optim remembers of all runs together; the rest has a run axis
 
 
@@ -150,7 +151,11 @@ def bound_norms(weight: Tensor, bounds: Tensor) -> None:
     Paper:
         Srivastava et al. (2014), JMLR 15:1929-1958, section 5.1: ``||w||_2 <= c``.
     """
-    norms = torch.linalg.vector_norm(weight, dim=1, keepdim=True)  # (runs, 1, out)
+    # vector_norm along this dimension takes ten times as long; the pieces stay in the cache.
+    squares = torch.zeros_like(bounds)
+    for piece in weight.split(_ROWS, dim=1):
+        squares = squares + piece.square().sum(dim=1, keepdim=True)
+    norms = squares.sqrt()  # (runs, 1, out)
     weight *= torch.where(norms > bounds, bounds / norms, 1.0)
 
 
