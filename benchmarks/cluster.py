@@ -41,14 +41,15 @@ from studies import swept
 
 from dropout_lab import results
 from dropout_lab.cli.progress import QuietProgress
-from dropout_lab.config.changes import Changes
+from dropout_lab.cluster import cluster
+from dropout_lab.cluster.journal import Delivery, Journal, Order
+from dropout_lab.cluster.task import worker_name
 from dropout_lab.config.grid import Run
+from dropout_lab.config.overrides import Changes
+from dropout_lab.folder.study_folder import RunEnd
 from dropout_lab.results import read_rows
-from dropout_lab.study import cluster, run_study
-from dropout_lab.study.engine import FleetEnd
-from dropout_lab.study.folder import RunEnd
-from dropout_lab.study.journal import Delivery, Journal, Order
-from dropout_lab.study.task import worker_name
+from dropout_lab.study import run_study
+from dropout_lab.study.fleet_runner import FleetEnd
 from dropout_lab.training import Epoch, Record
 from dropout_lab.training.inference import INFERENCE_COLUMNS
 

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from dropout_lab.config.regularization import norm_bounds
 from dropout_lab.config.schema import Settings
-from dropout_lab.rates import Rate
-from dropout_lab.updates import SGD, Adam, RMSprop, Updates
+from dropout_lab.lr_schedules import Rate
+from dropout_lab.update_rules import SGD, Adam, RMSprop, Updates
 
 RunState = list[dict[str, Tensor]]
 _ROWS = 256  # of a weight matrix, squared at once

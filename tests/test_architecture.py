@@ -11,14 +11,14 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "dropout_lab"
 LINES = [
     {"errors", "catalogue", "devices", "printable"},
-    {"files", "noise"},
+    {"files", "rng"},
     {"layers", "config", "data"},
-    {"schedules", "rates", "updates"},
-    {"model", "optimizer", "metrics", "results", "probabilities", "plugins", "laws"},
-    {"folder"},
+    {"p_schedules", "lr_schedules", "update_rules"},
+    {"model", "optimizer", "metrics", "results", "probabilities", "plugins", "checks"},
     {"training"},
+    {"folder"},
     {"study", "analysis"},
-    {"report", "lessons"},
+    {"cluster", "report", "lessons"},
     {"cli"},
 ]
 LINE_OF = {name: line for line, names in enumerate(LINES) for name in names}

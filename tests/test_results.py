@@ -14,6 +14,7 @@ from dropout_lab import results
 from dropout_lab.config.diagnostic_columns import diagnostic_columns
 from dropout_lab.config.grid import runs_of, sweep_cells
 from dropout_lab.errors import StorageError
+from dropout_lab.folder.manifest import add_runs, join_study, new_manifest
 from dropout_lab.results import (
     METRICS,
     RUNS,
@@ -32,7 +33,6 @@ from dropout_lab.results import (
     scan_table,
     table_text,
 )
-from dropout_lab.study.manifest import add_runs, join_study, new_manifest
 from dropout_lab.training import CURVE_COLUMNS, INFERENCE_COLUMNS, RECORD_COLUMNS
 from tests.conftest import make_config
 

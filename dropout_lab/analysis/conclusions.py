@@ -20,7 +20,6 @@ from dropout_lab.analysis.family import (
     keys_of_data,
     parts_of,
 )
-from dropout_lab.analysis.order import order_sentence
 from dropout_lab.analysis.paired import (
     NO_PAIRS,
     NOT_SIGNIFICANT,
@@ -30,8 +29,9 @@ from dropout_lab.analysis.paired import (
     choice,
     seeds_option,
 )
+from dropout_lab.analysis.ranking import order_sentence
+from dropout_lab.analysis.response_curve import sentence, shape_through
 from dropout_lab.analysis.sampled import sampling_sentence
-from dropout_lab.analysis.shape import sentence, shape_through
 from dropout_lab.analysis.tables import (
     MISSING,
     StudyTables,

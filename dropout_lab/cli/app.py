@@ -11,7 +11,7 @@ from typing import Any, cast
 import typer
 
 from dropout_lab import __version__
-from dropout_lab.cli import extra, streams
+from dropout_lab.cli import encoding, extra
 from dropout_lab.cli.command import Command
 from dropout_lab.cli.config import config_app
 from dropout_lab.cli.data import data_app
@@ -68,7 +68,7 @@ def _options(
 
 def main() -> None:
     """Run the command line and exit: with 0, or the status of what stopped it."""
-    streams.prepare()
+    encoding.prepare()
     os.environ["MPLBACKEND"] = "Agg"  # pictures go to files, whatever the environment asks for
     try:
         status = _run()
@@ -77,7 +77,7 @@ def main() -> None:
         written = f"The output cannot be written: {error.strerror}."
         status = _tell(written if error.errno is not None else str(error), _UNWRITTEN)
     finally:
-        streams.finish()
+        encoding.finish()
     sys.exit(status)
 
 
@@ -107,7 +107,7 @@ def _tell(message: str, status: int, mistakes: Sequence[str] | None = None) -> i
     An output that nobody reads any more is no second mishap.
     """
     with suppress(OSError):
-        streams.tell(message)
+        encoding.tell(message)
     if "--json" in sys.argv[1:]:
         told: dict[str, Any] = {"error": message, "exit_status": status}
         told |= {} if mistakes is None else {"mistakes": list(mistakes)}

@@ -2,7 +2,7 @@
 
 import typer
 
-from dropout_lab.cli import options, streams
+from dropout_lab.cli import encoding, options
 from dropout_lab.cli.command import Command
 from dropout_lab.errors import ConfigError
 
@@ -33,6 +33,6 @@ def fetch(name: str, data_dir: options.DataDir = None) -> None:
         known = ", ".join(["mnist_5k", *data.FOLDERS])
         raise ConfigError([f"{name!r} is not a data set; known: {known}."])
     folder = data.expanded(options.data_folder(data_dir))
-    data.fetch(name, folder, lambda line: streams.tell(line))
+    data.fetch(name, folder, lambda line: encoding.tell(line))
     data.load_family(name, folder)
-    streams.say(f"{name} is in {folder}, complete.")
+    encoding.say(f"{name} is in {folder}, complete.")

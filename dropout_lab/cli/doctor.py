@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dropout_lab.cli import options, streams
+from dropout_lab.cli import encoding, options
 
 _BY_COMMAND = "Run the command that made the study again: it repairs the rest."
 
 if TYPE_CHECKING:
-    from dropout_lab.study.findings import Finding
+    from dropout_lab.folder.notices import Finding
 
 
 def doctor(
@@ -30,8 +30,8 @@ def doctor(
 
     from dropout_lab.errors import StorageError
     from dropout_lab.files import reading
+    from dropout_lab.folder.doctor import examine, mend
     from dropout_lab.results import find_studies
-    from dropout_lab.study.doctor import examine, mend
 
     studies = find_studies(results, without_manifest=True)
     found: list[dict[str, Any]] = []
@@ -52,10 +52,10 @@ def doctor(
             for each in findings:
                 found.append(_as_data(each, mended=kind == "mended"))
                 if not json:
-                    streams.say(_line(each, mended=kind == "mended"))
+                    encoding.say(_line(each, mended=kind == "mended"))
     if json:
         texts = [problem.plain for problem in problems]
-        streams.say(
+        encoding.say(
             json_module.dumps(
                 {"studies": len(studies), "findings": found, "problems": texts}, indent=1
             )
@@ -64,13 +64,13 @@ def doctor(
         mended = sum(each["mended"] for each in found)
         count = f"{len(studies)} {'study' if len(studies) == 1 else 'studies'}"
         if problems:
-            streams.say(f"{count}, of which {len(problems)} cannot be read or mended.")
+            encoding.say(f"{count}, of which {len(problems)} cannot be read or mended.")
         elif fix:
-            streams.say(f"{count}{_closing_of_fix(mended, left, ways)}")
+            encoding.say(f"{count}{_closing_of_fix(mended, left, ways)}")
         else:
-            streams.say(f"{count}{_closing(results, left, ways)}")
+            encoding.say(f"{count}{_closing(results, left, ways)}")
     for problem in problems:
-        streams.tell(problem.plain)  # there is no --out here
+        encoding.tell(problem.plain)  # there is no --out here
     if problems or (fix and left):
         raise typer.Exit(4)
     raise typer.Exit(1 if left else 0)

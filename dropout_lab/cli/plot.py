@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from dropout_lab.cli import options, streams
+from dropout_lab.cli import encoding, options
 
 
 def plot(
@@ -34,12 +34,12 @@ def plot(
         except StorageError as error:  # one damaged study does not hide the others
             problems.append(error)
     if json:
-        streams.say(json_module.dumps(drawn, indent=1))
+        encoding.say(json_module.dumps(drawn, indent=1))
     for folder, files in drawn.items():
         if not json:
-            streams.say(f"{folder}: {len(files)} files in {places[folder] / PLOTS}")
+            encoding.say(f"{folder}: {len(files)} files in {places[folder] / PLOTS}")
     for problem in problems:
-        streams.tell(str(problem))
+        encoding.tell(str(problem))
     if problems:
         raise typer.Exit(problems[0].exit_status)
 
@@ -56,8 +56,8 @@ def _draw(path: Path, folder: Path) -> list[Path]:
 
     study = read_study(path)
     for finding in study.findings:
-        streams.tell(f"warning: {finding}")
+        encoding.tell(f"warning: {finding}")
     files = plot_study(study, folder)
     for note in filter(None, [*plot_notes(study), old_report(path)]):
-        streams.tell(f"{path}: {note}")
+        encoding.tell(f"{path}: {note}")
     return files

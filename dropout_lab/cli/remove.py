@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from dropout_lab.cli import options, streams
+from dropout_lab.cli import encoding, options
 
 
 def remove(
@@ -26,8 +26,8 @@ def remove(
     removed comparisons still count in the correction of its report.
     """
     from dropout_lab.cli.report import values_of
+    from dropout_lab.folder.removal import remove_cells
     from dropout_lab.results import counted
-    from dropout_lab.study.removal import remove_cells
 
     asked = values_of("", values) or {}
     removal = remove_cells(results, asked, dry_run=dry_run)
@@ -35,7 +35,7 @@ def remove(
     settings = counted(len({run.cell.settings for run in removal.runs}), "setting")
     verb = "Would remove" if dry_run else "Removed"
     for finding in removal.findings:
-        streams.tell(finding)
-    streams.say(f"{verb} {count} of {settings} from {results}.")
+        encoding.tell(finding)
+    encoding.say(f"{verb} {count} of {settings} from {results}.")
     if not dry_run:
-        streams.say(f"Update its plots and report: dropout-lab plot {results}")
+        encoding.say(f"Update its plots and report: dropout-lab plot {results}")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dropout_lab.cli import options, streams
+from dropout_lab.cli import encoding, options
 
 if TYPE_CHECKING:
     from dropout_lab.errors import StorageError
@@ -92,7 +92,7 @@ def report(
         raise ConfigError(mistakes)
     problems += _tell(reports, json=json)
     for text in (*mistakes, *map(str, problems)):
-        streams.tell(text)
+        encoding.tell(text)
     if problems or mistakes:
         raise typer.Exit(problems[0].exit_status if problems else ConfigError.exit_status)
 
@@ -108,7 +108,7 @@ def _tell(reports: "Sequence[tuple[Report, Path]]", *, json: bool) -> "list[Stor
 
     from rich.console import Console
 
-    from dropout_lab.cli.findings import as_data, print_report
+    from dropout_lab.cli.report_output import as_data, print_report
     from dropout_lab.errors import StorageError
 
     console = Console(markup=False)
@@ -116,7 +116,7 @@ def _tell(reports: "Sequence[tuple[Report, Path]]", *, json: bool) -> "list[Stor
     told = {}
     for made, place in reports:
         for finding in made.study.findings:
-            streams.tell(f"warning: {finding}")
+            encoding.tell(f"warning: {finding}")
         files: list[Path] = []
         try:
             files = made.write(place)
@@ -128,7 +128,7 @@ def _tell(reports: "Sequence[tuple[Report, Path]]", *, json: bool) -> "list[Stor
                 console.print()
             print_report(console, made, files)
     if json:
-        streams.say(json_module.dumps(told, indent=1))
+        encoding.say(json_module.dumps(told, indent=1))
     return problems
 
 
@@ -142,8 +142,8 @@ def values_of(option: str, texts: Sequence[str]) -> dict[str, Any] | None:
     Raises:
         ConfigError: One is no key with a value.
     """
-    from dropout_lab.config.allowed import unknown_dotted
     from dropout_lab.config.document import parse_value
+    from dropout_lab.config.messages import unknown_dotted
     from dropout_lab.config.schema import KEYS
     from dropout_lab.errors import ConfigError
     from dropout_lab.printable import one_line

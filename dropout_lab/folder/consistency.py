@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dropout_lab import results
 from dropout_lab.config.grid import Run
 from dropout_lab.config.sizes import TEST_PARTS
-from dropout_lab.folder.precision import Precision, precision_of
+from dropout_lab.folder.rounding import Precision, precision_of
 from dropout_lab.folder.run_summary import RunEnd, metrics_in, summary
 from dropout_lab.results import Row, counted
 from dropout_lab.results.names import WHOLE

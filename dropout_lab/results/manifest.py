@@ -15,7 +15,7 @@ from dropout_lab.catalogue import CATALOGUE, Variant
 from dropout_lab.config.grid import Cell, Run, run_id, values_of
 from dropout_lab.config.published import FigureSettings, PublishedSettings
 from dropout_lab.config.schema import KEYS, SECTIONS, Settings
-from dropout_lab.config.section import Seed, Whole
+from dropout_lab.config.types import Seed, Whole
 from dropout_lab.errors import DamageError, StorageError
 from dropout_lab.files import not_read, read_file
 from dropout_lab.printable import one_line

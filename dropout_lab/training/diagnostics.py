@@ -11,9 +11,9 @@ from dropout_lab.config.inference_rules import diagnostics
 from dropout_lab.config.schema import p_of_places
 from dropout_lab.data import Examples, Splits, stratified
 from dropout_lab.layers import Dropout, Entering
-from dropout_lab.layers.measured import PASSES, Measured, claimed, measure
-from dropout_lab.noise import Purpose, stream
-from dropout_lab.training import units
+from dropout_lab.layers.noise_measurement import PASSES, Measured, claimed, measure
+from dropout_lab.rng import Purpose, stream
+from dropout_lab.training import unit_statistics
 from dropout_lab.training.fleet import Fleet
 from dropout_lab.training.gradients import gradient_measures, whole_gradient
 
@@ -26,7 +26,7 @@ Columns = dict[str, Tensor]  # by the name of the column: (runs,)
 
 @dataclass(frozen=True)
 class _Inputs:
-    """What a dropout layer is given: see :func:`dropout_lab.layers.measured.measure`."""
+    """What a dropout layer is given: see :func:`dropout_lab.layers.noise_measurement.measure`."""
 
     layer: Dropout
     x: Tensor
@@ -90,10 +90,10 @@ class Diagnostics:
             if name in self.wanted:
                 for measure in measures:
                     for layer, h in enumerate(hidden, start=1):
-                        columns[f"{measure}_{layer}"] = getattr(units, measure)(h)
+                        columns[f"{measure}_{layer}"] = getattr(unit_statistics, measure)(h)
         if "co_adaptation" in self.wanted:
             for share in REMOVED:
-                accuracy = units.accuracy_without(
+                accuracy = unit_statistics.accuracy_without(
                     self.model, x, self.test.labels, self.seeds, share
                 )
                 columns[f"removed_{share}_test_accuracy"] = accuracy

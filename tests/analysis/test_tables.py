@@ -20,9 +20,9 @@ from dropout_lab.analysis.tables import (
 from dropout_lab.config.grid import runs_of, sweep_cells
 from dropout_lab.config.sizes import TEST_PARTS, length, training_examples
 from dropout_lab.errors import DamageError, StorageError
+from dropout_lab.folder.manifest import add_runs, join_study, label_runs, new_manifest, notes
 from dropout_lab.folder.run_summary import RunEnd, summary
 from dropout_lab.results import Row, cell_text, find_studies, table_text
-from dropout_lab.study.manifest import add_runs, join_study, label_runs, new_manifest, notes
 from dropout_lab.training import RECORD_COLUMNS
 from tests.conftest import make_config
 

@@ -7,8 +7,8 @@ import pytest
 import yaml
 
 from dropout_lab.catalogue import CATALOGUE
-from dropout_lab.config.changes import Changes
 from dropout_lab.config.load import load
+from dropout_lab.config.overrides import Changes
 from dropout_lab.config.schema import SECTION_CLASSES
 from dropout_lab.errors import ConfigError
 

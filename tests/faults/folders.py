@@ -10,8 +10,8 @@ import numpy as np
 from dropout_lab import results
 from dropout_lab.analysis.tables import read_study
 from dropout_lab.errors import StorageError
+from dropout_lab.folder.doctor import examine
 from dropout_lab.results import METRICS
-from dropout_lab.study.doctor import examine
 
 TABLES = (METRICS, results.RUNS, *results.AT_END, results.ENSEMBLES)
 ADDED_TO = (METRICS, *results.ADDED)  # a kill may leave their last row torn

@@ -16,7 +16,7 @@ from dropout_lab.results import METRICS
 from tests.faults.conftest import SMALL
 from tests.faults.damage import DAMAGED, SOUND
 from tests.faults.folders import tables_of
-from tests.study.test_folder import content
+from tests.folder.test_study_folder import content
 
 ASKED = [
     *(word for text in SMALL for word in ("--set", text)),

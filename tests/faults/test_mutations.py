@@ -14,11 +14,11 @@ import pytest
 
 from dropout_lab import results
 from dropout_lab.analysis import style
+from dropout_lab.folder.manifest import notes
 from dropout_lab.printable import unprintable
-from dropout_lab.study.manifest import notes
 from tests.faults.mutations import UNPRINTABLE, mutate
 from tests.faults.rights import as_a_user
-from tests.study.test_study import go, study
+from tests.study.test_run import go, study
 
 SIZE = (
     "dataset.train_size=500", "dataset.validation_size=200", "model.hidden=[16]",
