@@ -17,9 +17,9 @@ again, and reads all of it.
 
 overhead: `dropout-lab sweep` of configs/mnist_placement.yaml in its own process against
 `--workers 1`, in pairs whose order alternates; further options, such as --seeds 1 or --p 0.5, go to
-both. The whole command is compared, from start to end. It is shown apart how long it takes to the first fleet's
-start, which a longer study pays once too, and from there. The tables of both must be equal, but for
-the columns of time.
+both. The whole command is compared, from start to end. It is shown apart how long it takes to the
+first fleet's start, which a longer study pays once too, and from there. The tables of both must be
+equal, but for the columns of time.
 """
 
 import argparse
@@ -41,8 +41,8 @@ from studies import swept
 
 from dropout_lab import results
 from dropout_lab.cli.progress import QuietProgress
-from dropout_lab.config.changes import Changes
 from dropout_lab.config.grid import Run
+from dropout_lab.config.overrides import Changes
 from dropout_lab.results import read_rows
 from dropout_lab.study import cluster, run_study
 from dropout_lab.study.engine import FleetEnd

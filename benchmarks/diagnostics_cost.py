@@ -15,9 +15,9 @@ import torch
 from report import figure, heading, verdict
 
 from dropout_lab import data
-from dropout_lab.config.changes import Changes
 from dropout_lab.config.grid import runs_of, single_cell
 from dropout_lab.config.load import load
+from dropout_lab.config.overrides import Changes
 from dropout_lab.data import Splits
 from dropout_lab.training import Fleet, infer, train
 from dropout_lab.training.allocator import keep_freed_memory

@@ -12,7 +12,7 @@ from report import figure, heading, verdict
 from studies import swept
 
 from dropout_lab.cli.progress import QuietProgress
-from dropout_lab.config.changes import Changes
+from dropout_lab.config.overrides import Changes
 from dropout_lab.study import run_study
 
 

@@ -23,8 +23,8 @@ from torch.profiler import ProfilerActivity, profile
 
 from dropout_lab.data import Splits
 from dropout_lab.devices import prepare, without_cuda
-from dropout_lab.noise import TorchNoise
-from dropout_lab.noise.philox import normal, philox, philox_on
+from dropout_lab.rng import TorchNoise
+from dropout_lab.rng.philox import normal, philox, philox_on
 
 CUDA = torch.device("cuda")
 BATCH, STEPS, WARM_UP = 128, 50, 10

@@ -20,7 +20,7 @@ from studies import swept
 
 from dropout_lab import data
 from dropout_lab.cli.progress import QuietProgress
-from dropout_lab.config.changes import Changes
+from dropout_lab.config.overrides import Changes
 from dropout_lab.study import Study, planned_fleets, run_study
 
 SIZES = (10, 100, 1_000)

@@ -33,7 +33,7 @@ import ctypes, sys
 from pathlib import Path
 import torch
 from dropout_lab.cli.progress import QuietProgress
-from dropout_lab.config.changes import Changes
+from dropout_lab.config.overrides import Changes
 from dropout_lab.config.grid import single_cell
 from dropout_lab.config.load import load
 from dropout_lab.study import Study, run_study

@@ -31,9 +31,9 @@ from dropout_lab.analysis.conclusions import conclusions
 from dropout_lab.analysis.family import Pair, judge
 from dropout_lab.analysis.paired import compared
 from dropout_lab.analysis.tables import MISSING, StudyTables
-from dropout_lab.config.changes import Changes
 from dropout_lab.config.grid import run_id, runs_of, sweep_cells, without
 from dropout_lab.config.load import load
+from dropout_lab.config.overrides import Changes
 from dropout_lab.config.schema import without_dropout
 from dropout_lab.results import cell_text
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import torch
 
 from dropout_lab import data
-from dropout_lab.config.changes import Changes
 from dropout_lab.config.grid import runs_of, single_cell
 from dropout_lab.config.load import load
+from dropout_lab.config.overrides import Changes
 from dropout_lab.data import Examples, Splits
-from dropout_lab.rates import Rates
+from dropout_lab.lr_schedules import Rates
 from dropout_lab.training import Fleet
 from dropout_lab.training.allocator import keep_freed_memory
 from dropout_lab.training.objective import Noisy, Objective

@@ -5,9 +5,9 @@ from typing import Any
 
 import torch
 
-from dropout_lab.config.changes import Changes
 from dropout_lab.config.grid import seeds_of, sweep_cells
 from dropout_lab.config.load import load
+from dropout_lab.config.overrides import Changes
 from dropout_lab.study import Study
 
 

@@ -14,7 +14,7 @@ from dropout_lab.catalogue import CATALOGUE
 from dropout_lab.config.schema import DropoutSettings, ModelSettings, Settings, p_of_places
 from dropout_lab.config.sizes import CLASSES, inputs_of
 from dropout_lab.layers import VARIANTS, Dropout, Entering, NoDropout, affine
-from dropout_lab.noise import FleetNoise, Purpose, stream
+from dropout_lab.rng import FleetNoise, Purpose, stream
 
 
 class Maxout(nn.Module):

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from dropout_lab.config.regularization import norm_bounds
 from dropout_lab.config.schema import Settings
-from dropout_lab.rates import Rate
-from dropout_lab.updates import SGD, Adam, RMSprop, Updates
+from dropout_lab.lr_schedules import Rate
+from dropout_lab.update_rules import SGD, Adam, RMSprop, Updates
 
 RunState = list[dict[str, Tensor]]
 _SHARED = "step"  # what torch.optim remembers of all runs together; the rest has a run axis

@@ -15,9 +15,9 @@ import torch
 
 from dropout_lab import data
 from dropout_lab.catalogue import CATALOGUE
-from dropout_lab.config.changes import Changes
 from dropout_lab.config.grid import Run, runs_of, single_cell, sweep_cells
 from dropout_lab.config.load import load
+from dropout_lab.config.overrides import Changes
 from dropout_lab.config.schema import Config
 from dropout_lab.data import Splits
 from dropout_lab.layers import VARIANTS

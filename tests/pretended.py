@@ -19,7 +19,7 @@ from torch.utils._python_dispatch import (
 )
 from torch.utils._pytree import tree_flatten, tree_map
 
-from dropout_lab.noise.philox import philox
+from dropout_lab.rng.philox import philox
 
 DEVICE = torch.device("meta")
 CPU = torch.device("cpu")
@@ -129,7 +129,7 @@ def pretending(monkeypatch: pytest.MonkeyPatch) -> Iterator[Pretending]:
         "_get_fused_kernels_supported_devices",
         lambda: ["cpu", "meta"],
     )
-    monkeypatch.setattr("dropout_lab.noise.philox_on", lambda device: _philox)
+    monkeypatch.setattr("dropout_lab.rng.philox_on", lambda device: _philox)
     with Pretending() as mode:
         yield mode
 

@@ -12,8 +12,8 @@ from dropout_lab.catalogue import CATALOGUE
 from dropout_lab.config.grid import Run
 from dropout_lab.data import Splits
 from dropout_lab.devices import prepare
-from dropout_lab.noise import FleetNoise
-from dropout_lab.noise.philox import philox, philox_on
+from dropout_lab.rng import FleetNoise
+from dropout_lab.rng.philox import philox, philox_on
 from dropout_lab.training import Fleet, loop, train
 from tests.conftest import make_sweep, with_variant
 from tests.test_pretended import NOISY, SETTINGS, SHORT, CounterNoise

@@ -16,7 +16,7 @@ from dropout_lab.layers import (
     affine,
 )
 from dropout_lab.model import MLP, initial_weights, p_of_fleet
-from dropout_lab.noise import NumpyNoise, Purpose, stream
+from dropout_lab.rng import NumpyNoise, Purpose, stream
 from dropout_lab.study.weights import weights_bytes
 from tests.conftest import make_config, make_runs, make_sweep, with_variant
 

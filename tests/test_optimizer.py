@@ -3,9 +3,9 @@
 import pytest
 import torch
 
+from dropout_lab.lr_schedules import Rate
 from dropout_lab.model import MLP, p_of_fleet
 from dropout_lab.optimizer import FleetOptimizer, bound_norms
-from dropout_lab.rates import Rate
 from tests.conftest import make_sweep
 
 CPU = torch.device("cpu")

@@ -11,8 +11,8 @@ import pytest
 import torch
 from scipy import stats
 
-from dropout_lab.noise import FleetNoise, PhiloxNoise, Purpose
-from dropout_lab.noise.philox import block_words, normal, philox, philox_on
+from dropout_lab.rng import FleetNoise, PhiloxNoise, Purpose
+from dropout_lab.rng.philox import block_words, normal, philox, philox_on
 
 CPU = torch.device("cpu")
 ELSEWHERE = torch.device("meta")  # a device that is no CPU and that every machine has
@@ -55,8 +55,8 @@ def test_a_stream_is_its_blocks_counted_up_from_its_start() -> None:
 
 IN_THE_INTERPRETER = """
 import torch
-from dropout_lab.noise.philox import philox
-from dropout_lab.noise.philox_triton import philox as kernel
+from dropout_lab.rng.philox import philox
+from dropout_lab.rng.philox_triton import philox as kernel
 
 keys = torch.tensor([0, 2**62 + 1, -3, -(2**63)])
 for start, blocks in ((0, 1), (2**32 - 2, 5), (7, 1500), (2**40 + 16, 1024), (3, 0)):
@@ -67,7 +67,7 @@ COMPILED = """
 import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
-from dropout_lab.noise.philox_triton import _philox_kernel
+from dropout_lab.rng.philox_triton import _philox_kernel
 
 kinds = {"keys": "*i64", "words": "*i32", "start": "i64", "blocks": "i64", "width": "constexpr"}
 source = ASTSource(_philox_kernel, signature=kinds, constexprs={"width": 1024})
@@ -198,7 +198,7 @@ def keys_of(seed: int, place: int, epoch: int, purpose: Purpose = Purpose.MASKS)
         return keys
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("dropout_lab.noise.sent", sent)
+        patch.setattr("dropout_lab.rng.sent", sent)
         FleetNoise((seed,), place, ELSEWHERE, purpose).open(epoch)
     return made[0]
 

@@ -15,7 +15,7 @@ from dropout_lab.cli.progress import QuietProgress
 from dropout_lab.config.grid import Run, single_cell, sweep_cells
 from dropout_lab.data import Splits
 from dropout_lab.errors import InterruptedStudyError
-from dropout_lab.noise import FleetNoise, PhiloxNoise, Purpose, stream
+from dropout_lab.rng import FleetNoise, PhiloxNoise, Purpose, stream
 from dropout_lab.study import Study, run_study
 from dropout_lab.training import Epoch, Fleet, loop, train
 from tests.conftest import make_config, make_sweep, with_variant

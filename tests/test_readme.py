@@ -9,14 +9,14 @@ import pytest
 import yaml
 
 from dropout_lab.catalogue import CATALOGUE
+from dropout_lab.checks import LAWS
 from dropout_lab.cli import main
-from dropout_lab.config.changes import choose_size
+from dropout_lab.config.conditional_keys import readers
 from dropout_lab.config.document import parse_document
 from dropout_lab.config.load import check
-from dropout_lab.config.optional_keys import readers
+from dropout_lab.config.overrides import choose_size
 from dropout_lab.config.regularization import RegularizationSettings
 from dropout_lab.config.schema import Config, DropoutSettings, TrainingSettings
-from dropout_lab.laws import LAWS
 from dropout_lab.layers import VARIANTS
 from dropout_lab.training import RECORD_COLUMNS
 from tests.conftest import plugin_of_the_readme
@@ -49,7 +49,7 @@ def test_every_command_is_accepted(
     if arguments[0] in ("plot", "report", "doctor", "remove"):
         pytest.skip("needs a study; tests/cli runs it")
     if arguments == ["verify"]:
-        pytest.skip("takes its time; tests/laws checks every law of every variant")
+        pytest.skip("takes its time; tests/checks checks every law of every variant")
     plugin = plugin_of_the_readme()
     monkeypatch.chdir(tmp_path)
     (tmp_path / "configs").symlink_to(ROOT / "configs")

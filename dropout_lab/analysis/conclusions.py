@@ -19,7 +19,6 @@ from dropout_lab.analysis.family import (
     keys_of_data,
     parts_of,
 )
-from dropout_lab.analysis.order import order_sentence
 from dropout_lab.analysis.paired import (
     NO_PAIRS,
     NOT_SIGNIFICANT,
@@ -29,7 +28,8 @@ from dropout_lab.analysis.paired import (
     choice,
     seeds_option,
 )
-from dropout_lab.analysis.shape import sentence, shape_through
+from dropout_lab.analysis.ranking import order_sentence
+from dropout_lab.analysis.response_curve import sentence, shape_through
 from dropout_lab.analysis.tables import (
     MISSING,
     StudyTables,

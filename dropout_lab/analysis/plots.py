@@ -12,15 +12,15 @@ from dropout_lab.analysis import style
 from dropout_lab.analysis.comparisons import draw_by_p, draw_cells, draw_variants
 from dropout_lab.analysis.curves import draw_curves, draw_gap
 from dropout_lab.analysis.diagnostics import draw_diagnostics
-from dropout_lab.analysis.figure import draw_figure
 from dropout_lab.analysis.fonts import fonts_for
 from dropout_lab.analysis.heat_map import axis_beside_p, draw_heat_map
 from dropout_lab.analysis.inference import draw_inference, draw_monte_carlo
 from dropout_lab.analysis.learned_p import draw_learned_p
 from dropout_lab.analysis.notes import not_drawn, notes_of
+from dropout_lab.analysis.paper_figure_plot import draw_figure
 from dropout_lab.analysis.reliability import draw_reliability
+from dropout_lab.analysis.snapshot_plots import draw_activations, draw_features
 from dropout_lab.analysis.tables import StudyTables, cells, chosen_on_validation
-from dropout_lab.analysis.trained import draw_activations, draw_features
 from dropout_lab.config.schema import KEYS
 from dropout_lab.errors import StorageError
 from dropout_lab.files import make_folder, remove_file

@@ -11,7 +11,7 @@ from typing import Any, cast
 import typer
 
 from dropout_lab import __version__
-from dropout_lab.cli import extra, streams
+from dropout_lab.cli import encoding, extra
 from dropout_lab.cli.config import config_app
 from dropout_lab.cli.data import data_app
 from dropout_lab.cli.doctor import doctor
@@ -67,7 +67,7 @@ def _options(
 
 def main() -> None:
     """Run the command line and exit: with 0, or the status of what stopped it."""
-    streams.prepare()
+    encoding.prepare()
     os.environ["MPLBACKEND"] = "Agg"  # pictures go to files, whatever the environment asks for
     try:
         status = _run()
@@ -78,7 +78,7 @@ def main() -> None:
         written = f"The output cannot be written: {error.strerror}."
         status = _tell(written if error.errno is not None else str(error), _UNWRITTEN)
     finally:
-        streams.finish()
+        encoding.finish()
     sys.exit(status)
 
 
@@ -109,7 +109,7 @@ def _tell(message: str, status: int, mistakes: Sequence[str] | None = None) -> i
     # No control character of a file or an argument gets to the terminal.
     plain = _CONTROL.sub(lambda found: ascii(found[0])[1:-1], message)
     with suppress(OSError):
-        streams.tell(plain)
+        encoding.tell(plain)
     if "--json" in sys.argv[1:]:
         told: dict[str, Any] = {"error": message, "exit_status": status}
         told |= {} if mistakes is None else {"mistakes": list(mistakes)}

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from dropout_lab.cli import options, streams
+from dropout_lab.cli import encoding, options
 
 config_app = typer.Typer(no_args_is_help=True, help="Check, show and describe config files.")
 ConfigArgument = Annotated[Path, typer.Argument(metavar="FILE", help="YAML file.")]
@@ -18,9 +18,9 @@ def check(
     plugin: options.Plugins = None,
 ) -> None:
     """Say everything that is wrong with config files, or that nothing is."""
-    from dropout_lab.config.changes import Changes
     from dropout_lab.config.grid import seeds_of, sweep_cells
     from dropout_lab.config.load import load, sizes_in
+    from dropout_lab.config.overrides import Changes
     from dropout_lab.config.rules import cautions_of
     from dropout_lab.errors import ConfigError
 
@@ -43,7 +43,7 @@ def check(
             cells, seeds = sweep_cells(config), len(seeds_of(config))
             typer.echo(f"{which}: right; a sweep has {len(cells)} cells x {seeds} seeds.")
             for text in cautions_of(cell.settings for cell in cells):
-                streams.tell(f"{which}: warning: {text}")
+                encoding.tell(f"{which}: warning: {text}")
     if mistakes:
         raise ConfigError(mistakes)
 
@@ -53,8 +53,8 @@ def show(file: ConfigArgument, set_: options.Set = None, plugin: options.Plugins
     """Print a config with all its defaults filled in, as YAML."""
     import yaml
 
-    from dropout_lab.config.changes import Changes
     from dropout_lab.config.load import load
+    from dropout_lab.config.overrides import Changes
 
     options.load_plugins(plugin)
     config = load(file, Changes(settings=tuple(set_ or ()), sweep=True))
@@ -62,7 +62,7 @@ def show(file: ConfigArgument, set_: options.Set = None, plugin: options.Plugins
     data = config.model_dump(mode="json")
     rest = (key for key, value in data.items() if key not in first and value not in (None, {}))
     ordered = {key: data[key] for key in (*first, *rest)}
-    as_is = streams.is_utf8(sys.stdout)  # else in YAML's own escapes, which read back the same
+    as_is = encoding.is_utf8(sys.stdout)  # else in YAML's own escapes, which read back the same
     typer.echo(yaml.safe_dump(ordered, sort_keys=False, allow_unicode=as_is), nl=False)
 
 

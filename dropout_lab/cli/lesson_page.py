@@ -11,8 +11,8 @@ from typing import Any
 from rich.console import Console
 
 from dropout_lab.analysis import style
+from dropout_lab.checks.finding import Finding
 from dropout_lab.cli.table import print_rows
-from dropout_lab.laws.finding import Finding
 from dropout_lab.lessons import Asked, Lesson, parts_of
 from dropout_lab.lessons.parts import (
     Cell,

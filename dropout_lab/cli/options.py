@@ -197,7 +197,7 @@ def variant_and_lesson_names(names: Sequence[str] | None) -> tuple[list[str], li
 
 def _check_names(names: Sequence[str] | None, known: Mapping[str, Collection[str]]) -> None:
     """Refuse names that are in none of the tables; their keys say what is in them."""
-    from dropout_lab.config.allowed import nearest
+    from dropout_lab.config.messages import nearest
 
     every = list(dict.fromkeys(name for each in known.values() for name in each))
     lists = "; ".join(f"known {kind}s: {', '.join(each)}" for kind, each in known.items())

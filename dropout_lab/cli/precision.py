@@ -1,6 +1,6 @@
 """A study that asks for bfloat16 on a processor that is slow at it is refused before it begins."""
 
-from dropout_lab.cli import streams
+from dropout_lab.cli import encoding
 from dropout_lab.config.grid import Run
 from dropout_lab.errors import ConfigError
 from dropout_lab.study import Study, planned_fleets
@@ -28,13 +28,13 @@ def check_precision(study: Study, *, forced: bool) -> None:
     if not asked:
         return
     if study.scheduler is not None:
-        streams.tell(_ON_WORKERS)
+        encoding.tell(_ON_WORKERS)
         return
     found = precision.measured(*precision.product_of(asked))
     if found.times <= precision.TOO_SLOW:
         return
     if forced:
-        streams.tell(f"warning: {found.sentence}.")
+        encoding.tell(f"warning: {found.sentence}.")
         return
     raise ConfigError(
         [

@@ -18,7 +18,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from dropout_lab.cli.streams import tell, wrapped
+from dropout_lab.cli.encoding import tell, wrapped
 from dropout_lab.config.grid import Run
 from dropout_lab.results import counted
 from dropout_lab.study import Events

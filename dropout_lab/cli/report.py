@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dropout_lab.cli import options, streams
+from dropout_lab.cli import encoding, options
 
 if TYPE_CHECKING:
     from dropout_lab.errors import StorageError
@@ -90,7 +90,7 @@ def report(
         raise ConfigError(mistakes)
     problems += _tell(reports, json=json)
     for text in (*mistakes, *map(str, problems)):
-        streams.tell(text)
+        encoding.tell(text)
     if problems or mistakes:
         raise typer.Exit(problems[0].exit_status if problems else ConfigError.exit_status)
 
@@ -106,7 +106,7 @@ def _tell(reports: "Sequence[tuple[Report, Path]]", *, json: bool) -> "list[Stor
 
     from rich.console import Console
 
-    from dropout_lab.cli.findings import as_data, print_report
+    from dropout_lab.cli.report_output import as_data, print_report
     from dropout_lab.errors import StorageError
 
     console = Console(markup=False)
@@ -140,8 +140,8 @@ def values_of(option: str, texts: Sequence[str]) -> dict[str, Any] | None:
     Raises:
         ConfigError: One is no key with a value.
     """
-    from dropout_lab.config.allowed import unknown_dotted
     from dropout_lab.config.document import parse_value
+    from dropout_lab.config.messages import unknown_dotted
     from dropout_lab.config.schema import KEYS
     from dropout_lab.errors import ConfigError
     from dropout_lab.results.text import one_line

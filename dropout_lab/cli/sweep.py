@@ -40,9 +40,9 @@ def sweep(
 
     The same command resumes it, or with more p or seeds extends it; no finished run is retrained.
     """
-    from dropout_lab.config.changes import Changes
     from dropout_lab.config.grid import sweep_cells
     from dropout_lab.config.load import load
+    from dropout_lab.config.overrides import Changes
 
     options.check_device(device)
     options.check_retry(retry)
@@ -51,7 +51,7 @@ def sweep(
     settings = load(config, Changes(tuple(set_ or ()), epochs, seeds, p, sweep=True))
     cells = sweep_cells(settings, baseline=baseline)
 
-    from dropout_lab.cli.running import run
+    from dropout_lab.cli.study_output import run
 
     study = options.make_study(
         settings,

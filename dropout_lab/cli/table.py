@@ -11,8 +11,8 @@ from rich.table import Table
 
 from dropout_lab.analysis.style import cell_label
 from dropout_lab.analysis.tables import StudyTables
-from dropout_lab.cli.streams import as_shown
-from dropout_lab.report.columns import caveat, chosen_cells, title_of
+from dropout_lab.cli.encoding import as_shown
+from dropout_lab.report.cell_table import caveat, chosen_cells, title_of
 from dropout_lab.report.inferences import inference_table
 
 _UNBOUNDED = 10_000  # columns of the terminal

@@ -27,9 +27,9 @@ def train(
 
     The same command resumes what was interrupted; finished runs are never trained again.
     """
-    from dropout_lab.config.changes import Changes
     from dropout_lab.config.grid import single_cell
     from dropout_lab.config.load import load
+    from dropout_lab.config.overrides import Changes
 
     options.check_device(device)
     options.check_retry(retry)
@@ -39,7 +39,7 @@ def train(
     settings = load(config, changes)
     cells = single_cell(settings)
 
-    from dropout_lab.cli.running import run
+    from dropout_lab.cli.study_output import run
 
     study = options.make_study(
         settings,

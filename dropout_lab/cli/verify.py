@@ -12,8 +12,8 @@ import typer
 from dropout_lab.cli import options
 
 if TYPE_CHECKING:
-    from dropout_lab.laws import Check
-    from dropout_lab.lessons.checked import Checked
+    from dropout_lab.checks import Check
+    from dropout_lab.lessons.run_checks import Checked
 
 
 def verify(
@@ -63,7 +63,7 @@ def _laws(variants: Sequence[str], out: TextIO | None) -> "Iterator[Check]":
     """Yield the laws' checks, each printed as it comes."""
     if not variants:
         return
-    from dropout_lab.laws import verify as check_laws
+    from dropout_lab.checks import verify as check_laws
 
     _print(f"{'variant':<20} {'law':<25} {'measured':<9} bound", out)
     for check in check_laws(variants):
@@ -75,7 +75,7 @@ def _lessons(lessons: Sequence[str], quick: bool, out: TextIO | None) -> "Iterat
     """Yield the lessons' checks, each printed as it comes."""
     if not lessons:
         return
-    from dropout_lab.lessons.checked import check_lessons
+    from dropout_lab.lessons.run_checks import check_lessons
 
     _print(f"{'lesson':<20} {'check':<25} {'measured':<9} bound", out)
     for check in check_lessons(lessons, quick=quick):

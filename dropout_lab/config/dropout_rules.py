@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from dropout_lab.catalogue import CATALOGUE
-from dropout_lab.config.optional_keys import keys_read
+from dropout_lab.config.conditional_keys import keys_read
 from dropout_lab.config.schema import Settings, places, without_dropout
 from dropout_lab.config.sizes import length, training_examples
 

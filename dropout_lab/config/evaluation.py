@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from dropout_lab.config.section import Count, Section
+from dropout_lab.config.types import Count, Section
 
 InferenceName = Literal["mean", "monte_carlo", "geometric", "moment_matching", "ensemble"]
 DiagnosticName = Literal["activations", "co_adaptation", "gradients", "noise"]

@@ -11,9 +11,9 @@ from decimal import Decimal
 from typing import Any
 
 from dropout_lab.catalogue import CATALOGUE
-from dropout_lab.config.allowed import shown
+from dropout_lab.config.conditional_keys import OPTIONAL_KEYS, keys_read, without_unread
 from dropout_lab.config.inference_rules import applicable
-from dropout_lab.config.optional_keys import OPTIONAL_KEYS, keys_read, without_unread
+from dropout_lab.config.messages import shown
 from dropout_lab.config.schema import (
     SECTION_CLASSES,
     SECTIONS,
@@ -22,8 +22,8 @@ from dropout_lab.config.schema import (
     Settings,
     without_dropout,
 )
-from dropout_lab.config.section import Section
 from dropout_lab.config.sweep import LABEL
+from dropout_lab.config.types import Section
 
 # Part of every run id. Raise it, and say so in the changelog, when a change moves any number.
 NUMBERS = 1

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from dropout_lab.config.document import parse_value
 from dropout_lab.config.schema import KEYS, SECTION_CLASSES
 from dropout_lab.config.sweep import SweepSettings
-from dropout_lab.config.words import OPTIONS, OTHER_KEYS, OTHER_VALUES
+from dropout_lab.config.synonyms import OPTIONS, OTHER_KEYS, OTHER_VALUES
 from dropout_lab.errors import ConfigError
 
 _LONGEST = 300  # characters of a text to copy; a longer one helps nobody

@@ -9,9 +9,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from dropout_lab.catalogue import CATALOGUE
-from dropout_lab.config.allowed import nearest, shown
 from dropout_lab.config.document import parse_value
 from dropout_lab.config.grid import canonical, get, with_values
+from dropout_lab.config.messages import nearest, shown
 from dropout_lab.config.mistakes import Mistakes
 from dropout_lab.config.published import PublishedValue
 from dropout_lab.config.schema import KEYS, Config, Settings, without_dropout

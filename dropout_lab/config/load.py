@@ -6,15 +6,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from dropout_lab.config.allowed import (
-    shown,
-    unknown_dotted,
-    unknown_key,
-    wrong_section,
-    wrong_value,
-)
 from dropout_lab.config.axes import checked_axes, checked_cells, checked_values
-from dropout_lab.config.changes import Changes, apply, choose_size, get
 from dropout_lab.config.document import Document, read_document
 from dropout_lab.config.grid import (
     LARGEST_STUDY,
@@ -28,7 +20,15 @@ from dropout_lab.config.grid import (
 from dropout_lab.config.hints import foreign_search, instead_of_sweep, outside_the_grid
 from dropout_lab.config.inference_rules import unread_measures
 from dropout_lab.config.labels import check_distinct, check_labels, check_references
+from dropout_lab.config.messages import (
+    shown,
+    unknown_dotted,
+    unknown_key,
+    wrong_section,
+    wrong_value,
+)
 from dropout_lab.config.mistakes import Mistakes
+from dropout_lab.config.overrides import Changes, apply, choose_size, get
 from dropout_lab.config.published import PublishedSettings
 from dropout_lab.config.rules import complaints, unread_keys
 from dropout_lab.config.schema import (

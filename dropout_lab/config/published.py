@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from dropout_lab.config.section import Count, Positive, Section, Strength
+from dropout_lab.config.types import Count, Positive, Section, Strength
 
 Text = Annotated[str, Field(min_length=1, max_length=500)]
 Quantity = Literal["test_error", "test_accuracy"]

@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from dropout_lab.config.section import (
+from dropout_lab.config.types import (
     BelowOne,
     Bounds,
     LayerIndices,

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterable, Iterator
 
-from dropout_lab.config.allowed import shown
+from dropout_lab.config.conditional_keys import keys_read, readers
 from dropout_lab.config.dropout_rules import (
     Complaint,
     activation_fits,
@@ -18,7 +18,7 @@ from dropout_lab.config.inference_rules import (
     measures_fit,
     patience_fits,
 )
-from dropout_lab.config.optional_keys import keys_read, readers
+from dropout_lab.config.messages import shown
 from dropout_lab.config.schema import ModelSettings, Settings, p_of_places, places
 from dropout_lab.config.sizes import CLASSES, PIXELS, TRAINING_PARTS, training_examples
 from dropout_lab.config.training_rules import (

@@ -10,7 +10,8 @@ from dropout_lab.catalogue import CATALOGUE
 from dropout_lab.config.evaluation import EvaluationSettings
 from dropout_lab.config.published import FigureSettings, PublishedSettings
 from dropout_lab.config.regularization import RegularizationSettings
-from dropout_lab.config.section import (
+from dropout_lab.config.sweep import SweepSettings
+from dropout_lab.config.types import (
     BelowOne,
     Between,
     Count,
@@ -30,7 +31,6 @@ from dropout_lab.config.section import (
     WarmUp,
     Whole,
 )
-from dropout_lab.config.sweep import SweepSettings
 
 
 class _AmongTheVariants:

@@ -4,7 +4,7 @@ from typing import Any
 
 from pydantic import Field, model_validator
 
-from dropout_lab.config.section import Section
+from dropout_lab.config.types import Section
 
 LABEL = "label"  # in a cell: its name, no key
 

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 from dropout_lab.catalogue import CATALOGUE
-from dropout_lab.config.allowed import shown
 from dropout_lab.config.dropout_rules import Complaint
+from dropout_lab.config.messages import shown
 from dropout_lab.config.schema import AVERAGE_DECAY, ONE_CYCLE_PEAK, Settings, without_dropout
 from dropout_lab.config.sizes import length, steps_of_epoch, training_examples
 

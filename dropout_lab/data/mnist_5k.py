@@ -7,7 +7,7 @@ import torch
 
 from dropout_lab.data.splits import Examples, stratified
 from dropout_lab.errors import DataError
-from dropout_lab.noise import Purpose, stream
+from dropout_lab.rng import Purpose, stream
 
 TEST_SIZE = 1_000
 _SHAPE = (5_000, 785)  # 784 pixels and the label

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from dropout_lab.data.components import principal_components
-from dropout_lab.noise import Purpose, stream
+from dropout_lab.rng import Purpose, stream
 
 CLASSES = 10
 Indices = np.ndarray[tuple[int], np.dtype[np.int64]]

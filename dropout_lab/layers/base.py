@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from dropout_lab.catalogue import Variant
 from dropout_lab.devices import runs_eagerly
 from dropout_lab.layers.affine import affine
+from dropout_lab.layers.coins import Numbers, coins, keep_threshold, round_to_lanes, uniform
 from dropout_lab.layers.constants import along, from_numbers, lasts, not_floating
-from dropout_lab.layers.draws import Numbers, coins, keep_threshold, round_to_lanes, uniform
-from dropout_lab.noise import Noise, TorchNoise
+from dropout_lab.rng import Noise, TorchNoise
 
 Mask = Literal["element", "batch"]
 MASKS: tuple[Mask, ...] = ("element", "batch")

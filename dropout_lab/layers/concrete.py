@@ -6,9 +6,9 @@ from torch.nn.functional import logsigmoid
 
 from dropout_lab.catalogue import CATALOGUE
 from dropout_lab.layers.base import Mask, UnitDropout, at_least_0
-from dropout_lab.layers.draws import lane_fractions
+from dropout_lab.layers.coins import lane_fractions
 from dropout_lab.layers.learned import LearnedDropout
-from dropout_lab.noise import Noise
+from dropout_lab.rng import Noise
 
 TEMPERATURE = 0.1
 

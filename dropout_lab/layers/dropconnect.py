@@ -10,8 +10,8 @@ from dropout_lab.catalogue import CATALOGUE
 from dropout_lab.devices import runs_eagerly
 from dropout_lab.layers.affine import affine
 from dropout_lab.layers.base import Entering, WeightDropout
-from dropout_lab.layers.draws import keep_threshold
-from dropout_lab.noise import Noise
+from dropout_lab.layers.coins import keep_threshold
+from dropout_lab.rng import Noise
 
 
 class DropConnect(WeightDropout):

@@ -9,8 +9,8 @@ from torch.special import ndtr
 from dropout_lab.catalogue import CATALOGUE
 from dropout_lab.layers.affine import affine
 from dropout_lab.layers.base import Entering, Mask, WeightDropout
-from dropout_lab.layers.draws import root
-from dropout_lab.noise import Noise
+from dropout_lab.layers.coins import root
+from dropout_lab.rng import Noise
 
 
 class FastDropout(WeightDropout):

@@ -7,7 +7,7 @@ from dropout_lab.catalogue import CATALOGUE
 from dropout_lab.devices import sent
 from dropout_lab.layers.affine import affine
 from dropout_lab.layers.base import Dropout, Entering, WeightDropout
-from dropout_lab.layers.draws import root
+from dropout_lab.layers.coins import root
 
 
 class GaussianDropConnect(WeightDropout):

@@ -7,7 +7,7 @@ from torch import Tensor
 from dropout_lab.catalogue import CATALOGUE
 from dropout_lab.devices import sent
 from dropout_lab.layers.base import UnitDropout
-from dropout_lab.layers.draws import Numbers, round_to_count, uniform
+from dropout_lab.layers.coins import Numbers, round_to_count, uniform
 
 _LEAST = 2.0**-16  # p where all d draws are made
 

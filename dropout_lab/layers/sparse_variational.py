@@ -10,7 +10,7 @@ from dropout_lab.layers.base import Entering, Mask, WeightDropout, at_least_0
 from dropout_lab.layers.gaussian_dropconnect import noisy_product
 from dropout_lab.layers.learned import NOT_BEGUN, LearnedDropout
 from dropout_lab.layers.variational import WarmUp, checked_warmup, warmed_up
-from dropout_lab.noise import Noise
+from dropout_lab.rng import Noise
 
 K1, K2, K3 = 0.63576, 1.8732, 1.48695
 PRUNED_FROM = 3.0  # log alpha

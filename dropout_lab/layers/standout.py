@@ -6,8 +6,8 @@ from torch import Tensor
 from dropout_lab.catalogue import CATALOGUE
 from dropout_lab.layers.affine import affine
 from dropout_lab.layers.base import Entering, Mask, UnitDropout
-from dropout_lab.layers.draws import lane_fractions
-from dropout_lab.noise import Noise
+from dropout_lab.layers.coins import lane_fractions
+from dropout_lab.rng import Noise
 
 
 class StandoutDropout(UnitDropout):

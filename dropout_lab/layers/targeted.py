@@ -10,9 +10,9 @@ from dropout_lab.catalogue import CATALOGUE
 from dropout_lab.devices import sent
 from dropout_lab.layers.affine import affine
 from dropout_lab.layers.base import Entering, Mask, WeightDropout
+from dropout_lab.layers.coins import keep_threshold
 from dropout_lab.layers.constants import from_numbers
-from dropout_lab.layers.draws import keep_threshold
-from dropout_lab.noise import LANES, Noise
+from dropout_lab.rng import LANES, Noise
 
 _ALWAYS_KEPT = -LANES // 2  # the lowest lane
 

@@ -4,7 +4,7 @@ from torch import Tensor
 
 from dropout_lab.catalogue import CATALOGUE
 from dropout_lab.layers.base import UnitDropout
-from dropout_lab.layers.draws import lane_fractions
+from dropout_lab.layers.coins import lane_fractions
 
 
 class UniformDropout(UnitDropout):

@@ -10,7 +10,7 @@ from dropout_lab.layers.affine import affine
 from dropout_lab.layers.base import Entering, Mask, UnitDropout, WeightDropout, at_least_0
 from dropout_lab.layers.gaussian_dropconnect import noisy_product
 from dropout_lab.layers.learned import NOT_BEGUN, LearnedDropout
-from dropout_lab.noise import Noise
+from dropout_lab.rng import Noise
 
 AlphaPer = Literal["layer", "unit", "weight"]
 WarmUp = tuple[float, float]

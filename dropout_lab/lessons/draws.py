@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 import torch
 from torch import Tensor
 
-from dropout_lab.noise import LANES, NumpyNoise, Purpose, stream
+from dropout_lab.rng import LANES, NumpyNoise, Purpose, stream
 
 _CPU = torch.device("cpu")
 

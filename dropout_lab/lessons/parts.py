@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from matplotlib.figure import Figure
 
-from dropout_lab.laws.finding import Finding
+from dropout_lab.checks.finding import Finding
 
 Cell = str | int | float
 

@@ -10,10 +10,10 @@ from typing import Any, get_type_hints
 from pydantic import TypeAdapter, ValidationError
 
 from dropout_lab.catalogue import BUILT_IN, CATALOGUE, Variant
-from dropout_lab.config.allowed import allowed, nearest, shown
+from dropout_lab.config.messages import allowed, nearest, shown
 from dropout_lab.config.schema import DropoutSettings
 from dropout_lab.layers import Dropout, UnitDropout
-from dropout_lab.layers.specimen import needed_options
+from dropout_lab.layers.sample_inputs import needed_options
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 _NOT_WORDS = {"null", "true", "false", "nan", "inf"}  # in YAML or CSV

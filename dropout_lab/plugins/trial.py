@@ -10,9 +10,9 @@ from torch import Tensor
 
 from dropout_lab.layers import Dropout, Mask, UnitDropout
 from dropout_lab.layers.base import MASKS
-from dropout_lab.layers.specimen import Place, made_up, specimen
-from dropout_lab.noise import FleetNoise
+from dropout_lab.layers.sample_inputs import Place, made_up, specimen
 from dropout_lab.plugins.source import in_words, place_of
+from dropout_lab.rng import FleetNoise
 
 _SEEDS = (0, 1)
 _EPOCH = 1

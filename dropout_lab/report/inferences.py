@@ -6,7 +6,7 @@ import pandas as pd
 
 from dropout_lab.analysis.style import cell_label
 from dropout_lab.analysis.tables import StudyTables, rows_of_cell
-from dropout_lab.report.columns import CellTable, Column, Field, Line, percent_and_sd
+from dropout_lab.report.cell_table import CellTable, Column, Field, Line, percent_and_sd
 
 _COLUMNS = (
     Column("cell", "A setting of what was varied.", short=True, numeric=False),

@@ -12,8 +12,8 @@ from markupsafe import Markup
 from dropout_lab import __version__
 from dropout_lab.analysis.published import Published
 from dropout_lab.analysis.tables import StudyTables
-from dropout_lab.report import facts
-from dropout_lab.report.columns import CellTable
+from dropout_lab.report import provenance
+from dropout_lab.report.cell_table import CellTable
 from dropout_lab.report.pictures import inline_pictures
 from dropout_lab.results import PLOTS
 
@@ -51,7 +51,7 @@ def page(
     )
     environment.filters |= {"number": _number, "order": _order}
     script, style = _asset("report.js"), _asset("report.css")
-    unfinished, more_unfinished = facts.unfinished(study, cells)
+    unfinished, more_unfinished = provenance.unfinished(study, cells)
     return environment.get_template("report.html").render(
         study=study,
         manifest=study.manifest,
@@ -65,11 +65,11 @@ def page(
         plots=PLOTS,
         unfinished=unfinished,
         more_unfinished=more_unfinished,
-        overview=facts.overview(study),
-        config=facts.config_text(study),
-        commands=facts.commands(study),
-        environments=facts.environments(study),
-        digests=facts.digests(study),
+        overview=provenance.overview(study),
+        config=provenance.config_text(study),
+        commands=provenance.commands(study),
+        environments=provenance.environments(study),
+        digests=provenance.digests(study),
         command=command,
         version=__version__,
         policy=_policy(script),

@@ -8,16 +8,16 @@ from typing import Any
 import pandas as pd
 
 from dropout_lab.analysis.conclusions import conclusions
+from dropout_lab.analysis.mcnemar import mcnemar_of, sentence_of
 from dropout_lab.analysis.paired import compared
 from dropout_lab.analysis.published import Published, beside
 from dropout_lab.analysis.tables import StudyTables, read_study
-from dropout_lab.analysis.two_runs import mcnemar_of, sentence_of
 from dropout_lab.errors import StorageError
 from dropout_lab.files import make_folder, replace_file
-from dropout_lab.report.columns import CellTable, cell_table
+from dropout_lab.report.cell_table import CellTable, cell_table
+from dropout_lab.report.exports import csv, latex, markdown
 from dropout_lab.report.inferences import inference_table
 from dropout_lab.report.page import page
-from dropout_lab.report.texts import csv, latex, markdown
 from dropout_lab.results import REPORT, TABLES
 
 

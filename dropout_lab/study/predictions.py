@@ -27,7 +27,7 @@ from dropout_lab.training.inference import (
     reliability_rows,
     score_columns,
 )
-from dropout_lab.training.trained import activation_rows, features
+from dropout_lab.training.snapshots import activation_rows, features
 
 
 def keep_inferences(fleet: Fleet, splits: Splits, store: Store) -> None:

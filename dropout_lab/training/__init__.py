@@ -11,7 +11,7 @@ from dropout_lab.training.inference import (
 )
 from dropout_lab.training.loop import Epoch, train
 from dropout_lab.training.record import RECORD_COLUMNS, Record
-from dropout_lab.training.trained import ACTIVATION_COLUMNS
+from dropout_lab.training.snapshots import ACTIVATION_COLUMNS
 
 __all__ = [
     "ACTIVATION_COLUMNS",

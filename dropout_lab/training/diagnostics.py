@@ -10,9 +10,9 @@ from dropout_lab.config.inference_rules import diagnostics
 from dropout_lab.config.schema import Settings, p_of_places
 from dropout_lab.data import Examples, Splits, stratified
 from dropout_lab.layers import Dropout, Entering
-from dropout_lab.layers.measured import PASSES, Measured, claimed, measure
-from dropout_lab.noise import Purpose, stream
-from dropout_lab.training import units
+from dropout_lab.layers.noise_measurement import PASSES, Measured, claimed, measure
+from dropout_lab.rng import Purpose, stream
+from dropout_lab.training import unit_statistics
 from dropout_lab.training.fleet import Fleet
 from dropout_lab.training.gradients import gradient_measures, whole_gradient
 
@@ -40,7 +40,9 @@ def diagnostic_columns(settings: Settings) -> tuple[str, ...]:
         name: [f"{measure}_{layer}" for measure in measures for layer in layers]
         for name, measures in _OF_LAYERS.items()
     }
-    columns["co_adaptation"] += [f"removed_{share}_test_accuracy" for share in units.REMOVED]
+    columns["co_adaptation"] += [
+        f"removed_{share}_test_accuracy" for share in unit_statistics.REMOVED
+    ]
     columns["gradients"] = list(_GRADIENTS)
     columns["noise"] = [f"{name}_{place}" for name in _NOISE for place in p_of_places(settings)]
     return tuple(column for name in diagnostics(settings.evaluation) for column in columns[name])
@@ -48,7 +50,7 @@ def diagnostic_columns(settings: Settings) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class _Inputs:
-    """What a dropout layer is given: see :func:`dropout_lab.layers.measured.measure`."""
+    """What a dropout layer is given: see :func:`dropout_lab.layers.noise_measurement.measure`."""
 
     layer: Dropout
     x: Tensor
@@ -112,10 +114,10 @@ class Diagnostics:
             if name in self.wanted:
                 for measure in measures:
                     for layer, h in enumerate(hidden, start=1):
-                        columns[f"{measure}_{layer}"] = getattr(units, measure)(h)
+                        columns[f"{measure}_{layer}"] = getattr(unit_statistics, measure)(h)
         if "co_adaptation" in self.wanted:
-            for share in units.REMOVED:
-                accuracy = units.accuracy_without(
+            for share in unit_statistics.REMOVED:
+                accuracy = unit_statistics.accuracy_without(
                     self.model, x, self.test.labels, self.seeds, share
                 )
                 columns[f"removed_{share}_test_accuracy"] = accuracy

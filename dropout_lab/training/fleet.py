@@ -12,7 +12,7 @@ from dropout_lab.config.schema import Settings, places
 from dropout_lab.layers import Dropout
 from dropout_lab.model import MLP, p_of_fleet
 from dropout_lab.optimizer import FleetOptimizer
-from dropout_lab.schedules import Schedule
+from dropout_lab.p_schedules import Schedule
 from dropout_lab.training.averages import Averages
 from dropout_lab.training.early_stopping import EarlyStopping
 from dropout_lab.training.regularizers import Regularizers

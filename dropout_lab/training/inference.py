@@ -14,8 +14,8 @@ from dropout_lab.config.inference_rules import SAMPLES, inferences, keeps_predic
 from dropout_lab.data import Splits
 from dropout_lab.layers import Dropout
 from dropout_lab.model import MLP
-from dropout_lab.noise import Purpose, stream
 from dropout_lab.probabilities import ProbabilityScores, ProbabilityTally, entropy_of
+from dropout_lab.rng import Purpose, stream
 from dropout_lab.training.evaluation import CHUNK
 
 REPEATS = 100  # of each average in a curve, as in JMLR 2014, Fig. 11

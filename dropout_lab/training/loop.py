@@ -10,9 +10,9 @@ from torch import Tensor
 from dropout_lab.config.schema import Settings
 from dropout_lab.config.sizes import length, steps_of_epoch
 from dropout_lab.data import Examples, Splits, stratified
-from dropout_lab.noise import Purpose, stream
-from dropout_lab.rates import Rates
-from dropout_lab.schedules import Schedule
+from dropout_lab.lr_schedules import Rates
+from dropout_lab.p_schedules import Schedule
+from dropout_lab.rng import Purpose, stream
 from dropout_lab.training.diagnostics import Diagnostics
 from dropout_lab.training.evaluation import evaluate, evaluate_pruned
 from dropout_lab.training.fleet import Fleet

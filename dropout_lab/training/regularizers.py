@@ -9,7 +9,7 @@ from torch.nn.functional import log_softmax
 from dropout_lab.config.regularization import KL_DAMPING, KL_TARGET
 from dropout_lab.config.schema import Settings
 from dropout_lab.metrics import losses
-from dropout_lab.noise import FleetNoise, Purpose
+from dropout_lab.rng import FleetNoise, Purpose
 
 RunMeans = list[Tensor]
 _LOG_OF_ZERO = -1e4  # exp is 0 there and below

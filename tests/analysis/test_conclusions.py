@@ -11,10 +11,10 @@ import pytest
 from dropout_lab.analysis.conclusions import conclusions
 from dropout_lab.analysis.family import judge, number
 from dropout_lab.analysis.paired import compared, seeds_option
-from dropout_lab.analysis.shape import Point, Shape, sentence, shape_through
+from dropout_lab.analysis.response_curve import Point, Shape, sentence, shape_through
 from dropout_lab.analysis.tables import MISSING, StudyTables, read_study
-from dropout_lab.config.changes import Changes
 from dropout_lab.config.load import load
+from dropout_lab.config.overrides import Changes
 from tests.analysis.test_tables import made_study
 
 BARE = [0.960, 0.962, 0.958, 0.961, 0.959, 0.963]

@@ -14,8 +14,8 @@ from dropout_lab.analysis import diagnostics as diagnostics_module
 from dropout_lab.analysis import inference as inference_module
 from dropout_lab.analysis import plots
 from dropout_lab.analysis.diagnostics import draw_diagnostics
-from dropout_lab.analysis.figure import draw_figure
 from dropout_lab.analysis.inference import draw_inference, draw_monte_carlo
+from dropout_lab.analysis.paper_figure_plot import draw_figure
 from dropout_lab.analysis.plots import plot_study
 from dropout_lab.analysis.tables import StudyTables, cells, half_width, read_study
 from tests.analysis.test_plots import words

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from dropout_lab.analysis import statistics
+from dropout_lab.analysis.mcnemar import mcnemar_of
 from dropout_lab.analysis.paired import (
     NO_PAIRS,
     NOT_SIGNIFICANT,
@@ -20,7 +21,6 @@ from dropout_lab.analysis.paired import (
 )
 from dropout_lab.analysis.statistics import least_seeds
 from dropout_lab.analysis.tables import StudyTables, cells, read_study
-from dropout_lab.analysis.two_runs import mcnemar_of
 from dropout_lab.errors import ConfigError, StorageError
 from dropout_lab.results.predictions import PREDICTIONS
 from tests.analysis.test_tables import made_study

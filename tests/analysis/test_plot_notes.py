@@ -11,8 +11,8 @@ import pytest
 from matplotlib.figure import Figure
 
 from dropout_lab import results
-from dropout_lab.analysis import comparisons, fonts, heat_map, plots, rows, style
-from dropout_lab.analysis import figure as figure_module
+from dropout_lab.analysis import comparisons, fonts, heat_map, paper_table_plot, plots, style
+from dropout_lab.analysis import paper_figure_plot as figure_module
 from dropout_lab.analysis.comparisons import draw_by_p, draw_cells
 from dropout_lab.analysis.curves import draw_curves, draw_gap
 from dropout_lab.analysis.intervals import interval_words, lengths
@@ -20,7 +20,7 @@ from dropout_lab.analysis.plots import pictures, plot_notes, plot_study
 from dropout_lab.analysis.style import WITHOUT
 from dropout_lab.analysis.tables import StudyTables, cells, read_study, with_and_without
 from dropout_lab.report.report import compose
-from tests.analysis.test_figure import study_of, value
+from tests.analysis.test_paper_figure_plot import study_of, value
 from tests.analysis.test_plots import words
 from tests.analysis.test_tables import made_study
 
@@ -376,7 +376,7 @@ def test_what_has_no_shape_needs_no_font() -> None:
 def test_every_limit_of_a_plot_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(plots, "_KINDS", {})
     published = study_of(tmp_path, [value(0.5, 5.5), value(0.9, 2.7)], figure={"title": "Table"})
-    monkeypatch.setattr(rows, "_ROWS_SHOWN", 1)
+    monkeypatch.setattr(paper_table_plot, "_ROWS_SHOWN", 1)
     assert "2 rows not shown" in all_words(published)["figure"]
     study = made(tmp_path / "h", "training.learning_rate=0.1,0.2", "dropout.p=0.2,0.5", n=12)
     monkeypatch.setattr(heat_map, "_SHOWN", 1)

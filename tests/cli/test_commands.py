@@ -18,9 +18,9 @@ from torch import Tensor
 from dropout_lab import __version__
 from dropout_lab.catalogue import CATALOGUE
 from dropout_lab.cli.precision import check_precision
-from dropout_lab.config.changes import Changes
 from dropout_lab.config.grid import single_cell
 from dropout_lab.config.load import load
+from dropout_lab.config.overrides import Changes
 from dropout_lab.errors import ConfigError
 from dropout_lab.layers import VARIANTS, InvertedDropout
 from dropout_lab.results import read_rows

@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from dropout_lab.checks.finding import at_most, must_be, none_of
 from dropout_lab.cli.lesson_page import _Page
-from dropout_lab.laws.finding import at_most, must_be, none_of
 from dropout_lab.layers import InvertedDropout
 from dropout_lab.lessons import LESSONS
 from dropout_lab.lessons.parts import Check

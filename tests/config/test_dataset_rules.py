@@ -2,9 +2,9 @@
 
 import pytest
 
-from dropout_lab.config.changes import Changes
 from dropout_lab.config.grid import run_id, section_data, single_cell
 from dropout_lab.config.load import load
+from dropout_lab.config.overrides import Changes
 from dropout_lab.config.schema import DatasetSettings
 from dropout_lab.config.sizes import inputs_of
 from dropout_lab.errors import ConfigError

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from dropout_lab.config.changes import Changes
 from dropout_lab.config.grid import (
     get,
     run_id,
@@ -16,6 +15,7 @@ from dropout_lab.config.grid import (
     without,
 )
 from dropout_lab.config.load import load
+from dropout_lab.config.overrides import Changes
 from dropout_lab.config.schema import Config, p_of_places, without_dropout
 from dropout_lab.results import digest, runs_in
 from tests.conftest import make_config

@@ -4,11 +4,11 @@ import shlex
 
 import pytest
 
-from dropout_lab.config.changes import Changes
 from dropout_lab.config.document import Document, parse_document
 from dropout_lab.config.load import check, load
+from dropout_lab.config.overrides import Changes
 from dropout_lab.config.schema import KEYS
-from dropout_lab.config.words import OTHER_KEYS, OTHER_VALUES, nearest_word
+from dropout_lab.config.synonyms import OTHER_KEYS, OTHER_VALUES, nearest_word
 from dropout_lab.errors import ConfigError
 
 

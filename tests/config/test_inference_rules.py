@@ -2,9 +2,9 @@
 
 import pytest
 
-from dropout_lab.config.changes import Changes
 from dropout_lab.config.grid import run_id, single_cell, sweep_cells
 from dropout_lab.config.load import load
+from dropout_lab.config.overrides import Changes
 from dropout_lab.config.rules import cautions
 from dropout_lab.config.schema import Config, Settings
 from dropout_lab.errors import ConfigError

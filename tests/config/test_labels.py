@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from dropout_lab.config.changes import Changes
 from dropout_lab.config.load import load
+from dropout_lab.config.overrides import Changes
 from dropout_lab.errors import ConfigError
 
 

@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dropout_lab.analysis.statistics import least_seeds
-from dropout_lab.config.changes import Changes
 from dropout_lab.config.document import parse_document
 from dropout_lab.config.grid import runs_of, seeds_of, sweep_cells
 from dropout_lab.config.load import check, load
+from dropout_lab.config.overrides import Changes
 from dropout_lab.config.schema import KEYS, Config
 from dropout_lab.data import FOLDERS
 from dropout_lab.errors import ConfigError
@@ -266,7 +266,7 @@ def test_set_has_the_same_messages_as_the_file(setting: str, words: str) -> None
 
 def test_the_ranges_of_the_messages_are_those_of_the_schema() -> None:
     """Each number key refuses the values just outside the range its message states."""
-    from dropout_lab.config.allowed import allowed
+    from dropout_lab.config.messages import allowed
 
     for key in KEYS:
         if " in [0, 1]" in allowed(key):

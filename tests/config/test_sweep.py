@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from dropout_lab.config.changes import Changes
 from dropout_lab.config.grid import labelled_keys, run_id, runs_of, sweep_cells
 from dropout_lab.config.load import load, sizes_in
+from dropout_lab.config.overrides import Changes
 from dropout_lab.config.schema import Config, without_dropout
 from dropout_lab.errors import ConfigError
 from dropout_lab.results import runs_in

@@ -3,10 +3,10 @@
 import pytest
 
 from dropout_lab.catalogue import CATALOGUE
-from dropout_lab.config.changes import Changes
+from dropout_lab.config.conditional_keys import readers
 from dropout_lab.config.grid import get, run_id, runs_of, single_cell, sweep_cells
 from dropout_lab.config.load import load
-from dropout_lab.config.optional_keys import readers
+from dropout_lab.config.overrides import Changes
 from dropout_lab.config.regularization import RegularizationSettings
 from dropout_lab.config.rules import cautions
 from dropout_lab.config.schema import Config, TrainingSettings

@@ -12,7 +12,7 @@ from dropout_lab import data
 from dropout_lab.analysis.tables import read_study
 from dropout_lab.data import Splits
 from dropout_lab.data.components import principal_components
-from dropout_lab.report.facts import overview
+from dropout_lab.report.provenance import overview
 from dropout_lab.training import Fleet, train
 from tests.conftest import assert_same_bits, make_runs, make_sweep, resumed_after_an_epoch
 from tests.study.test_study import go, study

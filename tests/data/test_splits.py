@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dropout_lab.data import Examples, split, stratified
-from dropout_lab.noise import Purpose, stream
+from dropout_lab.rng import Purpose, stream
 
 
 def made(examples: int = 300, seed: int = 1) -> Examples:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import dropout_lab.analysis.plots
-import dropout_lab.cli.running
+import dropout_lab.cli.study_output
 import dropout_lab.cli.table  # noqa: F401  # as the command does once its runs are trained
 from dropout_lab import cli, data
 from dropout_lab.data import mnist_5k

@@ -9,11 +9,11 @@ from scipy.special import expit
 from torch import Tensor
 
 from dropout_lab.catalogue import CATALOGUE
-from dropout_lab.laws.subject import Extreme
+from dropout_lab.checks.subject import Extreme
 from dropout_lab.layers import VARIANTS, Dropout, Entering, UnitDropout
-from dropout_lab.layers.specimen import Place
-from dropout_lab.layers.specimen import carry as act
-from dropout_lab.noise import Noise, TorchNoise
+from dropout_lab.layers.sample_inputs import Place
+from dropout_lab.layers.sample_inputs import carry as act
+from dropout_lab.rng import Noise, TorchNoise
 
 __all__ = ["Extreme", "Place", "act"]  # handed on
 CPU = torch.device("cpu")

@@ -22,8 +22,8 @@ from dropout_lab.layers import (
     TargetedUnitDropout,
     affine,
 )
-from dropout_lab.layers.draws import uniform
-from dropout_lab.noise import NumpyNoise, PhiloxNoise, TorchNoise
+from dropout_lab.layers.coins import uniform
+from dropout_lab.rng import NumpyNoise, PhiloxNoise, TorchNoise
 from tests.layers.abilities import ABILITIES, MISSING, SUBJECTS, Subject, compiled, shown
 from tests.layers.cases import CPU, UNIT, make
 

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from dropout_lab.layers import InvertedDropout, StandardDropout, UnscaledDropout
-from dropout_lab.layers.draws import keep_threshold, round_to_lanes
+from dropout_lab.layers.coins import keep_threshold, round_to_lanes
 from tests.recorded import Recorded, lanes
 
 X = torch.tensor([3.0, 3.0, 3.0, -6.0])

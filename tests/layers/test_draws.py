@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from dropout_lab.layers import UnitDropout
-from dropout_lab.layers.draws import coins, keep_threshold, round_to_lanes
+from dropout_lab.layers.coins import coins, keep_threshold, round_to_lanes
 from tests.layers.cases import seeded
 
 

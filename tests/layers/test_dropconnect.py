@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from dropout_lab.layers import DropConnect, DropoutLinear, InvertedDropout, Mask
-from dropout_lab.noise import FleetNoise, TorchNoise
+from dropout_lab.rng import FleetNoise, TorchNoise
 from tests.recorded import Forbidden, Recorded, lanes
 
 CPU = torch.device("cpu")

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from dropout_lab.catalogue import CATALOGUE
 from dropout_lab.layers import VARIANTS, UnitDropout, affine
-from dropout_lab.noise import FleetNoise
+from dropout_lab.rng import FleetNoise
 from tests.layers.cases import (
     CPU,
     NAMES,

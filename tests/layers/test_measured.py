@@ -20,8 +20,8 @@ from dropout_lab.layers import (
     UnscaledDropout,
     VariationalADropout,
 )
-from dropout_lab.layers.measured import Measured, claimed, measure
-from dropout_lab.layers.specimen import Place, made_up, specimen
+from dropout_lab.layers.noise_measurement import Measured, claimed, measure
+from dropout_lab.layers.sample_inputs import Place, made_up, specimen
 from tests.layers.cases import seeded
 from tests.recorded import Recorded, lanes
 

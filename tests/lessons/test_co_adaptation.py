@@ -12,9 +12,9 @@ from dropout_lab.layers import InvertedDropout
 from dropout_lab.lessons import Asked, co_adaptation
 from dropout_lab.lessons.co_adaptation import _Found, lazy_units
 from dropout_lab.lessons.co_adaptation.lazy_units import Training
-from dropout_lab.lessons.pairs import Pair
+from dropout_lab.lessons.paired_differences import Pair
 from dropout_lab.lessons.parts import Rows
-from dropout_lab.lessons.trained import fleet_of, settings, splits
+from dropout_lab.lessons.training import fleet_of, settings, splits
 from dropout_lab.training import Fleet
 from tests.lessons.conftest import failed_in
 

@@ -4,12 +4,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from dropout_lab.config import words
+from dropout_lab.config import synonyms
 from dropout_lab.layers import InvertedDropout, StandardDropout
 from dropout_lab.lessons.conventions.mixed import DividedByP, TimesP, Unit, mixed_up, unit
 from dropout_lab.lessons.draws import Replayed
 from dropout_lab.lessons.parts import Formula, Rows
-from dropout_lab.lessons.written_out import NumpyDropout
+from dropout_lab.lessons.reference_layers import NumpyDropout
 from tests.lessons.conftest import Told, failed_in
 
 
@@ -89,7 +89,7 @@ def test_the_answers_are_the_programs_own(told: Told, monkeypatch: pytest.Monkey
     assert "for keep_prob: 0.8 write p: 0.2" in " ".join(answers[0].split())
     assert "p, the chance of dropping" in " ".join(answers[1].split())
     assert "dropout.p is 80" in answers[2]
-    monkeypatch.delitem(words.OTHER_WORDS, "keep_prob")
+    monkeypatch.delitem(synonyms.OTHER_WORDS, "keep_prob")
     assert failed_in(told("conventions")) == ["keep_prob is refused"]
 
 

@@ -13,7 +13,7 @@ from dropout_lab.lessons.draws import Replayed, chances, every_mask
 from dropout_lab.lessons.ensemble import _Net, sampling
 from dropout_lab.lessons.ensemble.sub_networks import enumerate_sub_networks
 from dropout_lab.lessons.parts import Rows
-from dropout_lab.lessons.trained import fleet_of, settings, splits
+from dropout_lab.lessons.training import fleet_of, settings, splits
 from tests.lessons.conftest import failed_in
 from tests.recorded import Forbidden
 

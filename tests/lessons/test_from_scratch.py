@@ -14,8 +14,8 @@ from dropout_lab.lessons.from_scratch.networks import (
     Scaled,
     scaled_in_evaluation,
 )
-from dropout_lab.lessons.pairs import Difference, last
-from dropout_lab.lessons.trained import settings, splits, train_fleet
+from dropout_lab.lessons.paired_differences import Difference, last
+from dropout_lab.lessons.training import settings, splits, train_fleet
 from tests.lessons.conftest import failed_in
 
 

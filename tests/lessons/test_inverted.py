@@ -10,7 +10,7 @@ from dropout_lab.lessons import inverted
 from dropout_lab.lessons.draws import Replayed
 from dropout_lab.lessons.inverted.networks import ADAM, SAME, SGD, Course, Rule, Way, follow
 from dropout_lab.lessons.parts import Rows
-from dropout_lab.lessons.written_out import NumpyDropout, torch_dropout
+from dropout_lab.lessons.reference_layers import NumpyDropout, torch_dropout
 from tests.lessons.conftest import Told, failed_in
 
 

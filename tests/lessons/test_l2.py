@@ -25,7 +25,7 @@ from dropout_lab.lessons.l2.linear_dropout import (
     problem,
 )
 from dropout_lab.lessons.parts import Rows
-from dropout_lab.noise import NumpyNoise
+from dropout_lab.rng import NumpyNoise
 from tests.lessons.conftest import Told, checks_in, failed_in
 
 CHECKS = [

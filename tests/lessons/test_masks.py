@@ -10,7 +10,7 @@ from torch import Tensor
 
 from dropout_lab.layers import InvertedDropout
 from dropout_lab.layers.base import Dropout
-from dropout_lab.lessons.dropped import kept, marks, numbers, throughout
+from dropout_lab.lessons.mask_helpers import kept, marks, numbers, throughout
 from dropout_lab.lessons.masks.steps import RULES, Case
 from dropout_lab.lessons.parts import Mistake, Rows
 from dropout_lab.lessons.two_layers import TwoLayers, made_up

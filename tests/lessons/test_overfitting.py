@@ -10,7 +10,7 @@ from torch import Tensor
 from dropout_lab.layers import InvertedDropout
 from dropout_lab.lessons import Asked, overfitting
 from dropout_lab.lessons.overfitting.learning_curves import Learned
-from dropout_lab.lessons.pairs import Difference
+from dropout_lab.lessons.paired_differences import Difference
 from dropout_lab.lessons.parts import Check, Look, Mistake, Part, Rows
 from tests.lessons.conftest import failed_in
 

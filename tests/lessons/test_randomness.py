@@ -9,7 +9,7 @@ from torch import Tensor
 
 from dropout_lab.layers import InvertedDropout
 from dropout_lab.layers.base import Dropout
-from dropout_lab.layers.draws import keep_threshold
+from dropout_lab.layers.coins import keep_threshold
 from dropout_lab.lessons import randomness
 from dropout_lab.lessons.parts import Mistake, Rows
 from dropout_lab.lessons.randomness import entropies

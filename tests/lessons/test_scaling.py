@@ -8,7 +8,7 @@ from dropout_lab.layers import InvertedDropout, StandardDropout
 from dropout_lab.lessons import scaling
 from dropout_lab.lessons.draws import noise
 from dropout_lab.lessons.parts import Look, Rows
-from dropout_lab.noise import NumpyNoise
+from dropout_lab.rng import NumpyNoise
 from tests.lessons.conftest import Told, failed_in
 
 

@@ -9,8 +9,8 @@ import torch
 
 from dropout_lab.analysis import style
 from dropout_lab.catalogue import CATALOGUE
+from dropout_lab.config.conditional_keys import readers
 from dropout_lab.config.grid import runs_of, single_cell
-from dropout_lab.config.optional_keys import readers
 from dropout_lab.data import Splits
 from dropout_lab.layers import VARIANTS
 from dropout_lab.plugins import load_plugin

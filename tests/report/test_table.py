@@ -13,11 +13,11 @@ import pytest
 
 from dropout_lab.analysis.tables import Label
 from dropout_lab.config.grid import Run
-from dropout_lab.report.columns import cell_table, p_text
+from dropout_lab.report.cell_table import cell_table, p_text
+from dropout_lab.report.exports import csv as csv_of
+from dropout_lab.report.exports import latex, markdown
 from dropout_lab.report.inferences import inference_table
 from dropout_lab.report.report import Report, compose
-from dropout_lab.report.texts import csv as csv_of
-from dropout_lab.report.texts import latex, markdown
 from tests.report.made import make_study
 
 # t of three values at 95 %: 4.302653. Of 0.90, 0.92, 0.94: mean 0.92, s.d. 0.02, interval

@@ -8,9 +8,9 @@ import torch
 from torch import nn
 
 from dropout_lab import data
-from dropout_lab.config.changes import Changes
 from dropout_lab.config.grid import runs_of, single_cell
 from dropout_lab.config.load import load
+from dropout_lab.config.overrides import Changes
 from dropout_lab.data import Splits
 from dropout_lab.metrics import Tally
 from dropout_lab.model import initial_weights

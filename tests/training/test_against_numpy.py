@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from dropout_lab.data import Splits
-from dropout_lab.noise import Purpose, stream
+from dropout_lab.rng import Purpose, stream
 from dropout_lab.training import Fleet, train
 from tests.conftest import make_runs
 

@@ -10,13 +10,13 @@ from torch import Tensor
 from dropout_lab.catalogue import CATALOGUE
 from dropout_lab.data import Splits, stratified
 from dropout_lab.layers import VARIANTS, Dropout, Entering, InvertedDropout
-from dropout_lab.layers.measured import Claim, Measured, measure
-from dropout_lab.noise import Purpose, stream
+from dropout_lab.layers.noise_measurement import Claim, Measured, measure
+from dropout_lab.rng import Purpose, stream
 from dropout_lab.training import Fleet, diagnostic_columns, train
 from dropout_lab.training import diagnostics as diagnostics_module
 from dropout_lab.training.diagnostics import Diagnostics
 from dropout_lab.training.gradients import gradient_measures, whole_gradient
-from dropout_lab.training.units import accuracy_without
+from dropout_lab.training.unit_statistics import accuracy_without
 from tests.conftest import assert_same_bits, make_runs, make_sweep, with_variant
 
 CPU = torch.device("cpu")

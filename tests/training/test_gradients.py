@@ -8,7 +8,7 @@ from torch import Tensor
 
 from dropout_lab.data import Splits
 from dropout_lab.model import MLP, p_of_fleet
-from dropout_lab.noise import Purpose
+from dropout_lab.rng import Purpose
 from dropout_lab.training import gradients as gradients_module
 from dropout_lab.training.gradients import gradient_measures, whole_gradient
 from tests.conftest import make_runs

@@ -11,9 +11,9 @@ from dropout_lab.config.evaluation import EvaluationSettings
 from dropout_lab.config.grid import Run
 from dropout_lab.data import Splits
 from dropout_lab.layers import DropConnect, GaussianDropConnect, InvertedDropout, StandardDropout
+from dropout_lab.lr_schedules import Rate
 from dropout_lab.model import MLP, p_of_fleet
-from dropout_lab.noise import Purpose, stream
-from dropout_lab.rates import Rate
+from dropout_lab.rng import Purpose, stream
 from dropout_lab.training import Fleet, infer, train
 from dropout_lab.training import inference as inference_module
 from dropout_lab.training.inference import Inferred, logits_of_moments, moment_matching, sampled

@@ -9,7 +9,7 @@ from torch import nn
 from dropout_lab.catalogue import CATALOGUE
 from dropout_lab.data import Splits
 from dropout_lab.layers import VARIANTS
-from dropout_lab.noise import Purpose, stream
+from dropout_lab.rng import Purpose, stream
 from dropout_lab.training import Epoch, Fleet, evaluate, train
 from dropout_lab.training.loop import data_order, train_examples
 from tests.conftest import make_config, make_runs, make_sweep, with_variant

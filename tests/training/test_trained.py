@@ -7,10 +7,10 @@ from numpy.testing import assert_array_equal
 
 from dropout_lab.config.sizes import HISTOGRAM_EXAMPLES
 from dropout_lab.data import Splits
-from dropout_lab.noise import Purpose, stream
+from dropout_lab.rng import Purpose, stream
 from dropout_lab.training import Fleet, infer, train
 from dropout_lab.training.inference import inference_rows, reliability_rows
-from dropout_lab.training.trained import activation_rows, features, histogram
+from dropout_lab.training.snapshots import activation_rows, features, histogram
 from tests.conftest import assert_same_bits, make_runs, make_sweep
 
 CPU = torch.device("cpu")

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from dropout_lab.data import Splits
 from dropout_lab.model import MLP, p_of_fleet
-from dropout_lab.noise import Purpose, stream
-from dropout_lab.training.units import (
+from dropout_lab.rng import Purpose, stream
+from dropout_lab.training.unit_statistics import (
     accuracy_without,
     activation_sparsity,
     effective_rank,

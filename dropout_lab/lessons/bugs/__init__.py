@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from matplotlib.figure import Figure
 
 from dropout_lab.analysis import style
+from dropout_lab.checks import LAWS, verify
+from dropout_lab.checks.finding import at_least, must_be, none_of
 from dropout_lab.data import Splits
-from dropout_lab.laws import LAWS, verify
-from dropout_lab.laws.finding import at_least, must_be, none_of
-from dropout_lab.layers.measured import ERRORS
+from dropout_lab.layers.noise_measurement import ERRORS
 from dropout_lab.lessons import Asked
 from dropout_lab.lessons.bugs.mistakes import (
     MISTAKES,
@@ -18,7 +18,7 @@ from dropout_lab.lessons.bugs.mistakes import (
     ScalingForgotten,
 )
 from dropout_lab.lessons.bugs.mistakes import Mistake as WrongLayer
-from dropout_lab.lessons.pairs import Difference, last, seeds_of
+from dropout_lab.lessons.paired_differences import Difference, last, seeds_of
 from dropout_lab.lessons.parts import (
     Check,
     Formula,
@@ -31,7 +31,7 @@ from dropout_lab.lessons.parts import (
     Step,
     Working,
 )
-from dropout_lab.lessons.trained import settings, splits, train_fleet
+from dropout_lab.lessons.training import settings, splits, train_fleet
 from dropout_lab.plugins import joined
 
 _RIGHT = ("inverted", "gaussian")

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from dropout_lab.laws.finding import at_least
-from dropout_lab.layers.measured import ERRORS
+from dropout_lab.checks.finding import at_least
+from dropout_lab.layers.noise_measurement import ERRORS
 from dropout_lab.lessons import Asked
 from dropout_lab.lessons.co_adaptation import picture
 from dropout_lab.lessons.co_adaptation.lazy_units import Training, story, story_tried
-from dropout_lab.lessons.pairs import COLUMNS, Pair
+from dropout_lab.lessons.paired_differences import COLUMNS, Pair
 from dropout_lab.lessons.parts import (
     Check,
     Formula,
@@ -25,19 +25,19 @@ from dropout_lab.lessons.parts import (
     Step,
     Working,
 )
-from dropout_lab.lessons.trained import splits, train_fleet
+from dropout_lab.lessons.training import splits, train_fleet
 from dropout_lab.model import MLP
-from dropout_lab.training import units
+from dropout_lab.training import unit_statistics
 
 _HIDDEN = 64  # units of each of two layers
-_SHARES = (0, *units.REMOVED)
+_SHARES = (0, *unit_statistics.REMOVED)
 _MEASURED = 1_000  # test images, at most
 _SPREAD = "length spread"
 _OF_UNITS = {
-    "mean activation": units.mean_activation,
-    "share near 0": units.activation_sparsity,
-    "|correlation|": units.unit_correlation,
-    "effective rank": units.effective_rank,
+    "mean activation": unit_statistics.mean_activation,
+    "share near 0": unit_statistics.activation_sparsity,
+    "|correlation|": unit_statistics.unit_correlation,
+    "effective rank": unit_statistics.effective_rank,
 }
 
 
@@ -108,7 +108,7 @@ def _measured(training: Training) -> _Found:
     with torch.no_grad():
         model(x, hidden)
         accuracy = {
-            share: Pair.of(units.accuracy_without(model, x, labels, fleet.seeds, share))
+            share: Pair.of(unit_statistics.accuracy_without(model, x, labels, fleet.seeds, share))
             for share in _SHARES
         }
     first = model.weights[0].detach()[

@@ -6,16 +6,16 @@ from dataclasses import dataclass
 
 import torch
 
+from dropout_lab.checks.finding import at_least, at_most
 from dropout_lab.config.schema import Settings
 from dropout_lab.data import Splits
-from dropout_lab.laws.finding import at_least, at_most
 from dropout_lab.layers import InvertedDropout
-from dropout_lab.layers.measured import ERRORS
+from dropout_lab.layers.noise_measurement import ERRORS
 from dropout_lab.lessons import Asked
 from dropout_lab.lessons.draws import noise
-from dropout_lab.lessons.pairs import COLUMNS, Difference, Pair
+from dropout_lab.lessons.paired_differences import COLUMNS, Difference, Pair
 from dropout_lab.lessons.parts import Check, Formula, Look, Mistake, Part, Rows, Say, Step
-from dropout_lab.lessons.trained import fleet_of, settings
+from dropout_lab.lessons.training import fleet_of, settings
 from dropout_lab.training import train
 
 _STORY = 4  # units: A, B, C, D

@@ -8,8 +8,8 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from dropout_lab.analysis import style
-from dropout_lab.analysis.trained import image_grid
-from dropout_lab.lessons.pairs import Difference, Pair
+from dropout_lab.analysis.snapshot_plots import image_grid
+from dropout_lab.lessons.paired_differences import Difference, Pair
 
 _SHOWN = 99  # per cent of the weights that the grey scale holds
 

@@ -6,17 +6,17 @@ from collections.abc import Iterable, Iterator
 
 import torch
 
-from dropout_lab.config.changes import Changes
+from dropout_lab.checks.finding import at_most, must_be, within
 from dropout_lab.config.load import load
+from dropout_lab.config.overrides import Changes
 from dropout_lab.errors import ConfigError
-from dropout_lab.laws.finding import at_most, must_be, within
 from dropout_lab.layers import InvertedDropout, StandardDropout
-from dropout_lab.layers.measured import ERRORS
+from dropout_lab.layers.noise_measurement import ERRORS
 from dropout_lab.lessons import Asked
 from dropout_lab.lessons.conventions.mixed import Unit, draw, mixed_up
 from dropout_lab.lessons.draws import noise
 from dropout_lab.lessons.parts import Check, Formula, Look, Mistake, Part, Picture, Rows, Say, Step
-from dropout_lab.lessons.written_out import NumpyDropout, torch_dropout
+from dropout_lab.lessons.reference_layers import NumpyDropout, torch_dropout
 
 _P = (0.1, 0.25, 0.5, 0.75, 0.9)
 _REFUSED = "p is the chance of dropping"

@@ -12,7 +12,7 @@ from torch import Tensor
 from dropout_lab.analysis import style
 from dropout_lab.layers import InvertedDropout, StandardDropout
 from dropout_lab.layers.base import BernoulliDropout
-from dropout_lab.layers.measured import ERRORS
+from dropout_lab.layers.noise_measurement import ERRORS
 from dropout_lab.lessons.draws import noise
 
 _ROUNDING = 1e-6  # of float32: a factor such as 1 / (1 - p) and its square, each off by 1.2e-7

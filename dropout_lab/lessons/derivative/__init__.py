@@ -9,12 +9,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dropout_lab.laws.finding import at_least, at_most, none_of
+from dropout_lab.checks.finding import at_least, at_most, none_of
 from dropout_lab.layers import InvertedDropout
 from dropout_lab.lessons import Asked
 from dropout_lab.lessons.derivative.picture import Differences, Wrong, draw
 from dropout_lab.lessons.draws import noise
-from dropout_lab.lessons.dropped import marks
+from dropout_lab.lessons.mask_helpers import marks
 from dropout_lab.lessons.parts import Check, Formula, Look, Mistake, Part, Picture, Rows, Say, Step
 from dropout_lab.lessons.two_layers import EXAMPLES, INPUTS, UNITS, TwoLayers, made_up
 

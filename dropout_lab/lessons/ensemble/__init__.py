@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from dropout_lab.checks.finding import Finding, at_least, at_most, none_of
 from dropout_lab.data import Splits
-from dropout_lab.laws.finding import Finding, at_least, at_most, none_of
 from dropout_lab.layers import InvertedDropout
 from dropout_lab.lessons import Asked
 from dropout_lab.lessons.draws import Replayed, chances, every_mask
@@ -27,7 +27,7 @@ from dropout_lab.lessons.parts import (
     Step,
     Working,
 )
-from dropout_lab.lessons.trained import settings, splits, train_fleet
+from dropout_lab.lessons.training import settings, splits, train_fleet
 from dropout_lab.model import MLP
 from dropout_lab.probabilities import ProbabilityScores, ProbabilityTally
 

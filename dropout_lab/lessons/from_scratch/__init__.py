@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from dropout_lab.analysis.statistics import spread
+from dropout_lab.checks.finding import at_least, at_most, none_of, within
 from dropout_lab.data import Splits
-from dropout_lab.laws.finding import at_least, at_most, none_of, within
-from dropout_lab.layers.measured import ERRORS
+from dropout_lab.layers.noise_measurement import ERRORS
 from dropout_lab.lessons import Asked
 from dropout_lab.lessons.from_scratch.networks import (
     CORRECTED,
@@ -28,7 +28,7 @@ from dropout_lab.lessons.from_scratch.networks import (
 )
 from dropout_lab.lessons.from_scratch.picture import draw
 from dropout_lab.lessons.from_scratch.wrong_output import train_wrong_output
-from dropout_lab.lessons.pairs import Difference, seeds_of
+from dropout_lab.lessons.paired_differences import Difference, seeds_of
 from dropout_lab.lessons.parts import (
     Check,
     Formula,
@@ -41,7 +41,7 @@ from dropout_lab.lessons.parts import (
     Step,
     Working,
 )
-from dropout_lab.lessons.trained import Trained, splits
+from dropout_lab.lessons.training import Trained, splits
 from dropout_lab.model import MLP
 
 # Training images (none: all), examples of a step, and seeds.

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from dropout_lab.catalogue import CATALOGUE
 from dropout_lab.data import Splits
 from dropout_lab.layers import UnitDropout
-from dropout_lab.lessons.pairs import last
-from dropout_lab.lessons.trained import Trained, settings, train_fleet
+from dropout_lab.lessons.paired_differences import last
+from dropout_lab.lessons.training import Trained, settings, train_fleet
 from dropout_lab.plugins import joined
 from dropout_lab.training.evaluation import evaluate
 

@@ -10,7 +10,7 @@ from dropout_lab.layers import UnscaledDropout
 from dropout_lab.lessons.draws import noise
 from dropout_lab.metrics import Scores, Tally
 from dropout_lab.training.loop import data_order
-from dropout_lab.updates import Adam
+from dropout_lab.update_rules import Adam
 
 _UNITS, _CLASSES = 512, 10
 _SCORED_AT_ONCE = 1_000  # examples; bounds the memory

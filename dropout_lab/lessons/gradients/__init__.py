@@ -6,11 +6,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from dropout_lab.laws.finding import at_most, none_of
+from dropout_lab.checks.finding import at_most, none_of
 from dropout_lab.layers import InvertedDropout, affine
 from dropout_lab.lessons import Asked
 from dropout_lab.lessons.draws import noise, normal
-from dropout_lab.lessons.dropped import (
+from dropout_lab.lessons.gradients.picture import draw
+from dropout_lab.lessons.mask_helpers import (
     Throughout,
     marks,
     numbers,
@@ -18,7 +19,6 @@ from dropout_lab.lessons.dropped import (
     throughout_finding,
     throughout_rows,
 )
-from dropout_lab.lessons.gradients.picture import draw
 from dropout_lab.lessons.parts import Check, Formula, Look, Mistake, Part, Picture, Rows, Say, Step
 from dropout_lab.metrics import losses
 

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from dropout_lab.analysis import style
-from dropout_lab.lessons.dropped import Throughout
+from dropout_lab.lessons.mask_helpers import Throughout
 
 
 def draw(

@@ -6,14 +6,14 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from dropout_lab.laws.finding import at_least, at_most, within
+from dropout_lab.checks.finding import at_least, at_most, within
 from dropout_lab.layers import InvertedDropout, StandardDropout
 from dropout_lab.layers.base import BernoulliDropout
 from dropout_lab.lessons import Asked
 from dropout_lab.lessons.draws import Replayed, noise, normal
 from dropout_lab.lessons.inverted.networks import ADAM, SAME, SGD, Course, Way, follow, picture
 from dropout_lab.lessons.parts import Check, Formula, Look, Mistake, Part, Picture, Rows, Say, Step
-from dropout_lab.lessons.written_out import NumpyDropout, torch_dropout
+from dropout_lab.lessons.reference_layers import NumpyDropout, torch_dropout
 
 # Each number is a quotient 1 / (1 - p) and a product, both rounded by up to 2^-53 of themselves;
 # two hands may round in opposite directions.

@@ -8,10 +8,10 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from dropout_lab import updates as rules
+from dropout_lab import update_rules as rules
 from dropout_lab.analysis import style
 from dropout_lab.lessons.draws import noise, normal
-from dropout_lab.lessons.trained import settings
+from dropout_lab.lessons.training import settings
 from dropout_lab.metrics import losses
 from dropout_lab.model import MLP, p_of_fleet
 

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from dropout_lab.laws.finding import at_least, at_most
+from dropout_lab.checks.finding import at_least, at_most
 from dropout_lab.layers import InvertedDropout
-from dropout_lab.layers.measured import ERRORS
+from dropout_lab.layers.noise_measurement import ERRORS
 from dropout_lab.lessons import Asked
 from dropout_lab.lessons.draws import noise
 from dropout_lab.lessons.l2.beyond_linear import deeper, logistic

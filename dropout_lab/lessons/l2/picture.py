@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from dropout_lab.analysis import style
-from dropout_lab.layers.measured import ERRORS
+from dropout_lab.layers.noise_measurement import ERRORS
 from dropout_lab.lessons.l2.beyond_linear import Ratios
 from dropout_lab.lessons.l2.linear_dropout import (
     EXAMPLES,

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 import torch
 from torch import Tensor
 
-from dropout_lab.laws.finding import at_most, none_of
+from dropout_lab.checks.finding import at_most, none_of
 from dropout_lab.lessons import Asked
-from dropout_lab.lessons.dropped import (
+from dropout_lab.lessons.mask_helpers import (
     kept,
     marks,
     numbers,

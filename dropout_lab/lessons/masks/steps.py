@@ -10,9 +10,9 @@ from torch import Tensor
 from dropout_lab.layers import InvertedDropout
 from dropout_lab.layers.base import Mask
 from dropout_lab.lessons.draws import noise
-from dropout_lab.lessons.dropped import kept
+from dropout_lab.lessons.mask_helpers import kept
 from dropout_lab.lessons.two_layers import EXAMPLES, UNITS, TwoLayers
-from dropout_lab.updates import SGD, Adam, Updates
+from dropout_lab.update_rules import SGD, Adam, Updates
 
 ELEMENT, SHARED, COUNT, TRAINING = range(4)  # what draws are for
 EARLIER = 10  # steps that fill what momentum and Adam remember

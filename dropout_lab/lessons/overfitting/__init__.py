@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from dropout_lab.checks.finding import Finding, at_least
 from dropout_lab.config.grid import with_values
-from dropout_lab.laws.finding import Finding, at_least
-from dropout_lab.layers.measured import ERRORS
+from dropout_lab.layers.noise_measurement import ERRORS
 from dropout_lab.lessons import Asked
 from dropout_lab.lessons.overfitting.learning_curves import Learned, draw
-from dropout_lab.lessons.pairs import Difference
+from dropout_lab.lessons.paired_differences import Difference
 from dropout_lab.lessons.parts import (
     Cell,
     Check,
@@ -25,7 +25,7 @@ from dropout_lab.lessons.parts import (
     Step,
     Working,
 )
-from dropout_lab.lessons.trained import settings, splits, train_fleet
+from dropout_lab.lessons.training import settings, splits, train_fleet
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,12 @@ import torch
 from torch import Tensor
 from torch.distributions import Binomial
 
-from dropout_lab.laws.finding import at_least, at_most
+from dropout_lab.checks.finding import at_least, at_most
 from dropout_lab.layers import InvertedDropout
-from dropout_lab.layers.measured import ERRORS
+from dropout_lab.layers.noise_measurement import ERRORS
 from dropout_lab.lessons import Asked
 from dropout_lab.lessons.draws import noise
-from dropout_lab.lessons.dropped import kept, marks
+from dropout_lab.lessons.mask_helpers import kept, marks
 from dropout_lab.lessons.parts import Check, Formula, Look, Mistake, Part, Picture, Rows, Say, Step
 from dropout_lab.lessons.randomness.picture import Entropy, Seen, Shown, draw
 from dropout_lab.lessons.randomness.sub_networks import distinct, expected_distinct

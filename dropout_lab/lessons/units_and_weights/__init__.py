@@ -7,10 +7,10 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from dropout_lab.laws.finding import at_most, none_of, within
+from dropout_lab.checks.finding import at_most, none_of, within
 from dropout_lab.layers import DropConnect, InvertedDropout, UnscaledDropout, affine
 from dropout_lab.layers.base import Mask
-from dropout_lab.layers.measured import ERRORS
+from dropout_lab.layers.noise_measurement import ERRORS
 from dropout_lab.lessons import Asked
 from dropout_lab.lessons.draws import noise
 from dropout_lab.lessons.parts import Check, Formula, Look, Mistake, Part, Picture, Rows, Say, Step

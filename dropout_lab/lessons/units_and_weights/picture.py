@@ -8,7 +8,7 @@ from torch import Tensor
 
 from dropout_lab.analysis import style
 from dropout_lab.layers.base import Mask
-from dropout_lab.layers.measured import ERRORS
+from dropout_lab.layers.noise_measurement import ERRORS
 from dropout_lab.lessons.units_and_weights.outputs import SIZES, WEIGHT, Noisy, Spread
 
 WAYS = {"inputs": "input units", "outputs": "output units", "weights": "weights"}

@@ -1,0 +1,94 @@
+"""A report in the terminal, and as JSON data."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from dropout_lab.analysis.published import Published
+from dropout_lab.analysis.style import wrapped
+from dropout_lab.analysis.tables import incomplete
+from dropout_lab.cli.encoding import as_shown
+from dropout_lab.cli.table import print_inferences, print_rows
+from dropout_lab.report.cell_table import GAP, INTERVAL
+from dropout_lab.report.page import UNSEEN
+from dropout_lab.report.report import Report
+
+_WIDE = 115  # columns of a terminal that shows the whole short table
+_LEFT_OUT = (INTERVAL, GAP)  # what the files have and a narrower one leaves out
+_HEAD, _NARROW_HEAD = 16, 12  # characters of a line above a column
+
+
+def print_report(console: Console, report: Report, files: Sequence[Path]) -> None:
+    """Print the table, the findings, the published values, and where the files are."""
+    narrow = console.width < _WIDE
+    table = report.cells.short(_LEFT_OUT if narrow else ())
+    rows = []
+    for line in table.lines:
+        first, *others = (field.text for field in line.fields)
+        # An interval goes below its mean where there is no room beside it.
+        if narrow:
+            others = [text.replace(" [", "\n[") for text in others]
+            others[-1] = wrapped(others[-1], _NARROW_HEAD)
+        rows.append([first + " *" * line.chosen, *others])
+    width = _NARROW_HEAD if narrow else _HEAD
+    heads = [wrapped(column.name, width) for column in table.columns]
+    print_rows(console, table.title, heads, rows)
+    console.print(as_shown(table.note, console.file), style="dim", highlight=False)
+    print_inferences(console, report.study, report.statistics)
+    for sentence in report.conclusions:
+        console.print(as_shown(f"\n{sentence}", console.file), highlight=False)
+    if report.published is not None:
+        _print_published(console, report.published)
+    if files:
+        listed = "\nFiles: " + ", ".join(map(str, files))
+        console.print(listed, highlight=False, soft_wrap=True)
+
+
+def _print_published(console: Console, published: Published) -> None:
+    """Print the published values beside ours, in the paper's unit, and the departures."""
+    one = len({row.quantity for row in published.rows}) == 1  # then said once, above
+    rows = []
+    for row in published.rows:
+        spread = "" if row.low != row.low else f" [{row.low:.4g}, {row.high:.4g}]"
+        ours = "–" if row.ours != row.ours else f"{row.ours:.4g}{spread} ({row.n})"
+        theirs = f"{row.published:.4g}" + ("" if row.seen else " ?")
+        used = row.inference.replace("_", " ")
+        said = row.inference == "mean" or used in row.label.lower()
+        what = [*([] if one else [row.quantity.replace("_", " ")]), *([] if said else [used])]
+        label = f"{row.label}: {', '.join(what)}" if what else row.label
+        rows.append((label, theirs, ours, row.verdict))
+    console.print()
+    if rows:
+        first = published.rows[0].quantity.replace("_", " ") if one else "published values"
+        heads = (first, "published", "ours", "verdict")
+        print_rows(console, published.citation, heads, rows)
+    else:
+        console.print(as_shown(published.citation, console.file), highlight=False)
+    for text in published.departures:
+        console.print(as_shown(f"Departure: {text}", console.file), highlight=False)
+    if not all(row.seen for row in published.rows):
+        console.print(f"? {UNSEEN}", style="dim", highlight=False)
+
+
+def as_data(report: Report, files: Sequence[Path]) -> dict[str, Any]:
+    """Return a report as JSON data; what is not a number is null."""
+    published = None if report.published is None else asdict(report.published)
+    if published is not None:
+        for row in published["rows"]:
+            row |= {key: None for key, value in row.items() if value != value}
+    numbers = report.statistics.drop(columns="label").to_json(orient="records")
+    cells = [
+        {"cell": line.fields[0].text, **row}
+        for line, row in zip(report.cells.lines, json.loads(numbers), strict=True)
+    ]
+    return {
+        "incomplete": incomplete(report.study),
+        "cells": cells,
+        "conclusions": list(report.conclusions),
+        "published": published,
+        "files": [str(file) for file in files],
+    }

@@ -1,0 +1,199 @@
+"""What train and sweep do once the request is clear: plan or run, show, and set the status."""
+
+import json as json_module
+import shlex
+import sys
+from collections.abc import Sequence
+from contextlib import redirect_stdout, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+from rich.console import Console
+
+from dropout_lab.cli import encoding
+from dropout_lab.cli.power import power_of
+from dropout_lab.cli.precision import check_precision
+from dropout_lab.cli.progress import new_progress
+from dropout_lab.config.grid import Run
+from dropout_lab.config.rules import cautions_of
+from dropout_lab.errors import StorageError
+from dropout_lab.results import (
+    AT_END,
+    ENSEMBLES,
+    METRICS,
+    PLOTS,
+    RUNS,
+    cell_text,
+    counted,
+    old_report,
+)
+from dropout_lab.study import Outcome, Study, planned_fleets, run_study
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from dropout_lab.analysis.tables import StudyTables
+
+
+def run(
+    study: Study, *, plots: bool, dry_run: bool, json: bool, quiet: bool, force: bool = False
+) -> None:
+    """Run a study and print its cells; ``force``: also in bfloat16 that is slow here.
+
+    Exit with 1 if some runs did not complete, or have a layer that does not do what it says.
+
+    Raises:
+        ConfigError: The study asks for bfloat16, which is slow here.
+        StorageError: The folder cannot be read or written.
+    """
+    for text in cautions_of(cell.settings for cell in study.cells):
+        encoding.tell(f"warning: {text}")
+    if dry_run:
+        _print_plan(study, planned_fleets(study), as_json=json)
+        return
+    check_precision(study, forced=force)
+    if not quiet:
+        with suppress(StorageError):  # the study itself says what is wrong with its folder
+            if sentence := power_of(study).sentence:
+                encoding.tell(sentence)
+    # What a variant of one's own prints is no result.
+    with new_progress(quiet=quiet) as progress, redirect_stdout(sys.stderr):
+        outcome = run_study(study, progress, progress.say)
+
+    # Only now: pandas and matplotlib take a second that the first epoch should not wait for.
+    from dropout_lab.analysis.tables import cells, read_study
+    from dropout_lab.cli.table import print_cells, print_inferences
+
+    tables = read_study(study.out)
+    files, notes, unsaved = _pictures(tables) if plots else ([], [], None)
+    table = cells(tables)
+    marked = _marked(tables, outcome)
+    if json:
+        result = _result(study, outcome, table, files)
+        result |= {"inference": _records(tables.inference, outcome), "marked": marked}
+        result |= {"ensembles": json_module.loads(tables.ensembles.to_json(orient="records"))}
+        typer.echo(json_module.dumps(result, indent=1))
+    else:
+        console = Console(markup=False)
+        print_cells(console, tables, table)
+        print_inferences(console, tables, table)
+        _print_end(console, study, outcome, files)
+    for run_id, message in marked.items():
+        encoding.tell(f"run {run_id} has a layer that does not do what it says: {message}")
+    old_plots = outcome.trained and not plots and any((study.out / PLOTS).glob("*.png"))
+    if old_plots:
+        again = shlex.join(["dropout-lab", "plot", str(study.out)])
+        notes.append(f"{PLOTS}/ is older than the runs; redraw it with: {again}")
+    for note in filter(None, [*notes, old_report(study.out)]):
+        encoding.tell(note)
+    if unsaved is not None:  # told here: the result stands on stdout already, as JSON perhaps
+        encoding.tell(str(unsaved))
+        raise typer.Exit(unsaved.exit_status)
+    if marked or outcome.count("completed") < len(outcome.statuses):
+        raise typer.Exit(1)
+
+
+def _pictures(tables: "StudyTables") -> tuple[list[Path], list[str], StorageError | None]:
+    """Draw the pictures; return their files, what they do not show, and why they are not saved.
+
+    The numbers are there all the same, and told first.
+    """
+    from dropout_lab.analysis.plots import plot_notes, plot_study
+
+    try:
+        return plot_study(tables), plot_notes(tables), None
+    except StorageError as error:
+        return [], [], error
+
+
+def _records(frame: "pd.DataFrame", outcome: Outcome) -> list[dict[str, Any]]:
+    """Return the rows of the runs asked for, by column."""
+    own = frame[frame["run_id"].isin(list(outcome.statuses))].drop(
+        columns=["bare", "partner", "label"]
+    )
+    records: list[dict[str, Any]] = json_module.loads(own.to_json(orient="records"))
+    return records
+
+
+def _marked(tables: "StudyTables", outcome: Outcome) -> dict[str, str]:
+    """Return, for each completed run whose noise is not what it says, what was measured."""
+    runs = tables.runs
+    noted = runs[(runs["status"] == "completed") & runs["message"].astype(bool)]
+    return {
+        run_id: message
+        for run_id, message in zip(noted["run_id"], noted["message"], strict=True)
+        if run_id in outcome.statuses
+    }
+
+
+def _print_plan(study: Study, fleets: Sequence[Sequence[Run]], *, as_json: bool) -> None:
+    runs = study.runs
+    missing = {run.run_id for fleet in fleets for run in fleet}
+    power = power_of(study)
+    plan = {
+        "name": study.name,
+        "out": str(study.out),
+        "runs": len(runs),
+        "finished": sum(run.run_id not in missing for run in runs),
+        "seeds": list(study.seeds),
+        "comparisons": power.comparisons,
+        "seeds_needed": power.needed,
+        "cells": [dict(cell.values) for cell in study.cells],
+        "fleets": [[run.run_id for run in fleet] for fleet in fleets],
+    }
+    if as_json:
+        typer.echo(json_module.dumps(plan, indent=1))
+        return
+    typer.echo(
+        f"{study.name}: {counted(len(runs), 'run')} ({counted(len(study.cells), 'cell')} x "
+        f"{counted(len(study.seeds), 'seed')}), {plan['finished']} of them finished, "
+        f"{counted(len(fleets), 'fleet')} to train; into {study.out}"
+    )
+    for cell in study.cells:
+        values = ", ".join(
+            f"{key} = {cell_text(value)}" for key, value in cell.values.items() if value is not None
+        )
+        typer.echo(f"  {values or 'the setting of the config'}")
+    if power.sentence:
+        encoding.tell(power.sentence)
+    typer.echo("Nothing was trained or written.")
+
+
+def _plain(table: "pd.DataFrame") -> "pd.DataFrame":
+    """Return the table of cells with their labels as text; without the column where none has."""
+    if table["label"].isna().all():
+        return table.drop(columns="label")
+    return table.assign(label=table["label"].map(lambda label: label and label.text))
+
+
+def _result(study: Study, outcome: Outcome, table: Any, files: Sequence[Path]) -> dict[str, Any]:
+    return {
+        "name": study.name,
+        "out": str(study.out),
+        "seconds": outcome.seconds,
+        "trained": outcome.trained,
+        "statuses": outcome.statuses,
+        "cells": json_module.loads(_plain(table).to_json(orient="records")),
+        "plots": [str(file) for file in files],
+    }
+
+
+def _print_end(console: Console, study: Study, outcome: Outcome, files: Sequence[Path]) -> None:
+    """Say what was done and where the files are."""
+    before = f", {outcome.finished} finished before" if outcome.finished else ""
+    console.print(
+        f"{counted(outcome.trained, 'run')} trained in {outcome.seconds:.1f} s{before}.",
+        highlight=False,
+    )
+    for status in ("diverged", "failed", "interrupted"):
+        if outcome.count(status):
+            again = "; --retry failed trains them again" if status == "failed" else ""
+            console.print(
+                f"{outcome.count(status)} {status}; see {study.out / RUNS}{again}.",
+                highlight=False,
+            )
+    names = (METRICS, RUNS, *AT_END, ENSEMBLES)
+    paths = [study.out / name for name in names if (study.out / name).exists()]
+    paths += [files[0].parent / "*.png"] if files else []
+    console.print("Files: " + ", ".join(map(str, paths)), highlight=False, soft_wrap=True)

@@ -1,0 +1,199 @@
+"""What the command line changes in a config: written into the document, as if it stood there."""
+
+import re
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from dropout_lab.config.document import Document, KeyPath, parse_value
+from dropout_lab.config.messages import shown, unknown_dotted
+from dropout_lab.config.schema import KEYS
+from dropout_lab.config.sweep import LABEL, SweepSettings
+from dropout_lab.errors import ConfigError
+
+_SHOWN = 80  # characters of an option that a message repeats
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What the command line changes in a config.
+
+    Args:
+        settings: ``key=value`` texts, dotted; in a sweep a comma list makes an axis.
+        epochs: Training epochs.
+        seeds: A count, or a comma list of seeds.
+        p: The axis ``dropout.p``: a comma list or ``start:stop:step``.
+        sweep: Whether axes are allowed.
+    """
+
+    settings: tuple[str, ...] = ()
+    epochs: int | None = None
+    seeds: str | None = None
+    p: str | None = None
+    sweep: bool = False
+
+
+def choose_size(document: Document, changes: Changes | None = None) -> None:
+    """Write what a size changes into the document: the size asked for, or the first there is."""
+    sizes = document.data.pop("sizes", None)
+    wanted = document.data.pop("size", None)
+    place = document.place(("size",))
+    for text in changes.settings if changes is not None else ():
+        key, _, value = text.partition("=")
+        if key == "size":
+            wanted, place = value, _place("--set", text)
+    if not isinstance(sizes, dict) or not sizes:
+        if sizes is not None or wanted is not None:
+            words = f"size is {shown(wanted)}" if sizes is None else f"sizes is {shown(sizes)}"
+            document.mistakes.append(f"{place}: {words}; expected `sizes: {{quick: {{...}}}}`.")
+        return
+    name = next(iter(sizes)) if wanted is None else str(wanted)
+    if name not in sizes:
+        known = ", ".join(map(str, sizes))
+        document.mistakes.append(f"{place}: size is {shown(wanted)}; known here: {known}.")
+        return
+    at = document.place(("sizes", name))
+    if not re.fullmatch(r"[A-Za-z0-9_-]{1,20}", name) or not isinstance(sizes[name], dict):
+        message = f"{at}: the size {shown(name)} is {shown(sizes[name])}; expected a short word "
+        document.mistakes.append(message + "and a mapping of what it changes.")
+        return
+    for key in ("size", "sizes"):
+        if key in sizes[name]:
+            within = document.place(("sizes", name, key))
+            document.mistakes.append(f"{within}: {key} is no setting that a size can change.")
+    alike = [str(other) for other in sizes if str(other).casefold() == name.casefold()]
+    if len(alike) > 1:
+        message = f"the sizes {' and '.join(alike)} differ only in case, as their folders would."
+        document.mistakes.append(f"{at}: {message}")
+    for cell in (cell for part in (document.data, *sizes.values()) for cell in _cells(part)):
+        if isinstance(label := cell.get(LABEL), str):
+            document.labels_elsewhere.add(label)
+    _merge(document, sizes[name], ("sizes", name), ())
+    study = document.data.get("name")
+    if isinstance(study, str | int):  # anything else is told as a mistake
+        document.data["name"] = f"{study}_{name}"
+
+
+def _merge(document: Document, part: Mapping[str, Any], of: KeyPath, at: KeyPath) -> None:
+    """Write a part of a config over the document: sections key by key, all else as a whole."""
+    for key, value in part.items():
+        here = (*at, key)
+        if isinstance(value, dict) and here != ("sweep", "grid"):
+            _merge(document, value, (*of, key), here)
+            continue
+        within = {p[len(of) :]: place for p, place in document.places.items() if p[: len(of)] == of}
+        own = {(*at, *p): place for p, place in within.items() if p[:1] == (key,)}
+        document.set(here, value, document.place((*of, key)))
+        document.places |= own
+
+
+def apply(changes: Changes, document: Document) -> None:
+    """Write the command line's changes into the document."""
+    if changes.epochs is not None:
+        document.set(("training", "epochs"), changes.epochs, "--epochs")
+        document.set(("training", "updates"), None, "--epochs")
+        if changes.sweep:
+            for key in ("training.epochs", "training.updates"):
+                _grid(document, "--epochs").pop(key, None)
+                _refuse_in_cells(document, key, f"--epochs {changes.epochs}")
+    if changes.seeds is not None:
+        place = _place("--seeds", changes.seeds)
+        text = changes.seeds.strip()
+        bracketed = text.startswith("[") and text.endswith("]")
+        values = _split(text[1:-1] if bracketed else text, place)
+        listed = len(values) > 1 or "," in text or bracketed
+        document.set(("seeds",), values if listed else values[0], place)
+    if changes.p is not None:
+        place = _place("--p", changes.p)
+        axis = changes.p if ":" in changes.p else _split(changes.p, place)
+        _grid(document, place)["dropout.p"] = axis
+        document.places[("sweep", "grid", "dropout.p")] = place
+    for text in changes.settings:
+        _apply_setting(text, document, sweep=changes.sweep)
+
+
+def _apply_setting(text: str, document: Document, *, sweep: bool) -> None:
+    key, equals, value_text = text.partition("=")
+    place = _place("--set", text)
+    if key == "size" and equals:
+        return  # chosen already
+    if not equals:
+        document.mistakes.append(f"{place}: write --set key=value, e.g. --set training.epochs=5.")
+        return
+    own = ("name", "about", "seeds", "size")
+    if key not in KEYS and key not in own:
+        value = None
+        with suppress(ConfigError):  # it is no YAML either
+            value = parse_value(value_text, place)
+        message = unknown_dotted(key, extra=own, value=value, place=place)
+        document.mistakes.append(f"{place}: {message}")
+        return
+    if not value_text.strip():
+        document.mistakes.append(f"{place}: {key} has no value; write null if that is meant.")
+        return
+    if key in own:
+        document.set((key,), parse_value(value_text, place), place)
+        return
+    if sweep and _refuse_in_cells(document, key, place):
+        return
+    is_range = value_text.count(":") == 2
+    values: Any = value_text if is_range else _split(value_text, place)
+    if not is_range and len(values) == 1:
+        document.set(tuple(key.split(".")), values[0], place)
+        if sweep:
+            _grid(document, place).pop(key, None)  # the option fixes what would have been swept
+    elif sweep:
+        _grid(document, place)[key] = values
+        document.places[("sweep", "grid", key)] = place
+    else:
+        document.mistakes.append(
+            f"{place}: several values make an axis, which is for `dropout-lab sweep`; "
+            "for one list write it in brackets, e.g. --set model.hidden=[512,512]."
+        )
+
+
+def _refuse_in_cells(document: Document, key: str, place: str) -> bool:
+    """Note that an option cannot change what listed cells set; return whether they do."""
+    if not any(key in cell for cell in _cells(document.data)):
+        return False
+    document.mistakes.append(f"{place}: the cells of the sweep set {key}; change it there.")
+    return True
+
+
+def _cells(data: Any) -> list[dict[str, Any]]:
+    """Return the listed cells in a config, or in a size of one, that are mappings."""
+    cells = get(data, "sweep.cells") if isinstance(data, dict) else None
+    return [cell for cell in cells if isinstance(cell, dict)] if isinstance(cells, list) else []
+
+
+def _place(option: str, text: str) -> str:
+    """Return an option as it was given, on one line and shortened."""
+    plain = text if text.isprintable() else text.encode("unicode_escape").decode("ascii")
+    return f"{option} {plain if len(plain) <= _SHOWN else f'{plain[: _SHOWN - 1]}…'}"
+
+
+def _grid(document: Document, place: str) -> dict[str, Any]:
+    """Return the document's grid to change; the default one where the document has none."""
+    grid: Any = get(document.data, "sweep.grid")
+    if isinstance(grid, dict):
+        return grid
+    if grid is not None:
+        return {}  # what stands there is a mistake, and will be told as one
+    default: dict[str, Any] = {} if get(document.data, "sweep.cells") else SweepSettings().grid
+    document.set(("sweep", "grid"), default, place)
+    return default
+
+
+def _split(text: str, place: str) -> list[Any]:
+    """Split a comma list, leaving commas inside brackets alone."""
+    value = parse_value(f"[{text}]", place)
+    return value if isinstance(value, list) and value else [None]
+
+
+def get(data: Mapping[str, Any], dotted: str) -> Any:
+    """Return the value at a dotted path, None where there is none."""
+    node: Any = data
+    for part in dotted.split("."):
+        node = node.get(part) if isinstance(node, Mapping) else None
+    return node

@@ -1,0 +1,209 @@
+"""What a report says of its study beside the numbers: what was asked, with what, on what."""
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from dropout_lab.analysis.style import value_text
+from dropout_lab.analysis.tables import MISSING, StudyTables, by_cell
+from dropout_lab.config.grid import Run, sweep_cells
+from dropout_lab.config.schema import Config, without_dropout
+from dropout_lab.config.sizes import CLASSES, PIXELS
+from dropout_lab.config.sweep import LABEL
+from dropout_lab.errors import StorageError
+from dropout_lab.report.cell_table import CellTable
+from dropout_lab.results import MANIFEST, NEEDED, counted, one_line, runs_in
+
+_MESSAGES_SHOWN = 200
+_LONGEST_MESSAGE = 500  # characters
+
+
+@dataclass(frozen=True)
+class Unfinished:
+    """A run that did not complete."""
+
+    run_id: str
+    cell: str
+    seed: int
+    status: str
+    epochs: str
+    message: str
+
+
+def unfinished(study: StudyTables, cells: CellTable) -> tuple[list[Unfinished], int]:
+    """Return the runs that did not complete, and how many more there are than can be listed."""
+    groups = (group for _, group in by_cell(study.runs, study.swept))
+    cell_of = {
+        run_id: line.fields[0].text
+        for line, group in zip(cells.lines, groups, strict=True)
+        for run_id in group["run_id"]
+    }
+    rows = study.runs[~study.runs["status"].isin(["completed", MISSING])]
+    listed = [
+        Unfinished(
+            run_id=str(row["run_id"]),
+            cell=cell_of[row["run_id"]],
+            seed=int(row["seed"]),
+            status=str(row["status"]),
+            epochs=value_text(row["epochs"]),
+            message=one_line(str(row.get("message") or ""))[:_LONGEST_MESSAGE],
+        )
+        for _, row in rows.head(_MESSAGES_SHOWN).iterrows()
+    ]
+    return listed, max(0, len(rows) - _MESSAGES_SHOWN)
+
+
+def overview(study: StudyTables) -> dict[str, str]:
+    """Return in words what was varied, on what, and how often."""
+    runs, settings = study.runs, study.manifest["settings"]
+    done = int((runs["status"] == "completed").sum())
+    varied = [f"{key} ({_values(study, key)})" for key in study.swept]
+    cells = len(runs[list(study.swept)].drop_duplicates()) if study.swept else 1
+    count = int((runs["status"] == MISSING).sum())
+    missing = f", {count} not finished yet" if count else ""
+    inputs = settings["dataset"].get("pca") or PIXELS
+    network = f"{inputs}-{'-'.join(map(str, settings['model']['hidden']))}-{CLASSES}"
+    return {
+        "Varied": "; ".join(varied) or "nothing: one setting",
+        "Cells and seeds": f"{counted(cells, 'cell')}, {counted(runs['seed'].nunique(), 'seed')}",
+        "Runs": f"{done} of {len(runs)} completed{missing}",
+        "Data": str(settings["dataset"]["name"]),
+        "Network": "varied" if {"model.hidden", "dataset.pca"} & {*study.swept} else network,
+        "Training time": _duration(float(runs["seconds"].fillna(0).sum())) + ", all runs together",
+    }
+
+
+def config_text(study: StudyTables) -> str:
+    """Return the config that asks for the study's runs, all defaults filled in, as YAML."""
+    manifest = study.manifest
+    runs = list(runs_in(manifest).values())
+    seeds = sorted({run.seed for run in runs})
+    data: dict[str, Any] = {key: manifest[key] for key in ("name", "about")}
+    data |= manifest["settings"]
+    data |= {key: manifest[key] for key in ("published", "figure") if manifest.get(key)}
+    data["seeds"] = len(seeds) if seeds == list(range(len(seeds))) else seeds
+    data["sweep"] = _sweep(data, runs, study.swept, manifest.get("labelled", ()))
+    return yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=100)
+
+
+def commands(study: StudyTables) -> list[str]:
+    """Return the commands that made the study, each once, the first first."""
+    told = (str(session.get("command") or "") for session in study.manifest["sessions"])
+    return [command for command in dict.fromkeys(told) if command]
+
+
+def environments(study: StudyTables) -> list[dict[str, str]]:
+    """Return the versions and machines that the study was made with, each once."""
+    found = []
+    for session in study.manifest["sessions"]:
+        facts = {
+            "dropout-lab": session.get("dropout_lab"),
+            "git commit": session.get("git_commit"),
+            "python": session.get("python"),
+            **_mapping(session.get("packages")),
+            **_mapping(session.get("machine")),
+        }
+        found.append({key: str(value) for key, value in facts.items() if value is not None})
+    return [dict(facts) for facts in dict.fromkeys(tuple(each.items()) for each in found)]
+
+
+def digests(study: StudyTables) -> dict[str, str]:
+    """Return the SHA-256 of the settings, the data, the plugins and the files that were read.
+
+    Raises:
+        StorageError: A file cannot be read.
+    """
+    manifest = study.manifest
+    found = {"settings": str(manifest["settings_digest"])}
+    found |= {f"data {key}": str(value) for key, value in manifest["data_digests"].items()}
+    plugins = _mapping(manifest.get("plugins"))
+    found |= {f"plugin {name}": str(entry["sha256"]) for name, entry in plugins.items()}
+    for name in (MANIFEST, *NEEDED):
+        path = study.path / name
+        try:
+            found[name] = hashlib.sha256(path.read_bytes()).hexdigest()
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            raise StorageError(f"{path} cannot be read: {error.strerror}.") from error
+    return found
+
+
+def _sweep(
+    data: Mapping[str, Any], runs: list[Run], swept: tuple[str, ...], labelled: Sequence[str]
+) -> dict[str, Any]:
+    """Return what gives these runs: a grid, with the listed cells; or else each cell by itself.
+
+    Args:
+        data: The rest of the config.
+        runs: The runs.
+        swept: The swept keys.
+        labelled: Those of them that listed cells set: a label stands for their values alone.
+    """
+    cells = {run.settings: run.cell for run in runs}
+    axes = [key for key in swept if key not in labelled]
+    whole: dict[str, list[Any]] = {key: [] for key in axes}
+    dropped: dict[str, list[Any]] = {key: [] for key in axes}  # the cells with dropout alone
+    every: list[dict[str, Any]] = []
+    for settings, cell in cells.items():
+        plain = {key: _plain(value) for key, value in cell.values.items() if value is not None}
+        listed = {LABEL: cell.label} if cell.label else {}
+        listed |= {key: value for key, value in plain.items() if key in labelled}
+        every += [listed] if listed and listed not in every else []
+        for grid in (whole,) if without_dropout(settings) else (whole, dropped):
+            for key in grid.keys() & plain.keys():
+                grid[key] += [plain[key]] if plain[key] not in grid[key] else []
+    named = [listed for listed in every if LABEL in listed]
+    tried: list[dict[str, Any]] = []
+    for grid, (baseline, some) in product(
+        (whole, dropped), ((True, named), (True, every), (False, every))
+    ):
+        sweep = {"grid": grid, "baseline": baseline, **({"cells": some} if some else {})}
+        if sweep in tried:
+            continue
+        tried.append(sweep)
+        with suppress(ValidationError):  # a combination that is refused is none of ours
+            made = sweep_cells(Config.model_validate({**data, "sweep": sweep}))
+            labels = {cell.settings: cell.label for cell in made}
+            if labels == {settings: cell.label for settings, cell in cells.items()}:
+                return sweep
+    return {
+        "baseline": False,
+        "cells": [
+            {
+                **({LABEL: cell.label} if cell.label else {}),
+                **{k: _plain(value) for k, value in cell.values.items() if value is not None},
+            }
+            for cell in cells.values()
+        ],
+    }
+
+
+def _values(study: StudyTables, key: str) -> str:
+    values = [value for value in dict.fromkeys(study.runs[key]) if value is not None]
+    words = list(dict.fromkeys(value_text(value) for value in values if value == value))
+    shown = words if len(words) <= 12 else [*words[:5], "…", *words[-5:]]
+    return ", ".join(shown)
+
+
+def _plain(value: Any) -> Any:
+    return json.loads(json.dumps(value))  # tuples as lists
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _duration(seconds: float) -> str:
+    minutes = round(seconds / 60)
+    if not math.isfinite(seconds) or seconds < 90:
+        return f"{seconds:.1f} s"
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"

@@ -1,0 +1,144 @@
+"""The picture that a study is made for: rows, lines and courses, with the published values."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+from dropout_lab import results
+from dropout_lab.analysis.paper_figure_plot import draw_figure
+from dropout_lab.analysis.published import beside
+from dropout_lab.analysis.style import PUBLISHED, cell_label, p_colour, style
+from dropout_lab.analysis.tables import StudyTables, cells, read_study
+from tests.analysis.test_tables import made_study
+
+# Errors in per cent 6, 7, 8 at p = 0 and 4, 5, 6 at p = 0.5: t(0.975, 2) = 4.3027, s.d. 1,
+# so the half width is 4.3027 / sqrt(3).
+ACCURACIES = [0.94, 0.93, 0.92, 0.96, 0.95, 0.94]
+
+
+def study_of(folder: Path, values: list[dict[str, Any]], **manifest: Any) -> StudyTables:
+    """Return a study over p = 0 and 0.5 that carries published values."""
+    path = made_study(
+        folder / "s", "dataset.name=mnist", "dropout.p=0,0.5", accuracies=ACCURACIES, seeds=3
+    )
+    read = json.loads((path / results.MANIFEST).read_text())
+    figure = manifest.pop("figure", None)
+    read["published"] = {"citation": "Somebody 1999", "values": values} | manifest
+    read["figure"] = figure
+    (path / results.MANIFEST).write_text(json.dumps(read))
+    return read_study(path)
+
+
+def value(p: float, number: float, **rest: Any) -> dict[str, Any]:
+    return {"label": f"p {p}", "cell": {"dropout.p": p}, "value": number, "seen": True} | rest
+
+
+def test_ways_of_use_that_were_not_measured_are_not_trained(tmp_path: Path) -> None:
+    study = study_of(tmp_path, [value(0.5, 1, inference="monte_carlo")])
+    found = beside(study, cells(study))
+    assert found is not None
+    assert [row.verdict for row in found.rows] == ["not trained"]
+
+
+def drawn(study: StudyTables) -> Figure:
+    with style():
+        figure = draw_figure(study, cells(study), "name")
+    assert figure is not None
+    figure.canvas.draw()
+    return figure
+
+
+def words(figure: Figure) -> str:
+    found = figure.findobj(lambda artist: hasattr(artist, "get_text"))
+    return " | ".join(" ".join(text.get_text().split()) for text in found)
+
+
+def test_a_row_for_each_published_value_and_each_other_cell(tmp_path: Path) -> None:
+    values = [value(0.5, 5.5), value(0.9, 2.7, seen=False)]
+    figure = drawn(study_of(tmp_path, values, figure={"title": "Table 1"}))
+    (axes,) = figure.axes
+    labels = [label.get_text() for label in axes.get_yticklabels()]
+    assert labels == ["p 0.5", "p 0.9", "without dropout"]
+    diamonds = [line for line in axes.lines if line.get_markeredgecolor() == PUBLISHED]
+    assert [(line.get_xdata()[0], line.get_ydata()[0]) for line in diamonds] == [(5.5, 2), (2.7, 1)]
+    assert [line.get_marker() for line in diamonds] == ["D", "x"]
+    for text in ("Table 1", "n = 3 seeds", "Somebody 1999", "unverified", "test error (%)"):
+        assert text in words(figure)
+
+
+@pytest.mark.parametrize(
+    ("unit", "quantity", "number"),
+    [("%", "test_error", 2.5), ("%", "test_accuracy", 97.5), ("fraction", "test_accuracy", 0.975)],
+)
+def test_published_accuracies_and_fractions_are_drawn_as_errors_in_per_cent(
+    tmp_path: Path, unit: str, quantity: str, number: float
+) -> None:
+    values = [value(0.5, number, quantity=quantity)]
+    rows = drawn(study_of(tmp_path / "rows", values, unit=unit, figure={"title": "Table 1"}))
+    (diamond,) = [a for a in rows.axes[0].lines if a.get_markeredgecolor() == PUBLISHED]
+    assert diamond.get_xdata()[0] == pytest.approx(2.5)
+    assert "test error (%)" in words(rows)
+    lines = drawn(study_of(tmp_path / "lines", values, unit=unit, figure={"x": "p"}))
+    points = [tuple(np.asarray(line.get_xydata())[0]) for line in lines.axes[0].lines]
+    assert any(point == pytest.approx((0.5, 2.5)) for point in points)
+
+
+@pytest.mark.parametrize(("axis", "places"), [("keep", [0.5, 1.0]), ("p", [0.0, 0.5])])
+def test_a_line_over_p_begins_without_dropout(
+    tmp_path: Path, axis: str, places: list[float]
+) -> None:
+    figure = drawn(study_of(tmp_path, [value(0.9, 2.7)], figure={"x": axis}))
+    (axes,) = figure.axes
+    starts = [np.asarray(line.get_xydata())[0] for line in axes.lines]
+    means = {round(float(x), 6): float(y) for x, y in starts}
+    assert means[0.9 if axis == "p" else 0.1] == 2.7
+    first = next(line for line in axes.lines if len(line.get_xdata()) == 2)
+    np.testing.assert_allclose(first.get_xdata(), places)
+    np.testing.assert_allclose(first.get_ydata(), [5, 7] if axis == "keep" else [7, 5])
+
+
+def test_courses_over_the_updates(tmp_path: Path) -> None:
+    figure = drawn(study_of(tmp_path, [], figure={"x": "updates", "y_max": 9}))
+    (axes,) = figure.axes
+    assert axes.get_ylim() == (0, 9)
+    colours = {line.get_color() for line in axes.lines}
+    assert colours == {"#000000", p_colour(0.5)}
+
+
+def test_published_values_have_an_epoch_or_the_end(tmp_path: Path) -> None:
+    """Two epochs were trained; the paper's curve goes on to epoch 40."""
+    values = [value(0.5, 6.5, epoch=1), value(0.5, 3.0, epoch=40), value(0.0, 7.5)]
+    study = study_of(tmp_path, values, figure={"x": "epoch", "log_x": True})
+    (axes,) = drawn(study).axes
+    assert axes.get_xscale() == "log"
+    diamonds = {
+        line.get_color(): np.asarray(line.get_xydata()).tolist()
+        for line in axes.lines
+        if line.get_marker() == "D"
+    }
+    assert diamonds == {p_colour(0.5): [[1, 6.5], [40, 3]], "#000000": [[2, 7.5]]}
+
+
+def test_nothing_is_drawn_where_nothing_is_asked(tmp_path: Path) -> None:
+    study = study_of(tmp_path, [])
+    assert draw_figure(study, cells(study), "name") is None
+
+
+def test_a_label_stands_for_the_keys_it_names(tmp_path: Path) -> None:
+    study = study_of(tmp_path, [])
+    path = study.path / results.MANIFEST
+    read = json.loads(path.read_text())
+    read["labelled"] = ["dropout.p"]
+    for entry in read["runs"].values():
+        dropped = entry["settings"].get("dropout", {}).get("variant") != "none"
+        entry["label"] = "strong" if dropped else "bare"
+    path.write_text(json.dumps(read))
+    table = cells(read_study(path.parent))
+    labels = [cell_label(cell, ("dropout.p",), bool(cell["bare"])) for _, cell in table.iterrows()]
+    assert labels == ["bare", "strong"]
+    # Where only some of its keys are told, the label would say too much.
+    assert cell_label(table.iloc[1], (), False) == "with dropout"
