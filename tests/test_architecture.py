@@ -11,10 +11,10 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "dropout_lab"
 LINES = [
     {"errors", "catalogue", "devices"},
-    {"files", "noise"},
+    {"files", "rng"},
     {"layers", "config", "data"},
-    {"schedules", "rates", "updates"},
-    {"model", "optimizer", "metrics", "results", "probabilities", "plugins", "laws"},
+    {"p_schedules", "lr_schedules", "update_rules"},
+    {"model", "optimizer", "metrics", "results", "probabilities", "plugins", "checks"},
     {"training"},
     {"study", "analysis"},
     {"report", "lessons"},

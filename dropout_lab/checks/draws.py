@@ -1,11 +1,11 @@
-"""Laws of the draws: whose mask is whose, what repeats and what does not."""
+"""Checks of the draws: whose mask is whose, what repeats and what does not."""
 
 import itertools
 
 import torch
 from torch import Tensor
 
-from dropout_lab.checks.finding import Finding, at_most, must_be, none_of, not_for
+from dropout_lab.checks.outcome import Outcome, at_most, must_be, none_of, not_for
 from dropout_lab.checks.subject import Subject, global_draws, seeded
 from dropout_lab.layers import UnitDropout
 from dropout_lab.layers.base import MASKS
@@ -19,7 +19,7 @@ _ROUNDING = 1e-12
 _SEEDS = (11, 12)
 
 
-def a_mask_for_each_example(subject: Subject) -> Finding:
+def a_mask_for_each_example(subject: Subject) -> Outcome:
     """Eight times the same example: no two come out alike.
 
     200 units with coins of their own, or 25 blocks of 8, are alike for two of eight examples with a
@@ -35,7 +35,7 @@ def a_mask_for_each_example(subject: Subject) -> Finding:
     )
 
 
-def one_mask_for_a_batch(subject: Subject) -> Finding:
+def one_mask_for_a_batch(subject: Subject) -> Outcome:
     """With ``mask: batch`` the same examples come out the same; two runs do not."""
     if not subject.kind.noisy:
         return not_for(_QUIET)
@@ -47,7 +47,7 @@ def one_mask_for_a_batch(subject: Subject) -> Finding:
     return at_most(apart, _ROUNDING, "is how far examples are apart that share a mask")
 
 
-def examples_are_not_dropped(subject: Subject) -> Finding:
+def examples_are_not_dropped(subject: Subject) -> Outcome:
     """The units of an example are not kept or dropped all together."""
     if not subject.of_units or not subject.kind.noisy:
         return not_for("acts on weights" if subject.kind.noisy else _QUIET)
@@ -61,7 +61,7 @@ def examples_are_not_dropped(subject: Subject) -> Finding:
     return none_of(together, "of 16 examples have one noise for all their units")
 
 
-def steps_draw_anew(subject: Subject) -> Finding:
+def steps_draw_anew(subject: Subject) -> Outcome:
     """Two steps on the same units come out differently."""
     if not subject.kind.noisy:
         return not_for(_QUIET)
@@ -72,7 +72,7 @@ def steps_draw_anew(subject: Subject) -> Finding:
     return must_be("anew", "anew", "")
 
 
-def same_seed_same_draws(subject: Subject) -> Finding:
+def same_seed_same_draws(subject: Subject) -> Outcome:
     """A layer whose source is put back to its start repeats what it did, and nothing else draws."""
     differing = 0
     for mask in MASKS:
@@ -85,7 +85,7 @@ def same_seed_same_draws(subject: Subject) -> Finding:
     return none_of(differing, "numbers differ though the draws are the same")
 
 
-def steps_leave_no_trace(subject: Subject) -> Finding:
+def steps_leave_no_trace(subject: Subject) -> Outcome:
     """A layer that has seen other steps does what a new one does with the same draws.
 
     Checkpoints keep parameters and nothing else, so a resumed run depends on it.
@@ -99,7 +99,7 @@ def steps_leave_no_trace(subject: Subject) -> Finding:
     return none_of(differing, "numbers depend on earlier steps, which a resumed run has not seen")
 
 
-def a_run_draws_alone_as_in_company(subject: Subject) -> Finding:
+def a_run_draws_alone_as_in_company(subject: Subject) -> Outcome:
     """Three steps of a run from its own seed, beside another run and alone; an odd batch."""
     ps = subject.of_runs(*subject.ps[:2])
     fleet = made_up(runs=2, batch=7, dtype=torch.float64)

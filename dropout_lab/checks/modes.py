@@ -1,14 +1,14 @@
-"""Laws of training and evaluation: noise in the one, none in the other, and nobody mixes them."""
+"""Checks of training and evaluation: noise in the one, none in the other, and nobody mixes them."""
 
 import torch
 
-from dropout_lab.checks.finding import Finding, must_be, none_of, not_for
+from dropout_lab.checks.outcome import Outcome, must_be, none_of, not_for
 from dropout_lab.checks.subject import Counting, Subject, global_draws
 from dropout_lab.layers.base import MASKS
 from dropout_lab.layers.sample_inputs import carry, made_up
 
 
-def evaluation_draws_nothing(subject: Subject) -> Finding:
+def evaluation_draws_nothing(subject: Subject) -> Outcome:
     """Neither from the layer's source nor from PyTorch's global generator."""
     at, draws = made_up(), 0
     for mask in MASKS:
@@ -20,7 +20,7 @@ def evaluation_draws_nothing(subject: Subject) -> Finding:
     return none_of(draws, "draws in evaluation; draw only where self.training is true")
 
 
-def two_evaluations_are_equal(subject: Subject) -> Finding:
+def two_evaluations_are_equal(subject: Subject) -> Outcome:
     """To the bit."""
     at = made_up()
     layer = subject.layer(subject.ps[1], at).eval()
@@ -28,7 +28,7 @@ def two_evaluations_are_equal(subject: Subject) -> Finding:
     return none_of(differing, "numbers differ between two evaluations of the same units")
 
 
-def evaluation_keeps_the_mode(subject: Subject) -> Finding:
+def evaluation_keeps_the_mode(subject: Subject) -> Outcome:
     """A layer in evaluation is in evaluation after it was called, one in training in training."""
     at, layer = made_up(), subject.layer(subject.ps[1], made_up())
     for training in (False, True):
@@ -45,7 +45,7 @@ def evaluation_keeps_the_mode(subject: Subject) -> Finding:
     return must_be("kept", "kept", "")
 
 
-def noise_comes_back(subject: Subject) -> Finding:
+def noise_comes_back(subject: Subject) -> Outcome:
     """A layer that was evaluated is as noisy after, and at the same p."""
     if not subject.kind.noisy:
         return not_for("draws nothing")

@@ -1,14 +1,14 @@
-"""Statistical laws: seeded, and with bounds of 5 standard errors computed from n.
+"""Statistical checks: seeded, and with bounds of 5 standard errors computed from n.
 
-A true law breaks one of its comparisons less than once in 200,000 times (layers/measured.py); with
-the seeds that are fixed here, either always or never.
+A correct variant fails a comparison less than once in 200,000 times; see
+``layers/noise_measurement.py``. The seeds are fixed, so a check fails always or never.
 """
 
 import math
 
 import torch
 
-from dropout_lab.checks.finding import Finding, at_most, none_of, not_for
+from dropout_lab.checks.outcome import Outcome, at_most, none_of, not_for
 from dropout_lab.checks.subject import Subject
 from dropout_lab.layers.noise_measurement import ERRORS
 from dropout_lab.layers.sample_inputs import carry, made_up
@@ -16,7 +16,7 @@ from dropout_lab.layers.sample_inputs import carry, made_up
 _SAMPLES = 4_000
 
 
-def noise_mean_is_1(subject: Subject) -> Finding:
+def noise_mean_is_1(subject: Subject) -> Outcome:
     """Of each unit or weight, relative to evaluation."""
     if subject.kind.biased:
         return not_for(subject.kind.biased)
@@ -25,7 +25,7 @@ def noise_mean_is_1(subject: Subject) -> Finding:
     return _as_claimed(subject, "noise mean")
 
 
-def evaluation_is_the_mean(subject: Subject) -> Finding:
+def evaluation_is_the_mean(subject: Subject) -> Outcome:
     """Of what the weights and biases make in training; to the bit where there is no noise."""
     if subject.kind.biased:
         return not_for(subject.kind.biased)
@@ -47,28 +47,28 @@ def evaluation_is_the_mean(subject: Subject) -> Finding:
     return at_most(worst, ERRORS, reason, unit=" s.e.")
 
 
-def keep_rate_is_1_minus_p(subject: Subject) -> Finding:
+def keep_rate_is_1_minus_p(subject: Subject) -> Outcome:
     """Of units, or of weights."""
     if not subject.kind.keep_rate:
         return not_for("not by coins of chance p alone")
     return _as_claimed(subject, "keep rate")
 
 
-def variance_is_that_of_dropout(subject: Subject) -> Finding:
+def variance_is_that_of_dropout(subject: Subject) -> Outcome:
     """The noise relative to evaluation has variance p / (1 - p)."""
     if not subject.kind.matched:
         return not_for("its variance is another, or 0")
     return _as_claimed(subject, "noise variance")
 
 
-def _as_claimed(subject: Subject, what: str) -> Finding:
+def _as_claimed(subject: Subject, what: str) -> Outcome:
     """Return the measurement that is furthest from the claim, in standard errors."""
     ours = [(claim, where) for claim, where in subject.measured if claim.what == what]
     claim, where = max(ours, key=lambda each: _off(each[0].value - each[0].claimed, each[0].bound))
     sentence = str(claim).removeprefix(f"run {claim.run}: ")
     bound = f"{claim.claimed:.4g} ± {claim.bound:.2g}"
     holds = abs(claim.value - claim.claimed) <= claim.bound
-    return Finding(claim.value, bound, holds, f"{sentence}, at {where}")
+    return Outcome(claim.value, bound, holds, f"{sentence}, at {where}")
 
 
 def _off(difference: float, bound: float) -> float:

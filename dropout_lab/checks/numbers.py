@@ -1,4 +1,4 @@
-"""Laws of single numbers: at the ends of p, in every shape and type, and in the gradient."""
+"""Checks of single numbers: at the ends of p, in every shape and type, and in the gradient."""
 
 import math
 from collections.abc import Iterator
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
-from dropout_lab.checks.finding import Finding, at_most, must_be, none_of, not_for
+from dropout_lab.checks.outcome import Outcome, at_most, must_be, none_of, not_for
 from dropout_lab.checks.subject import Extreme, Subject, seeded
 from dropout_lab.layers import Dropout, DropoutLinear, UnitDropout, affine
 from dropout_lab.layers.base import MASKS
@@ -20,7 +20,7 @@ _DIRECTIONS = 4
 _SLOPE = 1e-6
 
 
-def p_0_changes_no_bit(subject: Subject) -> Finding:
+def p_0_changes_no_bit(subject: Subject) -> Outcome:
     """Neither with the lowest of all draws nor with the highest; alone, and beside a noisy run.
 
     Whole numbers make sums exact, so what weights make of them has one value in any order.
@@ -43,7 +43,7 @@ def p_0_changes_no_bit(subject: Subject) -> Finding:
     return none_of(changed, "numbers change at p = 0")
 
 
-def p_takes_effect_at_once(subject: Subject) -> Finding:
+def p_takes_effect_at_once(subject: Subject) -> Outcome:
     """A layer whose p is set, as schedules do, is one that was made with that p."""
     at = made_up(batch=7, units=40)
     changed, made = subject.layer(0.0, at), subject.layer(subject.ps[1], at)
@@ -53,7 +53,7 @@ def p_takes_effect_at_once(subject: Subject) -> Finding:
     return none_of(differing, "numbers are those of an earlier p; take p from placed(x)")
 
 
-def p_out_of_range_is_refused(subject: Subject) -> Finding:
+def p_out_of_range_is_refused(subject: Subject) -> Outcome:
     """By a ValueError, when the layer is made and when p is set."""
     outside = [-0.1, 1.5, math.nan, math.inf]
     outside += [1.0] if subject.kind.highest_p < 1 else []
@@ -73,7 +73,7 @@ def p_out_of_range_is_refused(subject: Subject) -> Finding:
     return none_of(taken, f"of {2 * len(outside)} times a p outside its range is taken")
 
 
-def finite_at_every_p(subject: Subject) -> Finding:
+def finite_at_every_p(subject: Subject) -> Outcome:
     """Output and gradients, from a p near 0 to the highest, with biases of both signs."""
     wrong = 0
     for mask in MASKS:
@@ -88,7 +88,7 @@ def finite_at_every_p(subject: Subject) -> Finding:
     return none_of(wrong, "numbers of the output or the gradients are not finite")
 
 
-def any_shape(subject: Subject) -> Finding:
+def any_shape(subject: Subject) -> Outcome:
     """Wide, tall and 1 by 1, with a run axis and without: ``(batch, outputs)`` comes out."""
     wrong = 0
     for mask in MASKS:
@@ -105,7 +105,7 @@ def any_shape(subject: Subject) -> Finding:
     return none_of(int(wrong), "outputs do not have the shape of what was given")
 
 
-def dtype_is_kept(subject: Subject) -> Finding:
+def dtype_is_kept(subject: Subject) -> Outcome:
     """Of units in half precision too; what weights make, in single and double."""
     wrong = 0
     for dtype in (torch.float32, torch.float64):
@@ -121,7 +121,7 @@ def dtype_is_kept(subject: Subject) -> Finding:
     return none_of(int(wrong), "outputs have another dtype than what was given")
 
 
-def gradient_is_the_slope(subject: Subject) -> Finding:
+def gradient_is_the_slope(subject: Subject) -> Outcome:
     """Of the output and the penalty, against differences with the draws held fixed, in float64."""
     worst = 0.0
     ps = subject.of_runs(*subject.ps[:2])
@@ -137,7 +137,7 @@ def gradient_is_the_slope(subject: Subject) -> Finding:
     return at_most(worst, _SLOPE, "is how far a gradient is from the slope, relative to it")
 
 
-def no_gradient_where_dropped(subject: Subject) -> Finding:
+def no_gradient_where_dropped(subject: Subject) -> Outcome:
     """A unit or weight that was dropped gets none, one that was kept gets some."""
     if not subject.kind.keep_rate:
         return not_for("not by coins of chance p alone")
@@ -155,7 +155,7 @@ def no_gradient_where_dropped(subject: Subject) -> Finding:
     return none_of(wrong, "gradients do not carry the mask")
 
 
-def state_dict_of_nn_dropout_loads(subject: Subject) -> Finding:
+def state_dict_of_nn_dropout_loads(subject: Subject) -> Outcome:
     """Strictly, into the same net with this layer; p stays; only what is learned is more."""
     layer = subject.layer(subject.ps[1])
     theirs = nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Dropout(), nn.Linear(3, 2))

@@ -1,4 +1,4 @@
-"""What a law is given."""
+"""What a check is given."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -70,7 +70,7 @@ def global_draws() -> Iterator[list[bool]]:
 
 
 class Subject:
-    """A variant before the laws: how it is made, and what several laws want of it.
+    """A variant before the checks: how it is made, and what several checks want of it.
 
     Args:
         name: Of a variant in the catalogue.
