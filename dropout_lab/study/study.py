@@ -10,7 +10,7 @@ from functools import partial
 import torch
 
 from dropout_lab.config.grid import Run
-from dropout_lab.devices import prepare
+from dropout_lab.devices import configure_device
 from dropout_lab.plugins import sources_of
 from dropout_lab.results import Manifest, cell_text, counted, newer_session, runs_in
 from dropout_lab.study import manifest as manifests
@@ -67,7 +67,7 @@ def run_study(study: Study, events: Events, say: Callable[[str], None]) -> Outco
     """
     began = time.perf_counter()
     keep_freed_memory()
-    prepare(study.device)
+    configure_device(study.device)
     told_of = partial(tell, say)
     device = torch.device("cpu") if study.on_cluster else study.device
     source = Source(study, device, told_of)

@@ -22,7 +22,7 @@ from dropout_lab.results.predictions import PREDICTIONS, read_predictions
 from dropout_lab.study.checkpoint import checkpoints_in
 from dropout_lab.study.headers import metrics_in
 from dropout_lab.study.summary import end_of_records, summary
-from dropout_lab.training.loop import due
+from dropout_lab.training.loop import is_evaluated
 
 Reader = Callable[[Path], object]  # None where there is no file; ValueError where it is damaged
 READERS: dict[str, Reader] = {PREDICTIONS: read_predictions, FEATURES: read_features}
@@ -72,7 +72,7 @@ def missing_epochs(settings: Settings, rows: Sequence[Row], until: int) -> list[
     last_epoch, _ = length(settings, training_examples(settings))
     there = {int(row["epoch"]) for row in rows}
     every = range(1, min(until, last_epoch) + 1)
-    return [e for e in every if due(e, last_epoch, settings) and e not in there]
+    return [e for e in every if is_evaluated(e, last_epoch, settings) and e not in there]
 
 
 def keeps_inferences(manifest: results.Manifest | None) -> bool:

@@ -139,11 +139,11 @@ def slow_bfloat16(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int, int]]
     """Let bfloat16 take 9.1 ms and float32 0.2 ms; the sizes that were measured are listed."""
     sizes: list[tuple[int, int, int]] = []
 
-    def measured(*size: int) -> precision.Products:
+    def measured(*size: int) -> precision.ProductTiming:
         sizes.append(size)
-        return precision.Products(*size, bfloat16=0.0091, float32=0.0002)
+        return precision.ProductTiming(*size, bfloat16=0.0091, float32=0.0002)
 
-    monkeypatch.setattr("dropout_lab.training.precision.measured", measured)
+    monkeypatch.setattr("dropout_lab.training.precision.time_products", measured)
     return sizes
 
 
@@ -172,8 +172,8 @@ def test_bfloat16_is_trained_where_it_is_fast_or_forced(
     assert (again.status, again.err) == (0, "")
     assert len(slow_bfloat16) == 1
 
-    fast = precision.Products(128, 512, 512, bfloat16=0.0029, float32=0.001)
-    monkeypatch.setattr("dropout_lab.training.precision.measured", lambda *size: fast)
+    fast = precision.ProductTiming(128, 512, 512, bfloat16=0.0029, float32=0.001)
+    monkeypatch.setattr("dropout_lab.training.precision.time_products", lambda *size: fast)
     result = run("train", *ROUGH, "--out", "other")
     assert (result.status, result.err) == (0, "")
 

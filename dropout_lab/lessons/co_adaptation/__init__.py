@@ -30,7 +30,7 @@ from dropout_lab.model import MLP
 from dropout_lab.training import unit_statistics
 
 _HIDDEN = 64  # units of each of two layers
-_SHARES = (0, *unit_statistics.REMOVED)
+_SHARES = (0, *unit_statistics.REMOVED_PERCENTAGES)
 _MEASURED = 1_000  # test images, at most
 _SPREAD = "length spread"
 _OF_UNITS = {
@@ -108,7 +108,9 @@ def _measured(training: Training) -> _Found:
     with torch.no_grad():
         model(x, hidden)
         accuracy = {
-            share: Pair.of(unit_statistics.accuracy_without(model, x, labels, fleet.seeds, share))
+            share: Pair.of(
+                unit_statistics.accuracy_after_removal(model, x, labels, fleet.seeds, share)
+            )
             for share in _SHARES
         }
     first = model.weights[0].detach()[
