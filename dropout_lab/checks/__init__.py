@@ -1,4 +1,4 @@
-"""Checks that every dropout variant must pass; each is a function that measures one property."""
+"""The checks of ``dropout-lab verify``: each function tests one property of a dropout variant."""
 
 from collections.abc import Callable, Iterable, Iterator
 
@@ -36,7 +36,7 @@ from dropout_lab.checks.numbers import (
     p_takes_effect_at_once,
     state_dict_of_nn_dropout_loads,
 )
-from dropout_lab.checks.outcome import CheckResult, Outcome, raised
+from dropout_lab.checks.outcome import CheckResult, Outcome, failed_with
 from dropout_lab.checks.subject import SEED, Subject
 
 CHECKS: dict[str, Callable[[Subject], Outcome]] = {
@@ -68,10 +68,10 @@ CHECKS: dict[str, Callable[[Subject], Outcome]] = {
 
 
 def verify(names: Iterable[str], checks: Iterable[str] = tuple(CHECKS)) -> Iterator[CheckResult]:
-    """Run checks on variants, one after the other. Restores the global random state.
+    """Run checks on variants, and yield the results. Restores the global random state.
 
     Args:
-        names: Names of variants in the catalogue whose layers are loaded.
+        names: Names of variants in the catalogue.
         checks: Keys of ``CHECKS``; by default all.
     """
     titles = list(checks)
@@ -90,7 +90,7 @@ def _run(check: Callable[[Subject], Outcome], subject: Subject) -> Outcome:
     try:
         return check(subject)
     except Exception as error:  # a check that raises has failed
-        return raised(error)
+        return failed_with(error)
 
 
 def _why(outcome: Outcome) -> str:

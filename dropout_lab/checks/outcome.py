@@ -36,45 +36,45 @@ class Outcome:
     reason: str = ""
 
 
-def not_for(reason: str) -> Outcome:
-    """Return that the check does not apply, and why."""
+def not_applicable(reason: str) -> Outcome:
+    """Return the outcome of a check that does not apply."""
     return Outcome("", "", None, reason)
 
 
 def none_of(count: int, what: str) -> Outcome:
-    """Return that nothing may be amiss, and how much is; ``what`` says of what."""
+    """Return the outcome of a count that must be 0; ``what`` describes the counted failures."""
     return Outcome(float(count), "0", count == 0, f"{count} {what}")
 
 
 def at_most(value: float, bound: float, what: str, *, unit: str = "") -> Outcome:
-    """Return that a number has a bound; nan is beyond it. ``what`` says what the number is."""
+    """Return the outcome of a value with an upper bound, which nan violates."""
     return Outcome(value, f"<= {bound:.3g}{unit}", value <= bound, what)
 
 
 def at_least(value: float, bound: float, what: str, *, unit: str = "") -> Outcome:
-    """Return that a number has a lower bound; nan is below it. ``what`` says what the number is."""
+    """Return the outcome of a value with a lower bound, which nan violates."""
     return Outcome(value, f">= {bound:.3g}{unit}", value >= bound, what)
 
 
 def within(value: float, wanted: float, error: float, what: str) -> Outcome:
-    """Return that a number is another within 5 standard errors; nan is not.
+    """Return the outcome of a value that must be within 5 standard errors of another.
 
     Args:
-        value: What was measured.
-        wanted: What it should be.
-        error: The standard error of the one less the other.
-        what: Says what the number is.
+        value: The measured value; nan fails.
+        wanted: The expected value.
+        error: The standard error of their difference.
+        what: A description of the value.
     """
     bound = ERRORS * error
     return Outcome(value, f"{wanted:.4g} ± {bound:.2g}", abs(value - wanted) <= bound, what)
 
 
 def must_be(wanted: str, found: str, what: str) -> Outcome:
-    """Return that a word must be another; ``what`` says what is wrong if it is not."""
+    """Return the outcome of a word that must equal ``wanted``; ``what`` describes the failure."""
     return Outcome(found, wanted, found == wanted, what)
 
 
-def raised(error: Exception) -> Outcome:
-    """Return that what was to be measured stopped with an exception; its first line is told."""
+def failed_with(error: Exception) -> Outcome:
+    """Return the outcome of a check that raised an exception."""
     text = str(error).splitlines()[0] if str(error) else ""
     return Outcome("raises", "", False, f"{type(error).__name__}: {text}")

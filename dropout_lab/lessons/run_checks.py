@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from dropout_lab.checks.outcome import Outcome, raised
+from dropout_lab.checks.outcome import Outcome, failed_with
 from dropout_lab.lessons import defaults, parts_of
 from dropout_lab.lessons.parts import Check
 
@@ -42,7 +42,7 @@ def check_lessons(names: Iterable[str], *, quick: bool = False) -> Iterator[Chec
                 if isinstance(part, Check):
                     yield _checked(name, part.name, part.outcome)
         except Exception as error:  # a lesson that cannot be held is broken, whatever stops it
-            yield _checked(name, "it can be held", raised(error))
+            yield _checked(name, "it can be held", failed_with(error))
 
 
 def _checked(lesson: str, check: str, outcome: Outcome) -> Checked:
