@@ -53,7 +53,7 @@ def _draw(path: Path, folder: Path) -> list[Path]:
     from dropout_lab.results import old_report
 
     study = read_study(path)
-    for finding in study.findings:
+    for finding in study.damage:
         typer.echo(f"warning: {finding}", err=True)
     files = plot_study(study, folder)
     for note in filter(None, [*plot_notes(study), old_report(path)]):

@@ -64,7 +64,7 @@ def report(
         raise typer.BadParameter("--difference is in points: give a number above 0, up to 100.")
 
     from dropout_lab.errors import ConfigError, StorageError
-    from dropout_lab.report.report import compose
+    from dropout_lab.report.report import build_report
     from dropout_lab.results import find_studies, folder_for
 
     reports: list[tuple[Report, Path]] = []
@@ -73,7 +73,7 @@ def report(
     for path in find_studies(results):
         try:
             place = folder_for(path, results, out)
-            made = compose(
+            made = build_report(
                 path,
                 reference,
                 errors=errors,
@@ -113,7 +113,7 @@ def _tell(reports: "Sequence[tuple[Report, Path]]", *, json: bool) -> "list[Stor
     problems: list[StorageError] = []
     told = {}
     for made, place in reports:
-        for finding in made.study.findings:
+        for finding in made.study.damage:
             typer.echo(f"warning: {finding}", err=True)
         files: list[Path] = []
         try:

@@ -62,12 +62,12 @@ def run(
         outcome = run_study(study, progress, progress.say)
 
     # Only now: pandas and matplotlib take a second that the first epoch should not wait for.
-    from dropout_lab.analysis.tables import cells, read_study
+    from dropout_lab.analysis.tables import read_study, summarize_cells
     from dropout_lab.cli.table import print_cells, print_inferences
 
     tables = read_study(study.out)
     files, notes, unsaved = _pictures(tables) if plots else ([], [], None)
-    table = cells(tables)
+    table = summarize_cells(tables)
     marked = _marked(tables, outcome)
     if json:
         result = _result(study, outcome, table, files)
@@ -110,7 +110,7 @@ def _pictures(tables: "StudyTables") -> tuple[list[Path], list[str], StorageErro
 def _records(frame: "pd.DataFrame", outcome: Outcome) -> list[dict[str, Any]]:
     """Return the rows of the runs asked for, by column."""
     own = frame[frame["run_id"].isin(list(outcome.statuses))].drop(
-        columns=["bare", "partner", "label"]
+        columns=["is_baseline", "baseline_run_id", "label"]
     )
     records: list[dict[str, Any]] = json_module.loads(own.to_json(orient="records"))
     return records
@@ -162,6 +162,9 @@ def _print_plan(study: Study, fleets: Sequence[Sequence[Run]], *, as_json: bool)
 
 def _plain(table: "pd.DataFrame") -> "pd.DataFrame":
     """Return the table of cells with their labels as text; without the column where none has."""
+    from dropout_lab.analysis.tables import with_exported_names
+
+    table = with_exported_names(table)
     if table["label"].isna().all():
         return table.drop(columns="label")
     return table.assign(label=table["label"].map(lambda label: label and label.text))

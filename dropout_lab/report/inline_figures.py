@@ -1,4 +1,4 @@
-"""The pictures of a study as SVG that stands in a page, each with its words."""
+"""Draw the figures of a study as inline SVG with a text description."""
 
 import re
 from collections.abc import Iterator
@@ -10,51 +10,51 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from dropout_lab.analysis import style
-from dropout_lab.analysis.plots import pictures
+from dropout_lab.analysis.plots import draw_plots
 from dropout_lab.analysis.tables import StudyTables
 
 _SVG = "{http://www.w3.org/2000/svg}"
 _LINK = "{http://www.w3.org/1999/xlink}href"
-_LARGEST = 6_000_000  # characters of all pictures of a page
-_OWN_NAME = re.compile(r"url\(#")
+_MAX_CHARACTERS = 6_000_000  # of all figures on a page
+_REFERENCE = re.compile(r"url\(#")
 
 
 @dataclass(frozen=True)
-class Picture:
-    """A picture in a page.
+class InlineFigure:
+    """A figure on a page.
 
     Args:
-        name: That of its files.
-        heading: What it shows.
-        words: Its panels, axes, series and footnote in words.
-        svg: The picture; empty where the page would be too large with it.
+        name: The name of the plot's files.
+        heading: The heading.
+        description: A description of panels, axes and series, and the footnote, as sentences.
+        svg: The SVG element; empty if the page would become too large.
     """
 
     name: str
     heading: str
-    words: tuple[str, ...]
+    description: tuple[str, ...]
     svg: Markup
 
 
-def inline_pictures(study: StudyTables) -> Iterator[Picture]:
-    """Draw a study's pictures for a page, as many as let it be opened at once."""
-    room = _LARGEST
-    for name, figure in pictures(study):
-        heading, words = " ".join(figure.get_suptitle().split()), _words(figure)
-        svg = _inline(style.drawn(figure, "svg"), name, heading, words)
-        fits = len(svg) <= room
-        room -= len(svg) if fits else 0
-        yield Picture(name, heading, words, svg if fits else Markup(""))
+def inline_figures(study: StudyTables) -> Iterator[InlineFigure]:
+    """Draw the plots of a study for a page, up to its maximum size."""
+    remaining = _MAX_CHARACTERS
+    for name, figure in draw_plots(study):
+        heading, description = " ".join(figure.get_suptitle().split()), _describe_figure(figure)
+        svg = _to_inline_svg(style.render(figure, "svg"), name, heading, description)
+        fits = len(svg) <= remaining
+        remaining -= len(svg) if fits else 0
+        yield InlineFigure(name, heading, description, svg if fits else Markup(""))
 
 
-def _inline(file: bytes, name: str, heading: str, words: tuple[str, ...]) -> Markup:
-    """Return an SVG file as an element of a page.
+def _to_inline_svg(file: bytes, name: str, heading: str, description: tuple[str, ...]) -> Markup:
+    """Convert an SVG file to an element of a page.
 
-    Every id gets the picture's name before it, since in a page they share one space; what is only
-    for files goes, and a title and a description come. The text in it is escaped as it is written.
+    Adds the name of the plot to every id, since ids are unique on a page. Removes elements that
+    only files need, and adds a title and a description. Escapes all texts.
     """
     root = ElementTree.fromstring(file)
-    own = f"picture-{name}"
+    prefix = f"picture-{name}"
     for parent in list(root.iter()):
         for child in list(parent):
             if child.tag in (f"{_SVG}metadata", f"{_SVG}style", f"{_SVG}title"):
@@ -63,44 +63,45 @@ def _inline(file: bytes, name: str, heading: str, words: tuple[str, ...]) -> Mar
         element.tag = element.tag.removeprefix(_SVG)
         link = element.attrib.pop(_LINK, None)
         if link is not None:
-            element.set("href", f"#{own}-{link[1:]}" if link.startswith("#") else link)
+            element.set("href", f"#{prefix}-{link[1:]}" if link.startswith("#") else link)
         for key, value in element.attrib.items():
             if key == "id":
-                element.set(key, f"{own}-{value}")
+                element.set(key, f"{prefix}-{value}")
             elif "url(#" in value:
-                element.set(key, _OWN_NAME.sub(f"url(#{own}-", value))
+                element.set(key, _REFERENCE.sub(f"url(#{prefix}-", value))
     for key in ("width", "height"):
         points = float(root.attrib[key].removesuffix("pt"))
         root.set(key, f"{points * 4 / 3:.0f}")
     root.attrib.pop("version", None)
-    told = {"title": heading, "desc": " ".join(words)}
-    for place, (tag, text) in enumerate(told.items()):
-        element = ElementTree.Element(tag, {"id": f"{own}-{tag}"})
+    texts = {"title": heading, "desc": " ".join(description)}
+    for position, (tag, text) in enumerate(texts.items()):
+        element = ElementTree.Element(tag, {"id": f"{prefix}-{tag}"})
         element.text = text
-        root.insert(place, element)
+        root.insert(position, element)
     root.set("role", "img")
-    root.set("aria-labelledby", f"{own}-title {own}-desc")
+    root.set("aria-labelledby", f"{prefix}-title {prefix}-desc")
     return Markup(ElementTree.tostring(root, encoding="unicode"))
 
 
-def _words(figure: Figure) -> tuple[str, ...]:
-    """Return what stands in a picture, as sentences for those who do not see it."""
+def _describe_figure(figure: Figure) -> tuple[str, ...]:
+    """Describe a figure in sentences, for readers who cannot see it."""
     shown = [axes for axes in figure.axes if axes.get_visible() and axes.axison]
-    panels = [said for axes in shown if (said := _panel(axes))]
+    panels = [text for axes in shown if (text := _describe_axes(axes))]
     legends = [
         *figure.legends,
         *(legend for axes in shown if (legend := axes.get_legend()) is not None),
     ]
     entries = dict.fromkeys(text.get_text() for legend in legends for text in legend.get_texts())
-    words = [f"{len(panels)} panels." if len(panels) > 1 else "", *panels]
-    words.append(f"Series: {'; '.join(entries)}." if entries else "")
+    sentences = [f"{len(panels)} panels." if len(panels) > 1 else "", *panels]
+    sentences.append(f"Series: {'; '.join(entries)}." if entries else "")
     note = figure.get_supxlabel()
-    words.append(f"{note}." if note else "")
-    return tuple(" ".join(text.split()) for text in words if text)
+    sentences.append(f"{note}." if note else "")
+    return tuple(" ".join(text.split()) for text in sentences if text)
 
 
-def _panel(axes: Axes) -> str:
+def _describe_axes(axes: Axes) -> str:
     title, across, up = axes.get_title(), axes.get_xlabel(), axes.get_ylabel()
     parts = [f"across: {across}" if across else "", f"up: {up}" if up else ""]
-    said = ", ".join(part for part in parts if part)
-    return f"{title}: {said}." if title and said else f"{title or said}." if title or said else ""
+    labels = ", ".join(part for part in parts if part)
+    texts = [text for text in (title, labels) if text]
+    return f"{': '.join(texts)}." if texts else ""

@@ -18,7 +18,7 @@ from dropout_lab.probabilities import ProbabilityScores, ProbabilityTally, entro
 from dropout_lab.rng import Purpose, stream
 from dropout_lab.training.evaluation import CHUNK
 
-REPEATS = 100  # random orders of the sampled networks in a curve, as in JMLR 2014, Fig. 11
+REPEATS = 100  # random choices of networks for each point of a curve, as in JMLR 2014, Fig. 11
 _SAMPLING_METHODS = ("monte_carlo", "geometric")
 
 INFERENCE_COLUMNS = (

@@ -12,11 +12,11 @@ from scipy import stats
 from dropout_lab import results
 from dropout_lab.analysis.tables import (
     MISSING,
-    cells,
     chosen_on_validation,
+    describe_missing_runs,
     half_width,
-    incomplete,
     read_study,
+    summarize_cells,
 )
 from dropout_lab.config.grid import Run, runs_of, sweep_cells
 from dropout_lab.errors import StorageError
@@ -114,9 +114,9 @@ def test_a_cell_by_hand(tmp_path: Path) -> None:
     Their s.d. is 0.01 / sqrt(2), so the standard error 0.005, and t(0.975, 1) = 12.7062.
     """
     path = made_study(tmp_path / "s", "dropout.p=0,0.5", accuracies=[0.90, 0.92, 0.93, 0.94])
-    table = cells(read_study(path))
+    table = summarize_cells(read_study(path))
     bare, dropped = table.iloc[0], table.iloc[1]
-    assert (bool(bare["bare"]), bool(dropped["bare"])) == (True, False)
+    assert (bool(bare["is_baseline"]), bool(dropped["is_baseline"])) == (True, False)
     assert (bare["seeds"], dropped["pairs"]) == (2, 2)
     assert bare["test_accuracy_mean"] == pytest.approx(0.91)
     assert bare["test_accuracy_sd"] == pytest.approx(0.02 / math.sqrt(2))
@@ -132,7 +132,7 @@ def test_pairs_are_of_one_seed_and_otherwise_equal_settings(tmp_path: Path) -> N
         tmp_path / "s", "training.learning_rate=0.1,0.2", "dropout.p=0,0.5",
         accuracies=[0.5, 0.6, 0.7, 0.8, 0.51, 0.62, 0.73, 0.84],
     )  # fmt: skip
-    table = cells(read_study(path)).set_index(["dropout.p", "training.learning_rate"])
+    table = summarize_cells(read_study(path)).set_index(["dropout.p", "training.learning_rate"])
     assert table.loc[(0.5, 0.1), "difference_mean"] == pytest.approx(0.015)
     assert table.loc[(0.5, 0.2), "difference_mean"] == pytest.approx(0.035)
 
@@ -142,7 +142,7 @@ def test_runs_that_did_not_complete_are_counted_apart(tmp_path: Path) -> None:
         tmp_path / "s", "dropout.p=0,0.5", accuracies=[0.9, 0.92, 0.93, 0.1],
         statuses=["completed", "completed", "completed", "diverged"],
     )  # fmt: skip
-    dropped = cells(read_study(path)).iloc[1]
+    dropped = summarize_cells(read_study(path)).iloc[1]
     assert (dropped["seeds"], dropped["others"], dropped["pairs"]) == (1, 1, 1)
     assert dropped["test_accuracy_mean"] == pytest.approx(0.93)
     assert math.isnan(dropped["difference_half"])  # one pair has no interval
@@ -152,7 +152,7 @@ def test_the_cell_is_chosen_on_validation_among_those_with_dropout(tmp_path: Pat
     path = made_study(
         tmp_path / "s", "dropout.p=0,0.25,0.5", accuracies=[0.99, 0.99, 0.93, 0.93, 0.95, 0.95]
     )
-    chosen = chosen_on_validation(cells(read_study(path)))
+    chosen = chosen_on_validation(summarize_cells(read_study(path)))
     assert chosen is not None
     assert chosen["dropout.p"] == 0.5
 
@@ -162,7 +162,7 @@ def test_values_without_meaning_are_missing_not_lost(tmp_path: Path) -> None:
         tmp_path / "s", "dropout.placement=input,[0,1]", "dropout.p=0,0.5",
         accuracies=[0.9, 0.9, 0.91, 0.91, 0.92, 0.92],
     )  # fmt: skip
-    table = cells(read_study(path))
+    table = summarize_cells(read_study(path))
     assert len(table) == 3
     assert table["dropout.placement"].isna().sum() == 1
     assert table["dropout.placement"].tolist()[2] == "[0, 1]"
@@ -218,19 +218,19 @@ def test_a_run_with_a_damaged_row_is_left_out_and_named(tmp_path: Path, name: st
     (run_id,) = whole.runs.loc[whole.runs["status"] == MISSING, "run_id"]
     assert run_id not in set(whole.metrics["run_id"])
     assert len(whole.runs) == 4
-    first, second = whole.findings
+    first, second = whole.damage
     assert f"line 2 (run {run_id}) has '0.9x' in the column test_accuracy" in first
     assert f"left out are runs with a damaged row: {run_id}" in second
-    assert cells(whole)["seeds"].tolist() == [1, 2]
-    assert cells(whole)["missing"].tolist() == [1, 0]
-    assert incomplete(whole) == "incomplete: 1 of 4 runs is missing"
+    assert summarize_cells(whole)["seeds"].tolist() == [1, 2]
+    assert summarize_cells(whole)["missing"].tolist() == [1, 0]
+    assert describe_missing_runs(whole) == "incomplete: 1 of 4 runs is missing"
 
 
 def test_swept_values_are_those_of_the_manifest(tmp_path: Path) -> None:
     path = made_study(tmp_path / "s", "dropout.p=0,0.5", accuracies=[0.9, 0.92, 0.93, 0.94])
     spoiled(spoiled(path, results.RUNS, 0, "dropout.p", "O.0"), results.RUNS, 1, "seed", "")
     study = read_study(path)
-    assert study.findings == ()
+    assert study.damage == ()
     assert study.runs["dropout.p"].tolist() == [0.0, 0.0, 0.5, 0.5]
     assert study.runs["seed"].tolist() == [0, 1, 0, 1]
 
@@ -239,14 +239,14 @@ def test_a_torn_last_row_is_what_a_kill_leaves_and_not_told(tmp_path: Path) -> N
     path = made_study(tmp_path / "s", "dropout.p=0,0.5", accuracies=[0.9, 0.92, 0.93, 0.94])
     (path / results.METRICS).write_text((path / results.METRICS).read_text()[:-9])
     study = read_study(path)
-    assert (study.findings, len(study.metrics), len(study.runs)) == ((), 7, 4)
+    assert (study.damage, len(study.metrics), len(study.runs)) == ((), 7, 4)
 
 
 def test_not_finite_values_are_numbers(tmp_path: Path) -> None:
     path = made_study(tmp_path / "s", "dropout.p=0,0.5", accuracies=[0.9, 0.92, 0.93, 0.94])
     spoiled(spoiled(path, results.METRICS, 0, "test_loss", "nan"), results.METRICS, 1, "p", "inf")
     study = read_study(path)
-    assert study.findings == ()
+    assert study.damage == ()
     assert math.isnan(study.metrics["test_loss"][0])
     assert study.metrics["test_loss"].dtype == float
 
@@ -258,4 +258,4 @@ def test_a_study_that_was_just_extended_is_read(tmp_path: Path) -> None:
     manifest["swept"].append("training.learning_rate")
     (path / results.MANIFEST).write_text(json.dumps(manifest))
     assert set(read_study(path).runs["training.learning_rate"]) == {0.05}
-    assert len(cells(read_study(path))) == 2
+    assert len(summarize_cells(read_study(path))) == 2

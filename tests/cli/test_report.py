@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture(autouse=True)
 def _no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     """They take seconds and are looked at in tests/report."""
-    monkeypatch.setattr(page, "inline_pictures", lambda study: [])
+    monkeypatch.setattr(page, "inline_figures", lambda study: [])
 
 
 @pytest.fixture

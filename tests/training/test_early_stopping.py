@@ -34,7 +34,7 @@ def test_a_run_stops_after_so_many_epochs_without_a_better_one() -> None:
     assert best is not None
     assert (best.epoch, best.updates) == (5, 50)
     weights = [torch.zeros(1, 2)]
-    stopping.restore(weights)
+    stopping.restore_best(weights)
     assert weights[0].tolist() == [[5.0, 5.0]]
 
 
