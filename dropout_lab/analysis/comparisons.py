@@ -247,9 +247,7 @@ def draw_cells(study: StudyTables, table: pd.DataFrame, title: str) -> Figure:
         if paired and not cell["is_baseline"]:
             differences = baseline_differences(study, cell)
             _draw_ranked_cell(panels[1], height, cell, differences, "difference", colour)
-        label = style.cell_label(cell, study.swept, bool(cell["is_baseline"])) + _not_completed(
-            cell
-        )
+        label = style.cell_name(cell, study.swept) + _not_completed(cell)
         labels.append(style.wrapped(label, 60))
         if not cell["seeds"]:
             style_args: dict[str, Any] = {

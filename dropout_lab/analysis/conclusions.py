@@ -145,7 +145,7 @@ def _choice(study: StudyTables, table: pd.DataFrame, swept: Sequence[str]) -> li
     among = "Among the cells with dropout, validation chose" if some else "Validation chose"
     if (table["seeds"] == 0).any():
         among = "Among the cells with results so far, validation chose"
-    first = f"{among} {phrases.cell_name(chosen, swept)}: {value}. This is the number to report."
+    first = f"{among} {style.cell_name(chosen, swept)}: {value}. This is the number to report."
     best, optimism = selection.best_on_test, selection.optimism
     if best.name == chosen.name:
         return [f"{first} It also has the highest test accuracy{' of them' * some}."]
@@ -268,7 +268,7 @@ def _directions(study: StudyTables, table: pd.DataFrame, family: Family) -> list
         cells = [tested.loc[i] for i in order if sign * tested["difference_mean"][i] > 0]
         marked = [cell["verdict"] == SIGNIFICANT for cell in cells]
         labels = [
-            f"{phrases.cell_name(cell, study.swept)}: {phrases.signed(cell['difference_mean'])}"
+            f"{style.cell_name(cell, study.swept)}: {phrases.signed(cell['difference_mean'])}"
             f"{', significant' if significant else ''}"
             for cell, significant in zip(cells, marked, strict=True)
         ]
@@ -292,7 +292,7 @@ def _reference_name(study: StudyTables, table: pd.DataFrame) -> str:
     rows = table.loc[sorted({int(row) for row in table["reference"].dropna()})]
     if rows["is_baseline"].all():
         return "the baseline without dropout"
-    return phrases.cell_name(rows.iloc[0], study.swept) if len(rows) == 1 else "their references"
+    return style.cell_name(rows.iloc[0], study.swept) if len(rows) == 1 else "their references"
 
 
 def _seeds_needed(study: StudyTables, table: pd.DataFrame, family: Family) -> list[str]:
@@ -352,7 +352,7 @@ def _datasets(study: StudyTables, groups: Sequence[pd.DataFrame], family: Family
             f" ({phrases.signed(mean)}{phrases.interval_text(interval)})" if cell["pairs"] else ""
         )
         word = "worse" if verdict == SIGNIFICANT and mean < 0 else verdict
-        parts[word].append(f"{phrases.cell_name(cell, dataset_keys(study))}{size}")
+        parts[word].append(f"{style.cell_name(cell, dataset_keys(study))}{size}")
         counts.append(int(cell["pairs"]))
     words = {
         SIGNIFICANT: "significantly higher at",
@@ -388,7 +388,7 @@ def _lost_runs(study: StudyTables, table: pd.DataFrame) -> Iterator[str]:
                 count += len(seeds)
                 numbers = ", ".join(str(seed) for seed in seeds)
                 described.append(
-                    f"{phrases.cell_name(cell, study.swept)} (seed{'s' if len(seeds) > 1 else ''} "
+                    f"{style.cell_name(cell, study.swept)} (seed{'s' if len(seeds) > 1 else ''} "
                     f"{numbers})"
                 )
         if described:

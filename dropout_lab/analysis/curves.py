@@ -44,7 +44,7 @@ def draw_curves(study: StudyTables, table: pd.DataFrame, title: str) -> Figure |
                 drawn += draw_curve(
                     axes, rows, name, colour, *style_args, label=part, offset=offset
                 )
-        label = style.cell_label(cell, study.swept, bool(cell["is_baseline"]))
+        label = style.cell_name(cell, study.swept)
         heading = f"{label} ({style.n_seeds([cell['seeds']])})"
         grid[0, column].set_title(style.wrapped(heading, 48))
         if grid[1, column].lines:
@@ -100,9 +100,7 @@ def draw_gap(study: StudyTables, table: pd.DataFrame, title: str) -> Figure | No
         shown.iterrows(), _line_styles(study, shown), offsets, strict=True
     ):
         rows = completed_rows(study, study.metrics, cell)
-        label = style.wrapped(
-            style.cell_label(cell, study.swept, bool(cell["is_baseline"])), style.LEGEND_WIDTH
-        )
+        label = style.wrapped(style.cell_name(cell, study.swept), style.LEGEND_WIDTH)
         for axes, column in ((accuracy, "accuracy_gap"), (loss, "loss_gap")):
             drawn += draw_curve(axes, rows, column, *style_args, label=label, offset=float(offset))
     if not drawn:

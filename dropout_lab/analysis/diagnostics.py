@@ -55,7 +55,7 @@ def draw_diagnostics(study: StudyTables, table: pd.DataFrame, title: str) -> Fig
     for axes in grid[count:]:
         axes.set_visible(False)
     for index, (_, cell) in enumerate(shown.iterrows()):
-        label = style.cell_label(cell, study.swept, bool(cell["is_baseline"]))
+        label = style.cell_name(cell, study.swept)
         label = style.wrapped(label, style.LEGEND_WIDTH)
         colour = style.cell_colour(cell, study.swept)
         dashes = "-" if cell["is_baseline"] else style.line_style(index)

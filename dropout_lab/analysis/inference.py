@@ -78,7 +78,7 @@ def draw_inference(study: StudyTables, table: pd.DataFrame, title: str) -> Figur
 
 def _inference_rows(study: StudyTables, cell: pd.Series) -> list[_InferenceRow]:
     """Return the rows of a cell, one for each inference method."""
-    name = style.cell_label(cell, study.swept, bool(cell["is_baseline"]))
+    name = style.cell_name(cell, study.swept)
     own = completed_rows(study, study.inference, cell)
     tables = {str(inference): rows for inference, rows in own.groupby("inference", sort=False)}
     if not study.ensembles.empty:

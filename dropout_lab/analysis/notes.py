@@ -47,14 +47,16 @@ def describe_lost_runs(study: StudyTables, table: pd.DataFrame) -> list[str]:
         runs = study.runs[study.runs["status"] == status]
         own = [(cell, rows_of_cell(runs, cell, study.swept)) for _, cell in _rows(table, runs)]
         places = [
-            f"{_cell_name(study, cell)}, {_seed_list(rows['seed'])}"
+            f"{style.cell_name(cell, study.swept)}, {_seed_list(rows['seed'])}"
             for cell, rows in own
             if len(rows)
         ]
         count = sum(len(rows) for _, rows in own)
         if count:
             sentences.append(f"{counted(count, 'run')} {verb} ({_join_some(places)}): not drawn")
-    empty = [_cell_name(study, cell) for _, cell in table[table["seeds"] == 0].iterrows()]
+    empty = [
+        style.cell_name(cell, study.swept) for _, cell in table[table["seeds"] == 0].iterrows()
+    ]
     return [*sentences, f"no completed run: {_join_some(empty)}"] if empty else sentences
 
 
@@ -104,10 +106,6 @@ def _describe_early_stops(study: StudyTables, table: pd.DataFrame) -> str:
         f"seeds stopped after {every.min():g} to {every.max():g} epochs: means end where the first "
         "seed of a setting stopped, thin lines are the seeds after that"
     )
-
-
-def _cell_name(study: StudyTables, cell: pd.Series) -> str:
-    return style.cell_label(cell, study.swept, bool(cell["is_baseline"]))
 
 
 def _seed_list(seeds: pd.Series) -> str:

@@ -254,7 +254,7 @@ def _draw_training_curves(
     for (_, cell), (colour, dashes) in cells_with_styles:
         own = settings_of_cell(study, cell)
         rows = completed_rows(study, study.metrics, cell)
-        label = style.cell_label(cell, study.swept, bool(cell["is_baseline"]))
+        label = style.cell_name(cell, study.swept)
         for quantity in settings.y:
             part = quantity.removesuffix("_error")
             error = rows.assign(error=100 * (1 - rows[f"{part}_accuracy"]))

@@ -97,7 +97,7 @@ def _rows(
         )
     for settings, cell in cells:
         if settings not in shown_settings:
-            label = style.cell_label(cell, study.swept, bool(cell["is_baseline"]))
+            label = style.cell_name(cell, study.swept)
             error = 100 * (1 - final_values(study, cell, "test_accuracy"))
             colour, marker = style.variant_look(settings.dropout.variant)
             yield _Row(style.wrapped(label, 44), error, colour, marker)

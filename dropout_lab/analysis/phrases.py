@@ -56,14 +56,9 @@ def join_some(texts: Sequence[str]) -> str:
     return "; ".join([*texts[:_MAX_LISTED], *([f"{more} more"] if more > 0 else [])])
 
 
-def cell_name(cell: pd.Series, swept: Sequence[str]) -> str:
-    """Return the name of a cell, as in plots."""
-    return style.cell_label(cell, tuple(swept), bool(cell["is_baseline"]))
-
-
 def cell_phrase(cell: pd.Series, swept: Sequence[str]) -> str:
     """Return the name of a cell with a preposition: ``without dropout``, ``with p = 0.25``."""
-    words = cell_name(cell, swept)
+    words = style.cell_name(cell, swept)
     return words if words.startswith(("with ", "without ")) else f"with {words}"
 
 

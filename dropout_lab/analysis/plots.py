@@ -173,7 +173,7 @@ def _group_cells(
         on = tuple(key for key in others if not _is_off(first[key])) if listed else ()
         words = style.cell_label(first, on or tuple(others), False)
         if listed and len(group) == 1:
-            words = style.cell_label(first, study.swept, bool(first["is_baseline"]))
+            words = style.cell_name(first, study.swept)
         groups.append((f"_{index + 1}", words, group))
     several = [group for group in groups if not listed or len(group[2]) > 1]
     if not several:

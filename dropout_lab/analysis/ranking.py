@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import pandas as pd
 
-from dropout_lab.analysis import phrases
+from dropout_lab.analysis import phrases, style
 from dropout_lab.analysis.family import MAX_CELLS, MIN_CELLS, Family
 
 
@@ -27,7 +27,7 @@ def ranking_sentence(table: pd.DataFrame, swept: Sequence[str], family: Family) 
     rows = [int(str(i)) for i in trained.index]
     names, entries = {}, []
     for row, (_, cell) in zip(rows, trained.iterrows(), strict=True):
-        names[row] = phrases.cell_name(cell, swept)
+        names[row] = style.cell_name(cell, swept)
         interval = (1 - cell["test_accuracy_high"], 1 - cell["test_accuracy_low"])
         error = phrases.percent(1 - cell["test_accuracy_mean"])
         entries.append(

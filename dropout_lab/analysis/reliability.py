@@ -43,7 +43,7 @@ def draw_reliability(study: StudyTables, table: pd.DataFrame, title: str) -> Fig
         upper.plot([0, 1], [0, 1], color="#888888", linewidth=1, linestyle=(0, (1, 1)))
         for inference, own in rows.groupby("inference", sort=False):
             _draw_inference(upper, lower, str(inference), own)
-        words = style.cell_label(cell, study.swept, bool(cell["is_baseline"]))
+        words = style.cell_name(cell, study.swept)
         upper.set_title(style.wrapped(words, 44))
         upper.legend(loc="lower right")
         lower.set_yscale("log")

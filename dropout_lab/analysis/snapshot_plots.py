@@ -47,9 +47,7 @@ def draw_features(study: StudyTables, table: pd.DataFrame, title: str) -> Figure
     panels = figure.subplots(1, len(shown), squeeze=False)[0]
     for axes, cell, own in zip(panels, shown, images, strict=True):
         image = image_grid(axes, own, limit)
-        axes.set_title(
-            style.wrapped(style.cell_label(cell, study.swept, bool(cell["is_baseline"])), 44)
-        )
+        axes.set_title(style.wrapped(style.cell_name(cell, study.swept), 44))
     bar = figure.colorbar(image, ax=panels, extend="both", shrink=0.8)
     bar.set_label("weight from a pixel")
     style.heading(figure, f"{title}: features of the first hidden layer (seed {seeds[0]})")
@@ -156,7 +154,7 @@ def _histograms(
         totals = (rows["count"] * rows["mean"]).groupby(rows["seed"]).sum()
         means = totals / rows["count"].groupby(rows["seed"]).sum()
         spread = f" ± {means.std():.3f}" if len(means) > 1 else ""
-        words = style.cell_label(cell, study.swept, bool(cell["is_baseline"]))
+        words = style.cell_name(cell, study.swept)
         label = style.wrapped(words, style.LEGEND_WIDTH)
         colour = style.cell_colour(cell, study.swept)
         text = f"mean {means.mean():.3f}{spread}".replace("-", "−")

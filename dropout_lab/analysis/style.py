@@ -161,6 +161,11 @@ def cell_label(
     return words or "with dropout"
 
 
+def cell_name(cell: pd.Series, swept: Sequence[str]) -> str:
+    """Return the name of a row of the table of cells; see :func:`cell_label`."""
+    return cell_label(cell, tuple(swept), bool(cell["is_baseline"]))
+
+
 def value_text(value: object) -> str:
     """Format a swept value; ``none`` for null."""
     if value is None or value != value:  # nan

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from dropout_lab.analysis.family import group_by_dataset
-from dropout_lab.analysis.style import cell_label, value_text
+from dropout_lab.analysis.style import cell_name, value_text
 from dropout_lab.analysis.tables import (
     StudyTables,
     chosen_on_validation,
@@ -116,7 +116,7 @@ def cell_table(
     rows = []
     for index, cell in table.iterrows():
         reference = index in references
-        label = cell_label(cell, study.swept, bool(cell["is_baseline"]))
+        label = cell_name(cell, study.swept)
         fields = [Field(label), *(field_of(cell) for _, field_of in columns)]
         chosen = index in best and len(table) > 1
         rows.append(TableRow(tuple(fields), chosen, reference))

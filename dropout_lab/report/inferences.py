@@ -4,7 +4,7 @@ import math
 
 import pandas as pd
 
-from dropout_lab.analysis.style import cell_label
+from dropout_lab.analysis.style import cell_name
 from dropout_lab.analysis.tables import StudyTables, rows_of_cell
 from dropout_lab.report.cell_table import CellTable, Column, Field, TableRow, percent_and_sd
 
@@ -29,7 +29,7 @@ def inference_table(study: StudyTables, table: pd.DataFrame) -> CellTable | None
         return None
     table_rows = []
     for _, cell in table.iterrows():
-        label = cell_label(cell, study.swept, bool(cell["is_baseline"]))
+        label = cell_name(cell, study.swept)
         own = rows_of_cell(study.inference, cell, study.swept)
         methods = [(str(name), rows) for name, rows in own.groupby("inference", sort=False)]
         if not study.ensembles.empty:
