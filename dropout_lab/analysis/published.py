@@ -8,7 +8,7 @@ import pandas as pd
 from pydantic import ValidationError
 
 from dropout_lab.analysis.statistics import t_interval
-from dropout_lab.analysis.tables import StudyTables, rows_of_cell, settings_of_cell
+from dropout_lab.analysis.tables import StudyTables, Values, rows_of_cell, settings_of_cell
 from dropout_lab.config.grid import canonical, values_of, with_values
 from dropout_lab.config.published import PublishedSettings, PublishedValue
 from dropout_lab.config.schema import Settings
@@ -16,8 +16,6 @@ from dropout_lab.config.sizes import training_examples
 
 # Values are comparable up to these relative deviations from the paper.
 _EXAMPLES_TOLERANCE, _MIN_UPDATES_SHARE = 0.1, 0.9
-
-Values = np.ndarray[tuple[int], np.dtype[np.float64]]
 
 
 @dataclass(frozen=True)

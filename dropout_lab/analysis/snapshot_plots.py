@@ -1,7 +1,6 @@
 """Plots of trained networks: learned features and histograms of activations."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,11 +10,11 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
 from dropout_lab.analysis import style
+from dropout_lab.analysis.intervals import Floats
 from dropout_lab.analysis.tables import StudyTables, baseline_and_best, completed_rows
 from dropout_lab.results import RUN_FOLDERS, counted
 from dropout_lab.results.features import FEATURES, read_features
 
-Floats = np.ndarray[Any, np.dtype[np.float64]]
 _IMAGES_PER_ROW = 10
 _GAP = 2  # pixels between images
 _SCALE_PERCENTILE = 99  # of the absolute weights, the limit of the grey scale

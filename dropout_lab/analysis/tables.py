@@ -16,6 +16,7 @@ from dropout_lab.config.schema import Settings, without_dropout
 from dropout_lab.errors import StorageError
 from dropout_lab.results import Table
 
+Values = np.ndarray[tuple[int], np.dtype[np.float64]]
 MISSING = "missing"  # status of a planned run without a row in runs.csv
 _EXPORTED_NAMES = {"is_baseline": "bare"}  # columns with another name in CSV and JSON
 
@@ -221,26 +222,22 @@ def _label_baselines(table: pd.DataFrame, keys: frozenset[str]) -> pd.DataFrame:
     return table
 
 
-def baseline_differences(
-    study: StudyTables, cell: pd.Series
-) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":
+def baseline_differences(study: StudyTables, cell: pd.Series) -> Values:
     """Return the test accuracy of a cell's runs minus that of the baseline, paired by seed."""
     runs = rows_of_cell(_add_difference(study.runs), cell, study.swept)
-    values: np.ndarray[tuple[int], np.dtype[np.float64]] = (
-        runs["difference"].dropna().to_numpy(dtype=np.float64)
-    )
+    values: Values = runs["difference"].dropna().to_numpy(dtype=np.float64)
     return values
 
 
 def paired_differences(
     mine: pd.DataFrame, theirs: pd.DataFrame, column: str = "test_accuracy"
-) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":
+) -> Values:
     """Return the differences between two cells of ``StudyTables.completed``, paired by seed.
 
     Rounds to twelve decimals, so that 0.94 - 0.93 and 0.98 - 0.97 are equal.
     """
     values = (mine[column] - theirs[column]).to_numpy(dtype=np.float64)
-    finite: np.ndarray[tuple[int], np.dtype[np.float64]] = values[np.isfinite(values)].round(12)
+    finite: Values = values[np.isfinite(values)].round(12)
     return finite
 
 
@@ -286,13 +283,11 @@ def settings_of_cell(study: StudyTables, cell: pd.Series) -> Settings:
     return study.runs_by_id[run_id].settings
 
 
-def final_values(
-    study: StudyTables, cell: pd.Series, column: str
-) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":
+def final_values(study: StudyTables, cell: pd.Series, column: str) -> Values:
     """Return the final values of a column of runs.csv, one for each completed run of a cell."""
     runs = study.runs[study.runs["status"] == "completed"]
     values = np.asarray(rows_of_cell(runs, cell, study.swept)[column], dtype=np.float64)
-    finite: np.ndarray[tuple[int], np.dtype[np.float64]] = values[np.isfinite(values)]
+    finite: Values = values[np.isfinite(values)]
     return finite
 
 
