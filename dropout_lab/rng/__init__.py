@@ -38,7 +38,7 @@ class Purpose(IntEnum):
     DIAGNOSTICS = 9
     MOMENT_MATCHING = 10
     MEASURED_NOISE = 11
-    AT_END = 12
+    SNAPSHOTS = 12
     LESSON = 13
 
 

@@ -141,13 +141,12 @@ class Diagnostics:
             remeasured = claimed(layer, inputs.measure_noise(4 * PASSES))
             still_broken = {(claim.what, claim.run): claim for claim in remeasured if claim.broken}
             for claim in broken:
-                if (claim.what, claim.run) in still_broken and (
-                    claim.run or 0
-                ) in self.fleet.active_runs:
-                    confirmed = replace(still_broken[claim.what, claim.run], run=None)
+                key, run = (claim.what, claim.run), claim.run or 0
+                if key in still_broken and run in self.fleet.active_runs:
+                    confirmed = replace(still_broken[key], run=None)
                     where = f"at place {place}" if place else "at the input"
                     message = f"epoch {epoch}, dropout {where}: {confirmed}"
-                    self.fleet.broken.setdefault(claim.run or 0, message)
+                    self.fleet.broken.setdefault(run, message)
         return columns
 
     def _layer_inputs(self) -> dict[int, _LayerInputs]:

@@ -232,9 +232,8 @@ def moment_matched_logits(model: MLP, x: Tensor, samples: int) -> Iterator[Tenso
     places = model.places()
     for dropout, weight, bias in places[:-1]:
         total, count = torch.zeros((), device=x.device), 0
-        for z in _sample_pre_activations(  # one by one, to save memory
-            dropout, h, weight, bias, samples
-        ):
+        # One draw after the other, to save memory.
+        for z in _sample_pre_activations(dropout, h, weight, bias, samples):
             total, count = total + model.activation(z), count + 1
         h = total / count  # (runs, batch, out)
     dropout, weight, bias = places[-1]

@@ -41,7 +41,7 @@ def activation_rows(model: MLP, splits: Splits, seeds: Sequence[int]) -> list[li
     """
     test = splits.test
     size = min(HISTOGRAM_EXAMPLES, len(test))
-    generators = [stream(Purpose.AT_END, seed, 0) for seed in seeds]
+    generators = [stream(Purpose.SNAPSHOTS, seed, 0) for seed in seeds]
     samples = [
         torch.from_numpy(generator.choice(len(test), size, replace=False))
         for generator in generators
@@ -105,7 +105,7 @@ def features(
     features_of_runs = []
     for run, seed in enumerate(seeds):
         count = weights.shape[2]
-        sample = stream(Purpose.AT_END, seed, 1).permutation(count)[:MAX_FEATURES]
+        sample = stream(Purpose.SNAPSHOTS, seed, 1).permutation(count)[:MAX_FEATURES]
         units = np.sort(sample)
         images = weights[run][:, torch.from_numpy(units).to(weights.device)].T  # (units, 784)
         features_of_runs.append((images.half().cpu().numpy().reshape(-1, _SIDE, _SIDE), units))
