@@ -21,7 +21,7 @@ from torch import nn
 from dropout_lab.catalogue import CATALOGUE
 from dropout_lab.data import Splits
 from dropout_lab.study.machine import this_machine
-from dropout_lab.study.plan import suitable_size
+from dropout_lab.study.packing import suitable_size
 
 NETS = ("784-512-512-10", "784-1024-1024-10")
 BATCH, RUNS = 128, 4

@@ -19,8 +19,9 @@ from typing import Any
 from report import figure, heading, verdicts
 
 from dropout_lab.cli import main as dropout_lab
-from dropout_lab.study import here, store
-from dropout_lab.study.folder import StudyFolder
+from dropout_lab.folder import store
+from dropout_lab.folder.study_folder import StudyFolder
+from dropout_lab.study import serial as here
 from dropout_lab.training import Fleet, loop
 
 CONFIG = "configs/mnist_placement.yaml"

@@ -14,7 +14,7 @@ from steps import Steps, changes_of, paired, splits
 
 from dropout_lab.data import Splits
 from dropout_lab.study.machine import this_machine
-from dropout_lab.study.plan import suitable_size
+from dropout_lab.study.packing import suitable_size
 
 SIZES = (1, 2, 4, 8, 16, 32, 64)
 NETS = (

@@ -37,7 +37,7 @@ from dropout_lab.config.overrides import Changes
 from dropout_lab.config.grid import single_cell
 from dropout_lab.config.load import load
 from dropout_lab.study import Study, run_study
-from dropout_lab.study.plan import need_of
+from dropout_lab.study.packing import need_of
 from dropout_lab.training.allocator import keep_freed_memory
 
 def resident(name):

@@ -19,7 +19,7 @@ from steps import Steps, changes_of, paired, splits
 
 from dropout_lab.layers.affine import product
 from dropout_lab.study.machine import this_machine
-from dropout_lab.study.plan import suitable_size
+from dropout_lab.study.packing import suitable_size
 
 NETS = {  # net: batch, least share of the products
     "784-128-10": (64, 0.45),

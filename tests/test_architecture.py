@@ -16,8 +16,9 @@ LINES = [
     {"p_schedules", "lr_schedules", "update_rules"},
     {"model", "optimizer", "metrics", "results", "probabilities", "plugins", "checks"},
     {"training"},
-    {"study", "analysis"},
-    {"report", "lessons"},
+    {"folder", "analysis"},
+    {"study"},
+    {"cluster", "report", "lessons"},
     {"cli"},
 ]
 LINE_OF = {name: line for line, names in enumerate(LINES) for name in names}
@@ -44,6 +45,16 @@ def test_imports_run_downwards() -> None:
             if LINE_OF[other] >= LINE_OF[part]:
                 wrong.append(f"{path.relative_to(PACKAGE)} imports {other}, which is not below it")
     assert not wrong, "\n".join(wrong)
+
+
+def test_only_cluster_imports_dask() -> None:
+    importing = re.compile(r"^\s*(?:import|from) (?:dask|distributed)\b", re.MULTILINE)
+    found = {
+        path.relative_to(PACKAGE).parts[0]
+        for path in PACKAGE.rglob("*.py")
+        if importing.search(path.read_text())
+    }
+    assert found == {"cluster"}
 
 
 def functions(tree: ast.AST) -> list[ast.FunctionDef]:

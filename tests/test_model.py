@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from dropout_lab.catalogue import CATALOGUE
+from dropout_lab.folder.weights import weights_bytes
 from dropout_lab.layers import (
     VARIANTS,
     BatchwiseDropout,
@@ -17,7 +18,6 @@ from dropout_lab.layers import (
 )
 from dropout_lab.model import MLP, fleet_p, initial_weights
 from dropout_lab.rng import NumpyNoise, Purpose, stream
-from dropout_lab.study.weights import weights_bytes
 from tests.conftest import make_config, make_runs, make_sweep, with_variant
 
 CPU = torch.device("cpu")

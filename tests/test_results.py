@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from dropout_lab import results
 from dropout_lab.config.grid import runs_of, sweep_cells
 from dropout_lab.errors import StorageError
+from dropout_lab.folder.manifest import add_runs, join_study, new_manifest
 from dropout_lab.results import (
     METRICS,
     RUNS,
@@ -31,7 +32,6 @@ from dropout_lab.results import (
     scan_table,
     table_text,
 )
-from dropout_lab.study.manifest import add_runs, join_study, new_manifest
 from dropout_lab.training import CURVE_COLUMNS, INFERENCE_COLUMNS, RECORD_COLUMNS
 from dropout_lab.training.diagnostics import diagnostic_columns
 from tests.conftest import make_config

@@ -11,7 +11,7 @@ from dropout_lab.cli import options
 _BY_COMMAND = "Run the command that made the study again: it repairs the rest."
 
 if TYPE_CHECKING:
-    from dropout_lab.study.findings import Finding
+    from dropout_lab.folder.notices import Finding
 
 
 def doctor(
@@ -29,8 +29,8 @@ def doctor(
     import json as json_module
 
     from dropout_lab.errors import StorageError
+    from dropout_lab.folder.doctor import examine, mend
     from dropout_lab.results import find_studies
-    from dropout_lab.study.doctor import examine, mend
 
     studies = find_studies(results, without_manifest=True)
     found: list[dict[str, Any]] = []

@@ -26,8 +26,8 @@ def remove(
     removed comparisons still count in the correction of its report.
     """
     from dropout_lab.cli.report import values_of
+    from dropout_lab.folder.removal import remove_cells
     from dropout_lab.results import counted
-    from dropout_lab.study.removal import remove_cells
 
     asked = values_of("", values) or {}
     removal = remove_cells(results, asked, dry_run=dry_run)

@@ -29,6 +29,7 @@ from dropout_lab.results import (
     old_report,
 )
 from dropout_lab.study import Outcome, Study, planned_fleets, run_study
+from dropout_lab.study.serial import Trainer, serial_trainer
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -59,7 +60,7 @@ def run(
                 encoding.tell(sentence)
     # What a variant of one's own prints is no result.
     with new_progress(quiet=quiet) as progress, redirect_stdout(sys.stderr):
-        outcome = run_study(study, progress, progress.say)
+        outcome = run_study(study, progress, progress.say, _trainer(study))
 
     # Only now: pandas and matplotlib take a second that the first epoch should not wait for.
     from dropout_lab.analysis.tables import read_study, summarize_cells
@@ -125,6 +126,14 @@ def _marked(tables: "StudyTables", outcome: Outcome) -> dict[str, str]:
         for run_id, message in zip(noted["run_id"], noted["message"], strict=True)
         if run_id in outcome.statuses
     }
+
+
+def _trainer(study: Study) -> Trainer:
+    if not study.on_cluster:
+        return serial_trainer
+    from dropout_lab.cluster.trainer import cluster_trainer
+
+    return cluster_trainer
 
 
 def _print_plan(study: Study, fleets: Sequence[Sequence[Run]], *, as_json: bool) -> None:

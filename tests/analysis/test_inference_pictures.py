@@ -19,7 +19,7 @@ from dropout_lab.analysis.paper_figure_plot import draw_figure
 from dropout_lab.analysis.plots import plot_study
 from dropout_lab.analysis.tables import StudyTables, half_width, read_study, summarize_cells
 from tests.analysis.test_plots import words
-from tests.study.test_study import go, study
+from tests.study.test_run import go, study
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,7 @@ from dropout_lab.results import RUN_FOLDERS
 from dropout_lab.results.features import FEATURES, read_features
 from tests.analysis.test_inference_pictures import same_without
 from tests.analysis.test_plots import words
-from tests.study.test_study import go, study
+from tests.study.test_run import go, study
 
 KEPT = "evaluation.at_end=[features,histograms,reliability]"
 

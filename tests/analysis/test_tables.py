@@ -20,8 +20,8 @@ from dropout_lab.analysis.tables import (
 )
 from dropout_lab.config.grid import Run, runs_of, sweep_cells
 from dropout_lab.errors import StorageError
+from dropout_lab.folder.manifest import add_runs, join_study, label_runs, new_manifest, notes
 from dropout_lab.results import cell_text, csv_text, find_studies
-from dropout_lab.study.manifest import add_runs, join_study, label_runs, new_manifest, notes
 from dropout_lab.training import RECORD_COLUMNS
 from tests.conftest import make_config
 

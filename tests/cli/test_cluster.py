@@ -16,7 +16,7 @@ from dropout_lab.errors import ConfigError
 from dropout_lab.training import Epoch
 from tests.cluster.processes import SMALL, driver, ends
 from tests.conftest import make_sweep, plugin_of_the_readme
-from tests.study.test_study import assert_same_results
+from tests.study.test_run import assert_same_results
 
 NOISY = """
 print("this plugin prints")

@@ -16,7 +16,7 @@ from dropout_lab.results import METRICS, RUNS
 from tests.analysis.test_tables import made_study
 from tests.cli.conftest import SMALL
 from tests.faults.operations import Operations
-from tests.study.test_folder import content
+from tests.folder.test_study_folder import content
 
 REFERENCE = Path(__file__).parents[2] / "results" / "reference"
 SWEEP = ("sweep", "--quiet", *SMALL, "--p", "0,0.5", "--seeds", "1")

@@ -11,13 +11,13 @@ from weakref import WeakSet
 import pytest
 import torch
 
-from dropout_lab.study import opening
-from dropout_lab.study.admission import Worker
-from dropout_lab.study.cluster import Ended, News
-from dropout_lab.study.engine import train_fleet
-from dropout_lab.study.journal import Delivery, Held, Journal, Order, Report
-from dropout_lab.study.laid import NotLaidError
-from dropout_lab.study.task import NotThereError
+from dropout_lab.cluster import opening
+from dropout_lab.cluster.cluster import Ended, News
+from dropout_lab.cluster.handshake import Worker
+from dropout_lab.cluster.journal import Delivery, Held, Journal, Order, Report
+from dropout_lab.cluster.scatter import NotLaidError
+from dropout_lab.cluster.task import NotThereError
+from dropout_lab.study.fleet_runner import train_fleet
 
 Reports = Sequence[Report]
 Mangle = Callable[[Reports], Reports]

@@ -18,20 +18,22 @@ from distributed import Client, LocalCluster
 from distributed.protocol.pickle import dumps
 
 from dropout_lab import data
+from dropout_lab.cluster import cluster as cluster_module
+from dropout_lab.cluster import opening
+from dropout_lab.cluster import scatter as laid
+from dropout_lab.cluster import task as task_module
+from dropout_lab.cluster.handshake import question, versions
+from dropout_lab.cluster.journal import Held
+from dropout_lab.cluster.opening import opened
+from dropout_lab.cluster.scatter import NotLaidError
+from dropout_lab.cluster.task import NotThereError, own_device, worker_name
 from dropout_lab.errors import ConfigError
-from dropout_lab.study import Study, laid, opening, run_study
-from dropout_lab.study import cluster as cluster_module
-from dropout_lab.study import task as task_module
-from dropout_lab.study.admission import question, versions
-from dropout_lab.study.journal import Held
-from dropout_lab.study.laid import NotLaidError
-from dropout_lab.study.opening import opened
-from dropout_lab.study.plan import need_of
-from dropout_lab.study.task import NotThereError, own_device, worker_name
+from dropout_lab.study import Study
+from dropout_lab.study.packing import need_of
 from tests.cluster.processes import until
 from tests.cluster.test_dispatch import Listener, assert_same_folder, study, whole
 from tests.conftest import make_runs
-from tests.study.test_study import go
+from tests.study.test_run import go
 
 __all__ = ["whole"]
 
@@ -176,7 +178,7 @@ def test_a_worker_that_is_refused_is_told_and_the_others_train(
 
     monkeypatch.setattr(cluster_module, "question", half)
     events = Listener()
-    run_study(asked_of(dask, tmp_path / "s"), events, lambda line: None)
+    go(asked_of(dask, tmp_path / "s"), events)
     assert set(events.workers) == {"worker 0"}
     told = [text for text in events.warnings if "is refused" in text]
     assert len(told) == 1
@@ -226,7 +228,7 @@ def test_packages_that_are_not_there_and_workers_without_a_gpu_are_refused(
     assert "it has no no-such-package" in refused({"no-such-package": "1"})
     assert refused(versions()) == ""
     assert refused(versions(), gpu=True) == "it was started without the resource GPU=1"
-    monkeypatch.setitem(sys.modules, "dropout_lab.study.task", None)
+    monkeypatch.setitem(sys.modules, "dropout_lab.cluster.task", None)
     assert "it cannot import dropout-lab (ModuleNotFoundError" in refused(versions())
 
 
@@ -306,7 +308,7 @@ def test_without_a_worker_a_study_waits_for_one(tmp_path: Path, whole: Path) -> 
                 late.scale(1)
 
             events.warned = warned
-            run_study(asked_of(late, tmp_path / "s", save_models=True), events, silent)
+            go(asked_of(late, tmp_path / "s", save_models=True), events)
     assert events.warnings[0].endswith("the study waits for one.")
     assert_same_folder(tmp_path / "s", whole)
 

@@ -15,16 +15,17 @@ from distributed import KilledWorker
 from distributed.scheduler import WorkerState
 
 from dropout_lab import results
+from dropout_lab.cluster import dispatch
+from dropout_lab.cluster.retries import RETRIES
+from dropout_lab.cluster.task import NotThereError
 from dropout_lab.config.grid import Run
 from dropout_lab.errors import ClusterError, ConfigError, InterruptedStudyError
 from dropout_lab.results import read_rows
-from dropout_lab.study import Study, dispatch
-from dropout_lab.study.losses import RETRIES
-from dropout_lab.study.task import NotThereError
+from dropout_lab.study import Study
 from tests.cluster import pretended
 from tests.cluster.pretended import Pretended, use
-from tests.study.test_study import Silent, StopsAfter, assert_same_results, go
-from tests.study.test_study import study as study_of
+from tests.study.test_run import Silent, StopsAfter, assert_same_results, go
+from tests.study.test_run import study as study_of
 
 TABLES = (results.INFERENCE, results.RELIABILITY, results.ACTIVATIONS)
 
@@ -383,7 +384,7 @@ def test_a_finished_study_needs_no_cluster(
     whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shutil.copytree(whole, tmp_path / "s")
-    monkeypatch.setattr("dropout_lab.study.opening.opened", None)
+    monkeypatch.setattr("dropout_lab.cluster.opening.opened", None)
     assert go(study(tmp_path / "s", save_models=True)).trained == 0
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.cluster.processes import driver, ends, processes, rows, until
-from tests.study.test_study import assert_same_results
+from tests.study.test_run import assert_same_results
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 

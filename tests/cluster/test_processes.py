@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.cluster.processes import driver, ends, kill, processes, rows, until
-from tests.study.test_study import assert_same_results
+from tests.study.test_run import assert_same_results
 
 ASKED = ("--set=dropout.p=0.5", "--seeds", "4", "--epochs", "30", "--fleet", "2")
 EPOCHS = 30

@@ -11,8 +11,8 @@ from dropout_lab.config.load import load, sizes_in
 from dropout_lab.config.overrides import Changes
 from dropout_lab.config.schema import Config, without_dropout
 from dropout_lab.errors import ConfigError
+from dropout_lab.folder.manifest import add_runs, join_study, label_runs, new_manifest, notes
 from dropout_lab.results import runs_in
-from dropout_lab.study.manifest import add_runs, join_study, label_runs, new_manifest, notes
 
 TEXT = """\
 name: paper

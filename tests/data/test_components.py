@@ -15,7 +15,7 @@ from dropout_lab.data.components import principal_components
 from dropout_lab.report.provenance import overview
 from dropout_lab.training import Fleet, train
 from tests.conftest import assert_same_bits, make_runs, make_sweep, resumed_after_an_epoch
-from tests.study.test_study import go, study
+from tests.study.test_run import go, study
 
 CPU = torch.device("cpu")
 # Around (100, 100): 50 or -50 along (0.8, 0.6), 10 or -10 along (-0.6, 0.8); a third pixel is 7.

@@ -20,7 +20,7 @@ from tests.faults import preloaded
 from tests.faults.conftest import Start, training
 from tests.faults.folders import assert_reads_clean, assert_same_study, files_of, tables_of
 from tests.faults.operations import Died, How, Operations, Part
-from tests.study.test_study import Silent, go, study
+from tests.study.test_run import Silent, go, study
 
 ASKED = (
     "dataset.train_size=100",

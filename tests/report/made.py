@@ -9,8 +9,8 @@ import numpy as np
 
 from dropout_lab import results
 from dropout_lab.config.grid import Run, runs_of, seeds_of, sweep_cells
+from dropout_lab.folder.manifest import add_runs, join_study, label_runs, new_manifest, notes
 from dropout_lab.results import Row, cell_text, table_text
-from dropout_lab.study.manifest import add_runs, join_study, label_runs, new_manifest, notes
 from dropout_lab.training import RECORD_COLUMNS
 from tests.conftest import make_config
 

@@ -17,12 +17,12 @@ from dropout_lab.analysis.tables import read_study
 from dropout_lab.config.grid import Run, labelled_keys, runs_of, seeds_of, sweep_cells
 from dropout_lab.config.load import load
 from dropout_lab.config.overrides import Changes
+from dropout_lab.folder.manifest import add_runs, join_study, label_runs, new_manifest, notes
 from dropout_lab.report import inline_figures
 from dropout_lab.report import page as page_module
 from dropout_lab.report.page import UNVERIFIED
 from dropout_lab.report.provenance import config_text
 from dropout_lab.report.report import Report, build_report
-from dropout_lab.study.manifest import add_runs, join_study, label_runs, new_manifest, notes
 from tests.report.made import make_study
 from tests.report.test_table import HOSTILE
 

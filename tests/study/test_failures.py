@@ -13,13 +13,14 @@ import torch
 from dropout_lab import results
 from dropout_lab.config.grid import Run
 from dropout_lab.errors import InterruptedStudyError
+from dropout_lab.folder.checkpoint import damage_of
+from dropout_lab.folder.doctor import examine
 from dropout_lab.results import RUNS, read_manifest, read_rows
-from dropout_lab.study import engine, failures
-from dropout_lab.study.checkpoint import damage_of
-from dropout_lab.study.doctor import examine
+from dropout_lab.study import failures
+from dropout_lab.study import fleet_runner as engine
 from dropout_lab.training import Epoch, Fleet, infer, train
 from tests.conftest import make_sweep
-from tests.study.test_study import Silent, StopsAfter, assert_same_results, go, study
+from tests.study.test_run import Silent, StopsAfter, assert_same_results, go, study
 
 
 class UnprintableError(Exception):
@@ -107,7 +108,7 @@ def test_too_little_memory_for_the_last_predictions_does_not_fail_the_runs(
             raise MemoryError
         return infer(model, *arguments)
 
-    monkeypatch.setattr("dropout_lab.study.predictions.infer", infer_or_fail)
+    monkeypatch.setattr("dropout_lab.study.final_measurements.infer", infer_or_fail)
     events = Silent()
     outcome = go(study(tmp_path / "s", sweep=False, seeds="2"), events)
     assert (outcome.count("completed"), events.splits) == (2, [[1, 1]])

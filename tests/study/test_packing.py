@@ -10,10 +10,11 @@ from dropout_lab import results
 from dropout_lab.cli import options
 from dropout_lab.errors import ConfigError
 from dropout_lab.results import RUNS
-from dropout_lab.study import planned_fleets, request
+from dropout_lab.study import planned_fleets
+from dropout_lab.study import spec as request
 from dropout_lab.study.machine import Machine, this_machine
-from dropout_lab.study.plan import need_of
-from tests.study.test_study import Silent, StopsAfter, assert_same_results, go, study
+from dropout_lab.study.packing import need_of
+from tests.study.test_run import Silent, StopsAfter, assert_same_results, go, study
 
 ASKED = {"p": "0.5", "seeds": "4"}  # eight runs with those without dropout, in two fleets
 

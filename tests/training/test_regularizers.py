@@ -12,10 +12,10 @@ from torch.nn.functional import cross_entropy
 
 from dropout_lab.config.schema import Settings
 from dropout_lab.data import Splits
+from dropout_lab.folder.checkpoint import read_content, save_checkpoints, usable_checkpoints
 from dropout_lab.model import MLP
 from dropout_lab.rng import FleetNoise
 from dropout_lab.study import pack
-from dropout_lab.study.checkpoint import read_content, save_checkpoints, usable_checkpoints
 from dropout_lab.study.machine import this_machine
 from dropout_lab.training import Fleet, train
 from dropout_lab.training.objective import Objective, TrainingStepMetrics

@@ -1,0 +1,107 @@
+"""Opening a Dask cluster: processes of this machine for the time of a study, or one that runs."""
+
+import logging
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import torch
+
+from dropout_lab.cluster.cluster import Cluster
+from dropout_lab.cluster.handshake import GPU
+from dropout_lab.errors import ConfigError
+from dropout_lab.study.machine import total_memory
+from dropout_lab.study.spec import Study
+
+_CONNECT = 10.0  # seconds
+
+# What Dask does many times a second for its own diagnostics takes from the core that
+# training is on, and each time stalls the others, which wait for it.
+_CALM = {
+    "distributed.worker.profile.enabled": False,
+    "distributed.worker.memory.monitor-interval": "1s",
+    "distributed.admin.tick.interval": "1s",
+    "distributed.admin.system-monitor.interval": "10s",
+    "distributed.client.scheduler-info-interval": "60s",
+    # The study itself says which worker gets what.
+    "distributed.scheduler.work-stealing": False,
+    "distributed.scheduler.active-memory-manager.start": False,
+    # As one of several threads, training would otherwise give its memory back at each step.
+    "distributed.nanny.pre-spawn-environ": {"MALLOC_ARENA_MAX": 1},
+}
+
+
+@contextmanager
+def opened(
+    study: Study, say: Callable[[str], None], warn: Callable[[str], None]
+) -> Iterator[Cluster]:
+    """Start workers on this machine, or join the cluster of a scheduler; leave it at the end.
+
+    Args:
+        study: What is asked.
+        say: Takes a line for the user: where the dashboard is.
+        warn: Takes what the user must know: which worker is refused.
+
+    Raises:
+        ConfigError: No scheduler answers, the workers cannot be started, or all are refused.
+    """
+    import dask
+    import distributed
+
+    # What Dask logs of workers that come and go is told by the study, in its own words.
+    for name in ("distributed", "distributed.client"):  # each has a level of its own
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    with ExitStack() as stack:
+        stack.enter_context(warnings.catch_warnings())
+        warnings.simplefilter("ignore")  # of another dashboard's port, of other versions of Dask
+        if study.scheduler is None:
+            stack.enter_context(dask.config.set(_CALM))
+            address: Any = stack.enter_context(_local_cluster(study))
+        else:
+            address = study.scheduler
+        try:
+            client = distributed.Client(address, timeout=_CONNECT, set_as_default=False)
+        except Exception as error:  # OSError, ValueError, and what Dask asserts of its settings
+            raise ConfigError(
+                [
+                    f"--scheduler is {study.scheduler!r}, and no Dask scheduler answers there "
+                    f"({error}). Start one with dask scheduler, and give the address that it "
+                    "prints, such as tcp://host:8786."
+                ]
+            ) from error
+        stack.enter_context(client)
+        cluster = Cluster(client, study, warn)
+        stack.callback(cluster.leave)
+        cluster.enlist()
+        if client.dashboard_link:
+            say(f"dashboard: {client.dashboard_link}")
+        yield cluster
+
+
+def _local_cluster(study: Study) -> Any:
+    """Return the processes of ``--workers``: threads and memory divided among them.
+
+    Raises:
+        ConfigError: They cannot be started.
+    """
+    from distributed import LocalCluster
+
+    count = study.workers or 1
+    try:
+        return LocalCluster(
+            n_workers=count,
+            threads_per_worker=max(1, torch.get_num_threads() // count),
+            memory_limit=total_memory() // count,
+            resources={GPU: 1} if study.device.type == "cuda" else None,
+            host="127.0.0.1",
+            dashboard_address="127.0.0.1:8787",
+            silence_logs=logging.CRITICAL,
+        )
+    except Exception as error:  # of many kinds: no memory, no port, no process
+        raise ConfigError(
+            [
+                f"--workers is {count}, and the processes could not be started "
+                f"({type(error).__name__}: {error}). Give a smaller number, or leave it out."
+            ]
+        ) from error

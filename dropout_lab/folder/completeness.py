@@ -1,0 +1,251 @@
+"""What must be on disk of a run that is done, and whether it is."""
+
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from dropout_lab import results
+from dropout_lab.config.grid import Run
+from dropout_lab.config.inference_rules import at_end, inferences, keeps_predictions
+from dropout_lab.config.schema import Settings
+from dropout_lab.config.sizes import (
+    HISTOGRAM_EXAMPLES,
+    TEST_PARTS,
+    length,
+    training_examples,
+)
+from dropout_lab.folder.checkpoint import checkpoints_in
+from dropout_lab.folder.headers import metrics_in
+from dropout_lab.folder.run_summary import end_of_records, summary
+from dropout_lab.probabilities import BINS
+from dropout_lab.results import Row
+from dropout_lab.results.features import FEATURES, read_features
+from dropout_lab.results.predictions import PREDICTIONS, read_predictions
+from dropout_lab.training.loop import is_evaluated
+
+Reader = Callable[[Path], object]  # None where there is no file; ValueError where it is damaged
+READERS: dict[str, Reader] = {PREDICTIONS: read_predictions, FEATURES: read_features}
+
+
+@dataclass
+class RunRows:
+    """A run's rows: those of metrics.csv, and of each table of what is measured at the end."""
+
+    metrics: list[Row] = field(default_factory=list)
+    at_end: dict[str, list[Row]] = field(
+        default_factory=lambda: {name: [] for name in results.AT_END}
+    )
+
+
+class RowsByRun(Mapping[str, RunRows]):
+    """The rows of each of some runs, put together when asked for.
+
+    Args:
+        metrics: Those of metrics.csv, by run.
+        tables: Those of the tables of what is measured at the end, by the table and the run.
+        ids: The runs.
+    """
+
+    def __init__(
+        self,
+        metrics: Mapping[str, list[Row]],
+        tables: Mapping[str, Mapping[str, list[Row]]],
+        ids: Iterable[str],
+    ) -> None:
+        self._metrics, self._tables = metrics, tables
+        self._ids = dict.fromkeys(ids)
+
+    def __getitem__(self, run_id: str) -> RunRows:
+        at_end = {name: table.get(run_id, []) for name, table in self._tables.items()}
+        return RunRows(self._metrics.get(run_id, []), at_end)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._ids)
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+
+def missing_epochs(settings: Settings, rows: Sequence[Row], until: int) -> list[int]:
+    """Return the epochs up to one that are to be measured and have no record."""
+    last_epoch, _ = length(settings, training_examples(settings))
+    there = {int(row["epoch"]) for row in rows}
+    every = range(1, min(until, last_epoch) + 1)
+    return [e for e in every if is_evaluated(e, last_epoch, settings) and e not in there]
+
+
+def keeps_inferences(manifest: results.Manifest | None) -> bool:
+    """Whether a study was begun by a version that writes inference.csv; the first ones did not."""
+    return manifest is None or "inference" in manifest["settings"].get("evaluation", {})
+
+
+def missing_at_end(settings: Settings, rows: RunRows, *, kept: bool) -> str:
+    """Return in words what was asked of the trained network and has no row; empty if nothing.
+
+    Args:
+        settings: Those of the run.
+        rows: Its rows.
+        kept: Whether the row of the mean network alone is kept; see :func:`keeps_inferences`.
+    """
+    evaluation = settings.evaluation
+    tables = rows.at_end
+    there = {row["inference"] for row in tables[results.INFERENCE]}
+    asked = [name for name in inferences(evaluation) if name != "ensemble"]
+    missing = [name for name in asked if name not in there]
+    if evaluation.curve is not None:
+        drawn = {int(row["samples"]) for row in tables[results.MONTE_CARLO]}
+        if not set(range(1, evaluation.curve + 1)) <= drawn:
+            missing.append("the curve")
+    if missing and (kept or missing != ["mean"]):
+        return f"{results.INFERENCE} or {results.MONTE_CARLO} lacks {', '.join(missing)} of it"
+    wanted = at_end(evaluation)
+    if "reliability" in wanted:
+        bins = {(row["inference"], int(row["bin"])) for row in tables[results.RELIABILITY]}
+        lost = {(name, index) for name in asked for index in range(1, BINS + 1)} - bins
+        if lost:
+            return f"{results.RELIABILITY} lacks {results.counted(len(lost), 'bin')} of it"
+    if "histograms" in wanted:
+        lost_of = list(_missing_histograms(settings, tables[results.ACTIVATIONS]))
+        if lost_of:
+            return f"{results.ACTIVATIONS} lacks bins of it: {', '.join(lost_of)}"
+    return ""
+
+
+def _missing_histograms(settings: Settings, rows: Sequence[Row]) -> Iterator[str]:
+    """Yield in words the histograms that do not hold what was counted: empty bins have no row."""
+    counts: Counter[tuple[int, str]] = Counter()
+    for row in rows:
+        counts[int(row["layer"]), row["of"]] += int(row["count"])
+    examples = min(HISTOGRAM_EXAMPLES, TEST_PARTS[settings.dataset.name])
+    for layer, units in enumerate(settings.model.hidden, start=1):
+        for of, expected in (("unit_mean", units), ("activation", units * examples)):
+            if counts[layer, of] != expected:
+                yield f"{of} of layer {layer}"
+
+
+def lacking(run: Run, row: Row, rows: RunRows, folder: Path, *, kept: bool) -> str:
+    """Return in words what a completed run lacks; empty if it is whole.
+
+    Its predictions.npz and features.npz may be absent: they are not published with a study.
+
+    Args:
+        run: The run.
+        row: Its row of runs.csv.
+        rows: Its other rows.
+        folder: Where it keeps its files.
+        kept: Whether inferences are; see :func:`keeps_inferences`.
+    """
+    settings = run.settings
+    last_epoch, _ = length(settings, training_examples(settings))
+    epochs = int(row["epochs"]) if row["epochs"].isdecimal() else 0
+    if not 1 <= epochs <= last_epoch or (
+        epochs < last_epoch and settings.training.patience is None
+    ):
+        return f"{results.RUNS} says it completed after {epochs} of {last_epoch} epochs"
+    missing = missing_epochs(settings, rows.metrics, epochs)
+    if missing:
+        return f"{results.METRICS} lacks its {_epochs(missing)}"
+    words = missing_at_end(settings, rows, kept=kept)
+    if words:
+        return words
+    for name, read in kept_files(settings).items():
+        damage = damage_of_kept(read, folder / name)
+        if damage:
+            return f"its {name} {damage}"
+    return ""
+
+
+def kept_files(settings: Settings) -> dict[str, Reader]:
+    """Return the names of the files kept of a trained run, and what reads them."""
+    files: dict[str, Reader] = {}
+    if keeps_predictions(settings.evaluation):
+        files[PREDICTIONS] = READERS[PREDICTIONS]
+    if "features" in at_end(settings.evaluation):
+        files[FEATURES] = READERS[FEATURES]
+    return files
+
+
+def lacking_of(
+    runs: Mapping[str, Run],
+    ends: Mapping[str, Row],
+    rows: Mapping[str, RunRows],
+    folder_of: Callable[[str], Path],
+    *,
+    kept: bool,
+) -> dict[str, str]:
+    """Return in words what each completed run lacks; empty for one that is whole.
+
+    Args:
+        runs: Those of the study.
+        ends: The rows of runs.csv.
+        rows: The other rows of each.
+        folder_of: Gives the folder of a run.
+        kept: Whether inferences are; see :func:`keeps_inferences`.
+    """
+    return {
+        run_id: lacking(runs[run_id], row, rows[run_id], folder_of(run_id), kept=kept)
+        for run_id, row in ends.items()
+        if row["status"] == "completed" and run_id in runs
+    }
+
+
+def restored_end(run: Run, rows: RunRows, folder: Path, *, kept: bool) -> Row | None:
+    """Return a run's row of runs.csv made again from its records; None if they do not prove it.
+
+    Args:
+        run: The run.
+        rows: Its rows.
+        folder: Where it keeps its files.
+        kept: Whether inferences are; see :func:`keeps_inferences`.
+    """
+    end = end_of_records(run, rows.metrics) if rows.metrics else None
+    if end is None or missing_epochs(run.settings, rows.metrics, end.epochs):
+        return None
+    if missing_at_end(run.settings, rows, kept=kept):
+        return None
+    # The checkpoint goes after the row of runs.csv was written, but of one epoch there is none.
+    if end.epochs == 1 or checkpoints_in(folder):
+        return None
+    columns = [name for name in rows.metrics[0] if results.is_number_column(name)]
+    return summary(end, rows.metrics, metrics_in(columns))
+
+
+def restored_ends(
+    runs: Mapping[str, Run],
+    there: Collection[str],
+    rows: Mapping[str, RunRows],
+    folder_of: Callable[[str], Path],
+    *,
+    kept: bool,
+) -> dict[str, Row]:
+    """Return the rows of runs.csv that can be made again, see :func:`restored_end`.
+
+    Args:
+        runs: Those of the study.
+        there: The ids of those that have a row, or must not get one.
+        rows: The other rows of each.
+        folder_of: Gives the folder of a run.
+        kept: Whether inferences are; see :func:`keeps_inferences`.
+    """
+    made = {
+        run_id: restored_end(run, rows[run_id], folder_of(run_id), kept=kept)
+        for run_id, run in runs.items()
+        if run_id not in there
+    }
+    return {run_id: end for run_id, end in made.items() if end is not None}
+
+
+def damage_of_kept(read: Reader, path: Path) -> str:
+    """Return what is wrong with a file that is kept of a run; empty if it is sound or absent."""
+    try:
+        read(path)
+    except ValueError as error:
+        return str(error)
+    return ""
+
+
+def _epochs(missing: Sequence[int]) -> str:
+    if len(missing) == 1:
+        return f"epoch {missing[0]}"
+    return f"{len(missing)} epochs from {missing[0]} to {missing[-1]}"

@@ -1,0 +1,241 @@
+"""What was asked of a study, by which program, on which machine, and how its runs are packed."""
+
+import json
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from dropout_lab import __version__
+from dropout_lab.catalogue import CATALOGUE
+from dropout_lab.config.grid import Cell, Run, labelled_keys, values_of
+from dropout_lab.config.schema import KEYS, SECTIONS, Config, Settings
+from dropout_lab.devices import describe_device
+from dropout_lab.errors import StorageError
+from dropout_lab.plugins import sources_of
+from dropout_lab.results import (
+    MANIFEST_FORMAT,
+    PLUGINS,
+    Manifest,
+    digest,
+    recorded_plugin,
+    runs_in,
+)
+
+_PACKAGES = (
+    "torch",
+    "numpy",
+    "torchvision",
+    "mlxtend",
+    "pandas",
+    "scipy",
+    "matplotlib",
+    "pydantic",
+)
+
+
+def new_manifest(name: str, about: str, settings: Settings) -> Manifest:
+    """Return the manifest of a study that has no runs yet."""
+    return {
+        "format": MANIFEST_FORMAT,
+        "name": name,
+        "about": about,
+        "settings": settings_data(settings),
+        "settings_digest": digest(settings_data(settings)),
+        "swept": [],
+        "data_digests": {},
+        "plugins": {},
+        "fleets": [],
+        "runs": {},
+        "sessions": [],
+    }
+
+
+def notes(config: Config) -> dict[str, Any]:
+    """Return what a manifest keeps of a config for pictures and the report, beside ``about``."""
+    return {
+        "labelled": labelled_keys(config),
+        "published": config.published and config.published.model_dump(mode="json"),
+        "figure": config.figure and config.figure.model_dump(mode="json"),
+    }
+
+
+def settings_data(settings: Settings) -> dict[str, Any]:
+    """Return settings as JSON data, the sections that decide a run's numbers only."""
+    return {section: getattr(settings, section).model_dump(mode="json") for section in SECTIONS}
+
+
+def join_study(manifest: Manifest, settings: Settings, cells: Iterable[Cell], path: Path) -> None:
+    """Add the swept keys of a request to a manifest, if both are of one study.
+
+    They are when their settings agree in every key that neither sweeps.
+
+    Raises:
+        StorageError: They are not; the differing keys are named.
+    """
+    swept = list(dict.fromkeys([*manifest["swept"], *(key for c in cells for key in c.values)]))
+    # Through the schema, since an older program's manifest lacks the keys that came later.
+    there = settings_data(Settings.model_validate(manifest["settings"]))
+    asked = settings_data(settings)
+    differing = [
+        f"{key} (there {json.dumps(_get(there, key))}, asked {json.dumps(_get(asked, key))})"
+        for key in KEYS
+        if key not in swept and _get(there, key) != _get(asked, key)
+    ]
+    if differing:
+        raise StorageError(
+            f"{path} holds another study; it differs in {', '.join(differing)}. "
+            "Give another folder with --out."
+        )
+    manifest["swept"] = swept
+
+
+def join_plugins(manifest: Manifest, asked: Iterable[Settings], path: Path) -> None:
+    """Add to a manifest the variants of plugins that a request names.
+
+    Raises:
+        StorageError: The study was begun with another version of one.
+    """
+    names = {settings.dropout.variant for settings in asked}
+    recorded = manifest.setdefault("plugins", {})
+    for name, plugin in sorted(sources_of(names).items()):
+        entry = recorded_plugin(plugin.path.name, CATALOGUE[name])
+        there = recorded.setdefault(name, entry)
+        if there["sha256"] != entry["sha256"]:
+            raise StorageError(
+                f"{path} was begun with another version of the variant {name}: the SHA-256 of "
+                f"{there['file']} was {there['sha256'][:12]}, that of {plugin.path} is "
+                f"{entry['sha256'][:12]}. Its runs are not comparable; give another folder with "
+                f"--out, or the file that is kept in {path / PLUGINS}."
+            )
+
+
+def add_runs(manifest: Manifest, fleets: Iterable[tuple[Run, ...]]) -> None:
+    """Add fleets and their runs, with what makes the runs again."""
+    for fleet in fleets:
+        manifest["fleets"].append([run.run_id for run in fleet])
+        for run in fleet:
+            manifest["runs"][run.run_id] = {
+                "seed": run.seed,
+                "settings": _difference(settings_data(run.settings), manifest["settings"]),
+            }
+
+
+def label_runs(manifest: Manifest, runs: Iterable[Run]) -> None:
+    """Give the runs of a request their labels: those of its cells.
+
+    A run of an earlier request loses its label where that now is the name of another setting.
+    """
+    keys = manifest.get("labelled", ())
+    named: dict[str, list[Any]] = {}  # each label, and what it stands for
+    for run in runs:
+        entry = manifest["runs"][run.run_id]
+        entry.pop("label", None)
+        if run.cell.label:
+            entry["label"] = run.cell.label
+            named.setdefault(run.cell.label, []).append(values_of(run.settings, keys))
+    earlier = any(entry.get("label") in named for entry in manifest["runs"].values())
+    for run_id, run in runs_in(manifest).items() if earlier else ():
+        label = run.cell.label
+        if label in named and values_of(run.settings, keys) not in named[label]:
+            del manifest["runs"][run_id]["label"]
+
+
+def repack(manifest: Manifest, fleet: tuple[Run, ...], parts: Iterable[tuple[Run, ...]]) -> None:
+    """Put smaller fleets in the place of a fleet."""
+    place = manifest["fleets"].index([run.run_id for run in fleet])
+    manifest["fleets"][place : place + 1] = [[run.run_id for run in part] for part in parts]
+
+
+def add_session(
+    manifest: Manifest,
+    command: str,
+    device: torch.device,
+    packing: Mapping[str, Any],
+    cluster: Mapping[str, Any] | None = None,
+) -> None:
+    """Note that a command worked on the study: when, with which versions, on which machine.
+
+    Args:
+        manifest: That of the study.
+        command: The command line.
+        device: Where it trains.
+        packing: By what its fleets were made, see :func:`~dropout_lab.study.packing.packing_of`.
+        cluster: What was asked of a cluster, if its workers train.
+    """
+    manifest["sessions"].append(
+        {
+            "command": command,
+            "started": datetime.now(UTC).isoformat(timespec="seconds"),
+            "dropout_lab": __version__,
+            "git_commit": _git_commit(),
+            "python": platform.python_version(),
+            "packages": {package: version(package) for package in _PACKAGES},
+            "machine": {
+                "system": platform.platform(),
+                "processor": _processor(),
+                "cores": os.cpu_count(),
+                "threads": torch.get_num_threads(),
+                **describe_device(device),
+            },
+            "packing": dict(packing),
+            **({"cluster": dict(cluster)} if cluster else {}),
+        }
+    )
+
+
+def note_session(
+    manifest: Manifest, fleets: Iterable[tuple[Run, ...]], begun: Callable[[Run], bool]
+) -> None:
+    """Note that the last session trains fleets, after others where a run was begun in those."""
+    last = len(manifest["sessions"]) - 1
+    for run in (run for fleet in fleets for run in fleet):
+        entry = manifest["runs"][run.run_id]
+        entry["sessions"] = [*(entry.get("sessions", []) if begun(run) else []), last]
+
+
+def _difference(data: Mapping[str, Any], base: Mapping[str, Any]) -> dict[str, Any]:
+    changed = {
+        section: {key: value for key, value in keys.items() if base[section].get(key) != value}
+        for section, keys in data.items()
+    }
+    return {section: keys for section, keys in changed.items() if keys}
+
+
+def _get(data: Mapping[str, Any], key: str) -> Any:
+    section, _, name = key.partition(".")
+    return data[section][name]
+
+
+def _git_commit() -> str | None:
+    """Return the commit of the program's own checkout, marked if it was changed since."""
+    folder = Path(__file__).parents[2]
+    if not (folder / ".git").exists():
+        return None
+    try:
+        described = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            timeout=5,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return described.stdout.strip()
+
+
+def _processor() -> str:
+    if sys.platform == "linux":
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor()

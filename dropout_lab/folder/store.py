@@ -1,0 +1,83 @@
+"""What the training of a fleet leaves behind, put into the study's folder or sent to it."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from dropout_lab.files import make_folder, remove_empty_folder, remove_file, replace_file
+from dropout_lab.folder.checkpoint import drop_checkpoints, save_checkpoints, save_contents
+from dropout_lab.folder.study_folder import RunEnd, StudyFolder
+from dropout_lab.training import Record
+from dropout_lab.training.fleet import Fleet
+
+LOG = "log.txt"
+
+
+class Store(Protocol):
+    """Takes what a fleet gives: in this process the folder itself, on a worker a journal of it.
+
+    Attributes:
+        path: That of the study's folder.
+    """
+
+    path: Path
+
+    def append(self, records: Mapping[str, Record]) -> None:
+        """Keep an epoch's records, by the id of their run."""
+
+    def keep_checkpoints(self, fleet: Fleet) -> None:
+        """Keep what each run of a fleet needs to resume from here."""
+
+    def add_rows(self, name: str, rows: Mapping[str, Iterable[Mapping[str, Any]]]) -> None:
+        """Keep rows, by the id of their run, of a table of what is measured at the end."""
+
+    def keep_file(self, run_id: str, name: str, content: bytes | str) -> None:
+        """Keep a file of a run: its weights, its predictions, its log."""
+
+    def set_status(self, ends: Iterable[RunEnd]) -> None:
+        """Keep how runs ended."""
+
+    def clear(self, run_ids: Sequence[str]) -> None:
+        """Take away what finished runs needed to resume, and the logs of failures now mended."""
+
+
+class FolderStore:
+    """The store that is the study's folder, open for writing.
+
+    Args:
+        folder: That of the study.
+    """
+
+    def __init__(self, folder: StudyFolder) -> None:
+        self.path = folder.path
+        self._folder = folder
+        self.append = folder.append
+        self.add_rows = folder.add_rows
+        self.set_status = folder.set_status
+
+    def keep_checkpoints(self, fleet: Fleet) -> None:
+        """Write them, and drop older ones than the last two."""
+        folders = [self._folder.run_folder(run) for run in fleet.runs]
+        save_checkpoints(folders, fleet.checkpoint())
+
+    def keep_contents(self, run_ids: Sequence[str], epoch: int, contents: Iterable[bytes]) -> None:
+        """Write checkpoints of runs that were made elsewhere."""
+        save_contents([self._folder.folder_of(run_id) for run_id in run_ids], epoch, contents)
+
+    def keep_file(self, run_id: str, name: str, content: bytes | str) -> None:
+        """Write it into the folder of the run."""
+        folder = self._folder.folder_of(run_id)
+        make_folder(folder)
+        replace_file(folder / name, content)
+
+    def clear(self, run_ids: Sequence[str]) -> None:
+        """Remove checkpoints and logs."""
+        clear([self._folder.folder_of(run_id) for run_id in run_ids])
+
+
+def clear(folders: Sequence[Path]) -> None:
+    """Take away what finished runs needed to resume, and the logs of failures now mended."""
+    drop_checkpoints(folders)
+    for folder in folders:
+        remove_file(folder / LOG)
+        remove_empty_folder(folder)  # it stays if weights or predictions are in it

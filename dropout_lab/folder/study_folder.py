@@ -1,0 +1,320 @@
+"""A study's results folder: what stands in it, written in an order that loses nothing.
+
+At each epoch the rows of metrics.csv come first, then the checkpoints; at the end of a fleet its
+rows of runs.csv, then the checkpoints go. So whatever a checkpoint is about is on disk already,
+and rows beyond the newest checkpoint are those of an epoch that will be done again.
+
+Rows that are damaged are left out and their runs trained again; before a file with such rows is
+written anew, the old one is kept beside.
+"""
+
+import itertools
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from dropout_lab import results
+from dropout_lab.config.grid import Run
+from dropout_lab.errors import StorageError
+from dropout_lab.files import (
+    append_text,
+    keep_beside,
+    make_folder,
+    remove_file,
+    remove_temporaries,
+    replace_file,
+)
+from dropout_lab.folder import completeness as whole
+from dropout_lab.folder.compact import CompactRows
+from dropout_lab.folder.consistency import with_digits
+from dropout_lab.folder.ensembles import write_ensembles
+from dropout_lab.folder.headers import header_of, metrics_in, record_columns
+from dropout_lab.folder.lock import Claim, refuse_foreign, refuse_links, stands
+from dropout_lab.folder.notices import Findings
+from dropout_lab.folder.run_summary import RunEnd, summary
+from dropout_lab.plugins import Plugin
+from dropout_lab.results import Row, TableText, cell_text, counted, runs_in, table_parts
+from dropout_lab.training import Record
+
+__all__ = ["RunEnd", "StudyFolder"]
+
+
+class StudyFolder:
+    """The folder of one study, locked against a second writer while it is open.
+
+    Args:
+        path: ``results/<name>``, or wherever ``--out`` says.
+        asked: The runs asked for: rows of theirs are ours, even if a manifest that was put back to
+            an earlier state does not list them.
+
+    Attributes:
+        findings: What was damaged and what was done about it, in sentences.
+        finished: The ids of the runs that need no training, as the folder was read: diverged, or
+            completed and whole on disk.
+
+    Raises:
+        StorageError: Something else stands there, another process writes it, or it is damaged.
+    """
+
+    def __init__(self, path: Path, asked: Iterable[Run] = ()) -> None:
+        self.path = path
+        self._asked = {run.run_id: run for run in asked}
+        there = stands(path)
+        self._claim = Claim(path)
+        self.findings = Findings()
+        self.finished: set[str] = set()
+        self._known: dict[str, Run] = {}
+        self._metrics = CompactRows()  # by run; of each in the order of the file
+        self._runs_text: TableText | None = None
+        self._runs: dict[str, Row] = {}
+        self._tables = {name: CompactRows() for name in results.AT_END}
+        self._lossy: set[str] = set()  # files with more than a torn row that are not kept beside
+        self._distrusted: set[str] = set()  # runs of which a row was damaged
+        self.manifest = results.read_manifest(path) if there else None
+        if self.manifest is None and there:
+            refuse_foreign(path)
+
+    def __enter__(self) -> "StudyFolder":
+        make_folder(self.path)
+        refuse_links(self.path)
+        self._claim.take()
+        try:
+            remove_temporaries(self.path)  # those of a process that was killed while writing
+            self.read()
+        except BaseException:
+            self._claim.give_back()
+            raise
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._claim.give_back()
+
+    def read(self) -> None:
+        """Read the manifest and the rows that stand there now."""
+        self.manifest = results.read_manifest(self.path)
+        self._lossy, self._distrusted = set(), set()
+        known = None if self.manifest is None else {**self._asked, **runs_in(self.manifest)}
+        self._metrics = CompactRows(self._taken(results.METRICS, known))
+        self._runs = {row["run_id"]: row for row in self._taken(results.RUNS, known)}
+        self._tables = {name: CompactRows(self._taken(name, known)) for name in results.AT_END}
+        for run_id in self._distrusted:  # what is left of it may look whole
+            self._runs.pop(run_id, None)
+        if known is not None:
+            self.recognise(known)
+
+    def recognise(self, runs: Mapping[str, Run]) -> None:
+        """Judge by their settings which of the runs are whole, once it is known what they are.
+
+        Reading does so for the runs of the manifest. Where that is lost, a study calls it with
+        the runs that its new manifest lists. A run that has all its records and no row in runs.csv
+        has its row again.
+
+        Raises:
+            StorageError: The manifest is lost, and the tables hold runs that are none of these.
+        """
+        self._known = dict(runs)
+        ids = self._metrics.keys() | self._runs.keys()
+        strange = sorted(ids - runs.keys())
+        if strange and self.manifest is None:
+            raise StorageError(
+                f"{self.path} has no {results.MANIFEST}, and its tables hold "
+                f"{counted(len(strange), 'run')} not asked for here, such as {strange[0]}; "
+                "nothing is written. Give the command that made them, with all its values and "
+                "seeds, or another folder with --out."
+            )
+        if ids and self.manifest is None:
+            self.findings.add(f"{self.path / results.MANIFEST} was lost; it is made again.")
+        self._restore_ends()
+        rows = whole.RowsByRun(self._metrics, self._tables, self._known)
+        kept = whole.keeps_inferences(self.manifest)
+        lacking = whole.lacking_of(self._known, self._runs, rows, self.folder_of, kept=kept)
+        self.finished = {i for i, words in lacking.items() if not words}
+        self.finished |= {i for i, row in self._runs.items() if row["status"] == "diverged"}
+        lack = {i: words for i, words in lacking.items() if words}
+        told = [f"run {i}: {words}; it is to be trained again." for i, words in lack.items()]
+        self.findings.add_some(told, "runs are not whole and are to be trained again.")
+
+    @property
+    def statuses(self) -> dict[str, str]:
+        """The status of each run that has one."""
+        return {run_id: row["status"] for run_id, row in self._runs.items()}
+
+    def lacks_records(self, run: Run, epoch: int) -> bool:
+        """Whether a record up to an epoch is missing: a checkpoint of then is no use."""
+        return bool(whole.missing_epochs(run.settings, self._metrics.get(run.run_id, []), epoch))
+
+    def run_folder(self, run: Run) -> Path:
+        """Return where a run keeps what it needs to resume, its log and its weights."""
+        return self.folder_of(run.run_id)
+
+    def folder_of(self, run_id: str) -> Path:
+        """Return the folder of the run of an id."""
+        return self.path / results.RUN_FOLDERS / run_id
+
+    def write_manifest(self, manifest: Mapping[str, Any]) -> None:
+        """Replace the manifest."""
+        self.manifest = dict(manifest)
+        replace_file(self.path / results.MANIFEST, json.dumps(manifest, indent=1) + "\n")
+
+    def keep_plugins(self, plugins: Mapping[str, Plugin]) -> None:
+        """Keep the source of plugins, by the names of their variants: what makes the runs again."""
+        for name, plugin in plugins.items():
+            make_folder(self.path / results.PLUGINS)
+            replace_file(self.path / results.PLUGINS / f"{name}.py", plugin.text)
+
+    def rewrite(self, runs: Mapping[str, Run], swept: Sequence[str]) -> None:
+        """Write the CSV files anew with the columns of ``swept``, rows of known runs only.
+
+        The rows stand in the order of the runs, whatever the order they were trained in. A file
+        that loses more by it than a torn row is kept beside first.
+        """
+        self._swept = list(swept)
+        self._known = dict(runs)
+        self._columns = record_columns(runs.values())
+        ids = {name: list(rows) for name, rows in self._tables.items()}
+        ids |= {results.METRICS: list(self._metrics), results.RUNS: list(self._runs)}
+        self._lossy |= {name for name, every in ids.items() if not runs.keys() >= set(every)}
+        for name in sorted(self._lossy):
+            beside = keep_beside(self.path / name)
+            self.findings.add(f"{self.path / name} as it was is kept in {beside.name}.")
+        self._lossy.clear()
+        before, self._metrics = self._metrics, CompactRows()
+        for run_id in runs:
+            if run_id in before:
+                own = sorted(before.pop(run_id), key=lambda row: int(row["epoch"]))
+                self._metrics[run_id] = own
+        for table in self._tables.values():
+            for run_id in table.keys() - runs.keys():
+                del table[run_id]
+        self._runs = {run_id: row for run_id, row in self._runs.items() if run_id in runs}
+        header = self._header_of(results.METRICS)
+        rows = itertools.chain.from_iterable(self._metrics.values())
+        replace_file(
+            self.path / results.METRICS,
+            table_parts(header, map(self._whole, rows)),
+        )
+        self._runs_text = None  # the columns may be others
+        for name in results.AT_END:
+            self._write_table(name)
+        self._write_runs()
+
+    def forget_after(self, runs: Iterable[Run], epoch: int) -> None:
+        """Drop the rows of runs beyond an epoch, and what runs.csv says of them."""
+        ids = {run.run_id for run in runs}
+        before = {run_id: self._metrics[run_id] for run_id in ids & self._metrics.keys()}
+        kept = {i: [r for r in rows if int(r["epoch"]) <= epoch] for i, rows in before.items()}
+        if kept != before or ids & self._runs.keys():
+            self._metrics.update(kept)
+            self._runs = {run_id: row for run_id, row in self._runs.items() if run_id not in ids}
+            for rows in self._tables.values():
+                for run_id in ids & rows.keys():
+                    del rows[run_id]
+            self.rewrite(self._known, self._swept)
+
+    def append(self, records: Mapping[str, Record]) -> None:
+        """Add records, by the id of their run, to metrics.csv."""
+        header = self._header_of(results.METRICS)
+        lines = []
+        for run_id, record in records.items():
+            row = {column: cell_text(value) for column, value in record.columns().items()}
+            self._metrics.add({"run_id": run_id, **row})
+            lines.append(results.fields(header, {**row, **self._leading(run_id)}))
+        if lines:
+            append_text(self.path / results.METRICS, results.csv_text(lines))
+
+    def add_rows(self, name: str, rows: Mapping[str, Iterable[Mapping[str, Any]]]) -> None:
+        """Put rows, by the id of their run, into a table of what is measured at the end."""
+        table = self._tables[name]
+        begun = bool(table) and not table.keys() & rows.keys()
+        new: list[Row] = []
+        for run_id, own in rows.items():
+            texts = [{key: cell_text(value) for key, value in row.items()} for row in own]
+            new += [{"run_id": run_id, **row} for row in texts]
+        for run_id in table.keys() & rows.keys():
+            del table[run_id]
+        for row in new:
+            table.add(row)
+        if not begun:
+            self._write_table(name)
+        elif new:
+            header = self._header_of(name)
+            lines = [results.fields(header, self._whole(row)) for row in new]
+            append_text(self.path / name, results.csv_text(lines))
+
+    def write_ensembles(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Write ensembles.csv anew: a row for each cell."""
+        base = self.manifest["settings"] if self.manifest else {}
+        path = self.path / results.ENSEMBLES
+        if damage := write_ensembles(path, rows, self._swept, self._known.values(), base):
+            self.findings.add(damage)
+
+    def set_status(self, ends: Iterable[RunEnd]) -> None:
+        """Write the rows of runs.csv of some runs."""
+        for end in ends:
+            run_id = end.run.run_id
+            rows = self._metrics.get(run_id, [])
+            self._runs[run_id] = summary(end, rows, metrics_in(self._columns))
+        self._write_runs()
+
+    def _taken(self, name: str, known: Mapping[str, Run] | None) -> Sequence[Row]:
+        """Return the rows of a table that stand; note what does not."""
+        table = results.read_table(self.path / name, known)
+        if self.findings.of_table(table):
+            self._lossy.add(name)
+        if name != results.RUNS:  # whose rows can be made again from the others
+            self._distrusted |= table.damaged_runs
+        return table.rows
+
+    def _restore_ends(self) -> None:
+        """Make the rows of runs.csv again that are lost, and the digits that are."""
+        kept = whole.keeps_inferences(self.manifest)
+        there = self._runs.keys() | self._distrusted
+        rows = whole.RowsByRun(self._metrics, self._tables, self._known)
+        ends = whole.restored_ends(self._known, there, rows, self.folder_of, kept=kept)
+        self._runs |= ends
+        if ends:
+            self.findings.add(
+                f"{self.path / results.RUNS} had lost {counted(len(ends), 'run')}; made again "
+                f"from {results.METRICS}."
+            )
+        if ends and not kept:
+            self.findings.add(
+                f"{self.path / results.INFERENCE} has no rows of them, and gets none."
+            )
+        restored, words = with_digits(
+            self._known, self._runs, lambda run_id: self._metrics.get(run_id, [])
+        )
+        self._runs |= restored
+        if words:
+            taken = f"; taken from {results.METRICS} again" if restored else ""
+            self.findings.add(f"{self.path / words}{taken}.")
+        if restored:
+            self._lossy.add(results.RUNS)
+
+    def _write_table(self, name: str) -> None:
+        table = self._tables[name]
+        if not table:  # a study without such rows has no such file
+            remove_file(self.path / name)
+            return
+        rows = itertools.chain.from_iterable(table[i] for i in self._known if i in table)
+        parts = table_parts(self._header_of(name), map(self._whole, rows))
+        replace_file(self.path / name, parts)
+
+    def _header_of(self, name: str) -> list[str]:
+        return header_of(name, self._swept, self._columns)
+
+    def _write_runs(self) -> None:
+        ends = self._runs
+        self._runs_text = self._runs_text or TableText(self._header_of(results.RUNS))
+        rows = [ends[i] for i in self._known if i in ends]
+        replace_file(self.path / results.RUNS, self._runs_text(rows, self._whole))
+
+    def _whole(self, row: Row) -> Row:
+        return {**row, **self._leading(row["run_id"])}
+
+    def _leading(self, run_id: str) -> Row:
+        """Return what every row of a run begins with."""
+        run = self._known[run_id]
+        values = {key: cell_text(run.cell.values.get(key)) for key in self._swept}
+        return {"run_id": run_id, "seed": str(run.seed), **values}

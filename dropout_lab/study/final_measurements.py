@@ -1,0 +1,111 @@
+"""What the trained networks of a study predict: each in its ways, and the seeds of a cell together.
+
+The average of a cell's networks is the expensive thing that dropout stands for.
+"""
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from dropout_lab import results
+from dropout_lab.config.grid import Run
+from dropout_lab.config.inference_rules import at_end, inferences
+from dropout_lab.data import Splits
+from dropout_lab.folder.store import Store
+from dropout_lab.folder.study_folder import StudyFolder
+from dropout_lab.probabilities import ProbabilityTally, entropy_of
+from dropout_lab.results import runs_in
+from dropout_lab.results.features import FEATURES, features_bytes
+from dropout_lab.results.predictions import PREDICTIONS, read_predictions
+from dropout_lab.training import Fleet, infer
+from dropout_lab.training.inference import (
+    curve_rows,
+    inference_rows,
+    reliability_rows,
+    score_columns,
+)
+from dropout_lab.training.snapshots import activation_rows, features
+
+
+def keep_inferences(fleet: Fleet, splits: Splits, store: Store) -> None:
+    """Use each trained network in the ways its settings name, and keep the scores.
+
+    What ``at_end`` names is kept too, and the test probabilities of each run that an ensemble is
+    made of.
+    """
+    wanted = at_end(fleet.settings.evaluation)
+    inferred = infer(fleet.model, splits, fleet.settings.evaluation, fleet.seeds)
+    trained = [(i, run) for i, run in enumerate(fleet.runs) if i not in fleet.diverged]
+    store.add_rows(results.INFERENCE, {r.run_id: inference_rows(inferred, i) for i, r in trained})
+    if inferred.curve is not None:
+        rows = {run.run_id: curve_rows(inferred, index) for index, run in trained}
+        store.add_rows(results.MONTE_CARLO, rows)
+    if "reliability" in wanted:
+        rows = {run.run_id: reliability_rows(inferred, index) for index, run in trained}
+        store.add_rows(results.RELIABILITY, rows)
+    if "histograms" in wanted:
+        every = activation_rows(fleet.model, splits, fleet.seeds)
+        store.add_rows(results.ACTIVATIONS, {run.run_id: every[index] for index, run in trained})
+    if "features" in wanted:
+        kept = features(fleet.model, fleet.seeds)
+        for index, run in trained:
+            content = features_bytes(*kept[index], run.run_id)
+            store.keep_file(run.run_id, FEATURES, content)
+    if inferred.log_probabilities is not None:
+        labels = splits.test.labels.cpu().numpy().astype(np.uint8)
+        for index, run in trained:
+            log_probabilities = inferred.log_probabilities[index].cpu().numpy()
+            content = _predictions_bytes(log_probabilities, labels, run.run_id)
+            store.keep_file(run.run_id, PREDICTIONS, content)
+
+
+def ensembles(folder: StudyFolder) -> list[dict[str, Any]]:
+    """Return the scores of the average of each cell's networks, by column, for ensembles.csv.
+
+    Completed runs count, of which a cell needs two; ``seeds`` says how many there were.
+    """
+    if folder.manifest is None:
+        return []
+    cells: dict[Any, list[Run]] = {}
+    statuses = folder.statuses
+    for run in runs_in(folder.manifest).values():
+        completed = statuses.get(run.run_id) == "completed"
+        if completed and "ensemble" in inferences(run.settings.evaluation):
+            cells.setdefault(run.settings, []).append(run)
+    rows = []
+    for runs in cells.values():
+        members = [loaded for run in runs if (loaded := _load(folder.run_folder(run))) is not None]
+        if len(members) > 1:
+            rows.append({**runs[0].cell.values, "seeds": len(members), **_scores(members)})
+    return rows
+
+
+def _scores(members: list[tuple[torch.Tensor, torch.Tensor]]) -> dict[str, Any]:
+    labels = members[0][1]
+    log_p = torch.stack([log_probabilities.double() for log_probabilities, _ in members])
+    tally = ProbabilityTally(1, labels.device)
+    average = torch.logsumexp(log_p, dim=0) - np.log(len(members))  # (examples, classes)
+    tally.add(average.unsqueeze(0), labels, entropy_of(log_p).mean(dim=0, keepdim=True))
+    return score_columns(tally.scores(), 0)
+
+
+def _predictions_bytes(
+    log_probabilities: "np.ndarray[Any, np.dtype[np.float32]]",
+    labels: "np.ndarray[Any, np.dtype[np.uint8]]",
+    run_id: str,
+) -> bytes:
+    buffer = io.BytesIO()
+    np.savez(buffer, log_probabilities=log_probabilities, labels=labels, run_id=run_id)
+    return buffer.getvalue()
+
+
+def _load(folder: Path) -> tuple[torch.Tensor, torch.Tensor] | None:
+    """Return a run's test log-probabilities and the labels; None if they are not there."""
+    try:
+        read = read_predictions(folder / PREDICTIONS)
+    except ValueError:  # told when the folder was read
+        return None
+    return None if read is None else (torch.from_numpy(read[0]), torch.from_numpy(read[1]).long())
