@@ -141,6 +141,6 @@ def test_a_label_stands_for_the_keys_it_names(tmp_path: Path) -> None:
     labels = [
         cell_label(cell, ("dropout.p",), bool(cell["is_baseline"])) for _, cell in table.iterrows()
     ]
-    assert labels == ["is_baseline", "strong"]
+    assert labels == ["bare", "strong"]
     # Where only some of its keys are told, the label would say too much.
     assert cell_label(table.iloc[1], (), False) == "with dropout"

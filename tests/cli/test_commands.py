@@ -61,6 +61,7 @@ def test_json_is_pure(run) -> None:
     assert data["trained"] == 2
     assert set(data["statuses"].values()) == {"completed"}
     assert [cell["dropout.p"] for cell in data["cells"]] == [0.0, 0.5]
+    assert [cell["bare"] for cell in data["cells"]] == [True, False]
     assert json.loads(run("plot", "--json").out)
 
 

@@ -52,6 +52,7 @@ def test_json_is_pure_and_has_every_number(run, folder: Path) -> None:
     result = run("report", "results/one", "--json")
     (told,) = json.loads(result.out).values()
     cells = {cell["cell"]: cell for cell in told["cells"]}
+    assert all("bare" in cell for cell in told["cells"])
     assert list(cells) == ["without dropout", "p = 0.3", "p = 0.6"]
     assert cells["p = 0.6"]["pairs"] == 6
     assert cells["p = 0.6"]["difference_mean"] == pytest.approx(

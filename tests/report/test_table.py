@@ -132,6 +132,7 @@ def test_the_csv_has_every_number_at_full_precision(report: Report) -> None:
     assert frame["cell"].tolist() == ["without dropout", "p = 0.5"]
     assert frame["reference"].tolist()[1] == "without dropout"
     assert frame["best_by_validation"].tolist() == [False, True]
+    assert frame["bare"].tolist() == [True, False]  # the name that users know
 
 
 def test_markdown_is_a_table_whatever_a_cell_is_called(report: Report) -> None:
