@@ -114,11 +114,11 @@ def test_what_is_said_of_the_seeds_loads_neither_pandas_nor_matplotlib(tmp_path:
     """They take half a second that the first epoch should not wait for."""
     code = (
         "import sys\n"
-        "from dropout_lab.cli import running\n"
+        "from dropout_lab.cli import study_output\n"
         "def train(*args):\n"
         "    print(sorted({'pandas', 'matplotlib', 'scipy.stats'} & set(sys.modules)))\n"
         "    sys.exit(0)\n"
-        "running.run_study = train\n"
+        "study_output.run_study = train\n"
         "sys.argv = ['dropout-lab', 'sweep', '--epochs', '1']\n"
         "from dropout_lab.cli import main\n"
         "main()\n"
