@@ -44,6 +44,7 @@ from dropout_lab.cli.progress import QuietProgress
 from dropout_lab.cluster import cluster
 from dropout_lab.cluster.journal import Delivery, Journal, Order
 from dropout_lab.cluster.task import worker_name
+from dropout_lab.cluster.trainer import cluster_trainer
 from dropout_lab.config.grid import Run
 from dropout_lab.config.overrides import Changes
 from dropout_lab.folder.study_folder import RunEnd
@@ -163,7 +164,7 @@ def take(folder: Path, fleets: int, workers: int, epochs: int) -> dict[str, floa
     )
     study = swept("made_up", folder, changes, baseline=False, fleet_size=len(GRID), workers=workers)
     watch = Watch()
-    outcome = run_study(study, watch, lambda line: None)
+    outcome = run_study(study, watch, lambda line: None, cluster_trainer)
     measured = {"peak": resident("VmHWM"), "completed": outcome.count("completed")}
     if not watch.began:  # all was done before
         return measured

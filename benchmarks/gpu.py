@@ -22,7 +22,7 @@ from steps import Steps, changes_of, splits
 from torch.profiler import ProfilerActivity, profile
 
 from dropout_lab.data import Splits
-from dropout_lab.devices import prepare, without_cuda
+from dropout_lab.devices import configure_device, explain_missing_cuda
 from dropout_lab.rng import TorchNoise
 from dropout_lab.rng.philox import normal, philox, philox_on
 
@@ -127,9 +127,9 @@ def main() -> None:
     """Print the three tables."""
     repetitions = int(sys.argv[1]) if len(sys.argv) > 1 else 7
     if not torch.cuda.is_available():
-        print(f"There is no CUDA device, so there is nothing to measure: {without_cuda()}.")
+        print(f"There is no CUDA device, so there is nothing to measure: {explain_missing_cuda()}.")
         return
-    prepare(CUDA)
+    configure_device(CUDA)
     heading(f"Fleets on {torch.cuda.get_device_name()}, CUDA {torch.version.cuda}")
     print(f"batch {BATCH}, SGD with momentum, inverted dropout, p = 0.5, {STEPS} steps at once")
     data = splits().to(CUDA)

@@ -28,8 +28,8 @@ import pandas as pd
 
 from dropout_lab.analysis import statistics
 from dropout_lab.analysis.conclusions import conclusions
-from dropout_lab.analysis.family import Pair, judge
-from dropout_lab.analysis.paired import compared
+from dropout_lab.analysis.family import Pair, correct_comparisons
+from dropout_lab.analysis.paired import compare_cells
 from dropout_lab.analysis.tables import MISSING, StudyTables
 from dropout_lab.config.grid import run_id, runs_of, sweep_cells, without
 from dropout_lab.config.load import load
@@ -143,8 +143,8 @@ def template(shape: Shape) -> StudyTables:
                 "seed": run.seed,
                 "status": MISSING if run.cell in last else "completed",
                 **{key: cell_text(run.cell.values.get(key)) or None for key in swept},
-                "bare": without_dropout(run.settings),
-                "partner": run_id(without(run.settings), run.seed),
+                "is_baseline": without_dropout(run.settings),
+                "baseline_run_id": run_id(without(run.settings), run.seed),
                 "label": run.cell.label,
                 "test_loss": 0.1,
             }
@@ -161,7 +161,7 @@ def template(shape: Shape) -> StudyTables:
         path=None,  # type: ignore[arg-type]  # nothing is read from a folder
         manifest={"name": shape.name, "settings": sections, "runs": {}, "sessions": []},
         swept=swept,
-        known={run.run_id: run for run in runs},
+        runs_by_id={run.run_id: run for run in runs},
         runs=frame,
         metrics=empty,
         inference=empty,
@@ -205,8 +205,8 @@ def found_by(study: StudyTables, against: dict[str, object], *, read: bool) -> f
     Raises:
         AssertionError: A sentence has a claim, and no pair of cells has been found to differ.
     """
-    table = compared(study, against or None)
-    pairs = judge(study, table).significant
+    table = compare_cells(study, against or None)
+    pairs = correct_comparisons(study, table).significant
     if read and not pairs:
         for sentence in conclusions(study, table):
             if CLAIM.search(sentence):
@@ -217,7 +217,7 @@ def found_by(study: StudyTables, against: dict[str, object], *, read: bool) -> f
 def no_bootstrap() -> None:
     """Leave out the bootstrap, the slowest part of a report, on which no claim rests."""
     statistics.bca_interval = lambda *_, **__: statistics.NO_INTERVAL  # type: ignore[assignment]
-    statistics.chosen_optimism = (  # type: ignore[assignment]
+    statistics.selection_optimism = (  # type: ignore[assignment]
         lambda *_: statistics.Optimism(math.nan, 0, 0)
     )
 

@@ -12,10 +12,10 @@ from dropout_lab.config.grid import runs_of, single_cell
 from dropout_lab.config.load import load
 from dropout_lab.config.overrides import Changes
 from dropout_lab.data import Examples, Splits
-from dropout_lab.lr_schedules import Rates
+from dropout_lab.lr_schedules import OptimizerSchedule
 from dropout_lab.training import Fleet
 from dropout_lab.training.allocator import keep_freed_memory
-from dropout_lab.training.objective import Noisy, Objective
+from dropout_lab.training.objective import Objective, TrainingStepMetrics
 
 CPU = torch.device("cpu")
 COPIES = 12  # of mnist_5k: as many examples as full MNIST has, and as little in the cache
@@ -56,8 +56,8 @@ class Steps:
             self.fleet.model, self.config.dropout, len(splits.train), self.fleet.regularizers
         )
         self.objective.open_epoch(1)
-        self.noisy = Noisy(runs, self.fleet.device)
-        self.rate = Rates(self.config.training, 1, 1).at(0)
+        self.noisy = TrainingStepMetrics(runs, self.fleet.device)
+        self.rate = OptimizerSchedule(self.config.training, 1, 1).at(0)
 
     def __call__(self, steps: int) -> float:
         """Train so many steps; return the seconds of one of them, on the host."""

@@ -1,7 +1,7 @@
-"""What is known of each dropout variant without running it: the catalogue, torch-free.
+"""The catalogue of dropout variants: formula, meaning and range of p, options, claimed properties.
 
-The command ``dropout-lab variants`` prints it, the config is checked against it, each layer takes
-its range of p from it, and ``dropout-lab verify`` what is claimed of it.
+``dropout-lab variants`` prints the catalogue, the config is checked against it, each layer takes
+its range of p from it, and ``dropout-lab verify`` tests its claims. This module does not use torch.
 """
 
 from collections.abc import Mapping
@@ -17,35 +17,35 @@ _ALPHA = "alpha = p / (1 - p) at the start"
 
 @dataclass(frozen=True)
 class Variant:
-    """A kind of dropout.
+    """A dropout variant.
 
     Args:
-        formula: What it does to the units x of a place, or to the weights W that leave it.
-        p: What p means.
-        paper: Where it was published.
-        cost: Time of a training step, relative to one of ``none``; see ``COST_MEASURED``.
-        learned: What it learns beside the weights.
-        highest_p: The largest p it takes; below 1 where the formula has no value at 1.
-        beyond: Why not more.
-        options: Keys of the section ``dropout`` that only some variants read, and their defaults.
-        needed: Those of them that have no default.
-        between: It acts between the activation and the weights that follow, so it has no position
-            before the activation.
-        hidden_only: It looks at what enters a place, weights or pre-activations, and the input has
-            neither.
-        reads_mask: Whether a mask per example or per batch makes a difference.
-        activations: The activations it is made for; none: any. Others are refused.
-        noisy: Whether it draws anything.
-        one_p: Runs of one fleet need the same p, since p decides the shapes.
-        moments: Whether mean and variance of the pre-activations it makes are known in closed form.
-        biased: Why evaluation is not the mean of training; empty: it is.
-        keep_rate: Whether a unit, or a weight, is 0 with exactly the chance p, and never else.
-        matched: Whether its noise, relative to evaluation, has variance p / (1 - p); of what learns
-            its noise, at the start.
-        surrogate: What its gradient takes for constant or gives another slope, on purpose: ``x``,
-            ``weight``.
-        source: SHA-256 of the plugin it comes from; empty: it is built in.
-        remark: What its user should know before comparing it with others.
+        formula: The effect on the units x of a place, or on its outgoing weights W.
+        p: The meaning of p.
+        paper: The publication.
+        cost: Time of a training step, relative to ``none``; see ``COST_MEASURED``.
+        learned: The learned parameters, except weights and biases.
+        highest_p: The largest allowed p; below 1 if the formula has no value at 1.
+        beyond: Why a larger p is not allowed.
+        options: Keys of the section ``dropout`` that only some variants read, with their defaults.
+        needed: The options without a default.
+        between: Whether it acts between the activation and the outgoing weights. Such a variant
+            cannot have a position before the activation.
+        hidden_only: Whether it needs incoming weights or pre-activations, which the input does not
+            have.
+        reads_mask: Whether it distinguishes masks per example and masks per batch.
+        activations: The allowed activations; empty if all are allowed.
+        noisy: Whether it uses random numbers.
+        one_p: Whether all runs of a fleet need the same p, since p determines the shapes.
+        moments: Whether mean and variance of the pre-activations are known in closed form.
+        biased: Why evaluation is not the mean of training; empty if it is the mean.
+        keep_rate: Whether a unit or a weight is 0 with probability exactly p, and otherwise kept.
+        matched: Whether its noise, relative to evaluation, has variance p / (1 - p); for learned
+            noise, at the start.
+        surrogate: The tensors, ``x`` or ``weight``, whose gradient intentionally differs from the
+            derivative of the output.
+        source: SHA-256 of the plugin; empty for built-in variants.
+        remark: What to know before comparing it with other variants.
     """
 
     formula: str
@@ -102,7 +102,7 @@ _TYPE_A = Variant(
     matched=True,
 )
 
-# The weight of the term that each loss adds, if the config gives none.
+# Default weight of the term that each loss adds.
 LOSS_WEIGHTS = {"r_drop": 1.0, "expectation_linear": 1.0, "fraternal": 0.1}
 
 CATALOGUE: dict[str, Variant] = {
@@ -315,5 +315,5 @@ CATALOGUE: dict[str, Variant] = {
     ),
 }
 
-# The variants of plugins join the catalogue while the program runs; these are there from the start.
+# Plugins add their variants to the catalogue at run time.
 BUILT_IN = frozenset(CATALOGUE)

@@ -1,4 +1,4 @@
-"""What depends on the device, and on whether PyTorch runs, compiles or transforms the code."""
+"""Device handling, and detection of torch.compile, torch.export and torch.func transforms."""
 
 import os
 
@@ -6,10 +6,10 @@ import torch
 from torch import Tensor
 
 
-def sent(tensor: Tensor, device: torch.device) -> Tensor:
-    """Return a tensor on a device, without waiting for the device's work before it.
+def to_device(tensor: Tensor, device: torch.device) -> Tensor:
+    """Copy a tensor to a device without waiting for queued work on the device.
 
-    A copy from ordinary memory makes the host wait; one from page-locked memory does not.
+    A copy from pageable memory makes the host wait; a copy from pinned memory does not.
     """
     if device.type == "cpu" or tensor.device.type != "cpu" or not runs_eagerly():
         return tensor.to(device)
@@ -19,10 +19,10 @@ def sent(tensor: Tensor, device: torch.device) -> Tensor:
 
 
 def runs_eagerly() -> bool:
-    """Return whether each operation runs at once, as ordinary code does.
+    """Return whether PyTorch executes each operation immediately.
 
-    It is false while PyTorch compiles, exports or traces the code, under the transforms of
-    ``torch.func``, and in forward-mode differentiation. Do not keep a tensor made there.
+    False while PyTorch compiles, exports or traces the code, inside ``torch.func`` transforms, and
+    in forward-mode differentiation. Do not cache a tensor that is created while this is false.
     """
     return not (
         torch.compiler.is_compiling()
@@ -32,19 +32,19 @@ def runs_eagerly() -> bool:
     )
 
 
-def prepare(device: torch.device) -> None:
-    """Set what decides the numbers of a CUDA device; to be called before anything is on it.
+def configure_device(device: torch.device) -> None:
+    """Make a CUDA device compute reproducibly. Call before the device is used.
 
-    float32 is float32: products are not rounded to TF32, whatever the surroundings ask for. And
-    cuBLAS has a workspace of fixed size, with which it promises the same bits for the same product.
+    Disables TF32, so float32 products have full precision. Gives cuBLAS a workspace of fixed size,
+    with which it guarantees bit-identical results for the same product.
     """
     if device.type == "cuda":
         torch.set_float32_matmul_precision("highest")
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 
 
-def without_cuda() -> str:
-    """Return why there may be no CUDA device, and where to look."""
+def explain_missing_cuda() -> str:
+    """Return a likely reason for the missing CUDA device, and what to check."""
     if torch.version.cuda is None:
         return f"torch {torch.__version__} is built without CUDA; see pytorch.org for one that is"
     return (
@@ -53,9 +53,9 @@ def without_cuda() -> str:
     )
 
 
-def described(device: torch.device) -> dict[str, str]:
-    """Return what a manifest says of a device; of a CUDA device also what it is and its CUDA."""
-    if device.type != "cuda" or not torch.cuda.is_available():  # a worker has it, not this machine
+def describe_device(device: torch.device) -> dict[str, str]:
+    """Return the manifest entries about a device; for CUDA, also GPU and CUDA version."""
+    if device.type != "cuda" or not torch.cuda.is_available():  # CUDA may be on the workers only
         return {"device": str(device)}
     return {
         "device": str(device),

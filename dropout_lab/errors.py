@@ -1,19 +1,19 @@
-"""The mistakes and mishaps a user can meet; each class carries its exit status."""
+"""Exceptions with messages for the user; each class has an exit status."""
 
 from collections.abc import Sequence
 
 
 class DropoutLabError(Exception):
-    """Anything the program reports in one plain message instead of a traceback."""
+    """Base class of errors that the program reports as a message instead of a traceback."""
 
     exit_status = 1
 
 
 class ConfigError(DropoutLabError):
-    """Everything that is wrong with what was asked, all at once.
+    """All mistakes in a config or in command-line arguments.
 
     Args:
-        mistakes: One sentence or two for each mistake: where, what was given, what is allowed.
+        mistakes: A message for each mistake: where it is, what was given, what is allowed.
     """
 
     exit_status = 2
@@ -25,22 +25,22 @@ class ConfigError(DropoutLabError):
         super().__init__("\n".join([*self.mistakes, closing]))
 
     def __reduce__(self) -> tuple[type["ConfigError"], tuple[tuple[str, ...]]]:
-        return type(self), (self.mistakes,)  # it may come from a worker
+        return type(self), (self.mistakes,)  # makes errors of workers picklable
 
 
 class DataError(DropoutLabError):
-    """A data set that is absent, damaged or not what it claims to be."""
+    """A data set that is missing, damaged or different from the expected one."""
 
     exit_status = 3
 
 
 class StorageError(DropoutLabError):
-    """A results folder that cannot be read, written or joined.
+    """A results folder that cannot be read, written or extended.
 
     Args:
-        message: What is wrong, and what helps whatever the command.
-        elsewhere: What the option ``--out`` does for it; a command without that option tells only
-            ``plain``.
+        message: What is wrong, and a remedy that works for every command.
+        elsewhere: A remedy with the option ``--out``. Commands without that option show only
+            ``plain``, which is the message without this remedy.
     """
 
     exit_status = 4
@@ -57,18 +57,18 @@ class DamageError(StorageError):
 
 
 class ClusterError(DropoutLabError):
-    """A cluster whose scheduler went away; what was done is on disk, and not all was done."""
+    """Lost the connection to the scheduler; completed work is saved, the study is incomplete."""
 
 
 class InterruptedStudyError(BaseException):
-    """The study was stopped by a signal; what was done is on disk.
+    """A signal stopped the study; completed work is saved.
 
-    As Python's own KeyboardInterrupt it is no Exception: it may be raised anywhere, and nothing
-    that guards against mistakes, a plugin's code among it, takes it for one.
+    Like Python's KeyboardInterrupt, this is not an Exception. It may be raised anywhere, and
+    ``except Exception`` (in a plugin, for example) must not catch it.
 
     Args:
-        message: What was kept and how to go on.
-        signal_number: The signal; the exit status is 128 plus it, as in a shell.
+        message: What was saved and how to resume.
+        signal_number: The signal; the exit status is 128 + signal_number, as in a shell.
     """
 
     def __init__(self, message: str, signal_number: int) -> None:

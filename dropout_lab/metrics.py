@@ -1,4 +1,4 @@
-"""What is measured of a network's logits: loss, accuracy, errors, macro F1, for each run."""
+"""Compute loss, accuracy, errors and macro F1 of each run from logits."""
 
 from dataclasses import dataclass
 
@@ -8,14 +8,14 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True)
 class Scores:
-    """The measures of one part of the data; every tensor is ``(runs,)``, float64, on the CPU.
+    """The metrics of one data set; every tensor is ``(runs,)``, float64, on the CPU.
 
     Args:
         loss: Mean cross-entropy in nats.
-        accuracy: Fraction of the examples classified rightly.
-        errors: How many are not.
-        macro_f1: Mean over the classes of F1 = 2 TP / (2 TP + FP + FN), over the classes that
-            occur as a label or as a prediction.
+        accuracy: Fraction of correctly classified examples.
+        errors: Number of misclassified examples.
+        macro_f1: Mean of F1 = 2 TP / (2 TP + FP + FN) over the classes that occur as a label or as
+            a prediction.
     """
 
     loss: Tensor
@@ -30,17 +30,17 @@ def losses(logits: Tensor, labels: Tensor) -> Tensor:
     Shape:
         ``logits``: ``(runs, batch, classes)``, ``labels``: ``(runs, batch)``. Output: ``(runs,)``.
     """
-    # Classes before examples: that is how the product of the output layer lies in memory.
+    # cross_entropy expects the class axis second, which is also the memory layout of the logits.
     return nn.functional.cross_entropy(logits.mT, labels, reduction="none").mean(dim=1)
 
 
 class Tally:
-    """Adds up batches of one part of the data, and scores them.
+    """Accumulate batches of one data set, and compute their scores.
 
     Args:
         runs: The length of the run axis.
-        classes: How many classes there are.
-        device: Where the logits lie.
+        classes: Number of classes.
+        device: The device of the logits.
     """
 
     def __init__(self, runs: int, classes: int, device: torch.device) -> None:
@@ -49,7 +49,7 @@ class Tally:
         self.confusion = torch.zeros(runs, classes, classes, dtype=torch.int64, device=device)
 
     def add(self, logits: Tensor, labels: Tensor) -> None:
-        """Count a batch.
+        """Add a batch.
 
         Args:
             logits: ``(runs, batch, classes)``.
@@ -62,16 +62,16 @@ class Tally:
         self.confusion += counts.view_as(self.confusion)
 
     def scores(self) -> Scores:
-        """Return the measures of everything counted, on the CPU; nan where nothing was."""
+        """Return the scores of all added batches, on the CPU; nan without any."""
         confusion = self.confusion.cpu()
         count = confusion.sum(dim=(1, 2)).double()
-        right = confusion.diagonal(dim1=1, dim2=2).double()  # (runs, classes)
+        correct = confusion.diagonal(dim1=1, dim2=2).double()  # (runs, classes)
         occurrences = (confusion.sum(dim=1) + confusion.sum(dim=2)).double()
-        f1 = 2 * right / occurrences.where(occurrences > 0, 1.0)
+        f1 = 2 * correct / occurrences.where(occurrences > 0, 1.0)
         present = (occurrences > 0).sum(dim=1)
         return Scores(
             loss=self.loss.cpu() / count,
-            accuracy=right.sum(dim=1) / count,
-            errors=count - right.sum(dim=1),
+            accuracy=correct.sum(dim=1) / count,
+            errors=count - correct.sum(dim=1),
             macro_f1=f1.sum(dim=1) / present,
         )

@@ -1,4 +1,4 @@
-"""The network: fully connected layers with a leading run axis, and the places dropout takes."""
+"""The model: fully connected layers with a leading run axis, and a dropout layer at each place."""
 
 import itertools
 from collections.abc import Iterator, Sequence
@@ -18,13 +18,13 @@ from dropout_lab.rng import FleetNoise, Purpose, stream
 
 
 class Maxout(nn.Module):
-    """The largest of each unit's linear pieces.
+    """Maxout activation: the maximum over the linear pieces of each unit.
 
     Args:
-        pieces: Of each unit, at least 2.
+        pieces: Linear pieces per unit, at least 2.
 
     Shape:
-        ``z``: ``(..., units * pieces)``, the pieces of a unit side by side. Output:
+        ``z``: ``(..., units * pieces)``, the pieces of a unit next to each other. Output:
         ``(..., units)``.
 
     Paper:
@@ -36,9 +36,9 @@ class Maxout(nn.Module):
         self.pieces = pieces
 
     def forward(self, z: Tensor) -> Tensor:
-        """Return the largest piece of each unit."""
-        largest: Tensor = z.unflatten(-1, (-1, self.pieces)).amax(dim=-1)
-        return largest
+        """Return the maximum over the pieces of each unit."""
+        maximum: Tensor = z.unflatten(-1, (-1, self.pieces)).amax(dim=-1)
+        return maximum
 
 
 _ACTIVATIONS: dict[str, type[nn.Module]] = {
@@ -51,21 +51,21 @@ _ACTIVATIONS: dict[str, type[nn.Module]] = {
 
 
 class MLP(nn.Module):
-    """A fleet of fully connected networks of one shape, trained as one batched program.
+    """Fully connected networks of equal shape, one per run of a fleet, computed as one batch.
 
-    Place 0 is the input and place i the i-th hidden layer; each has its own dropout layer.
-    Without noise, ``h_0 = x``, ``h_i = activation(h_{i-1} W_i + b_i)``, and the logits are
+    Place 0 is the input and place i is the i-th hidden layer. Each place has its own dropout layer.
+    With dropout off, ``h_0 = x``, ``h_i = activation(h_{i-1} W_i + b_i)``, and the logits are
     ``h_n W_{n+1} + b_{n+1}``. With maxout, ``W_i`` has a column for each piece of each unit.
 
     Args:
-        settings: Those all runs of the fleet share; p is taken from ``p`` instead.
-        p: For each place with dropout, the p of each run, shape ``(runs,)``.
+        settings: The common settings of all runs of the fleet. Their p is ignored.
+        p: The p of each run, ``(runs,)``, for each place with dropout.
         seeds: The seed of each run.
-        device: Where the weights lie.
+        device: The device of the weights.
 
     Shape:
         ``x``: ``(runs, batch, inputs)``; or ``(1, batch, inputs)``, the same examples for all runs.
-        Output, the logits: ``(runs, batch, 10)``.
+        Output, the logits: ``(runs, batch, classes)``.
     """
 
     def __init__(
@@ -82,15 +82,15 @@ class MLP(nn.Module):
         self.biases = nn.ParameterList(
             [torch.zeros(len(seeds), 1, weight.shape[2], device=device) for weight in weights]
         )
-        pieces = settings.model.pieces  # given with maxout only
+        pieces = settings.model.pieces  # only with maxout
         self.activation = Maxout(pieces) if pieces else _ACTIVATIONS[settings.model.activation]()
         self.position = settings.dropout.position
         self.precision = settings.training.precision
-        self.noises = [FleetNoise(seeds, place, device) for place in p]
-        options = options_of(settings.dropout)
+        self.noise_sources = [FleetNoise(seeds, place, device) for place in p]
+        options = layer_options(settings.dropout)
         layers: dict[int, Dropout] = {
             place: VARIANTS[settings.dropout.variant](p[place], noise=noise, **options)
-            for place, noise in zip(p, self.noises, strict=True)
+            for place, noise in zip(p, self.noise_sources, strict=True)
         }
         self.dropouts = nn.ModuleList(
             [layers.get(place, NoDropout()) for place in range(len(sizes) - 1)]
@@ -107,16 +107,16 @@ class MLP(nn.Module):
         ]
 
     def open_epoch(self, epoch: int) -> None:
-        """Go to the start of an epoch's draws."""
-        for noise in self.noises:
+        """Start the random streams of an epoch."""
+        for noise in self.noise_sources:
             noise.open(epoch)
 
     @contextmanager
-    def drawing(self, purpose: Purpose, epoch: int = 0) -> Iterator[None]:
-        """Draw noise for another purpose for a while; training's own goes on as if it had not."""
+    def noise_for(self, purpose: Purpose, epoch: int = 0) -> Iterator[None]:
+        """Use the noise of another purpose inside a ``with`` block, then continue as before."""
         with ExitStack() as stack:
-            for noise in self.noises:
-                stack.enter_context(noise.aside(purpose, epoch))
+            for noise in self.noise_sources:
+                stack.enter_context(noise.temporarily(purpose, epoch))
             yield
 
     def forward(self, x: Tensor, hidden: list[Tensor] | None = None) -> Tensor:
@@ -124,7 +124,7 @@ class MLP(nn.Module):
 
         Args:
             x: ``(runs, batch, inputs)`` or ``(1, batch, inputs)``.
-            hidden: Takes the activations of each hidden layer, before anything is dropped of them.
+            hidden: A list to append the activations of each hidden layer to, before dropout.
         """
         with torch.autocast(x.device.type, torch.bfloat16, enabled=self.precision == "bfloat16"):
             h = x.expand(self.runs, -1, -1)  # (runs, batch, inputs)
@@ -148,79 +148,79 @@ class MLP(nn.Module):
         return h
 
     def places(self) -> list[tuple[Dropout, Tensor, Tensor]]:
-        """Return each place's dropout, and the weights and biases that lead on from there."""
+        """Return the dropout layer, the outgoing weights and the biases of each place."""
         return self._places
 
     def penalty(self, progress: float) -> Tensor | None:
-        """Return what the dropout layers add to each run's loss, times N; none if nothing.
+        """Return the sum of the dropout layers' penalties for each run, times N; None without any.
 
         Args:
-            progress: Share of the training that is done, in [0, 1].
+            progress: Completed fraction of the training, in [0, 1].
         """
         each = [dropout.penalty(weight, progress) for dropout, weight, _ in self.places()]
         added = [penalty for penalty in each if penalty is not None]
         return torch.stack(added).sum(dim=0) if added else None
 
     def set_p(self, p: dict[int, Tensor]) -> None:
-        """Set the p of some places, each of shape ``(runs,)``."""
+        """Set the p of the given places, each of shape ``(runs,)``."""
         for place, value in p.items():
             self._places[place][0].p = value
 
     def constrain(self) -> None:
-        """Bring what the dropout layers learn back into its range, after an optimizer step."""
+        """Clip the learned parameters of the dropout layers. Call after each optimizer step."""
         with torch.no_grad():
             for dropout, _, _ in self.places():
                 dropout.constrain()
 
-    def prune(self, wanted: bool) -> None:
-        """Say whether evaluation leaves out what targeted dropout may drop."""
+    def prune(self, enabled: bool) -> None:
+        """Switch pruning during evaluation on or off."""
         for dropout, _, _ in self.places():
-            dropout.pruned = wanted
+            dropout.pruned = enabled
 
     @property
     def prunable(self) -> bool:
-        """Whether some dropout layer is made to be pruned."""
+        """Whether any dropout layer supports pruning."""
         return any(dropout.prunable for dropout, _, _ in self.places())
 
     @property
     def learned(self) -> list[nn.Parameter]:
-        """What the dropout layers learn; the run axis comes first."""
+        """Learned parameters of the dropout layers, with a leading run axis."""
         return list(self.dropouts.parameters())
 
     @property
     def runs(self) -> int:
-        """How many runs the fleet has."""
+        """Number of runs in the fleet."""
         return int(self.weights[0].shape[0])
 
 
-def options_of(dropout: DropoutSettings) -> dict[str, Any]:
-    """Return the arguments of a variant's layer beside p and noise; the layer knows the rest."""
-    given = {key: getattr(dropout, key) for key in CATALOGUE[dropout.variant].options}
-    return {"mask": dropout.mask} | {k: value for k, value in given.items() if value is not None}
+def layer_options(dropout: DropoutSettings) -> dict[str, Any]:
+    """Return the arguments of a variant's layer that the config sets, except p and noise."""
+    options = {key: getattr(dropout, key) for key in CATALOGUE[dropout.variant].options}
+    return {"mask": dropout.mask} | {k: value for k, value in options.items() if value is not None}
 
 
 def initial_weights(
     model: ModelSettings, sizes: Sequence[int], seeds: Sequence[int]
 ) -> list[Tensor]:
-    """Return the initial weights of each layer, each run's from its own seed: (runs, in, out).
+    """Return the initial weights of each layer, (runs, in, out), for the seed of each run.
 
-    Under maxout a hidden layer has a column for each piece of each unit; out is that of units.
-    They are normal with mean 0 and variance 2/in (he), 2/(in + out) (glorot), 1/in (lecun),
-    1/out (fan_out: deepnet, the code of Srivastava et al. 2014, under the name SQRT_FAN_IN) or
-    init_std**2 (normal). Or they are uniform on ``[-r, r)``, r the ``init_range`` of the matrix:
-    pylearn2's dropout recipe (scripts/papers/dropout/mnist.yaml) has 0.00891, 0.0575 and 0.
-    Nothing but the shape, the init and the seed enters.
+    With maxout, a hidden layer has a column for each piece of each unit; "out" counts units.
+    Weights are normal with mean 0 and variance 2/in (he), 2/(in + out) (glorot), 1/in (lecun),
+    1/out (fan_out: deepnet, the code of Srivastava et al. 2014, calls it SQRT_FAN_IN) or
+    init_std**2 (normal). Or they are uniform on ``[-r, r)``, where r is the ``init_range`` of the
+    matrix: pylearn2's dropout recipe (scripts/papers/dropout/mnist.yaml) has 0.00891, 0.0575 and 0.
+    The weights depend only on the shape, the init and the seed.
     """
     streams = [stream(Purpose.INITIAL_WEIGHTS, seed) for seed in seeds]
-    given = model.init_range
+    init_range = model.init_range
     weights = []
     for place, (n_in, n_out) in enumerate(itertools.pairwise(sizes)):
         columns = n_out * (model.pieces or 1) if place < len(sizes) - 2 else n_out
         shape = n_in, columns
         if model.init == "uniform":
-            limit = (given[place] if isinstance(given, tuple) else given) or 0.0
+            limit = (init_range[place] if isinstance(init_range, tuple) else init_range) or 0.0
             draws = [s.random(shape, dtype=np.float32) for s in streams]
-            weights.append(_stacked(draws) * (2 * limit) - limit)
+            weights.append(_stack(draws) * (2 * limit) - limit)
             continue
         deviation = {
             "he": (2 / n_in) ** 0.5,
@@ -230,17 +230,17 @@ def initial_weights(
             "normal": model.init_std or 0.0,
         }[model.init]
         draws = [s.standard_normal(shape, dtype=np.float32) for s in streams]
-        weights.append(_stacked(draws) * deviation)
+        weights.append(_stack(draws) * deviation)
     return weights
 
 
-def _stacked(draws: Sequence[NDArray[np.float32]]) -> Tensor:
-    """Return the draws of all runs as one tensor of the default dtype."""
+def _stack(draws: Sequence[NDArray[np.float32]]) -> Tensor:
+    """Stack the arrays of all runs into one tensor of the default dtype."""
     return torch.from_numpy(np.stack(draws)).to(torch.get_default_dtype())
 
 
-def p_of_fleet(settings: Sequence[Settings]) -> dict[int, Tensor]:
-    """Return for each place the p of each run, shape (runs,); the runs share their places."""
+def fleet_p(settings: Sequence[Settings]) -> dict[int, Tensor]:
+    """Return the p of each run, ``(runs,)``, for each place with dropout."""
     rows = [p_of_places(each) for each in settings]
     places = sorted(set().union(*rows))
     return {

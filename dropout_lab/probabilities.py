@@ -1,4 +1,4 @@
-"""What is measured of predicted class probabilities: NLL, Brier score, calibration, uncertainty."""
+"""Compute NLL, Brier score, calibration and uncertainty of predicted class probabilities."""
 
 from dataclasses import dataclass
 
@@ -10,22 +10,22 @@ from dropout_lab.config.sizes import BINS
 
 @dataclass(frozen=True)
 class ProbabilityScores:
-    """The measures of one part of the data; but for the bins, of shape ``(runs,)``; float64.
+    """The metrics of one data set; float64 tensors of shape ``(runs,)``, except ``bins``.
 
     Args:
-        accuracy: Share of the examples whose most probable class is the label.
-        errors: How many are not.
+        accuracy: Fraction of the examples whose most probable class is the label.
+        errors: Number of the other examples.
         loss: Negative log-likelihood (NLL): mean of -log of the label's probability, in nats.
         brier: Brier score: mean over the examples of the sum over the classes of the squared
-            distance between probability and label (1 for it, 0 for the others); in [0, 2].
+            difference between probability and one-hot label; in [0, 2].
         ece: Expected calibration error: mean over the examples of |accuracy - confidence| of their
-            bin, with 15 bins of equal width, each closed on the right, so that a confidence of 1
-            lies in the last; the confidence is the highest probability.
+            bin. There are 15 bins of equal width, each including its right edge, so a confidence of
+            1 is in the last bin. The confidence is the highest probability.
         entropy: Mean entropy of the predicted probabilities, in nats.
-        mutual_information: That entropy less the mean entropy of the networks that were averaged,
-            in nats: what they disagree about. None where a single prediction was made.
-        bins: Of the ECE, ``(3, runs, 15)``: how many examples each holds, how many of them are
-            right, and the sum of their confidences.
+        mutual_information: The entropy minus the mean entropy of the averaged networks, in nats,
+            which measures their disagreement. None if no predictions were averaged.
+        bins: The bins of the ECE, ``(3, runs, 15)``: the number of examples, the number of correct
+            predictions, and the sum of the confidences.
 
     Paper:
         Guo, Pleiss, Sun, Weinberger (2017), On Calibration of Modern Neural Networks, ICML (bins);
@@ -43,11 +43,11 @@ class ProbabilityScores:
 
 
 class ProbabilityTally:
-    """Adds up batches of predicted probabilities, and scores them.
+    """Accumulate batches of predicted probabilities, and compute their scores.
 
     Args:
         runs: The length of the run axis.
-        device: Where the predictions lie.
+        device: The device of the predictions.
     """
 
     def __init__(self, runs: int, device: torch.device) -> None:
@@ -56,46 +56,46 @@ class ProbabilityTally:
         self._bins = torch.zeros(3, runs, BINS, dtype=torch.float64, device=device)
         self._averaged = False
 
-    def add(self, log_p: Tensor, labels: Tensor, entropy_of_each: Tensor | None = None) -> None:
-        """Count a batch.
+    def add(self, log_p: Tensor, labels: Tensor, member_entropy: Tensor | None = None) -> None:
+        """Add a batch.
 
         Args:
             log_p: Logarithms of the probabilities, ``(runs, batch, classes)``.
             labels: ``(runs, batch)`` or ``(batch,)``.
-            entropy_of_each: Mean entropy of the predictions that were averaged, ``(runs, batch)``;
-                none where nothing was.
+            member_entropy: Mean entropy of the averaged predictions, ``(runs, batch)``; None if no
+                predictions were averaged.
         """
         log_p = log_p.double()
         labels = labels.expand(log_p.shape[:-1])
         p = log_p.exp()
-        of_label = log_p.gather(-1, labels.unsqueeze(-1)).squeeze(-1)
+        label_log_p = log_p.gather(-1, labels.unsqueeze(-1)).squeeze(-1)
         confidence, predicted = p.max(dim=-1)
-        right = (predicted == labels).double()
+        correct = (predicted == labels).double()
         entropy = entropy_of(log_p)
-        within = entropy if entropy_of_each is None else entropy_of_each.double()
+        mean_member_entropy = entropy if member_entropy is None else member_entropy.double()
         # sum_k (p_k - [k = label])^2 = sum_k p_k^2 - 2 p_label + 1
-        brier = p.square().sum(dim=-1) - 2 * of_label.exp() + 1
+        brier = p.square().sum(dim=-1) - 2 * label_log_p.exp() + 1
         self.examples += labels.shape[-1]
-        self._averaged |= entropy_of_each is not None
-        each = (right, -of_label, brier, entropy, entropy - within)
+        self._averaged |= member_entropy is not None
+        each = (correct, -label_log_p, brier, entropy, entropy - mean_member_entropy)
         self._sums += torch.stack([values.sum(dim=-1) for values in each])
         bins = ((confidence * BINS).ceil().long() - 1).clamp(0, BINS - 1)
         for total, values in zip(
-            self._bins, (torch.ones_like(right), right, confidence), strict=True
+            self._bins, (torch.ones_like(correct), correct, confidence), strict=True
         ):
             total.scatter_add_(-1, bins, values)
 
     def scores(self) -> ProbabilityScores:
-        """Return the measures of everything counted; nan where nothing was."""
-        right, loss, brier, entropy, information = self._sums
-        _, of_right, of_confidence = self._bins
+        """Return the scores of all added batches; nan without any."""
+        correct, loss, brier, entropy, information = self._sums
+        _, bin_correct, bin_confidence = self._bins
         n = self.examples or float("nan")
         return ProbabilityScores(
-            accuracy=right / n,
-            errors=self.examples - right,
+            accuracy=correct / n,
+            errors=self.examples - correct,
             loss=loss / n,
             brier=brier / n,
-            ece=(of_right - of_confidence).abs().sum(dim=-1) / n,
+            ece=(bin_correct - bin_confidence).abs().sum(dim=-1) / n,
             entropy=entropy / n,
             mutual_information=(information / n).clamp_min(0) if self._averaged else None,
             bins=self._bins.clone(),
@@ -103,7 +103,7 @@ class ProbabilityTally:
 
 
 def entropy_of(log_p: Tensor) -> Tensor:
-    """Return the entropy of each prediction, in nats; 0 log 0 is 0.
+    """Return the entropy of each prediction, in nats, with 0 log 0 = 0.
 
     Shape:
         ``log_p``: ``(..., classes)``. Output: ``(...)``.

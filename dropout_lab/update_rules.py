@@ -1,8 +1,7 @@
-"""The update rules of torch.optim without its Optimizer, whose first use takes over a second.
+"""The update rules of torch.optim without its ``Optimizer`` class, whose import is slow.
 
-Making an ``Optimizer`` imports torch's compiler (``torch._dynamo``), which nothing here uses and
-which takes longer than all else between ``import torch`` and the first training step. The functions
-below that class do without, and are the same kernels on the same numbers.
+Creating an ``Optimizer`` imports torch's compiler (``torch._dynamo``), which takes more than a
+second. These classes call the functions below ``Optimizer`` instead, which run the same kernels.
 """
 
 from collections.abc import Sequence
@@ -15,23 +14,23 @@ from torch.optim.adamw import adamw
 from torch.optim.rmsprop import rmsprop
 from torch.optim.sgd import sgd
 
-Group = dict[str, Any]
-_BETA1, _BETA2, _EPS = 0.9, 0.999, 1e-8  # Adam's, as torch.optim has them by default
-_ALPHA = 0.99  # RMSprop's, with the same eps
+ParameterGroup = dict[str, Any]
+_BETA1, _BETA2, _EPS = 0.9, 0.999, 1e-8  # defaults of torch.optim.Adam
+_ALPHA = 0.99  # default of torch.optim.RMSprop, which has the same eps
 
 
-class Updates:
-    """Groups of parameters, what is remembered of each, and the step that moves them.
+class UpdateRule:
+    """Base class of the update rules: parameter groups, their state, and the optimizer step.
 
     Args:
-        groups: Each with its ``params`` and its ``lr`` and ``weight_decay``, read at every step.
+        groups: Groups with ``params``, ``lr`` and ``weight_decay``, as in torch.optim.
 
     Attributes:
-        param_groups: The groups; their numbers may change from step to step.
-        state: What is remembered of each parameter, by the names of torch.optim.
+        param_groups: The groups. Their hyperparameters may change between steps.
+        state: The state of each parameter, with the names of torch.optim.
     """
 
-    def __init__(self, groups: Sequence[Group]) -> None:
+    def __init__(self, groups: Sequence[ParameterGroup]) -> None:
         self.param_groups = groups
         self.state: dict[Tensor, dict[str, Tensor]] = {
             parameter: {} for group in groups for parameter in group["params"]
@@ -39,29 +38,35 @@ class Updates:
 
     @torch.no_grad()
     def step(self) -> None:
-        """Move each parameter that has a gradient."""
+        """Update each parameter that has a gradient."""
         for group in self.param_groups:
-            moving = [parameter for parameter in group["params"] if parameter.grad is not None]
-            if moving:
-                self._move(group, moving, [parameter.grad for parameter in moving])
+            with_gradient = [
+                parameter for parameter in group["params"] if parameter.grad is not None
+            ]
+            if with_gradient:
+                self._update(group, with_gradient, [parameter.grad for parameter in with_gradient])
 
-    def _move(self, group: Group, parameters: list[Tensor], gradients: list[Tensor]) -> None:
+    def _update(
+        self, group: ParameterGroup, parameters: list[Tensor], gradients: list[Tensor]
+    ) -> None:
         raise NotImplementedError
 
 
-class SGD(Updates):
-    """torch.optim.SGD. With a momentum, each parameter has its ``momentum_buffer`` from the start.
+class SGD(UpdateRule):
+    """Same as torch.optim.SGD. With momentum, the caller must create each ``momentum_buffer``.
 
     Args:
-        groups: As of :class:`Updates`, with their ``momentum`` and ``dampening``.
-        nesterov: Whether the gradient is taken ahead of the velocity.
+        groups: Groups as in :class:`UpdateRule`, with ``momentum`` and ``dampening``.
+        nesterov: Whether to use Nesterov momentum.
     """
 
-    def __init__(self, groups: Sequence[Group], *, nesterov: bool) -> None:
+    def __init__(self, groups: Sequence[ParameterGroup], *, nesterov: bool) -> None:
         super().__init__(groups)
         self.nesterov = nesterov
 
-    def _move(self, group: Group, parameters: list[Tensor], gradients: list[Tensor]) -> None:
+    def _update(
+        self, group: ParameterGroup, parameters: list[Tensor], gradients: list[Tensor]
+    ) -> None:
         sgd(
             parameters,
             gradients,
@@ -73,14 +78,16 @@ class SGD(Updates):
         )
 
 
-class Adam(Updates):
-    """torch.optim.Adam or, with ``decoupled`` weight decay, torch.optim.AdamW."""
+class Adam(UpdateRule):
+    """Same as torch.optim.Adam or, with ``decoupled`` weight decay, torch.optim.AdamW."""
 
-    def __init__(self, groups: Sequence[Group], *, decoupled: bool) -> None:
+    def __init__(self, groups: Sequence[ParameterGroup], *, decoupled: bool) -> None:
         super().__init__(groups)
         self.rule = adamw if decoupled else adam
 
-    def _move(self, group: Group, parameters: list[Tensor], gradients: list[Tensor]) -> None:
+    def _update(
+        self, group: ParameterGroup, parameters: list[Tensor], gradients: list[Tensor]
+    ) -> None:
         for parameter in parameters:
             if not self.state[parameter]:
                 self.state[parameter] = {
@@ -88,14 +95,14 @@ class Adam(Updates):
                     "exp_avg": torch.zeros_like(parameter),
                     "exp_avg_sq": torch.zeros_like(parameter),
                 }
-        remembered = [self.state[parameter] for parameter in parameters]
+        states = [self.state[parameter] for parameter in parameters]
         self.rule(
             parameters,
             gradients,
-            [each["exp_avg"] for each in remembered],
-            [each["exp_avg_sq"] for each in remembered],
+            [state["exp_avg"] for state in states],
+            [state["exp_avg_sq"] for state in states],
             [],
-            [each["step"] for each in remembered],
+            [state["step"] for state in states],
             fused=True,
             amsgrad=False,
             maximize=False,
@@ -107,34 +114,36 @@ class Adam(Updates):
         )
 
 
-class RMSprop(Updates):
-    r"""torch.optim.RMSprop without momentum and without centering, as it is by default.
+class RMSprop(UpdateRule):
+    r"""Same as torch.optim.RMSprop with its defaults, without momentum and without centering.
 
     .. math:: v \leftarrow 0.99 v + 0.01 g^2, \qquad
               w \leftarrow w - \mathrm{lr} \, g / (\sqrt v + 10^{-8})
 
-    from v = 0, without Adam's correction of the first steps.
+    starting at v = 0, without the bias correction of Adam.
 
     Paper:
         Tieleman and Hinton (2012), Lecture 6.5: rmsprop, COURSERA: Neural Networks for Machine
-        Learning, whose decay is 0.9; 0.99 is PyTorch's.
+        Learning, with a decay of 0.9; PyTorch uses 0.99.
     """
 
-    def _move(self, group: Group, parameters: list[Tensor], gradients: list[Tensor]) -> None:
+    def _update(
+        self, group: ParameterGroup, parameters: list[Tensor], gradients: list[Tensor]
+    ) -> None:
         for parameter in parameters:
             if not self.state[parameter]:
                 self.state[parameter] = {
                     "step": torch.zeros((), dtype=torch.float32),
                     "square_avg": torch.zeros_like(parameter),
                 }
-        remembered = [self.state[parameter] for parameter in parameters]
+        states = [self.state[parameter] for parameter in parameters]
         rmsprop(
             parameters,
             gradients,
-            [each["square_avg"] for each in remembered],
+            [state["square_avg"] for state in states],
             [],
             [],
-            [each["step"] for each in remembered],
+            [state["step"] for state in states],
             maximize=False,
             lr=group["lr"],
             weight_decay=group["weight_decay"],

@@ -47,6 +47,16 @@ def test_imports_run_downwards() -> None:
     assert not wrong, "\n".join(wrong)
 
 
+def test_only_cluster_imports_dask() -> None:
+    importing = re.compile(r"^\s*(?:import|from) (?:dask|distributed)\b", re.MULTILINE)
+    found = {
+        path.relative_to(PACKAGE).parts[0]
+        for path in PACKAGE.rglob("*.py")
+        if importing.search(path.read_text())
+    }
+    assert found == {"cluster"}
+
+
 def functions(tree: ast.AST) -> list[ast.FunctionDef]:
     return [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
 

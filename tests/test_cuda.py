@@ -11,7 +11,7 @@ import torch
 from dropout_lab.catalogue import CATALOGUE
 from dropout_lab.config.grid import Run
 from dropout_lab.data import Splits
-from dropout_lab.devices import prepare
+from dropout_lab.devices import configure_device
 from dropout_lab.rng import FleetNoise
 from dropout_lab.rng.philox import philox, philox_on
 from dropout_lab.training import Fleet, loop, train
@@ -26,7 +26,7 @@ SEEDS = (0, 1, 2, 3)
 
 @pytest.fixture
 def cuda() -> torch.device:
-    prepare(CUDA)
+    configure_device(CUDA)
     return CUDA
 
 
@@ -116,7 +116,7 @@ def test_the_host_never_waits_within_an_epoch(
     settings, cuda, small_splits: Splits, monkeypatch
 ) -> None:
     """CUDA itself raises an error where it would."""
-    noisy, due = loop.Noisy, loop.due
+    noisy, is_evaluated = loop.TrainingStepMetrics, loop.is_evaluated
 
     def begin(*arguments):
         made = noisy(*arguments)
@@ -125,10 +125,10 @@ def test_the_host_never_waits_within_an_epoch(
 
     def end(*arguments):
         torch.cuda.set_sync_debug_mode("default")
-        return due(*arguments)
+        return is_evaluated(*arguments)
 
-    monkeypatch.setattr(loop, "Noisy", begin)
-    monkeypatch.setattr(loop, "due", end)
+    monkeypatch.setattr(loop, "TrainingStepMetrics", begin)
+    monkeypatch.setattr(loop, "is_evaluated", end)
     one_p = any("batchwise" in each for each in settings)
     fleet = Fleet(make_sweep(*SHORT, *settings, *(["dropout.p=0.4"] if one_p else [])), cuda)
     try:

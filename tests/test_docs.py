@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from dropout_lab.analysis.paired import compared
-from dropout_lab.analysis.statistics import least_seeds
-from dropout_lab.analysis.tables import cells, read_study
+from dropout_lab.analysis.paired import compare_cells
+from dropout_lab.analysis.statistics import min_seeds
+from dropout_lab.analysis.tables import read_study, summarize_cells
 from dropout_lab.config.diagnostic_columns import diagnostic_columns
 from dropout_lab.config.document import Document
 from dropout_lab.config.evaluation import AtEndName, DiagnosticName, InferenceName
@@ -85,7 +85,9 @@ def test_the_table_of_statistics_names_every_column_of_a_comparison(tmp_path: Pa
     study = read_study(
         made_study(tmp_path / "s", "dropout.p=0,0.5", accuracies=[0.9, 0.91, 0.92, 0.93])
     )
-    added = list(compared(study).columns.difference(cells(study).columns, sort=False))
+    added = list(
+        compare_cells(study).columns.difference(summarize_cells(study).columns, sort=False)
+    )
     told = {"seeds", "others", "missing", "test_accuracy_mean", "test_accuracy_sd"}
     told |= {"pairs", "difference_mean", "difference_half"}
     assert statistics_columns() == {*added, *told}
@@ -108,8 +110,8 @@ def test_the_seeds_that_comparisons_need_are_those_of_the_page() -> None:
     assert len(ranges) == 6
     for span, n in zip(ranges, seeds, strict=True):
         first, last = int(span.split("–")[0]), int(span.split("–")[-1])
-        assert [least_seeds(m) for m in (first, last)] == [int(n), int(n)]
-        assert least_seeds(last + 1) == int(n) + 1
+        assert [min_seeds(m) for m in (first, last)] == [int(n), int(n)]
+        assert min_seeds(last + 1) == int(n) + 1
 
 
 def test_the_code_of_the_page_of_statistics_runs(

@@ -7,7 +7,7 @@ import torch
 
 from dropout_lab.config.schema import TrainingSettings
 from dropout_lab.data import Splits
-from dropout_lab.lr_schedules import Rates
+from dropout_lab.lr_schedules import OptimizerSchedule
 from dropout_lab.training import Fleet, train
 from tests.conftest import make_runs
 
@@ -15,8 +15,8 @@ CPU = torch.device("cpu")
 STEPS = 10
 
 
-def rates(updates: int = 100, steps: int = STEPS, **settings: object) -> Rates:
-    return Rates(TrainingSettings(**settings), steps, updates)
+def rates(updates: int = 100, steps: int = STEPS, **settings: object) -> OptimizerSchedule:
+    return OptimizerSchedule(TrainingSettings(**settings), steps, updates)
 
 
 def factors(at: list[int], updates: int = 100, **settings: object) -> list[float]:

@@ -15,7 +15,7 @@ from dropout_lab.layers import (
     UnitDropout,
     affine,
 )
-from dropout_lab.model import MLP, initial_weights, p_of_fleet
+from dropout_lab.model import MLP, fleet_p, initial_weights
 from dropout_lab.rng import NumpyNoise, Purpose, stream
 from dropout_lab.study.weights import weights_bytes
 from tests.conftest import make_config, make_runs, make_sweep, with_variant
@@ -26,7 +26,7 @@ CPU = torch.device("cpu")
 def model_of(*settings: str, seeds: tuple[int, ...] = (0,)) -> MLP:
     runs = make_runs(*settings, seeds=seeds)
     made = [run.settings for run in runs]
-    return MLP(made[0], p_of_fleet(made), seeds, CPU)
+    return MLP(made[0], fleet_p(made), seeds, CPU)
 
 
 def plain_twin(model: MLP, activation: type[nn.Module], run: int = 0) -> nn.Sequential:
@@ -184,7 +184,7 @@ def test_each_place_has_its_own_p() -> None:
 
 def test_each_run_of_a_fleet_has_its_own_p() -> None:
     settings = [run.settings for run in make_sweep("dropout.p=0.25,0.5,0.75")]
-    model = MLP(settings[0], p_of_fleet(settings), (0, 0, 0), CPU)
+    model = MLP(settings[0], fleet_p(settings), (0, 0, 0), CPU)
     assert model.dropouts[1].p.tolist() == [0.25, 0.5, 0.75]
 
 
@@ -332,9 +332,11 @@ def test_drawing_for_another_purpose_is_from_its_stream_of_seed_place_and_epoch(
     shape = (1, 2, 3)
     for each in (model, plain):
         each.open_epoch(1)
-        each.noises[0].normal(shape, CPU)
-    with model.drawing(Purpose.DIAGNOSTICS, 3):
-        drawn = model.noises[0].normal(shape, CPU)
+        each.noise_sources[0].normal(shape, CPU)
+    with model.noise_for(Purpose.DIAGNOSTICS, 3):
+        drawn = model.noise_sources[0].normal(shape, CPU)
     alone = NumpyNoise(stream(Purpose.DIAGNOSTICS, 5, 2, 3)).normal(shape[1:], CPU)
     assert torch.equal(drawn[0], alone)
-    assert torch.equal(model.noises[0].normal(shape, CPU), plain.noises[0].normal(shape, CPU))
+    assert torch.equal(
+        model.noise_sources[0].normal(shape, CPU), plain.noise_sources[0].normal(shape, CPU)
+    )

@@ -3,20 +3,20 @@
 import pytest
 import torch
 
-from dropout_lab.lr_schedules import Rate
-from dropout_lab.model import MLP, p_of_fleet
+from dropout_lab.lr_schedules import StepHyperparameters
+from dropout_lab.model import MLP, fleet_p
 from dropout_lab.optimizer import FleetOptimizer, bound_norms
 from tests.conftest import make_sweep
 
 CPU = torch.device("cpu")
 TORCHS = {"sgd": "SGD", "adam": "Adam", "adamw": "AdamW", "rmsprop": "RMSprop"}
-CONSTANT = Rate(0, 1.0, 0.9)  # the learning rates and the momentum of the settings
+CONSTANT = StepHyperparameters(0, 1.0, 0.9)  # the learning rates and the momentum of the settings
 
 
 def fleet(*settings: str, seeds: tuple[int, ...] = (0,)) -> tuple[MLP, FleetOptimizer]:
     runs = make_sweep("dropout.variant=none", "dropout.p=0", *settings, seeds=seeds)
     made = [run.settings for run in runs]
-    model = MLP(made[0], p_of_fleet(made), [run.seed for run in runs], CPU)
+    model = MLP(made[0], fleet_p(made), [run.seed for run in runs], CPU)
     return model, FleetOptimizer(model.weights, model.biases, made)
 
 
@@ -131,7 +131,7 @@ def linear(model: MLP) -> torch.Tensor:
     return torch.stack([sum(p[run].sum() for p in model.parameters()) for run in range(model.runs)])
 
 
-def moves(optimizer: FleetOptimizer, model: MLP, rates: list[Rate]) -> list[float]:
+def moves(optimizer: FleetOptimizer, model: MLP, rates: list[StepHyperparameters]) -> list[float]:
     """Return how far a weight has gone after each step under a gradient of 1."""
     start = model.weights[0].detach().clone()
     gone = []
@@ -157,7 +157,7 @@ def test_dampening_by_hand_from_the_first_step_on(float64: None) -> None:
     model, optimizer = fleet(
         "training.learning_rate=1", "training.momentum=0.5", "training.dampening=true"
     )
-    found = moves(optimizer, model, [Rate(t, 1.0, 0.5) for t in range(3)])
+    found = moves(optimizer, model, [StepHyperparameters(t, 1.0, 0.5) for t in range(3)])
     assert found == pytest.approx([0.5, 1.25, 2.125], rel=1e-12)
 
 
@@ -168,7 +168,7 @@ def test_dampening_follows_the_momentum_in_force(float64: None) -> None:
         "training.momentum_schedule=linear", "training.start_momentum=0",
         "training.momentum_epochs=2",
     )  # fmt: skip
-    rates = [Rate(t, 1.0, momentum) for t, momentum in enumerate((0.0, 0.5, 0.75))]
+    rates = [StepHyperparameters(t, 1.0, momentum) for t, momentum in enumerate((0.0, 0.5, 0.75))]
     assert moves(optimizer, model, rates) == pytest.approx([1, 2, 3], rel=1e-12)
 
 
@@ -184,7 +184,9 @@ def test_a_momentum_that_rises_from_zero_has_the_last_gradient_to_go_on_from(
             "training.momentum_schedule=linear", "training.start_momentum=0",
             "training.momentum_epochs=2",
         )  # fmt: skip
-        rates = [Rate(t, 1.0, momentum) for t, momentum in enumerate((0.0, 0.0, 0.5, 0.5))]
+        rates = [
+            StepHyperparameters(t, 1.0, momentum) for t, momentum in enumerate((0.0, 0.0, 0.5, 0.5))
+        ]
         found = moves(optimizer, model, rates)
     finally:
         torch.set_default_dtype(torch.float32)
@@ -197,7 +199,7 @@ def test_a_momentum_schedule_that_falls_to_zero_keeps_its_velocity(float64: None
         "training.learning_rate=1", "training.momentum=0", "training.momentum_schedule=linear",
         "training.start_momentum=0.5", "training.momentum_epochs=2",
     )  # fmt: skip
-    rates = [Rate(t, 1.0, momentum) for t, momentum in enumerate((0.5, 0.5, 0.0))]
+    rates = [StepHyperparameters(t, 1.0, momentum) for t, momentum in enumerate((0.5, 0.5, 0.0))]
     assert moves(optimizer, model, rates) == pytest.approx([1, 2.5, 3.5], rel=1e-12)
 
 
@@ -215,7 +217,7 @@ def test_the_factor_scales_each_runs_own_rate(name: str, float64: None) -> None:
         for t, lr in zip(twins, base, strict=True)
     ]
     for t, factor in enumerate((1.0, 0.5, 0.25)):
-        optimizer.step(quadratic(model), Rate(t, factor, 0.9))
+        optimizer.step(quadratic(model), StepHyperparameters(t, factor, 0.9))
         assert optimizer.learning_rates == [factor * rate for rate in base]
         for twin, their, rate in zip(twins, theirs, base, strict=True):
             their.param_groups[0]["lr"] = factor * rate
@@ -236,7 +238,7 @@ def test_l1_acts_from_its_update_on_each_run_by_its_own(float64: None) -> None:
     with torch.no_grad():
         model.weights[0][:, 0, :3] = torch.tensor([1.0, -1.0, 0.0])
     for update, steps in ((4, (0, 0)), (5, (1, 0)), (6, (2, 1))):
-        optimizer.step(0 * quadratic(model), Rate(update, 1.0, 0.0))
+        optimizer.step(0 * quadratic(model), StepHyperparameters(update, 1.0, 0.0))
         for run, taken in enumerate(steps):
             found = model.weights[0][run, 0, :3].detach()
             expected = torch.tensor([1 - 0.02 * taken, -1 + 0.02 * taken, 0.0])

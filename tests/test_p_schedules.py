@@ -7,8 +7,8 @@ import torch
 
 from dropout_lab.config.schema import DropoutSettings
 from dropout_lab.data import Splits
-from dropout_lab.lr_schedules import Rate
-from dropout_lab.p_schedules import Schedule
+from dropout_lab.lr_schedules import StepHyperparameters
+from dropout_lab.p_schedules import PSchedule
 from dropout_lab.training import Fleet, train
 from tests.conftest import (
     assert_same_bits,
@@ -24,7 +24,7 @@ STEPS, UPDATES = 10, 100  # ten epochs of ten updates
 
 def values(p: float = 0.5, **settings: object) -> list[float]:
     base = {1: torch.tensor([p, 0.0], dtype=torch.float64)}
-    schedule = Schedule(DropoutSettings(**settings), base, STEPS, UPDATES)
+    schedule = PSchedule(DropoutSettings(**settings), base, STEPS, UPDATES)
     rows = [schedule.at(update)[1] for update in range(UPDATES)]
     assert all(row[1] == 0 for row in rows)  # a place without dropout stays without
     assert all(0 <= row[0] <= 1 for row in rows)
@@ -32,7 +32,7 @@ def values(p: float = 0.5, **settings: object) -> list[float]:
 
 
 def test_constant_sets_nothing() -> None:
-    schedule = Schedule(DropoutSettings(), {1: torch.tensor([0.5])}, STEPS, UPDATES)
+    schedule = PSchedule(DropoutSettings(), {1: torch.tensor([0.5])}, STEPS, UPDATES)
     assert schedule.at(50) == {}
 
 
@@ -95,7 +95,7 @@ def test_the_p_changes_at_every_update(
     seen = []
     take = fleet.optimizer.step
 
-    def step(losses: torch.Tensor, rate: Rate) -> None:
+    def step(losses: torch.Tensor, rate: StepHyperparameters) -> None:
         seen.append(float(fleet.model.dropouts[1].p[0]))
         take(losses, rate)
 

@@ -193,12 +193,12 @@ def keys_of(seed: int, place: int, epoch: int, purpose: Purpose = Purpose.MASKS)
     """Return the key that a run gets on another device than a CPU."""
     made: list[torch.Tensor] = []
 
-    def sent(keys: torch.Tensor, device: torch.device) -> torch.Tensor:
+    def to_device(keys: torch.Tensor, device: torch.device) -> torch.Tensor:
         made.append(keys)
         return keys
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("dropout_lab.rng.sent", sent)
+        patch.setattr("dropout_lab.rng.to_device", to_device)
         FleetNoise((seed,), place, ELSEWHERE, purpose).open(epoch)
     return made[0]
 

@@ -44,7 +44,7 @@ def waits_in_epochs(
 ) -> list[str]:
     """Train; return what would have made the host wait from the first batch of an epoch on."""
     waits: list[str] = []
-    noisy, due = loop.Noisy, loop.due
+    noisy, is_evaluated = loop.TrainingStepMetrics, loop.is_evaluated
 
     def begin(*arguments):
         device.waits.clear()
@@ -52,10 +52,10 @@ def waits_in_epochs(
 
     def end(*arguments):
         waits.extend(device.waits)
-        return due(*arguments)
+        return is_evaluated(*arguments)
 
-    monkeypatch.setattr(loop, "Noisy", begin)
-    monkeypatch.setattr(loop, "due", end)
+    monkeypatch.setattr(loop, "TrainingStepMetrics", begin)
+    monkeypatch.setattr(loop, "is_evaluated", end)
     fleet = Fleet(runs, DEVICE)
     epochs = list(train(fleet, splits.to(DEVICE)))
     assert len(epochs) == runs[0].settings.training.epochs

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from dropout_lab.catalogue import CATALOGUE
-from dropout_lab.checks import LAWS
+from dropout_lab.checks import CHECKS
 from dropout_lab.cli import main
 from dropout_lab.config.conditional_keys import readers
 from dropout_lab.config.document import parse_document
@@ -49,7 +49,7 @@ def test_every_command_is_accepted(
     if arguments[0] in ("plot", "report", "doctor", "remove"):
         pytest.skip("needs a study; tests/cli runs it")
     if arguments == ["verify"]:
-        pytest.skip("takes its time; tests/checks checks every law of every variant")
+        pytest.skip("takes its time; tests/checks runs every check of every variant")
     plugin = plugin_of_the_readme()
     monkeypatch.chdir(tmp_path)
     (tmp_path / "configs").symlink_to(ROOT / "configs")
@@ -106,7 +106,7 @@ def test_the_line_of_verify_is_the_one_printed(
     capsys: pytest.CaptureFixture[str],
     own_variants: None,
 ) -> None:
-    assert f"checks {len(LAWS)} laws of every variant" in README
+    assert f"runs {len(CHECKS)} checks of every variant" in README
     (shown,) = [text for language, text in FENCES if "FAILED" in text]
     wrong = tmp_path / "my_dropout.py"
     wrong.write_text(plugin_of_the_readme().replace("(coins >= p) / (1 - p)", "(coins >= p)"))

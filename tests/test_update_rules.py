@@ -6,11 +6,13 @@ from typing import Any
 import pytest
 import torch
 
-from dropout_lab.update_rules import SGD, Adam, RMSprop, Updates
+from dropout_lab.update_rules import SGD, Adam, RMSprop, UpdateRule
 
 Groups = list[dict[str, Any]]
 PLAIN, MOMENTUM = {"momentum": 0.0, "dampening": 0.0}, {"momentum": 0.9, "dampening": 0.0}
-KINDS: dict[str, tuple[Callable[[Groups], Updates], Callable[[Groups], torch.optim.Optimizer]]] = {
+KINDS: dict[
+    str, tuple[Callable[[Groups], UpdateRule], Callable[[Groups], torch.optim.Optimizer]]
+] = {
     "sgd": (
         lambda groups: SGD([{**g, **PLAIN} for g in groups], nesterov=False),
         lambda groups: torch.optim.SGD(groups, fused=True),

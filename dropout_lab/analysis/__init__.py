@@ -1,1 +1,1 @@
-"""From the CSV files to tables and pictures."""
+"""Analyze the CSV files of a study: tables, statistics, conclusions and plots."""

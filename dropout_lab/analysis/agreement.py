@@ -1,4 +1,4 @@
-"""The order of a paper's numbers and the order of ours, pair by pair."""
+"""Compare the order of published values with the order of our results, pair by pair."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -7,9 +7,14 @@ from itertools import combinations
 import pandas as pd
 
 from dropout_lab.analysis import phrases
-from dropout_lab.analysis.family import Family, judge
-from dropout_lab.analysis.paired import compared
-from dropout_lab.analysis.published import Measured, error_of_value, measured, published_of
+from dropout_lab.analysis.family import Family, correct_comparisons
+from dropout_lab.analysis.paired import compare_cells
+from dropout_lab.analysis.published import (
+    Measurement,
+    error_of_value,
+    measurements,
+    read_published,
+)
 from dropout_lab.analysis.tables import StudyTables
 from dropout_lab.config.published import PublishedSettings, PublishedValue
 from dropout_lab.results import counted
@@ -17,14 +22,14 @@ from dropout_lab.results import counted
 
 @dataclass(frozen=True)
 class Pair:
-    """Two published numbers whose order is known, both of them measured here.
+    """Two published values with a known order, and our results for both.
 
     Args:
-        better: The label of the number with the lower error in the paper.
-        worse: The label of the other number.
-        theirs: How much higher the second error is in the paper, a fraction.
-        ours: The same difference of our means; below 0 if our order is the opposite.
-        significant: Whether the report calls our difference significant.
+        better: The label of the value with the lower error in the paper.
+        worse: The label of the other value.
+        theirs: How much higher the second error is in the paper, as a fraction.
+        ours: The same difference of our means; negative if our order is the opposite.
+        significant: Whether our difference is significant in the report.
     """
 
     better: str
@@ -35,23 +40,23 @@ class Pair:
 
 
 def beside_paper_of(study: StudyTables) -> list[str]:
-    """Return :func:`beside_paper` of a study whose cells were not compared yet."""
-    published = published_of(study)
+    """Return the sentences of :func:`beside_paper` for a study without compared cells."""
+    published = read_published(study)
     if published is None or not (published.too_small or published.values):
         return []
-    table = compared(study)
-    return beside_paper(study, table, judge(study, table))
+    table = compare_cells(study)
+    return beside_paper(study, table, correct_comparisons(study, table))
 
 
 def beside_paper(study: StudyTables, table: pd.DataFrame, family: Family) -> list[str]:
-    """Say which of the paper's results this budget is too small for, and whose order is ours.
+    """Describe the results that this budget is too small for, and the agreement with the paper.
 
     Args:
         study: The study.
-        table: Its cells.
-        family: The comparisons of the report, which say what differs.
+        table: The cells, from :func:`compare_cells`.
+        family: All comparisons of the report.
     """
-    published = published_of(study)
+    published = read_published(study)
     if published is None:
         return []
     text = published.too_small
@@ -60,16 +65,16 @@ def beside_paper(study: StudyTables, table: pd.DataFrame, family: Family) -> lis
 
 
 def agreement_sentence(study: StudyTables, table: pd.DataFrame, family: Family) -> str:
-    """Say how many pairs of a paper's numbers have the same order here, and which do not.
+    """Describe how many pairs of published values have the same order here, and which do not.
 
-    Empty if the config has fewer than two numbers that were measured here.
+    Empty without two published values that differ and for which there are results.
 
     Args:
         study: The study.
-        table: Its cells.
-        family: The comparisons of the report, which say what differs.
+        table: The cells, from :func:`compare_cells`.
+        family: All comparisons of the report.
     """
-    published = published_of(study)
+    published = read_published(study)
     pairs = [] if published is None else list(pairs_of(study, table, published, family))
     if published is None or not pairs:
         return ""
@@ -84,7 +89,7 @@ def agreement_sentence(study: StudyTables, table: pd.DataFrame, family: Family) 
         f"paper and {phrases.least(-pair.ours)} more here{' (significant)' * pair.significant}"
         for pair in against
     ]
-    listed = f" Opposite: {phrases.listed(examples)}." if examples else ""
+    listed = f" Opposite: {phrases.join_some(examples)}." if examples else ""
     return (
         f"In {counted(len(pairs), 'pair')} of numbers from {published.citation}, our means have "
         f"{', '.join(parts[:-1])} and {parts[-1]}.{listed}"
@@ -94,12 +99,11 @@ def agreement_sentence(study: StudyTables, table: pd.DataFrame, family: Family) 
 def pairs_of(
     study: StudyTables, table: pd.DataFrame, published: PublishedSettings, family: Family
 ) -> Iterator[Pair]:
-    """Return the pairs of published numbers that were measured here and that differ in the paper.
+    """Yield the pairs of published values that differ in the paper and that have our results.
 
-    Two numbers that are closer than their printed standard deviations, or tolerances, together
-    have no order.
+    Two values differ if their distance exceeds the sum of their standard deviations or tolerances.
     """
-    rows = [row for row in measured(study, table, published) if len(row.ours)]
+    rows = [row for row in measurements(study, table, published) if len(row.ours)]
     for pair in combinations(rows, 2):
         errors = [error_of_value(published.unit, row.value) / 100 for row in pair]
         spread = sum(_spread(published, row.value) for row in pair)
@@ -112,8 +116,8 @@ def pairs_of(
             )
 
 
-def _differ(family: Family, one: Measured, other: Measured) -> bool:
-    """Return whether the report calls the difference significant; it tests the mean rule alone."""
+def _differ(family: Family, one: Measurement, other: Measurement) -> bool:
+    """Return whether two cells differ significantly; the report tests only the mean network."""
     tested = one.value.inference == other.value.inference == "mean"
     if one.row is None or other.row is None or not tested:
         return False
@@ -121,17 +125,17 @@ def _differ(family: Family, one: Measured, other: Measured) -> bool:
 
 
 def _spread(published: PublishedSettings, value: PublishedValue) -> float:
-    """Return how uncertain a published number is, as a fraction."""
+    """Return the standard deviation or tolerance of a published value, as a fraction."""
     return (value.sd or value.tolerance or 0.0) / (100 if published.unit == "%" else 1)
 
 
-def _error(published: PublishedSettings, row: Measured) -> float:
-    """Return our mean test error, a fraction."""
+def _error(published: PublishedSettings, row: Measurement) -> float:
+    """Return our mean test error, as a fraction."""
     mean = float(row.ours.mean()) / (100 if published.unit == "%" else 1)
     return mean if row.value.quantity == "test_error" else 1 - mean
 
 
 def _counted(pairs: Sequence[Pair]) -> str:
-    """Return how many pairs there are, and how many of them are significant."""
+    """Return the number of pairs, and of significant ones, as text."""
     significant = sum(pair.significant for pair in pairs)
     return f"{len(pairs)} ({significant} significant)" if significant else f"{len(pairs)}"

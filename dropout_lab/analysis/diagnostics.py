@@ -1,4 +1,4 @@
-"""The picture of the diagnostics: over the epochs, and accuracy against units removed."""
+"""Plot the diagnostics against epochs, and accuracy against the share of removed units."""
 
 import re
 from typing import Any
@@ -9,19 +9,19 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from dropout_lab.analysis import style
-from dropout_lab.analysis.curves import curve
-from dropout_lab.analysis.intervals import band, spread_words
-from dropout_lab.analysis.notes import not_shown
+from dropout_lab.analysis.curves import draw_curve
+from dropout_lab.analysis.intervals import band_edges, describe_figure_intervals
+from dropout_lab.analysis.notes import describe_not_shown
 from dropout_lab.analysis.tables import StudyTables, completed_rows, half_width
 
-_CELLS_SHOWN = 6
-_COLUMNS = 4  # panels side by side
+_MAX_CELLS = 6
+_COLUMNS = 4  # panels in a row
 _REMOVED = re.compile(r"removed_(\d+)_test_accuracy")
 _LAYER = re.compile(
     r"(mean_activation|activation_sparsity|unit_correlation|effective_rank|keep_rate|noise_mean"
     r"|noise_variance)_(\d+)"
 )
-_WORDS = {
+_TITLES = {
     "mean_activation": "mean activation",
     "activation_sparsity": "share of activations ≤ 0.01",
     "unit_correlation": "mean |correlation| of units",
@@ -36,16 +36,18 @@ _WORDS = {
 
 
 def draw_diagnostics(study: StudyTables, table: pd.DataFrame, title: str) -> Figure | None:
-    """Draw each diagnostic over the epochs, a curve for each cell; None where none was asked for.
+    """Draw each diagnostic against epochs, one curve for each cell; None without diagnostics.
 
-    The cells without dropout and those of the best mean validation accuracy are shown.
+    Shows at most six cells: the baselines and the best by mean validation accuracy.
     """
-    panels = [(c, _title(c)) for c in study.metrics.columns if c in _WORDS or _LAYER.fullmatch(c)]
+    panels = [(c, _title(c)) for c in study.metrics.columns if c in _TITLES or _LAYER.fullmatch(c)]
     removed = [c for c in study.metrics.columns if _REMOVED.fullmatch(c)]
     if not panels and not removed:
         return None
-    order = table.sort_values(["bare", "validation_accuracy_mean"], ascending=False, kind="stable")
-    shown = order.head(_CELLS_SHOWN).sort_index()
+    order = table.sort_values(
+        ["is_baseline", "validation_accuracy_mean"], ascending=False, kind="stable"
+    )
+    shown = order.head(_MAX_CELLS).sort_index()
     count = len(panels) + bool(removed)
     columns = min(_COLUMNS, count)
     figure = style.new_figure(3.3 * columns + 1.6, 2.7 * -(-count // columns) + 0.9)
@@ -53,16 +55,16 @@ def draw_diagnostics(study: StudyTables, table: pd.DataFrame, title: str) -> Fig
     for axes in grid[count:]:
         axes.set_visible(False)
     for index, (_, cell) in enumerate(shown.iterrows()):
-        label = style.cell_label(cell, study.swept, bool(cell["bare"]))
-        label = style.wrapped(label, style.BESIDE)
+        label = style.cell_name(cell, study.swept)
+        label = style.wrapped(label, style.LEGEND_WIDTH)
         colour = style.cell_colour(cell, study.swept)
-        dashes = "-" if cell["bare"] else style.dashes(index)
+        dashes = "-" if cell["is_baseline"] else style.line_style(index)
         rows = completed_rows(study, study.metrics, cell)
         for axes, (column, _) in zip(grid, panels, strict=False):
-            curve(axes, rows, column, colour, dashes, label=label)
+            draw_curve(axes, rows, column, colour, dashes, label=label)
         if removed:
             runs = completed_rows(study, study.runs, cell)
-            _against_removed(grid[count - 1], runs, removed, colour, dashes, label)
+            _draw_removal_curve(grid[count - 1], runs, removed, colour, dashes, label)
     for axes, (_, words) in zip(grid, panels, strict=False):
         axes.set_title(words)
         style.epoch_axis(axes)
@@ -72,14 +74,14 @@ def draw_diagnostics(study: StudyTables, table: pd.DataFrame, title: str) -> Fig
         axes.set_xlabel("removed of each layer (%)")
         style.percent_axis(axes)
     entries = grid[count - 1].get_legend_handles_labels()
-    style.legend_beside(grid[min(columns, count) - 1], entries)
+    style.legend_right(grid[min(columns, count) - 1], entries)
     style.heading(figure, f"{title}: diagnostics ({style.n_seeds(shown['seeds'])})")
-    rest = len(table) - len(shown)
+    left_out = len(table) - len(shown)
     style.footnote(
         figure,
         "dropout off, except for gradients and noise",
-        spread_words(figure, shown["seeds"]),
-        not_shown(rest, "setting"),
+        describe_figure_intervals(figure, shown["seeds"]),
+        describe_not_shown(left_out, "setting"),
     )
     return figure
 
@@ -87,24 +89,29 @@ def draw_diagnostics(study: StudyTables, table: pd.DataFrame, title: str) -> Fig
 def _title(column: str) -> str:
     layer = _LAYER.fullmatch(column)
     if layer is None:
-        return _WORDS[column]
+        return _TITLES[column]
     where = "input" if layer[2] == "0" else f"layer {layer[2]}"
-    return f"{_WORDS[layer[1]]}, {where}"
+    return f"{_TITLES[layer[1]]}, {where}"
 
 
-def _against_removed(
+def _draw_removal_curve(
     axes: Axes, runs: pd.DataFrame, removed: list[str], colour: str, dashes: str, label: str
 ) -> None:
-    """Draw accuracy against the share of units removed, at the end of training."""
+    """Draw final accuracy against the share of removed units."""
     points = []
     for column in ("test_accuracy", *removed):
         match = _REMOVED.fullmatch(column)
         values = runs[column].to_numpy(dtype=float)
-        if len(values) and np.isfinite(values).all():  # fewer seeds are another mean
+        if len(values) and np.isfinite(values).all():  # so all means have the same seeds
             points.append((int(match[1]) if match else 0, values.mean(), half_width(values)))
     if len(points) > 1:
-        every = pd.DataFrame(points, columns=["share", "mean", "half"])
-        look: dict[str, Any] = {"color": colour, "marker": "o", "markersize": 4, "label": label}
-        axes.plot(every["share"], every["mean"], dashes, **look)
-        edges = band(every, "test_accuracy")
-        axes.fill_between(every["share"], *edges, color=colour, alpha=0.15, linewidth=0)
+        curve = pd.DataFrame(points, columns=["share", "mean", "half"])
+        style_args: dict[str, Any] = {
+            "color": colour,
+            "marker": "o",
+            "markersize": 4,
+            "label": label,
+        }
+        axes.plot(curve["share"], curve["mean"], dashes, **style_args)
+        edges = band_edges(curve, "test_accuracy")
+        axes.fill_between(curve["share"], *edges, color=colour, alpha=0.15, linewidth=0)

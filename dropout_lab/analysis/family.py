@@ -1,8 +1,8 @@
-"""The comparisons of a report: one family, corrected together, with one verdict for each pair.
+"""Correct all comparisons of a report for multiple testing, as one family.
 
 A report compares every cell with its reference, and some cells with each other: along an ordered
-axis, or in order of test error. Which of the latter a sentence talks about depends on the results.
-So the family holds every pair of cells that a sentence could compare, known before any result is.
+axis, or in order of test error. Which of these other pairs the report mentions depends on the
+results. So the family contains every pair that the report could mention.
 """
 
 import json
@@ -14,38 +14,38 @@ from itertools import combinations
 import pandas as pd
 
 from dropout_lab.analysis import statistics
-from dropout_lab.analysis.statistics import ALPHA, LEAST_SEEDS, SHARE, Array
+from dropout_lab.analysis.statistics import ALPHA, MIN_SEEDS, REFERENCE_SHARE, Array
 from dropout_lab.analysis.tables import StudyTables, as_text, paired_differences
 
-P = "dropout.p"
-LEAST_VALUES = 4  # of an axis, for it to have a shape
-LEAST_CELLS, MOST_CELLS = 3, 9  # that make an order a sentence can hold
-DATA_SETS = 6  # whose own findings a report has
+P_KEY = "dropout.p"
+MIN_VALUES = 4  # values of an axis with a response curve
+MIN_CELLS, MAX_CELLS = 3, 9  # cells in a ranking
+MAX_DATASETS = 6  # datasets with their own conclusions
 
 Pair = frozenset[int]
 
 
 @dataclass(frozen=True)
-class Line:
-    """Cells that differ in one key alone, or in keys that change with it.
+class AxisLine:
+    """Cells along an axis: they differ only in one key, and in keys that change with it.
 
     Args:
-        rows: Their rows in the table.
-        together: The keys that change with the axis.
+        rows: The rows of the cells in the table.
+        coupled_keys: The keys that change with the axis.
     """
 
     rows: tuple[int, ...]
-    together: tuple[str, ...]
+    coupled_keys: tuple[str, ...]
 
 
 @dataclass(frozen=True)
-class Part:
-    """Cells that a report speaks of together.
+class ReportPart:
+    """A group of cells that a report describes together.
 
     Args:
-        table: The cells, of equal data unless the axes are of data.
-        axes: The keys over which test error is described.
-        swept: The keys that name a cell in it; empty where the cells are not listed in order.
+        table: The cells, with equal data unless the axes are keys of the data.
+        axes: The keys along which the report describes test error.
+        swept: The keys in the names of the cells; empty if the report does not rank the cells.
     """
 
     table: pd.DataFrame
@@ -55,14 +55,14 @@ class Part:
 
 @dataclass(frozen=True)
 class Family:
-    """The comparisons of a report after Holm's correction.
+    """All comparisons of a report, after Holm's correction.
 
     Args:
-        planned: How many comparisons with a reference were planned, the removed ones included.
-        rate: The error rate of each of them while none is significant yet.
-        p_values: Corrected p-values, a row for each cell; nan without pairs.
-        smallest: The smallest that the pairs of each cell can reach.
-        significant: The pairs of cells found to differ.
+        planned: Number of planned comparisons with a reference, including removed cells.
+        rate: The error rate of the first rejection.
+        p_values: The corrected p-value of each cell; nan without pairs.
+        smallest: The smallest possible corrected p-value of each cell, given its pairs.
+        significant: The pairs of cells that differ significantly.
     """
 
     planned: int
@@ -72,81 +72,86 @@ class Family:
     significant: frozenset[Pair]
 
     def differ(self, one: int, other: int) -> bool:
-        """Return whether two cells differ, by the one verdict that the report has of them."""
+        """Return whether two cells differ significantly."""
         return frozenset((one, other)) in self.significant
 
 
-def judge(study: StudyTables, table: pd.DataFrame) -> Family:
-    """Correct all comparisons of a report together.
+def correct_comparisons(study: StudyTables, table: pd.DataFrame) -> Family:
+    """Correct the p-values of all comparisons of a report together, and find significant pairs.
 
-    A planned comparison without a result counts as one that found nothing, and so does one whose
-    cell was removed from the study. A comparison with a
-    reference is significant if it has at least six pairs, its t interval excludes 0, and the
-    corrected p-value of the sign-flip test is below 0.05. Any other pair of cells is compared by a
-    t test (by sign flips where all differences are equal, and there is no spread), with at least
-    six pairs as well. Where there are such pairs, all of them together get 5 % of the error rate,
-    the comparisons with a reference 95 % (weights of Holm's correction).
+    A planned comparison without a result counts as not significant, also if its cell was removed
+    from the study. A comparison with a reference is significant if it has at least six pairs, its t
+    interval excludes 0, and the corrected p-value of the sign-flip test is below 0.05. Other pairs
+    of cells are compared by a t test (by sign flips if all differences are equal), also with at
+    least six pairs. If there are such other pairs, they get 5% of the error rate together, and the
+    comparisons with a reference 95% (as weights of Holm's correction).
 
     Args:
         study: The study.
-        table: Its cells, with the columns ``reference``, ``pairs``, ``difference_low``,
+        table: The cells, with the columns ``reference``, ``pairs``, ``difference_low``,
             ``difference_high``, ``p_value`` and ``smallest_p``.
     """
     planned = table["reference"].notna()
-    compared = table["pairs"] > 0
-    known = {frozenset((int(str(i)), int(table["reference"][i]))): i for i in table.index[planned]}
-    others = sorted(set(_other_pairs(study, table)) - known.keys(), key=sorted)
+    has_pairs = table["pairs"] > 0
+    reference_pairs = {
+        frozenset((int(str(i)), int(table["reference"][i]))): i for i in table.index[planned]
+    }
+    others = sorted(set(_other_pairs(study, table)) - reference_pairs.keys(), key=sorted)
     frames = study.completed
     tests = [_t_test(paired_differences(frames[i], frames[j])) for i, j in map(sorted, others)]
-    of_planned, of_others = (SHARE, 1 - SHARE) if others and known else (1.0, 1.0)
+    reference_weight, other_weight = (
+        (REFERENCE_SHARE, 1 - REFERENCE_SHARE) if others and reference_pairs else (1.0, 1.0)
+    )
     removed = study.removed[1]
-    count = max(1, len(known) + removed)
-    weights = [of_planned / count] * len(known)
-    weights += [of_others / max(1, len(others))] * len(others) + [of_planned / count] * removed
+    count = max(1, len(reference_pairs) + removed)
+    weights = [reference_weight / count] * len(reference_pairs)
+    weights += [other_weight / max(1, len(others))] * len(others) + [
+        reference_weight / count
+    ] * removed
 
-    def corrected(p_values: pd.Series, others_p: Sequence[float]) -> Array:
-        own = p_values[planned].where(compared[planned], 1.0)
-        return statistics.holm([*own, *others_p, *[1.0] * removed], weights)
+    def corrected(p_values: pd.Series, other_p_values: Sequence[float]) -> Array:
+        reference_p_values = p_values[planned].where(has_pairs[planned], 1.0)
+        return statistics.holm([*reference_p_values, *other_p_values, *[1.0] * removed], weights)
 
     found = corrected(table["p_value"], tests)
     reachable = corrected(table["smallest_p"], [1.0] * len(others))
     p_values, smallest = (
-        pd.Series(values[: len(known)], index=table.index[planned])
-        .where(compared[planned])
+        pd.Series(values[: len(reference_pairs)], index=table.index[planned])
+        .where(has_pairs[planned])
         .reindex(table.index)
         for values in (found, reachable)
     )
     excluded = (table["difference_low"] > 0) | (table["difference_high"] < 0)
-    good = excluded & (table["pairs"] >= LEAST_SEEDS) & (p_values < ALPHA)
-    significant = {pair for pair, row in known.items() if good[row]}
-    of_pairs = found[len(known) : len(known) + len(others)]
+    passed = excluded & (table["pairs"] >= MIN_SEEDS) & (p_values < ALPHA)
+    significant = {pair for pair, row in reference_pairs.items() if passed[row]}
+    of_pairs = found[len(reference_pairs) : len(reference_pairs) + len(others)]
     significant |= {pair for pair, p in zip(others, of_pairs, strict=True) if p < ALPHA}
-    rate = of_planned * ALPHA / count
-    return Family(len(known) + removed, rate, p_values, smallest, frozenset(significant))
+    rate = reference_weight * ALPHA / count
+    return Family(len(reference_pairs) + removed, rate, p_values, smallest, frozenset(significant))
 
 
-def parts_of(study: StudyTables, table: pd.DataFrame) -> list[Part]:
-    """Return the parts of a report: all cells, or each data set by itself and the data as axes.
+def report_parts(study: StudyTables, table: pd.DataFrame) -> list[ReportPart]:
+    """Return the parts of a report: one part with all cells, or also a part for each dataset.
 
-    Cells of different data are never chosen between.
+    So the report never chooses among cells with different data.
     """
-    data, rest = keys_of_data(study), tuple(k for k in study.swept if not _is_data(k))
-    groups = data_sets(study, table)
+    data, rest = dataset_keys(study), tuple(k for k in study.swept if not _is_data(k))
+    groups = group_by_dataset(study, table)
     if len(groups) < 2:
-        return [Part(table, study.swept, study.swept)]
-    own = [Part(group, rest, rest) for group in groups[:DATA_SETS]]
-    return [*own, Part(table, data, ())]
+        return [ReportPart(table, study.swept, study.swept)]
+    dataset_parts = [ReportPart(group, rest, rest) for group in groups[:MAX_DATASETS]]
+    return [*dataset_parts, ReportPart(table, data, ())]
 
 
-def data_sets(study: StudyTables, table: pd.DataFrame) -> list[pd.DataFrame]:
-    """Return the cells of each data set (``dataset`` keys)."""
-    data = list(keys_of_data(study))
+def group_by_dataset(study: StudyTables, table: pd.DataFrame) -> list[pd.DataFrame]:
+    """Return the cells of each dataset (each combination of ``dataset`` keys)."""
+    data = list(dataset_keys(study))
     if not data:
         return [table]
     return [group for _, group in table.groupby(data, dropna=False, sort=False)]
 
 
-def keys_of_data(study: StudyTables) -> tuple[str, ...]:
+def dataset_keys(study: StudyTables) -> tuple[str, ...]:
     """Return the swept keys that change the data."""
     return tuple(key for key in study.swept if _is_data(key))
 
@@ -156,65 +161,65 @@ def _is_data(key: str) -> bool:
 
 
 def _other_pairs(study: StudyTables, table: pd.DataFrame) -> Iterator[Pair]:
-    """Return the pairs of cells that a sentence about an axis or an order could compare."""
-    for part in parts_of(study, table):
-        lines = [line for key in part.axes for line in lines_over(study, part.table, key)]
+    """Yield the pairs that a report could compare in a response curve or a ranking."""
+    for part in report_parts(study, table):
+        lines = [line for key in part.axes for line in lines_along(study, part.table, key)]
         sets = [line.rows for line in lines]
-        if not lines and part.swept and LEAST_CELLS <= len(part.table) <= MOST_CELLS:
+        if not lines and part.swept and MIN_CELLS <= len(part.table) <= MAX_CELLS:
             sets = [tuple(int(str(i)) for i in part.table.index)]
         for rows in sets:
             yield from map(frozenset, combinations(rows, 2))
 
 
-def lines_over(study: StudyTables, table: pd.DataFrame, key: str) -> list[Line]:
-    """Return the lines of cells with dropout over an ordered axis of at least four values.
+def lines_along(study: StudyTables, table: pd.DataFrame, key: str) -> list[AxisLine]:
+    """Return the lines of cells along a numeric axis with at least four values.
 
-    Over p the cell without dropout is p = 0 of every line, also where other keys change with p.
-    Where no cell has dropout, the lines are those of the others.
+    The lines contain the cells with dropout, or all cells if no cell has dropout. Along p, each
+    line starts with the baseline as p = 0, also if other keys change with p.
     """
-    every = bool(table["bare"].all())
-    rows = table[table["bare"] == every]
+    all_baselines = bool(table["is_baseline"].all())
+    rows = table[table["is_baseline"] == all_baselines]
     values = as_text(rows[key])
     others = [other for other in study.swept if other != key]
-    together = tuple(
+    coupled = tuple(
         other
         for other in others
         if as_text(rows[other]).nunique() == values.nunique() > 1
         and (values + " " + as_text(rows[other])).nunique() == values.nunique()
     )
-    fixed = [as_text(rows[other]) for other in others if other not in together]
+    fixed = [as_text(rows[other]) for other in others if other not in coupled]
     lines = [line for _, line in rows.groupby(fixed, sort=False)] if fixed else [rows]
-    changing = (key, *together)
-    if P in changing and not every:
+    changing = (key, *coupled)
+    if P_KEY in changing and not all_baselines:
         lines = [_with_baseline(study, table, line, changing) for line in lines]
     found = []
     for line in lines:
-        numbers = line[key].map(number).where(~(line["bare"] & (key == P)), 0.0)
-        if len(line) >= LEAST_VALUES and numbers.notna().all() and not numbers.duplicated().any():
-            found.append(Line(tuple(int(str(i)) for i in line.index), together))
+        numbers = line[key].map(axis_value).where(~(line["is_baseline"] & (key == P_KEY)), 0.0)
+        if len(line) >= MIN_VALUES and numbers.notna().all() and not numbers.duplicated().any():
+            found.append(AxisLine(tuple(int(str(i)) for i in line.index), coupled))
     return found
 
 
 def _with_baseline(
     study: StudyTables, table: pd.DataFrame, line: pd.DataFrame, changing: tuple[str, ...]
 ) -> pd.DataFrame:
-    """Return a line over p after the cell without dropout and otherwise equal settings.
+    """Prepend the baseline with otherwise equal settings to a line along p, if it is unique.
 
-    A key that changes with p has a value of its own at each p, so it must have one at p = 0 too.
+    A key that changes with p has a different value at each p, so also at p = 0.
     """
-    plain = [key for key in study.swept if not key.startswith("dropout.")]
-    equal = table["bare"]
-    for key in plain:
+    without_dropout_keys = [key for key in study.swept if not key.startswith("dropout.")]
+    equal = table["is_baseline"]
+    for key in without_dropout_keys:
         taken = set(as_text(line[key]))
         values = as_text(table[key])
         equal = equal & (~values.isin(taken) if key in changing else values.isin(taken))
     return pd.concat([table[equal], line]) if equal.sum() == 1 else line
 
 
-def number(value: object) -> float:
-    """Return the number of an ordered axis that a swept value is; nan if it is none.
+def axis_value(value: object) -> float:
+    """Return a swept value as a number; nan if it is not numeric.
 
-    A list of equal numbers, such as the widths [512, 512], is one number.
+    A list of equal numbers, such as the widths [512, 512], counts as one number.
     """
     try:
         read = json.loads(str(value))
@@ -227,12 +232,11 @@ def number(value: object) -> float:
 
 
 def _t_test(pairs: Array) -> float:
-    """Return the p-value of two cells; 1 with fewer than six pairs, which show nothing.
+    """Return the p-value of paired differences: a t test; 1 for fewer than six pairs.
 
-    Counts of errors may happen to be equal and leave a t test no spread to go by: then the
-    sign-flip test judges.
+    If all differences are equal, a t test is undefined, and the sign-flip test is used.
     """
-    if len(pairs) < LEAST_SEEDS:
+    if len(pairs) < MIN_SEEDS:
         return 1.0
     test = statistics.t_test_p if statistics.spread(pairs) else statistics.sign_flip_p
     return test(pairs)

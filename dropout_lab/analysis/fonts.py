@@ -1,4 +1,4 @@
-"""Fonts for every script: installed fonts that have the characters which the first font lacks."""
+"""Find installed fonts for characters that the default font does not have."""
 
 import unicodedata
 from contextlib import suppress
@@ -7,40 +7,40 @@ from functools import cache
 from matplotlib import font_manager
 from matplotlib.font_manager import FontEntry
 
-_FIRST = "DejaVu Sans"  # comes with matplotlib, and is in all plots
-_BOXES = ("Last Resort", ".LastResort", "Adobe Blank")  # have a box for every character
-_UNSEEN = {"Cc", "Cf", "Cs", "Zs", "Zl", "Zp"}  # categories of characters without a shape
-_VARIATIONS = range(0xFE00, 0xFE10)  # ask for another shape of the character before
+_DEFAULT_FONT = "DejaVu Sans"  # comes with matplotlib
+_PLACEHOLDER_FONTS = ("Last Resort", ".LastResort", "Adobe Blank")  # a box for every character
+_INVISIBLE = {"Cc", "Cf", "Cs", "Zs", "Zl", "Zp"}  # Unicode categories without a glyph
+_VARIATION_SELECTORS = range(0xFE00, 0xFE10)  # change the glyph of the preceding character
 
 
 def fonts_for(text: str) -> tuple[tuple[str, ...], str]:
-    """Return further fonts that a text needs, and the characters that no installed font has."""
-    shown = {
+    """Return additional fonts for a text, and the characters that no installed font has."""
+    visible = {
         character
         for character in text
         if not character.isascii()
-        and unicodedata.category(character) not in _UNSEEN
-        and ord(character) not in _VARIATIONS
+        and unicodedata.category(character) not in _INVISIBLE
+        and ord(character) not in _VARIATION_SELECTORS
     }
-    return _found(frozenset(shown))
+    return _fonts_for_characters(frozenset(visible))
 
 
 @cache
-def _found(characters: frozenset[str]) -> tuple[tuple[str, ...], str]:
-    missing = characters - _in_font(font_manager.findfont(_FIRST), characters)
-    chosen, left = _chosen(missing)
-    if left:
+def _fonts_for_characters(characters: frozenset[str]) -> tuple[tuple[str, ...], str]:
+    missing = characters - _characters_in_font(font_manager.findfont(_DEFAULT_FONT), characters)
+    chosen, unavailable = _choose_fonts(missing)
+    if unavailable:
         _add_new_fonts()
-        chosen, left = _chosen(missing)
-    return chosen, "".join(sorted(left))
+        chosen, unavailable = _choose_fonts(missing)
+    return chosen, "".join(sorted(unavailable))
 
 
-def _chosen(missing: frozenset[str]) -> tuple[tuple[str, ...], frozenset[str]]:
-    """Return the fonts that together have most of the missing characters, and what is left."""
+def _choose_fonts(missing: frozenset[str]) -> tuple[tuple[str, ...], frozenset[str]]:
+    """Choose fonts for the missing characters; return them and the characters in no font."""
     names: list[str] = []
-    entries = _entries() if missing else []
+    entries = _installed_fonts() if missing else []
     while missing:
-        name, found = _best(entries, missing)
+        name, found = _best_font(entries, missing)
         if not found:
             break
         names.append(name)
@@ -48,22 +48,23 @@ def _chosen(missing: frozenset[str]) -> tuple[tuple[str, ...], frozenset[str]]:
     return tuple(names), missing
 
 
-def _entries() -> list[FontEntry]:
-    """Return the installed fonts, upright ones of normal weight and without serifs first."""
+def _installed_fonts() -> list[FontEntry]:
+    """Return the installed fonts; upright sans-serif fonts of normal weight come first."""
 
     def rank(entry: FontEntry) -> tuple[bool, int, bool, str]:
         weight = entry.weight if isinstance(entry.weight, int) else 400
         return entry.style != "normal", abs(weight - 400), "Sans" not in entry.name, entry.name
 
-    every = font_manager.fontManager.ttflist
-    return sorted((entry for entry in every if not entry.name.startswith(_BOXES)), key=rank)
+    fonts = font_manager.fontManager.ttflist
+    usable = (entry for entry in fonts if not entry.name.startswith(_PLACEHOLDER_FONTS))
+    return sorted(usable, key=rank)
 
 
-def _best(entries: list[FontEntry], missing: frozenset[str]) -> tuple[str, frozenset[str]]:
-    """Return the font that has most of the missing characters, and those that it has."""
+def _best_font(entries: list[FontEntry], missing: frozenset[str]) -> tuple[str, frozenset[str]]:
+    """Return the font with the most missing characters, and these characters."""
     best: tuple[str, frozenset[str]] = "", frozenset()
     for entry in entries:
-        found = _in_font(entry.fname, missing)
+        found = _characters_in_font(entry.fname, missing)
         if len(found) > len(best[1]):
             best = entry.name, found
         if len(best[1]) == len(missing):
@@ -71,19 +72,19 @@ def _best(entries: list[FontEntry], missing: frozenset[str]) -> tuple[str, froze
     return best
 
 
-def _in_font(path: str, characters: frozenset[str]) -> frozenset[str]:
-    """Return those of some characters that a font file has."""
+def _characters_in_font(path: str, characters: frozenset[str]) -> frozenset[str]:
+    """Return the characters that a font file has."""
     try:
         font = font_manager.get_font(path)
         return frozenset(c for c in characters if font.get_char_index(ord(c)))
-    except (OSError, RuntimeError):  # moved, or of a kind that matplotlib cannot draw
+    except (OSError, RuntimeError):  # the file was moved, or matplotlib does not support it
         return frozenset()
 
 
 def _add_new_fonts() -> None:
-    """Add the fonts that were installed after matplotlib wrote its list of fonts."""
+    """Add fonts that were installed after matplotlib cached its list of fonts."""
     known = {entry.fname for entry in font_manager.fontManager.ttflist}
     for path in font_manager.findSystemFonts():
         if path not in known:
-            with suppress(Exception):  # whatever is wrong with one font, the others serve
+            with suppress(Exception):  # ignore any problem with one font
                 font_manager.fontManager.addfont(path)

@@ -1,4 +1,4 @@
-"""A heat map of two settings, p and another: where dropout helps and where it does not."""
+"""Heat map of the effect of dropout over p and a second numeric setting."""
 
 import numpy as np
 import pandas as pd
@@ -7,16 +7,16 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from dropout_lab.analysis import style
-from dropout_lab.analysis.intervals import interval_words
+from dropout_lab.analysis.intervals import describe_interval
 from dropout_lab.analysis.tables import StudyTables
 
-_ALL = {"dataset.train_size": "all"}  # what null means, where it is a value
-_WORDS = {"dataset.train_size": "training examples"}
-_SHOWN = 24  # values of an axis
+_NULL_LABELS = {"dataset.train_size": "all"}  # keys with a meaningful null
+_AXIS_LABELS = {"dataset.train_size": "training examples"}
+_MAX_VALUES = 24  # of an axis
 
 
-def axis_beside_p(study: StudyTables, table: pd.DataFrame) -> str | None:
-    """Return the key of numbers that was swept beside p alone; None if there is no such key."""
+def second_axis(study: StudyTables, table: pd.DataFrame) -> str | None:
+    """Return the numeric key that was swept together with p; None if there is not exactly one."""
     others = [key for key in study.swept if key != "dropout.p"]
     if len(others) != 1 or "dropout.p" not in study.swept or others[0].startswith("dropout."):
         return None
@@ -28,58 +28,59 @@ def axis_beside_p(study: StudyTables, table: pd.DataFrame) -> str | None:
 
 
 def _numbers(values: pd.Series, key: str) -> pd.Series:
-    """Return the values of a key as numbers: infinite for all there are, nan for what is none."""
+    """Return the values of a key as numbers: inf for a meaningful null, nan for non-numbers."""
     numbers = pd.to_numeric(values, errors="coerce")
-    return numbers.where(values.notna(), np.inf) if key in _ALL else numbers
+    return numbers.where(values.notna(), np.inf) if key in _NULL_LABELS else numbers
 
 
 def draw_heat_map(study: StudyTables, table: pd.DataFrame, key: str, title: str) -> Figure | None:
-    """Draw the difference that dropout makes to the test accuracy, over p and another key.
+    """Draw the difference in test accuracy between dropout and baseline, over p and another key.
 
-    Each field has the mean difference to the runs without dropout of the same seeds and otherwise
-    equal settings. None where there are no such pairs.
+    Each tile shows the mean paired difference from the baseline with otherwise equal settings. None
+    if there are no pairs.
 
     Args:
         study: The study.
-        table: Its cells.
-        key: The other key; see :func:`axis_beside_p`.
-        title: What the picture is of.
+        table: The cells of the study.
+        key: The other key; see :func:`second_axis`.
+        title: The title of the plot.
     """
-    here = table[~table["bare"] & table["difference_mean"].notna()]
-    others = _numbers(here[key], key)
-    ps = pd.to_numeric(here["dropout.p"], errors="coerce")
+    cells = table[~table["is_baseline"] & table["difference_mean"].notna()]
+    others = _numbers(cells[key], key)
+    ps = pd.to_numeric(cells["dropout.p"], errors="coerce")
     rows, columns = sorted(others.unique()), sorted(ps.unique())
-    left_out = max(0, len(rows) - _SHOWN), max(0, len(columns) - _SHOWN)
-    rows, columns = rows[:_SHOWN], columns[:_SHOWN]
+    left_out = max(0, len(rows) - _MAX_VALUES), max(0, len(columns) - _MAX_VALUES)
+    rows, columns = rows[:_MAX_VALUES], columns[:_MAX_VALUES]
     if not rows:
         return None
-    field, halves = (np.full((len(rows), len(columns)), np.nan) for _ in range(2))
-    for (_, cell), other, p in zip(here.iterrows(), others, ps, strict=True):
+    grid, half_widths = (np.full((len(rows), len(columns)), np.nan) for _ in range(2))
+    for (_, cell), other, p in zip(cells.iterrows(), others, ps, strict=True):
         if other in rows and p in columns:
-            at = rows.index(other), columns.index(p)
-            field[at], halves[at] = 100 * cell["difference_mean"], 100 * cell["difference_half"]
+            tile = rows.index(other), columns.index(p)
+            grid[tile], half_widths[tile] = (
+                100 * cell["difference_mean"],
+                100 * cell["difference_half"],
+            )
     figure = style.new_figure(max(6.4, 3.2 + 1.35 * len(columns)), 2.3 + 0.7 * len(rows))
     axes = figure.subplots()
-    limit = float(np.nanmax(np.abs(field))) or 1.0
-    image = axes.imshow(
-        field, cmap="PuOr_r", vmin=-limit, vmax=limit, aspect="auto", origin="lower"
-    )
-    for (i, j), mean in np.ndenumerate(field):
+    limit = float(np.nanmax(np.abs(grid))) or 1.0
+    image = axes.imshow(grid, cmap="PuOr_r", vmin=-limit, vmax=limit, aspect="auto", origin="lower")
+    for (i, j), mean in np.ndenumerate(grid):
         if np.isfinite(mean):
-            _field(axes, j, i, mean, float(halves[i, j]), dark=abs(mean) > 0.65 * limit)
+            _draw_tile(axes, j, i, mean, float(half_widths[i, j]), dark=abs(mean) > 0.65 * limit)
     axes.set_xticks(range(len(columns)), [f"{p:g}" for p in columns])
-    words = [_ALL.get(key, "") if np.isinf(value) else f"{value:g}" for value in rows]
+    words = [_NULL_LABELS.get(key, "") if np.isinf(value) else f"{value:g}" for value in rows]
     axes.set_yticks(range(len(rows)), words)
     axes.set_xlabel("p, the chance of dropping")
-    axes.set_ylabel(_WORDS.get(key, key.partition(".")[2].replace("_", " ")))
+    axes.set_ylabel(_AXIS_LABELS.get(key, key.partition(".")[2].replace("_", " ")))
     axes.grid(visible=False)
     figure.colorbar(image, label="test accuracy, difference\n(percentage points)")
     style.heading(figure, f"{title}: test accuracy, difference from no dropout")
-    pairs = f"mean over paired seeds ({style.n_seeds(here['pairs'])})"
-    framed = bool((here["difference_mean"].abs() > here["difference_half"]).any())
+    pairs = f"mean over paired seeds ({style.n_seeds(cells['pairs'])})"
+    framed = bool((cells["difference_mean"].abs() > cells["difference_half"]).any())
     style.footnote(
         figure,
-        interval_words(f"{pairs} ± half the 95% t interval", here["pairs"]),
+        describe_interval(f"{pairs} ± half the 95% t interval", cells["pairs"]),
         "framed: the interval excludes 0 (each by itself, no correction for their number)" * framed,
         *(
             f"{words} above {end:g} not shown ({count})"
@@ -93,8 +94,8 @@ def draw_heat_map(study: StudyTables, table: pd.DataFrame, key: str, title: str)
     return figure
 
 
-def _field(axes: Axes, x: int, y: int, mean: float, half: float, *, dark: bool) -> None:
-    """Write a difference into its field, and frame it where its interval does not hold 0."""
+def _draw_tile(axes: Axes, x: int, y: int, mean: float, half: float, *, dark: bool) -> None:
+    """Write a difference into its tile, and frame the tile if the interval excludes 0."""
     spread = f"\n± {half:.2f}" if np.isfinite(half) else ""
     colour = "white" if dark else "black"
     text = f"{mean:+.2f}{spread}".replace("-", "−")

@@ -1,4 +1,4 @@
-"""Pictures of how the trained networks are used: each inference, and averages of k samples."""
+"""Plots of inference methods: scores of each method, and averages of k sampled networks."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -10,13 +10,13 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
 from dropout_lab.analysis import style
-from dropout_lab.analysis.intervals import Floats, bar, interval_words, lengths
-from dropout_lab.analysis.notes import LOWER, not_shown
+from dropout_lab.analysis.intervals import Floats, bar_lengths, describe_interval, error_bar
+from dropout_lab.analysis.notes import LOWER_VALIDATION, describe_not_shown
 from dropout_lab.analysis.tables import StudyTables, completed_rows, rows_of_cell
 
-_CELLS_SHOWN = 10
-_CURVES_SHOWN = 6
-_BARS = 12  # of a curve
+_MAX_CELLS = 10
+_MAX_CURVES = 6
+_BARS = 12  # error bars of a curve
 _MEASURES = {
     "test_accuracy": "test accuracy (%)",
     "test_loss": "test NLL (nats)",
@@ -26,8 +26,8 @@ _MEASURES = {
 
 
 @dataclass(frozen=True)
-class _Use:
-    """A way a cell's networks were used: its label, and a row for each seed."""
+class _InferenceRow:
+    """The scores of a cell with one inference method, one row for each seed."""
 
     cell: str
     inference: str
@@ -36,15 +36,15 @@ class _Use:
 
 
 def draw_inference(study: StudyTables, table: pd.DataFrame, title: str) -> Figure | None:
-    """Draw accuracy, NLL, Brier score and ECE of each cell under each inference; None with one.
+    """Draw accuracy, NLL, Brier score and ECE of each cell and inference method.
 
-    Of more cells than ten, those of the best mean validation accuracy are shown.
+    Shows at most ten cells, the best by mean validation accuracy. None if there is only one method.
     """
     if not set(study.inference.get("inference", ())) - {"mean"} and study.ensembles.empty:
         return None
     order = table.sort_values("validation_accuracy_mean", ascending=False, kind="stable")
-    shown = table.loc[order.index[:_CELLS_SHOWN].sort_values()]
-    rows = [row for _, cell in shown.iterrows() for row in _uses(study, cell)]
+    shown = table.loc[order.index[:_MAX_CELLS].sort_values()]
+    rows = [row for _, cell in shown.iterrows() for row in _inference_rows(study, cell)]
     if not rows:
         return None
     figure = style.new_figure(12, 1.7 + 0.3 * (len(rows) + len(shown)))
@@ -52,12 +52,12 @@ def draw_inference(study: StudyTables, table: pd.DataFrame, title: str) -> Figur
     heights: list[float] = []
     height, before = 0.0, ""
     for row in rows:
-        height += 1.0 if row.cell == before else 1.8  # a gap before each cell
+        height += 1.0 if row.cell == before else 1.8  # a gap between cells
         heights.append(-height)
         before = row.cell
     for axes, (measure, label) in zip(panels, _MEASURES.items(), strict=True):
         for row, at in zip(rows, heights, strict=True):
-            _point(axes, at, row.rows[measure].to_numpy(dtype=float), row.inference, measure)
+            _draw_row(axes, at, row.rows[measure].to_numpy(dtype=float), row.inference, measure)
         axes.set_xlabel(label)
     style.percent_axis(panels[0], "x")
     panels[0].set_yticks(heights, [row.label for row in rows])
@@ -69,46 +69,51 @@ def draw_inference(study: StudyTables, table: pd.DataFrame, title: str) -> Figur
     style.footnote(
         figure,
         "dots: seeds" if shown["seeds"].max() > 1 else "",
-        interval_words(style.BARS, shown["seeds"]),
+        describe_interval(style.BARS, shown["seeds"]),
         "in brackets: samples, or the seeds that an ensemble averages",
-        not_shown(rest, "setting", LOWER),
+        describe_not_shown(rest, "setting", LOWER_VALIDATION),
     )
     return figure
 
 
-def _uses(study: StudyTables, cell: pd.Series) -> list[_Use]:
-    """Return the ways a cell's networks were used."""
-    name = style.cell_label(cell, study.swept, bool(cell["bare"]))
+def _inference_rows(study: StudyTables, cell: pd.Series) -> list[_InferenceRow]:
+    """Return the rows of a cell, one for each inference method."""
+    name = style.cell_name(cell, study.swept)
     own = completed_rows(study, study.inference, cell)
     tables = {str(inference): rows for inference, rows in own.groupby("inference", sort=False)}
     if not study.ensembles.empty:
         tables["ensemble"] = rows_of_cell(study.ensembles, cell, study.swept)
-    uses: list[_Use] = []
+    result: list[_InferenceRow] = []
     for inference, rows in tables.items():
         if rows.empty:
             continue
-        words = style.INFERENCES[inference]
+        words = style.INFERENCE_NAMES[inference]
         if inference != "mean":
             count = rows["seeds" if inference == "ensemble" else "samples"].iloc[0]
             words += f" ({int(count)})"
-        uses.append(_Use(name, inference, words if uses else f"{name}: {words}", rows))
-    return uses
+        result.append(_InferenceRow(name, inference, words if result else f"{name}: {words}", rows))
+    return result
 
 
-def _point(axes: Axes, height: float, values: Floats, inference: str, measure: str) -> None:
+def _draw_row(axes: Axes, height: float, values: Floats, inference: str, measure: str) -> None:
     colour, marker = style.inference_look(inference)
     if len(values) > 1:
         axes.plot(values, np.full(len(values), height - 0.3), ".", color=colour, alpha=0.6)
     axes.errorbar(
-        values.mean(), height, xerr=bar(values, measure), color=colour, marker=marker, capsize=4
+        values.mean(),
+        height,
+        xerr=error_bar(values, measure),
+        color=colour,
+        marker=marker,
+        capsize=4,
     )
 
 
 def draw_monte_carlo(study: StudyTables, table: pd.DataFrame, title: str) -> Figure | None:
-    """Draw error and NLL against the number of sampled networks averaged; None without a curve.
+    """Draw error and NLL against the number of averaged sampled networks; None without a curve.
 
-    The mean rule, which takes one pass, is a dotted line of the same colour with its own interval.
-    Up to six cells, of the best mean validation accuracy.
+    A dotted line of the same colour with an error bar shows the mean rule, which needs one pass.
+    Shows at most six cells, the best by mean validation accuracy.
 
     Paper:
         Srivastava et al. (2014), JMLR 15:1929-1958, Fig. 11.
@@ -119,32 +124,32 @@ def draw_monte_carlo(study: StudyTables, table: pd.DataFrame, title: str) -> Fig
     figure = style.new_figure(10, 4.8)
     panels = figure.subplots(1, 2)
     drawn: list[int] = []
-    repeats, longest, left_out = 0, 1, 0
+    repeats, largest_k, left_out = 0, 1, 0
     for index in order.index:
         cell = table.loc[index]
         rows = completed_rows(study, study.monte_carlo, cell)
-        if rows.empty or len(drawn) == _CURVES_SHOWN:
+        if rows.empty or len(drawn) == _MAX_CURVES:
             left_out += not rows.empty
             continue
-        repeats, longest = int(rows["repeats"].iloc[0]), int(rows["samples"].max())
-        label = style.wrapped(style.cell_label(cell, study.swept, False), style.BESIDE)
+        repeats, largest_k = int(rows["repeats"].iloc[0]), int(rows["samples"].max())
+        label = style.wrapped(style.cell_label(cell, study.swept, False), style.LEGEND_WIDTH)
         mean = completed_rows(study, study.inference, cell)
         rule = mean[mean["inference"] == "mean"]
         colour = style.cell_colour(cell, study.swept)
         for axes, quantity in zip(panels, ("accuracy", "loss"), strict=True):
-            _against_k(axes, rows, quantity, colour, style.dashes(len(drawn)), label)
+            _draw_average_curve(axes, rows, quantity, colour, style.line_style(len(drawn)), label)
             values = rule[f"test_{quantity}"].to_numpy(dtype=float)
             values = 1 - values if quantity == "accuracy" else values
             dotted: dict[str, Any] = {"linestyle": (0, (1, 1)), "label": f"{label}: mean rule"}
             axes.axhline(values.mean(), color=colour, **dotted)
-            beyond = 1.15 * longest * 1.1 ** len(drawn)
-            bars = bar(values, f"test_{quantity}")
-            axes.errorbar(beyond, values.mean(), bars, color=colour, marker="<", capsize=3)
+            x_of_rule = 1.15 * largest_k * 1.1 ** len(drawn)
+            bars = error_bar(values, f"test_{quantity}")
+            axes.errorbar(x_of_rule, values.mean(), bars, color=colour, marker="<", capsize=3)
         drawn.append(cell["seeds"])
     for axes in panels:
         axes.set_xscale("log")
         axes.set_xlabel("k, sampled networks averaged")
-        axes.set_xticks([k for k in (1, 2, 5, 10, 20, 50, 100, 200, 500) if k <= longest])
+        axes.set_xticks([k for k in (1, 2, 5, 10, 20, 50, 100, 200, 500) if k <= largest_k])
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
         axes.xaxis.set_minor_locator(NullLocator())
     panels[0].set_ylabel("test error (%)")
@@ -156,29 +161,29 @@ def draw_monte_carlo(study: StudyTables, table: pd.DataFrame, title: str) -> Fig
         figure,
         f"bars: ± SD over {repeats} random choices of k networks, mean over seeds\n"
         "dotted: the mean rule",
-        interval_words("on the right its 95% t interval of the mean over seeds", drawn),
-        not_shown(left_out, "setting", LOWER),
+        describe_interval("on the right its 95% t interval of the mean over seeds", drawn),
+        describe_not_shown(left_out, "setting", LOWER_VALIDATION),
     )
     return figure
 
 
-def _against_k(
+def _draw_average_curve(
     axes: Axes, rows: pd.DataFrame, quantity: str, colour: str, dashes: str, label: str
 ) -> None:
-    """Draw what averages of k networks come to, with bars at some k, mean over the seeds."""
-    over_seeds = rows.groupby("samples")
+    """Draw the score of averages of k networks, mean over the seeds, with error bars at some k."""
+    mean_over_seeds = rows.groupby("samples")
     k = np.array(sorted(rows["samples"].unique()))
-    values = over_seeds[f"test_{quantity}_mean"].mean().to_numpy()
+    values = mean_over_seeds[f"test_{quantity}_mean"].mean().to_numpy()
     values = 1 - values if quantity == "accuracy" else values
-    spread = over_seeds[f"test_{quantity}_sd"].mean().to_numpy()
+    spread = mean_over_seeds[f"test_{quantity}_sd"].mean().to_numpy()
     axes.plot(k, values, dashes, color=colour, label=f"{label}: average of k")
-    at = _spread_out(k)
-    look: dict[str, Any] = {"fmt": "o", "markersize": 3.5, "capsize": 3, "elinewidth": 1}
-    bars = lengths(values[at], spread[at], f"test_{quantity}")
-    axes.errorbar(k[at], values[at], bars, color=colour, **look)
+    at = _log_spaced_indices(k)
+    style_args: dict[str, Any] = {"fmt": "o", "markersize": 3.5, "capsize": 3, "elinewidth": 1}
+    bars = bar_lengths(values[at], spread[at], f"test_{quantity}")
+    axes.errorbar(k[at], values[at], bars, color=colour, **style_args)
 
 
-def _spread_out(k: "np.ndarray[tuple[int], np.dtype[Any]]") -> list[int]:
-    """Return the indices of values that are about evenly spread on a logarithmic axis."""
-    wanted = np.geomspace(k[0], k[-1], _BARS)
-    return sorted({int(np.argmin(np.abs(k - value))) for value in wanted})
+def _log_spaced_indices(k: "np.ndarray[tuple[int], np.dtype[Any]]") -> list[int]:
+    """Return the indices of values that are about evenly spaced on a logarithmic axis."""
+    targets = np.geomspace(k[0], k[-1], _BARS)
+    return sorted({int(np.argmin(np.abs(k - value))) for value in targets})

@@ -1,4 +1,4 @@
-"""Intervals in plots: 95% t intervals, cut at the values that a quantity can have."""
+"""Error bars and bands: 95% t intervals, clipped to the possible values of a quantity."""
 
 import re
 from collections.abc import Iterable
@@ -22,11 +22,11 @@ _POSITIVE = {
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 
 
-def interval_words(words: str, counts: Iterable[int]) -> str:
-    """Return what bars or bands are, or that one seed has no interval; nothing without a seed.
+def describe_interval(words: str, counts: Iterable[int]) -> str:
+    """Return a note about error bars or bands; for single seeds, that they have no interval.
 
     Args:
-        words: What they are, such as ``style.BARS``.
+        words: The note, such as ``style.BARS``.
         counts: The number of seeds of each mean in the plot.
     """
     values = set(counts) - {0}
@@ -36,20 +36,20 @@ def interval_words(words: str, counts: Iterable[int]) -> str:
     return "; ".join(part for part in (words, one) if part)
 
 
-def spread_words(figure: Figure, counts: Iterable[int]) -> str:
-    """Return what the bars and bands of a figure are; see :func:`interval_words`."""
+def describe_figure_intervals(figure: Figure, counts: Iterable[int]) -> str:
+    """Return a note about the error bars and bands in a figure; see :func:`describe_interval`."""
     drawn = [collection for axes in figure.axes for collection in axes.collections]
     kinds = {"bars": LineCollection, "band": PolyCollection}
     words = [word for word, kind in kinds.items() if any(isinstance(one, kind) for one in drawn)]
-    return interval_words(
+    return describe_interval(
         f"{' and '.join(words)}: 95% t interval of the mean over seeds" if words else "", counts
     )
 
 
-def limits(column: str) -> tuple[float, float]:
-    """Return the lowest and the highest value that a measured column can have."""
+def value_limits(column: str) -> tuple[float, float]:
+    """Return the lowest and the highest possible value of a column."""
     name = re.sub(r"_\d+$", "", column)
-    if name in ("accuracy_gap", "difference"):  # of accuracies
+    if name in ("accuracy_gap", "difference"):  # differences of accuracies
         return -1.0, 1.0
     if name == "error":  # in per cent
         return 0.0, 100.0
@@ -60,22 +60,22 @@ def limits(column: str) -> tuple[float, float]:
     return float("-inf"), float("inf")
 
 
-def lengths(mean: Any, half: Any, column: str) -> Floats:
-    """Return how far bars or bands reach below and above means, cut at the column's limits."""
-    low, high = limits(column)
+def bar_lengths(mean: Any, half: Any, column: str) -> Floats:
+    """Return the lengths of error bars below and above means, clipped to the column's limits."""
+    low, high = value_limits(column)
     mean, half = np.asarray(mean, np.float64), np.asarray(half, np.float64)
-    cut = np.minimum(half, mean - low), np.minimum(half, high - mean)
-    found: Floats = np.maximum(cut, np.where(np.isnan(half), np.nan, 0.0))
+    clipped = np.minimum(half, mean - low), np.minimum(half, high - mean)
+    found: Floats = np.maximum(clipped, np.where(np.isnan(half), np.nan, 0.0))
     return found
 
 
-def bar(values: Floats, column: str) -> Floats:
-    """Return the lengths of the error bars of one mean; nan below two values."""
-    return lengths([values.mean()], [half_width(values)], column)
+def error_bar(values: Floats, column: str) -> Floats:
+    """Return the lengths of the error bars of one mean; nan for fewer than two values."""
+    return bar_lengths([values.mean()], [half_width(values)], column)
 
 
-def band(points: pd.DataFrame, column: str) -> tuple[Floats, Floats]:
-    """Return the lower and the upper edge of a band around the columns ``mean`` and ``half``."""
+def band_edges(points: pd.DataFrame, column: str) -> tuple[Floats, Floats]:
+    """Return lower and upper edge of a band, from the columns ``mean`` and ``half``."""
     mean = points["mean"].to_numpy(np.float64)
-    below, above = lengths(mean, points["half"], column)
+    below, above = bar_lengths(mean, points["half"], column)
     return mean - below, mean + above

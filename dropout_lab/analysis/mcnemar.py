@@ -1,4 +1,4 @@
-"""Two trained networks on the same test examples: McNemar's test of their stored predictions."""
+"""Compare the stored predictions of two runs on the same test examples by McNemar's test."""
 
 from dataclasses import dataclass
 
@@ -14,13 +14,13 @@ from dropout_lab.results.predictions import PREDICTIONS, read_predictions
 
 @dataclass(frozen=True)
 class Disagreement:
-    """Two trained networks on the same test examples.
+    """The test examples on which two trained networks disagree.
 
     Args:
-        examples: How many there are.
-        only_first: Those that only the first has right.
-        only_second: Those that only the second has right.
-        p_value: McNemar's exact test of whether the two are equally good.
+        examples: Number of test examples.
+        only_first: Number of examples that only the first network classifies correctly.
+        only_second: Number of examples that only the second network classifies correctly.
+        p_value: The p-value of McNemar's exact test for equal accuracy.
     """
 
     examples: int
@@ -29,35 +29,38 @@ class Disagreement:
     p_value: float
 
 
-def mcnemar_of(study: StudyTables, first: str, second: str) -> Disagreement:
-    """Compare two runs by their stored predictions.
+def compare_predictions(study: StudyTables, first: str, second: str) -> Disagreement:
+    """Compare the stored predictions of two runs.
 
-    It says whether these two networks differ on such images, not whether their settings do: for
-    that there are seeds.
+    The test compares these two networks, not their settings, which need several seeds.
 
     Args:
         study: The study.
-        first: The run_id of one run.
-        second: That of the other.
+        first: The run_id of the first run.
+        second: The run_id of the second run.
 
     Raises:
-        ConfigError: There is no such run, or the two were tested on different examples.
-        StorageError: Predictions were not kept, or are damaged.
+        ConfigError: A run does not exist, or the runs were tested on different examples.
+        StorageError: Predictions were not saved, or are damaged.
     """
-    known = set(study.runs["run_id"])
-    unknown = [run_id for run_id in (first, second) if run_id not in known]
+    run_ids = set(study.runs["run_id"])
+    unknown = [run_id for run_id in (first, second) if run_id not in run_ids]
     if unknown:
         raise ConfigError([f"{study.path} has no run {run_id}." for run_id in unknown])
-    (one, labels), (other, others) = (_predicted(study, run_id) for run_id in (first, second))
-    if not np.array_equal(labels, others):
+    (one, labels), (other, other_labels) = (
+        _predicted_classes(study, run_id) for run_id in (first, second)
+    )
+    if not np.array_equal(labels, other_labels):
         raise ConfigError([f"runs {first} and {second} were tested on different examples."])
-    right, too = one == labels, other == labels
-    counts = int(np.sum(right & ~too)), int(np.sum(too & ~right))
-    return Disagreement(len(labels), *counts, statistics.mcnemar(*counts))
+    first_correct, second_correct = one == labels, other == labels
+    only_first = int(np.sum(first_correct & ~second_correct))
+    only_second = int(np.sum(second_correct & ~first_correct))
+    p_value = statistics.mcnemar(only_first, only_second)
+    return Disagreement(len(labels), only_first, only_second, p_value)
 
 
-def sentence_of(first: str, second: str, found: Disagreement) -> str:
-    """Return McNemar's test in a sentence."""
+def mcnemar_sentence(first: str, second: str, found: Disagreement) -> str:
+    """Return the result of McNemar's test as a sentence."""
     return (
         f"Of {found.examples:,} test examples, run {first} alone has {found.only_first} right and "
         f"run {second} alone {found.only_second} (McNemar's exact test, p = {found.p_value:.3g}); "
@@ -65,16 +68,16 @@ def sentence_of(first: str, second: str, found: Disagreement) -> str:
     )
 
 
-def _predicted(study: StudyTables, run_id: str) -> tuple[Array, Array]:
-    """Return the classes a run predicts for the test examples, and their labels."""
+def _predicted_classes(study: StudyTables, run_id: str) -> tuple[Array, Array]:
+    """Return the predicted classes of a run for the test examples, and the labels."""
     path = study.path / RUN_FOLDERS / run_id / PREDICTIONS
     try:
-        kept = read_predictions(path)
+        predictions = read_predictions(path)
     except ValueError as error:
         raise StorageError(f"{path} {error}.") from error
-    if kept is None:
+    if predictions is None:
         raise StorageError(
             f"{path} is not there: run {run_id} kept no predictions; "
             "evaluation.at_end: predictions keeps them."
         )
-    return np.argmax(kept[0], axis=1), kept[1]
+    return np.argmax(predictions[0], axis=1), predictions[1]

@@ -1,7 +1,7 @@
-"""Every cell of a study against its reference, paired by seed; and the cell chosen on validation.
+"""Compare each cell with its reference, paired by seed, and choose a cell on the validation set.
 
-Two runs are a pair if they have the same seed: the same initial weights, data and order. What is
-left between them is what their settings do, so few seeds show much.
+Two runs are a pair if they have the same seed, and so the same initial weights, data and data
+order. Only their settings differ, so few seeds are enough to detect a difference.
 """
 
 import dataclasses
@@ -13,9 +13,14 @@ import numpy as np
 import pandas as pd
 
 from dropout_lab.analysis import statistics
-from dropout_lab.analysis.family import Family, judge
-from dropout_lab.analysis.statistics import ALPHA, LEAST_SEEDS, Array, Optimism
-from dropout_lab.analysis.tables import StudyTables, by_cell, cells, paired_differences
+from dropout_lab.analysis.family import Family, correct_comparisons
+from dropout_lab.analysis.statistics import ALPHA, MIN_SEEDS, Array, Optimism
+from dropout_lab.analysis.tables import (
+    StudyTables,
+    group_by_cell,
+    paired_differences,
+    summarize_cells,
+)
 from dropout_lab.errors import ConfigError
 from dropout_lab.results import comparable
 
@@ -25,69 +30,72 @@ TOO_FEW_SEEDS = "too few seeds"
 NO_PAIRS = "no pairs"
 
 
-def compared(
+def compare_cells(
     study: StudyTables, against: Mapping[str, Any] | None = None, difference: float = 0.001
 ) -> pd.DataFrame:
-    """Return the table of :func:`cells` with intervals and each cell's comparison.
+    """Return the table of :func:`summarize_cells` with intervals and comparisons of each cell.
 
-    A cell is compared with its reference: the cell without dropout and otherwise equal settings,
-    or, with ``against``, the cell that has these values and is equal in all other swept keys.
-    Where the values are of dropout and leave the reference without it, it need not be equal in
-    its other keys, which mean nothing to it.
+    The reference of a cell is the baseline: the cell without dropout and with otherwise equal
+    settings. With ``against``, it is the cell with these values and equal other swept keys. If
+    these values switch dropout off, the other keys of dropout need not be equal, since they have no
+    effect.
 
-    Columns beside those of ``cells``, all of test accuracy as a fraction: ``test_accuracy_low``,
-    ``test_accuracy_high`` (95 % t interval), ``test_accuracy_bca_low``, ``_bca_high`` (bootstrap);
-    ``reference`` (the row of the reference, missing where there is none); and of the differences,
-    this cell minus its reference at equal seeds, ``pairs``, ``difference_mean``, ``_sd``,
-    ``_half``, ``_low``, ``_high``, ``_bca_low``, ``_bca_high``; ``p_value`` (sign flips),
-    ``p_holm`` (corrected over all comparisons of the report, the planned ones without a result
-    included, see :func:`~dropout_lab.analysis.family.judge`), ``smallest_p`` and
-    ``smallest_p_holm`` (that so many pairs can reach), ``effect_size``, ``seeds_needed`` (to call
-    ``difference`` significant with 80 % power: at the level that the correction leaves the
-    smallest p-value, and no fewer than can reach it) and ``verdict``:
+    Additional columns, all about test accuracy as a fraction: ``test_accuracy_low`` and
+    ``test_accuracy_high`` (95% t interval); ``test_accuracy_bca_low`` and ``_bca_high``
+    (bootstrap); ``reference`` (the row of the reference, or missing). Columns about the differences
+    between a cell and its reference, paired by seed: ``pairs``; ``difference_mean``, ``_sd``,
+    ``_half``, ``_low``, ``_high``, ``_bca_low``, ``_bca_high``; ``p_value`` (sign flips);
+    ``p_holm`` (corrected over all comparisons of the report, see
+    :func:`~dropout_lab.analysis.family.correct_comparisons`); ``smallest_p`` and
+    ``smallest_p_holm`` (the smallest possible for this number of pairs); ``effect_size``;
+    ``seeds_needed`` (for ``difference`` to be significant with 80% power, at the level of the
+    smallest corrected p-value); and ``verdict``:
 
     - ``significant``: the t interval excludes 0, p_holm < 0.05, and there are at least six pairs;
-    - ``not significant``: it could have been, and is not;
-    - ``too few seeds``: fewer than six pairs, or so few that no result could reach p_holm < 0.05;
-    - ``no pairs``: no reference with a seed in common; the references themselves are among these.
+    - ``not significant``: there are enough pairs, but the cell is not significant;
+    - ``too few seeds``: fewer than six pairs, or no result could reach p_holm < 0.05;
+    - ``no pairs``: the cell has no reference, or no seed in common with it.
 
     Args:
         study: The study.
         against: Dotted keys and values of the reference.
-        difference: What ``seeds_needed`` is asked to find.
+        difference: The difference in test accuracy for ``seeds_needed``.
 
     Raises:
         ConfigError: No cell has the values of ``against``.
     """
-    table = cells(study)
+    table = summarize_cells(study)
     frames = study.completed
     references = _references(study, table, against)
     rows = []
     for frame, reference in zip(frames, references, strict=True):
-        pairs = statistics.finite(())
+        pairs = statistics.finite_values(())
         if reference is not None:
             pairs = paired_differences(frame, frames[reference])
-        rows.append({**_own(frame), "reference": reference, **_comparison(pairs)})
+        rows.append({**_accuracy_intervals(frame), "reference": reference, **_comparison(pairs)})
     found = pd.DataFrame(rows, index=table.index)
     found["reference"] = found["reference"].astype("Int64")
-    kept = table.drop(columns=[name for name in table if name in found])
-    whole = pd.concat([kept, found], axis=1)
-    family = judge(study, whole)
-    whole["p_holm"], whole["smallest_p_holm"] = family.p_values, family.smallest
-    least = statistics.least_seeds(max(1, family.planned))
+    summary = table.drop(columns=[name for name in table if name in found])
+    joined = pd.concat([summary, found], axis=1)
+    family = correct_comparisons(study, joined)
+    joined["p_holm"], joined["smallest_p_holm"] = family.p_values, family.smallest
+    minimum = statistics.min_seeds(max(1, family.planned))
     needed = [
         statistics.seeds_needed(difference, sd, level=1 - family.rate)
         for sd in found["difference_sd"]
     ]
-    whole["seeds_needed"] = [max(n, least) if n == n else n for n in needed]  # nan stays
-    whole["verdict"] = [_verdict(row, family) for _, row in whole.iterrows()]
-    whole.attrs["difference"] = difference
-    return whole
+    joined["seeds_needed"] = [max(n, minimum) if n == n else n for n in needed]  # nan stays
+    joined["verdict"] = [_verdict(row, family) for _, row in joined.iterrows()]
+    joined.attrs["difference"] = difference
+    return joined
+
+
+compared = compare_cells  # the name in earlier versions, for scripts of users
 
 
 def seeds_option(study: StudyTables, needed: int) -> str:
-    """Return the option that gives a study so many seeds: ``--seeds 7``, ``--seeds 5,6,7``."""
-    seeds = sorted({run.seed for run in study.known.values()})
+    """Return the option for at least ``needed`` seeds: ``--seeds 7`` or ``--seeds 5,6,7``."""
+    seeds = sorted({run.seed for run in study.runs_by_id.values()})
     if seeds == list(range(len(seeds))):
         return f"--seeds {max(needed, len(seeds))}"
     while len(seeds) < needed:
@@ -95,8 +103,8 @@ def seeds_option(study: StudyTables, needed: int) -> str:
     return f"--seeds {','.join(map(str, seeds))}"
 
 
-def _own(frame: pd.DataFrame) -> dict[str, Any]:
-    """Return the columns of one cell's own test accuracy."""
+def _accuracy_intervals(frame: pd.DataFrame) -> dict[str, Any]:
+    """Return the columns of one cell about the interval of its test accuracy."""
     accuracy = frame["test_accuracy"].to_numpy()
     low, high = statistics.t_interval(accuracy)
     bca_low, bca_high = statistics.bca_interval(accuracy)
@@ -109,7 +117,7 @@ def _own(frame: pd.DataFrame) -> dict[str, Any]:
 
 
 def _comparison(pairs: Array) -> dict[str, Any]:
-    """Return the columns of one cell's paired differences."""
+    """Return the columns of one cell about its paired differences."""
     low, high = statistics.t_interval(pairs)
     bca_low, bca_high = statistics.bca_interval(pairs)
     return {
@@ -128,10 +136,10 @@ def _comparison(pairs: Array) -> dict[str, Any]:
 
 
 def _verdict(row: pd.Series, family: Family) -> str:
-    """Return what may be said of a cell's comparison, in one of four words."""
+    """Return the verdict of one cell: ``significant``, ``not significant``, ..."""
     if row["pairs"] == 0:
         return NO_PAIRS
-    if row["pairs"] < LEAST_SEEDS or row["smallest_p_holm"] >= ALPHA:
+    if row["pairs"] < MIN_SEEDS or row["smallest_p_holm"] >= ALPHA:
         return TOO_FEW_SEEDS
     differs = family.differ(int(str(row.name)), int(row["reference"]))
     return SIGNIFICANT if differs else NOT_SIGNIFICANT
@@ -140,37 +148,37 @@ def _verdict(row: pd.Series, family: Family) -> str:
 def _references(
     study: StudyTables, table: pd.DataFrame, against: Mapping[str, Any] | None
 ) -> Sequence[int | None]:
-    """Return for each cell the number of its reference; None where it has none or is its own."""
+    """Return the row of each cell's reference; None without one, or if it is the cell itself."""
     if against:
-        return _with_values(study, table, against)
-    groups = [group for _, group in by_cell(study.runs, study.swept)]
+        return _references_with_values(study, table, against)
+    groups = [group for _, group in group_by_cell(study.runs, study.swept)]
     cell_of = {run_id: i for i, group in enumerate(groups) for run_id in group["run_id"]}
     found = []
     for i, group in enumerate(groups):
-        partners = {cell_of[run_id] for run_id in group["partner"] if run_id in cell_of} - {i}
-        found.append(min(partners, default=None))
+        baselines = {cell_of[run_id] for run_id in group["baseline_run_id"] if run_id in cell_of}
+        found.append(min(baselines - {i}, default=None))
     return found
 
 
-def _with_values(
+def _references_with_values(
     study: StudyTables, table: pd.DataFrame, against: Mapping[str, Any]
 ) -> Sequence[int | None]:
-    """Return for each cell the one that has these values and is otherwise equal."""
+    """Return for each cell the row of the cell with these values and equal other keys."""
     mistakes = []
-    there = pd.Series(True, index=table.index)
+    matching = pd.Series(True, index=table.index)
     for key, value in against.items():
         if key not in study.swept:
             known = ", ".join(study.swept) or "nothing"
             mistakes.append(f"against {key}: it was not swept here; swept: {known}.")
             continue
         equal = table[key].map(lambda own, value=value: comparable(own) == comparable(value))
-        there &= equal
+        matching &= equal
         if not equal.any():
             values = ", ".join(dict.fromkeys(map(comparable, table[key])))
             mistakes.append(
                 f"against {key} = {comparable(value)}: no cell has it; there are: {values}."
             )
-    if not mistakes and not there.any():
+    if not mistakes and not matching.any():
         words = ", ".join(f"{key} = {comparable(value)}" for key, value in against.items())
         mistakes.append(f"against {words}: no cell has all of these; leave one out.")
     if mistakes:
@@ -179,28 +187,27 @@ def _with_values(
     plain = [key for key in others if not key.startswith("dropout.")]
     of_dropout = any(key.startswith("dropout.") for key in against)
     exact: dict[tuple[str, ...], int] = {}
-    without: dict[tuple[str, ...], int] = {}
-    for i, row in table[there].iterrows():
+    baselines: dict[tuple[str, ...], int] = {}
+    for i, row in table[matching].iterrows():
         exact.setdefault(tuple(comparable(row[key]) for key in others), int(str(i)))
-        if row["bare"] and of_dropout:
-            without.setdefault(tuple(comparable(row[key]) for key in plain), int(str(i)))
+        if row["is_baseline"] and of_dropout:
+            baselines.setdefault(tuple(comparable(row[key]) for key in plain), int(str(i)))
     found = []
     for i, row in table.iterrows():
-        own = without.get(tuple(comparable(row[key]) for key in plain))
-        reference = exact.get(tuple(comparable(row[key]) for key in others), own)
+        baseline = baselines.get(tuple(comparable(row[key]) for key in plain))
+        reference = exact.get(tuple(comparable(row[key]) for key in others), baseline)
         found.append(None if reference == i else reference)
     return found
 
 
 @dataclasses.dataclass(frozen=True)
-class Choice:
-    """What validation chose, beside what the test part would have chosen.
+class ValidationChoice:
+    """The cell chosen on the validation set, and the cell that the test set would choose.
 
     Args:
-        chosen: The row of the candidate of the highest mean validation accuracy. Its test
-            accuracy is the one to report.
-        best_on_test: The row of the candidate of the highest mean test accuracy.
-        optimism: By how much the test accuracy of the latter is too high, for having been chosen.
+        chosen: The row with the highest mean validation accuracy. Report its test accuracy.
+        best_on_test: The row with the highest mean test accuracy.
+        optimism: How much choosing on the test set overstates the accuracy of ``best_on_test``.
     """
 
     chosen: pd.Series
@@ -208,12 +215,12 @@ class Choice:
     optimism: Optimism
 
 
-def choice(study: StudyTables, table: pd.DataFrame) -> Choice | None:
-    """Return the choice among a table's candidates; None without validation or with less than two.
+def choose_on_validation(study: StudyTables, table: pd.DataFrame) -> ValidationChoice | None:
+    """Choose among the candidates; None without a validation set or with fewer than two of them.
 
     Args:
         study: The study.
-        table: Rows of :func:`compared` or :func:`cells`, of which one is to be chosen.
+        table: Rows of :func:`compare_cells` or :func:`summarize_cells`.
     """
     rows = candidates(table)
     scores = rows["validation_accuracy_mean"]
@@ -224,11 +231,11 @@ def choice(study: StudyTables, table: pd.DataFrame) -> Choice | None:
     frames = study.completed
     columns = {i: frames[int(str(i))]["test_accuracy"] for i in rows.index}
     values = pd.DataFrame(columns).to_numpy(dtype=np.float64)
-    return Choice(chosen, best, statistics.chosen_optimism(values))
+    return ValidationChoice(chosen, best, statistics.selection_optimism(values))
 
 
 def candidates(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the cells to choose from: those with dropout, or all where none has it."""
+    """Return the cells to choose from: cells with dropout, or all cells if none has dropout."""
     trained = table[table["seeds"] > 0]
-    dropped = trained[~trained["bare"]]
-    return dropped if len(dropped) else trained
+    with_dropout = trained[~trained["is_baseline"]]
+    return with_dropout if len(with_dropout) else trained

@@ -1,4 +1,4 @@
-"""All pictures of a study, drawn and saved."""
+"""Draw and save all plots of a study."""
 
 import re
 import shlex
@@ -14,25 +14,25 @@ from dropout_lab.analysis.comparisons import draw_by_p, draw_cells, draw_variant
 from dropout_lab.analysis.curves import draw_curves, draw_gap
 from dropout_lab.analysis.diagnostics import draw_diagnostics
 from dropout_lab.analysis.fonts import fonts_for
-from dropout_lab.analysis.heat_map import axis_beside_p, draw_heat_map
+from dropout_lab.analysis.heat_map import draw_heat_map, second_axis
 from dropout_lab.analysis.inference import draw_inference, draw_monte_carlo
 from dropout_lab.analysis.learned_p import draw_learned_p
-from dropout_lab.analysis.notes import not_drawn, notes_of
+from dropout_lab.analysis.notes import describe_not_drawn, notes_below_plot
 from dropout_lab.analysis.paper_figure_plot import draw_figure
 from dropout_lab.analysis.reliability import draw_reliability
 from dropout_lab.analysis.snapshot_plots import draw_activations, draw_features
-from dropout_lab.analysis.tables import StudyTables, cells, chosen_on_validation
+from dropout_lab.analysis.tables import StudyTables, chosen_on_validation, summarize_cells
 from dropout_lab.config.schema import KEYS
 from dropout_lab.errors import StorageError
 from dropout_lab.files import make_folder, remove_file
 from dropout_lab.results import PLOTS
 
-_GROUPS_SHOWN = 6
-_NAMED = 20  # characters without a font that a note names
-# With cells that the config lists, these show every one of them in one picture.
-_OF_ALL = ("inference", "monte_carlo", "learned_p")
-# Drawn for each combination of the settings beside dropout, in this order.
-_KINDS: dict[str, Callable[[StudyTables, pd.DataFrame, str], Figure | None]] = {
+_MAX_GROUPS = 6
+_NAMED = 20  # characters without a font that a note lists
+# If the config lists cells, these plots show all of them together.
+_UNGROUPED = ("inference", "monte_carlo", "learned_p")
+# Drawn in this order, for each combination of settings outside the section dropout.
+_DRAW_FUNCTIONS: dict[str, Callable[[StudyTables, pd.DataFrame, str], Figure | None]] = {
     "curves": draw_curves,
     "gap": draw_gap,
     "by_p": draw_by_p,
@@ -45,26 +45,26 @@ _KINDS: dict[str, Callable[[StudyTables, pd.DataFrame, str], Figure | None]] = {
     "reliability": draw_reliability,
     "learned_p": draw_learned_p,
 }
-_OVER_EPOCHS = ("curves", "gap", "diagnostics", "learned_p")
-_OF_TRAINING = ("curves", "gap", "by_p")
-_OWN_NAME = re.compile(
-    rf"(({'|'.join(_KINDS)})(_\d+)?|figure|cells|"
+_WITH_EPOCHS = ("curves", "gap", "diagnostics", "learned_p")
+_WITH_TRAINING_SET = ("curves", "gap", "by_p")
+_PLOT_FILE_NAME = re.compile(
+    rf"(({'|'.join(_DRAW_FUNCTIONS)})(_\d+)?|figure|cells|"
     rf"({'|'.join(sorted({key.rpartition('.')[2] for key in KEYS}))})_by_p)\.(png|svg)"
 )
 
 
 @np.errstate(all="ignore")  # the loss of a run may be infinite
 def plot_study(study: StudyTables, folder: Path | None = None) -> list[Path]:
-    """Draw a study into ``plots`` of its folder, or of another; return the files, PNG and SVG.
+    """Save all plots of a study in ``plots`` of its folder, or of another; return the files.
 
-    Where settings other than dropout's were varied too, each of their combinations has its own
-    pictures of curves, gap and p: nothing is averaged over different settings. Of cells that the
-    config lists, only combinations of several cells have them, or all cells in one where there
-    are none; how the networks are used is told of all cells in one picture. Plots that an earlier
-    drawing made and this one did not are removed.
+    If settings outside the section ``dropout`` were varied, each of their combinations has its own
+    plots of curves, gap and p, so no mean mixes different settings. If the config lists cells, only
+    combinations with several cells have such plots; without any, one plot shows all cells. The
+    inference methods of all cells are always in one plot. Removes plots of earlier calls that this
+    call does not replace.
 
     Raises:
-        StorageError: The pictures cannot be saved.
+        StorageError: The plots cannot be saved.
     """
     folder = (folder or study.path) / PLOTS
     try:
@@ -72,135 +72,138 @@ def plot_study(study: StudyTables, folder: Path | None = None) -> list[Path]:
             raise StorageError(f"{folder} is a symbolic link, and nothing is written through one.")
         make_folder(folder)
         files = [
-            file for name, figure in pictures(study) for file in style.save(figure, folder, name)
+            file for name, figure in draw_plots(study) for file in style.save(figure, folder, name)
         ]
         for old in sorted(set(folder.iterdir()) - set(files)):
-            if _OWN_NAME.fullmatch(old.name) and style.is_drawn(old):
+            if _PLOT_FILE_NAME.fullmatch(old.name) and style.is_own_plot(old):
                 remove_file(old)
         return files
-    except OSError as error:  # such as of matplotlib's own files
+    except OSError as error:  # for example from matplotlib's own files
         raise StorageError(f"{folder} cannot be written: {error.strerror}.") from error
 
 
 def plot_notes(study: StudyTables) -> list[str]:
-    """Return what the plots of a study do not show, in sentences for the terminal and the report.
+    """Return notes about what the plots of a study do not show, for the terminal and the report.
 
-    Runs without a result, combinations of settings without plots of their own, and characters
-    that no installed font has.
+    This includes runs without a result, combinations of settings without plots of their own, and
+    characters that no installed font has.
     """
-    table = cells(study)
-    _, left_out = _groups(study, table)
-    notes = [*notes_of(study, table), not_drawn(left_out)]
-    missing = fonts_for(_texts(study))[1]
+    table = summarize_cells(study)
+    _, left_out = _group_cells(study, table)
+    notes = [*notes_below_plot(study, table), describe_not_drawn(left_out)]
+    missing = fonts_for(_plot_texts(study))[1]
     if missing:
         notes.append(
-            f"no installed font has the characters {style.shortened(missing, _NAMED)}: plots show "
+            f"no installed font has the characters {style.shorten(missing, _NAMED)}: plots show "
             "boxes for them. Install a font that has them, such as one of the Noto fonts, then "
             f"run: {shlex.join(['dropout-lab', 'plot', str(study.path)])}"
         )
     return [note for note in notes if note]
 
 
-def pictures(study: StudyTables) -> Iterator[tuple[str, Figure]]:
-    """Draw a study: yield each picture's name and figure, inside the style to save it in."""
-    with style.style(fonts_for(_texts(study))[0]):
-        for name, figure, notes in _drawn(study):
+def draw_plots(study: StudyTables) -> Iterator[tuple[str, Figure]]:
+    """Yield the name and the figure of each plot; save a figure before the next one is drawn."""
+    with style.style(fonts_for(_plot_texts(study))[0]):
+        for name, figure, notes in _draw_with_notes(study):
             style.add_notes(figure, notes)
             yield name, figure
 
 
-def _drawn(study: StudyTables) -> Iterator[tuple[str, Figure, list[str]]]:
-    """Draw a study: yield names, figures and the notes below them."""
-    table = cells(study)
-    name = style.shortened(str(study.manifest["name"]), 60)
-    groups, left_out = _groups(study, table)
-    whole = _OF_ALL if _is_listed(table) and groups[0][0] else ()
+def _draw_with_notes(study: StudyTables) -> Iterator[tuple[str, Figure, list[str]]]:
+    """Yield the name, the figure and the notes of each plot."""
+    table = summarize_cells(study)
+    name = style.shorten(str(study.manifest["name"]), 60)
+    groups, left_out = _group_cells(study, table)
+    ungrouped = _UNGROUPED if _has_listed_cells(table) and groups[0][0] else ()
     drawings = [
         (f"{kind}{suffix}", kind, group, f"{name}, {words}" if words else name)
         for suffix, words, group in groups
-        for kind in _KINDS
-        if not (suffix and kind in whole)
+        for kind in _DRAW_FUNCTIONS
+        if not (suffix and kind in ungrouped)
     ]
-    drawings += [(kind, kind, table, name) for kind in whole]
-    done = table[table["seeds"] > 0]
+    drawings += [(kind, kind, table, name) for kind in ungrouped]
+    with_runs_table = table[table["seeds"] > 0]
     for file, kind, group, title in drawings:
         with_runs = group[group["seeds"] > 0]
-        figure = _KINDS[kind](study, with_runs, title) if len(with_runs) else None
+        figure = _DRAW_FUNCTIONS[kind](study, with_runs, title) if len(with_runs) else None
         if figure is not None:
-            notes = notes_of(
-                study, group, epochs=kind in _OVER_EPOCHS, training=kind in _OF_TRAINING
+            notes = notes_below_plot(
+                study, group, epochs=kind in _WITH_EPOCHS, training=kind in _WITH_TRAINING_SET
             )
-            others = [not_drawn(left_out)] if left_out and file != kind else []
+            others = [describe_not_drawn(left_out)] if left_out and file != kind else []
             yield file, figure, [*notes, *others]
-    figure = draw_figure(study, done, name)
+    figure = draw_figure(study, with_runs_table, name)
     if figure is not None:
-        asked = study.manifest.get("figure") or {}
+        figure_settings = study.manifest.get("figure") or {}
         yield (
             "figure",
             figure,
-            notes_of(
+            notes_below_plot(
                 study,
                 table,
-                epochs=asked.get("x") in ("updates", "epoch"),
-                training="train_error" in asked.get("y", ()),
+                epochs=figure_settings.get("x") in ("updates", "epoch"),
+                training="train_error" in figure_settings.get("y", ()),
             ),
         )
-    key = axis_beside_p(study, table)
-    figure = draw_heat_map(study, done, key, name) if key else None
+    key = second_axis(study, table)
+    figure = draw_heat_map(study, with_runs_table, key, name) if key else None
     if key and figure is not None:
-        yield f"{key.partition('.')[2]}_by_p", figure, notes_of(study, table)
+        yield f"{key.partition('.')[2]}_by_p", figure, notes_below_plot(study, table)
     if len(table) > 1:
-        yield "cells", draw_cells(study, table, name), notes_of(study, table)
+        yield "cells", draw_cells(study, table, name), notes_below_plot(study, table)
 
 
-def _groups(
+def _group_cells(
     study: StudyTables, table: pd.DataFrame
 ) -> tuple[list[tuple[str, str, pd.DataFrame]], list[str]]:
-    """Return the combinations of the settings beside dropout: file suffix, words, their cells.
+    """Return file suffix, name and cells of each combination of settings outside ``dropout``.
 
-    Of more than six the first ones and the one that validation chose; then the words of the others.
+    Of more than six combinations, return the first ones and the one that validation chose. The
+    second value has the names of the others.
     """
     others = [key for key in study.swept if not key.startswith("dropout.")]
     if not others:
         return [("", "", table)], []
-    every = [group for _, group in table.groupby(others, dropna=False, sort=False)]
-    listed = _is_listed(table)
+    combinations = [group for _, group in table.groupby(others, dropna=False, sort=False)]
+    listed = _has_listed_cells(table)
     groups: list[tuple[str, str, pd.DataFrame]] = []
-    for index, group in enumerate(sorted(every, key=lambda group: listed and len(group) == 1)):
+    for index, group in enumerate(
+        sorted(combinations, key=lambda group: listed and len(group) == 1)
+    ):
         first = group.iloc[0]
-        # Many keys, of which a cell sets a few: what is switched off is left unsaid.
+        # A listed cell sets only a few of many keys: omit keys that are off.
         on = tuple(key for key in others if not _is_off(first[key])) if listed else ()
         words = style.cell_label(first, on or tuple(others), False)
         if listed and len(group) == 1:
-            words = style.cell_label(first, study.swept, bool(first["bare"]))
+            words = style.cell_name(first, study.swept)
         groups.append((f"_{index + 1}", words, group))
     several = [group for group in groups if not listed or len(group[2]) > 1]
     if not several:
         return [("", "", table)], []
-    kept = several[:_GROUPS_SHOWN]
+    shown_groups = several[:_MAX_GROUPS]
     chosen = chosen_on_validation(table)
     name = None if chosen is None else chosen.name
-    beyond = [group for group in several[_GROUPS_SHOWN:] if name in group[2].index]
-    kept = [*kept[: len(kept) - len(beyond)], *beyond]
-    shown = {suffix for suffix, _, _ in kept}
-    return kept, [words for suffix, words, _ in groups if suffix not in shown]
+    chosen_group = [group for group in several[_MAX_GROUPS:] if name in group[2].index]
+    shown_groups = [*shown_groups[: len(shown_groups) - len(chosen_group)], *chosen_group]
+    shown = {suffix for suffix, _, _ in shown_groups}
+    return shown_groups, [words for suffix, words, _ in groups if suffix not in shown]
 
 
-def _texts(study: StudyTables) -> str:
-    """Return what a study's own words in its pictures are, for the fonts that they need."""
+def _plot_texts(study: StudyTables) -> str:
+    """Return the texts of a study that appear in its plots, to find fonts for them."""
     manifest = study.manifest
-    own = [manifest["name"], manifest.get("figure"), manifest.get("published")]
-    runs = study.known.values()
-    own += [text for run in runs for text in (run.cell.label, *run.cell.values.values())]
-    return " ".join(map(str, own))
+    texts = [manifest["name"], manifest.get("figure"), manifest.get("published")]
+    runs = study.runs_by_id.values()
+    texts += [text for run in runs for text in (run.cell.label, *run.cell.values.values())]
+    return " ".join(map(str, texts))
 
 
 def _is_off(value: object) -> bool:
     return value is None or value != value or value == 0
 
 
-def _is_listed(table: pd.DataFrame) -> bool:
-    """Whether the config lists its cells, which differ in dropout and in other settings."""
+def _has_listed_cells(table: pd.DataFrame) -> bool:
+    """Return whether the config lists cells that differ in dropout and in other settings."""
     keys: set[str] = set().union(*(label.keys for label in table["label"] if label is not None))
     dropped = {key for key in keys if key.startswith("dropout.")}
     return bool(dropped) and dropped != keys

@@ -1,4 +1,4 @@
-"""A paper's numbers beside those measured here, and whether they can be compared."""
+"""Compare published values with our results, and check whether they are comparable."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,37 +8,35 @@ import pandas as pd
 from pydantic import ValidationError
 
 from dropout_lab.analysis.statistics import t_interval
-from dropout_lab.analysis.tables import StudyTables, rows_of_cell, settings_of_cell
+from dropout_lab.analysis.tables import StudyTables, Values, rows_of_cell, settings_of_cell
 from dropout_lab.config.grid import canonical, values_of, with_values
 from dropout_lab.config.published import PublishedSettings, PublishedValue
 from dropout_lab.config.schema import Settings
 from dropout_lab.config.sizes import training_examples
 
-# How far the size of the data and the length of the training may be from the paper's.
-_EXAMPLES_APART, _LEAST_UPDATES = 0.1, 0.9
-
-Values = np.ndarray[tuple[int], np.dtype[np.float64]]
+# Values are comparable up to these relative deviations from the paper.
+_EXAMPLES_TOLERANCE, _MIN_UPDATES_SHARE = 0.1, 0.9
 
 
 @dataclass(frozen=True)
-class Beside:
-    """One published number beside ours, both in the paper's unit.
+class PublishedComparison:
+    """A published value and our result, both in the unit of the paper.
 
     Args:
-        label: The row or point in the paper's words.
-        quantity: What was measured, test_error or test_accuracy.
-        inference: How the trained network was used.
-        published: The number.
-        published_sd: Its standard deviation over runs; None if it was not printed.
-        seen: Whether it was read in the source; False: recalled, unverified.
-        ours: Our mean over the completed seeds; nan without one.
-        low: Lower end of its 95 % t interval; nan below two seeds.
-        high: Upper end.
-        n: How many seeds.
-        difference: Ours minus the published number.
+        label: The name of the row or point in the paper.
+        quantity: The measured quantity, test_error or test_accuracy.
+        inference: The inference method.
+        published: The published value.
+        published_sd: The published standard deviation over runs, or None.
+        seen: Whether the value was verified in the source.
+        ours: Our mean over the completed seeds; nan without seeds.
+        low: Lower end of its 95% t interval; nan for fewer than two seeds.
+        high: Upper end of the interval.
+        n: Number of seeds.
+        difference: Our mean minus the published value.
         verdict: ``within our interval``, ``better``, ``worse``, ``not comparable`` or
             ``not trained``.
-        reasons: Why the two cannot be compared, or what makes the comparison loose.
+        reasons: Why the values are not comparable.
     """
 
     label: str
@@ -57,29 +55,29 @@ class Beside:
 
 
 @dataclass(frozen=True)
-class Published:
-    """The numbers of a paper beside ours.
+class PublishedTable:
+    """All published values of a study, compared with our results.
 
     Args:
-        citation: Where they were printed.
-        departures: Where the setting here is not the paper's.
-        rows: The numbers.
+        citation: The publication.
+        departures: Differences between our settings and the paper's.
+        rows: The comparisons.
     """
 
     citation: str
     departures: tuple[str, ...]
-    rows: tuple[Beside, ...]
+    rows: tuple[PublishedComparison, ...]
 
 
 @dataclass(frozen=True)
-class Measured:
-    """What was measured here of one published number.
+class Measurement:
+    """Our results for a published value.
 
     Args:
-        value: The number.
-        settings: Of its cell; None if there are none.
-        row: The cell's row in the table; None where it is not part of the study.
-        ours: One value for each completed seed, in the paper's unit.
+        value: The published value.
+        settings: The settings of its cell; None without such a cell.
+        row: The row of the cell in the table; None if the study does not have the cell.
+        ours: One value for each completed seed, in the unit of the paper.
     """
 
     value: PublishedValue
@@ -88,66 +86,71 @@ class Measured:
     ours: Values
 
 
-def published_of(study: StudyTables) -> PublishedSettings | None:
-    """Return the published values that a study's config carries; None without any."""
+def read_published(study: StudyTables) -> PublishedSettings | None:
+    """Return the section ``published`` of a study's config; None without it."""
     found = study.manifest.get("published")
     return None if found is None else PublishedSettings.model_validate(found)
 
 
-def beside(study: StudyTables, table: pd.DataFrame) -> Published | None:
-    """Return the published values of a study beside ours; None where its config carries none.
+def compare_with_published(study: StudyTables, table: pd.DataFrame) -> PublishedTable | None:
+    """Compare the published values of a study with our results; None without published values.
 
     Args:
         study: The study.
-        table: Its cells, from :func:`~dropout_lab.analysis.tables.cells`.
+        table: The cells, from :func:`~dropout_lab.analysis.tables.summarize_cells`.
     """
-    published = published_of(study)
+    published = read_published(study)
     if published is None:
         return None
-    rows = (_beside(study, published, each) for each in measured(study, table, published))
-    return Published(published.citation, published.departures, tuple(rows))
+    rows = (_compare(study, published, each) for each in measurements(study, table, published))
+    return PublishedTable(published.citation, published.departures, tuple(rows))
 
 
-def measured(
+def measurements(
     study: StudyTables, table: pd.DataFrame, published: PublishedSettings
-) -> Iterator[Measured]:
-    """Return what was measured of each published number, in their order."""
-    of = {settings_of_cell(study, cell): int(str(row)) for row, cell in table.iterrows()}
+) -> Iterator[Measurement]:
+    """Yield our results for each published value, in the order of the config."""
+    row_of = {settings_of_cell(study, cell): int(str(row)) for row, cell in table.iterrows()}
     for value in published.values:
         settings = settings_of_value(study, value)
-        row = None if settings is None else of.get(settings)
+        row = None if settings is None else row_of.get(settings)
         cell = None if row is None else table.loc[[row]].iloc[0]
-        yield Measured(value, settings, row, values_of_cell(study, cell, value, published.unit))
+        yield Measurement(value, settings, row, values_of_cell(study, cell, value, published.unit))
 
 
 def settings_of_value(study: StudyTables, value: PublishedValue) -> Settings | None:
-    """Return the settings of the cell that a published number is of; None if there are none.
+    """Return the settings of the cell that a published value belongs to; None without such a cell.
 
-    A label that each combination of a grid has is of the one that is, beside what labels stand
-    for, at the config's own setting.
+    If several cells have the label, the cell with the config's own values of the other swept keys
+    is meant.
     """
-    own = Settings.model_validate(study.manifest["settings"])
+    config_settings = Settings.model_validate(study.manifest["settings"])
     if isinstance(value.cell, str):
-        named = {run.settings for run in study.known.values() if run.cell.label == value.cell}
+        named = {run.settings for run in study.runs_by_id.values() if run.cell.label == value.cell}
         if len(named) > 1:
             rest = [key for key in study.swept if key not in study.manifest.get("labelled", ())]
-            named = {each for each in named if values_of(each, rest) == values_of(own, rest)}
+            named = {
+                each for each in named if values_of(each, rest) == values_of(config_settings, rest)
+            }
         return named.pop() if len(named) == 1 else None
     try:
-        return canonical(with_values(own, value.cell))
-    except (KeyError, ValidationError):  # of a key, or a plugin's variant, that is not known here
+        return canonical(with_values(config_settings, value.cell))
+    except (
+        KeyError,
+        ValidationError,
+    ):  # an unknown key, or the variant of a plugin that is not loaded
         return None
 
 
 def label_of_value(value: PublishedValue) -> str:
-    """Return the label of a published number, with its epoch where it has one."""
+    """Return the label of a published value, with its epoch if it has one."""
     if value.epoch is None:
         return value.label
     return f"{value.label}, {value.epoch:,} epoch{'s' * (value.epoch > 1)}"
 
 
 def error_of_value(unit: str, value: PublishedValue) -> float:
-    """Return a published number as the pictures draw it, an error in per cent."""
+    """Return a published value as an error in percent, as in plots."""
     number = value.value * (1 if unit == "%" else 100)
     return number if value.quantity == "test_error" else 100 - number
 
@@ -155,7 +158,7 @@ def error_of_value(unit: str, value: PublishedValue) -> float:
 def values_of_cell(
     study: StudyTables, cell: pd.Series | None, value: PublishedValue, unit: str
 ) -> Values:
-    """Return what was measured of a cell as the published number was, one value for each seed."""
+    """Return our results for a published value, one for each seed of the cell."""
     if cell is None:
         return np.empty(0)
     completed = study.runs[study.runs["status"] == "completed"]
@@ -175,9 +178,11 @@ def values_of_cell(
     return found
 
 
-def _beside(study: StudyTables, published: PublishedSettings, found: Measured) -> Beside:
-    value, settings, ours = found.value, found.settings, found.ours
-    # Rounded: three errors of 100 * (1 - 0.984) are 1.6, not beside it.
+def _compare(
+    study: StudyTables, published: PublishedSettings, measurement: Measurement
+) -> PublishedComparison:
+    value, settings, ours = measurement.value, measurement.settings, measurement.ours
+    # Round, so that the mean of three errors 100 * (1 - 0.984) is exactly 1.6.
     low, high = (round(end, 10) for end in t_interval(ours))
     mean = round(float(ours.mean()), 10) if len(ours) else float("nan")
     reasons: tuple[str, ...] = ()
@@ -194,7 +199,7 @@ def _beside(study: StudyTables, published: PublishedSettings, found: Measured) -
     else:
         lower = mean < value.value
         verdict = "better" if lower == (value.quantity == "test_error") else "worse"
-    return Beside(
+    return PublishedComparison(
         label=label_of_value(value),
         quantity=value.quantity,
         inference=value.inference,
@@ -214,15 +219,20 @@ def _beside(study: StudyTables, published: PublishedSettings, found: Measured) -
 def _reasons(
     study: StudyTables, published: PublishedSettings, settings: Settings, epoch: int | None
 ) -> Iterator[str]:
-    """Why what was trained with these settings cannot be compared with the paper's number."""
+    """Yield reasons why results with these settings are not comparable with the paper."""
     if settings.dataset.name != published.dataset:
         yield f"data: {settings.dataset.name} instead of {published.dataset}"
-    examples, theirs = training_examples(settings), published.training_examples
-    if theirs is not None and abs(examples - theirs) > _EXAMPLES_APART * theirs:
-        yield f"{examples:,} training examples instead of {theirs:,}"
-    if epoch is not None:  # both trained so long
+    examples, published_examples = training_examples(settings), published.training_examples
+    if (
+        published_examples is not None
+        and abs(examples - published_examples) > _EXAMPLES_TOLERANCE * published_examples
+    ):
+        yield f"{examples:,} training examples instead of {published_examples:,}"
+    if epoch is not None:  # ours is taken after the same epoch
         return
-    own = {run_id for run_id, run in study.known.items() if run.settings == settings}
-    updates = study.runs[study.runs["run_id"].isin(own)]["updates"].max()
-    if published.updates is not None and updates < _LEAST_UPDATES * published.updates:
+    config_settings = {
+        run_id for run_id, run in study.runs_by_id.items() if run.settings == settings
+    }
+    updates = study.runs[study.runs["run_id"].isin(config_settings)]["updates"].max()
+    if published.updates is not None and updates < _MIN_UPDATES_SHARE * published.updates:
         yield f"{updates:,.0f} updates instead of {published.updates:,}"

@@ -1,4 +1,4 @@
-"""The reliability diagram: how often a prediction is right that is made with some confidence."""
+"""Reliability diagram: accuracy of predictions against their confidence."""
 
 import numpy as np
 import pandas as pd
@@ -6,22 +6,22 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from dropout_lab.analysis import style
-from dropout_lab.analysis.intervals import interval_words
+from dropout_lab.analysis.intervals import describe_interval
 from dropout_lab.analysis.tables import (
     StudyTables,
+    baseline_and_best,
     completed_rows,
     half_width,
-    with_and_without,
 )
 
-_FEWEST = 10  # predictions in a bin that is drawn
+_MIN_PREDICTIONS = 10  # in a bin that is drawn
 
 
 def draw_reliability(study: StudyTables, table: pd.DataFrame, title: str) -> Figure | None:
-    """Draw accuracy against confidence, and below it how many predictions there are.
+    """Draw accuracy against confidence, and below it the number of predictions.
 
-    Left without dropout, right the cell with dropout that validation chooses, each inference a
-    line. None where the bins were not kept.
+    The left panels show the baseline, the right panels the cell with dropout that validation chose.
+    Each inference method is a line. None if the study has no reliability.csv.
 
     Paper:
         Guo, Pleiss, Sun, Weinberger (2017), On Calibration of Modern Neural Networks, ICML.
@@ -30,7 +30,7 @@ def draw_reliability(study: StudyTables, table: pd.DataFrame, title: str) -> Fig
         return None
     parts = [
         (cell, rows)
-        for cell in with_and_without(table)
+        for cell in baseline_and_best(table)
         if len(rows := completed_rows(study, study.reliability, cell))
     ]
     if not parts:
@@ -42,8 +42,8 @@ def draw_reliability(study: StudyTables, table: pd.DataFrame, title: str) -> Fig
     for (cell, rows), (upper, lower) in zip(parts, grid.T, strict=True):
         upper.plot([0, 1], [0, 1], color="#888888", linewidth=1, linestyle=(0, (1, 1)))
         for inference, own in rows.groupby("inference", sort=False):
-            _draw(upper, lower, str(inference), own)
-        words = style.cell_label(cell, study.swept, bool(cell["bare"]))
+            _draw_inference(upper, lower, str(inference), own)
+        words = style.cell_name(cell, study.swept)
         upper.set_title(style.wrapped(words, 44))
         upper.legend(loc="lower right")
         lower.set_yscale("log")
@@ -59,15 +59,15 @@ def draw_reliability(study: StudyTables, table: pd.DataFrame, title: str) -> Fig
     style.heading(figure, f"{title}: are the confidences right? ({seeds})")
     style.footnote(
         figure,
-        f"test set, bins of {_FEWEST} predictions or more; lines: all seeds, dots: each\n"
+        f"test set, bins of {_MIN_PREDICTIONS} predictions or more; lines: all seeds, dots: each\n"
         "dotted: accuracy = confidence",
-        interval_words("ECE of 15 bins: mean over seeds ± half its 95% t interval", counts),
+        describe_interval("ECE of 15 bins: mean over seeds ± half its 95% t interval", counts),
     )
     return figure
 
 
-def _draw(upper: Axes, lower: Axes, inference: str, rows: pd.DataFrame) -> None:
-    """Draw an inference: where its bins lie, and how full they are."""
+def _draw_inference(upper: Axes, lower: Axes, inference: str, rows: pd.DataFrame) -> None:
+    """Draw the bins of one inference method: accuracy above, number of predictions below."""
     colour, marker = style.inference_look(inference)
     filled = rows[rows["examples"] > 0]
     n = filled["examples"]
@@ -75,15 +75,15 @@ def _draw(upper: Axes, lower: Axes, inference: str, rows: pd.DataFrame) -> None:
     ece = (gaps.groupby(filled["seed"]).sum() / n.groupby(filled["seed"]).sum()).to_numpy()
     half = half_width(ece)
     spread = f" ± {100 * half:.2f}" if np.isfinite(half) else ""
-    label = f"{style.INFERENCES[inference]}: ECE {100 * ece.mean():.2f}{spread}%"
-    dots = filled[n >= _FEWEST]
+    label = f"{style.INFERENCE_NAMES[inference]}: ECE {100 * ece.mean():.2f}{spread}%"
+    dots = filled[n >= _MIN_PREDICTIONS]
     upper.plot(dots["confidence"], dots["accuracy"], ".", color=colour, alpha=0.45, markersize=5)
-    sums = filled.assign(
+    bin_sums = filled.assign(
         confidence=n * filled["confidence"], accuracy=n * filled["accuracy"]
     ).groupby("bin")[["examples", "confidence", "accuracy"]]
-    every = sums.sum()[lambda sum_: sum_["examples"] >= _FEWEST]
+    bins = bin_sums.sum()[lambda sum_: sum_["examples"] >= _MIN_PREDICTIONS]
     upper.plot(
-        every["confidence"] / every["examples"], every["accuracy"] / every["examples"],
+        bins["confidence"] / bins["examples"], bins["accuracy"] / bins["examples"],
         markersize=6, label=label, color=colour, marker=marker,
     )  # fmt: skip
     counts = rows.groupby("bin")["examples"].sum() / rows["seed"].nunique()

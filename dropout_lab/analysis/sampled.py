@@ -1,4 +1,4 @@
-"""The average of sampled networks against the mean rule, in a sentence."""
+"""Compare Monte Carlo dropout with the mean network, in a sentence."""
 
 import pandas as pd
 
@@ -7,13 +7,13 @@ from dropout_lab.analysis.tables import StudyTables, completed_rows, paired_diff
 
 
 def sampling_sentence(study: StudyTables, cell: pd.Series) -> str:
-    """Say whether sampling beats the mean rule, and how many networks it takes to equal it.
+    """Describe how sampling changes test error, and how many samples equal the mean network.
 
-    Empty if the networks of the cell were not sampled.
+    Empty if the cell has no results of Monte Carlo dropout.
 
     Args:
         study: The study.
-        cell: A row of its table of cells.
+        cell: A row of the table of cells.
     """
     uses = completed_rows(study, study.inference, cell)
     if uses.empty or "monte_carlo" not in set(uses["inference"]):
@@ -23,20 +23,20 @@ def sampling_sentence(study: StudyTables, cell: pd.Series) -> str:
     )
     pairs = -paired_differences(drawn, rule)
     mean, interval = float(pairs.mean()), statistics.t_interval(pairs)
-    n = phrases.n_of([len(pairs)], "paired seed")
+    n = phrases.sample_size([len(pairs)], "paired seed")
     word = "less" if mean < 0 else "more"
-    compared = f"{phrases.size(mean, interval)} {word} test error than the mean rule"
+    compared = f"{phrases.magnitude(mean, interval)} {word} test error than the mean rule"
     if mean == 0:
-        compared = f"the same mean test error{phrases.band(interval)} as the mean rule"
-    found = (
+        compared = f"the same mean test error{phrases.interval_text(interval)} as the mean rule"
+    sentence = (
         f"The average of {int(drawn['samples'].iloc[0]):,} sampled networks has {compared} "
-        f"{phrases.named(cell, study.swept)} ({n})."
+        f"{phrases.cell_phrase(cell, study.swept)} ({n})."
     )
-    return f"{found}{_number_it_takes(study, cell, float(rule['test_accuracy'].mean()))}"
+    return f"{sentence}{_samples_needed(study, cell, float(rule['test_accuracy'].mean()))}"
 
 
-def _number_it_takes(study: StudyTables, cell: pd.Series, accuracy: float) -> str:
-    """Say from which number of networks on the average is as accurate as the mean rule."""
+def _samples_needed(study: StudyTables, cell: pd.Series, accuracy: float) -> str:
+    """Describe the smallest number of samples that is as accurate as the mean network."""
     curve = completed_rows(study, study.monte_carlo, cell)
     if curve.empty:
         return ""

@@ -1,4 +1,4 @@
-"""How the pictures look: one colour for a p, one marker for a variant, the same in all of them."""
+"""Common style of all plots: colours, markers, labels, headings, footnotes, saving."""
 
 import io
 import re
@@ -20,14 +20,14 @@ from matplotlib.ticker import MaxNLocator
 from dropout_lab.catalogue import CATALOGUE
 from dropout_lab.files import open_file, replace_file
 
-PUBLISHED = "#777777"  # a paper's numbers
-WITHOUT = "#000000"  # without dropout, everywhere
+PUBLISHED = "#777777"  # colour of published values
+WITHOUT = "#000000"  # colour of baselines
 BARS = "bars: 95% t interval of the mean over seeds"
-# Paul Tol's bright scheme and two more of his: told apart with any kind of colour vision.
-# A family of variants shares a colour, its members differ by marker.
+# Paul Tol's bright scheme and two more of his colours, distinct with any colour vision.
+# Related variants share a colour and differ by marker.
 _BLUE, _CYAN, _RED, _GREEN, _YELLOW = "#4477AA", "#66CCEE", "#EE6677", "#228833", "#CCBB44"
 _PURPLE, _TEAL, _ORANGE = "#AA3377", "#44AA99", "#EE7733"
-_VARIANT_LOOKS = {
+_VARIANT_STYLES = {
     "none": (WITHOUT, "o"),
     "inverted": (_BLUE, "o"),
     "standard": (_CYAN, "s"),
@@ -51,32 +51,32 @@ _VARIANT_LOOKS = {
     "dropconnect": (_PURPLE, "D"),
     "gaussian_dropconnect": (_PURPLE, "d"),
 }
-INFERENCES = {
+INFERENCE_NAMES = {
     "mean": "mean",
     "monte_carlo": "Monte Carlo",
     "geometric": "geometric mean",
     "moment_matching": "moment matching",
     "ensemble": "ensemble",
 }
-_INFERENCE_LOOKS = {
+_INFERENCE_STYLES = {
     "mean": (WITHOUT, "o"),
     "monte_carlo": (_BLUE, "s"),
     "geometric": (_GREEN, "^"),
     "moment_matching": (_PURPLE, "D"),
     "ensemble": (_ORANGE, "*"),
 }
-_OTHER_LOOK = ("#888888", "o")
-_OWN_COLOURS = ("#332288", "#882255", "#888888")  # of variants that are not built in
-_OWN_MARKERS = ("H", ">", "8")
+_OTHER_STYLE = ("#888888", "o")
+_PLUGIN_COLOURS = ("#332288", "#882255", "#888888")
+_PLUGIN_MARKERS = ("H", ">", "8")
 _DASHES = ("-", "--", "-.", ":")
-_SHADES = (0.0, -0.45, 0.45)  # of a colour that several lines share
-_LONGEST_LABEL, _LONGEST_VALUE = 80, 40  # characters
-BESIDE = 36  # characters of a line of a legend, or of a label of an axis
-_NOTE = 14  # characters of a footnote in an inch
-_MARK, _HEAD = "dropout-lab", 1024  # written into the first bytes of every file
+_SHADES = (0.0, -0.45, 0.45)  # to distinguish lines with the same colour
+_MAX_LABEL, _MAX_VALUE = 80, 40  # characters
+LEGEND_WIDTH = 36  # characters per line of a legend or of a tick label
+_FOOTNOTE_DENSITY = 14  # characters per inch
+_MARK, _MARK_WITHIN = "dropout-lab", 1024  # the mark is within the first bytes of each file
 _LABEL_FIRST = {"dropout.variant": 0, "dropout.placement": 1, "dropout.p": 2}
-_TOGETHER = re.compile(r" (?==)|(?<==) |(?<=\d) (?=seed)")  # spaces at which no line is broken
-_SETTINGS: Any = {
+_TOGETHER = re.compile(r" (?==)|(?<==) |(?<=\d) (?=seed)")  # spaces to keep together when wrapping
+_RC_PARAMS: Any = {
     "font.size": 11,
     "axes.titlesize": 11,
     "axes.labelsize": 11,
@@ -86,16 +86,16 @@ _SETTINGS: Any = {
     "axes.grid": True,
     "grid.alpha": 0.25,
     "lines.linewidth": 1.8,
-    "text.parse_math": False,  # a name with a dollar sign is a name
-    "svg.fonttype": "none",  # text stays text
-    "svg.hashsalt": "dropout-lab",  # the same picture is the same file
+    "text.parse_math": False,  # do not parse dollar signs in names
+    "svg.fonttype": "none",  # save text as text
+    "svg.hashsalt": "dropout-lab",  # makes files reproducible
 }
 
 
 def p_colour(p: object) -> str:
-    """Return the colour of a p, from dark to light along a perceptual scale.
+    """Return the colour of a p, from dark to light on a perceptual scale.
 
-    Black is for networks without any dropout, which a p of 0 alone does not make.
+    Black is reserved for networks without dropout; p = 0 at one place is not enough for that.
     """
     try:
         value = float(str(p))
@@ -115,81 +115,88 @@ def variant_marker(variant: object) -> str:
 
 
 def variant_look(variant: object) -> tuple[str, str]:
-    """Return the colour and the marker of a variant; of one of a plugin, by the order of names."""
+    """Return the colour and the marker of a variant; for plugins, by the order of their names."""
     name = str(variant)
-    if name in _VARIANT_LOOKS:
-        return _VARIANT_LOOKS[name]
-    index = sorted({name, *CATALOGUE} - _VARIANT_LOOKS.keys()).index(name)
-    colours, markers = len(_OWN_COLOURS), len(_OWN_MARKERS)
-    return _OWN_COLOURS[index % colours], _OWN_MARKERS[(index + index // colours) % markers]
+    if name in _VARIANT_STYLES:
+        return _VARIANT_STYLES[name]
+    index = sorted({name, *CATALOGUE} - _VARIANT_STYLES.keys()).index(name)
+    colours, markers = len(_PLUGIN_COLOURS), len(_PLUGIN_MARKERS)
+    return _PLUGIN_COLOURS[index % colours], _PLUGIN_MARKERS[(index + index // colours) % markers]
 
 
 def inference_look(inference: str) -> tuple[str, str]:
-    """Return the colour and the marker of a way to use the network."""
-    return _INFERENCE_LOOKS.get(inference, _OTHER_LOOK)
+    """Return the colour and the marker of an inference method."""
+    return _INFERENCE_STYLES.get(inference, _OTHER_STYLE)
 
 
 def cell_colour(cell: pd.Series, swept: tuple[str, ...]) -> str:
-    """Return the colour of a cell: by its p where p was swept, else by its variant."""
-    if cell["bare"]:
+    """Return the colour of a cell: by its p if p was swept, else by its variant."""
+    if cell["is_baseline"]:
         return WITHOUT
     if "dropout.p" in swept:
         return p_colour(cell["dropout.p"])
     return variant_colour(cell.get("dropout.variant", "inverted"))
 
 
-def cell_label(values: Mapping[str, Any] | pd.Series, swept: tuple[str, ...], bare: bool) -> str:
-    """Return a cell in words: ``without dropout``, ``gaussian, p = 0.5, placement = input``."""
+def cell_label(
+    values: Mapping[str, Any] | pd.Series, swept: tuple[str, ...], is_baseline: bool
+) -> str:
+    """Return the name of a cell: ``without dropout``, ``gaussian, p = 0.5, placement = input``."""
     parts = []
     label = values.get("label")
     if label is not None and label.keys <= set(swept):
         parts.append(label.text)
         swept = tuple(key for key in swept if key not in label.keys)
-        bare = bare and not any(key.startswith("dropout.") for key in label.keys)
+        is_baseline = is_baseline and not any(key.startswith("dropout.") for key in label.keys)
     for key in sorted(swept, key=lambda key: _LABEL_FIRST.get(key, len(_LABEL_FIRST))):
         value = values[key]
-        if key.startswith("dropout.") and (bare or value is None or value != value):
-            continue  # it has no meaning here
+        if key.startswith("dropout.") and (is_baseline or value is None or value != value):
+            continue  # the key has no effect on this cell
         name = key.partition(".")[2].replace("_", " ")
         text = value_text(value)
         parts.append(text if key == "dropout.variant" else f"{name} = {text}")
-    words = shortened(", ".join(parts), _LONGEST_LABEL)
-    if bare:
+    words = shorten(", ".join(parts), _MAX_LABEL)
+    if is_baseline:
         return "without dropout" + (f", {words}" if words else "")
     return words or "with dropout"
 
 
+def cell_name(cell: pd.Series, swept: Sequence[str]) -> str:
+    """Return the name of a row of the table of cells; see :func:`cell_label`."""
+    return cell_label(cell, tuple(swept), bool(cell["is_baseline"]))
+
+
 def value_text(value: object) -> str:
-    """Return a swept value in words; ``none`` where it is null."""
+    """Format a swept value; ``none`` for null."""
     if value is None or value != value:  # nan
         return "none"
-    return f"{value:g}" if isinstance(value, float) else shortened(str(value), _LONGEST_VALUE)
+    return f"{value:g}" if isinstance(value, float) else shorten(str(value), _MAX_VALUE)
 
 
 def heading(figure: Figure, text: str) -> None:
-    """Write what the picture shows above it."""
+    """Set the heading of a figure, wrapped to its width."""
     figure.suptitle(wrapped(text, int(9.5 * figure.get_figwidth())))
 
 
 def wrapped(text: str, width: int) -> str:
-    """Return a text in lines of at most so many characters.
+    """Wrap a text into lines of at most ``width`` characters.
 
-    ``p = 0.5`` and ``n = 3 seeds`` stay on one line.
+    Does not break ``p = 0.5`` and ``n = 3 seeds``.
     """
     lines = textwrap.wrap(_TOGETHER.sub("\xa0", text), width)
     return "\n".join(lines).replace("\xa0", " ")
 
 
-def shortened(text: str, longest: int) -> str:
-    """Return a text with its middle left out where it is too long for a picture."""
-    if len(text) <= longest:
+def shorten(text: str, max_length: int) -> str:
+    """Replace the middle of a text by an ellipsis if the text is too long."""
+    if len(text) <= max_length:
         return text
-    end = longest // 2
-    return f"{text[: longest - end - 1]}…{text[-end:]}"
+    end = max_length // 2
+    return f"{text[: max_length - end - 1]}…{text[-end:]}"
 
 
 def new_figure(width: float, height: float) -> Figure:
-    """Return an empty figure of so many inches, laid out without overlaps."""
+    """Create an empty figure with constrained layout; sizes are in inches."""
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
     return figure
@@ -197,35 +204,35 @@ def new_figure(width: float, height: float) -> Figure:
 
 @contextmanager
 def style(fonts: Sequence[str] = ()) -> Iterator[None]:
-    """The context in which pictures are drawn and saved, whatever the user's matplotlibrc says.
+    """Use our style for plots inside a ``with`` block, independent of the user's matplotlibrc.
 
     Args:
-        fonts: Fonts for the characters that the first font does not have.
+        fonts: Fonts for characters that the default font does not have.
     """
     with rc_context():
         rcdefaults()
-        rcParams.update(_SETTINGS)
+        rcParams.update(_RC_PARAMS)
         rcParams["font.family"] = ["sans-serif", *fonts]
         yield
 
 
 def footnote(figure: Figure, *notes: str) -> None:
-    """Write what the reader must know below the picture: notes that are not empty."""
+    """Set the footnote of a figure from the nonempty notes."""
     text = "; ".join(note for note in notes if note)
-    width = int(_NOTE * figure.get_figwidth())
+    width = int(_FOOTNOTE_DENSITY * figure.get_figwidth())
     lines = [wrapped(line, width) for line in text.split("\n")]
     figure.supxlabel("\n".join(lines), fontsize=9, color="#444444")
 
 
 def add_notes(figure: Figure, notes: Sequence[str]) -> None:
-    """Write further notes below the picture, on lines of their own."""
+    """Append notes to the footnote of a figure, on a new line."""
     if notes:
         above = figure.get_supxlabel()
         footnote(figure, "\n".join([above, "; ".join(notes)] if above else ["; ".join(notes)]))
 
 
 def epoch_axis(axes: Axes) -> None:
-    """Label the x axis with whole epochs. Call after the curves are drawn."""
+    """Label the x axis with integer epochs. Call after drawing the curves."""
     axes.set_xlabel("epoch")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     low, high = axes.dataLim.intervalx
@@ -235,48 +242,48 @@ def epoch_axis(axes: Axes) -> None:
 
 
 def percent_axis(axes: Axes, which: str = "y") -> None:
-    """Show fractions as per cent along an axis."""
+    """Show fractions as percentages on an axis."""
     axis = axes.yaxis if which == "y" else axes.xaxis
     axis.set_major_formatter(lambda value, _: f"{100 * value:.4g}".replace("-", "−"))
 
 
-def kind_of(cell: pd.Series) -> tuple[str, ...]:
-    """Return what is swept of a cell's dropout beside p; cells of a kind share their dashes."""
+def dropout_kind(cell: pd.Series) -> tuple[str, ...]:
+    """Return the values of a cell's swept dropout keys except p, which determine its line style."""
     keys = [key for key in cell.index if key.startswith("dropout.") and key != "dropout.p"]
     return tuple(value_text(cell[key]) for key in keys)
 
 
-def dashes(index: int) -> str:
-    """Return the dashes of the index-th kind of cell in a picture."""
+def line_style(index: int) -> str:
+    """Return the line style of the index-th kind of cell in a plot."""
     return _DASHES[index % len(_DASHES)]
 
 
-def told_apart(looks: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Return colours and dashes with none given twice: one that is taken is darker or lighter."""
-    given: list[tuple[str, str]] = []
-    for colour, own in looks:
-        lines = list(dict.fromkeys([own, *_DASHES]))
+def distinct_styles(styles: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Make pairs of colour and line style distinct, by darker or lighter colours first."""
+    distinct: list[tuple[str, str]] = []
+    for colour, dashes in styles:
+        lines = list(dict.fromkeys([dashes, *_DASHES]))
         options = [(_shade(colour, step), line) for line in lines for step in _SHADES]
-        given.append(next((look for look in options if look not in given), (colour, own)))
-    return given
+        distinct.append(next((each for each in options if each not in distinct), (colour, dashes)))
+    return distinct
 
 
 def _shade(colour: str, step: float) -> str:
-    """Return a colour nearer to black, by a share below 0, or to white."""
-    share, end = abs(step), float(step > 0)
-    red, green, blue = (value + share * (end - value) for value in to_rgb(colour))
+    """Return a colour moved towards white (``step`` > 0) or towards black (``step`` < 0)."""
+    fraction, end = abs(step), float(step > 0)
+    red, green, blue = (value + fraction * (end - value) for value in to_rgb(colour))
     return to_hex((red, green, blue))
 
 
-def legend_beside(axes: Axes, entries: tuple[list[Any], list[Any]]) -> None:
-    """Put a legend right of axes, where it covers neither them nor the heading."""
+def legend_right(axes: Axes, entries: tuple[list[Any], list[Any]]) -> None:
+    """Put a legend to the right of the axes, so that it does not cover them."""
     axes.legend(*entries, loc="upper left", bbox_to_anchor=(1.02, 1), borderaxespad=0)
 
 
 def n_seeds(counts: Iterable[int]) -> str:
-    """Return how many seeds a picture shows: ``n = 3 seeds``, ``n = 2 to 3 seeds``.
+    """Return the number of seeds in a plot: ``n = 3 seeds``, ``n = 2 to 3 seeds``.
 
-    Cells without a completed run are not drawn, and not counted.
+    Ignores cells without completed runs, which are not drawn.
     """
     values = sorted({int(count) for count in counts} - {0})
     if not values:
@@ -286,27 +293,27 @@ def n_seeds(counts: Iterable[int]) -> str:
 
 
 def save(figure: Figure, folder: Path, name: str) -> list[Path]:
-    """Save a picture as PNG and SVG; return both paths."""
+    """Save a figure as PNG and SVG; return both paths."""
     paths = []
     for suffix in ("png", "svg"):
-        replace_file(folder / f"{name}.{suffix}", drawn(figure, suffix))
+        replace_file(folder / f"{name}.{suffix}", render(figure, suffix))
         paths.append(folder / f"{name}.{suffix}")
     return paths
 
 
-def drawn(figure: Figure, suffix: str) -> bytes:
-    """Return a picture as a file of a format, the same for the same picture."""
+def render(figure: Figure, suffix: str) -> bytes:
+    """Return the contents of a PNG or SVG file; equal figures give equal files."""
     buffer = io.BytesIO()
     metadata = {"png": {"Software": _MARK}, "svg": {"Date": None, "Creator": _MARK}}[suffix]
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing from font")  # said in a note, once
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")  # reported once, in a note
         figure.savefig(buffer, format=suffix, dpi=160, metadata=metadata)
     return buffer.getvalue()
 
 
-def is_drawn(path: Path) -> bool:
-    """Whether a file is a picture that :func:`save` made."""
+def is_own_plot(path: Path) -> bool:
+    """Return whether :func:`save` created a file."""
     if path.is_symlink() or not path.is_file():
         return False
     with open_file(path) as file:
-        return _MARK.encode() in file.read(_HEAD)
+        return _MARK.encode() in file.read(_MARK_WITHIN)

@@ -1,4 +1,4 @@
-"""A study's CSV files as data frames, and its cells summed up over the seeds."""
+"""Read the CSV files of a study as data frames, and summarize its cells over the seeds."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,12 +17,14 @@ from dropout_lab.errors import DamageError, StorageError
 from dropout_lab.folder.judge import READING_ORDER, damages, in_short
 from dropout_lab.results import Table
 
-MISSING = "missing"  # the status of a planned run that has no row in runs.csv
+Values = np.ndarray[tuple[int], np.dtype[np.float64]]
+MISSING = "missing"  # status of a planned run without a row in runs.csv
+_EXPORTED_NAMES = {"is_baseline": "bare"}  # columns with another name in CSV and JSON
 
 
 @dataclass(frozen=True)
 class Label:
-    """A cell's name in the config, and the dotted keys that it stands for."""
+    """The name of a cell in the config, and the dotted keys whose values it replaces."""
 
     text: str
     keys: frozenset[str]
@@ -30,46 +32,46 @@ class Label:
 
 @dataclass(frozen=True)
 class StudyTables:
-    """A study as it was read.
+    """The files of a study as data frames.
 
     Args:
-        path: Its folder.
-        manifest: What was asked.
+        path: The folder of the study.
+        manifest: The contents of manifest.json.
         swept: The swept keys, dotted.
-        known: The runs that the manifest lists, by id.
-        runs: runs.csv, with three more columns: ``bare`` (nothing is dropped), ``partner`` (the
-            run_id of the run without dropout of the same seed and otherwise equal settings) and
-            ``label`` (the cell's name in the config). A planned run that has no row there yet is
+        runs_by_id: The runs that the manifest lists, by id.
+        runs: runs.csv, with three more columns: ``is_baseline`` (whether the run has no dropout),
+            ``baseline_run_id`` (the run without dropout, with the same seed and otherwise equal
+            settings) and ``label`` (the cell's name in the config). Planned runs without a row are
             at the end, with the status ``missing``.
         metrics: metrics.csv, with the same three columns.
-        inference: inference.csv, with the same three columns; empty if there is none.
-        monte_carlo: monte_carlo.csv, likewise.
-        ensembles: ensembles.csv; empty if there is none.
-        findings: What another program or a kill left in the files, in sentences.
-        reliability: reliability.csv, likewise.
-        activations: activations.csv, likewise.
+        inference: inference.csv, with the same three columns; empty without the file.
+        monte_carlo: monte_carlo.csv, as ``inference``.
+        ensembles: ensembles.csv; empty without the file.
+        damage: Messages about what another program or a kill left in the files.
+        reliability: reliability.csv, as ``inference``.
+        activations: activations.csv, as ``inference``.
     """
 
     path: Path
     manifest: dict[str, Any]
     swept: tuple[str, ...]
-    known: Mapping[str, Run]
+    runs_by_id: Mapping[str, Run]
     runs: pd.DataFrame
     metrics: pd.DataFrame
     inference: pd.DataFrame
     monte_carlo: pd.DataFrame
     ensembles: pd.DataFrame
-    findings: tuple[str, ...] = ()
+    damage: tuple[str, ...] = ()
     reliability: pd.DataFrame = field(default_factory=pd.DataFrame)
     activations: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     @property
     def removed(self) -> tuple[str, int]:
-        """The cells that were removed from the study, in words, and how many were compared."""
+        """The cells removed from the study, as text, and the number of comparisons they had."""
         records = [
             record
             for record in self.manifest.get("removed", ())
-            if not self.known.keys() & set(record["runs"])  # else they are trained again
+            if not self.runs_by_id.keys() & set(record["runs"])  # not added again since
         ]
         words = [
             ", ".join(f"{key} = {value or 'none'}" for key, value in record["values"].items())
@@ -79,43 +81,43 @@ class StudyTables:
 
     @cached_property
     def completed(self) -> list[pd.DataFrame]:
-        """The completed runs of each cell by seed, in the order of :func:`cells`."""
+        """The completed runs of each cell, by seed, in the order of :func:`summarize_cells`."""
         return [
             group[group["status"] == "completed"].set_index("seed")
-            for _, group in by_cell(self.runs, self.swept)
+            for _, group in group_by_cell(self.runs, self.swept)
         ]
 
 
 def read_study(path: Path) -> StudyTables:
-    """Read a study's folder.
+    """Read the folder of a study.
 
     Raises:
-        DamageError: Something in it is not what was written.
-        StorageError: It is no study's folder, has no finished run yet, or cannot be read.
+        DamageError: A file of the study is damaged.
+        StorageError: The folder has no study, has no finished run yet, or cannot be read.
     """
     manifest = results.read_manifest(path)
     if manifest is None:
         raise StorageError(f"{path} has no {results.MANIFEST}; it is not the folder of a study.")
     known, swept = results.runs_in(manifest), tuple(manifest["swept"])
     tables = {name: results.read_table(path / name, known) for name in READING_ORDER}
-    if damaged := damages(path, manifest, known, tables):
+    if found := damages(path, manifest, known, tables):
         raise DamageError(
-            f"{path} is damaged.\n{in_short(damaged)}\n"
+            f"{path} is damaged.\n{in_short(found)}\n"
             f"To repair it: {results.command('doctor', path, '--fix')}, then run the command that "
             "made the study again."
         )
     ensembles = tables.pop(results.ENSEMBLES)
-    findings = [line for table in (*tables.values(), ensembles) for line in table.sentences]
+    damage = [line for table in (*tables.values(), ensembles) for line in table.sentences]
     if not tables[results.RUNS].rows:
-        lost = "; ".join(["", *findings])
+        lost = "; ".join(["", *damage])
         raise StorageError(
             f"{path} has no finished run yet{lost}; run the command that trains it again."
         )
     del tables[results.DIGESTS]
     for table in tables.values():
         table.rows = list(table.rows)  # to be changed
-    _add_missing(tables[results.RUNS], known)
-    extra = pd.DataFrame(
+    _add_missing_runs(tables[results.RUNS], known)
+    run_columns = pd.DataFrame(
         [
             (
                 run.run_id,
@@ -125,31 +127,33 @@ def read_study(path: Path) -> StudyTables:
             )
             for run in known.values()
         ],
-        columns=["run_id", "bare", "partner", "label"],
+        columns=["run_id", "is_baseline", "baseline_run_id", "label"],
     )
-    frames = {name: _frame(_led(table, known, swept)) for name, table in tables.items()}
-    merged = {name: frame.merge(extra, on="run_id") for name, frame in frames.items()}
+    frames = {
+        name: _to_frame(_set_manifest_values(table, known, swept)) for name, table in tables.items()
+    }
+    merged = {name: frame.merge(run_columns, on="run_id") for name, frame in frames.items()}
     return StudyTables(
         path=path,
         manifest=manifest,
         swept=swept,
-        known=known,
+        runs_by_id=known,
         runs=merged[results.RUNS],
         metrics=merged[results.METRICS],
         inference=merged[results.INFERENCE],
         monte_carlo=merged[results.MONTE_CARLO],
-        ensembles=_frame(_widened(ensembles, manifest)),
-        findings=tuple(findings),
+        ensembles=_to_frame(_add_new_swept_keys(ensembles, manifest)),
+        damage=tuple(damage),
         reliability=merged[results.RELIABILITY],
         activations=merged[results.ACTIVATIONS],
     )
 
 
-def incomplete(study: StudyTables) -> str:
-    """Say how many planned runs have no result yet: ``incomplete: 12 of 24 runs are missing``.
+def describe_missing_runs(study: StudyTables) -> str:
+    """Return how many planned runs have no result: ``incomplete: 12 of 24 runs are missing``.
 
-    Interrupted runs count as missing, since the same command trains them on; diverged and failed
-    runs do not. Empty where nothing is missing.
+    Counts interrupted runs, since the same command resumes them, but not diverged and failed runs.
+    Empty if no run is missing.
     """
     runs = study.runs
     count = int(runs["status"].isin([MISSING, "interrupted"]).sum())
@@ -159,8 +163,8 @@ def incomplete(study: StudyTables) -> str:
     )
 
 
-def when(study: StudyTables) -> str:
-    """Return in words what a study's last values are of: its last epoch, or its best."""
+def describe_epoch(study: StudyTables) -> str:
+    """Return the epoch that final values belong to: ``after the last epoch``, or the best one."""
     patience = study.manifest["settings"]["training"].get("patience")
     if "training.patience" in study.swept or patience is not None:
         return "at the best epoch by validation"
@@ -168,43 +172,48 @@ def when(study: StudyTables) -> str:
 
 
 @np.errstate(all="ignore")  # the loss of a run may be infinite
-def cells(study: StudyTables) -> pd.DataFrame:
-    """Return one row for each planned cell, over its completed runs.
+def summarize_cells(study: StudyTables) -> pd.DataFrame:
+    """Return a table with one row for each planned cell, summarizing its completed runs.
 
-    Columns: the swept keys; ``label`` (a :class:`Label` or None); ``bare``; ``seeds`` (completed
-    runs); ``others`` (diverged, failed or interrupted ones); ``missing`` (runs that are planned
-    and have no result); for test_accuracy,
-    validation_accuracy, accuracy_gap and test_loss ``<name>_mean`` and ``<name>_sd`` (n - 1); for
-    the paired difference in test accuracy to the run without dropout of the same seed
-    ``difference_mean``, ``difference_half`` (half the width of its 95 % t interval) and ``pairs``.
-    nan where there are too few runs.
+    Columns: the swept keys; ``label`` (a :class:`Label` or None); ``is_baseline``; ``seeds``
+    (number of completed runs); ``others`` (number of diverged, failed or interrupted runs);
+    ``missing`` (number of planned runs without a result); ``<name>_mean`` and ``<name>_sd``
+    (n - 1) of test_accuracy, validation_accuracy, accuracy_gap and test_loss; and for the
+    difference in test accuracy from the baseline run with the same seed, ``difference_mean``,
+    ``difference_half`` (half the width of its 95% t interval) and ``pairs``. nan if there are too
+    few runs.
     """
     runs = study.runs
-    done = _with_difference(runs)
+    completed = _add_difference(runs)
     rows = []
     keys = frozenset(study.manifest.get("labelled", ()))
-    for values, group in by_cell(runs, study.swept):
-        mine = done[done["run_id"].isin(group["run_id"])]
+    for values, group in group_by_cell(runs, study.swept):
+        own = completed[completed["run_id"].isin(group["run_id"])]
         row: dict[str, Any] = dict(zip(study.swept, values, strict=True))
         label = group["label"].iloc[0]
         row["label"] = Label(label, keys) if label else None
-        row |= {"bare": bool(group["bare"].iloc[0]), "seeds": len(mine)}
+        row |= {"is_baseline": bool(group["is_baseline"].iloc[0]), "seeds": len(own)}
         row["missing"] = int((group["status"] == MISSING).sum())
-        row["others"] = len(group) - len(mine) - row["missing"]
+        row["others"] = len(group) - len(own) - row["missing"]
         for name in ("test_accuracy", "validation_accuracy", "accuracy_gap", "test_loss"):
-            row[f"{name}_mean"], row[f"{name}_sd"] = mine[name].mean(), mine[name].std()
-        pairs = mine["difference"].dropna()
+            row[f"{name}_mean"], row[f"{name}_sd"] = own[name].mean(), own[name].std()
+        pairs = own["difference"].dropna()
         row["difference_mean"] = pairs.mean()
         row["difference_half"] = half_width(pairs.to_numpy())
         row["pairs"] = len(pairs)
         rows.append(row)
-    return _without_named_too(pd.DataFrame(rows), keys)
+    return _label_baselines(pd.DataFrame(rows), keys)
 
 
-def _without_named_too(table: pd.DataFrame, keys: frozenset[str]) -> pd.DataFrame:
-    """Give the cells that were added without dropout the label of those they stand beside.
+def with_exported_names(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table of cells with the column names that CSV and JSON output have."""
+    return table.set_axis([_EXPORTED_NAMES.get(name, name) for name in table.columns], axis=1)
 
-    Only where the labels say nothing of dropout.
+
+def _label_baselines(table: pd.DataFrame, keys: frozenset[str]) -> pd.DataFrame:
+    """Give each added baseline cell the label of the cells that it is the baseline of.
+
+    Does so only if the labels do not include settings of dropout.
     """
     if not keys or any(key.startswith("dropout.") for key in keys):
         return table
@@ -223,76 +232,72 @@ def as_text(column: pd.Series) -> pd.Series:
     return column.map(str)
 
 
-def differences_of_cell(
-    study: StudyTables, cell: pd.Series
-) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":
-    """Return the test accuracy of a cell's runs minus that of the same seed without dropout."""
-    runs = rows_of_cell(_with_difference(study.runs), cell, study.swept)
-    values: np.ndarray[tuple[int], np.dtype[np.float64]] = (
-        runs["difference"].dropna().to_numpy(dtype=np.float64)
-    )
+def baseline_differences(study: StudyTables, cell: pd.Series) -> Values:
+    """Return the test accuracy of a cell's runs minus that of the baseline, paired by seed."""
+    runs = rows_of_cell(_add_difference(study.runs), cell, study.swept)
+    values: Values = runs["difference"].dropna().to_numpy(dtype=np.float64)
     return values
 
 
 def paired_differences(
     mine: pd.DataFrame, theirs: pd.DataFrame, column: str = "test_accuracy"
-) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":
-    """Return the differences of two cells' runs (see ``StudyTables.completed``) at equal seeds.
+) -> Values:
+    """Return the differences between two cells of ``StudyTables.completed``, paired by seed.
 
-    They are rounded to twelve decimals: 0.94 - 0.93 and 0.98 - 0.97 are the same difference.
+    Rounds to twelve decimals, so that 0.94 - 0.93 and 0.98 - 0.97 are equal.
     """
     values = (mine[column] - theirs[column]).to_numpy(dtype=np.float64)
-    finite: np.ndarray[tuple[int], np.dtype[np.float64]] = values[np.isfinite(values)].round(12)
+    finite: Values = values[np.isfinite(values)].round(12)
     return finite
 
 
-def _with_difference(runs: pd.DataFrame) -> pd.DataFrame:
-    """Return the completed runs with a column ``difference``, nan where there is no partner."""
+def _add_difference(runs: pd.DataFrame) -> pd.DataFrame:
+    """Return the completed runs with a column ``difference``, nan for runs without a baseline."""
     done = runs[runs["status"] == "completed"]
     accuracy = done.set_index("run_id")["test_accuracy"]
-    difference = done["test_accuracy"] - done["partner"].map(accuracy)
-    return done.assign(difference=difference.where(~done["bare"]))
+    difference = done["test_accuracy"] - done["baseline_run_id"].map(accuracy)
+    return done.assign(difference=difference.where(~done["is_baseline"]))
 
 
 def half_width(values: "np.ndarray[Any, np.dtype[Any]]") -> float:
-    """Return half the width of the 95 % t interval of the mean; nan below two values."""
+    """Return half the width of the 95% t interval of the mean; nan for fewer than two values."""
     low, high = t_interval(values)
     return (high - low) / 2
 
 
 def chosen_on_validation(table: pd.DataFrame) -> pd.Series | None:
-    """Return the cell with dropout of the highest mean validation accuracy; None without one."""
+    """Return the cell with dropout that has the highest mean validation accuracy, or None."""
     scored = table["validation_accuracy_mean"].notna() & (table["seeds"] > 0)
-    candidates = table[~table["bare"] & scored]
+    candidates = table[~table["is_baseline"] & scored]
     if candidates.empty:
         return None
     best = int(np.argmax(candidates["validation_accuracy_mean"].to_numpy()))
     return candidates.iloc[best]
 
 
-def with_and_without(table: pd.DataFrame) -> list[pd.Series]:
-    """Return the cells that stand for dropout: the one without and the best with, by validation.
+def baseline_and_best(table: pd.DataFrame) -> list[pd.Series]:
+    """Return the first baseline cell, and the best cell with dropout by validation, if they exist.
 
-    A cell without a completed run is neither.
+    Ignores cells without completed runs.
     """
-    bare = table[table["bare"] & (table["seeds"] > 0)]
+    baselines = table[table["is_baseline"] & (table["seeds"] > 0)]
     chosen = chosen_on_validation(table)
-    return [cell for cell in (bare.iloc[0] if len(bare) else None, chosen) if cell is not None]
+    return [
+        cell for cell in (baselines.iloc[0] if len(baselines) else None, chosen) if cell is not None
+    ]
 
 
 def settings_of_cell(study: StudyTables, cell: pd.Series) -> Settings:
     """Return the complete settings of a cell."""
     run_id = rows_of_cell(study.runs, cell, study.swept)["run_id"].iloc[0]
-    return study.known[run_id].settings
+    return study.runs_by_id[run_id].settings
 
 
-def ends_of_cell(
-    study: StudyTables, cell: pd.Series, column: str
-) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":
-    """Return the last values of a column, one for each completed run of a cell."""
+def final_values(study: StudyTables, cell: pd.Series, column: str) -> Values:
+    """Return the final values of a column of runs.csv, one for each completed run of a cell."""
     runs = study.runs[study.runs["status"] == "completed"]
     values = np.asarray(rows_of_cell(runs, cell, study.swept)[column], dtype=np.float64)
-    finite: np.ndarray[tuple[int], np.dtype[np.float64]] = values[np.isfinite(values)]
+    finite: Values = values[np.isfinite(values)]
     return finite
 
 
@@ -304,28 +309,28 @@ def rows_of_cell(frame: pd.DataFrame, cell: pd.Series, swept: Sequence[str]) -> 
     return frame[mask]
 
 
-def by_cell(
+def group_by_cell(
     frame: pd.DataFrame, swept: Sequence[str]
 ) -> list[tuple[tuple[Any, ...], pd.DataFrame]]:
-    """Return the swept values and the rows of each cell, in the order of :func:`cells`."""
+    """Return swept values and rows of each cell, in the order of :func:`summarize_cells`."""
     if not swept:
         return [((), frame)] if len(frame) else []
     groups = frame.groupby(list(swept), dropna=False, sort=False)
     return [(values if isinstance(values, tuple) else (values,), group) for values, group in groups]
 
 
-def _add_missing(runs: Table, known: Mapping[str, Run]) -> None:
-    """Add a row for each planned run that has none."""
-    there = {row["run_id"] for row in runs.rows}
+def _add_missing_runs(runs: Table, known: Mapping[str, Run]) -> None:
+    """Add a row for each planned run without a row."""
+    present = {row["run_id"] for row in runs.rows}
     runs.rows += [
         dict.fromkeys(runs.header, "") | {"run_id": name, "status": MISSING}
         for name in known
-        if name not in there
+        if name not in present
     ]
 
 
-def _led(table: Table, known: Mapping[str, Run], swept: Sequence[str]) -> Table:
-    """Return a table whose seeds and swept values are those of the manifest, whose they are."""
+def _set_manifest_values(table: Table, known: Mapping[str, Run], swept: Sequence[str]) -> Table:
+    """Replace the seeds and swept values of a table by those of the manifest, and return it."""
     for row in table.rows:
         run = known[row["run_id"]]
         row["seed"] = str(run.seed)
@@ -335,8 +340,8 @@ def _led(table: Table, known: Mapping[str, Run], swept: Sequence[str]) -> Table:
     return table
 
 
-def _widened(table: Table, manifest: results.Manifest) -> Table:
-    """Return ensembles.csv with the keys that are swept only since: at the study's own values."""
+def _add_new_swept_keys(table: Table, manifest: results.Manifest) -> Table:
+    """Add columns for keys that were not swept when ensembles.csv was written, and return it."""
     for key in manifest["swept"] if table.header else ():
         if key not in table.header:
             section, _, name = key.partition(".")
@@ -346,8 +351,8 @@ def _widened(table: Table, manifest: results.Manifest) -> Table:
     return table
 
 
-def _frame(table: Table) -> pd.DataFrame:
-    """Return a table's rows; columns of numbers as numbers."""
+def _to_frame(table: Table) -> pd.DataFrame:
+    """Return a table as a data frame, with numeric columns as numbers."""
     columns = table.header or [*results.NEEDED[table.path.name]]
     frame = pd.DataFrame(table.rows, columns=pd.Index(columns))
     for column in frame.columns:
@@ -363,7 +368,7 @@ def _frame(table: Table) -> pd.DataFrame:
 
 
 def completed_rows(study: StudyTables, frame: pd.DataFrame, cell: pd.Series) -> pd.DataFrame:
-    """Return a frame's rows of a cell's completed runs. Every plot takes its rows from here."""
+    """Return the rows of a cell's completed runs. All plots get their rows here."""
     if frame.empty:  # and perhaps without any columns
         return frame
     completed = study.runs[study.runs["status"] == "completed"]["run_id"]

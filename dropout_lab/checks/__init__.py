@@ -1,4 +1,4 @@
-"""What holds for every dropout variant, each law a function that measures it."""
+"""The checks of ``dropout-lab verify``: each function tests one property of a dropout variant."""
 
 from collections.abc import Callable, Iterable, Iterator
 
@@ -13,7 +13,6 @@ from dropout_lab.checks.draws import (
     steps_draw_anew,
     steps_leave_no_trace,
 )
-from dropout_lab.checks.finding import Check, Finding, raised
 from dropout_lab.checks.modes import (
     evaluation_draws_nothing,
     evaluation_keeps_the_mode,
@@ -37,9 +36,10 @@ from dropout_lab.checks.numbers import (
     p_takes_effect_at_once,
     state_dict_of_nn_dropout_loads,
 )
+from dropout_lab.checks.outcome import CheckResult, Outcome, failed_with
 from dropout_lab.checks.subject import SEED, Subject
 
-LAWS: dict[str, Callable[[Subject], Finding]] = {
+CHECKS: dict[str, Callable[[Subject], Outcome]] = {
     "p = 0 changes no bit": p_0_changes_no_bit,
     "p takes effect at once": p_takes_effect_at_once,
     "p out of range is refused": p_out_of_range_is_refused,
@@ -67,32 +67,34 @@ LAWS: dict[str, Callable[[Subject], Finding]] = {
 }
 
 
-def verify(names: Iterable[str], laws: Iterable[str] = tuple(LAWS)) -> Iterator[Check]:
-    """Check every law for some variants, one after the other; the user's random state is kept.
+def verify(names: Iterable[str], checks: Iterable[str] = tuple(CHECKS)) -> Iterator[CheckResult]:
+    """Run checks on variants, and yield the results. Restores the global random state.
 
     Args:
-        names: Of variants in the catalogue whose layers are loaded.
-        laws: Keys of ``LAWS``; by default all.
+        names: Names of variants in the catalogue.
+        checks: Keys of ``CHECKS``; by default all.
     """
-    titles = list(laws)
+    titles = list(checks)
     for name in names:
         subject = Subject(name)
         for title in titles:
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(SEED)
-                finding = _found(LAWS[title], subject)
-            yield Check(title, name, finding.measured, finding.bound, finding.passed, _why(finding))
+                outcome = _run(CHECKS[title], subject)
+            yield CheckResult(
+                title, name, outcome.measured, outcome.bound, outcome.passed, _why(outcome)
+            )
 
 
-def _found(law: Callable[[Subject], Finding], subject: Subject) -> Finding:
+def _run(check: Callable[[Subject], Outcome], subject: Subject) -> Outcome:
     try:
-        return law(subject)
-    except Exception as error:  # a law that cannot be checked is broken, whatever stops it
-        return raised(error)
+        return check(subject)
+    except Exception as error:  # a check that raises has failed
+        return failed_with(error)
 
 
-def _why(finding: Finding) -> str:
-    return "" if finding.passed else finding.reason
+def _why(outcome: Outcome) -> str:
+    return "" if outcome.passed else outcome.reason
 
 
-__all__ = ["LAWS", "Check", "verify"]
+__all__ = ["CHECKS", "CheckResult", "verify"]

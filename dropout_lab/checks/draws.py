@@ -1,32 +1,32 @@
-"""Laws of the draws: whose mask is whose, what repeats and what does not."""
+"""Checks of random masks: shared or separate, repeatable, independent of earlier steps."""
 
 import itertools
 
 import torch
 from torch import Tensor
 
-from dropout_lab.checks.finding import Finding, at_most, must_be, none_of, not_for
+from dropout_lab.checks.outcome import Outcome, at_most, must_be, none_of, not_applicable
 from dropout_lab.checks.subject import Subject, global_draws, seeded
 from dropout_lab.layers import UnitDropout
 from dropout_lab.layers.base import MASKS
 from dropout_lab.layers.sample_inputs import carry, made_up
 from dropout_lab.rng import FleetNoise
 
-_QUIET = "draws nothing"
-# A product of 5 terms in float64 is off by 5 * 2.2e-16 of their size, summed in another order; a
-# draw that is another one moves it by its own size.
+_NOT_NOISY = "draws nothing"
+# Summing 5 products in another order changes them by 5 * 2.2e-16 in float64, relative to their
+# size. A different mask changes them by about their size.
 _ROUNDING = 1e-12
 _SEEDS = (11, 12)
 
 
-def a_mask_for_each_example(subject: Subject) -> Finding:
-    """Eight times the same example: no two come out alike.
+def a_mask_for_each_example(subject: Subject) -> Outcome:
+    """Check that eight copies of one example have eight different outputs.
 
-    200 units with coins of their own, or 25 blocks of 8, are alike for two of eight examples with a
-    chance of 28 * 0.51**25 = 1e-6 at most.
+    With independent masks of 200 units, or of 25 blocks of 8 units, two of the outputs are equal
+    with a probability of at most 28 * 0.51**25 = 1e-6.
     """
     if not subject.kind.noisy or subject.one_mask:
-        return not_for("one mask for a batch" if subject.kind.noisy else _QUIET)
+        return not_applicable("one mask for a batch" if subject.kind.noisy else _NOT_NOISY)
     at = made_up(units=200).one_example(8)
     z = carry(subject.layer(subject.ps[1], at), at)
     alike = sum(torch.allclose(a, b) for a, b in itertools.combinations(z, 2))
@@ -35,10 +35,10 @@ def a_mask_for_each_example(subject: Subject) -> Finding:
     )
 
 
-def one_mask_for_a_batch(subject: Subject) -> Finding:
-    """With ``mask: batch`` the same examples come out the same; two runs do not."""
+def one_mask_for_a_batch(subject: Subject) -> Outcome:
+    """Check that with ``mask: batch``, equal examples have equal outputs, but two runs do not."""
     if not subject.kind.noisy:
-        return not_for(_QUIET)
+        return not_applicable(_NOT_NOISY)
     at = made_up(units=200, dtype=torch.float64).one_example(5).fleet(2)
     z = carry(subject.layer((subject.ps[1],) * 2, at, mask="batch"), at).detach()
     if torch.allclose(z[0], z[1]):
@@ -47,36 +47,36 @@ def one_mask_for_a_batch(subject: Subject) -> Finding:
     return at_most(apart, _ROUNDING, "is how far examples are apart that share a mask")
 
 
-def examples_are_not_dropped(subject: Subject) -> Finding:
-    """The units of an example are not kept or dropped all together."""
-    if not subject.of_units or not subject.kind.noisy:
-        return not_for("acts on weights" if subject.kind.noisy else _QUIET)
+def examples_are_not_dropped(subject: Subject) -> Outcome:
+    """Check that the units of an example are not all kept or all dropped together."""
+    if not subject.acts_on_units or not subject.kind.noisy:
+        return not_applicable("acts on weights" if subject.kind.noisy else _NOT_NOISY)
     together = 0
     for mask in MASKS:
         at = made_up(batch=8, units=200)
         layer = subject.layer(subject.ps[1], at, mask=mask)
-        assert isinstance(layer, UnitDropout)  # noqa: S101  # of_units says so
+        assert isinstance(layer, UnitDropout)  # noqa: S101  # acts_on_units says so
         noise = layer(at.x) / at.x
         together += sum(torch.allclose(row, row[:1].expand_as(row)) for row in noise)
     return none_of(together, "of 16 examples have one noise for all their units")
 
 
-def steps_draw_anew(subject: Subject) -> Finding:
-    """Two steps on the same units come out differently."""
+def steps_draw_anew(subject: Subject) -> Outcome:
+    """Check that two steps with the same input have different outputs."""
     if not subject.kind.noisy:
-        return not_for(_QUIET)
+        return not_applicable(_NOT_NOISY)
     for mask in MASKS:
-        layer, at, first = subject.trained(subject.ps[1], mask=mask)
+        layer, at, first = subject.run_one_step(subject.ps[1], mask=mask)
         if torch.allclose(carry(layer, at), first):
             return must_be("anew", "the same", "two steps have the same noise; seed nothing")
     return must_be("anew", "anew", "")
 
 
-def same_seed_same_draws(subject: Subject) -> Finding:
-    """A layer whose source is put back to its start repeats what it did, and nothing else draws."""
+def same_seed_same_draws(subject: Subject) -> Outcome:
+    """Check that resetting the layer's noise source repeats its output, without global draws."""
     differing = 0
     for mask in MASKS:
-        layer, at, first = subject.trained(subject.ps[1], mask=mask)
+        layer, at, first = subject.run_one_step(subject.ps[1], mask=mask)
         layer.noise = seeded()
         with global_draws() as moved:
             differing += int((carry(layer, at) != first).sum())
@@ -85,10 +85,10 @@ def same_seed_same_draws(subject: Subject) -> Finding:
     return none_of(differing, "numbers differ though the draws are the same")
 
 
-def steps_leave_no_trace(subject: Subject) -> Finding:
-    """A layer that has seen other steps does what a new one does with the same draws.
+def steps_leave_no_trace(subject: Subject) -> Outcome:
+    """Check that the output does not depend on earlier steps, given the same random numbers.
 
-    Checkpoints keep parameters and nothing else, so a resumed run depends on it.
+    A checkpoint contains only parameters, so a resumed run relies on this property.
     """
     at, other = made_up(batch=7, units=40), made_up(batch=5, units=40)
     used, new = (subject.layer(subject.ps[1], at) for _ in range(2))
@@ -99,9 +99,9 @@ def steps_leave_no_trace(subject: Subject) -> Finding:
     return none_of(differing, "numbers depend on earlier steps, which a resumed run has not seen")
 
 
-def a_run_draws_alone_as_in_company(subject: Subject) -> Finding:
-    """Three steps of a run from its own seed, beside another run and alone; an odd batch."""
-    ps = subject.of_runs(*subject.ps[:2])
+def a_run_draws_alone_as_in_company(subject: Subject) -> Outcome:
+    """Check that three steps of a run are equal alone and in a fleet, with an odd batch size."""
+    ps = subject.per_run(*subject.ps[:2])
     fleet = made_up(runs=2, batch=7, dtype=torch.float64)
     worst = 0.0
     for mask in MASKS:
@@ -113,11 +113,11 @@ def a_run_draws_alone_as_in_company(subject: Subject) -> Finding:
         (together, both), (alone, one) = layers
         for _ in range(3):
             if isinstance(together, UnitDropout) and isinstance(alone, UnitDropout):
-                worst = max(worst, _apart(together(both.x)[1], alone(one.x)[0]))
-            worst = max(worst, _apart(carry(together, both)[1], carry(alone, one)[0]))
+                worst = max(worst, _relative_difference(together(both.x)[1], alone(one.x)[0]))
+            worst = max(worst, _relative_difference(carry(together, both)[1], carry(alone, one)[0]))
     return at_most(worst, _ROUNDING, "is how far a run is from itself without the other run")
 
 
-def _apart(one: Tensor, other: Tensor) -> float:
-    """Return the largest difference, relative to the largest number."""
+def _relative_difference(one: Tensor, other: Tensor) -> float:
+    """Return the largest absolute difference, relative to the largest absolute value."""
     return float(((one - other).abs().max() / other.abs().max().clamp_min(1e-300)).detach())

@@ -1,35 +1,35 @@
-"""Laws of training and evaluation: noise in the one, none in the other, and nobody mixes them."""
+"""Checks of training and evaluation mode: noise only in training, and no change of the mode."""
 
 import torch
 
-from dropout_lab.checks.finding import Finding, must_be, none_of, not_for
-from dropout_lab.checks.subject import Counting, Subject, global_draws
+from dropout_lab.checks.outcome import Outcome, must_be, none_of, not_applicable
+from dropout_lab.checks.subject import CountingNoise, Subject, global_draws
 from dropout_lab.layers.base import MASKS
 from dropout_lab.layers.sample_inputs import carry, made_up
 
 
-def evaluation_draws_nothing(subject: Subject) -> Finding:
-    """Neither from the layer's source nor from PyTorch's global generator."""
+def evaluation_draws_nothing(subject: Subject) -> Outcome:
+    """Check that evaluation uses neither the layer's noise source nor the global generator."""
     at, draws = made_up(), 0
     for mask in MASKS:
-        noise = Counting()
+        noise = CountingNoise()
         layer = subject.layer(subject.ps[1], at, mask=mask, noise=noise).eval()
         with global_draws() as moved:
             carry(layer, at)
-        draws += noise.asked + moved[0]
+        draws += noise.calls + moved[0]
     return none_of(draws, "draws in evaluation; draw only where self.training is true")
 
 
-def two_evaluations_are_equal(subject: Subject) -> Finding:
-    """To the bit."""
+def two_evaluations_are_equal(subject: Subject) -> Outcome:
+    """Check that two evaluations are bit-identical."""
     at = made_up()
     layer = subject.layer(subject.ps[1], at).eval()
     differing = int((carry(layer, at) != carry(layer, at)).sum())
     return none_of(differing, "numbers differ between two evaluations of the same units")
 
 
-def evaluation_keeps_the_mode(subject: Subject) -> Finding:
-    """A layer in evaluation is in evaluation after it was called, one in training in training."""
+def evaluation_keeps_the_mode(subject: Subject) -> Outcome:
+    """Check that calling a layer does not change its mode."""
     at, layer = made_up(), subject.layer(subject.ps[1], made_up())
     for training in (False, True):
         layer.train(training)
@@ -45,13 +45,13 @@ def evaluation_keeps_the_mode(subject: Subject) -> Finding:
     return must_be("kept", "kept", "")
 
 
-def noise_comes_back(subject: Subject) -> Finding:
-    """A layer that was evaluated is as noisy after, and at the same p."""
+def noise_comes_back(subject: Subject) -> Outcome:
+    """Check that a layer is noisy in training after an evaluation, with the same p."""
     if not subject.kind.noisy:
-        return not_for("draws nothing")
-    layer, at, _ = subject.trained(subject.ps[1])
+        return not_applicable("draws nothing")
+    layer, at, _ = subject.run_one_step(subject.ps[1])
     before = layer.p.clone()
-    rested = carry(layer.eval(), at)
+    evaluated = carry(layer.eval(), at)
     noisy = carry(layer.train(), at)
-    quiet = torch.allclose(noisy, rested) or not torch.equal(layer.p, before)
+    quiet = torch.allclose(noisy, evaluated) or not torch.equal(layer.p, before)
     return must_be("noisy", "quiet" if quiet else "noisy", "after an evaluation there is no noise")

@@ -1,4 +1,4 @@
-"""Laws of single numbers: at the ends of p, in every shape and type, and in the gradient."""
+"""Checks of single values: extreme p, shapes, dtypes, gradients and state dicts."""
 
 import math
 from collections.abc import Iterator
@@ -6,8 +6,8 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
-from dropout_lab.checks.finding import Finding, at_most, must_be, none_of, not_for
-from dropout_lab.checks.subject import Extreme, Subject, seeded
+from dropout_lab.checks.outcome import Outcome, at_most, must_be, none_of, not_applicable
+from dropout_lab.checks.subject import ExtremeNoise, Subject, seeded
 from dropout_lab.layers import Dropout, DropoutLinear, UnitDropout, affine
 from dropout_lab.layers.base import MASKS
 from dropout_lab.layers.sample_inputs import Place, carry, made_up
@@ -15,36 +15,37 @@ from dropout_lab.layers.sample_inputs import Place, carry, made_up
 _TINY_P = 1e-3
 _STEP = 1e-3
 _DIRECTIONS = 4
-# A difference of five points with steps of 1e-3 is off by h^4 / 30 of the fifth derivative, 3e-9
-# where that is 1e5, and by 1e-16 / h = 1e-13 for rounding; a gradient that is wrong, by far more.
-_SLOPE = 1e-6
+# The error of five-point differences with h = 1e-3 is h^4 / 30 of the fifth derivative, which is
+# 3e-9 for a derivative of 1e5, plus rounding of 1e-16 / h = 1e-13. Wrong gradients differ more.
+_SLOPE_TOLERANCE = 1e-6
 
 
-def p_0_changes_no_bit(subject: Subject) -> Finding:
-    """Neither with the lowest of all draws nor with the highest; alone, and beside a noisy run.
+def p_0_changes_no_bit(subject: Subject) -> Outcome:
+    """Check that p = 0 is bit-identical to no dropout, alone and in a fleet with a noisy run.
 
-    Whole numbers make sums exact, so what weights make of them has one value in any order.
+    Uses the smallest and the largest possible random numbers. Uses integer inputs, so that sums are
+    exact in any order.
     """
     changed = 0
     for mask in MASKS:
         for side in (-1, 1):
             at, fleet = made_up(whole=True), made_up(runs=2, whole=True)
-            alone = subject.layer(0.0, at, mask=mask, noise=Extreme(side))
-            changed += _changed(carry(alone, at), affine(at.x, at.weight, at.bias))
+            alone = subject.layer(0.0, at, mask=mask, noise=ExtremeNoise(side))
+            changed += _count_changed(carry(alone, at), affine(at.x, at.weight, at.bias))
             if isinstance(alone, UnitDropout):
                 x = made_up(batch=30).x * 1.1
                 x[0, 0] = -0.0
-                changed += _changed(alone(x), x)
+                changed += _count_changed(alone(x), x)
             if not subject.kind.one_p:
                 ps = (0.0, subject.ps[1])
-                both = subject.layer(ps, fleet, mask=mask, noise=Extreme(side))
+                both = subject.layer(ps, fleet, mask=mask, noise=ExtremeNoise(side))
                 plain = affine(fleet.x, fleet.weight, fleet.bias)
-                changed += _changed(carry(both, fleet)[0], plain[0])
+                changed += _count_changed(carry(both, fleet)[0], plain[0])
     return none_of(changed, "numbers change at p = 0")
 
 
-def p_takes_effect_at_once(subject: Subject) -> Finding:
-    """A layer whose p is set, as schedules do, is one that was made with that p."""
+def p_takes_effect_at_once(subject: Subject) -> Outcome:
+    """Check that setting p, as schedules do, is equivalent to creating the layer with that p."""
     at = made_up(batch=7, units=40)
     changed, made = subject.layer(0.0, at), subject.layer(subject.ps[1], at)
     carry(changed, at)
@@ -53,78 +54,78 @@ def p_takes_effect_at_once(subject: Subject) -> Finding:
     return none_of(differing, "numbers are those of an earlier p; take p from placed(x)")
 
 
-def p_out_of_range_is_refused(subject: Subject) -> Finding:
-    """By a ValueError, when the layer is made and when p is set."""
+def p_out_of_range_is_refused(subject: Subject) -> Outcome:
+    """Check that a p out of range raises ValueError, on creation and when p is set."""
     outside = [-0.1, 1.5, math.nan, math.inf]
     outside += [1.0] if subject.kind.highest_p < 1 else []
-    taken = 0
+    accepted = 0
     for p in outside:
         try:
             subject.layer(p)
-            taken += 1
+            accepted += 1
         except ValueError:
             pass
         layer = subject.layer(subject.ps[1])
         try:
             layer.p = p
-            taken += 1
+            accepted += 1
         except ValueError:
             pass
-    return none_of(taken, f"of {2 * len(outside)} times a p outside its range is taken")
+    return none_of(accepted, f"of {2 * len(outside)} times a p outside its range is taken")
 
 
-def finite_at_every_p(subject: Subject) -> Finding:
-    """Output and gradients, from a p near 0 to the highest, with biases of both signs."""
-    wrong = 0
+def finite_at_every_p(subject: Subject) -> Outcome:
+    """Check that output and gradients are finite, from a p near 0 to the highest p."""
+    failures = 0
     for mask in MASKS:
         for p in (min(_TINY_P, subject.kind.highest_p), subject.ps[1], subject.kind.highest_p):
             at = made_up(batch=6)
             layer = subject.layer(p, at, mask=mask)
             inputs = _inputs(layer, at, training=True)
-            z = _sum_of(layer, at)
+            z = _scalar_output(layer, at)
             gradients = torch.autograd.grad(z, list(inputs.values()), allow_unused=True)
-            wrong += sum(int((~g.isfinite()).sum()) for g in gradients if g is not None)
-            wrong += int((~carry(layer, at).isfinite()).sum()) + int((~z.isfinite()).sum())
-    return none_of(wrong, "numbers of the output or the gradients are not finite")
+            failures += sum(int((~g.isfinite()).sum()) for g in gradients if g is not None)
+            failures += int((~carry(layer, at).isfinite()).sum()) + int((~z.isfinite()).sum())
+    return none_of(failures, "numbers of the output or the gradients are not finite")
 
 
-def any_shape(subject: Subject) -> Finding:
-    """Wide, tall and 1 by 1, with a run axis and without: ``(batch, outputs)`` comes out."""
-    wrong = 0
+def any_shape(subject: Subject) -> Outcome:
+    """Check the output shape for various input shapes, with and without a run axis."""
+    failures = 0
     for mask in MASKS:
         for runs, batch, units, outputs in ((None, 1, 1, 1), (2, 3, 17, 5), (None, 17, 3, 2)):
             at = made_up(runs, batch, units, outputs)
             p = subject.ps[1] if runs is None else (subject.ps[1],) * runs
             for training in (True, False):
                 layer = subject.layer(p, at, mask=mask).train(training)
-                wrong += tuple(carry(layer, at).shape) != (*at.x.shape[:-1], outputs)
+                failures += tuple(carry(layer, at).shape) != (*at.x.shape[:-1], outputs)
                 if isinstance(layer, UnitDropout):
-                    wrong += layer(at.x).shape != at.x.shape
+                    failures += layer(at.x).shape != at.x.shape
                     x = at.x.unsqueeze(-3)  # with one more axis between the runs and the batch
-                    wrong += layer(x).shape != x.shape
-    return none_of(int(wrong), "outputs do not have the shape of what was given")
+                    failures += layer(x).shape != x.shape
+    return none_of(int(failures), "outputs do not have the shape of what was given")
 
 
-def dtype_is_kept(subject: Subject) -> Finding:
-    """Of units in half precision too; what weights make, in single and double."""
-    wrong = 0
+def dtype_is_kept(subject: Subject) -> Outcome:
+    """Check that outputs have the dtype of the inputs; for units, also in half precision."""
+    failures = 0
     for dtype in (torch.float32, torch.float64):
         at = made_up(dtype=dtype)
         layer = subject.layer(subject.ps[1], at)
-        wrong += (carry(layer, at).dtype != dtype) + (carry(layer.eval(), at).dtype != dtype)
-    if subject.of_units:
+        failures += (carry(layer, at).dtype != dtype) + (carry(layer.eval(), at).dtype != dtype)
+    if subject.acts_on_units:
         for dtype in (torch.float16, torch.bfloat16, torch.float64):
             layer = subject.layer(subject.ps[1])
-            assert isinstance(layer, UnitDropout)  # noqa: S101  # of_units says so
+            assert isinstance(layer, UnitDropout)  # noqa: S101  # acts_on_units says so
             x = made_up().x.to(dtype)
-            wrong += (layer(x).dtype != dtype) + (layer.eval()(x).dtype != dtype)
-    return none_of(int(wrong), "outputs have another dtype than what was given")
+            failures += (layer(x).dtype != dtype) + (layer.eval()(x).dtype != dtype)
+    return none_of(int(failures), "outputs have another dtype than what was given")
 
 
-def gradient_is_the_slope(subject: Subject) -> Finding:
-    """Of the output and the penalty, against differences with the draws held fixed, in float64."""
+def gradient_is_the_slope(subject: Subject) -> Outcome:
+    """Compare gradients of output and penalty with finite differences, with fixed noise."""
     worst = 0.0
-    ps = subject.of_runs(*subject.ps[:2])
+    ps = subject.per_run(*subject.ps[:2])
     for mask, training in (*((mask, True) for mask in MASKS), ("element", False)):
         at = made_up(runs=2, units=4, outputs=3, dtype=torch.float64)
         layer = subject.layer(ps, at, mask=mask).train(training)
@@ -134,39 +135,44 @@ def gradient_is_the_slope(subject: Subject) -> Finding:
                 inputs.pop(name).requires_grad_(False)
         for error in _slope_errors(layer, at, list(inputs.values())):
             worst = max(worst, error)
-    return at_most(worst, _SLOPE, "is how far a gradient is from the slope, relative to it")
+    return at_most(
+        worst, _SLOPE_TOLERANCE, "is how far a gradient is from the slope, relative to it"
+    )
 
 
-def no_gradient_where_dropped(subject: Subject) -> Finding:
-    """A unit or weight that was dropped gets none, one that was kept gets some."""
+def no_gradient_where_dropped(subject: Subject) -> Outcome:
+    """Check that dropped units or weights have gradient 0, and kept ones another gradient."""
     if not subject.kind.keep_rate:
-        return not_for("not by coins of chance p alone")
-    wrong = 0
+        return not_applicable("not by coins of chance p alone")
+    failures = 0
     for mask in MASKS:
         at = made_up(batch=8, units=8)
         layer = subject.layer(subject.ps[1], at, mask=mask)
         eye = torch.eye(8)
-        # Units pass the identity; of weights, each is met by one row of the identity alone.
-        x, weight = (at.x, eye) if subject.of_units else (eye, at.weight)
-        learner = (x if subject.of_units else weight).requires_grad_()
+        # Units pass through identity weights; weights have the rows of the identity as inputs.
+        x, weight = (at.x, eye) if subject.acts_on_units else (eye, at.weight)
+        learner = (x if subject.acts_on_units else weight).requires_grad_()
         y = layer.connect(x, weight, None, at.entering)
         (gradient,) = torch.autograd.grad(y.sum(), learner)
-        wrong += int(((y == 0) != (gradient == 0)).sum())
-    return none_of(wrong, "gradients do not carry the mask")
+        failures += int(((y == 0) != (gradient == 0)).sum())
+    return none_of(failures, "gradients do not carry the mask")
 
 
-def state_dict_of_nn_dropout_loads(subject: Subject) -> Finding:
-    """Strictly, into the same net with this layer; p stays; only what is learned is more."""
+def state_dict_of_nn_dropout_loads(subject: Subject) -> Outcome:
+    """Check that a state dict of a network with nn.Dropout loads strictly, without changing p.
+
+    A layer has parameters if and only if it learns something.
+    """
     layer = subject.layer(subject.ps[1])
-    theirs = nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Dropout(), nn.Linear(3, 2))
-    if subject.of_units:
-        ours = nn.Sequential(nn.Linear(4, 3), nn.ReLU(), layer, nn.Linear(3, 2))
+    torch_net = nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Dropout(), nn.Linear(3, 2))
+    if subject.acts_on_units:
+        net = nn.Sequential(nn.Linear(4, 3), nn.ReLU(), layer, nn.Linear(3, 2))
     else:
         mapped = DropoutLinear(3, 2, layer)
-        ours = nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Identity(), mapped)
+        net = nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Identity(), mapped)
     before = layer.p.clone()
     try:
-        ours.load_state_dict(theirs.state_dict(), strict=True)
+        net.load_state_dict(torch_net.state_dict(), strict=True)
     except RuntimeError as error:
         return must_be("loads", "refused", str(error).splitlines()[-1].strip())
     if not torch.equal(layer.p, before):
@@ -176,13 +182,13 @@ def state_dict_of_nn_dropout_loads(subject: Subject) -> Finding:
     return must_be("loads", "loads", "")
 
 
-def _changed(one: Tensor, other: Tensor) -> int:
+def _count_changed(one: Tensor, other: Tensor) -> int:
     bits = (each.detach().contiguous().view(torch.int32) for each in (one, other))
     return int(torch.ne(*bits).sum())
 
 
 def _inputs(layer: Dropout, at: Place, *, training: bool) -> dict[str, Tensor]:
-    """Return what a gradient can be taken to, ready for one."""
+    """Return the tensors to differentiate by, with ``requires_grad`` set."""
     inputs = {"x": at.x, "weight": at.weight, "bias": at.bias}
     inputs |= dict(layer.named_parameters()) if training else {}
     for tensor in inputs.values():
@@ -190,17 +196,17 @@ def _inputs(layer: Dropout, at: Place, *, training: bool) -> dict[str, Tensor]:
     return inputs
 
 
-def _sum_of(layer: Dropout, at: Place) -> Tensor:
-    """Return one number made of the output and the penalty, from the same draws each time."""
+def _scalar_output(layer: Dropout, at: Place) -> Tensor:
+    """Return a scalar of output and penalty, with the same random numbers in each call."""
     layer.noise = seeded()
     total = carry(layer, at).sin().sum()
-    penalty = layer.penalty(at.weight, 0.07)  # in the midst of a warm-up
+    penalty = layer.penalty(at.weight, 0.07)  # during warm-up
     return total if penalty is None else total + penalty.sum()
 
 
 def _slope_errors(layer: Dropout, at: Place, inputs: list[Tensor]) -> Iterator[float]:
-    """Compare each gradient with differences along random directions."""
-    gradients = torch.autograd.grad(_sum_of(layer, at), inputs, allow_unused=True)
+    """Yield relative errors between gradients and finite differences along random directions."""
+    gradients = torch.autograd.grad(_scalar_output(layer, at), inputs, allow_unused=True)
     generator = torch.Generator().manual_seed(0)
     for tensor, gradient in zip(inputs, gradients, strict=True):
         gradient = torch.zeros_like(tensor) if gradient is None else gradient
@@ -212,12 +218,12 @@ def _slope_errors(layer: Dropout, at: Place, inputs: list[Tensor]) -> Iterator[f
 
 
 def _difference(layer: Dropout, at: Place, tensor: Tensor, direction: Tensor) -> float:
-    """Return the slope along a direction from five points: h = +-1 and +-2 steps."""
+    """Return the five-point finite difference along a direction."""
     start = tensor.detach().clone()
     total = 0.0
     with torch.no_grad():
         for steps, factor in ((1, 8), (-1, -8), (2, -1), (-2, 1)):
             tensor.copy_(start + steps * _STEP * direction)
-            total += factor * float(_sum_of(layer, at))
+            total += factor * float(_scalar_output(layer, at))
         tensor.copy_(start)
     return total / (12 * _STEP)

@@ -1,4 +1,4 @@
-"""What a law is given."""
+"""The variant that checks test, with helpers to create its layers and noise sources."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,51 +15,51 @@ from dropout_lab.layers.sample_inputs import Place, carry, made_up, specimen
 from dropout_lab.rng import Noise, TorchNoise
 
 SEED = 2014
-_PASSES = 256  # for errors of a few per cent
+_PASSES = 256  # gives standard errors of a few percent
 
 
-class Counting:
-    """Draws with a generator of its own, and counts how often it was asked."""
+class CountingNoise:
+    """A noise source that counts its calls."""
 
     def __init__(self) -> None:
-        self.asked = 0
+        self.calls = 0
         self.source = seeded()
 
     def lanes(self, shape: Sequence[int], device: torch.device) -> Tensor:
         """Return int16 draws."""
-        self.asked += 1
+        self.calls += 1
         return self.source.lanes(shape, device)
 
     def normal(self, shape: Sequence[int], device: torch.device) -> Tensor:
         """Return float32 standard normal draws."""
-        self.asked += 1
+        self.calls += 1
         return self.source.normal(shape, device)
 
 
-class Extreme:
-    """Draws nothing but the lowest (-1) or the highest (1) of all values."""
+class ExtremeNoise:
+    """A noise source that returns only the lowest (-1) or the highest (1) possible value."""
 
     def __init__(self, side: int) -> None:
         self.side = side
 
     def lanes(self, shape: Sequence[int], device: torch.device) -> Tensor:
-        """Return the one lane."""
+        """Return the lowest or the highest lane."""
         value = 2**15 - 1 if self.side > 0 else -(2**15)
         return torch.full(tuple(shape), value, dtype=torch.int16, device=device)
 
     def normal(self, shape: Sequence[int], device: torch.device) -> Tensor:
-        """Return nine standard deviations to the one side."""
+        """Return -9 or 9 standard deviations."""
         return torch.full(tuple(shape), 9.0 * self.side, device=device)
 
 
 def seeded(seed: int = SEED) -> TorchNoise:
-    """Return a source of draws at its start."""
+    """Return a new noise source with a fixed seed."""
     return TorchNoise(torch.Generator().manual_seed(seed))
 
 
 @contextmanager
 def global_draws() -> Iterator[list[bool]]:
-    """Note whether anything is drawn from PyTorch's global generator, which is put back after."""
+    """Record whether a ``with`` block uses PyTorch's global generator, and restore its state."""
     moved: list[bool] = []
     before = torch.get_rng_state()
     try:
@@ -70,10 +70,14 @@ def global_draws() -> Iterator[list[bool]]:
 
 
 class Subject:
-    """A variant before the laws: how it is made, and what several laws want of it.
+    """A variant under test.
 
     Args:
-        name: Of a variant in the catalogue.
+        name: The name of a variant in the catalogue.
+
+    Attributes:
+        variant: The class of its layers.
+        kind: Its entry in the catalogue.
     """
 
     def __init__(self, name: str) -> None:
@@ -82,23 +86,23 @@ class Subject:
         self.kind = CATALOGUE[name]
 
     @property
-    def of_units(self) -> bool:
-        """Whether it acts on units alone."""
+    def acts_on_units(self) -> bool:
+        """Whether it acts on units, not on weights."""
         return issubclass(self.variant, UnitDropout)
 
     @property
     def one_mask(self) -> bool:
-        """Whether it has one mask for a batch, whatever ``mask`` says."""
+        """Whether it always has one mask for a batch, for any ``mask``."""
         return not self.kind.reads_mask
 
     @property
     def ps(self) -> tuple[float, float, float]:
-        """A low, a middle and a high p of its range; none where p / (1 - p) is its own square."""
+        """A low, a middle and a high p in its range, where p / (1 - p) differs from its square."""
         low, middle, high = (share * self.kind.highest_p for share in (0.15, 0.45, 0.75))
         return low, middle, high
 
-    def of_runs(self, *ps: float) -> tuple[float, ...]:
-        """Return p for each run of a fleet; where a fleet has one p, the last for all."""
+    def per_run(self, *ps: float) -> tuple[float, ...]:
+        """Return p for each run of a fleet; if a fleet needs one p, the last one for all runs."""
         return (ps[-1],) * len(ps) if self.kind.one_p else ps
 
     def layer(
@@ -109,20 +113,20 @@ class Subject:
         mask: Mask = "element",
         noise: Noise | None = None,
     ) -> Dropout:
-        """Return a layer that has begun at a place where one is given; its draws are seeded."""
+        """Create a layer, set up for a place if given, with a seeded noise source by default."""
         noise = seeded() if noise is None else noise
         return specimen(self.variant, p, at, mask=mask, noise=noise)
 
-    def trained(self, p: float, *, mask: Mask = "element") -> tuple[Dropout, Place, Tensor]:
-        """Return a layer, its place of many units, and what a step of training makes of it."""
+    def run_one_step(self, p: float, *, mask: Mask = "element") -> tuple[Dropout, Place, Tensor]:
+        """Create a layer at a place with many units; return both, and the output of one step."""
         at = made_up(batch=8, units=200)
         layer = self.layer(p, at, mask=mask)
         return layer, at, carry(layer, at)
 
     @cached_property
-    def measured(self) -> list[tuple[Claim, str]]:
-        """What is claimed of its noise beside what was measured, and where: p and mask."""
-        found = []
+    def noise_claims(self) -> list[tuple[Claim, str]]:
+        """The claims about its noise with their measurements, and a text with p and mask."""
+        claims = []
         fleets = [(p,) * 3 for p in self.ps] if self.kind.one_p else [self.ps]
         for mask in MASKS:
             for ps in fleets:
@@ -131,5 +135,5 @@ class Subject:
                 for claim in claimed(
                     layer, measure(layer, at.x, at.weight, at.entering, passes=_PASSES)
                 ):
-                    found.append((claim, f"p = {ps[claim.run or 0]:.3g}, mask {mask}"))
-        return found
+                    claims.append((claim, f"p = {ps[claim.run or 0]:.3g}, mask {mask}"))
+        return claims

@@ -11,7 +11,7 @@ from typing import Any
 from rich.console import Console
 
 from dropout_lab.analysis import style
-from dropout_lab.checks.finding import Finding
+from dropout_lab.checks.outcome import Outcome
 from dropout_lab.cli.table import print_rows
 from dropout_lab.lessons import Asked, Lesson, parts_of
 from dropout_lab.lessons.parts import (
@@ -77,7 +77,7 @@ def run_lesson(
         "seed": asked.seed,
         "quick": asked.quick,
         "tables": [asdict(table) for table in tables],
-        "checks": [{"check": check.name, **asdict(check.finding)} for check in checks],
+        "checks": [{"check": check.name, **asdict(check.outcome)} for check in checks],
         "pictures": [str(file) for file in files],
         "seconds": seconds,
     }
@@ -125,7 +125,7 @@ class _Page:
         """Print what the claim was measured to be, and whether it holds."""
         self.console.print("\nThe claim, measured", style="bold")
         for check in checks:
-            found = check.finding
+            found = check.outcome
             number = measured_text(found.measured)
             line = f"  {check.name:<25} {number:<9} {found.bound:<15} "
             self.console.print(
@@ -133,7 +133,7 @@ class _Page:
                 style="" if found.passed else "bold red",
                 soft_wrap=True,
             )
-        failed = sum(not check.finding.passed for check in checks)
+        failed = sum(not check.outcome.passed for check in checks)
         verdict = f"{failed} of {len(checks)} checks failed" if failed else "It holds"
         self.console.print(f"{verdict} ({seconds:.1f} s).")
 
@@ -149,11 +149,11 @@ class _Page:
 
 
 def measured_text(value: float | str) -> str:
-    """Return what a law or a lesson measured, in a few characters."""
+    """Return what a check or a lesson measured, in a few characters."""
     return value if isinstance(value, str) else f"{value:.4g}"
 
 
-def _reason(found: Finding) -> str:
+def _reason(found: Outcome) -> str:
     """Return why a check failed as a sentence: what was measured, and what that is."""
     if isinstance(found.measured, str) or found.reason[:1].isdigit():  # it is one already
         return found.reason

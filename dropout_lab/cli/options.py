@@ -303,7 +303,7 @@ def make_study(
     import torch
 
     from dropout_lab.config.grid import seeds_of
-    from dropout_lab.devices import without_cuda
+    from dropout_lab.devices import explain_missing_cuda
     from dropout_lab.study import Study, notes
 
     # The workers of a cluster have a GPU only if they are asked for it.
@@ -311,7 +311,7 @@ def make_study(
     if device == "cuda" and not available:
         raise ConfigError(
             [
-                f"--device is cuda, and torch finds no CUDA device: {without_cuda()}. "
+                f"--device is cuda, and torch finds no CUDA device: {explain_missing_cuda()}. "
                 "Leave --device out to train on the CPU."
             ]
         )

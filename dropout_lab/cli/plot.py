@@ -55,8 +55,8 @@ def _draw(path: Path, folder: Path) -> list[Path]:
     from dropout_lab.results import old_report
 
     study = read_study(path)
-    for finding in study.findings:
-        encoding.tell(f"warning: {finding}")
+    for text in study.damage:
+        encoding.tell(f"warning: {text}")
     files = plot_study(study, folder)
     for note in filter(None, [*plot_notes(study), old_report(path)]):
         encoding.tell(f"{path}: {note}")

@@ -48,7 +48,7 @@ def power_of(study: Study) -> Power:
     Raises:
         StorageError: The folder's manifest cannot be read.
     """
-    from dropout_lab.analysis.statistics import ALPHA, SHARE, least_seeds, smallest_p
+    from dropout_lab.analysis.statistics import ALPHA, REFERENCE_SHARE, min_seeds, smallest_p
 
     manifest = read_manifest(study.out)
     known = [] if manifest is None else list(runs_in(manifest).values())
@@ -61,8 +61,8 @@ def power_of(study: Study) -> Power:
         if not without_dropout(settings) and without(settings) in seeds_of
     ]
     comparisons = len(shared) + _removed(manifest)
-    needed = least_seeds(max(1, comparisons))
-    enough = comparisons / SHARE * smallest_p(needed) < ALPHA
+    needed = min_seeds(max(1, comparisons))
+    enough = comparisons / REFERENCE_SHARE * smallest_p(needed) < ALPHA
     return Power(
         comparisons if shared else 0,
         max(shared, default=0),

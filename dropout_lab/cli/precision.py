@@ -30,15 +30,15 @@ def check_precision(study: Study, *, forced: bool) -> None:
     if study.scheduler is not None:
         encoding.tell(_ON_WORKERS)
         return
-    found = precision.measured(*precision.product_of(asked))
-    if found.times <= precision.TOO_SLOW:
+    found = precision.time_products(*precision.largest_product(asked))
+    if found.slowdown <= precision.TOO_SLOW:
         return
     if forced:
         encoding.tell(f"warning: {found.sentence}.")
         return
     raise ConfigError(
         [
-            f"training.precision is bfloat16. {found.sentence}: it is {found.times:.0f} times "
+            f"training.precision is bfloat16. {found.sentence}: it is {found.slowdown:.0f} times "
             "slower. Train in float32 with --set training.precision=float32, or in bfloat16 all "
             "the same with --force-precision."
         ]

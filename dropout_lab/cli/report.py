@@ -65,7 +65,7 @@ def report(
 
     from dropout_lab.errors import ConfigError, StorageError
     from dropout_lab.files import reading
-    from dropout_lab.report.report import compose
+    from dropout_lab.report.report import build_report
     from dropout_lab.results import find_studies, folder_for
 
     reports: list[tuple[Report, Path]] = []
@@ -75,7 +75,7 @@ def report(
         try:
             place = folder_for(path, results, out)
             with reading():
-                made = compose(
+                made = build_report(
                     path,
                     reference,
                     errors=errors,
@@ -115,8 +115,8 @@ def _tell(reports: "Sequence[tuple[Report, Path]]", *, json: bool) -> "list[Stor
     problems: list[StorageError] = []
     told = {}
     for made, place in reports:
-        for finding in made.study.findings:
-            encoding.tell(f"warning: {finding}")
+        for text in made.study.damage:
+            encoding.tell(f"warning: {text}")
         files: list[Path] = []
         try:
             files = made.write(place)

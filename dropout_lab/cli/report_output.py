@@ -8,13 +8,13 @@ from typing import Any
 
 from rich.console import Console
 
-from dropout_lab.analysis.published import Published
+from dropout_lab.analysis.published import PublishedTable
 from dropout_lab.analysis.style import wrapped
-from dropout_lab.analysis.tables import incomplete
+from dropout_lab.analysis.tables import describe_missing_runs, with_exported_names
 from dropout_lab.cli.encoding import as_shown
 from dropout_lab.cli.table import print_inferences, print_rows
 from dropout_lab.report.cell_table import GAP, INTERVAL
-from dropout_lab.report.page import UNSEEN
+from dropout_lab.report.page import UNVERIFIED
 from dropout_lab.report.report import Report
 
 _WIDE = 115  # columns of a terminal that shows the whole short table
@@ -27,7 +27,7 @@ def print_report(console: Console, report: Report, files: Sequence[Path]) -> Non
     narrow = console.width < _WIDE
     table = report.cells.short(_LEFT_OUT if narrow else ())
     rows = []
-    for line in table.lines:
+    for line in table.rows:
         first, *others = (field.text for field in line.fields)
         # An interval goes below its mean where there is no room beside it.
         if narrow:
@@ -48,7 +48,7 @@ def print_report(console: Console, report: Report, files: Sequence[Path]) -> Non
         console.print(as_shown(listed, console.file), highlight=False, soft_wrap=True)
 
 
-def _print_published(console: Console, published: Published) -> None:
+def _print_published(console: Console, published: PublishedTable) -> None:
     """Print the published values beside ours, in the paper's unit, and the departures."""
     one = len({row.quantity for row in published.rows}) == 1  # then said once, above
     rows = []
@@ -71,7 +71,7 @@ def _print_published(console: Console, published: Published) -> None:
     for text in published.departures:
         console.print(as_shown(f"Departure: {text}", console.file), highlight=False)
     if not all(row.seen for row in published.rows):
-        console.print(f"? {UNSEEN}", style="dim", highlight=False)
+        console.print(f"? {UNVERIFIED}", style="dim", highlight=False)
 
 
 def as_data(report: Report, files: Sequence[Path]) -> dict[str, Any]:
@@ -80,13 +80,14 @@ def as_data(report: Report, files: Sequence[Path]) -> dict[str, Any]:
     if published is not None:
         for row in published["rows"]:
             row |= {key: None for key, value in row.items() if value != value}
-    numbers = report.statistics.drop(columns="label").to_json(orient="records")
+    statistics = with_exported_names(report.statistics.drop(columns="label"))
+    numbers = statistics.to_json(orient="records")
     cells = [
         {"cell": line.fields[0].text, **row}
-        for line, row in zip(report.cells.lines, json.loads(numbers), strict=True)
+        for line, row in zip(report.cells.rows, json.loads(numbers), strict=True)
     ]
     return {
-        "incomplete": incomplete(report.study),
+        "incomplete": describe_missing_runs(report.study),
         "cells": cells,
         "conclusions": list(report.conclusions),
         "published": published,

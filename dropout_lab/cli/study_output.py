@@ -30,6 +30,7 @@ from dropout_lab.results import (
     old_report,
 )
 from dropout_lab.study import Outcome, Study, preview, run_study
+from dropout_lab.study.serial import Trainer, serial_trainer
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -61,16 +62,16 @@ def run(
                 encoding.tell(sentence)
     # What a variant of one's own prints is no result.
     with new_progress(quiet=quiet) as progress, redirect_stdout(sys.stderr):
-        outcome = run_study(study, progress, progress.say)
+        outcome = run_study(study, progress, progress.say, _trainer(study))
 
     # Only now: pandas and matplotlib take a second that the first epoch should not wait for.
     from dropout_lab.analysis.agreement import beside_paper_of
-    from dropout_lab.analysis.tables import cells, read_study
+    from dropout_lab.analysis.tables import read_study, summarize_cells
     from dropout_lab.cli.table import print_cells, print_inferences
 
     tables = read_study(study.out)
     files, notes, unsaved = _pictures(tables) if plots else ([], [], None)
-    table = cells(tables)
+    table = summarize_cells(tables)
     marked, beside_paper = _marked(tables, outcome), beside_paper_of(tables)
     if json:
         result = _result(study, outcome, table, files)
@@ -115,7 +116,7 @@ def _pictures(tables: "StudyTables") -> tuple[list[Path], list[str], StorageErro
 def _records(frame: "pd.DataFrame", outcome: Outcome) -> list[dict[str, Any]]:
     """Return the rows of the runs asked for, by column."""
     own = frame[frame["run_id"].isin(list(outcome.statuses))].drop(
-        columns=["bare", "partner", "label"]
+        columns=["is_baseline", "baseline_run_id", "label"]
     )
     records: list[dict[str, Any]] = json_module.loads(own.to_json(orient="records"))
     return records
@@ -140,6 +141,14 @@ def _print_preview(study: Study, *, as_json: bool) -> None:
         encoding.tell(f"warning: {text}")
     if found.damaged:
         raise typer.Exit(1)
+
+
+def _trainer(study: Study) -> Trainer:
+    if not study.on_cluster:
+        return serial_trainer
+    from dropout_lab.cluster.trainer import cluster_trainer
+
+    return cluster_trainer
 
 
 def _print_plan(study: Study, fleets: Sequence[Sequence[Run]], *, as_json: bool) -> None:
@@ -177,6 +186,9 @@ def _print_plan(study: Study, fleets: Sequence[Sequence[Run]], *, as_json: bool)
 
 def _plain(table: "pd.DataFrame") -> "pd.DataFrame":
     """Return the table of cells with their labels as text; without the column where none has."""
+    from dropout_lab.analysis.tables import with_exported_names
+
+    table = with_exported_names(table)
     if table["label"].isna().all():
         return table.drop(columns="label")
     return table.assign(label=table["label"].map(lambda label: label and label.text))

@@ -12,7 +12,7 @@ from rich.table import Table
 from dropout_lab.analysis.style import cell_label
 from dropout_lab.analysis.tables import StudyTables
 from dropout_lab.cli.encoding import as_shown
-from dropout_lab.report.cell_table import caveat, chosen_cells, title_of
+from dropout_lab.report.cell_table import chosen_cells, label_noise_caveat, table_title
 from dropout_lab.report.inferences import inference_table
 
 _UNBOUNDED = 10_000  # columns of the terminal
@@ -24,7 +24,7 @@ def print_cells(console: Console, study: StudyTables, table: pd.DataFrame) -> No
     rows = []
     best = chosen_cells(study, table)
     for index, cell in table.iterrows():
-        label = cell_label(cell, study.swept, bool(cell["bare"]))
+        label = cell_label(cell, study.swept, bool(cell["is_baseline"]))
         mark = " *" if index in best and len(table) > 1 else ""
         row = (
             label + mark,
@@ -32,13 +32,16 @@ def print_cells(console: Console, study: StudyTables, table: pd.DataFrame) -> No
             _percent(cell["test_accuracy_mean"], cell["test_accuracy_sd"]),
             _percent(cell["accuracy_gap_mean"], cell["accuracy_gap_sd"]),
             ""
-            if cell["bare"]
+            if cell["is_baseline"]
             else _percent(cell["difference_mean"], cell["difference_half"], sign=True),
         )
         rows.append(row)
     columns = ("cell", "n", "test accuracy %", "gap, points", "vs without,\npoints")
-    print_rows(console, title_of(study), columns, rows)
-    notes = [*filter(None, [caveat(study)]), "mean ± SD over n seeds; gap: train − test accuracy"]
+    print_rows(console, table_title(study), columns, rows)
+    notes = [
+        *filter(None, [label_noise_caveat(study)]),
+        "mean ± SD over n seeds; gap: train − test accuracy",
+    ]
     if table["pairs"].any():
         notes.append("vs without: mean paired difference ± half its 95 % t interval")
     if best and len(table) > 1:
@@ -56,7 +59,7 @@ def print_inferences(console: Console, study: StudyTables, table: pd.DataFrame) 
     if used is None:
         return
     rows, before = [], ""
-    for line in used.lines:
+    for line in used.rows:
         first, *others = (field.text for field in line.fields)
         rows.append(("" if first == before else first, *others))
         before = first

@@ -1,4 +1,4 @@
-"""``dropout-lab verify``: every law of every variant, and every lesson's checks."""
+"""``dropout-lab verify``: every check of every variant, and every lesson's checks."""
 
 import json as json_module
 import sys
@@ -12,7 +12,7 @@ import typer
 from dropout_lab.cli import options
 
 if TYPE_CHECKING:
-    from dropout_lab.checks import Check
+    from dropout_lab.checks import CheckResult
     from dropout_lab.lessons.run_checks import Checked
 
 
@@ -27,7 +27,7 @@ def verify(
     quick: options.QuickLessons = False,
     json: options.Json = False,
 ) -> None:
-    """Check every law of every variant, and every lesson: a line each, with number and bound.
+    """Check every variant and every lesson: a line for each check, with number and bound.
 
     Statistical checks are seeded, and their bounds are 5 standard errors computed from n. The exit
     status is 1 if one fails.
@@ -36,16 +36,19 @@ def verify(
     variants, lessons = options.variant_and_lesson_names(names)
     out = None if json else sys.stdout
     with redirect_stdout(sys.stderr):  # what a variant of one's own prints is no result
-        laws = list(_laws(variants, out))
-        checks = list(_lessons(lessons, quick, out))
-    every = [law.passed for law in laws] + [check.passed for check in checks]
+        of_variants = list(_variants(variants, out))
+        of_lessons = list(_lessons(lessons, quick, out))
+    every = [check.passed for check in of_variants] + [check.passed for check in of_lessons]
     counts = {
         "passed": every.count(True),
         "failed": every.count(False),
         "not_applying": every.count(None),
     }
     if json:
-        told = {"checks": [asdict(law) for law in laws], "lessons": [asdict(c) for c in checks]}
+        told = {
+            "checks": [asdict(check) for check in of_variants],
+            "lessons": [asdict(check) for check in of_lessons],
+        }
         typer.echo(json_module.dumps({**counts, **told}, indent=1))
     else:
         from dropout_lab.results import counted
@@ -59,15 +62,15 @@ def verify(
         raise typer.Exit(1)
 
 
-def _laws(variants: Sequence[str], out: TextIO | None) -> "Iterator[Check]":
-    """Yield the laws' checks, each printed as it comes."""
+def _variants(variants: Sequence[str], out: TextIO | None) -> "Iterator[CheckResult]":
+    """Yield the checks of variants, each printed as it comes."""
     if not variants:
         return
-    from dropout_lab.checks import verify as check_laws
+    from dropout_lab.checks import verify as check_variants
 
-    _print(f"{'variant':<20} {'law':<25} {'measured':<9} bound", out)
-    for check in check_laws(variants):
-        _print(_line(check.variant, check.law, check), out)
+    _print(f"{'variant':<20} {'check':<25} {'measured':<9} bound", out)
+    for check in check_variants(variants):
+        _print(_line(check.variant, check.check, check), out)
         yield check
 
 
@@ -88,7 +91,7 @@ def _print(line: str, out: TextIO | None) -> None:
         typer.echo(line, file=out)
 
 
-def _line(subject: str, what: str, check: "Check | Checked") -> str:
+def _line(subject: str, what: str, check: "CheckResult | Checked") -> str:
     """Return a check as a line of about 80 columns; the reason, where there is one, may go on."""
     start = f"{subject:<20} {what:<25}"
     if check.passed is None:

@@ -26,7 +26,7 @@ from dropout_lab.plugins import sources_of
 from dropout_lab.results import counted
 from dropout_lab.study import failures
 from dropout_lab.study.fleet_runner import FleetEnd, fail, resumed, tell
-from dropout_lab.study.serial import Job
+from dropout_lab.study.serial import RunningStudy
 
 _WAIT = 0.5  # seconds for news, before the workers are counted again
 _ANSWER = 30.0  # seconds, before another worker is asked for its checkpoints
@@ -66,17 +66,19 @@ class Dispatch:
 
     Args:
         cluster: Where they are trained.
-        job: The study.
+        running: The study.
         fleets: Its fleets.
     """
 
-    def __init__(self, cluster: Cluster, job: Job, fleets: Sequence[tuple[Run, ...]]) -> None:
-        self.cluster, self.job = cluster, job
+    def __init__(
+        self, cluster: Cluster, running: RunningStudy, fleets: Sequence[tuple[Run, ...]]
+    ) -> None:
+        self.cluster, self.running = cluster, running
         self.todo = deque(fleets)
         self.flights: dict[str, _Flight] = {}  # by the key of the task
-        self.store = FolderStore(job.folder)
+        self.store = FolderStore(running.folder)
         self._numbers = itertools.count(1)
-        self._data = SentData(cluster, job.source)
+        self._data = SentData(cluster, running.source)
         self._losses = Losses()
         self._fetching, self._asked, self._may_fetch = "", 0.0, 0.0  # the key, and times
         self._waits = False  # for a worker, and that was told
@@ -93,25 +95,25 @@ class Dispatch:
         """
         stopped = ""
         try:
-            while self.flights or (self.todo and not self.job.stop.asked()):
+            while self.flights or (self.todo and not self.running.stop.asked()):
                 self.cluster.look()
                 self._miss()
-                if self.job.stop.asked():
+                if self.running.stop.asked():
                     self._stop()
                 else:
                     self._send_out()
                 self._fetch()
                 stopped = self._take(self.cluster.news(_WAIT)) or stopped
         except ClusterError:
-            self.job.folder.set_status(
+            self.running.folder.set_status(
                 RunEnd(run, "interrupted")
                 for flight in self.flights.values()
                 if flight.attempt
                 for run in flight.order.runs
             )
             raise
-        if self.job.stop.asked() and (stopped or self.todo):
-            raise self.job.interrupted(f"after {stopped}" if stopped else "between two fleets")
+        if self.running.stop.asked() and (stopped or self.todo):
+            raise self.running.interrupted(f"after {stopped}" if stopped else "between two fleets")
 
     def _miss(self) -> None:
         """Take back the fleets whose workers are gone."""
@@ -147,7 +149,7 @@ class Dispatch:
         waits = bool(self.todo) and not self.flights and not any(map(self._next_for, every))
         if waits and not self._waits:
             text = "no worker is there for what is to be trained; the study waits for one."
-            tell(self.job.events.warned, text)
+            tell(self.running.events.warned, text)
         self._waits = waits
 
     def _next_for(self, worker: Worker) -> tuple[Run, ...] | None:
@@ -164,24 +166,24 @@ class Dispatch:
         return None
 
     def _launch(self, fleet: tuple[Run, ...], worker: Worker) -> None:
-        job = self.job
+        running = self.running
         settings = fleet[0].settings.dataset
-        splits = job.source.splits(settings, job.folder)
-        paths = resumed(fleet, job.folder, self.store, job.events)
+        splits = running.source.splits(settings, running.folder)
+        paths = resumed(fleet, running.folder, self.store, running.events)
         if isinstance(paths, FleetEnd):
             self._go_on(fleet, paths)
             return
         epoch = epoch_of(paths[0]) if paths else 0
         if again := self._losses.sent_out(fleet, epoch, worker.name):
-            tell(job.events.warned, again)
+            tell(running.events.warned, again)
         start = self.cluster.put([read_file(path) for path in paths], worker) if paths else None
         order = Order(
             key=f"{self.cluster.name}-{next(self._numbers)}",
             study=self.cluster.name,
             runs=fleet,
-            path=job.folder.path,
-            device=job.study.device.type,
-            save_models=job.study.save_models,
+            path=running.folder.path,
+            device=running.study.device.type,
+            save_models=running.study.save_models,
             plugins=sources_of(run.settings.dropout.variant for run in fleet),
             digest=splits.digest,
         )
@@ -239,7 +241,7 @@ class Dispatch:
         self, flight: _Flight, attempt: str, first: int, entries: Sequence[Entry]
     ) -> None:
         """Carry out the entries that are next; the rest comes with the end of the task."""
-        job, fleet = self.job, flight.order.runs
+        running, fleet = self.running, flight.order.runs
         flight.attempt = attempt
         self._data.arrived(flight.worker, fleet[0].settings.dataset)
         for place, (whom, call, arguments) in enumerate(entries, first):
@@ -248,7 +250,7 @@ class Dispatch:
             if call == "fleet_started":
                 arguments = (*arguments, flight.worker.name)
             if whom == "events":
-                tell(partial(getattr(job.events, call), fleet), *arguments)
+                tell(partial(getattr(running.events, call), fleet), *arguments)
             else:
                 getattr(self.store, call)(*arguments)
             flight.done += 1
@@ -271,7 +273,7 @@ class Dispatch:
     def _go_on(self, fleet: tuple[Run, ...], end: FleetEnd) -> None:
         """Let a fleet go on in parts, or elsewhere, if it has not come to its end."""
         if end.parts:
-            self.job.repack(fleet, end.parts)
+            self.running.repack(fleet, end.parts)
             self.todo.extendleft(reversed(end.parts))
         elif end.stopped and not self._halted:
             self.todo.appendleft(fleet)
@@ -299,14 +301,16 @@ class Dispatch:
             self._data.missed(flight.worker, settings, flight.data)
             self._retry(fleet, "the cluster gave it up", log)
         else:
-            fail(fleet, self.store, self.job.events, failures.sentence(error), log)
+            fail(fleet, self.store, self.running.events, failures.sentence(error), log)
 
     def _died(self, flight: _Flight) -> None:
         """Deal with a fleet whose worker is gone."""
         fleet, worker = flight.order.runs, flight.worker.name
         if self._retry(fleet, "its worker died", "", worker):
             runs = counted(len(fleet), "run")
-            tell(self.job.events.warned, f"{worker} is gone, and the training of {runs} with it.")
+            tell(
+                self.running.events.warned, f"{worker} is gone, and the training of {runs} with it."
+            )
 
     def _retry(self, fleet: tuple[Run, ...], why: str, log: str, worker: str = "") -> bool:
         """Send a fleet out again that was lost, or fail it, if that was too often; return which."""
@@ -315,7 +319,7 @@ class Dispatch:
             self.todo.appendleft(fleet)
             return True
         why += f", {times} times" + (f", the last being {worker}" if worker else "")
-        fail(fleet, self.store, self.job.events, why, log or f"{why}\n")
+        fail(fleet, self.store, self.running.events, why, log or f"{why}\n")
         return False
 
     def _over(self, key: str) -> _Flight:

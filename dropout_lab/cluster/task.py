@@ -17,7 +17,7 @@ import torch
 from dropout_lab.cluster.journal import Delivery, Held, Journal, Order, Report
 from dropout_lab.config.schema import DatasetSettings
 from dropout_lab.data import Splits, load, present
-from dropout_lab.devices import prepare
+from dropout_lab.devices import configure_device
 from dropout_lab.errors import DataError
 from dropout_lab.plugins import take_plugins
 from dropout_lab.study.fleet_runner import train_fleet
@@ -76,7 +76,7 @@ def _train(worker: "Worker", order: Order, data: Splits | None, start: Sequence[
         device = own_device(order.device, worker.name)
         torch.set_num_threads(worker.state.nthreads)
         keep_freed_memory()
-        prepare(device)
+        configure_device(device)
         splits = _splits(order, data)
         journal = Journal(order, name, partial(_send, worker, order.study), _hold)
         try:

@@ -3,13 +3,13 @@
 from dropout_lab.config.inference_rules import diagnostics
 from dropout_lab.config.schema import Settings, p_of_places
 
-OF_LAYERS = {
+LAYER_COLUMNS = {
     "activations": ("mean_activation", "activation_sparsity"),
     "co_adaptation": ("unit_correlation", "effective_rank"),
 }
-OF_GRADIENTS = ("gradient_norm", "gradient_direction_variance", "gradient_direction_error")
-OF_NOISE = ("keep_rate", "noise_mean", "noise_variance")
-REMOVED = (10, 25, 50, 75)  # per cent of the units of each hidden layer
+GRADIENT_COLUMNS = ("gradient_norm", "gradient_direction_variance", "gradient_direction_error")
+NOISE_COLUMNS = ("keep_rate", "noise_mean", "noise_variance")
+REMOVED_PERCENTAGES = (10, 25, 50, 75)  # per cent of the units of each hidden layer
 
 
 def diagnostic_columns(settings: Settings) -> tuple[str, ...]:
@@ -20,9 +20,11 @@ def diagnostic_columns(settings: Settings) -> tuple[str, ...]:
     layers = range(1, len(settings.model.hidden) + 1)
     columns = {
         name: [f"{measure}_{layer}" for measure in measures for layer in layers]
-        for name, measures in OF_LAYERS.items()
+        for name, measures in LAYER_COLUMNS.items()
     }
-    columns["co_adaptation"] += [f"removed_{share}_test_accuracy" for share in REMOVED]
-    columns["gradients"] = list(OF_GRADIENTS)
-    columns["noise"] = [f"{name}_{place}" for name in OF_NOISE for place in p_of_places(settings)]
+    columns["co_adaptation"] += [f"removed_{share}_test_accuracy" for share in REMOVED_PERCENTAGES]
+    columns["gradients"] = list(GRADIENT_COLUMNS)
+    columns["noise"] = [
+        f"{name}_{place}" for name in NOISE_COLUMNS for place in p_of_places(settings)
+    ]
     return tuple(column for name in diagnostics(settings.evaluation) for column in columns[name])

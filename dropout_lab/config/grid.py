@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import Any
 
 from dropout_lab.catalogue import CATALOGUE
-from dropout_lab.config.conditional_keys import OPTIONAL_KEYS, keys_read, without_unread
+from dropout_lab.config.conditional_keys import keys_read, without_unread
 from dropout_lab.config.inference_rules import applicable
 from dropout_lab.config.messages import shown
 from dropout_lab.config.schema import (
@@ -32,32 +32,21 @@ LARGEST_STUDY = 100_000
 # Of a range: short enough that no arithmetic with it overflows.
 _NUMBER = re.compile(r"[-+]?([0-9]{1,20}(\.[0-9]{0,30})?|\.[0-9]{1,30})([eE][-+]?[0-9]{1,3})?")
 NO_DROPOUT = DropoutSettings(variant="none", p=0.0)
-# Keys that came after the first run ids were given: at their defaults they are no part of one, so
-# that a study begun before them goes on.
-_LATER_KEYS = (
-    "dataset.pca",
-    "model.pieces",
-    "dropout.schedule",
-    "dropout.stop_last",
-    "dropout.loss",
-    "training.learning_rate_schedule",
-    "training.warmup",
-    "training.momentum_schedule",
-    "training.dampening",
-    "training.average",
-    "regularization.max_squared_norm",
-    "regularization.kl_sparsity",
-    "regularization.label_smoothing",
-    "regularization.confidence_penalty",
-    "regularization.input_noise",
-    "training.patience",
-    "evaluation.inference",
-    "evaluation.samples",
-    "evaluation.curve",
-    "evaluation.diagnostics",
-    "evaluation.at_end",
-    *OPTIONAL_KEYS,
-)
+# The keys that every run id names, also at their defaults. Frozen: another key at its default is no
+# part of a run id, so that a study begun before the key existed can resume.
+_FIRST_KEYS = {
+    "dataset": {
+        "name", "train_size", "validation_size", "label_noise", "normalize", "split_seed",
+    },
+    "model": {"hidden", "activation", "init", "init_std"},
+    "dropout": {"variant", "p", "input_p", "placement", "position", "mask"},
+    "training": {
+        "epochs", "updates", "batch_size", "optimizer", "learning_rate", "momentum", "nesterov",
+        "precision",
+    },
+    "regularization": {"l2", "l1", "max_norm"},
+    "evaluation": {"every", "train_examples"},
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -152,12 +141,12 @@ def run_id(settings: Settings, seed: int) -> str:
 
 
 def section_data(name: str, section: Section) -> dict[str, Any]:
-    """Return what a digest is made of: a section's keys, those that came later only if set."""
+    """Return the part of a section that a digest is made of."""
     defaults = SECTION_CLASSES[name].model_fields
     return {
         key: value
         for key, value in section.model_dump().items()
-        if f"{name}.{key}" not in _LATER_KEYS or value != defaults[key].default
+        if key in _FIRST_KEYS[name] or value != defaults[key].default
     }
 
 

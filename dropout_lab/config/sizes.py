@@ -36,8 +36,8 @@ def length(settings: Settings, examples: int) -> tuple[int, int]:
     return epochs, epochs * steps
 
 
-def due(epoch: int, last_epoch: int, settings: Settings) -> bool:
-    """Whether an epoch is measured; the last always is."""
+def is_evaluated(epoch: int, last_epoch: int, settings: Settings) -> bool:
+    """Return whether an epoch is evaluated. The last epoch always is."""
     return epoch % settings.evaluation.every == 0 or epoch == last_epoch
 
 

@@ -1,1 +1,1 @@
-"""What a study's folder must hold: the one judge of what is complete and what is damaged."""
+"""The results folder of a study: what is in it, and how it changes without losing anything."""

@@ -15,7 +15,7 @@ from dropout_lab.config.sizes import (
     BINS,
     HISTOGRAM_EXAMPLES,
     TEST_PARTS,
-    due,
+    is_evaluated,
     length,
     training_examples,
 )
@@ -78,7 +78,7 @@ def missing_epochs(settings: Settings, rows: Sequence[Row], until: int) -> list[
     last_epoch, _ = length(settings, training_examples(settings))
     there = {int(row["epoch"]) for row in rows}
     every = range(1, min(until, last_epoch) + 1)
-    return [e for e in every if due(e, last_epoch, settings) and e not in there]
+    return [e for e in every if is_evaluated(e, last_epoch, settings) and e not in there]
 
 
 def keeps_inferences(manifest: results.Manifest | None) -> bool:

@@ -17,7 +17,7 @@ from dropout_lab import __version__
 from dropout_lab.catalogue import CATALOGUE
 from dropout_lab.config.grid import Cell, Run, labelled_keys, values_of
 from dropout_lab.config.schema import KEYS, SECTIONS, Config, Settings
-from dropout_lab.devices import described
+from dropout_lab.devices import describe_device
 from dropout_lab.errors import StorageError
 from dropout_lab.plugins import sources_of
 from dropout_lab.results import (
@@ -183,7 +183,7 @@ def add_session(
                 "processor": _processor(),
                 "cores": os.cpu_count(),
                 "threads": torch.get_num_threads(),
-                **described(device),
+                **describe_device(device),
             },
             "packing": dict(packing),
             **({"cluster": dict(cluster)} if cluster else {}),

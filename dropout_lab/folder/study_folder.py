@@ -26,6 +26,7 @@ from dropout_lab.files import (
     remove_temporaries,
     replace_file,
 )
+from dropout_lab.folder.binding import digest_row, digest_rows, of_ensembles
 from dropout_lab.folder.compact import CompactRows
 from dropout_lab.folder.completeness import RowsByRun, keeps_inferences, missing_epochs
 from dropout_lab.folder.consistency import with_digits
@@ -38,7 +39,6 @@ from dropout_lab.folder.notices import Findings
 from dropout_lab.folder.run_summary import RunEnd, metrics_in, summary
 from dropout_lab.plugins import Plugin
 from dropout_lab.results import Row, TableText, cell_text, counted, runs_in, table_parts
-from dropout_lab.study.binding import digest_row, digest_rows, of_ensembles
 from dropout_lab.training import Record
 
 __all__ = ["RunEnd", "StudyFolder"]

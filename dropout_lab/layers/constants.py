@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dropout_lab.devices import sent
+from dropout_lab.devices import to_device
 
 
 def along(constant: Tensor, x: Tensor) -> Tensor:
@@ -26,7 +26,7 @@ def along(constant: Tensor, x: Tensor) -> Tensor:
         if not x.is_floating_point():
             raise not_floating(x)
         constant = constant.to(x.dtype)
-    return sent(constant.reshape(constant.shape + (1,) * (x.ndim - constant.ndim)), x.device)
+    return to_device(constant.reshape(constant.shape + (1,) * (x.ndim - constant.ndim)), x.device)
 
 
 def from_numbers(numbers: Any, dtype: torch.dtype) -> Tensor:

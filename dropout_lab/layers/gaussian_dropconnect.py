@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from dropout_lab.catalogue import CATALOGUE
-from dropout_lab.devices import sent
+from dropout_lab.devices import to_device
 from dropout_lab.layers.affine import affine
 from dropout_lab.layers.base import Dropout, Entering, WeightDropout
 from dropout_lab.layers.coins import root
@@ -90,5 +90,5 @@ def noisy_product(
         z = mean + root(variance) * draws
     if layer.drops_everywhere:
         return z
-    dropped = sent(layer.dropped()[..., None, None], z.device)
+    dropped = to_device(layer.dropped()[..., None, None], z.device)
     return torch.where(dropped, z, affine(x, weight, bias))

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dropout_lab.devices import sent
+from dropout_lab.devices import to_device
 from dropout_lab.layers.base import Dropout
 
 NOT_BEGUN = (
@@ -49,7 +49,7 @@ class LearnedDropout(Dropout):
 
     def active(self, like: Tensor) -> Tensor:
         """Return, for each run, 1 where there is noise and 0 where there is none."""
-        return sent(self.dropped().to(like.dtype), like.device)
+        return to_device(self.dropped().to(like.dtype), like.device)
 
     def set_parameter(self, name: str, values: Tensor) -> None:
         """Give a learned parameter its values, keeping the parameter if it is there."""

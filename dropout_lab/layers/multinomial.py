@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from dropout_lab.catalogue import CATALOGUE
-from dropout_lab.devices import sent
+from dropout_lab.devices import to_device
 from dropout_lab.layers.base import UnitDropout
 from dropout_lab.layers.coins import Numbers, round_to_count, uniform
 
@@ -55,7 +55,7 @@ class MultinomialDropout(UnitDropout):
             return x  # a single unit gets every draw
         units = x.shape[-1]
         draws = ((1 - self._p) * units).round().clamp(min=1)  # k; float64, as p is kept
-        draws = sent(draws.view(draws.shape + (1,) * (x.ndim - draws.ndim)), x.device)
+        draws = to_device(draws.view(draws.shape + (1,) * (x.ndim - draws.ndim)), x.device)
         chances = self.chances(x)
         picked = self._pick(uniform(self.noise, self.noise_shape(x), x.device), chances)
         counted = torch.arange(units, device=x.device) < draws

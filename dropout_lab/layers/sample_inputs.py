@@ -1,4 +1,4 @@
-"""A made-up place and a layer that has begun there: what plugins and laws are tried on."""
+"""A made-up place and a layer that has begun there: what plugins and checks are tried on."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from dropout_lab.catalogue import CATALOGUE
-from dropout_lab.devices import sent
+from dropout_lab.devices import to_device
 from dropout_lab.layers.affine import affine
 from dropout_lab.layers.base import Entering, Mask, WeightDropout
 from dropout_lab.layers.coins import keep_threshold
@@ -53,7 +53,7 @@ class TargetedDropout(WeightDropout):
         return int(self.share * of + 1e-9)  # 0.29 of 100 is 29, not the 28.999... it computes to
 
     def _aimed_at(self, like: Tensor) -> Tensor:
-        return sent(from_numbers(self._aimed, torch.bool)[..., None, None], like.device)
+        return to_device(from_numbers(self._aimed, torch.bool)[..., None, None], like.device)
 
     def _kept(self, candidates: Tensor, shape: tuple[int, ...]) -> Tensor:
         """Toss the coins: true where kept."""

@@ -147,7 +147,7 @@ LESSONS: dict[str, Lesson] = {
     "bugs": Lesson(
         claim=(
             "Dropout that is wrong still trains, and the accuracy may hide it; each of eight "
-            "mistakes breaks a law that dropout-lab verify checks."
+            "mistakes breaks a check that dropout-lab verify checks."
         ),
         paper="Srivastava et al. 2014, JMLR 15, sections 4 and 10",
         p=(0.7,),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from dropout_lab.checks.finding import Finding, at_most
+from dropout_lab.checks.outcome import Outcome, at_most
 from dropout_lab.layers import UnitDropout
 from dropout_lab.layers.noise_measurement import ERRORS
 from dropout_lab.lessons.parts import Rows
@@ -88,7 +88,7 @@ def throughout_rows(counted: Sequence[Throughout], units: int, what: str, batche
     )
 
 
-def throughout_finding(counted: Sequence[Throughout], what: str) -> Finding:
+def throughout_outcome(counted: Sequence[Throughout], what: str) -> Outcome:
     """Return whether units are dropped throughout as often as they should be."""
     off = max(each.off for each in counted if each.often)
     off_by = f"is how far a mean number of {what} is from {what} * p ^ examples"

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from matplotlib.figure import Figure
 
-from dropout_lab.checks.finding import Finding
+from dropout_lab.checks.outcome import Outcome
 
 Cell = str | int | float
 
@@ -88,11 +88,11 @@ class Check:
 
     Args:
         name: What must hold, in a few words.
-        finding: What was measured, and its bound.
+        outcome: What was measured, and its bound.
     """
 
     name: str
-    finding: Finding
+    outcome: Outcome
 
 
 Part = Step | Say | Formula | Rows | Look | Mistake | Picture | Working | Check

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from dropout_lab.checks.finding import Finding, raised
+from dropout_lab.checks.outcome import Outcome, failed_with
 from dropout_lab.lessons import defaults, parts_of
 from dropout_lab.lessons.parts import Check
 
@@ -40,12 +40,12 @@ def check_lessons(names: Iterable[str], *, quick: bool = False) -> Iterator[Chec
         try:
             for part in parts_of(name, defaults(name, quick=quick)):
                 if isinstance(part, Check):
-                    yield _checked(name, part.name, part.finding)
+                    yield _checked(name, part.name, part.outcome)
         except Exception as error:  # a lesson that cannot be held is broken, whatever stops it
-            yield _checked(name, "it can be held", raised(error))
+            yield _checked(name, "it can be held", failed_with(error))
 
 
-def _checked(lesson: str, check: str, finding: Finding) -> Checked:
-    passed = bool(finding.passed)
-    reason = "" if passed else finding.reason
-    return Checked(lesson, check, finding.measured, finding.bound, passed, reason)
+def _checked(lesson: str, check: str, outcome: Outcome) -> Checked:
+    passed = bool(outcome.passed)
+    reason = "" if passed else outcome.reason
+    return Checked(lesson, check, outcome.measured, outcome.bound, passed, reason)

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from dropout_lab.analysis import style
-from dropout_lab.checks.finding import at_most, none_of, within
+from dropout_lab.checks.outcome import at_most, none_of, within
 from dropout_lab.layers import VARIANTS, InvertedDropout
 from dropout_lab.layers.noise_measurement import ERRORS
 from dropout_lab.lessons import Asked

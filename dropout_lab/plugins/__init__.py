@@ -2,7 +2,7 @@
 
 A plugin is a file with a class that derives from a base layer and carries a ``name`` and a
 ``variant``. What is loaded joins ``VARIANTS`` and the catalogue, and with them configs, sweeps,
-pictures and laws. A YAML file cannot name a plugin: YAML is data, and runs no code.
+pictures and checks. A YAML file cannot name a plugin: YAML is data, and runs no code.
 """
 
 import hashlib

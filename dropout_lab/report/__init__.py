@@ -1,1 +1,1 @@
-"""A study told: findings in sentences, one table in every form, a page that stands alone."""
+"""Write the report of a study as an HTML page, CSV, Markdown and LaTeX."""

@@ -1,12 +1,12 @@
-"""The table of the ways in which the trained networks were used."""
+"""The table of inference methods: accuracy, NLL and ECE of each cell and method."""
 
 import math
 
 import pandas as pd
 
-from dropout_lab.analysis.style import cell_label
+from dropout_lab.analysis.style import cell_name
 from dropout_lab.analysis.tables import StudyTables, rows_of_cell
-from dropout_lab.report.cell_table import CellTable, Column, Field, Line, percent_and_sd
+from dropout_lab.report.cell_table import CellTable, Column, Field, TableRow, percent_and_sd
 
 _COLUMNS = (
     Column("cell", "A setting of what was varied.", short=True, numeric=False),
@@ -18,23 +18,23 @@ _COLUMNS = (
 
 
 def inference_table(study: StudyTables, table: pd.DataFrame) -> CellTable | None:
-    """Return accuracy, NLL and ECE of each way the networks were used; None with one.
+    """Return the table of inference methods; None if the study has only the mean rule.
 
     Args:
         study: The study.
-        table: Its cells.
+        table: The cells of the study.
     """
     names = set(study.inference.get("inference", ())) - {"mean"}
     if not names and study.ensembles.empty:
         return None
-    lines = []
+    table_rows = []
     for _, cell in table.iterrows():
-        label = cell_label(cell, study.swept, bool(cell["bare"]))
+        label = cell_name(cell, study.swept)
         own = rows_of_cell(study.inference, cell, study.swept)
-        uses = [(str(name), rows) for name, rows in own.groupby("inference", sort=False)]
+        methods = [(str(name), rows) for name, rows in own.groupby("inference", sort=False)]
         if not study.ensembles.empty:
-            uses.append(("ensemble", rows_of_cell(study.ensembles, cell, study.swept)))
-        for name, rows in uses:
+            methods.append(("ensemble", rows_of_cell(study.ensembles, cell, study.swept)))
+        for name, rows in methods:
             if len(rows):
                 accuracy, loss, ece = (rows[f"test_{m}"] for m in ("accuracy", "loss", "ece"))
                 mean, sd = accuracy.mean(), accuracy.std()
@@ -45,12 +45,12 @@ def inference_table(study: StudyTables, table: pd.DataFrame) -> CellTable | None
                     Field(_number(loss.mean(), loss.std()), loss.mean()),
                     Field(_number(ece.mean(), ece.std()), ece.mean()),
                 )
-                lines.append(Line(fields, chosen=False, reference=False))
+                table_rows.append(TableRow(fields, chosen=False, reference=False))
     note = "mean ± s.d. over the seeds; an ensemble is one network made of all seeds."
-    return CellTable("how the trained network is used", _COLUMNS, tuple(lines), note)
+    return CellTable("how the trained network is used", _COLUMNS, tuple(table_rows), note)
 
 
 def _number(mean: float, spread: float) -> str:
-    if not abs(mean) < 100:  # a loss that has run away
+    if not abs(mean) < 100:  # a diverging loss
         return f"{mean:.3g}"
     return f"{mean:.3f}" if math.isnan(spread) else f"{mean:.3f} ± {spread:.3f}"

@@ -1,4 +1,4 @@
-"""The report as one page of HTML that needs nothing but itself."""
+"""Render the report as one self-contained HTML page."""
 
 import base64
 import hashlib
@@ -10,38 +10,38 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from dropout_lab import __version__
-from dropout_lab.analysis.published import Published
+from dropout_lab.analysis.published import PublishedTable
 from dropout_lab.analysis.tables import StudyTables
 from dropout_lab.printable import printable
 from dropout_lab.report import provenance
 from dropout_lab.report.cell_table import CellTable
-from dropout_lab.report.pictures import inline_pictures
+from dropout_lab.report.inline_figures import inline_figures
 from dropout_lab.results import PLOTS
 
-UNSEEN = "unverified: recalled, not seen in the source"
+UNVERIFIED = "unverified: recalled, not seen in the source"
 
 
-def page(
+def render_page(
     study: StudyTables,
     cells: CellTable,
     *,
     inferences: CellTable | None,
     conclusions: Sequence[str],
-    published: Published | None,
+    published: PublishedTable | None,
     command: str,
 ) -> str:
     """Return the report of a study as HTML.
 
-    What comes from the study is escaped by the template; only the pictures, which are XML written
-    by a library, and our own style and script stand in it as they are.
+    The template escapes all texts of the study. Only the figures, which are XML from a library, and
+    our own style and script are inserted without escaping.
 
     Args:
         study: The study.
-        cells: Its table.
-        inferences: The table of the ways the networks were used, if there are several.
-        conclusions: The findings, in sentences.
-        published: The published values beside ours, if there are any.
-        command: What makes the report again.
+        cells: The table of cells.
+        inferences: The table of inference methods, if there are several.
+        conclusions: The conclusions, as sentences.
+        published: The comparison with published values, if there are any.
+        command: The command that creates the report again.
     """
     environment = Environment(
         loader=PackageLoader("dropout_lab.report"),
@@ -51,7 +51,7 @@ def page(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"number": _number, "order": _order}
+    environment.filters |= {"number": _format_number, "sort_key": _sort_key}
     script, style = _asset("report.js"), _asset("report.css")
     unfinished, more_unfinished = provenance.unfinished(study, cells)
     return environment.get_template("report.html").render(
@@ -61,9 +61,9 @@ def page(
         inferences=inferences,
         conclusions=conclusions,
         published=published,
-        unseen=UNSEEN,
+        unverified=UNVERIFIED,
         unit=(study.manifest.get("published") or {}).get("unit", "%"),
-        pictures=list(inline_pictures(study)),
+        figures=list(inline_figures(study)),
         plots=PLOTS,
         unfinished=unfinished,
         more_unfinished=more_unfinished,
@@ -74,24 +74,24 @@ def page(
         digests=provenance.digests(study),
         command=command,
         version=__version__,
-        policy=_policy(script),
+        policy=_content_security_policy(script),
         script=Markup(script),
         style=Markup(style),
     )
 
 
 def _shown(value: object) -> object:
-    """Return what stands in the page: a text printable, anything else as it is."""
+    """Make a text of the page printable; return other values unchanged."""
     return printable(value) if type(value) is str else value
 
 
-def _number(value: float, sign: str = "") -> str:
-    """Return a value in a paper's unit; a dash for none."""
+def _format_number(value: float, sign: str = "") -> str:
+    """Format a value in the unit of the paper; a dash for nan."""
     return f"{value:{sign}.4g}" if math.isfinite(value) else "–"
 
 
-def _order(value: float) -> str:
-    """Return a number to sort by; empty for none."""
+def _sort_key(value: float) -> str:
+    """Return a number to sort by; empty for nan."""
     return repr(float(value)) if math.isfinite(value) else ""
 
 
@@ -99,8 +99,8 @@ def _asset(name: str) -> str:
     return (files("dropout_lab.report") / "templates" / name).read_text(encoding="utf-8")
 
 
-def _policy(script: str) -> str:
-    """Return the Content-Security-Policy: no request at all, and no script but this one."""
+def _content_security_policy(script: str) -> str:
+    """Return a Content-Security-Policy that forbids requests and all scripts except this one."""
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return (
         "default-src 'none'; img-src data:; style-src 'unsafe-inline'; "

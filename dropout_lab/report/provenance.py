@@ -1,4 +1,4 @@
-"""What a report says of its study beside the numbers: what was asked, with what, on what."""
+"""The provenance of a study for its report: settings, commands, versions, machines, digests."""
 
 import hashlib
 import json
@@ -13,8 +13,8 @@ import yaml
 from pydantic import ValidationError
 
 from dropout_lab.analysis.style import value_text
-from dropout_lab.analysis.tables import MISSING, StudyTables, by_cell
-from dropout_lab.config.grid import Run, sweep_cells
+from dropout_lab.analysis.tables import MISSING, StudyTables, group_by_cell
+from dropout_lab.config.grid import Cell, Run, sweep_cells
 from dropout_lab.config.schema import Config, Settings, without_dropout
 from dropout_lab.config.sizes import CLASSES, inputs_of
 from dropout_lab.config.sweep import LABEL
@@ -23,8 +23,8 @@ from dropout_lab.files import read_file
 from dropout_lab.report.cell_table import CellTable
 from dropout_lab.results import MANIFEST, NEEDED, counted, one_line, runs_in
 
-_MESSAGES_SHOWN = 200
-_LONGEST_MESSAGE = 500  # characters
+_MAX_RUNS = 200
+_MAX_MESSAGE = 500  # characters
 
 
 @dataclass(frozen=True)
@@ -40,11 +40,11 @@ class Unfinished:
 
 
 def unfinished(study: StudyTables, cells: CellTable) -> tuple[list[Unfinished], int]:
-    """Return the runs that did not complete, and how many more there are than can be listed."""
-    groups = (group for _, group in by_cell(study.runs, study.swept))
+    """Return the runs that did not complete, up to a maximum, and the number of others."""
+    groups = (group for _, group in group_by_cell(study.runs, study.swept))
     cell_of = {
         run_id: line.fields[0].text
-        for line, group in zip(cells.lines, groups, strict=True)
+        for line, group in zip(cells.rows, groups, strict=True)
         for run_id in group["run_id"]
     }
     rows = study.runs[~study.runs["status"].isin(["completed", MISSING])]
@@ -55,18 +55,18 @@ def unfinished(study: StudyTables, cells: CellTable) -> tuple[list[Unfinished], 
             seed=int(row["seed"]),
             status=str(row["status"]),
             epochs=value_text(row["epochs"]),
-            message=one_line(str(row.get("message") or ""))[:_LONGEST_MESSAGE],
+            message=one_line(str(row.get("message") or ""))[:_MAX_MESSAGE],
         )
-        for _, row in rows.head(_MESSAGES_SHOWN).iterrows()
+        for _, row in rows.head(_MAX_RUNS).iterrows()
     ]
-    return listed, max(0, len(rows) - _MESSAGES_SHOWN)
+    return listed, max(0, len(rows) - _MAX_RUNS)
 
 
 def overview(study: StudyTables) -> dict[str, str]:
-    """Return in words what was varied, on what, and how often."""
+    """Return an overview of the study: varied keys, runs, data, network, training time."""
     runs, settings = study.runs, Settings.model_validate(study.manifest["settings"])
     done = int((runs["status"] == "completed").sum())
-    varied = [f"{key} ({_values(study, key)})" for key in study.swept]
+    varied = [f"{key} ({_shown_values(study, key)})" for key in study.swept]
     cells = len(runs[list(study.swept)].drop_duplicates()) if study.swept else 1
     count = int((runs["status"] == MISSING).sum())
     missing = f", {count} not finished yet" if count else ""
@@ -82,7 +82,7 @@ def overview(study: StudyTables) -> dict[str, str]:
 
 
 def config_text(study: StudyTables) -> str:
-    """Return the config that asks for the study's runs, all defaults filled in, as YAML."""
+    """Return a config for the runs of the study as YAML, including all defaults."""
     manifest = study.manifest
     runs = list(runs_in(manifest).values())
     seeds = sorted({run.seed for run in runs})
@@ -90,33 +90,33 @@ def config_text(study: StudyTables) -> str:
     data |= manifest["settings"]
     data |= {key: manifest[key] for key in ("published", "figure") if manifest.get(key)}
     data["seeds"] = len(seeds) if seeds == list(range(len(seeds))) else seeds
-    data["sweep"] = _sweep(data, runs, study.swept, manifest.get("labelled", ()))
+    data["sweep"] = _sweep_section(data, runs, study.swept, manifest.get("labelled", ()))
     return yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=100)
 
 
 def commands(study: StudyTables) -> list[str]:
-    """Return the commands that made the study, each once, the first first."""
-    told = (str(session.get("command") or "") for session in study.manifest["sessions"])
-    return [command for command in dict.fromkeys(told) if command]
+    """Return the distinct commands that trained the study, in order."""
+    sessions = (str(session.get("command") or "") for session in study.manifest["sessions"])
+    return [command for command in dict.fromkeys(sessions) if command]
 
 
 def environments(study: StudyTables) -> list[dict[str, str]]:
-    """Return the versions and machines that the study was made with, each once."""
+    """Return the distinct versions and machines that the study was trained with."""
     found = []
     for session in study.manifest["sessions"]:
         facts = {
             "dropout-lab": session.get("dropout_lab"),
             "git commit": session.get("git_commit"),
             "python": session.get("python"),
-            **_mapping(session.get("packages")),
-            **_mapping(session.get("machine")),
+            **_as_mapping(session.get("packages")),
+            **_as_mapping(session.get("machine")),
         }
         found.append({key: str(value) for key, value in facts.items() if value is not None})
     return [dict(facts) for facts in dict.fromkeys(tuple(each.items()) for each in found)]
 
 
 def digests(study: StudyTables) -> dict[str, str]:
-    """Return the SHA-256 of the settings, the data, the plugins and the files that were read.
+    """Return the SHA-256 of the settings, the data, the plugins and the files of the study.
 
     Raises:
         StorageError: A file cannot be read.
@@ -124,7 +124,7 @@ def digests(study: StudyTables) -> dict[str, str]:
     manifest = study.manifest
     found = {"settings": str(manifest["settings_digest"])}
     found |= {f"data {key}": str(value) for key, value in manifest["data_digests"].items()}
-    plugins = _mapping(manifest.get("plugins"))
+    plugins = _as_mapping(manifest.get("plugins"))
     found |= {f"plugin {name}": str(entry["sha256"]) for name, entry in plugins.items()}
     for name in (MANIFEST, *NEEDED):
         path = study.path / name
@@ -137,68 +137,68 @@ def digests(study: StudyTables) -> dict[str, str]:
     return found
 
 
-def _sweep(
+def _sweep_section(
     data: Mapping[str, Any], runs: list[Run], swept: tuple[str, ...], labelled: Sequence[str]
 ) -> dict[str, Any]:
-    """Return what gives these runs: a grid, with the listed cells; or else each cell by itself.
+    """Return a section ``sweep`` for these runs: a grid with listed cells, or all cells listed.
 
     Args:
-        data: The rest of the config.
+        data: The other sections of the config.
         runs: The runs.
         swept: The swept keys.
-        labelled: Those of them that listed cells set: a label stands for their values alone.
+        labelled: The swept keys that listed cells set.
     """
     cells = {run.settings: run.cell for run in runs}
     axes = [key for key in swept if key not in labelled]
-    whole: dict[str, list[Any]] = {key: [] for key in axes}
-    dropped: dict[str, list[Any]] = {key: [] for key in axes}  # the cells with dropout alone
-    every: list[dict[str, Any]] = []
+    all_values: dict[str, list[Any]] = {key: [] for key in axes}
+    dropout_values: dict[str, list[Any]] = {key: [] for key in axes}  # only cells with dropout
+    listed_cells: list[dict[str, Any]] = []
     for settings, cell in cells.items():
-        plain = {key: _plain(value) for key, value in cell.values.items() if value is not None}
-        listed = {LABEL: cell.label} if cell.label else {}
-        listed |= {key: value for key, value in plain.items() if key in labelled}
-        every += [listed] if listed and listed not in every else []
-        for grid in (whole,) if without_dropout(settings) else (whole, dropped):
-            for key in grid.keys() & plain.keys():
-                grid[key] += [plain[key]] if plain[key] not in grid[key] else []
-    named = [listed for listed in every if LABEL in listed]
+        values = _values_as_json(cell)
+        entry = {LABEL: cell.label} if cell.label else {}
+        entry |= {key: value for key, value in values.items() if key in labelled}
+        listed_cells += [entry] if entry and entry not in listed_cells else []
+        for grid in (all_values,) if without_dropout(settings) else (all_values, dropout_values):
+            for key in grid.keys() & values.keys():
+                grid[key] += [values[key]] if values[key] not in grid[key] else []
+    labelled_cells = [entry for entry in listed_cells if LABEL in entry]
     tried: list[dict[str, Any]] = []
-    for grid, (baseline, some) in product(
-        (whole, dropped), ((True, named), (True, every), (False, every))
+    for grid, (baseline, listed) in product(
+        (all_values, dropout_values),
+        ((True, labelled_cells), (True, listed_cells), (False, listed_cells)),
     ):
-        sweep = {"grid": grid, "baseline": baseline, **({"cells": some} if some else {})}
+        sweep = {"grid": grid, "baseline": baseline, **({"cells": listed} if listed else {})}
         if sweep in tried:
             continue
         tried.append(sweep)
-        with suppress(ValidationError):  # a combination that is refused is none of ours
-            made = sweep_cells(Config.model_validate({**data, "sweep": sweep}))
-            labels = {cell.settings: cell.label for cell in made}
+        with suppress(ValidationError):  # the config refuses this combination
+            swept_cells = sweep_cells(Config.model_validate({**data, "sweep": sweep}))
+            labels = {cell.settings: cell.label for cell in swept_cells}
             if labels == {settings: cell.label for settings, cell in cells.items()}:
                 return sweep
     return {
         "baseline": False,
         "cells": [
-            {
-                **({LABEL: cell.label} if cell.label else {}),
-                **{k: _plain(value) for k, value in cell.values.items() if value is not None},
-            }
+            {**({LABEL: cell.label} if cell.label else {}), **_values_as_json(cell)}
             for cell in cells.values()
         ],
     }
 
 
-def _values(study: StudyTables, key: str) -> str:
+def _shown_values(study: StudyTables, key: str) -> str:
     values = [value for value in dict.fromkeys(study.runs[key]) if value is not None]
     words = list(dict.fromkeys(value_text(value) for value in values if value == value))
     shown = words if len(words) <= 12 else [*words[:5], "…", *words[-5:]]
     return ", ".join(shown)
 
 
-def _plain(value: Any) -> Any:
-    return json.loads(json.dumps(value))  # tuples as lists
+def _values_as_json(cell: Cell) -> dict[str, Any]:
+    """Return the swept values of a cell except null, with tuples as lists."""
+    values: dict[str, Any] = json.loads(json.dumps(dict(cell.values)))
+    return {key: value for key, value in values.items() if value is not None}
 
 
-def _mapping(value: object) -> Mapping[str, Any]:
+def _as_mapping(value: object) -> Mapping[str, Any]:
     return value if isinstance(value, dict) else {}
 
 

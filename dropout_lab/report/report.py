@@ -1,4 +1,4 @@
-"""From a study's folder to its report, and the report's files."""
+"""Build the report of a study, and write its files."""
 
 import os
 from collections.abc import Mapping
@@ -10,50 +10,50 @@ import numpy as np
 import pandas as pd
 
 from dropout_lab.analysis.conclusions import conclusions
-from dropout_lab.analysis.mcnemar import mcnemar_of, sentence_of
-from dropout_lab.analysis.paired import compared
-from dropout_lab.analysis.published import Published, beside
+from dropout_lab.analysis.mcnemar import compare_predictions, mcnemar_sentence
+from dropout_lab.analysis.paired import compare_cells
+from dropout_lab.analysis.published import PublishedTable, compare_with_published
 from dropout_lab.analysis.tables import StudyTables, read_study
 from dropout_lab.errors import StorageError
 from dropout_lab.files import make_folder, replace_file
 from dropout_lab.report.cell_table import CellTable, cell_table
 from dropout_lab.report.exports import csv, latex, markdown
 from dropout_lab.report.inferences import inference_table
-from dropout_lab.report.page import page
+from dropout_lab.report.page import render_page
 from dropout_lab.results import REPORT, TABLES
 
 
 @dataclass(frozen=True)
 class Report:
-    """What there is to say of a study.
+    """The report of a study.
 
     Args:
         study: The study.
-        statistics: One row for each cell, as :func:`analysis.paired.compared` returns it.
-        cells: The same as it is read.
-        conclusions: The findings, in sentences.
-        published: The published values beside ours, where the config has some.
-        errors: Whether test errors are told, not accuracies.
-        command: What makes the report again.
+        statistics: The table of cells, from :func:`analysis.paired.compare_cells`.
+        cells: The formatted table of cells.
+        conclusions: The conclusions, as sentences.
+        published: The comparison with published values, if the config has any.
+        errors: Whether to show test errors instead of accuracies.
+        command: The command that creates the report again.
     """
 
     study: StudyTables
     statistics: pd.DataFrame
     cells: CellTable
     conclusions: tuple[str, ...]
-    published: Published | None
+    published: PublishedTable | None
     errors: bool
     command: str
 
     @np.errstate(all="ignore")  # the loss of a run may be infinite
     def page(self) -> str:
-        """Return the report as a page of HTML.
+        """Return the report as an HTML page.
 
         Raises:
             StorageError: A file of the study, or of the program, cannot be read.
         """
         try:
-            return page(
+            return render_page(
                 self.study,
                 self.cells,
                 inferences=inference_table(self.study, self.statistics),
@@ -61,39 +61,39 @@ class Report:
                 published=self.published,
                 command=self.command,
             )
-        except OSError as error:  # such as of matplotlib's own files
+        except OSError as error:  # for example from matplotlib's own files
             raise StorageError(f"{self.study.path / REPORT} cannot be made: {error}.") from error
 
-    def write(self, place: Path | None = None) -> list[Path]:
-        """Write the page and the tables into the study's folder, or another; return the files.
+    def write(self, folder: Path | None = None) -> list[Path]:
+        """Write the page and the tables to the study's folder, or another; return the files.
 
-        All of them are made before the first is written.
+        Creates the contents of all files before writing the first one.
 
         Raises:
-            StorageError: They cannot be written, or a file of the study cannot be read.
+            StorageError: A file cannot be written, or a file of the study cannot be read.
         """
-        place = place or self.study.path
-        folder = place / TABLES
+        folder = folder or self.study.path
+        tables = folder / TABLES
         csv_text = csv(self.statistics, self.cells, errors=self.errors)
         contents = {
-            place / REPORT: self.page(),
-            folder / "cells.csv": csv_text,
-            folder / "cells.md": markdown(self.cells),
-            folder / "cells.tex": latex(self.cells),
+            folder / REPORT: self.page(),
+            tables / "cells.csv": csv_text,
+            tables / "cells.md": markdown(self.cells),
+            tables / "cells.tex": latex(self.cells),
         }
-        for path in (folder, *contents):
+        for path in (tables, *contents):
             if os.path.islink(path):  # no, where that cannot be told: then it is not written
                 raise StorageError(
                     f"{path} is a symbolic link, and nothing is written through one."
                 )
-        make_folder(folder)
+        make_folder(tables)
         for path, content in contents.items():
             replace_file(path, content)
         return list(contents)
 
 
 @np.errstate(all="ignore")  # the loss of a run may be infinite
-def compose(
+def build_report(
     path: Path,
     against: Mapping[str, Any] | None = None,
     *,
@@ -102,33 +102,32 @@ def compose(
     two_runs: tuple[str, str] | None = None,
     difference: float = 0.001,
 ) -> Report:
-    """Read a study and work out its report; nothing is written.
+    """Read a study and build its report, without writing files.
 
     Args:
-        path: The study's folder.
-        against: The swept values of the cell to compare with; without them the one without dropout.
-        errors: Whether to tell test errors in per cent, as the papers do, not accuracies.
-        command: What makes the report again.
-        difference: In test accuracy, a fraction above 0: how many seeds it takes to find such a
-            one is told.
-        two_runs: Ids of two runs whose stored predictions are to be tested against each other.
+        path: The folder of the study.
+        against: Swept values of the reference; by default, the reference is the baseline.
+        errors: Whether to show test errors in percent, as papers do, instead of accuracies.
+        command: The command that creates the report again.
+        difference: The difference in test accuracy, as a fraction, for the number of needed seeds.
+        two_runs: Ids of two runs whose stored predictions McNemar's test compares.
 
     Raises:
-        StorageError: It is no study's folder, is damaged, has no finished run yet, or kept no
-            predictions to test.
-        ConfigError: No cell has the values to compare with, or there are no such runs.
+        StorageError: The folder has no study, is damaged, has no finished run, or has no stored
+            predictions to compare.
+        ConfigError: No cell has the values of the reference, or the two runs do not exist.
     """
     study = read_study(path)
-    statistics = compared(study, against, difference)
-    findings = conclusions(study, statistics)
+    statistics = compare_cells(study, against, difference)
+    sentences = conclusions(study, statistics)
     if two_runs is not None:
-        findings.append(sentence_of(*two_runs, mcnemar_of(study, *two_runs)))
+        sentences.append(mcnemar_sentence(*two_runs, compare_predictions(study, *two_runs)))
     return Report(
         study=study,
         statistics=statistics,
         cells=cell_table(study, statistics, against, errors=errors),
-        conclusions=tuple(findings),
-        published=beside(study, statistics),
+        conclusions=tuple(sentences),
+        published=compare_with_published(study, statistics),
         errors=errors,
         command=command,
     )

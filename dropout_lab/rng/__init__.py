@@ -1,7 +1,7 @@
-"""The one door for random numbers: a stream for each purpose, and the draws of the dropout layers.
+"""All random numbers: a stream for each purpose, and the noise sources of the dropout layers.
 
-A stream is named by its purpose, a seed and a few more numbers, so that it can be opened again
-anywhere: nothing has to be stored to go on where an interrupted study stopped.
+The purpose, the seed and a few more numbers determine a stream. So a resumed study can open its
+streams again without any saved random state.
 """
 
 import math
@@ -14,17 +14,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dropout_lab.devices import runs_eagerly, sent
+from dropout_lab.devices import runs_eagerly, to_device
 from dropout_lab.rng.philox import WORDS, philox_on
 from dropout_lab.rng.philox import normal as normal_of_words
 
-LANES = 2**16  # the values a 16-bit lane can take
-_LANES_PER_WORD = 4  # of 64 bits
-_LANES_PER_BLOCK = 8
+LANES = 2**16  # number of values of a lane, a random 16-bit integer
+_LANES_PER_WORD = 4  # in a 64-bit word
+_LANES_PER_BLOCK = 8  # in a block of Philox
 
 
 class Purpose(IntEnum):
-    """What a stream is for. The numbers are part of every result: never renumber them."""
+    """The purpose of a random stream. Never renumber: every result depends on the numbers."""
 
     SPLIT = 0
     TRAIN_SUBSET = 1
@@ -38,21 +38,21 @@ class Purpose(IntEnum):
     DIAGNOSTICS = 9
     MOMENT_MATCHING = 10
     MEASURED_NOISE = 11
-    AT_END = 12
+    SNAPSHOTS = 12
     LESSON = 13
 
 
 def stream(purpose: Purpose, seed: int, *key: int) -> np.random.Generator:
-    """Open the stream of ``purpose`` for ``seed``, further named by ``key`` (an epoch, a place).
+    """Return the random generator for a purpose, a seed, and a key such as (place, epoch).
 
-    Streams of different names are independent (NumPy's ``SeedSequence`` with a spawn key).
+    Streams with different arguments are independent (NumPy's ``SeedSequence`` with a spawn key).
     """
     sequence = np.random.SeedSequence(entropy=seed, spawn_key=(int(purpose), *key))
     return np.random.Generator(np.random.SFC64(sequence))
 
 
 class Noise(Protocol):
-    """Where a dropout layer gets its draws from."""
+    """A noise source: generates the random numbers of a dropout layer."""
 
     def lanes(self, shape: Sequence[int], device: torch.device) -> Tensor:
         """Return int16 draws of ``shape``, uniform on all 65,536 values of a lane."""
@@ -62,9 +62,9 @@ class Noise(Protocol):
 
 
 class TorchNoise:
-    """Draws from a torch generator; without one, from PyTorch's global generator.
+    """Noise from a torch generator; by default, from PyTorch's global generator.
 
-    This is what a layer in anybody's model uses, so ``torch.manual_seed`` works as expected.
+    This is the default of every dropout layer, so ``torch.manual_seed`` works as expected.
     """
 
     def __init__(self, generator: torch.Generator | None = None) -> None:
@@ -72,27 +72,29 @@ class TorchNoise:
 
     def lanes(self, shape: Sequence[int], device: torch.device) -> Tensor:
         """Return int16 draws of ``shape``, uniform on all 65,536 values of a lane."""
-        if not runs_eagerly():  # no in-place draws, and any shape in a single operation
-            kind = {"dtype": torch.int16, "device": device, **self._drawn_from}
-            return torch.randint(-LANES // 2, LANES // 2, tuple(shape), **kind)
+        if not runs_eagerly():  # compiled code needs one operation that is not in-place
+            options = {"dtype": torch.int16, "device": device, **self._generator_option}
+            return torch.randint(-LANES // 2, LANES // 2, tuple(shape), **options)
         count = math.prod(shape)
-        words = torch.empty(_words(count), dtype=torch.int64, device=device)
-        # The default range of random_ leaves the sign bit 0, and with it that of each 4th lane.
+        words = torch.empty(_words_for(count), dtype=torch.int64, device=device)
+        # By default, random_ leaves the sign bit 0, and with it the sign bit of each 4th lane.
         words.random_(-(2**63), None, generator=self.generator)
         return words.view(torch.int16)[:count].view(tuple(shape))
 
     def normal(self, shape: Sequence[int], device: torch.device) -> Tensor:
         """Return float32 draws of ``shape`` from the standard normal distribution."""
-        return torch.randn(tuple(shape), dtype=torch.float32, device=device, **self._drawn_from)
+        return torch.randn(
+            tuple(shape), dtype=torch.float32, device=device, **self._generator_option
+        )
 
     @property
-    def _drawn_from(self) -> dict[str, Any]:
+    def _generator_option(self) -> dict[str, Any]:
         # torch.export refuses dynamic shapes if a generator is passed, even if it is None.
         return {} if self.generator is None else {"generator": self.generator}
 
 
 class NumpyNoise:
-    """Draws from a NumPy stream: half the time of torch's generator on a CPU, and a wider seed."""
+    """Noise from a NumPy generator: twice as fast as torch's on a CPU, with a longer seed."""
 
     def __init__(self, generator: np.random.Generator) -> None:
         self.generator = generator
@@ -101,7 +103,7 @@ class NumpyNoise:
         """Return int16 draws of ``shape``, uniform on all 65,536 values of a lane."""
         _refuse_batched_draws()
         count = math.prod(shape)
-        words = self.generator.bit_generator.random_raw(_words(count))
+        words = self.generator.bit_generator.random_raw(_words_for(count))
         return torch.from_numpy(words.view(np.int16)[:count].reshape(shape)).to(device)
 
     def normal(self, shape: Sequence[int], device: torch.device) -> Tensor:
@@ -112,15 +114,15 @@ class NumpyNoise:
 
 
 class PhiloxNoise:
-    """Draws of several runs at once, each from a key of its own and a counter that all share.
+    """Philox noise of several runs, each with its own key; all runs share a counter.
 
     Args:
-        keys: The 64 bits of each run's key as int64: ``(runs,)``.
+        keys: The 64-bit key of each run as int64: ``(runs,)``.
     """
 
     def __init__(self, keys: Tensor) -> None:
         self.keys = keys
-        self.counter = 0  # blocks of words drawn of each run
+        self.counter = 0  # blocks drawn so far for each run
         self._philox = philox_on(keys.device)
 
     def lanes(self, shape: Sequence[int], device: torch.device) -> Tensor:
@@ -142,8 +144,8 @@ class PhiloxNoise:
         return words
 
 
-class _NumpyNoises:
-    """Draws of several runs, each from its own NumPy stream."""
+class _FleetNumpyNoise:
+    """NumPy noise of several runs, each from its own generator."""
 
     def __init__(self, streams: Sequence[np.random.Generator]) -> None:
         self._runs = [NumpyNoise(generator) for generator in streams]
@@ -156,19 +158,19 @@ class _NumpyNoises:
 
 
 class FleetNoise:
-    """The draws of a fleet: each run's from its own stream, so company changes no draw.
+    """The noise of a fleet. Each run has its own stream, so its noise is the same in any fleet.
 
-    A CPU draws from NumPy's streams. Another device draws all runs at once with Philox: the first
-    64 bits of a run's stream are its key, and the counter starts at 0 in each epoch.
+    On a CPU, NumPy generates the noise. On other devices, Philox generates the noise of all runs at
+    once: the first 64 bits of a run's stream are its key, and the counter starts at 0 each epoch.
 
     Args:
         seeds: The seed of each run, in the order of the run axis.
-        place: The layer the draws are for, 0 = the input; each place has its own stream, so
-            dropout at one place never changes the masks of another.
-        device: Where training happens.
-        purpose: What the draws are for.
+        place: Where the dropout layer is, 0 = the input. Each place has its own stream, so dropout
+            at one place never changes the masks at another.
+        device: The training device.
+        purpose: The purpose of the noise.
 
-    ``open(epoch)`` must be called before the first draw of each epoch.
+    Call ``open(epoch)`` before the first draw of each epoch.
     """
 
     def __init__(
@@ -185,19 +187,19 @@ class FleetNoise:
         self._noise: Noise | None = None
 
     def open(self, epoch: int, purpose: Purpose | None = None) -> None:
-        """Go to the start of an epoch's draws, whatever was drawn before."""
+        """Open the streams of an epoch at their start."""
         purpose = self.purpose if purpose is None else purpose
         streams = [stream(purpose, seed, self.place, epoch) for seed in self.seeds]
         if self.device.type == "cpu":
-            self._noise = _NumpyNoises(streams)
+            self._noise = _FleetNumpyNoise(streams)
         else:
             first = [generator.bit_generator.random_raw() for generator in streams]
             keys = torch.from_numpy(np.array(first, dtype=np.uint64).view(np.int64))
-            self._noise = PhiloxNoise(sent(keys, self.device))
+            self._noise = PhiloxNoise(to_device(keys, self.device))
 
     @contextmanager
-    def aside(self, purpose: Purpose, epoch: int = 0) -> Iterator[None]:
-        """Draw for another purpose for a while; then go on where the draws had come to."""
+    def temporarily(self, purpose: Purpose, epoch: int = 0) -> Iterator[None]:
+        """Use the streams of another purpose inside a ``with`` block, then continue as before."""
         before = self._noise
         self.open(epoch, purpose)
         try:
@@ -207,13 +209,13 @@ class FleetNoise:
 
     def lanes(self, shape: Sequence[int], device: torch.device) -> Tensor:
         """Return int16 draws of shape ``(runs, ...)``, uniform on all 65,536 values of a lane."""
-        return self._opened(shape).lanes(shape, device)
+        return self._require_open(shape).lanes(shape, device)
 
     def normal(self, shape: Sequence[int], device: torch.device) -> Tensor:
         """Return float32 standard normal draws of shape ``(runs, ...)``."""
-        return self._opened(shape).normal(shape, device)
+        return self._require_open(shape).normal(shape, device)
 
-    def _opened(self, shape: Sequence[int]) -> Noise:
+    def _require_open(self, shape: Sequence[int]) -> Noise:
         runs = 0 if self._noise is None else len(self.seeds)
         if self._noise is None or shape[0] != runs:
             raise ValueError(
@@ -223,22 +225,22 @@ class FleetNoise:
         return self._noise
 
 
-def _words(lanes: int) -> int:
+def _words_for(lanes: int) -> int:
     return -(-lanes // _LANES_PER_WORD)
 
 
 def _refuse_batched_draws() -> None:
-    """Refuse to draw where PyTorch would treat the draws as constants.
+    """Raise an error if PyTorch would treat the noise as a constant.
 
     Raises:
         RuntimeError: The code runs under ``torch.compile``, ``torch.export`` or
             ``torch.func.vmap``.
     """
-    mapped = torch._C._are_functorch_transforms_active() and any(
+    under_vmap = torch._C._are_functorch_transforms_active() and any(
         level.key() == torch._C._functorch.TransformType.Vmap
         for level in torch._C._functorch.get_interpreter_stack() or ()
     )
-    if mapped or torch.compiler.is_compiling():
+    if under_vmap or torch.compiler.is_compiling():
         raise RuntimeError(
             "this noise is drawn outside PyTorch, so torch.compile, torch.export and "
             "torch.func.vmap would repeat one draw; give the layer noise=TorchNoise() there."

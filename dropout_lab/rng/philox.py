@@ -1,10 +1,10 @@
-"""Philox4x32-10: draws that are a function of a key and a counter, for devices that are no CPU.
+"""Philox4x32-10, a counter-based random number generator, for devices other than a CPU.
 
-A block of four 32-bit words is made of a 64-bit key and a counter, and of nothing else: any part of
-a stream can be made at once, by as many threads as there are, and nothing is stored to go on.
+A 64-bit key and a counter determine a block of four 32-bit words. So any number of threads can
+compute any parts of a stream in parallel, and the generator has no state.
 
-On a CUDA device one kernel, written in the Triton that comes with torch, makes the words of all
-runs; elsewhere, and where Triton does not work, torch's own operations make the same words.
+On a CUDA device, one Triton kernel computes the words of all runs. On other devices, and if Triton
+does not work, torch operations compute the same words.
 
 Paper:
     Salmon, Moraes, Dror, Shaw (2011), Parallel random numbers: as easy as 1, 2, 3, SC11.
@@ -19,7 +19,7 @@ from importlib import import_module
 import torch
 from torch import Tensor
 
-WORDS = 4  # of 32 bits in a block
+WORDS = 4  # 32-bit words in a block
 _ROUNDS = 10
 _MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
 _KEY_STEPS = (0x9E3779B9, 0xBB67AE85)
@@ -30,30 +30,30 @@ Philox = Callable[[Tensor, int, int], Tensor]
 
 
 def philox(keys: Tensor, start: int, blocks: int) -> Tensor:
-    """Return the words of some blocks of each run's stream, by torch's own operations.
+    """Return consecutive blocks of words for each run, computed with torch operations.
 
     Args:
-        keys: The 64 bits of each run's key as int64: ``(runs,)``.
-        start: The counter of the first block, in [0, 2**63); the next ones count up from there.
-        blocks: How many.
+        keys: The 64-bit key of each run as int64: ``(runs,)``.
+        start: The counter of the first block, in [0, 2**63). The counter increases by 1 per block.
+        blocks: Number of blocks.
 
     Shape:
         Output: ``(runs, 4, blocks)``, int32: the first words of all blocks, then the second, ...
     """
     counters = torch.arange(start, start + blocks, device=keys.device)  # (blocks,)
-    nothing = torch.zeros_like(counters)
-    counter = (counters & _LOW, counters >> 32, nothing, nothing)
+    zeros = torch.zeros_like(counters)
+    counter = (counters & _LOW, counters >> 32, zeros, zeros)
     key = (keys.unsqueeze(1) & _LOW, keys.unsqueeze(1) >> 32 & _LOW)  # (runs, 1) each
     words = torch.stack(block_words(counter, key), dim=1)
     return ((words ^ _SIGN) - _SIGN).to(torch.int32)  # the same 32 bits, as a signed number
 
 
 def block_words(counter: tuple[Tensor, ...], key: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-    """Return the four words of each block: the function of the paper.
+    """Return the four words of each block, as defined in the paper.
 
     Args:
-        counter: Four words, the lowest first, in [0, 2**32); they and the key are int64 and
-            broadcast against each other.
+        counter: Four words in [0, 2**32), the lowest first. Counter and key are int64 and broadcast
+            against each other.
         key: Two words.
     """
     c0, c1, c2, c3 = counter
@@ -72,9 +72,9 @@ def normal(words: Tensor) -> Tensor:
     .. math:: r = \sqrt{-2 \ln u}, \quad u = |w_0| / 2^{31}, \qquad
               z_0 = r \cos \varphi, \quad z_1 = r \sin \varphi, \quad \varphi = \pi w_1 / 2^{31}
 
-    Words count as signed numbers, so u has 31 bits and more near 0, where float32 is finest. At
-    :math:`w_0 = 0` u is a quarter of its step, the middle of the half cell that is left there: no
-    draw is infinite, and the largest is 6.8.
+    Words are interpreted as signed integers, so u is a multiple of :math:`2^{-31}`. For
+    :math:`w_0 = 0`, u is :math:`2^{-33}`, the center of the rounding interval [0, :math:`2^{-32}`].
+    So every draw is finite, and the largest is 6.8.
 
     Shape:
         ``words``: ``(runs, 4, blocks)``, int32. Output: the same shape.
@@ -88,9 +88,9 @@ def normal(words: Tensor) -> Tensor:
 
 @cache
 def philox_on(device: torch.device) -> Philox:
-    """Return what makes words on a device: Triton's kernel if it works there, or :func:`philox`.
+    """Return the fastest implementation on a device: the Triton kernel, or :func:`philox`.
 
-    The kernel is compiled, and held to the words that torch makes, at the first call.
+    Compiles the kernel in the first call. Uses it only if its output is that of :func:`philox`.
     """
     if device.type != "cuda":
         return philox
@@ -114,7 +114,7 @@ def philox_on(device: torch.device) -> Philox:
 def _product(multiplier: int, words: Tensor) -> tuple[Tensor, Tensor]:
     """Return the high and the low half of a product of 32-bit words.
 
-    int64 keeps all 64 bits of it, the highest as the sign.
+    int64 keeps all 64 bits of the product, the highest bit as the sign.
     """
     product = words * multiplier
     return product >> 32 & _LOW, product & _LOW

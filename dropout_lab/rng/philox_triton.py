@@ -1,19 +1,19 @@
-"""Philox4x32-10 as one Triton kernel for all runs; only where there is a CUDA device."""
+"""Philox4x32-10 as one Triton kernel for all runs; needs a CUDA device."""
 
 import torch
 import triton
 import triton.language as tl
 from torch import Tensor
 
-_WIDTH = 1024  # blocks of words for each program of the kernel
+_WIDTH = 1024  # blocks of words per program of the kernel
 
 
-# Triton reads this source itself, and knows no other annotations than its own.
+# Triton compiles this source and allows only its own annotations.
 @triton.jit(do_not_specialize=["start", "blocks"])  # type: ignore[untyped-decorator]
 def _philox_kernel(  # type: ignore[no-untyped-def]
     keys, words, start: tl.int64, blocks: tl.int64, width: tl.constexpr
 ):
-    """Write the words of ``width`` blocks of one run, each a line of its own: (runs, 4, blocks)."""
+    """Write the words of ``width`` blocks of one run to ``words``, which is (runs, 4, blocks)."""
     run = tl.program_id(1).to(tl.int64)
     block = tl.program_id(0).to(tl.int64) * width + tl.arange(0, width)
     counter = start + block
@@ -29,11 +29,11 @@ def _philox_kernel(  # type: ignore[no-untyped-def]
 
 
 def philox(keys: Tensor, start: int, blocks: int) -> Tensor:
-    """Return what :func:`dropout_lab.rng.philox.philox` returns, to the bit."""
+    """Return the same words as :func:`dropout_lab.rng.philox.philox`."""
     words = torch.empty(len(keys), 4, blocks, dtype=torch.int32, device=keys.device)
     if blocks:
         grid = (triton.cdiv(blocks, _WIDTH), len(keys))
-        # There is nothing to fuse here; said, since Triton 3.9 warns where it is not.
+        # The kernel has nothing to fuse, but Triton 3.9 warns if the option is missing.
         options = {"enable_fp_fusion": False}
         _philox_kernel[grid](keys, words, start, blocks, width=_WIDTH, **options)
     return words

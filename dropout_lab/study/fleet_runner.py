@@ -134,7 +134,7 @@ def train_fleet(
         stopped = _train(fleet, splits, store, events, stop)
         if stopped:
             return FleetEnd(stopped=stopped)
-        if fleet.going or fleet.stopped:
+        if fleet.active_runs or fleet.stopped:
             keep_inferences(fleet, splits, store)
         if save_models:
             for index, run in enumerate(runs):

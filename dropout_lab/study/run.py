@@ -2,15 +2,14 @@
 
 import shlex
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
 import torch
 
 from dropout_lab.config.grid import Run
-from dropout_lab.devices import prepare
+from dropout_lab.devices import configure_device
 from dropout_lab.folder import manifest as manifests
 from dropout_lab.folder.completeness import checkpoints_in
 from dropout_lab.folder.store import clear
@@ -22,7 +21,7 @@ from dropout_lab.study.datasets_cache import Source
 from dropout_lab.study.final_measurements import ensembles
 from dropout_lab.study.fleet_runner import Events, tell
 from dropout_lab.study.packing import most_that_fit, pack, packing_of
-from dropout_lab.study.serial import Job, train_here
+from dropout_lab.study.serial import RunningStudy, Trainer, serial_trainer
 from dropout_lab.study.signals import StopRequest
 from dropout_lab.study.spec import Study
 from dropout_lab.training.allocator import keep_freed_memory
@@ -49,13 +48,17 @@ class Outcome:
         return sum(each == status for each in self.statuses.values())
 
 
-def run_study(study: Study, events: Events, say: Callable[[str], None]) -> Outcome:
-    """Train every run of a study that is not finished, and keep everything on disk.
+def run_study(
+    study: Study, events: Events, say: Callable[[str], None], trainer: Trainer = serial_trainer
+) -> Outcome:
+    """Train every run of a study that is not completed, and save everything to disk.
 
     Args:
-        study: What is asked.
-        events: Told of the progress.
-        say: Takes a line for the user, such as that of a download.
+        study: The request.
+        events: Receives the progress.
+        say: Receives a line for the user, such as the address of a download.
+        trainer: Where the fleets are trained: in this process, or
+            :func:`~dropout_lab.cluster.trainer.cluster_trainer`.
 
     Raises:
         ConfigError: A run needs more memory than it may have, or a cluster that was asked for
@@ -67,7 +70,7 @@ def run_study(study: Study, events: Events, say: Callable[[str], None]) -> Outco
     """
     began = time.perf_counter()
     keep_freed_memory()
-    prepare(study.device)
+    configure_device(study.device)
     told_of = partial(tell, say)
     device = torch.device("cpu") if study.on_cluster else study.device
     source = Source(study, device, told_of)
@@ -77,7 +80,7 @@ def run_study(study: Study, events: Events, say: Callable[[str], None]) -> Outco
         source.splits(study.cells[0].settings.dataset)  # nothing is written before data are there
     wanted = {run.run_id for run in study.runs}
     warn = partial(tell, events.warned)
-    with _trainer(study, told_of, warn) as train, folder, StopRequest() as stop:
+    with trainer(study, told_of, warn) as train, folder, StopRequest() as stop:
         fleets = _plan(study, folder)
         finished = (wanted & folder.finished) - {run.run_id for fleet in fleets for run in fleet}
         tell(events.planned, fleets, len(finished))
@@ -85,7 +88,7 @@ def run_study(study: Study, events: Events, say: Callable[[str], None]) -> Outco
         for text in (*folder.findings, *_notices(study, folder), *filter(None, [mixed])):
             tell(events.warned, text)
         told = len(folder.findings)
-        train(Job(study, folder, source, events, stop), fleets)
+        train(RunningStudy(study, folder, source, events, stop), fleets)
         if fleets and folder.manifest is not None:
             folder.rewrite(runs_in(folder.manifest), folder.manifest["swept"])  # in order
         folder.write_ensembles(ensembles(folder))
@@ -98,29 +101,6 @@ def run_study(study: Study, events: Events, say: Callable[[str], None]) -> Outco
         finished=len(finished),
         seconds=time.perf_counter() - began,
     )
-
-
-@contextmanager
-def _trainer(
-    study: Study, say: Callable[[str], None], warn: Callable[[str], None]
-) -> Iterator[Callable[[Job, Sequence[tuple[Run, ...]]], None]]:
-    """Yield what trains the fleets: this process, or a cluster that is there meanwhile."""
-    fleets = planned_fleets(study) if study.on_cluster else []
-    if not fleets:  # no cluster is started for nothing
-        yield train_here
-        return
-    from dropout_lab.cluster.dispatch import Dispatch
-    from dropout_lab.cluster.opening import opened
-
-    with opened(study, say, warn) as cluster:
-        cluster.check(fleets)
-        workers, runs = study.workers or 0, sum(map(len, fleets))
-        if len(fleets) < min(workers, runs):
-            say(
-                f"{counted(len(fleets), 'fleet')} for {counted(workers, 'worker')}: the others "
-                f"stand idle. --fleet {max(1, runs // workers)} makes smaller fleets."
-            )
-        yield lambda job, fleets: Dispatch(cluster, job, fleets).run()
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
-"""Training a study's fleets in this process, one after the other."""
+"""Train a study's fleets in this process, one after the other."""
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 
 from dropout_lab.config.grid import Run
@@ -17,15 +18,15 @@ from dropout_lab.study.spec import Study
 
 
 @dataclass(frozen=True)
-class Job:
-    """A study at work: what was asked, its open folder, its data, and who is told or may stop it.
+class RunningStudy:
+    """A study while it is trained.
 
     Args:
-        study: What was asked.
-        folder: Its folder, open for writing.
-        source: Its data.
-        events: Told of the progress.
-        stop: Whether to stop.
+        study: The request.
+        folder: The study's folder, open for writing.
+        source: The data sets.
+        events: Receives the progress.
+        stop: Whether a signal asked to stop.
     """
 
     study: Study
@@ -35,7 +36,7 @@ class Job:
     stop: StopRequest
 
     def repack(self, fleet: Sequence[Run], parts: Sequence[tuple[Run, ...]]) -> None:
-        """Note that a fleet goes on in parts: the packing decides a run's last bits."""
+        """Record that a fleet is split: the packing decides the last bits of its runs."""
         if self.folder.manifest is not None:
             manifests.repack(self.folder.manifest, tuple(fleet), parts)
             self.folder.write_manifest(self.folder.manifest)
@@ -49,21 +50,21 @@ class Job:
         )
 
 
-def train_here(job: Job, fleets: Sequence[tuple[Run, ...]]) -> None:
-    """Train fleets one after the other, and the parts of those that cannot go on as one.
+def train_serially(running: RunningStudy, fleets: Sequence[tuple[Run, ...]]) -> None:
+    """Train fleets one after the other. A fleet that fails is split, and its parts are trained.
 
     Raises:
         StorageError: The folder cannot be written.
         InterruptedStudyError: A stop was requested; the epoch in progress was finished and kept.
     """
-    study, device = job.study, job.study.device
-    store, todo = FolderStore(job.folder), deque(fleets)
+    study, device = running.study, running.study.device
+    store, todo = FolderStore(running.folder), deque(fleets)
     while todo:
-        if job.stop.asked():
-            raise job.interrupted("between two fleets")
+        if running.stop.asked():
+            raise running.interrupted("between two fleets")
         fleet = todo.popleft()
-        splits = job.source.splits(fleet[0].settings.dataset, job.folder)
-        paths = resumed(fleet, job.folder, store, job.events)
+        splits = running.source.splits(fleet[0].settings.dataset, running.folder)
+        paths = resumed(fleet, running.folder, store, running.events)
         if isinstance(paths, FleetEnd):
             end = paths
         else:
@@ -73,12 +74,24 @@ def train_here(job: Job, fleets: Sequence[tuple[Run, ...]]) -> None:
                 (read_file(path) for path in paths),
                 store,
                 device,
-                job.events,
-                job.stop.asked,
+                running.events,
+                running.stop.asked,
                 save_models=study.save_models,
             )
         if end.stopped:
-            raise job.interrupted(f"after {end.stopped}")
+            raise running.interrupted(f"after {end.stopped}")
         if end.parts:
-            job.repack(fleet, end.parts)
+            running.repack(fleet, end.parts)
             todo.extendleft(reversed(end.parts))
+
+
+TrainFleets = Callable[[RunningStudy, Sequence[tuple[Run, ...]]], None]
+Say = Callable[[str], None]
+# Called with the request, a receiver of lines for the user, and a receiver of warnings.
+Trainer = Callable[[Study, Say, Say], AbstractContextManager[TrainFleets]]
+
+
+@contextmanager
+def serial_trainer(study: Study, say: Say, warn: Say) -> Iterator[TrainFleets]:
+    """Yield the function that trains fleets in this process."""
+    yield train_serially

@@ -1,4 +1,4 @@
-"""The loop: a fleet in, records out."""
+"""Train a fleet of networks and record what is measured of each run."""
 
 from dropout_lab.training.evaluation import evaluate
 from dropout_lab.training.fleet import Fleet

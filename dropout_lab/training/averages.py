@@ -1,4 +1,4 @@
-"""Averages of the weights over the training, which are measured in place of the last weights."""
+"""Average the weights over the course of training, for evaluation in place of the last weights."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -9,28 +9,28 @@ from torch import Tensor
 from dropout_lab.config.schema import AVERAGE_DECAY, TrainingSettings
 
 
-class Averages:
-    r"""A mean of all weights, biases and learned noise of a fleet; nothing with ``average: none``.
+class WeightAverages:
+    r"""Running average of all parameters of a fleet; does nothing with ``average: none``.
 
     With w the weights after update t, or after epoch e of E, and a the average:
 
     ============ ==================================================================================
     exponential  after each update ``a <- d a + (1 - d) w`` from a = 0, divided by ``1 - d**t``,
-                 d = ``average_decay``: the weights of the updates sum to 1, and the initial weights
-                 are no part of it (Kingma & Ba 2015, Adam, ICLR, sec. 7.2)
-    last         after each epoch, the plain mean of the weights after each of the last N =
-                 ``average_epochs`` epochs up to it; before them, w (Izmailov et al. 2018, Averaging
+                 d = ``average_decay``: the coefficients of the updates sum to 1, and the initial
+                 weights have none (Kingma & Ba 2015, Adam, ICLR, sec. 7.2)
+    last         after each of the last N = ``average_epochs`` epochs, the mean of the weights after
+                 those of them that are completed; before them, w (Izmailov et al. 2018, Averaging
                  Weights Leads to Wider Optima and Better Generalization, UAI)
     ============ ==================================================================================
 
     Both are ``a <- a + c (w - a)``: exponential with c = (1 - d) / (1 - d**t), last with
-    c = 1 / max(1, e - (E - N)). Where c is 1, a is w to the bit. Polyak & Juditsky (1992),
-    Acceleration of Stochastic Approximation by Averaging, SIAM J. Control Optim. 30, is where
-    averages of the iterates come from. The training never sees an average.
+    c = 1 / max(1, e - (E - N)). Where c is 1, a and w are bit-identical. Averages of the iterates
+    are due to Polyak & Juditsky (1992), Acceleration of Stochastic Approximation by Averaging, SIAM
+    J. Control Optim. 30. Training always continues from w, never from a.
 
     Args:
-        settings: The section training.
-        parameters: Everything that is learned, ``(runs, ...)`` each.
+        settings: The section ``training`` of the config.
+        parameters: All learned parameters, ``(runs, ...)`` each.
     """
 
     def __init__(
@@ -40,52 +40,52 @@ class Averages:
         self._decay = AVERAGE_DECAY if settings.average_decay is None else settings.average_decay
         self._epochs = settings.average_epochs or 1
         self._parameters = () if self._kind == "none" else tuple(parameters)
-        self._last = [parameter.detach() for parameter in self._parameters]
-        self._means = [torch.zeros_like(last) for last in self._last]
+        self._weights = [parameter.detach() for parameter in self._parameters]
+        self._averages = [torch.zeros_like(weight) for weight in self._weights]
 
     def after_update(self, updates: int) -> None:
-        """Take in the weights after an update.
+        """Update the exponential average after an optimizer step.
 
         Args:
-            updates: Updates done, at least 1.
+            updates: Updates completed, at least 1.
         """
         if self._kind == "exponential":
-            self._approach((1 - self._decay) / (1 - self._decay**updates))
+            self._move_towards_weights((1 - self._decay) / (1 - self._decay**updates))
 
-    def after_epoch(self, epoch: int, of: int) -> None:
-        """Take in the weights after an epoch.
+    def after_epoch(self, epoch: int, epochs: int) -> None:
+        """Update the average over the last epochs after an epoch.
 
         Args:
-            epoch: Epochs done, at least 1.
-            of: Epochs in all.
+            epoch: Epochs completed, at least 1.
+            epochs: Epochs of the complete training.
         """
         if self._kind == "last":
-            self._approach(1 / max(1, epoch - (of - self._epochs)))
+            self._move_towards_weights(1 / max(1, epoch - (epochs - self._epochs)))
 
-    def _approach(self, share: float) -> None:
-        torch._foreach_lerp_(self._means, self._last, share)
+    def _move_towards_weights(self, fraction: float) -> None:
+        torch._foreach_lerp_(self._averages, self._weights, fraction)
 
     @contextmanager
     def swapped_in(self) -> Iterator[None]:
-        """Let the networks have the averages in place of their weights for a while."""
+        """Replace the weights by their averages inside a ``with`` block."""
         try:
-            for parameter, mean in zip(self._parameters, self._means, strict=True):
-                parameter.data = mean
+            for parameter, average in zip(self._parameters, self._averages, strict=True):
+                parameter.data = average
             yield
         finally:
-            for parameter, last in zip(self._parameters, self._last, strict=True):
-                parameter.data = last
+            for parameter, weight in zip(self._parameters, self._weights, strict=True):
+                parameter.data = weight
 
-    def keep(self) -> None:
-        """Give the networks the averages for good, at the end of the training."""
-        for last, mean in zip(self._last, self._means, strict=True):
-            last.copy_(mean)
+    def copy_to_parameters(self) -> None:
+        """Replace the weights by their averages permanently, at the end of training."""
+        for weight, average in zip(self._weights, self._averages, strict=True):
+            weight.copy_(average)
 
-    def checkpoint(self, run: int) -> list[Tensor]:
-        """Return what a run needs to resume."""
-        return [mean[run].clone() for mean in self._means]
+    def run_state(self, run: int) -> list[Tensor]:
+        """Return the averages of one run, for its checkpoint."""
+        return [average[run].clone() for average in self._averages]
 
-    def load(self, run: int, means: Sequence[Tensor]) -> None:
-        """Go on from what :meth:`checkpoint` returned."""
-        for mean, own in zip(self._means, means, strict=True):
-            mean[run] = own
+    def load_run_state(self, run: int, averages: Sequence[Tensor]) -> None:
+        """Restore one run from what :meth:`run_state` returned."""
+        for average, saved in zip(self._averages, averages, strict=True):
+            average[run] = saved

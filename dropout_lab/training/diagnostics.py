@@ -1,4 +1,4 @@
-"""What else is measured of a network while it trains: its units, its gradients, its noise."""
+"""Measure hidden units, gradients and dropout noise of the networks during training."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from dropout_lab.config.diagnostic_columns import OF_LAYERS, REMOVED
+from dropout_lab.config.diagnostic_columns import LAYER_COLUMNS, REMOVED_PERCENTAGES
 from dropout_lab.config.inference_rules import diagnostics
 from dropout_lab.config.schema import p_of_places
 from dropout_lab.data import Examples, Splits, stratified
@@ -15,115 +15,116 @@ from dropout_lab.layers.noise_measurement import PASSES, Measured, claimed, meas
 from dropout_lab.rng import Purpose, stream
 from dropout_lab.training import unit_statistics
 from dropout_lab.training.fleet import Fleet
-from dropout_lab.training.gradients import gradient_measures, whole_gradient
+from dropout_lab.training.gradients import compare_gradients, full_gradient
 
-_BATCHES = 20  # mini-batches whose gradients are compared
-_EXAMPLES = 1_000  # of the test part, at most
+_GRADIENT_BATCHES = 20
+_MAX_TEST_EXAMPLES = 1_000
 _NOISE_EXAMPLES = 100
 
 Columns = dict[str, Tensor]  # by the name of the column: (runs,)
 
 
 @dataclass(frozen=True)
-class _Inputs:
-    """What a dropout layer is given: see :func:`dropout_lab.layers.noise_measurement.measure`."""
+class _LayerInputs:
+    """The arguments of :func:`dropout_lab.layers.noise_measurement.measure` for one layer."""
 
     layer: Dropout
     x: Tensor
     weight: Tensor
     entering: Entering | None
 
-    def measured(self, passes: int) -> Measured:
+    def measure_noise(self, passes: int) -> Measured:
         return measure(self.layer, self.x, self.weight, self.entering, passes=passes)
 
 
 class Diagnostics:
-    """Measures what the settings of a fleet ask for.
+    """Compute the diagnostics that the settings of a fleet request.
 
-    It draws from streams of its own and changes nothing, but that a run with a dropout layer that
-    does not do what it says is noted in ``fleet.broken``.
+    The diagnostics use random streams of their own, so they do not affect training. If the noise of
+    a dropout layer differs from what its variant claims, the run is added to ``fleet.broken``.
 
     Args:
         fleet: The networks.
         splits: The data.
-        train: The training examples that are measured.
+        train: The training examples for the reference gradient.
     """
 
     def __init__(self, fleet: Fleet, splits: Splits, train: Examples) -> None:
         self.fleet, self.splits, self.train = fleet, splits, train
         self.model, self.settings, self.seeds = fleet.model, fleet.settings, fleet.seeds
         settings = fleet.settings
-        self.wanted = diagnostics(settings.evaluation)
+        self.requested = diagnostics(settings.evaluation)
         labels = splits.test.labels
-        size = min(_EXAMPLES, len(labels))
+        size = min(_MAX_TEST_EXAMPLES, len(labels))
         generator = stream(Purpose.DIAGNOSTICS, settings.dataset.split_seed)
         chosen = torch.from_numpy(stratified(labels.cpu().numpy(), size, generator))
         self.test = splits.test[chosen.to(labels.device)]
 
     def __call__(self) -> Columns:
-        """Measure the networks as they stand."""
+        """Return the diagnostics of the networks in their current state."""
         epoch = self.fleet.epoch
         columns: Columns = {}
-        if not self.wanted:
+        if not self.requested:
             return columns
         was_training = self.model.training
         try:
-            if "gradients" in self.wanted:
-                with self.model.drawing(Purpose.DIAGNOSTICS, epoch):
-                    columns |= self._gradients(epoch)
+            if "gradients" in self.requested:
+                with self.model.noise_for(Purpose.DIAGNOSTICS, epoch):
+                    columns |= self._compare_gradients(epoch)
             with torch.no_grad():
-                columns |= self._units()
-                if "noise" in self.wanted:
-                    with self.model.drawing(Purpose.MEASURED_NOISE, epoch):
-                        columns |= self._noise(epoch)
+                columns |= self._measure_units()
+                if "noise" in self.requested:
+                    with self.model.noise_for(Purpose.MEASURED_NOISE, epoch):
+                        columns |= self._measure_noise(epoch)
         finally:
             self.model.train(was_training)
         return columns
 
-    def _units(self) -> Columns:
-        """Measure the hidden units on test examples."""
+    def _measure_units(self) -> Columns:
+        """Measure the hidden units on test examples, dropout off."""
         columns: Columns = {}
         hidden: list[Tensor] = []
         x = self.splits.pixels(self.test.images).unsqueeze(0)  # (1, examples, inputs)
         self.model.eval()(x, hidden)
-        for name, measures in OF_LAYERS.items():
-            if name in self.wanted:
+        for name, measures in LAYER_COLUMNS.items():
+            if name in self.requested:
                 for measure in measures:
                     for layer, h in enumerate(hidden, start=1):
                         columns[f"{measure}_{layer}"] = getattr(unit_statistics, measure)(h)
-        if "co_adaptation" in self.wanted:
-            for share in REMOVED:
-                accuracy = unit_statistics.accuracy_without(
-                    self.model, x, self.test.labels, self.seeds, share
+        if "co_adaptation" in self.requested:
+            for percentage in REMOVED_PERCENTAGES:
+                accuracy = unit_statistics.accuracy_after_removal(
+                    self.model, x, self.test.labels, self.seeds, percentage
                 )
-                columns[f"removed_{share}_test_accuracy"] = accuracy
+                columns[f"removed_{percentage}_test_accuracy"] = accuracy
         return columns
 
-    def _noise(self, epoch: int) -> Columns:
-        """Measure the noise of each dropout layer, and hold it to what its variant claims."""
+    def _measure_noise(self, epoch: int) -> Columns:
+        """Measure the noise of each dropout layer, and compare it with what its variant claims."""
         columns: Columns = {}
-        for place, inputs in self._inputs().items():
+        for place, inputs in self._layer_inputs().items():
             layer = inputs.layer
-            measured = inputs.measured(PASSES)
+            measured = inputs.measure_noise(PASSES)
             columns[f"keep_rate_{place}"] = measured.keep_rate
             columns[f"noise_mean_{place}"] = measured.mean
             columns[f"noise_variance_{place}"] = measured.variance
             broken = [claim for claim in claimed(layer, measured) if claim.broken]
             if not broken:
                 continue
-            # In a large study a true claim is now and then beyond its bound: it must be so twice.
-            again = claimed(layer, inputs.measured(4 * PASSES))
-            twice = {(claim.what, claim.run): claim for claim in again if claim.broken}
+            # In a large study, chance alone sometimes violates a bound. So measure a second time.
+            remeasured = claimed(layer, inputs.measure_noise(4 * PASSES))
+            still_broken = {(claim.what, claim.run): claim for claim in remeasured if claim.broken}
             for claim in broken:
-                if (claim.what, claim.run) in twice and (claim.run or 0) in self.fleet.going:
-                    sure = replace(twice[claim.what, claim.run], run=None)
+                key, run = (claim.what, claim.run), claim.run or 0
+                if key in still_broken and run in self.fleet.active_runs:
+                    confirmed = replace(still_broken[key], run=None)
                     where = f"at place {place}" if place else "at the input"
-                    message = f"epoch {epoch}, dropout {where}: {sure}"
-                    self.fleet.broken.setdefault(claim.run or 0, message)
+                    message = f"epoch {epoch}, dropout {where}: {confirmed}"
+                    self.fleet.broken.setdefault(run, message)
         return columns
 
-    def _inputs(self) -> dict[int, "_Inputs"]:
-        """Return what each dropout layer is given of some test examples, dropout off."""
+    def _layer_inputs(self) -> dict[int, _LayerInputs]:
+        """Return the inputs of each dropout layer for some test examples, by place, dropout off."""
         z: list[Tensor] = []
         h: list[Tensor] = []
         activation = self.model.activation
@@ -140,23 +141,25 @@ class Diagnostics:
             layer, weight, _ = places[place]
             if place:
                 entering = Entering(self.model.weights[place - 1], z[place - 1])
-                inputs[place] = _Inputs(layer, h[place - 1], weight, entering)
+                inputs[place] = _LayerInputs(layer, h[place - 1], weight, entering)
             else:
-                inputs[place] = _Inputs(layer, x.expand(self.model.runs, -1, -1), weight, None)
+                inputs[place] = _LayerInputs(layer, x.expand(self.model.runs, -1, -1), weight, None)
         return inputs
 
-    def _gradients(self, epoch: int) -> Columns:
-        """Compare gradients of mini-batches with each other and with that of the whole."""
-        whole = whole_gradient(self.model.eval(), self.train, self.splits)
-        return gradient_measures(self.model.train(), self._batches(epoch), whole)
+    def _compare_gradients(self, epoch: int) -> Columns:
+        """Compare mini-batch gradients with each other and with the full gradient."""
+        full = full_gradient(self.model.eval(), self.train, self.splits)
+        return compare_gradients(self.model.train(), self._gradient_batches(epoch), full)
 
-    def _batches(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield mini-batches of training examples, drawn for each run from its own seed."""
-        part = self.splits.train
+    def _gradient_batches(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield mini-batches of training examples, sampled for each run with its own seed."""
+        train = self.splits.train
         size = self.settings.training.batch_size
-        draws = [stream(Purpose.DIAGNOSTICS, seed, 0, epoch, 0) for seed in self.seeds]
-        for _ in range(_BATCHES):
-            picked = [draw.choice(len(part), size, replace=False) for draw in draws]
-            indices = torch.stack([torch.from_numpy(each) for each in picked])
-            indices = indices.to(part.labels.device)  # (runs, batch)
-            yield self.splits.pixels(part.images[indices]), part.labels[indices]
+        generators = [stream(Purpose.DIAGNOSTICS, seed, 0, epoch, 0) for seed in self.seeds]
+        for _ in range(_GRADIENT_BATCHES):
+            sampled = [
+                generator.choice(len(train), size, replace=False) for generator in generators
+            ]
+            indices = torch.stack([torch.from_numpy(each) for each in sampled])
+            indices = indices.to(train.labels.device)  # (runs, batch)
+            yield self.splits.pixels(train.images[indices]), train.labels[indices]

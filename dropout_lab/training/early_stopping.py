@@ -1,4 +1,4 @@
-"""Early stopping: each run's best weights by validation accuracy, and when to stop looking."""
+"""Early stopping: keep each run's best weights by validation accuracy, and decide when it stops."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -9,14 +9,14 @@ from torch import Tensor
 
 
 @dataclass(frozen=True)
-class Best:
-    """A run as it was after its best epoch.
+class BestEpoch:
+    """The state of one run after its best epoch.
 
     Args:
-        epoch: Epochs done.
-        updates: Optimizer steps done.
+        epoch: Epochs completed.
+        updates: Optimizer steps completed.
         accuracy: Validation accuracy.
-        parameters: Everything that is learned, without the run axis.
+        parameters: All learned parameters, without the run axis.
     """
 
     epoch: int
@@ -26,25 +26,26 @@ class Best:
 
 
 class EarlyStopping:
-    """Stops a run that has not bettered its validation accuracy for ``patience`` epochs.
+    """Stop a run whose validation accuracy has not improved for ``patience`` epochs.
 
-    Of equal accuracies the earliest counts. Runs of a fleet stop one by one; those that have
-    stopped are computed on with the others, and what becomes of them is not looked at.
+    If two epochs have the same accuracy, the earlier one is the best. Each run of a fleet stops on
+    its own. A stopped run is still computed with the others, but its results are ignored.
 
     Args:
-        patience: Epochs, at least 1.
-        runs: How many runs the fleet has.
+        patience: Epochs without improvement, at least 1.
+        runs: Number of runs in the fleet.
 
     Attributes:
-        stopped: For each run that has stopped, by its index, the epoch after which it did.
+        best: The best epoch of each run, None before the first evaluation.
+        stopped: The epoch after which each stopped run stopped, by the index of the run.
     """
 
     def __init__(self, patience: int, runs: int) -> None:
         self.patience = patience
-        self.best: list[Best | None] = [None] * runs
+        self.best: list[BestEpoch | None] = [None] * runs
         self.stopped: dict[int, int] = {}
 
-    def look(
+    def update(
         self,
         epoch: int,
         updates: int,
@@ -52,39 +53,39 @@ class EarlyStopping:
         parameters: Sequence[Tensor],
         runs: Iterable[int],
     ) -> None:
-        """Take in what was measured after an epoch.
+        """Record the validation accuracies of an epoch.
 
         Args:
-            epoch: Epochs done.
-            updates: Optimizer steps done.
+            epoch: Epochs completed.
+            updates: Optimizer steps completed.
             accuracies: Validation accuracy, ``(runs,)``.
-            parameters: Everything that is learned, ``(runs, ...)`` each.
-            runs: The indices of those that are going still.
+            parameters: All learned parameters, ``(runs, ...)`` each.
+            runs: Indices of the runs that are still training.
         """
         for run in runs:
             accuracy, best = accuracies[run].item(), self.best[run]
             if best is None or accuracy > best.accuracy:
-                own = [parameter.detach()[run].clone() for parameter in parameters]
-                self.best[run] = Best(epoch, updates, accuracy, own)
+                weights = [parameter.detach()[run].clone() for parameter in parameters]
+                self.best[run] = BestEpoch(epoch, updates, accuracy, weights)
             elif epoch - best.epoch >= self.patience:
                 self.stopped[run] = epoch
 
-    def restore(self, parameters: Sequence[Tensor]) -> None:
-        """Put the weights of each run's best epoch in place of its last."""
+    def restore_best(self, parameters: Sequence[Tensor]) -> None:
+        """Replace the current weights of each run by the weights of its best epoch."""
         with torch.no_grad():
             for run, best in enumerate(self.best):
-                for parameter, own in zip(
+                for parameter, weights in zip(
                     parameters, best.parameters if best else (), strict=False
                 ):
-                    parameter[run] = own
+                    parameter[run] = weights
 
-    def checkpoint(self, run: int) -> dict[str, Any]:
-        """Return what a run needs to resume: tensors and plain numbers."""
+    def run_state(self, run: int) -> dict[str, Any]:
+        """Return the state of one run, for its checkpoint: tensors and plain numbers."""
         best = self.best[run]
         return {"stopped": self.stopped.get(run, 0), "best": vars(best) if best else None}
 
-    def load(self, run: int, checkpoint: dict[str, Any]) -> None:
-        """Go on from what :meth:`checkpoint` returned."""
-        if checkpoint["stopped"]:
-            self.stopped[run] = checkpoint["stopped"]
-        self.best[run] = Best(**checkpoint["best"]) if checkpoint["best"] else None
+    def load_run_state(self, run: int, state: dict[str, Any]) -> None:
+        """Restore one run from what :meth:`run_state` returned."""
+        if state["stopped"]:
+            self.stopped[run] = state["stopped"]
+        self.best[run] = BestEpoch(**state["best"]) if state["best"] else None

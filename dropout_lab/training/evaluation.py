@@ -1,4 +1,4 @@
-"""The clean measurement: dropout off, no gradient, no draw, the mode restored."""
+"""Evaluate networks with dropout off, without gradients or random draws."""
 
 import torch
 
@@ -6,24 +6,24 @@ from dropout_lab.data import CLASSES, Examples, Splits
 from dropout_lab.metrics import Scores, Tally
 from dropout_lab.model import MLP
 
-CHUNK = 1_000  # examples at once; bounds the memory, and is part of which draw goes where
+CHUNK = 1_000  # examples per forward pass; results of sampled inference depend on it
 
 
 def evaluate_pruned(model: MLP, examples: Examples, splits: Splits) -> Scores | None:
-    """Return the scores of the networks without what targeted dropout may drop; None for others."""
+    """Return the scores after pruning, None for variants that do not prune."""
     return evaluate(model, examples, splits, pruned=True) if model.prunable else None
 
 
 def evaluate(model: MLP, examples: Examples, splits: Splits, *, pruned: bool = False) -> Scores:
-    """Return each run's scores on ``examples``, all runs seeing the same ones.
+    """Return each run's scores on ``examples``, the same examples for all runs.
 
-    The model is in the mode it was in before, also after an exception.
+    Restores the training or evaluation mode of the model, also after an exception.
 
     Args:
         model: The networks.
-        examples: What they are measured on.
-        splits: Turns images into pixels.
-        pruned: Whether what targeted dropout may drop is left out.
+        examples: The examples to evaluate on.
+        splits: Converts images to pixels.
+        pruned: Whether to prune the units or weights that targeted dropout may drop.
     """
     device = examples.labels.device
     tally = Tally(model.runs, CLASSES, device)

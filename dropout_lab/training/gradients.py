@@ -1,4 +1,4 @@
-"""How mini-batch gradients differ from each other and from that of the whole training part."""
+"""Compare mini-batch gradients with each other and with the gradient of many examples."""
 
 from collections.abc import Iterable, Sequence
 
@@ -10,59 +10,59 @@ from dropout_lab.metrics import losses
 from dropout_lab.model import MLP
 from dropout_lab.training.evaluation import CHUNK
 
-Gradient = Sequence[Tensor]  # of each weight and bias, (runs, ...)
+Gradient = Sequence[Tensor]  # one tensor (runs, ...) for each weight and bias
 
 
-def gradient_measures(
-    model: MLP, batches: Iterable[tuple[Tensor, Tensor]], whole: Gradient
+def compare_gradients(
+    model: MLP, batches: Iterable[tuple[Tensor, Tensor]], full: Gradient
 ) -> dict[str, Tensor]:
     r"""Return norm, direction variance and direction error of mini-batch gradients: (runs,) each.
 
-    With G gradients :math:`g_i` of the cross-entropy, dropout on, at the same weights, and
-    :math:`\hat g` that of the whole, dropout off:
+    With G mini-batch gradients :math:`g_i` of the cross-entropy, dropout on, at the same weights,
+    and the gradient :math:`\hat g` of many examples, dropout off:
 
     .. math:: \text{norm} = \frac1G \sum_i \lVert g_i \rVert_2, \quad
               \text{variance} = \frac{2}{G (G - 1)} \sum_{i < j} \frac{1 - \cos(g_i, g_j)}{2},
               \quad \text{error} = \frac1G \sum_i \frac{1 - \cos(g_i, \hat g)}{2}
 
-    A variance or error of 0 is one direction; at 1/2 the directions are at right angles.
+    A variance or error of 0 means equal directions, 1/2 means orthogonal directions.
 
     Args:
-        model: In training mode, its noise drawn from streams that are not the training's.
-        batches: At least two, of pixels ``(runs, batch, inputs)`` and labels ``(runs, batch)``.
-        whole: What :func:`whole_gradient` returned.
+        model: In training mode, with noise from streams that training does not use.
+        batches: At least two: pixels ``(runs, batch, inputs)`` and labels ``(runs, batch)`` each.
+        full: The return value of :func:`full_gradient`.
 
     Paper:
         Liu, Xu, Jin, Shen, Darrell (2023), Dropout Reduces Underfitting, ICML. The factor 1/2 of
         their cosine distance is [unverified].
     """
-    directions = [torch.zeros_like(part) for part in whole]  # the sum of g_i / |g_i|
+    directions = [torch.zeros_like(part) for part in full]  # the sum of g_i / |g_i|
     norms, cosines = [], []
-    length = _dot(whole, whole).sqrt()
+    full_norm = _dot(full, full).sqrt()
     for x, labels in batches:
         gradient = _gradient(model, losses(model(x), labels))
         norm = _dot(gradient, gradient).sqrt()
         norms.append(norm)
-        cosines.append(_dot(gradient, whole) / (norm * length))
+        cosines.append(_dot(gradient, full) / (norm * full_norm))
         for total, part in zip(directions, gradient, strict=True):
             total += part / norm.view(-1, 1, 1).to(part.dtype)
     count = len(norms)
     # |sum of unit vectors|^2 = G + 2 sum_{i<j} cos(g_i, g_j)
-    pairs = (_dot(directions, directions) - count) / (count * (count - 1))
+    mean_cosine = (_dot(directions, directions) - count) / (count * (count - 1))
     return {
         "gradient_norm": torch.stack(norms).mean(dim=0),
-        "gradient_direction_variance": (1 - pairs) / 2,
+        "gradient_direction_variance": (1 - mean_cosine) / 2,
         "gradient_direction_error": (1 - torch.stack(cosines).mean(dim=0)) / 2,
     }
 
 
-def whole_gradient(model: MLP, examples: Examples, splits: Splits) -> Gradient:
+def full_gradient(model: MLP, examples: Examples, splits: Splits) -> Gradient:
     """Return the gradient of the mean cross-entropy over many examples, dropout off.
 
     Args:
         model: In evaluation mode.
-        examples: The same for every run.
-        splits: Turns images into pixels.
+        examples: The same examples for every run.
+        splits: Converts images to pixels.
     """
     total: list[Tensor] = []
     for images, labels in zip(
@@ -76,11 +76,11 @@ def whole_gradient(model: MLP, examples: Examples, splits: Splits) -> Gradient:
 
 
 def _gradient(model: MLP, loss: Tensor) -> Gradient:
-    """Return the gradient of each run's loss, ``(runs,)``, by its own weights and biases."""
+    """Return the gradient of each run's loss, ``(runs,)``, in its own weights and biases."""
     return torch.autograd.grad(loss.sum(), [*model.weights, *model.biases])
 
 
 def _dot(one: Gradient, other: Gradient) -> Tensor:
-    """Return the inner product of each run's two gradients: ``(runs,)``, float64."""
+    """Return the dot product of two gradients for each run: ``(runs,)``, float64."""
     products = [(a * b).double().sum(dim=(1, 2)) for a, b in zip(one, other, strict=True)]
     return torch.stack(products).sum(dim=0)

@@ -1,4 +1,4 @@
-"""How the noisy network is used once it is trained: its predictions on the test part, scored."""
+"""Predict the test set with each inference method (mean, Monte Carlo, ...), and score it."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -18,8 +18,8 @@ from dropout_lab.probabilities import ProbabilityScores, ProbabilityTally, entro
 from dropout_lab.rng import Purpose, stream
 from dropout_lab.training.evaluation import CHUNK
 
-REPEATS = 100  # of each average in a curve, as in JMLR 2014, Fig. 11
-_SAMPLED = ("monte_carlo", "geometric")
+REPEATS = 100  # random choices of networks for each point of a curve, as in JMLR 2014, Fig. 11
+_SAMPLING_METHODS = ("monte_carlo", "geometric")
 
 INFERENCE_COLUMNS = (
     "inference",
@@ -45,7 +45,7 @@ CURVE_COLUMNS = (
 
 @dataclass(frozen=True)
 class Curve:
-    """Averages of k sampled networks: tensors of shape ``(runs, k)``, over the repeats."""
+    """Accuracy and loss of averages of k sampled networks, over the repeats: ``(runs, k)`` each."""
 
     accuracy_mean: Tensor
     accuracy_sd: Tensor
@@ -54,15 +54,15 @@ class Curve:
 
 
 @dataclass(frozen=True)
-class Inferred:
-    """What came of each inference.
+class InferenceResults:
+    """The results of all inference methods.
 
     Args:
-        scores: On the test part, by the name of the inference.
-        samples: Networks, or draws per unit, that each took; 1 for ``mean``.
-        curve: Accuracy and loss against the number of networks averaged, if asked for.
-        log_probabilities: Those of ``mean``, ``(runs, examples, classes)``, float32, if the
-            settings ask to keep them.
+        scores: Scores on the test set, by the name of the method.
+        samples: Networks, or draws per unit, by the name of the method; 1 for ``mean``.
+        curve: Accuracy and loss by number of averaged networks, if requested.
+        log_probabilities: Log-probabilities of ``mean``, ``(runs, examples, classes)``, float32, if
+            the settings request them.
     """
 
     scores: dict[str, ProbabilityScores]
@@ -73,21 +73,20 @@ class Inferred:
 
 def infer(
     model: MLP, splits: Splits, settings: EvaluationSettings, seeds: Sequence[int]
-) -> Inferred:
-    """Predict the test part in every way the settings name.
+) -> InferenceResults:
+    """Predict the test set with every inference method that the settings name.
 
-    Draws come from streams of their own, modes and streams are afterwards what they were: no
-    weight that is trained on from here feels it.
+    Restores the mode and the random streams of the model, so training can continue from here.
 
     Args:
         model: The networks.
-        splits: Where the test part is.
-        settings: The section evaluation, in canonical form.
+        splits: The data.
+        settings: The section ``evaluation``, in canonical form.
         seeds: The seed of each run.
     """
-    wanted, samples = inferences(settings), settings.samples or SAMPLES
+    methods, samples = inferences(settings), settings.samples or SAMPLES
     test, device = splits.test, splits.test.labels.device
-    tallies = {name: ProbabilityTally(model.runs, device) for name in wanted if name != "ensemble"}
+    tallies = {name: ProbabilityTally(model.runs, device) for name in methods if name != "ensemble"}
     curve = _CurveTally(settings.curve, samples, seeds, device) if settings.curve else None
     kept = []
     was_training = model.training
@@ -100,19 +99,19 @@ def infer(
                 tallies["mean"].add(log_p, labels)
                 if keeps_predictions(settings):
                     kept.append(log_p)
-                if set(_SAMPLED) & set(wanted):
-                    predicted = _Sampled(samples, curve)
-                    with model.drawing(Purpose.INFERENCE, chunk):
-                        for each in sampled(model, x, samples):
-                            predicted.add(each)
+                if set(_SAMPLING_METHODS) & set(methods):
+                    predicted = _SampledPredictions(samples, curve)
+                    with model.noise_for(Purpose.INFERENCE, chunk):
+                        for sample in sample_predictions(model, x, samples):
+                            predicted.add(sample)
                     predicted.tally(tallies, labels)
-                if "moment_matching" in wanted:
-                    with model.drawing(Purpose.MOMENT_MATCHING, chunk):
+                if "moment_matching" in methods:
+                    with model.noise_for(Purpose.MOMENT_MATCHING, chunk):
                         log_p = moment_matching(model.eval(), x, samples)
                     tallies["moment_matching"].add(log_p, labels)
     finally:
         model.train(was_training)
-    return Inferred(
+    return InferenceResults(
         scores={name: tally.scores() for name, tally in tallies.items()},
         samples={name: 1 if name == "mean" else samples for name in tallies},
         curve=None if curve is None else curve.curve(),
@@ -120,15 +119,15 @@ def infer(
     )
 
 
-def sampled(model: MLP, x: Tensor, samples: int) -> Iterator[Tensor]:
-    """Yield the log-probabilities of networks with noise drawn anew: ``(runs, batch, classes)``."""
+def sample_predictions(model: MLP, x: Tensor, samples: int) -> Iterator[Tensor]:
+    """Yield log-probabilities ``(runs, batch, classes)``, each with newly drawn noise."""
     model.train()
     for _ in range(samples):
         yield log_softmax(model(x).double(), dim=-1)
 
 
-class _Sampled:
-    r"""What sampled networks predict together, of one batch.
+class _SampledPredictions:
+    r"""Average the predictions of sampled networks for one batch.
 
     Monte Carlo averages their probabilities, :math:`\frac1T \sum_t p_t`; the normalized geometric
     mean is :math:`\prod_t p_t^{1/T}`, divided by its sum over the classes.
@@ -140,7 +139,7 @@ class _Sampled:
         self.pool: Tensor | None = None  # (samples, runs, batch, classes)
 
     def add(self, log_p: Tensor) -> None:
-        """Take in the prediction of one more network."""
+        """Add the prediction of one network."""
         if not self.count:
             self.log_total, self.total_log = log_p, log_p
             self.entropies = entropy_of(log_p)
@@ -155,7 +154,7 @@ class _Sampled:
         self.count += 1
 
     def tally(self, tallies: dict[str, ProbabilityTally], labels: Tensor) -> None:
-        """Score the batch, and go on to the curve."""
+        """Add the averaged predictions to the scores, and the single ones to the curve."""
         if "monte_carlo" in tallies:
             arithmetic = log_softmax(self.log_total, dim=-1)
             tallies["monte_carlo"].add(arithmetic, labels, self.entropies / self.count)
@@ -166,44 +165,44 @@ class _Sampled:
 
 
 class _CurveTally:
-    """Accuracy and loss of the average of k sampled networks, for k = 1, 2, ...
+    """Compute accuracy and loss of the average of k sampled networks, for k = 1, 2, ...
 
-    Each repeat picks networks from the pool at random, with replacement, one after the other; its
-    average of k is that of its first k.
+    Each repeat samples a sequence of networks from the pool, with replacement. Its average of k
+    networks is the average of the first k in the sequence.
 
     Args:
-        longest: The largest k.
-        pool: How many networks are there to pick from.
-        seeds: The seed of each run, which names what is picked.
-        device: Where the predictions lie.
+        max_k: The largest k.
+        pool: Number of networks in the pool.
+        seeds: The seed of each run, which determines its sequences.
+        device: The device of the predictions.
 
     Paper:
         Srivastava et al. (2014), JMLR 15:1929-1958, Fig. 11, and its author's script: a pool of
         1,000, k up to 200, 100 repeats.
     """
 
-    def __init__(self, longest: int, pool: int, seeds: Sequence[int], device: torch.device) -> None:
+    def __init__(self, max_k: int, pool: int, seeds: Sequence[int], device: torch.device) -> None:
         generators = [stream(Purpose.INFERENCE, seed) for seed in seeds]
-        draws = [generator.integers(pool, size=(REPEATS, longest)) for generator in generators]
-        self.picks = [torch.from_numpy(draw).to(device) for draw in draws]
-        self.k = torch.arange(1, longest + 1, device=device).view(-1, 1, 1)
-        self.right = torch.zeros(len(seeds), REPEATS, longest, dtype=torch.float64, device=device)
+        draws = [generator.integers(pool, size=(REPEATS, max_k)) for generator in generators]
+        self.sequences = [torch.from_numpy(draw).to(device) for draw in draws]
+        self.k = torch.arange(1, max_k + 1, device=device).view(-1, 1, 1)
+        self.right = torch.zeros(len(seeds), REPEATS, max_k, dtype=torch.float64, device=device)
         self.loss = torch.zeros_like(self.right)
         self.examples = 0
 
     def add(self, pool: Tensor, labels: Tensor) -> None:
-        """Count a batch; ``pool``: log-probabilities, (samples, runs, batch, classes)."""
+        """Add a batch. ``pool``: log-probabilities, (samples, runs, batch, classes)."""
         self.examples += len(labels)
-        for run, picks in enumerate(self.picks):
-            own = pool[:, run].double().exp()  # in float32 a small one would be 0, its log infinite
-            for repeat, picked in enumerate(picks):
-                mean = own[picked].cumsum(dim=0) / self.k  # (k, batch, classes)
+        for run, sequences in enumerate(self.sequences):
+            p = pool[:, run].double().exp()  # in float32 a small p is 0 and its log infinite
+            for repeat, sequence in enumerate(sequences):
+                mean = p[sequence].cumsum(dim=0) / self.k  # (k, batch, classes)
                 of_label = mean[..., torch.arange(len(labels)), labels]
                 self.right[run, repeat] += (mean.argmax(dim=-1) == labels).sum(dim=-1)
                 self.loss[run, repeat] -= of_label.log().sum(dim=-1)
 
     def curve(self) -> Curve:
-        """Return mean and standard deviation (n - 1) over the repeats."""
+        """Return means and standard deviations (n - 1) over the repeats."""
         accuracy, loss = self.right / self.examples, self.loss / self.examples
         return Curve(accuracy.mean(dim=1), accuracy.std(dim=1), loss.mean(dim=1), loss.std(dim=1))
 
@@ -211,59 +210,59 @@ class _CurveTally:
 def moment_matching(model: MLP, x: Tensor, samples: int) -> Tensor:
     """Return the log-probabilities of Gaussian moment matching: ``(runs, batch, classes)``.
 
-    Where the weights that lead on from a place are dropped, the pre-activation of each unit is
-    taken for normal with the mean and variance that the masks give it; ``samples`` draws of it go
-    through the activation, or the softmax of the output layer, and are averaged. The average goes
-    on to the next layer.
+    Where dropout acts on the outgoing weights of a place, each pre-activation of the next layer is
+    approximated by a normal distribution with the mean and variance over the masks. ``samples``
+    draws pass through the activation, or through the softmax of the output layer. Their average is
+    the input of the next layer.
 
     Paper:
         Wan, Zeiler, Zhang, LeCun, Fergus (2013), Regularization of Neural Networks using
-        DropConnect, ICML. Their output layer is not dropped; where it is, its softmax is averaged,
+        DropConnect, ICML. Their output layer has no dropout; if ours has, its softmax is averaged,
         as in Wang & Manning (2013), Fast dropout training, ICML.
     """
-    log_p = (log_softmax(logits.double(), -1) for logits in logits_of_moments(model, x, samples))
+    log_p = (
+        log_softmax(logits.double(), -1) for logits in moment_matched_logits(model, x, samples)
+    )
     return log_softmax(reduce(torch.logaddexp, log_p), dim=-1)
 
 
-def logits_of_moments(model: MLP, x: Tensor, samples: int) -> Iterator[Tensor]:
-    """Yield draws of the logits; one alone where the weights before them stay whole."""
+def moment_matched_logits(model: MLP, x: Tensor, samples: int) -> Iterator[Tensor]:
+    """Yield draws of the logits; only their mean if the output weights have no dropout."""
     h = x.expand(model.runs, -1, -1)
     places = model.places()
     for dropout, weight, bias in places[:-1]:
-        total, count = (
-            torch.zeros((), device=x.device),
-            0,
-        )  # one draw after the other: all at once are too many
-        for z in _normal(dropout, h, weight, bias, samples):
+        total, count = torch.zeros((), device=x.device), 0
+        # One draw after the other, to save memory.
+        for z in _sample_pre_activations(dropout, h, weight, bias, samples):
             total, count = total + model.activation(z), count + 1
         h = total / count  # (runs, batch, out)
     dropout, weight, bias = places[-1]
-    yield from _normal(dropout, h, weight, bias, samples)
+    yield from _sample_pre_activations(dropout, h, weight, bias, samples)
 
 
-def _normal(
+def _sample_pre_activations(
     dropout: Dropout, x: Tensor, weight: Tensor, bias: Tensor, samples: int
 ) -> Iterator[Tensor]:
-    """Yield draws of normal pre-activations; their mean alone where nothing varies."""
+    """Yield draws of normal pre-activations; only their mean if they have no variance."""
     mean, variance = dropout.moments(x, weight, bias)
     if variance is None:
         yield mean
         return
-    spread = variance.clamp_min(0).sqrt()
+    deviation = variance.clamp_min(0).sqrt()
     for _ in range(samples):
-        yield mean + spread * dropout.noise.normal(mean.shape, mean.device)
+        yield mean + deviation * dropout.noise.normal(mean.shape, mean.device)
 
 
-def inference_rows(inferred: Inferred, run: int) -> list[dict[str, Any]]:
-    """Return a run's rows of inference.csv, by column."""
+def inference_rows(results: InferenceResults, run: int) -> list[dict[str, Any]]:
+    """Return the rows of a run in inference.csv, by column."""
     return [
-        {"inference": name, "samples": inferred.samples[name], **score_columns(scores, run)}
-        for name, scores in inferred.scores.items()
+        {"inference": name, "samples": results.samples[name], **score_columns(scores, run)}
+        for name, scores in results.scores.items()
     ]
 
 
 def score_columns(scores: ProbabilityScores, run: int) -> dict[str, Any]:
-    """Return the scores of one run by their columns; None where there is no such score."""
+    """Return the scores of one run by column; None for scores that do not exist."""
     information = scores.mutual_information
     return {
         "test_accuracy": scores.accuracy[run].item(),
@@ -276,10 +275,10 @@ def score_columns(scores: ProbabilityScores, run: int) -> dict[str, Any]:
     }
 
 
-def reliability_rows(inferred: Inferred, run: int) -> list[dict[str, Any]]:
-    """Return a run's rows of reliability.csv, by column; nan are the means over no example."""
+def reliability_rows(results: InferenceResults, run: int) -> list[dict[str, Any]]:
+    """Return the rows of a run in reliability.csv, by column; nan for means of empty bins."""
     rows = []
-    for name, scores in inferred.scores.items():
+    for name, scores in results.scores.items():
         examples, right, confidence = scores.bins[:, run]
         means = zip(
             examples.tolist(),
@@ -300,13 +299,11 @@ def reliability_rows(inferred: Inferred, run: int) -> list[dict[str, Any]]:
     return rows
 
 
-def curve_rows(inferred: Inferred, run: int) -> list[dict[str, Any]]:
-    """Return a run's rows of monte_carlo.csv, by column; none without a curve."""
-    if inferred.curve is None:
+def curve_rows(results: InferenceResults, run: int) -> list[dict[str, Any]]:
+    """Return the rows of a run in monte_carlo.csv, by column; empty without a curve."""
+    if results.curve is None:
         return []
-    columns = {
-        f"test_{name}": values[run].tolist() for name, values in vars(inferred.curve).items()
-    }
+    columns = {f"test_{name}": values[run].tolist() for name, values in vars(results.curve).items()}
     length = len(columns["test_accuracy_mean"])
     return [
         {"samples": k + 1, "repeats": REPEATS, **{name: each[k] for name, each in columns.items()}}

@@ -1,4 +1,4 @@
-"""What a training step minimizes: cross-entropy, and what dropout and regularizers add to it."""
+"""Compute the loss of a training step: cross-entropy, dropout terms and regularizers."""
 
 from dataclasses import dataclass
 
@@ -14,36 +14,38 @@ from dropout_lab.training.regularizers import Regularizers
 
 
 @dataclass(frozen=True)
-class Step:
-    """What came out of the noisy passes of a batch.
+class StepLoss:
+    """The loss of one training step, by its parts.
 
     Args:
-        logits: Of the first pass, ``(runs, batch, classes)``.
+        logits: Logits of the first forward pass, ``(runs, batch, classes)``.
         cross_entropy: Mean over the batch and the passes, in nats: ``(runs,)``.
-        added: What dropout adds to it, in nats: ``(runs,)``; none if nothing.
-        regularization: What regularizers add, minimized and in no record; none if nothing.
+        dropout_loss: The terms that dropout adds, in nats: ``(runs,)``; None without any.
+        regularization: The terms that regularizers add, which no record contains; None without any.
     """
 
     logits: Tensor
     cross_entropy: Tensor
-    added: Tensor | None
+    dropout_loss: Tensor | None
     regularization: Tensor | None = None
 
     @property
     def total(self) -> Tensor:
-        """What is minimized: ``(runs,)``."""
-        total = self.cross_entropy if self.added is None else self.cross_entropy + self.added
+        """The minimized sum: ``(runs,)``."""
+        total = self.cross_entropy
+        if self.dropout_loss is not None:
+            total = total + self.dropout_loss
         return total if self.regularization is None else total + self.regularization
 
 
 class Objective:
-    """Cross-entropy, the term of ``dropout.loss``, the layers' penalties, and the regularizers.
+    """Sum cross-entropy, the term of ``dropout.loss``, the layers' penalties, and regularizers.
 
     Args:
         model: The networks.
-        dropout: Names the loss and its weight.
-        examples: N, of the whole training part: the layers' penalties are divided by it.
-        regularizers: Those of what passes through the networks.
+        dropout: The section ``dropout``, which names the loss and its weight.
+        examples: Size of the training set, by which the penalties of the layers are divided.
+        regularizers: Regularizers of inputs, activations and outputs.
     """
 
     def __init__(
@@ -52,23 +54,23 @@ class Objective:
         self.model = model
         self.regularizers = regularizers
         self.loss = dropout.loss
-        own = LOSS_WEIGHTS.get(dropout.loss, 0.0)
-        self.weight = own if dropout.loss_weight is None else dropout.loss_weight
+        default = LOSS_WEIGHTS.get(dropout.loss, 0.0)
+        self.weight = default if dropout.loss_weight is None else dropout.loss_weight
         self.examples = examples
 
     def open_epoch(self, epoch: int) -> None:
-        """Go to the start of an epoch's draws."""
+        """Start the random streams of an epoch."""
         self.model.open_epoch(epoch)
         if self.regularizers.noise is not None:
             self.regularizers.noise.open(epoch)
 
-    def __call__(self, x: Tensor, labels: Tensor, progress: float) -> Step:
-        """Pass a batch through the networks in training mode, once or twice.
+    def __call__(self, x: Tensor, labels: Tensor, progress: float) -> StepLoss:
+        """Return the loss of a batch, from one or two forward passes in training mode.
 
         Args:
             x: ``(runs, batch, inputs)``.
             labels: ``(runs, batch)``.
-            progress: Share of the training that is done.
+            progress: Completed fraction of the training.
         """
         if self.regularizers.noise is not None:
             x = self.regularizers.noise(x, progress)  # the same for every pass
@@ -76,21 +78,22 @@ class Objective:
         logits = self.model(x, hidden)
         passes = [logits]
         cross_entropy = losses(logits, labels)
-        added = self.model.penalty(progress)
-        if added is not None:
-            added = added / self.examples
+        dropout_loss = self.model.penalty(progress)
+        if dropout_loss is not None:
+            dropout_loss = dropout_loss / self.examples
         if self.loss == "expectation_linear":
-            term = self.weight * expectation_linear(logits, self._clean(x))
-            added = term if added is None else term + added
+            term = self.weight * expectation_linear(logits, self._forward_without_dropout(x))
+            dropout_loss = term if dropout_loss is None else term + dropout_loss
         elif self.loss != "cross_entropy":
             passes.append(self.model(x))
             cross_entropy = (cross_entropy + losses(passes[1], labels)) / 2
             term = self.weight * (r_drop if self.loss == "r_drop" else fraternal)(*passes)
-            added = term if added is None else term + added
-        return Step(logits, cross_entropy, added, self.regularizers.term(passes, labels, hidden))
+            dropout_loss = term if dropout_loss is None else term + dropout_loss
+        regularization = self.regularizers.loss(passes, labels, hidden)
+        return StepLoss(logits, cross_entropy, dropout_loss, regularization)
 
-    def _clean(self, x: Tensor) -> Tensor:
-        """Pass a batch through the networks in evaluation mode, with a gradient."""
+    def _forward_without_dropout(self, x: Tensor) -> Tensor:
+        """Return the logits of a batch in evaluation mode, with gradients."""
         self.model.eval()
         try:
             logits: Tensor = self.model(x)
@@ -99,24 +102,24 @@ class Objective:
         return logits
 
 
-class Noisy:
-    """What the training steps of an epoch saw, dropout on; every tensor has shape ``(runs,)``."""
+class TrainingStepMetrics:
+    """Averages over the training steps of an epoch, dropout on; every tensor is ``(runs,)``."""
 
     def __init__(self, runs: int, device: torch.device) -> None:
         self.examples = 0
         self._sums = torch.zeros(3, runs, device=device)
 
-    def add(self, step: Step, labels: Tensor) -> None:
-        """Count a step; ``labels``: ``(runs, batch)``."""
+    def add(self, step: StepLoss, labels: Tensor) -> None:
+        """Add a step. ``labels``: ``(runs, batch)``."""
         batch = labels.shape[1]
         self.examples += batch
         self._sums[0] += step.cross_entropy.detach() * batch
         self._sums[1] += (step.logits.argmax(dim=2) == labels).sum(dim=1)
-        if step.added is not None:
-            self._sums[2] += step.added.detach() * batch
+        if step.dropout_loss is not None:
+            self._sums[2] += step.dropout_loss.detach() * batch
 
-    def bring(self) -> None:
-        """Bring the sums to the CPU, at the end of the epoch: once, not number by number."""
+    def to_cpu(self) -> None:
+        """Copy the sums to the CPU in one transfer, at the end of the epoch."""
         self._sums = self._sums.cpu()
 
     @property
@@ -126,17 +129,17 @@ class Noisy:
 
     @property
     def accuracy(self) -> Tensor:
-        """Share classified rightly, in the first pass."""
+        """Accuracy in the first forward pass."""
         return self._sums[1] / self.examples
 
     @property
-    def added(self) -> Tensor:
-        """Mean of what was minimized beside the cross-entropy."""
+    def dropout_loss(self) -> Tensor:
+        """Mean of the terms that dropout adds to the cross-entropy."""
         return self._sums[2] / self.examples
 
 
 def r_drop(first: Tensor, second: Tensor) -> Tensor:
-    """Return the symmetric KL of two passes, ``(KL(P1||P2) + KL(P2||P1)) / 2``, over the batch.
+    """Return the symmetric KL divergence of two passes, ``(KL(P1||P2) + KL(P2||P1)) / 2``.
 
     Shape:
         Logits ``(runs, batch, classes)``. Output: ``(runs,)``, the mean over the batch of the sum
@@ -144,14 +147,14 @@ def r_drop(first: Tensor, second: Tensor) -> Tensor:
 
     Paper:
         Wu et al. (2021), R-Drop: Regularized Dropout for Neural Networks, NeurIPS: the loss is
-        ``(CE1 + CE2) / 2 + alpha (KL(P1||P2) + KL(P2||P1)) / 2``. Their reduction is left open.
+        ``(CE1 + CE2) / 2 + alpha (KL(P1||P2) + KL(P2||P1)) / 2``. The reduction is not specified.
     """
     log_p, log_q = log_softmax(first, dim=-1), log_softmax(second, dim=-1)
     return ((log_p.exp() - log_q.exp()) * (log_p - log_q)).sum(dim=-1).mean(dim=-1) / 2
 
 
 def expectation_linear(noisy: Tensor, clean: Tensor) -> Tensor:
-    """Return the squared distance of the noisy class probabilities from the mean network's.
+    """Return the squared distance between class probabilities with dropout on and dropout off.
 
     Shape:
         Logits ``(runs, batch, classes)``. Output: ``(runs,)``, the mean over the batch of the sum
@@ -159,15 +162,15 @@ def expectation_linear(noisy: Tensor, clean: Tensor) -> Tensor:
 
     Paper:
         Ma, Gao, Hu, Yu, Deng, Hovy (2017), Dropout with Expectation-linear Regularization, ICLR:
-        ``V = (1/N) sum |h(x, s) - h(x, E[S])|^2``, the mask that of the likelihood. Which layer h
-        is for a classifier is [unverified]; here it is the output after the softmax, for which
-        weights from their range, 0.1 to 10, work. Both passes carry gradient.
+        ``V = (1/N) sum |h(x, s) - h(x, E[S])|^2``, with the mask of the likelihood. Which layer h
+        is for a classifier is [unverified]. Here h is the output of the softmax, for which weights
+        in their range, 0.1 to 10, work. Both passes have gradients.
     """
     return (noisy.softmax(dim=-1) - clean.softmax(dim=-1)).square().sum(dim=-1).mean(dim=-1)
 
 
 def fraternal(first: Tensor, second: Tensor) -> Tensor:
-    """Return the squared distance of two passes' logits, mean over classes and batch.
+    """Return the squared distance between the logits of two passes, mean over classes and batch.
 
     Shape:
         Logits ``(runs, batch, classes)``. Output: ``(runs,)``.

@@ -1,4 +1,4 @@
-"""Whether bfloat16 is worth it on this processor: measured, since units for it may be lacking."""
+"""Time matrix products in bfloat16 and float32, since many processors are slow in bfloat16."""
 
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -11,22 +11,22 @@ import torch
 from dropout_lab.config.schema import Settings
 from dropout_lab.config.sizes import inputs_of
 
-TOO_SLOW = 3.0  # times as long as in float32; without units for it, it is 20 to 100 times
+TOO_SLOW = 3.0  # bfloat16 / float32; processors without bfloat16 units reach 20 to 100
 _REPEATS = 5
-_SECONDS = 0.05  # in all, of a product that is slow
-# Of a smaller product the start is measured; a larger one tells nothing more, and takes longer.
-_ROWS, _COLUMNS = (64, 128), (64, 512)
+_MAX_SECONDS = 0.05  # of all repeats
+# Smaller products would mostly measure overhead; larger ones take longer at about the same ratio.
+_ROW_BOUNDS, _UNIT_BOUNDS = (64, 128), (64, 512)
 
 
 @dataclass(frozen=True)
-class Products:
-    """The same matrix product in both precisions, on one core.
+class ProductTiming:
+    """The times of one matrix product in bfloat16 and float32, on one core.
 
     Args:
-        rows: Examples of a batch.
-        inputs: Units that enter.
-        outputs: Units that leave.
-        bfloat16: Seconds in bfloat16, the fastest of a few.
+        rows: Batch size.
+        inputs: Input units of the layer.
+        outputs: Output units of the layer.
+        bfloat16: Seconds in bfloat16, the minimum of the repeats.
         float32: Seconds in float32.
     """
 
@@ -37,13 +37,13 @@ class Products:
     float32: float
 
     @property
-    def times(self) -> float:
-        """How many times as long bfloat16 takes."""
+    def slowdown(self) -> float:
+        """Time in bfloat16 divided by time in float32."""
         return self.bfloat16 / self.float32
 
     @property
     def sentence(self) -> str:
-        """Both times in words."""
+        """Both times, as text for a message without its final period."""
         return (
             f"A product of {self.rows} x {self.inputs} by {self.inputs} x {self.outputs} takes "
             f"{1000 * self.bfloat16:.2g} ms in bfloat16 and {1000 * self.float32:.2g} ms in "
@@ -51,50 +51,50 @@ class Products:
         )
 
 
-def measured(
+def time_products(
     rows: int, inputs: int, outputs: int, clock: Callable[[], float] = time.perf_counter
-) -> Products:
-    """Measure one product in both precisions, in a few milliseconds.
+) -> ProductTiming:
+    """Time one product in both precisions, in a few milliseconds, on one core.
 
-    One core computes both. Several would wait for each other while other programs run, which takes
-    longer than the product.
+    Several cores would wait for each other if other programs run, which takes longer than the
+    product.
     """
     x, weight = torch.ones(1, rows, inputs), torch.ones(1, inputs, outputs)
     seconds = []
-    with _one_core(), torch.no_grad():
+    with _one_torch_thread(), torch.no_grad():
         for dtype in (torch.bfloat16, torch.float32):
             left, right = x.to(dtype), weight.to(dtype)
-            seconds.append(_fastest(lambda a=left, b=right: torch.bmm(a, b), clock))  # type: ignore[misc]
-    return Products(rows, inputs, outputs, *seconds)
+            seconds.append(_min_seconds(lambda a=left, b=right: torch.bmm(a, b), clock))  # type: ignore[misc]
+    return ProductTiming(rows, inputs, outputs, *seconds)
 
 
-def product_of(settings: Iterable[Settings]) -> tuple[int, int, int]:
-    """Return the size to measure for some settings: of their largest product, within bounds."""
+def largest_product(settings: Iterable[Settings]) -> tuple[int, int, int]:
+    """Return rows, inputs and outputs of the largest product of the settings, within bounds."""
     sizes = []
     for each in settings:
         units = (inputs_of(each), *each.model.hidden)
-        rows = _bounded(each.training.batch_size, _ROWS)
+        rows = _clamp(each.training.batch_size, _ROW_BOUNDS)
         for inputs, outputs in pairwise(units):
-            sizes.append((rows, _bounded(inputs, _COLUMNS), _bounded(outputs, _COLUMNS)))
+            sizes.append((rows, _clamp(inputs, _UNIT_BOUNDS), _clamp(outputs, _UNIT_BOUNDS)))
     return max(sizes, key=lambda size: size[0] * size[1] * size[2])
 
 
-def _fastest(product: Callable[[], object], clock: Callable[[], float]) -> float:
-    product()  # the first one prepares the code for the size
+def _min_seconds(product: Callable[[], object], clock: Callable[[], float]) -> float:
+    product()  # warm up
     seconds: list[float] = []
-    while len(seconds) < _REPEATS and sum(seconds) < _SECONDS:
-        began = clock()
+    while len(seconds) < _REPEATS and sum(seconds) < _MAX_SECONDS:
+        start = clock()
         product()
-        seconds.append(clock() - began)
+        seconds.append(clock() - start)
     return max(min(seconds), 1e-9)
 
 
-def _bounded(number: int, bounds: tuple[int, int]) -> int:
-    return min(max(number, bounds[0]), bounds[1])
+def _clamp(value: int, bounds: tuple[int, int]) -> int:
+    return min(max(value, bounds[0]), bounds[1])
 
 
 @contextmanager
-def _one_core() -> Iterator[None]:
+def _one_torch_thread() -> Iterator[None]:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

@@ -1,4 +1,4 @@
-"""One row of metrics.csv: its fields are the columns, their texts the definitions."""
+"""One row of metrics.csv: the fields are the columns, and the docstring defines them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -11,39 +11,38 @@ from dropout_lab.metrics import Scores
 
 @dataclass(frozen=True)
 class Record:
-    """What is known of one run after one epoch. Losses in nats, accuracies in [0, 1].
+    """The measurements of one run after one epoch. Losses in nats, accuracies in [0, 1].
 
     Args:
-        epoch: Passes over the training part so far.
-        updates: Steps of the optimizer so far.
-        seconds: Wall-clock time so far, training and evaluation: the fleet's, divided by its runs.
-        learning_rate: In force in the last update of this epoch.
-        p: The chance of dropping in force in the last update, at the places of the placement, as
-            it was used (rounded to 1/65,536 where coins are tossed) or learned, save that of
-            sparse_variational, which is where it started; a JSON list where the places differ.
-            Of input_p nothing is recorded where the placement does not name the input.
+        epoch: Epochs completed.
+        updates: Optimizer steps completed.
+        seconds: Wall-clock time of training and evaluation so far; the fleet's time divided by its
+            number of runs.
+        learning_rate: Learning rate of the last update in this epoch.
+        p: Dropout rate in the last update, at the places of the placement, as used (rounded to
+            1/65,536 where masks are drawn from 16-bit integers) or as learned; for
+            sparse_variational, the initial value. A JSON list if the places differ. input_p is not
+            recorded if the placement does not name the input.
         noisy_train_loss: Mean cross-entropy in the training steps of this epoch, dropout on, each
-            batch before its update; that of the labels as they are, whatever their smoothing.
+            batch before its update; with unsmoothed labels, also under label smoothing.
         noisy_train_accuracy: Accuracy in these steps.
-        train_loss: Mean loss on the measured training examples, dropout off.
-        train_accuracy: Accuracy on them.
-        validation_loss: Mean loss on the validation examples, dropout off; nan if there are none.
-        validation_accuracy: Accuracy on them.
-        test_loss: Mean loss on the test examples, dropout off.
-        test_accuracy: Accuracy on them.
-        test_errors: How many of them are classified wrongly.
-        test_macro_f1: Their macro F1.
+        train_loss: Mean loss on the evaluated training examples, dropout off.
+        train_accuracy: Accuracy on these examples.
+        validation_loss: Mean loss on the validation set, dropout off; nan if it is empty.
+        validation_accuracy: Accuracy on the validation set.
+        test_loss: Mean loss on the test set, dropout off.
+        test_accuracy: Accuracy on the test set.
+        test_errors: Number of misclassified test examples.
+        test_macro_f1: Macro F1 on the test set.
         accuracy_gap: train_accuracy - test_accuracy.
         loss_gap: test_loss - train_loss.
-        dropout_loss: Mean, in the training steps of this epoch, of what was minimized beside the
-            cross-entropy for the sake of dropout: the penalties of variants that learn, and the
-            terms of r_drop, expectation_linear and fraternal; 0 without any. Regularizers are no
-            part of it.
-        sparsity: Share of the weights or units that pruning takes away, for the variants that
-            prune; a JSON list where the places differ.
-        pruned_test_accuracy: Accuracy on the test examples after pruning them, for targeted
-            dropout.
-        diagnostics: What ``evaluation.diagnostics`` asks for, each a column of its own.
+        dropout_loss: Mean, over the training steps of this epoch, of the terms that dropout adds to
+            the cross-entropy: the penalties of variants that learn their noise, and the terms of
+            r_drop, expectation_linear and fraternal; 0 without any. Excludes regularizers.
+        sparsity: Share of the weights or units that pruning removes, for variants that prune; a
+            JSON list if the places differ.
+        pruned_test_accuracy: Accuracy on the test set after pruning, for targeted dropout.
+        diagnostics: The columns that ``evaluation.diagnostics`` requests, by name.
     """
 
     epoch: int
@@ -69,18 +68,18 @@ class Record:
     diagnostics: Mapping[str, float]
 
     def columns(self) -> dict[str, Any]:
-        """Return the row, by column."""
+        """Return the row as a dict, by column."""
         columns = {name: getattr(self, name) for name in RECORD_COLUMNS}
         return {**columns, **self.diagnostics}
 
 
-# Those of every record; what the diagnostics add comes after them.
+# The columns of every record. Columns of diagnostics follow them.
 RECORD_COLUMNS: tuple[str, ...] = tuple(field.name for field in fields(Record))[:-1]
 
 
 @dataclass(frozen=True)
-class Measured:
-    """The scores of the parts of the data after an epoch."""
+class EpochScores:
+    """The scores of a fleet on each data set after an epoch."""
 
     train: Scores
     validation: Scores
@@ -89,7 +88,7 @@ class Measured:
     diagnostics: Mapping[str, Tensor] = field(default_factory=dict)
 
     def columns(self, run: int) -> dict[str, Any]:
-        """Return the clean columns of one run's record."""
+        """Return the columns of one run's record that are measured with dropout off."""
         train, test = self.train, self.test
         columns: dict[str, Any] = {}
         for part, scores in (("train", train), ("validation", self.validation), ("test", test)):

@@ -1,6 +1,6 @@
-"""What is looked at in trained networks: the features they learned, and how active their units are.
+"""Save learned features and histograms of activations of trained networks.
 
-Nothing here is felt by the training: draws come from a stream of their own, modes are restored.
+Nothing here affects training: random numbers come from a separate stream, and modes are restored.
 """
 
 import math
@@ -16,24 +16,24 @@ from dropout_lab.data import Splits
 from dropout_lab.model import MLP
 from dropout_lab.rng import Purpose, stream
 
-FEATURES = 100  # of the first hidden layer, at most
+MAX_FEATURES = 100
 _SIDE = 28  # pixels of an image
-_BINS = 100  # of a histogram, about, at most
+_APPROXIMATE_BINS = 100
 
 ACTIVATION_COLUMNS = ("layer", "of", "low", "high", "count", "mean")
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 
 
 def activation_rows(model: MLP, splits: Splits, seeds: Sequence[int]) -> list[list[dict[str, Any]]]:
-    """Return each run's rows of activations.csv, by column: histograms of its hidden layers.
+    """Return the rows of each run in activations.csv, by column: histograms of its hidden layers.
 
-    Each run sees a mini-batch of test examples, dropout off, which its seed names: the same for
-    every run of that seed. Of each layer there is a histogram of all activations and one of the
+    The activations are those of a mini-batch of test examples, dropout off. Runs with the same seed
+    have the same mini-batch. Each layer has a histogram of all activations, and a histogram of the
     mean of each unit over the mini-batch.
 
     Args:
         model: The networks.
-        splits: Where the test part is.
+        splits: The data.
         seeds: The seed of each run.
 
     Paper:
@@ -41,9 +41,12 @@ def activation_rows(model: MLP, splits: Splits, seeds: Sequence[int]) -> list[li
     """
     test = splits.test
     size = min(HISTOGRAM_EXAMPLES, len(test))
-    draws = [stream(Purpose.AT_END, seed, 0) for seed in seeds]
-    picked = [torch.from_numpy(draw.choice(len(test), size, replace=False)) for draw in draws]
-    indices = torch.stack(picked).to(test.labels.device)  # (runs, examples)
+    generators = [stream(Purpose.SNAPSHOTS, seed, 0) for seed in seeds]
+    samples = [
+        torch.from_numpy(generator.choice(len(test), size, replace=False))
+        for generator in generators
+    ]
+    indices = torch.stack(samples).to(test.labels.device)  # (runs, examples)
     hidden: list[Tensor] = []
     was_training = model.training
     try:
@@ -51,10 +54,10 @@ def activation_rows(model: MLP, splits: Splits, seeds: Sequence[int]) -> list[li
             model.eval()(splits.pixels(test.images[indices]), hidden)
     finally:
         model.train(was_training)
-    return [list(_rows([h[run] for h in hidden])) for run in range(model.runs)]
+    return [list(_histogram_rows([h[run] for h in hidden])) for run in range(model.runs)]
 
 
-def _rows(hidden: Sequence[Tensor]) -> Iterator[dict[str, Any]]:
+def _histogram_rows(hidden: Sequence[Tensor]) -> Iterator[dict[str, Any]]:
     for layer, activations in enumerate(hidden, start=1):
         h = activations.double().cpu().numpy()  # (examples, units)
         for of, values in (("unit_mean", h.mean(axis=0)), ("activation", h)):
@@ -63,21 +66,21 @@ def _rows(hidden: Sequence[Tensor]) -> Iterator[dict[str, Any]]:
 
 
 def histogram(values: Floats) -> list[dict[str, float]]:
-    """Return the bins that are not empty: low, which is in it, high, count, and mean of its values.
+    """Return the nonempty bins of a histogram: low (inclusive), high, count, and mean value.
 
-    Edges are multiples of a power of two, the smallest that leaves about a hundred bins between
-    the values and 0. So of any two histograms the finer falls into the bins of the coarser, and
-    both can be drawn on one axis whatever the other's range was.
+    The bin width is the smallest power of two that gives at most about 100 bins from 0 to the
+    values, and edges are multiples of it. So the bins of two histograms are always nested, and both
+    can be plotted on one axis.
 
     Args:
         values: Finite numbers.
     """
     span = max(float(values.max()), 0.0) - min(float(values.min()), 0.0)
-    width = 2.0 ** math.ceil(math.log2(span / _BINS)) if span > 0 else 1.0
-    bins, which, counts = np.unique(
+    width = 2.0 ** math.ceil(math.log2(span / _APPROXIMATE_BINS)) if span > 0 else 1.0
+    bins, bin_of_value, counts = np.unique(
         np.floor(values / width), return_inverse=True, return_counts=True
     )
-    totals = np.bincount(which, weights=values)
+    totals = np.bincount(bin_of_value, weights=values)
     return [
         {"low": k * width, "high": (k + 1) * width, "count": count, "mean": total / count}
         for k, count, total in zip(bins.tolist(), counts.tolist(), totals.tolist(), strict=True)
@@ -87,11 +90,10 @@ def histogram(values: Floats) -> list[dict[str, float]]:
 def features(
     model: MLP, seeds: Sequence[int]
 ) -> "list[tuple[np.ndarray[Any, np.dtype[np.float16]], np.ndarray[Any, np.dtype[np.int64]]]]":
-    """Return for each run the incoming weights of units of the first hidden layer, and which.
+    """Return for each run the incoming weights and the indices of units of the first hidden layer.
 
-    Of more than a hundred units a hundred are drawn, by the run's seed: the same for every run of
-    that seed and width. Under maxout each linear piece of a unit has weights of its own and is
-    counted by itself.
+    If there are more than 100 units, a sample of 100 is returned. Runs with the same seed and width
+    have the same sample. With maxout, each linear piece of a unit counts as one unit.
 
     Shape:
         Weights: ``(units, 28, 28)``, float16; indices: ``(units,)``.
@@ -100,11 +102,11 @@ def features(
         Srivastava et al. (2014), JMLR 15:1929-1958, section 7.1 and Fig. 7.
     """
     weights = model.weights[0].detach()  # (runs, 784, units)
-    kept = []
+    features_of_runs = []
     for run, seed in enumerate(seeds):
         count = weights.shape[2]
-        drawn = stream(Purpose.AT_END, seed, 1).permutation(count)[:FEATURES]
-        units = np.sort(drawn)
-        own = weights[run][:, torch.from_numpy(units).to(weights.device)].T  # (units, 784)
-        kept.append((own.half().cpu().numpy().reshape(-1, _SIDE, _SIDE), units))
-    return kept
+        sample = stream(Purpose.SNAPSHOTS, seed, 1).permutation(count)[:MAX_FEATURES]
+        units = np.sort(sample)
+        images = weights[run][:, torch.from_numpy(units).to(weights.device)].T  # (units, 784)
+        features_of_runs.append((images.half().cpu().numpy().reshape(-1, _SIDE, _SIDE), units))
+    return features_of_runs

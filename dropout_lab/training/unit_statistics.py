@@ -1,4 +1,4 @@
-"""What the hidden units do, dropout off: how active they are, how much they repeat each other."""
+"""Statistics of hidden units, dropout off: activity, correlation, effective rank, redundancy."""
 
 from collections.abc import Sequence
 
@@ -9,12 +9,12 @@ from torch import Tensor, nn
 from dropout_lab.model import MLP
 from dropout_lab.rng import Purpose, stream
 
-_ORDERS = 5  # in which they are removed, at random
-_INACTIVE = 0.01
+_ORDERS = 5  # random orders of removal
+_INACTIVE = 0.01  # largest absolute activation of an inactive unit
 
 
 def mean_activation(h: Tensor) -> Tensor:
-    """Return the mean over a layer's units and examples: ``(runs,)``.
+    """Return the mean activation over the units of a layer and the examples: ``(runs,)``.
 
     Shape:
         ``h``: ``(runs, examples, units)``, the activations, dropout off.
@@ -26,39 +26,39 @@ def mean_activation(h: Tensor) -> Tensor:
 
 
 def activation_sparsity(h: Tensor) -> Tensor:
-    """Return the share of a layer's activations of at most 0.01 in size: ``(runs,)``.
+    """Return the share of a layer's activations with absolute value at most 0.01: ``(runs,)``.
 
-    Shape and paper are those of :func:`mean_activation`; the bound is ours.
+    See :func:`mean_activation` for shape and paper. The paper does not give the bound.
     """
     return (h.abs() <= _INACTIVE).double().mean(dim=(1, 2))
 
 
 def unit_correlation(h: Tensor) -> Tensor:
-    """Return the mean absolute correlation of two units of a layer: ``(runs,)``.
+    """Return the mean absolute correlation between two units of a layer: ``(runs,)``.
 
-    Units that never change have no correlation and are left out; nan below two that do. Of n
-    examples, independent units come to about ``sqrt(2 / (pi n))``, 0.025 at n = 1,000.
+    Excludes constant units, which have no correlation; nan if fewer than two units vary. For n
+    examples, independent units give about ``sqrt(2 / (pi n))``, 0.025 at n = 1,000.
 
     Shape:
         ``h``: ``(runs, examples, units)``.
     """
-    centred = _centred(h)
-    norms = centred.norm(dim=1, keepdim=True)
-    live = norms > 1e-9 * h.shape[1] ** 0.5
-    z = torch.where(live, centred / norms.where(live, 1.0), 0.0)
-    n = live.sum(dim=(1, 2)).double()
+    centered = _center(h)
+    norms = centered.norm(dim=1, keepdim=True)
+    varying = norms > 1e-9 * h.shape[1] ** 0.5
+    z = torch.where(varying, centered / norms.where(varying, 1.0), 0.0)
+    n = varying.sum(dim=(1, 2)).double()
     total = (z.mT @ z).abs().sum(dim=(1, 2)) - n  # without the diagonal
     mean: Tensor = total / (n * (n - 1)).where(n > 1, torch.nan)
     return mean
 
 
 def effective_rank(h: Tensor) -> Tensor:
-    r"""Return the effective rank of a layer's activations: ``(runs,)``, from 1 to its units.
+    r"""Return the effective rank of a layer's activations: ``(runs,)``, from 1 to its width.
 
     .. math:: \exp\Bigl(-\sum_k \pi_k \log \pi_k\Bigr), \qquad \pi_k = \sigma_k / \sum_j \sigma_j
 
-    with the singular values :math:`\sigma` of the activations, each unit less its mean; nan where
-    no unit ever changes.
+    with the singular values :math:`\sigma` of the centered activations; nan if all units are
+    constant.
 
     Shape:
         ``h``: ``(runs, examples, units)``.
@@ -66,12 +66,12 @@ def effective_rank(h: Tensor) -> Tensor:
     Paper:
         Roy & Vetterli (2007), The effective rank: a measure of effective dimensionality, EUSIPCO.
     """
-    # A run that has diverged must not stop the others: it is looked at as if it were all 0.
+    # eigvalsh fails for nan. So replace a diverged run by zeros, for the sake of the others.
     finite = h.isfinite().all(dim=2, keepdim=True).all(dim=1, keepdim=True)
-    centred = _centred(h.where(finite, 0.0))
-    smaller = centred.mT if h.shape[1] < h.shape[2] else centred
+    centered = _center(h.where(finite, 0.0))
+    smaller = centered.mT if h.shape[1] < h.shape[2] else centered
     squares = torch.linalg.eigvalsh(smaller.mT @ smaller).clamp_min(0)
-    # Below this, a square of a singular value is what rounding makes of 0.
+    # Below this bound, the square of a singular value is rounding error of 0.
     size = max(h.shape[1:]) * torch.finfo(squares.dtype).eps
     rounding = squares.amax(dim=-1, keepdim=True) * size
     values = squares.where(squares > rounding, 0.0).sqrt()
@@ -79,38 +79,38 @@ def effective_rank(h: Tensor) -> Tensor:
     return entropy.exp()
 
 
-def accuracy_without(
-    model: MLP, x: Tensor, labels: Tensor, seeds: Sequence[int], share: int
+def accuracy_after_removal(
+    model: MLP, x: Tensor, labels: Tensor, seeds: Sequence[int], percentage: int
 ) -> Tensor:
-    """Return the accuracy when a share of each hidden layer's units is removed: ``(runs,)``.
+    """Return the accuracy after removing a percentage of each hidden layer's units: ``(runs,)``.
 
-    Their activations are set to 0 and the others left as they are; which units, is drawn from the
-    run's seed, the same in every epoch, and more are removed by going on in the same order. The
-    mean over five orders is returned.
+    Sets the activations of the removed units to 0, without rescaling the others. Removes the units
+    in random order, given by the seed of the run and equal in every epoch. Returns the mean over
+    five orders.
 
     Args:
         model: In evaluation mode.
         x: ``(1, examples, inputs)``.
         labels: ``(examples,)``.
         seeds: The seed of each run.
-        share: In per cent.
+        percentage: The percentage of units to remove.
     """
-    right = torch.zeros(model.runs, dtype=torch.float64, device=labels.device)
+    correct = torch.zeros(model.runs, dtype=torch.float64, device=labels.device)
     for order in range(_ORDERS):
-        removal = _Removal(share, seeds, order)
+        removal = _UnitRemoval(percentage, seeds, order)
         handle = model.activation.register_forward_hook(removal)
         try:
-            right += (model(x).argmax(dim=-1) == labels).sum(dim=-1)
+            correct += (model(x).argmax(dim=-1) == labels).sum(dim=-1)
         finally:
             handle.remove()
-    return right / _ORDERS / len(labels)
+    return correct / _ORDERS / len(labels)
 
 
-class _Removal:
-    """A hook on the activation that removes units, of one hidden layer after the other."""
+class _UnitRemoval:
+    """Forward hook of the activation module that removes units of each hidden layer in turn."""
 
-    def __init__(self, share: int, seeds: Sequence[int], order: int) -> None:
-        self.share, self.seeds, self.order = share, seeds, order
+    def __init__(self, percentage: int, seeds: Sequence[int], order: int) -> None:
+        self.percentage, self.seeds, self.order = percentage, seeds, order
         self.layer = 0
 
     def __call__(self, module: nn.Module, inputs: object, h: Tensor) -> Tensor:
@@ -118,11 +118,11 @@ class _Removal:
         size = h.shape[-1]
         streams = [stream(Purpose.DIAGNOSTICS, s, 1, self.layer, self.order) for s in self.seeds]
         ranks = np.stack([generator.permutation(size) for generator in streams])
-        kept = torch.from_numpy(ranks >= round(self.share * size / 100))  # (runs, units)
+        kept = torch.from_numpy(ranks >= round(self.percentage * size / 100))  # (runs, units)
         return h * kept.unsqueeze(1).to(h.device)
 
 
-def _centred(h: Tensor) -> Tensor:
-    """Return the activations in float64, each unit's mean taken from it."""
+def _center(h: Tensor) -> Tensor:
+    """Return the activations in float64, minus the mean of each unit."""
     h = h.double()
     return h - h.mean(dim=1, keepdim=True)

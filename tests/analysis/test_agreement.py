@@ -8,7 +8,7 @@ import pytest
 
 from dropout_lab.analysis.agreement import beside_paper_of
 from dropout_lab.analysis.conclusions import conclusions
-from dropout_lab.analysis.paired import compared
+from dropout_lab.analysis.paired import compare_cells
 from dropout_lab.analysis.tables import StudyTables, read_study
 from dropout_lab.config.grid import Run
 from tests.report.made import make_study
@@ -53,7 +53,7 @@ def test_pairs_are_counted_in_both_directions(tmp_path: Path) -> None:
         "(2 significant) and the opposite order in 1 (1 significant). Opposite: half has 0.20 pp "
         "less error than a quarter in the paper and 0.40 pp more here (significant)."
     )
-    assert conclusions(study, compared(study))[0] == told
+    assert conclusions(study, compare_cells(study))[0] == told
 
 
 def test_with_few_seeds_nothing_is_called_significant(tmp_path: Path) -> None:
@@ -107,7 +107,7 @@ def test_another_way_to_use_a_network_has_an_order_and_no_test(tmp_path: Path) -
 def test_a_budget_that_is_too_small_is_the_first_finding(tmp_path: Path) -> None:
     text = "with 24 updates half is behind a quarter."
     study = read_study(study_at(tmp_path, *THREE, too_small=text))
-    first, second, *_ = conclusions(study, compared(study))
+    first, second, *_ = conclusions(study, compare_cells(study))
     assert first == f"This budget is too small to show the paper's result: {text}"
     assert second.startswith("In 3 pairs of numbers")
     assert beside_paper_of(study) == [first, second]

@@ -9,9 +9,14 @@ import numpy as np
 import pytest
 
 from dropout_lab.analysis.conclusions import conclusions
-from dropout_lab.analysis.family import judge, number
-from dropout_lab.analysis.paired import compared, seeds_option
-from dropout_lab.analysis.response_curve import Point, Shape, sentence, shape_through
+from dropout_lab.analysis.family import axis_value, correct_comparisons
+from dropout_lab.analysis.paired import compare_cells, seeds_option
+from dropout_lab.analysis.response_curve import (
+    CurvePoint,
+    ResponseCurve,
+    response_curve_through,
+    response_sentence,
+)
 from dropout_lab.analysis.tables import MISSING, StudyTables, read_study
 from dropout_lab.config.load import load
 from dropout_lab.config.overrides import Changes
@@ -32,7 +37,7 @@ def study_of(
 
 
 def told(study: StudyTables, **options: object) -> list[str]:
-    return conclusions(study, compared(study, **options))
+    return conclusions(study, compare_cells(study, **options))
 
 
 def swept_p(folder: Path, seeds: int, means: list[float] = PLATEAU, noise: float = 2e-4):
@@ -73,9 +78,9 @@ def test_the_option_continues_the_seeds_of_the_study(tmp_path: Path) -> None:
     study = study_of(tmp_path, "dropout.p=0,0.5", accuracies=BARE[:4], seeds=2)
     assert seeds_option(study, 6) == "--seeds 6"
     others = {
-        name: dataclasses.replace(run, seed=run.seed + 5) for name, run in study.known.items()
+        name: dataclasses.replace(run, seed=run.seed + 5) for name, run in study.runs_by_id.items()
     }
-    assert seeds_option(dataclasses.replace(study, known=others), 4) == "--seeds 5,6,7,8"
+    assert seeds_option(dataclasses.replace(study, runs_by_id=others), 4) == "--seeds 5,6,7,8"
 
 
 def test_six_pairs_for_nine_comparisons_are_too_few_and_nine_are_asked_for(tmp_path: Path) -> None:
@@ -122,7 +127,7 @@ def test_nothing_is_called_lowest_on_test_of_a_value_that_validation_chose(tmp_p
     study = swept_p(
         tmp_path, 12, [0.970, 0.984, 0.985, 0.972, 0.971, 0.970, 0.970, 0.96, 0.95, 0.9]
     )
-    table = compared(study)
+    table = compare_cells(study)
     table.loc[table["dropout.p"] == 0.6, "validation_accuracy_mean"] = 0.999
     (line,) = [line for line in conclusions(study, table) if line.startswith("Over p")]
     assert line.startswith("Over p, validation chose p = 0.6. Compared with it, test error is ")
@@ -132,18 +137,22 @@ def test_nothing_is_called_lowest_on_test_of_a_value_that_validation_chose(tmp_p
 
 def test_the_shape_has_the_paired_differences_of_its_values(tmp_path: Path) -> None:
     study = swept_p(tmp_path, 12)
-    table = compared(study)
-    shape = shape_through(study, table, table.iloc[4], "dropout.p", judge(study, table))
+    table = compare_cells(study)
+    shape = response_curve_through(
+        study, table, table.iloc[4], "dropout.p", correct_comparisons(study, table)
+    )
     assert shape is not None
     assert [point.value for point in shape.points] == [i / 10 for i in range(10)]
     by_p = study.runs.pivot_table(index="seed", columns="dropout.p", values="test_accuracy")
     for point in shape.points:
         rises = by_p[shape.points[shape.best].value] - by_p[point.value]
         assert point.rise == pytest.approx(rises.mean(), abs=1e-12)
-    first, last = shape.flat
+    first, last = shape.flat_range
     assert first <= shape.best <= last
-    assert shape.open == max(point.reach for point in shape.points[first : last + 1] if point.pairs)
-    assert all(point.apart for point in (shape.points[0], shape.points[8], shape.points[9]))
+    assert shape.max_undetected == max(
+        point.max_difference for point in shape.points[first : last + 1] if point.pairs
+    )
+    assert all(point.differs for point in (shape.points[0], shape.points[8], shape.points[9]))
 
 
 def test_noise_alone_is_no_shape(tmp_path: Path) -> None:
@@ -162,13 +171,13 @@ def test_a_rise_to_one_side_is_described_as_one(tmp_path: Path) -> None:
 def test_five_seeds_have_no_shape(tmp_path: Path) -> None:
     """Whatever the numbers: below six pairs nothing differs, in no sentence."""
     study = swept_p(tmp_path, 5, noise=1e-6)
-    assert not judge(study, compared(study)).significant
+    assert not correct_comparisons(study, compare_cells(study)).significant
     assert "No test error from p = 0 to p = 0.9 differs detectably" in over_p(study)
 
 
 def test_widths_and_settings_that_change_together_are_one_axis(tmp_path: Path) -> None:
-    assert [number(v) for v in ("[512, 512]", 64, "0.5", [8])] == [512, 64, 0.5, 8]
-    assert all(math.isnan(number(v)) for v in ("[512, 64]", "relu", None, "[]", True, "true"))
+    assert [axis_value(v) for v in ("[512, 512]", 64, "0.5", [8])] == [512, 64, 0.5, 8]
+    assert all(math.isnan(axis_value(v)) for v in ("[512, 64]", "relu", None, "[]", True, "true"))
     widths = ["[8, 8]", "[16, 16]", "[32, 32]", "[64, 64]"]
     values = [0.90, 0.901, 0.902, 0.94, 0.9402, 0.9421, 0.96, 0.9612, 0.962, 0.97, 0.971, 0.9723]
     study = study_of(
@@ -251,7 +260,7 @@ def test_a_partial_study_says_so_first_and_corrects_over_what_was_planned(tmp_pa
     runs.loc[runs["dropout.p"] == 0.25, "status"] = MISSING
     runs.loc[runs["dropout.p"] == 0.25, "test_accuracy"] = math.nan
     study = dataclasses.replace(whole, runs=runs)
-    table = compared(study)
+    table = compare_cells(study)
     row = table[table["dropout.p"] == 0.8].iloc[0]
     # Three comparisons with the baseline have 0.95 of the error rate, three others 0.05, one of
     # which is significant and leaves its share.
@@ -298,7 +307,7 @@ def test_diverged_and_failed_runs_are_named(tmp_path: Path) -> None:
 def test_the_best_on_test_is_told_beside_with_its_optimism(tmp_path: Path) -> None:
     values = [*BARE, *(a + 0.004 for a in BARE), *(a + b for a, b in zip(BARE, GAINS, strict=True))]
     study = study_of(tmp_path, "dropout.p=0,0.25,0.5", accuracies=values)
-    table = compared(study)
+    table = compare_cells(study)
     table.loc[1, "validation_accuracy_mean"] = 0.99
     first = conclusions(study, table)[0]
     assert first.startswith(
@@ -313,7 +322,7 @@ def test_the_best_on_test_is_told_beside_with_its_optimism(tmp_path: Path) -> No
 
 def test_without_validation_nothing_is_chosen(tmp_path: Path) -> None:
     study = study_of(tmp_path, "dropout.p=0,0.25,0.5", accuracies=BARE * 3)
-    table = compared(study).assign(validation_accuracy_mean=math.nan)
+    table = compare_cells(study).assign(validation_accuracy_mean=math.nan)
     first = conclusions(study, table)[0]
     assert first.startswith("There is no validation set, so no cell was chosen.")
 
@@ -387,7 +396,7 @@ def test_the_word_significant_is_in_no_sentence_where_no_verdict_has_it(tmp_path
     words = ("significantly ", "difference is significant", ", significant")
     for folder in folders:
         study = read_study(folder)
-        table = compared(study)
+        table = compare_cells(study)
         text = " ".join(conclusions(study, table))
         found = bool((table["verdict"] == "significant").any())
         assert any(word in text for word in words) == found, folder.name
@@ -463,11 +472,13 @@ def test_flat_is_not_said_where_over_a_quarter_of_the_change_remains_open(
     reach: float, flat: bool
 ) -> None:
     points = (
-        Point(0.1, 0, 0.0, (math.nan, math.nan), 0.0, apart=False),
-        Point(0.5, 6, 0.001, (-0.01, 0.012), reach, apart=False),
-        Point(0.9, 6, 0.027, (0.02, 0.034), 0.04, apart=True),
+        CurvePoint(0.1, 0, 0.0, (math.nan, math.nan), 0.0, differs=False),
+        CurvePoint(0.5, 6, 0.001, (-0.01, 0.012), reach, differs=False),
+        CurvePoint(0.9, 6, 0.027, (0.02, 0.034), 0.04, differs=True),
     )
-    text = sentence(Shape("dropout.p", (), points, 0, validated=True, rows=frozenset({0, 1, 2})))
+    text = response_sentence(
+        ResponseCurve("dropout.p", (), points, 0, validated=True, rows=frozenset({0, 1, 2}))
+    )
     assert ("is flat to within 0.65 pp" in text) == flat
     assert ("No test error from p = 0.1 to p = 0.5 differs detectably" in text) != flat
     assert "validation chose p = 0.1" in text

@@ -18,7 +18,7 @@ from dropout_lab.analysis.diagnostics import draw_diagnostics
 from dropout_lab.analysis.inference import draw_inference, draw_monte_carlo
 from dropout_lab.analysis.paper_figure_plot import draw_figure
 from dropout_lab.analysis.plots import plot_study
-from dropout_lab.analysis.tables import StudyTables, cells, half_width, read_study
+from dropout_lab.analysis.tables import StudyTables, half_width, read_study, summarize_cells
 from tests.analysis.test_plots import words
 from tests.study.test_run import go, study
 
@@ -43,7 +43,7 @@ def drawn(figure: Figure | None) -> Figure:
 
 
 def test_every_use_has_its_seeds_and_its_mean(measured: StudyTables) -> None:
-    figure = drawn(draw_inference(measured, cells(measured), "t"))
+    figure = drawn(draw_inference(measured, summarize_cells(measured), "t"))
     labels = [text.get_text() for text in figure.axes[0].get_yticklabels()]
     assert labels == [
         "without dropout: mean", "ensemble (2)",
@@ -65,7 +65,7 @@ def test_every_use_has_its_seeds_and_its_mean(measured: StudyTables) -> None:
 
 
 def test_the_curve_is_the_error_and_the_mean_rule_a_level(measured: StudyTables) -> None:
-    figure = drawn(draw_monte_carlo(measured, cells(measured), "t"))
+    figure = drawn(draw_monte_carlo(measured, summarize_cells(measured), "t"))
     error, loss = figure.axes
     rows = measured.monte_carlo.groupby("samples")
     np.testing.assert_allclose(error.lines[0].get_ydata(), 1 - rows["test_accuracy_mean"].mean())
@@ -86,7 +86,7 @@ def test_the_curve_is_the_error_and_the_mean_rule_a_level(measured: StudyTables)
 
 
 def test_every_diagnostic_has_a_panel_with_a_curve_for_each_cell(measured: StudyTables) -> None:
-    figure = drawn(draw_diagnostics(measured, cells(measured), "t"))
+    figure = drawn(draw_diagnostics(measured, summarize_cells(measured), "t"))
     shown = [axes for axes in figure.axes if axes.get_visible()]
     titles = [axes.get_title() for axes in shown]
     # 2 x 2 activations, 2 x 2 co-adaptation, 3 gradients, 3 x 2 noise, and the units removed
@@ -112,7 +112,7 @@ def test_all_of_them_are_saved(measured: StudyTables) -> None:
 def test_a_plain_study_has_none_of_them(tmp_path: Path) -> None:
     go(study(tmp_path / "s", p="0.5", seeds="1"))
     plain = read_study(tmp_path / "s")
-    table = cells(plain)
+    table = summarize_cells(plain)
     for draw in (draw_inference, draw_monte_carlo, draw_diagnostics):
         assert draw(plain, table, "t") is None
     assert set(plain.inference["inference"]) == {"mean"}
@@ -122,7 +122,7 @@ def test_an_older_study_without_the_files_is_drawn(tmp_path: Path) -> None:
     shutil.copytree("results/reference/mnist_placement", tmp_path / "s")
     tables = read_study(tmp_path / "s")
     assert tables.inference.empty
-    assert draw_inference(tables, cells(tables), "t") is None
+    assert draw_inference(tables, summarize_cells(tables), "t") is None
     assert plot_study(tables)
 
 
@@ -139,21 +139,21 @@ def test_studies_of_different_depth_leave_gaps(tmp_path: Path) -> None:
 def test_the_bars_are_t_intervals_over_seeds_and_the_bands_the_spread(
     measured: StudyTables,
 ) -> None:
-    uses = drawn(draw_inference(measured, cells(measured), "t"))
+    uses = drawn(draw_inference(measured, summarize_cells(measured), "t"))
     rows = measured.inference[measured.inference["inference"] == "geometric"]
     (bar,) = uses.axes[1].containers[4].lines[2]
     left, right = bar.get_segments()[0][:, 0]
     values = rows["test_loss"].to_numpy()
     assert (right - left) / 2 == pytest.approx(half_width(values))
-    curve = drawn(draw_monte_carlo(measured, cells(measured), "t"))
-    over_seeds = measured.monte_carlo.groupby("samples")
+    curve = drawn(draw_monte_carlo(measured, summarize_cells(measured), "t"))
+    mean_over_seeds = measured.monte_carlo.groupby("samples")
     for axes, name in zip(curve.axes, ("accuracy", "loss"), strict=True):
         middle = axes.lines[0].get_ydata()
-        spread = over_seeds[f"test_{name}_sd"].mean()
+        spread = mean_over_seeds[f"test_{name}_sd"].mean()
         bars = [bar[:, 1] for bar in axes.containers[0].lines[2][0].get_segments()]
         np.testing.assert_allclose(bars, np.column_stack([middle - spread, middle + spread]))
     assert "n = 2 seeds" in words(curve)
-    diagnosed = drawn(draw_diagnostics(measured, cells(measured), "t"))
+    diagnosed = drawn(draw_diagnostics(measured, summarize_cells(measured), "t"))
     removed = next(axes for axes in diagnosed.axes if "units removed" in axes.get_title())
     runs = measured.runs[measured.runs["dropout.p"] == 0.0]
     at_75 = runs["removed_75_test_accuracy"].to_numpy()
@@ -168,9 +168,9 @@ def test_where_there_is_no_room_for_all_the_best_cells_are_shown(
 ) -> None:
     """Room for one of two: the best on validation; of diagnostics the one without dropout."""
     for module in (inference_module, diagnostics_module):
-        monkeypatch.setattr(module, "_CELLS_SHOWN", 1)
-    monkeypatch.setattr(inference_module, "_CURVES_SHOWN", 1)
-    table = cells(measured)
+        monkeypatch.setattr(module, "_MAX_CELLS", 1)
+    monkeypatch.setattr(inference_module, "_MAX_CURVES", 1)
+    table = summarize_cells(measured)
     table["validation_accuracy_mean"] = np.where(table.index == best, 0.9, 0.8)
     name = ("without dropout", "p = 0.5")[best]
     uses = drawn(draw_inference(measured, table, "t"))
@@ -190,7 +190,7 @@ FRAMES = ("metrics", "inference", "monte_carlo", "reliability", "activations")
 
 def diverged_and_gone(study: StudyTables) -> tuple[StudyTables, StudyTables]:
     """Return a study one of whose runs diverged, with wild rows, and the study without that run."""
-    lost = study.runs[~study.runs["bare"]]["run_id"].iloc[-1]
+    lost = study.runs[~study.runs["is_baseline"]]["run_id"].iloc[-1]
     diverged: dict[str, pd.DataFrame] = {}
     gone: dict[str, pd.DataFrame] = {}
     for name in ("runs", *FRAMES):
@@ -219,7 +219,7 @@ def contents(figure: Figure) -> str:
 def same_without(study: StudyTables, draw: Callable[..., Figure | None]) -> bool:
     """Whether a plot is that of the study in which a run that diverged never was."""
     one, other = (
-        contents(drawn(draw(each, cells(each), "t"))) for each in diverged_and_gone(study)
+        contents(drawn(draw(each, summarize_cells(each), "t"))) for each in diverged_and_gone(study)
     )
     return one == other
 
@@ -228,9 +228,9 @@ OF_NETWORKS = {"features", "activations", "reliability", "learned_p"}  # test_tr
 OF_CELLS = {"variants"}  # drawn from the table of cells, which has completed runs only
 
 
-@pytest.mark.parametrize("kind", sorted(set(plots._KINDS) - OF_NETWORKS - OF_CELLS))
+@pytest.mark.parametrize("kind", sorted(set(plots._DRAW_FUNCTIONS) - OF_NETWORKS - OF_CELLS))
 def test_a_run_that_diverged_is_in_no_plot(kind: str, measured: StudyTables) -> None:
-    assert same_without(measured, plots._KINDS[kind])
+    assert same_without(measured, plots._DRAW_FUNCTIONS[kind])
 
 
 def test_a_run_that_diverged_is_in_no_course(measured: StudyTables) -> None:
@@ -241,7 +241,7 @@ def test_a_run_that_diverged_is_in_no_course(measured: StudyTables) -> None:
 def test_what_did_not_complete_is_not_drawn_against_units_removed(measured: StudyTables) -> None:
     runs = measured.runs.copy()
     runs.loc[runs["dropout.p"] == 0.5, "status"] = ["completed", "interrupted"]
-    figure = drawn(draw_diagnostics(replace(measured, runs=runs), cells(measured), "t"))
+    figure = drawn(draw_diagnostics(replace(measured, runs=runs), summarize_cells(measured), "t"))
     removed = next(axes for axes in figure.axes if "units removed" in axes.get_title())
     done = runs[(runs["dropout.p"] == 0.5) & (runs["status"] == "completed")]
     ours = removed.lines[1].get_ydata()[3]

@@ -24,7 +24,7 @@ def null() -> Iterator[ModuleType]:
     spec.loader.exec_module(module)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(statistics, "bca_interval", statistics.bca_interval)
-        patch.setattr(statistics, "chosen_optimism", statistics.chosen_optimism)
+        patch.setattr(statistics, "selection_optimism", statistics.selection_optimism)
         module.no_bootstrap()
         yield module
     del sys.modules[spec.name]

@@ -9,18 +9,18 @@ import pandas as pd
 import pytest
 
 from dropout_lab.analysis import statistics
-from dropout_lab.analysis.mcnemar import mcnemar_of
+from dropout_lab.analysis.mcnemar import compare_predictions
 from dropout_lab.analysis.paired import (
     NO_PAIRS,
     NOT_SIGNIFICANT,
     SIGNIFICANT,
     TOO_FEW_SEEDS,
-    choice,
-    compared,
+    choose_on_validation,
+    compare_cells,
     paired_differences,
 )
-from dropout_lab.analysis.statistics import least_seeds
-from dropout_lab.analysis.tables import StudyTables, cells, read_study
+from dropout_lab.analysis.statistics import min_seeds
+from dropout_lab.analysis.tables import StudyTables, read_study, summarize_cells
 from dropout_lab.errors import ConfigError, StorageError
 from dropout_lab.results.predictions import PREDICTIONS
 from tests.analysis.test_tables import made_study
@@ -48,7 +48,7 @@ def test_a_comparison_by_hand(tmp_path: Path) -> None:
     All six are positive, so the p-value is 2 / 64. J(5) = gamma(2.5) / (sqrt(2.5) gamma(2)) =
     0.840749. For 0.1 points d = 1 / sqrt(2), which takes 18 pairs.
     """
-    row = compared(study_of(tmp_path, BARE, plus(GAINS))).iloc[1]
+    row = compare_cells(study_of(tmp_path, BARE, plus(GAINS))).iloc[1]
     s = 0.001 * math.sqrt(2)
     half = 2.570582 * s / math.sqrt(6)
     assert (row["pairs"], row["reference"]) == (6, 0)
@@ -73,7 +73,7 @@ def test_a_comparison_by_hand(tmp_path: Path) -> None:
 
 def test_the_table_is_that_of_the_cells_and_more(tmp_path: Path) -> None:
     study = study_of(tmp_path, BARE, plus(GAINS), plus([0.0] * 6), p="0,0.25,0.5")
-    plain, whole = cells(study), compared(study)
+    plain, whole = summarize_cells(study), compare_cells(study)
     assert set(plain) <= set(whole)
     for name in plain:
         known = plain[name].to_numpy(dtype=np.float64)
@@ -84,16 +84,16 @@ def test_the_word_significant_takes_six_pairs(tmp_path: Path) -> None:
     """Five differences that all agree, and closely, are still too few."""
     for n, verdict in ((1, TOO_FEW_SEEDS), (5, TOO_FEW_SEEDS), (6, SIGNIFICANT)):
         study = study_of(tmp_path / str(n), BARE[:n], plus(GAINS)[:n])
-        assert compared(study)["verdict"].tolist() == [NO_PAIRS, verdict]
+        assert compare_cells(study)["verdict"].tolist() == [NO_PAIRS, verdict]
 
 
 def test_the_word_takes_the_interval_and_the_corrected_test(tmp_path: Path) -> None:
     one_back = [0.004, 0.006, 0.005, 0.003, 0.007, -0.0005]  # the interval excludes 0, flips do not
-    row = compared(study_of(tmp_path / "a", BARE, plus(one_back))).iloc[1]
+    row = compare_cells(study_of(tmp_path / "a", BARE, plus(one_back))).iloc[1]
     assert (row["p_holm"], row["verdict"]) == (4 / 64, NOT_SIGNIFICANT)
     assert row["difference_low"] > 0
     one_far = [0.0001, 0.0001, 0.0002, 0.0001, 0.0002, 0.03]  # all agree, the interval holds 0
-    row = compared(study_of(tmp_path / "b", BARE, plus(one_far))).iloc[1]
+    row = compare_cells(study_of(tmp_path / "b", BARE, plus(one_far))).iloc[1]
     assert (row["p_holm"], row["verdict"]) == (2 / 64, NOT_SIGNIFICANT)
     assert row["difference_low"] < 0
 
@@ -104,7 +104,7 @@ def test_six_seeds_are_too_few_for_two_comparisons(tmp_path: Path) -> None:
     The two cells with dropout may be compared as well, which takes 5 % of the error rate.
     """
     study = study_of(tmp_path, BARE, plus(GAINS), plus(GAINS), p="0,0.25,0.5")
-    table = compared(study)
+    table = compare_cells(study)
     assert table["verdict"].tolist() == [NO_PAIRS, TOO_FEW_SEEDS, TOO_FEW_SEEDS]
     for name in ("p_holm", "smallest_p_holm"):
         assert table[name].tolist()[1:] == pytest.approx([1 / 16 / 0.95] * 2)
@@ -113,11 +113,11 @@ def test_six_seeds_are_too_few_for_two_comparisons(tmp_path: Path) -> None:
 
 def test_how_many_seeds_can_show_anything() -> None:
     """With m tests m 2 / 2^n must lie below 0.05 times 0.95: by hand."""
-    assert [least_seeds(m) for m in (1, 2, 3, 4, 9, 21, 24, 25)] == [6, 7, 7, 8, 9, 10, 10, 11]
+    assert [min_seeds(m) for m in (1, 2, 3, 4, 9, 21, 24, 25)] == [6, 7, 7, 8, 9, 10, 10, 11]
 
 
 def test_equal_runs_are_not_significant_and_need_no_warning(tmp_path: Path) -> None:
-    row = compared(study_of(tmp_path, BARE, BARE)).iloc[1]
+    row = compare_cells(study_of(tmp_path, BARE, BARE)).iloc[1]
     assert (row["difference_mean"], row["difference_sd"]) == (0, 0)
     assert (row["difference_low"], row["difference_high"]) == (0, 0)
     assert (row["p_value"], row["effect_size"]) == (1, 0)
@@ -125,7 +125,7 @@ def test_equal_runs_are_not_significant_and_need_no_warning(tmp_path: Path) -> N
 
 
 def test_one_seed_has_a_difference_and_no_interval(tmp_path: Path) -> None:
-    row = compared(study_of(tmp_path, [0.9], [0.92])).iloc[1]
+    row = compare_cells(study_of(tmp_path, [0.9], [0.92])).iloc[1]
     assert (row["pairs"], row["p_value"], row["verdict"]) == (1, 1, TOO_FEW_SEEDS)
     assert row["difference_mean"] == pytest.approx(0.02)
     for name in ("difference_low", "difference_bca_high", "effect_size", "seeds_needed"):
@@ -135,14 +135,14 @@ def test_one_seed_has_a_difference_and_no_interval(tmp_path: Path) -> None:
 def test_runs_that_did_not_complete_are_in_no_pair(tmp_path: Path) -> None:
     statuses = ["completed"] * 6 + ["completed", "diverged", "failed", "completed", "completed"]
     study = study_of(tmp_path, BARE, plus(GAINS), statuses=[*statuses, "interrupted"])
-    row = compared(study).iloc[1]
+    row = compare_cells(study).iloc[1]
     assert (row["pairs"], row["others"], row["verdict"]) == (3, 3, TOO_FEW_SEEDS)
     assert row["difference_mean"] == pytest.approx(0.014 / 3)
 
 
 def test_without_a_seed_in_common_there_are_no_pairs(tmp_path: Path) -> None:
     statuses = ["completed", "failed", "failed", "completed"]
-    table = compared(study_of(tmp_path, [0.9, 0.9], [0.91, 0.91], statuses=statuses))
+    table = compare_cells(study_of(tmp_path, [0.9, 0.9], [0.91, 0.91], statuses=statuses))
     assert table["verdict"].tolist() == [NO_PAIRS, NO_PAIRS]
     assert table["reference"][1] == 0
 
@@ -152,10 +152,10 @@ def test_every_rate_has_its_own_reference(tmp_path: Path) -> None:
         tmp_path / "s", "training.learning_rate=0.1,0.2", "dropout.p=0,0.5",
         accuracies=[0.5, 0.6, 0.7, 0.8, 0.51, 0.62, 0.73, 0.84],
     )  # fmt: skip
-    table = compared(read_study(path))
-    for _, row in table[~table["bare"]].iterrows():
+    table = compare_cells(read_study(path))
+    for _, row in table[~table["is_baseline"]].iterrows():
         reference = table.loc[row["reference"]]
-        assert reference["bare"]
+        assert reference["is_baseline"]
         assert reference["training.learning_rate"] == row["training.learning_rate"]
     assert sorted(table["difference_mean"].dropna()) == pytest.approx([0.015, 0.035])
 
@@ -163,10 +163,10 @@ def test_every_rate_has_its_own_reference(tmp_path: Path) -> None:
 def test_another_reference_may_be_named(tmp_path: Path) -> None:
     study = study_of(tmp_path, BARE, plus(GAINS), plus([0.0] * 6), p="0,0.25,0.5")
     for value in (0.25, "0.25"):
-        table = compared(study, {"dropout.p": value})
+        table = compare_cells(study, {"dropout.p": value})
         assert table["reference"].isna().tolist() == [False, True, False]
         assert table["difference_mean"].dropna().tolist() == pytest.approx([-0.005, -0.005])
-    default, named = compared(study), compared(study, {"dropout.p": 0})
+    default, named = compare_cells(study), compare_cells(study, {"dropout.p": 0})
     assert named.equals(default)
 
 
@@ -175,16 +175,16 @@ def test_a_named_reference_is_equal_in_all_other_keys(tmp_path: Path) -> None:
         tmp_path / "s", "dropout.variant=inverted,gaussian", "dropout.p=0.25,0.5",
         accuracies=[0.90, 0.90, 0.91, 0.91, 0.93, 0.93, 0.96, 0.96, 0.95, 0.95],
     )  # fmt: skip
-    table = compared(read_study(path), {"dropout.p": 0.25})
+    table = compare_cells(read_study(path), {"dropout.p": 0.25})
     for _, row in table.iterrows():
-        if not row["bare"] and row["dropout.p"] == 0.5:
+        if not row["is_baseline"] and row["dropout.p"] == 0.5:
             reference = table.loc[row["reference"]]
             assert reference["dropout.variant"] == row["dropout.variant"]
             assert reference["dropout.p"] == 0.25
         else:
             assert row["verdict"] == NO_PAIRS
-    bare = compared(read_study(path), {"dropout.variant": "none"})
-    assert bare.equals(compared(read_study(path)))
+    bare = compare_cells(read_study(path), {"dropout.variant": "none"})
+    assert bare.equals(compare_cells(read_study(path)))
 
 
 def test_dropout_is_no_difference_to_a_reference_of_another_key(tmp_path: Path) -> None:
@@ -195,17 +195,17 @@ def test_dropout_is_no_difference_to_a_reference_of_another_key(tmp_path: Path) 
     whole = read_study(path)
     both = (whole.runs["dropout.p"] == 0.5) & (whole.runs["regularization.l2"] == 0.001)
     study = dataclasses.replace(whole, runs=whole.runs[~both])
-    table = compared(study, {"regularization.l2": 0.001})
+    table = compare_cells(study, {"regularization.l2": 0.001})
     assert table.loc[table["dropout.p"] == 0.5, "verdict"].tolist() == [NO_PAIRS]
     assert table["pairs"].tolist() == [2, 0, 0]
-    without = compared(study, {"regularization.l2": 0.001, "dropout.p": 0})
+    without = compare_cells(study, {"regularization.l2": 0.001, "dropout.p": 0})
     assert without["pairs"].tolist() == [2, 0, 2]
 
 
 def test_a_reference_that_is_not_there_is_refused_with_what_there_is(tmp_path: Path) -> None:
     study = study_of(tmp_path, BARE, plus(GAINS))
     with pytest.raises(ConfigError) as refusal:
-        compared(study, {"dropout.p": 0.3, "model.hidden": 5})
+        compare_cells(study, {"dropout.p": 0.3, "model.hidden": 5})
     first, second, _ = str(refusal.value).splitlines()
     assert first == "against dropout.p = 0.3: no cell has it; there are: 0, 0.5."
     assert second == "against model.hidden: it was not swept here; swept: dropout.p."
@@ -217,13 +217,13 @@ def test_values_that_no_cell_has_at_once_are_refused(tmp_path: Path) -> None:
         accuracies=[0.9] * 10,
     )  # fmt: skip
     with pytest.raises(ConfigError, match="no cell has all of these"):
-        compared(read_study(path), {"dropout.variant": "gaussian", "dropout.p": 0})
+        compare_cells(read_study(path), {"dropout.variant": "gaussian", "dropout.p": 0})
 
 
 def test_validation_chooses_and_the_test_part_is_told_beside(tmp_path: Path) -> None:
     """Validation accuracy is test accuracy less 0.01 in such a study, so the two agree."""
     study = study_of(tmp_path, BARE, plus(GAINS), plus([0.001] * 6), p="0,0.25,0.5")
-    found = choice(study, compared(study))
+    found = choose_on_validation(study, compare_cells(study))
     assert found is not None
     assert found.chosen["dropout.p"] == found.best_on_test["dropout.p"] == 0.25
     assert found.optimism.seeds == 6
@@ -232,16 +232,16 @@ def test_validation_chooses_and_the_test_part_is_told_beside(tmp_path: Path) -> 
 
 def test_the_choice_is_by_validation_where_the_two_disagree(tmp_path: Path) -> None:
     study = study_of(tmp_path, BARE, plus(GAINS), plus([0.004] * 6), p="0,0.25,0.5")
-    table = compared(study)
+    table = compare_cells(study)
     table.loc[2, "validation_accuracy_mean"] = 0.99
-    found = choice(study, table)
+    found = choose_on_validation(study, table)
     assert found is not None
     assert (found.chosen["dropout.p"], found.best_on_test["dropout.p"]) == (0.5, 0.25)
     values = np.array([plus(GAINS), plus([0.004] * 6)]).T.round(6)
-    assert found.optimism == statistics.chosen_optimism(values)
+    assert found.optimism == statistics.selection_optimism(values)
     assert found.optimism.value > 0
     table["validation_accuracy_mean"] = math.nan
-    assert choice(study, table) is None
+    assert choose_on_validation(study, table) is None
 
 
 def keep_predictions(study: StudyTables, right: list[list[bool]]) -> list[str]:
@@ -266,24 +266,24 @@ def test_two_runs_are_compared_by_their_predictions(tmp_path: Path) -> None:
     first, second = keep_predictions(
         study, [[True] * 11 + [False] * 9, [True] * 10 + [False] + [True] * 9]
     )
-    found = mcnemar_of(study, first, second)
+    found = compare_predictions(study, first, second)
     assert (found.examples, found.only_first, found.only_second) == (20, 1, 9)
     assert found.p_value == pytest.approx(22 / 1024)
-    assert mcnemar_of(study, first, first).p_value == 1
+    assert compare_predictions(study, first, first).p_value == 1
 
 
 def test_runs_without_predictions_are_refused_with_what_keeps_them(tmp_path: Path) -> None:
     study = study_of(tmp_path, [0.9, 0.9], [0.9, 0.9])
     one, other = study.runs["run_id"].tolist()[:2]
     with pytest.raises(StorageError, match="kept no predictions"):
-        mcnemar_of(study, one, other)
+        compare_predictions(study, one, other)
     with pytest.raises(ConfigError, match="has no run 000000000000"):
-        mcnemar_of(study, one, "000000000000")
+        compare_predictions(study, one, "000000000000")
     folder = study.path / "runs" / one
     folder.mkdir(parents=True)
     (folder / PREDICTIONS).write_bytes(b"torn")
     with pytest.raises(StorageError, match="cannot be loaded"):
-        mcnemar_of(study, one, other)
+        compare_predictions(study, one, other)
 
 
 def test_runs_of_different_test_parts_are_not_compared(tmp_path: Path) -> None:
@@ -297,7 +297,7 @@ def test_runs_of_different_test_parts_are_not_compared(tmp_path: Path) -> None:
         labels=np.zeros(7, np.uint8), run_id=second,
     )  # fmt: skip
     with pytest.raises(ConfigError, match="different examples"):
-        mcnemar_of(study, first, second)
+        compare_predictions(study, first, second)
 
 
 def test_differences_of_rounded_accuracies_are_equal_where_they_should_be() -> None:
@@ -308,8 +308,8 @@ def test_differences_of_rounded_accuracies_are_equal_where_they_should_be() -> N
 
 def test_a_cell_without_validation_is_not_chosen(tmp_path: Path) -> None:
     study = study_of(tmp_path, BARE, plus(GAINS), plus([0.0] * 6), p="0,0.25,0.5")
-    table = compared(study)
+    table = compare_cells(study)
     table.loc[1, "validation_accuracy_mean"] = math.nan
-    found = choice(study, table)
+    found = choose_on_validation(study, table)
     assert found is not None
     assert (found.chosen["dropout.p"], found.best_on_test["dropout.p"]) == (0.5, 0.25)

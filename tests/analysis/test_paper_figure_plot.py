@@ -10,9 +10,9 @@ from matplotlib.figure import Figure
 
 from dropout_lab import results
 from dropout_lab.analysis.paper_figure_plot import draw_figure
-from dropout_lab.analysis.published import beside
+from dropout_lab.analysis.published import compare_with_published
 from dropout_lab.analysis.style import PUBLISHED, cell_label, p_colour, style
-from dropout_lab.analysis.tables import StudyTables, cells, read_study
+from dropout_lab.analysis.tables import StudyTables, read_study, summarize_cells
 from tests.analysis.test_tables import made_study
 
 # Errors in per cent 6, 7, 8 at p = 0 and 4, 5, 6 at p = 0.5: t(0.975, 2) = 4.3027, s.d. 1,
@@ -39,14 +39,14 @@ def value(p: float, number: float, **rest: Any) -> dict[str, Any]:
 
 def test_ways_of_use_that_were_not_measured_are_not_trained(tmp_path: Path) -> None:
     study = study_of(tmp_path, [value(0.5, 1, inference="monte_carlo")])
-    found = beside(study, cells(study))
+    found = compare_with_published(study, summarize_cells(study))
     assert found is not None
     assert [row.verdict for row in found.rows] == ["not trained"]
 
 
 def drawn(study: StudyTables) -> Figure:
     with style():
-        figure = draw_figure(study, cells(study), "name")
+        figure = draw_figure(study, summarize_cells(study), "name")
     assert figure is not None
     figure.canvas.draw()
     return figure
@@ -135,7 +135,7 @@ def test_lines_that_the_axis_cuts_off_are_named(tmp_path: Path) -> None:
 
 def test_nothing_is_drawn_where_nothing_is_asked(tmp_path: Path) -> None:
     study = study_of(tmp_path, [])
-    assert draw_figure(study, cells(study), "name") is None
+    assert draw_figure(study, summarize_cells(study), "name") is None
 
 
 def test_a_label_stands_for_the_keys_it_names(tmp_path: Path) -> None:
@@ -147,8 +147,10 @@ def test_a_label_stands_for_the_keys_it_names(tmp_path: Path) -> None:
         dropped = entry["settings"].get("dropout", {}).get("variant") != "none"
         entry["label"] = "strong" if dropped else "bare"
     path.write_text(json.dumps(read))
-    table = cells(read_study(path.parent))
-    labels = [cell_label(cell, ("dropout.p",), bool(cell["bare"])) for _, cell in table.iterrows()]
+    table = summarize_cells(read_study(path.parent))
+    labels = [
+        cell_label(cell, ("dropout.p",), bool(cell["is_baseline"])) for _, cell in table.iterrows()
+    ]
     assert labels == ["bare", "strong"]
     # Where only some of its keys are told, the label would say too much.
     assert cell_label(table.iloc[1], (), False) == "with dropout"

@@ -12,9 +12,9 @@ from matplotlib.figure import Figure
 from dropout_lab.analysis import style
 from dropout_lab.analysis.comparisons import draw_by_p, draw_cells, draw_variants
 from dropout_lab.analysis.curves import draw_curves, draw_gap
-from dropout_lab.analysis.plots import pictures, plot_study
+from dropout_lab.analysis.plots import draw_plots, plot_study
 from dropout_lab.analysis.style import cell_label
-from dropout_lab.analysis.tables import StudyTables, cells, read_study
+from dropout_lab.analysis.tables import StudyTables, read_study, summarize_cells
 from dropout_lab.layers import VARIANTS
 from tests.analysis.test_tables import made_study
 
@@ -42,7 +42,7 @@ def words(figure: Figure) -> str:
 
 
 def test_curves_stand_side_by_side_with_one_scale(by_p: StudyTables) -> None:
-    figure = draw_curves(by_p, cells(by_p), "name")
+    figure = draw_curves(by_p, summarize_cells(by_p), "name")
     assert figure is not None
     top_left, top_right, *_ = figure.axes
     assert "without dropout (n = 2 seeds)" in top_left.get_title()
@@ -56,7 +56,7 @@ def test_curves_stand_side_by_side_with_one_scale(by_p: StudyTables) -> None:
 
 
 def test_the_gap_has_a_curve_for_each_cell_and_the_band_of_the_seeds(by_p: StudyTables) -> None:
-    figure = draw_gap(by_p, cells(by_p), "name")
+    figure = draw_gap(by_p, summarize_cells(by_p), "name")
     assert figure is not None
     accuracy = figure.axes[0]
     curves = {line.get_label(): line.get_ydata() for line in accuracy.lines}
@@ -69,7 +69,7 @@ def test_the_gap_has_a_curve_for_each_cell_and_the_band_of_the_seeds(by_p: Study
 
 
 def test_accuracy_and_gap_against_p(by_p: StudyTables) -> None:
-    figure = draw_by_p(by_p, cells(by_p), "name")
+    figure = draw_by_p(by_p, summarize_cells(by_p), "name")
     assert figure is not None
     line = next(line for line in figure.axes[0].lines if len(line.get_xdata()) == 3)
     np.testing.assert_allclose(line.get_xdata(), [0, 0.25, 0.5])
@@ -83,13 +83,13 @@ def test_there_is_no_picture_against_p_where_p_was_not_varied(tmp_path: Path) ->
         tmp_path / "s", "dropout.placement=input,hidden", "dropout.p=0.5", accuracies=[0.9] * 6
     )
     study = read_study(path)
-    assert draw_by_p(study, cells(study), "name") is None
+    assert draw_by_p(study, summarize_cells(study), "name") is None
 
 
 def test_variant_by_placement_shows_differences_at_the_p_chosen_on_validation(
     by_variant: StudyTables,
 ) -> None:
-    figure = draw_variants(by_variant, cells(by_variant), "name")
+    figure = draw_variants(by_variant, summarize_cells(by_variant), "name")
     assert figure is not None
     field = figure.axes[0].images[0].get_array()
     # runs are in pairs of seeds; the last four of eight cells have p = 0.5, and the better values
@@ -109,7 +109,7 @@ def test_variant_by_placement_shows_differences_at_the_p_chosen_on_validation(
 
 
 def test_every_cell_is_listed_with_its_seeds(by_variant: StudyTables) -> None:
-    table = cells(by_variant)
+    table = summarize_cells(by_variant)
     figure = draw_cells(by_variant, table, "name")
     labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
     assert len(labels) == len(table) == 9
@@ -118,7 +118,7 @@ def test_every_cell_is_listed_with_its_seeds(by_variant: StudyTables) -> None:
 
 
 def test_a_p_has_one_colour_everywhere(by_p: StudyTables) -> None:
-    table = cells(by_p)
+    table = summarize_cells(by_p)
     gap, against = draw_gap(by_p, table, ""), draw_by_p(by_p, table, "")
     assert gap is not None
     assert against is not None
@@ -170,19 +170,19 @@ def test_long_values_are_shortened_and_their_pictures_drawn(tmp_path: Path) -> N
     many = f"dropout.p=[{','.join(['0.5'] * 80)}],0.3"
     path = made_study(tmp_path / "p", f"model.hidden={deep}", many, accuracies=[0.9] * 6)
     assert plot_study(read_study(path))
-    assert style.shortened("a" * 50 + "b" * 50, 11) == "aaaaa…bbbbb"
+    assert style.shorten("a" * 50 + "b" * 50, 11) == "aaaaa…bbbbb"
 
 
 def test_a_thousand_runs_are_drawn_in_as_many_lines_as_can_be_told_apart(tmp_path: Path) -> None:
     settings = ("dropout.input_p=0:0.99:0.01", "dropout.p=0.1,0.2,0.3,0.4,0.5")
     accuracies = [0.9 + 0.00005 * i for i in range(1002)]
     study = read_study(made_study(tmp_path / "s", *settings, accuracies=accuracies))
-    figure = draw_by_p(study, cells(study), "name")
+    figure = draw_by_p(study, summarize_cells(study), "name")
     assert figure is not None
     assert sum(not str(line.get_label()).startswith("_") for line in figure.axes[0].lines) == 12
     assert "88 lines with lower validation accuracy not shown" in words(figure)
     assert "461 settings with lower test accuracy not shown" in words(
-        draw_cells(study, cells(study), "name")
+        draw_cells(study, summarize_cells(study), "name")
     )
     assert max(file.stat().st_size for file in plot_study(study)) < 2**20
     # Figures that pyplot does not know are let go of with the last word on them.
@@ -195,7 +195,7 @@ def test_what_is_not_finite_is_a_gap(by_p: StudyTables) -> None:
     last = by_p.metrics["epoch"] == 2
     by_p.metrics.loc[last, "test_loss"] = float("inf")
     by_p.metrics.loc[last, "loss_gap"] = float("nan")
-    table = cells(by_p)
+    table = summarize_cells(by_p)
     curves, gap = draw_curves(by_p, table, ""), draw_gap(by_p, table, "")
     assert curves is not None
     assert gap is not None
@@ -232,7 +232,7 @@ def test_points_are_joined_in_the_order_of_p(tmp_path: Path) -> None:
     """Whatever the order they were asked for in, or added to the study."""
     path = made_study(tmp_path / "s", "dropout.p=0.5,0,0.25", accuracies=[0.9] * 6)
     study = read_study(path)
-    figure = draw_by_p(study, cells(study), "")
+    figure = draw_by_p(study, summarize_cells(study), "")
     assert figure is not None
     line = next(line for line in figure.axes[0].lines if len(line.get_xdata()) == 3)
     assert list(line.get_xdata()) == [0.0, 0.25, 0.5]
@@ -250,7 +250,7 @@ def test_without_validation_no_p_is_chosen(tmp_path: Path) -> None:
     study = read_study(path)
     for frame in (study.runs, study.metrics):
         frame["validation_accuracy"] = float("nan")
-    assert draw_variants(study, cells(study), "") is None
+    assert draw_variants(study, summarize_cells(study), "") is None
 
 
 def test_a_study_without_a_record_lists_its_failed_runs(tmp_path: Path) -> None:
@@ -260,7 +260,9 @@ def test_a_study_without_a_record_lists_its_failed_runs(tmp_path: Path) -> None:
     (path / "metrics.csv").write_text((path / "metrics.csv").read_text().splitlines()[0] + "\n")
     study = read_study(path)
     assert {file.name for file in plot_study(study)} == {"cells.png", "cells.svg"}
-    assert "without dropout (2 not completed)" in words(draw_cells(study, cells(study), ""))
+    assert "without dropout (2 not completed)" in words(
+        draw_cells(study, summarize_cells(study), "")
+    )
 
 
 def test_a_key_without_meaning_is_no_part_of_a_label() -> None:
@@ -280,7 +282,7 @@ def test_other_keys_of_dropout_share_the_pictures_with_no_dropout(tmp_path: Path
         tmp_path / "study", *settings, accuracies=[0.90, 0.92, 0.93, 0.95, 0.9, 0.9]
     )
     study = read_study(folder)
-    figure = draw_by_p(study, cells(study), "name")
+    figure = draw_by_p(study, summarize_cells(study), "name")
     assert figure is not None
     lines = [line for line in figure.axes[0].lines if "schedule" in str(line.get_label())]
     starts = [np.asarray(line.get_xydata())[0].tolist() for line in lines]
@@ -292,10 +294,10 @@ def test_other_keys_of_dropout_share_the_pictures_with_no_dropout(tmp_path: Path
 
 
 def test_cells_show_the_paired_difference_beside_the_accuracy(by_p: StudyTables) -> None:
-    figure = draw_cells(by_p, cells(by_p), "name")
+    figure = draw_cells(by_p, summarize_cells(by_p), "name")
     accuracy, difference = figure.axes
     assert "paired by seed" in difference.get_xlabel()
-    table = cells(by_p)
+    table = summarize_cells(by_p)
     drawn = sorted(float(container.lines[0].get_xdata()[0]) for container in difference.containers)
     assert drawn == pytest.approx(sorted(table["difference_mean"].dropna()))
     assert len(accuracy.containers) == len(difference.containers) + 1  # not that without dropout
@@ -318,7 +320,7 @@ def test_listed_cells_have_pictures_where_they_compare_something(tmp_path: Path)
         "    - {label: L1, dropout.variant: none, regularization.l1: 0.001}\n"
         "    - {label: Dropout + L2, regularization.l2: 0.001}\n",
     )
-    drawn = {name: words(figure) for name, figure in pictures(study)}
+    drawn = {name: words(figure) for name, figure in draw_plots(study)}
     assert {"curves_1", "gap_1"} <= drawn.keys()
     assert "curves_2" not in drawn
     assert "no plots of their own: 1 combination (L1)" in drawn["curves_1"]
@@ -334,7 +336,7 @@ def test_listed_cells_that_nothing_stands_beside_are_in_one_picture(tmp_path: Pa
         "    - {label: wide, dropout.p: 0.5, model.hidden: [64]}\n"
         "    - {label: wider, dropout.p: 0.75, model.hidden: [128]}\n",
     )
-    drawn = {name: words(figure) for name, figure in pictures(study)}
+    drawn = {name: words(figure) for name, figure in draw_plots(study)}
     assert not [name for name in drawn if name.endswith("_1")]
     assert "| wide |" in drawn["gap"]
     assert "| wider |" in drawn["gap"]
@@ -342,13 +344,15 @@ def test_listed_cells_that_nothing_stands_beside_are_in_one_picture(tmp_path: Pa
 
 def test_the_cell_added_without_dropout_has_the_name_of_its_network(tmp_path: Path) -> None:
     study = listed(tmp_path, 4, "  cells:\n    - {label: small net, model.hidden: [64]}\n")
-    table = cells(study)
-    labels = [cell_label(cell, study.swept, bool(cell["bare"])) for _, cell in table.iterrows()]
+    table = summarize_cells(study)
+    labels = [
+        cell_label(cell, study.swept, bool(cell["is_baseline"])) for _, cell in table.iterrows()
+    ]
     assert labels == ["without dropout, small net", "small net, p = 0.5"]
 
 
 def test_no_two_lines_look_alike() -> None:
-    looks = style.told_apart([("#AA3377", "-")] * 5 + [("#000000", "-")] * 3)
+    looks = style.distinct_styles([("#AA3377", "-")] * 5 + [("#000000", "-")] * 3)
     assert len(set(looks)) == 8
     assert looks[0] == ("#aa3377", "-")
     assert [dashes for _, dashes in looks] == ["-", "-", "-", "--", "--", "-", "-", "--"]
@@ -356,7 +360,9 @@ def test_no_two_lines_look_alike() -> None:
 
 def test_a_legend_covers_neither_the_heading_nor_the_axes(by_p: StudyTables) -> None:
     with style.style():
-        figure = draw_gap(by_p, cells(by_p), "a name that fills the line above the picture " * 2)
+        figure = draw_gap(
+            by_p, summarize_cells(by_p), "a name that fills the line above the picture " * 2
+        )
         assert figure is not None
         figure.draw_without_rendering()
     right = figure.axes[1]
@@ -370,7 +376,7 @@ def test_a_legend_covers_neither_the_heading_nor_the_axes(by_p: StudyTables) -> 
 
 def test_one_epoch_is_a_whole_number_on_its_axis(tmp_path: Path) -> None:
     study = read_study(made_study(tmp_path / "s", accuracies=[0.9] * 8, epochs=1))
-    figure = draw_gap(study, cells(study), "name")
+    figure = draw_gap(study, summarize_cells(study), "name")
     assert figure is not None
     figure.draw_without_rendering()
     low, high = figure.axes[0].get_xlim()

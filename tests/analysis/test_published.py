@@ -6,8 +6,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from dropout_lab.analysis.published import Beside, beside
-from dropout_lab.analysis.tables import StudyTables, cells, read_study
+from dropout_lab.analysis.published import PublishedComparison, compare_with_published
+from dropout_lab.analysis.tables import StudyTables, read_study, summarize_cells
 from dropout_lab.config.grid import Run
 from tests.report.made import make_study
 
@@ -39,8 +39,8 @@ def study_with(
     return read_study(made)
 
 
-def rows_of(study: StudyTables) -> tuple[Beside, ...]:
-    found = beside(study, cells(study))
+def rows_of(study: StudyTables) -> tuple[PublishedComparison, ...]:
+    found = compare_with_published(study, summarize_cells(study))
     assert found is not None
     return found.rows
 
@@ -127,9 +127,9 @@ def test_a_cell_is_found_by_its_settings_or_its_label(tmp_path: Path) -> None:
     study = study_with(
         tmp_path, *named, by_keys, bare, unknown, settings=("training.learning_rate=0.1,0.5",)
     )
-    for run_id, run in study.known.items():
+    for run_id, run in study.runs_by_id.items():
         if run.settings.training.learning_rate == 0.5 and run.settings.dropout.p == 0.5:
-            study.known[run_id].cell.__dict__["label"] = "fast"
+            study.runs_by_id[run_id].cell.__dict__["label"] = "fast"
     fast, nothing, keys, without, strange = rows_of(study)
     assert fast.ours == pytest.approx(2.6)
     assert keys.ours == pytest.approx(2.6)
@@ -141,7 +141,7 @@ def test_a_label_of_a_whole_grid_is_that_at_the_own_setting(tmp_path: Path) -> N
     value = {"value": 1.6, "cell": "half"}
     settings = ("training.learning_rate=0.1,0.5",)
     study = study_with(tmp_path, value, settings=settings, noted={"labelled": ["dropout.p"]})
-    for run in study.known.values():
+    for run in study.runs_by_id.values():
         run.cell.__dict__["label"] = "half" if run.settings.dropout.p == 0.5 else ""
     own = study.manifest["settings"]["training"]
     for rate, expected in ((0.5, 2.6), (0.1, 1.6)):

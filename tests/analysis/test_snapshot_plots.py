@@ -11,12 +11,12 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from dropout_lab.analysis.heat_map import axis_beside_p, draw_heat_map
+from dropout_lab.analysis.heat_map import draw_heat_map, second_axis
 from dropout_lab.analysis.learned_p import draw_learned_p
-from dropout_lab.analysis.plots import pictures, plot_study
+from dropout_lab.analysis.plots import draw_plots, plot_study
 from dropout_lab.analysis.reliability import draw_reliability
 from dropout_lab.analysis.snapshot_plots import draw_activations, draw_features
-from dropout_lab.analysis.tables import StudyTables, cells, half_width, read_study
+from dropout_lab.analysis.tables import StudyTables, half_width, read_study, summarize_cells
 from dropout_lab.results import RUN_FOLDERS
 from dropout_lab.results.features import FEATURES, read_features
 from tests.analysis.test_inference_pictures import same_without
@@ -49,7 +49,7 @@ def drawn(figure: Figure | None) -> Figure:
 
 
 def test_features_stand_side_by_side_in_one_scale(kept: StudyTables) -> None:
-    figure = drawn(draw_features(kept, cells(kept), "t"))
+    figure = drawn(draw_features(kept, summarize_cells(kept), "t"))
     without, dropped = (axes.images[0] for axes in figure.axes[:2])
     assert without.get_clim() == dropped.get_clim()
     assert without.get_clim()[0] == -without.get_clim()[1]
@@ -81,13 +81,13 @@ def test_a_lost_file_of_features_leaves_the_next_seed(kept: StudyTables, tmp_pat
     runs = kept.runs[kept.runs["seed"] == 0]["run_id"]
     (tmp_path / "s" / RUN_FOLDERS / runs.iloc[0] / FEATURES).unlink()
     tables = read_study(tmp_path / "s")
-    assert "seed 1" in words(drawn(draw_features(tables, cells(tables), "t")))
+    assert "seed 1" in words(drawn(draw_features(tables, summarize_cells(tables), "t")))
     shutil.rmtree(tmp_path / "s" / RUN_FOLDERS)
-    assert draw_features(tables, cells(tables), "t") is None
+    assert draw_features(tables, summarize_cells(tables), "t") is None
 
 
 def test_histograms_show_every_unit_and_the_exact_means(kept: StudyTables) -> None:
-    figure = drawn(draw_activations(kept, cells(kept), "t"))
+    figure = drawn(draw_activations(kept, summarize_cells(kept), "t"))
     assert len(figure.axes) == 4  # two hidden layers
     labels = [axes.get_xlabel() for axes in figure.axes]
     assert labels == [
@@ -116,7 +116,7 @@ def test_histograms_show_every_unit_and_the_exact_means(kept: StudyTables) -> No
 def test_reliability_is_accuracy_against_confidence_and_the_error_that_the_scores_have(
     kept: StudyTables,
 ) -> None:
-    figure = drawn(draw_reliability(kept, cells(kept), "t"))
+    figure = drawn(draw_reliability(kept, summarize_cells(kept), "t"))
     without, dropped, counts, _ = figure.axes
     texts = [text.get_text() for text in dropped.get_legend().get_texts()]
     scores = kept.inference[kept.inference["dropout.p"] == 0.5]
@@ -142,8 +142,8 @@ def test_reliability_is_accuracy_against_confidence_and_the_error_that_the_score
 def test_a_heat_map_has_each_difference_and_frames_what_its_interval_tells(
     sizes: StudyTables,
 ) -> None:
-    table = cells(sizes)
-    key = axis_beside_p(sizes, table)
+    table = summarize_cells(sizes)
+    key = second_axis(sizes, table)
     assert key == "dataset.train_size"
     figure = drawn(draw_heat_map(sizes, table, key, "t"))
     axes = figure.axes[0]
@@ -151,7 +151,7 @@ def test_a_heat_map_has_each_difference_and_frames_what_its_interval_tells(
     assert [text.get_text() for text in axes.get_yticklabels()] == ["100", "300"]
     field = np.asarray(axes.images[0].get_array())
     told = 0
-    for _, cell in table[~table["bare"]].iterrows():
+    for _, cell in table[~table["is_baseline"]].iterrows():
         at = [100, 300].index(cell["dataset.train_size"]), [0.2, 0.6].index(cell["dropout.p"])
         assert field[at] == pytest.approx(100 * cell["difference_mean"])
         text = axes.texts[2 * at[0] + at[1]].get_text()
@@ -160,14 +160,14 @@ def test_a_heat_map_has_each_difference_and_frames_what_its_interval_tells(
         told += abs(mean) > half
     assert len(axes.patches) == told
     assert "n = 3 seeds" in words(figure)
-    assert "train_size_by_p" in [name for name, _ in pictures(sizes)]
+    assert "train_size_by_p" in [name for name, _ in draw_plots(sizes)]
 
 
 def test_all_the_data_there_are_is_the_last_row(tmp_path: Path) -> None:
     go(study(tmp_path / "s", "dataset.train_size=100,null", "dropout.p=0.5", seeds="1"))
     tables = read_study(tmp_path / "s")
-    table = cells(tables)
-    figure = drawn(draw_heat_map(tables, table, str(axis_beside_p(tables, table)), "t"))
+    table = summarize_cells(tables)
+    figure = drawn(draw_heat_map(tables, table, str(second_axis(tables, table)), "t"))
     rows = [text.get_text() for text in figure.axes[0].get_yticklabels()]
     assert rows == ["100", "all"]
     assert "±" not in figure.axes[0].texts[0].get_text()  # of one pair there is no interval
@@ -176,10 +176,10 @@ def test_all_the_data_there_are_is_the_last_row(tmp_path: Path) -> None:
 def test_only_one_key_of_numbers_beside_p_makes_a_heat_map(
     kept: StudyTables, tmp_path: Path
 ) -> None:
-    assert axis_beside_p(kept, cells(kept)) is None
+    assert second_axis(kept, summarize_cells(kept)) is None
     go(study(tmp_path / "s", "training.optimizer=sgd,adam", "dropout.p=0.5", seeds="1"))
     tables = read_study(tmp_path / "s")
-    assert axis_beside_p(tables, cells(tables)) is None
+    assert second_axis(tables, summarize_cells(tables)) is None
 
 
 def test_learned_p_starts_where_it_was_set_and_has_a_panel_for_each_place(
@@ -188,7 +188,7 @@ def test_learned_p_starts_where_it_was_set_and_has_a_panel_for_each_place(
     settings = ("dropout.variant=concrete", "dropout.placement=all", "training.learning_rate=0.2")
     go(study(tmp_path / "s", *settings, "dropout.p=0.2,0.5", seeds="2"))
     tables = read_study(tmp_path / "s")
-    figure = drawn(draw_learned_p(tables, cells(tables), "t"))
+    figure = drawn(draw_learned_p(tables, summarize_cells(tables), "t"))
     assert [axes.get_title() for axes in figure.axes] == [
         "input", "hidden layer 1", "hidden layer 2"
     ]  # fmt: skip
@@ -203,7 +203,7 @@ def test_learned_p_starts_where_it_was_set_and_has_a_panel_for_each_place(
 
 
 def test_what_was_not_kept_or_learned_is_not_drawn(sizes: StudyTables) -> None:
-    table = cells(sizes)
+    table = summarize_cells(sizes)
     for draw in (draw_features, draw_activations, draw_reliability, draw_learned_p):
         assert draw(sizes, table, "t") is None
 
@@ -218,6 +218,6 @@ def test_a_single_seed_without_a_baseline_is_drawn(tmp_path: Path) -> None:
 def test_studies_from_before_these_tables_are_drawn(kept: StudyTables, tmp_path: Path) -> None:
     empty = pd.DataFrame()
     tables = replace(kept, path=tmp_path / "s", activations=empty, reliability=empty)
-    assert draw_activations(tables, cells(tables), "t") is None
+    assert draw_activations(tables, summarize_cells(tables), "t") is None
     assert isinstance(tables.reliability, pd.DataFrame)
     assert plot_study(tables)

@@ -16,12 +16,12 @@ from scipy import stats
 from dropout_lab.analysis.statistics import (
     _power,
     bca_interval,
-    chosen_optimism,
     effect_size,
-    finite,
+    finite_values,
     holm,
     mcnemar,
     seeds_needed,
+    selection_optimism,
     sign_flip_p,
     smallest_p,
     spread,
@@ -222,7 +222,7 @@ def test_mcnemars_test_by_hand() -> None:
 
 def test_optimism_by_hand() -> None:
     """Two seeds, each of which another cell wins by 1: chosen on one, it loses all on the other."""
-    found = chosen_optimism([[1.0, 0.0], [0.0, 1.0]])
+    found = selection_optimism([[1.0, 0.0], [0.0, 1.0]])
     assert (found.value, found.seeds) == (1.0, 2)
     assert 4_500 < found.draws < 5_500  # half of the draws hold both seeds and leave none out
 
@@ -230,7 +230,7 @@ def test_optimism_by_hand() -> None:
 def test_a_cell_that_wins_with_every_seed_is_not_overrated() -> None:
     random = np.random.default_rng(0)
     values = random.normal(0, 0.001, (8, 5)) + np.array([0.9, 0.92, 0.95, 0.99, 0.91])
-    assert abs(chosen_optimism(values).value) < 1e-4
+    assert abs(selection_optimism(values).value) < 1e-4
 
 
 def test_optimism_is_measured_on_the_large_side() -> None:
@@ -240,13 +240,13 @@ def test_optimism_is_measured_on_the_large_side() -> None:
     for _ in range(60):
         values = random.normal(0, 1, (6, 10))
         truth.append(values.mean(axis=0).max())
-        measured.append(chosen_optimism(values).value)
+        measured.append(selection_optimism(values).value)
     assert 1.0 < np.mean(measured) / np.mean(truth) < 1.5
 
 
 def test_a_cell_that_lacks_seeds_is_compared_on_those_it_has() -> None:
     values = np.array([[1.0, 0.0], [0.0, 1.0], [math.nan, 0.5], [math.nan, math.nan]])
-    found = chosen_optimism(values)
+    found = selection_optimism(values)
     assert found.seeds == 3
     assert math.isfinite(found.value)
 
@@ -282,7 +282,7 @@ def test_differences_that_are_equal_but_for_rounding_have_no_spread() -> None:
 
 
 def test_values_that_are_not_finite_are_left_out() -> None:
-    assert finite([1.0, math.nan, -math.inf, 2.0]).tolist() == [1.0, 2.0]
+    assert finite_values([1.0, math.nan, -math.inf, 2.0]).tolist() == [1.0, 2.0]
     assert t_interval([*SLEEP, math.nan]) == t_interval(SLEEP)
     assert sign_flip_p([*MAIZE, math.nan]) == sign_flip_p(MAIZE)
     assert bca_interval([*SLEEP, math.inf]) == bca_interval(SLEEP)
@@ -290,7 +290,7 @@ def test_values_that_are_not_finite_are_left_out() -> None:
 
 def test_optimism_needs_two_seeds() -> None:
     for values in ([], [[0.9, 0.8]], [[math.nan], [0.5]]):
-        assert math.isnan(chosen_optimism(values).value)
+        assert math.isnan(selection_optimism(values).value)
 
 
 def test_the_fastest_route_to_a_small_p_value_is_closed() -> None:
@@ -316,4 +316,4 @@ def test_the_power_without_a_difference_is_the_level(n: int) -> None:
 def test_a_cell_without_a_drawn_seed_is_not_the_best_of_the_draw() -> None:
     """The first cell wins each draw; that the second lacks a seed costs no draw."""
     values = np.array([[0.9, np.nan], [0.9, 0.5], [0.91, 0.5]])
-    assert chosen_optimism(values) == chosen_optimism(values[:, :1])
+    assert selection_optimism(values) == selection_optimism(values[:, :1])

@@ -11,11 +11,11 @@ from scipy import stats
 
 from dropout_lab import results
 from dropout_lab.analysis.tables import (
-    cells,
     chosen_on_validation,
+    describe_missing_runs,
     half_width,
-    incomplete,
     read_study,
+    summarize_cells,
 )
 from dropout_lab.config.grid import runs_of, sweep_cells
 from dropout_lab.config.sizes import TEST_PARTS, length, training_examples
@@ -97,9 +97,9 @@ def test_a_cell_by_hand(tmp_path: Path) -> None:
     Their s.d. is 0.01 / sqrt(2), so the standard error 0.005, and t(0.975, 1) = 12.7062.
     """
     path = made_study(tmp_path / "s", "dropout.p=0,0.5", accuracies=[0.90, 0.92, 0.93, 0.94])
-    table = cells(read_study(path))
+    table = summarize_cells(read_study(path))
     bare, dropped = table.iloc[0], table.iloc[1]
-    assert (bool(bare["bare"]), bool(dropped["bare"])) == (True, False)
+    assert (bool(bare["is_baseline"]), bool(dropped["is_baseline"])) == (True, False)
     assert (bare["seeds"], dropped["pairs"]) == (2, 2)
     assert bare["test_accuracy_mean"] == pytest.approx(0.91)
     assert bare["test_accuracy_sd"] == pytest.approx(0.02 / math.sqrt(2))
@@ -115,7 +115,7 @@ def test_pairs_are_of_one_seed_and_otherwise_equal_settings(tmp_path: Path) -> N
         tmp_path / "s", "training.learning_rate=0.1,0.2", "dropout.p=0,0.5",
         accuracies=[0.5, 0.6, 0.7, 0.8, 0.51, 0.62, 0.73, 0.84],
     )  # fmt: skip
-    table = cells(read_study(path)).set_index(["dropout.p", "training.learning_rate"])
+    table = summarize_cells(read_study(path)).set_index(["dropout.p", "training.learning_rate"])
     assert table.loc[(0.5, 0.1), "difference_mean"] == pytest.approx(0.015)
     assert table.loc[(0.5, 0.2), "difference_mean"] == pytest.approx(0.035)
 
@@ -125,7 +125,7 @@ def test_runs_that_did_not_complete_are_counted_apart(tmp_path: Path) -> None:
         tmp_path / "s", "dropout.p=0,0.5", accuracies=[0.9, 0.92, 0.93, 0.1],
         statuses=["completed", "completed", "completed", "diverged"],
     )  # fmt: skip
-    dropped = cells(read_study(path)).iloc[1]
+    dropped = summarize_cells(read_study(path)).iloc[1]
     assert (dropped["seeds"], dropped["others"], dropped["pairs"]) == (1, 1, 1)
     assert dropped["test_accuracy_mean"] == pytest.approx(0.93)
     assert math.isnan(dropped["difference_half"])  # one pair has no interval
@@ -136,14 +136,14 @@ def test_keys_of_listed_cells_that_no_run_varied_name_no_cell(tmp_path: Path) ->
     path = made_study(tmp_path / "s", "dropout.p=0.5", accuracies=[0.9] * 4)
     manifest = json.loads((path / results.MANIFEST).read_text()) | {"labelled": ["model.hidden"]}
     (path / results.MANIFEST).write_text(json.dumps(manifest))
-    assert cells(read_study(path))["label"].tolist() == [None, None]
+    assert summarize_cells(read_study(path))["label"].tolist() == [None, None]
 
 
 def test_the_cell_is_chosen_on_validation_among_those_with_dropout(tmp_path: Path) -> None:
     path = made_study(
         tmp_path / "s", "dropout.p=0,0.25,0.5", accuracies=[0.99, 0.99, 0.93, 0.93, 0.95, 0.95]
     )
-    chosen = chosen_on_validation(cells(read_study(path)))
+    chosen = chosen_on_validation(summarize_cells(read_study(path)))
     assert chosen is not None
     assert chosen["dropout.p"] == 0.5
 
@@ -153,7 +153,7 @@ def test_values_without_meaning_are_missing_not_lost(tmp_path: Path) -> None:
         tmp_path / "s", "dropout.placement=input,[0,1]", "dropout.p=0,0.5",
         accuracies=[0.9, 0.9, 0.91, 0.91, 0.92, 0.92],
     )  # fmt: skip
-    table = cells(read_study(path))
+    table = summarize_cells(read_study(path))
     assert len(table) == 3
     assert table["dropout.placement"].isna().sum() == 1
     assert table["dropout.placement"].tolist()[2] == "[0, 1]"
@@ -225,7 +225,7 @@ def test_swept_values_are_those_of_the_manifest(tmp_path: Path) -> None:
     path = made_study(tmp_path / "s", "dropout.p=0,0.5", accuracies=[0.9, 0.92, 0.93, 0.94])
     spoiled(spoiled(path, results.RUNS, 0, "dropout.p", "O.0"), results.RUNS, 1, "seed", "")
     study = read_study(path)
-    assert study.findings == ()
+    assert study.damage == ()
     assert study.runs["dropout.p"].tolist() == [0.0, 0.0, 0.5, 0.5]
     assert study.runs["seed"].tolist() == [0, 1, 0, 1]
 
@@ -236,8 +236,8 @@ def test_a_torn_last_row_is_what_a_kill_leaves_and_not_told(tmp_path: Path) -> N
     (path / results.RUNS).write_text("".join(lines[:-1]))  # the last run is not done
     (path / results.METRICS).write_text((path / results.METRICS).read_text()[:-9])
     study = read_study(path)
-    assert (study.findings, len(study.metrics), len(study.runs)) == ((), 7, 4)
-    assert incomplete(study) == "incomplete: 1 of 4 runs is missing"
+    assert (study.damage, len(study.metrics), len(study.runs)) == ((), 7, 4)
+    assert describe_missing_runs(study) == "incomplete: 1 of 4 runs is missing"
 
 
 def test_not_finite_values_are_numbers(tmp_path: Path) -> None:
@@ -246,7 +246,7 @@ def test_not_finite_values_are_numbers(tmp_path: Path) -> None:
         spoiled(path, results.METRICS, 0, "test_macro_f1", "nan"), results.METRICS, 0, "p", "inf"
     )
     study = read_study(path)
-    assert study.findings == ()
+    assert study.damage == ()
     assert math.isnan(study.metrics["test_macro_f1"][0])
     assert study.metrics["test_macro_f1"].dtype == float
 
@@ -258,7 +258,7 @@ def test_a_study_that_was_just_extended_is_read(tmp_path: Path) -> None:
     manifest["swept"].append("training.learning_rate")
     (path / results.MANIFEST).write_text(json.dumps(manifest))
     assert set(read_study(path).runs["training.learning_rate"]) == {0.05}
-    assert len(cells(read_study(path))) == 2
+    assert len(summarize_cells(read_study(path))) == 2
 
 
 def test_labels_over_keys_that_are_null_name_the_added_baselines(tmp_path: Path) -> None:
@@ -269,6 +269,10 @@ def test_labels_over_keys_that_are_null_name_the_added_baselines(tmp_path: Path)
         "    - {label: bound, model.hidden: [8], regularization.max_norm: 2}\n"
         "    - {label: pieces, model.hidden: [4], model.activation: maxout, model.pieces: 2}\n"
     )
-    table = cells(read_study(made_study(tmp_path / "s", accuracies=[0.9] * 12, file=file)))
-    named = {(label.text, bare) for label, bare in zip(table["label"], table["bare"], strict=True)}
+    study = read_study(made_study(tmp_path / "s", accuracies=[0.9] * 12, file=file))
+    table = summarize_cells(study)
+    named = {
+        (label.text, baseline)
+        for label, baseline in zip(table["label"], table["is_baseline"], strict=True)
+    }
     assert named == {(name, bare) for name in ("free", "bound", "pieces") for bare in (True, False)}

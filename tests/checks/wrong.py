@@ -1,6 +1,6 @@
 """Implementations of dropout that are wrong, each as it was found in published code.
 
-``law`` names the law that must catch it. The right one, ``Right``, is what they were changed from.
+``check`` names the check that must catch it. ``Right`` is the correct one that they were made from.
 """
 
 from typing import Any
@@ -28,7 +28,7 @@ _WEIGHTS = Variant(
 class Right(UnitDropout):
     """Inverted dropout."""
 
-    law = ""
+    check = ""
     variant = _KIND
 
     def drop(self, x: Tensor) -> Tensor:
@@ -39,7 +39,7 @@ class Right(UnitDropout):
 class RightGaussian(UnitDropout):
     """Gaussian dropout."""
 
-    law = ""
+    check = ""
     variant = _GAUSSIAN
 
     def drop(self, x: Tensor) -> Tensor:
@@ -50,7 +50,7 @@ class RightGaussian(UnitDropout):
 class RightOnWeights(WeightDropout):
     """Gaussian noise on weights, drawn where it is felt."""
 
-    law = ""
+    check = ""
     variant = _WEIGHTS
 
     def connect(
@@ -76,7 +76,7 @@ class RightOnWeights(WeightDropout):
 class ShrunkInEvaluationToo(Right):
     """The two conventions at once; of what weights make, evaluation is not the mean."""
 
-    law = "evaluation is the mean"
+    check = "evaluation is the mean"
 
     def rest(self, x: Tensor) -> Tensor:
         (p,) = self.placed(x)
@@ -84,7 +84,7 @@ class ShrunkInEvaluationToo(Right):
 
 
 class DropsTooOften(Right):
-    law = "keep rate is 1 - p"
+    check = "keep rate is 1 - p"
 
     def drop(self, x: Tensor) -> Tensor:
         (p,) = self.placed(x)
@@ -92,7 +92,7 @@ class DropsTooOften(Right):
 
 
 class NotCentred(RightGaussian):
-    law = "noise mean is 1"
+    check = "noise mean is 1"
 
     def drop(self, x: Tensor) -> Tensor:
         (p,) = self.placed(x)
@@ -101,7 +101,7 @@ class NotCentred(RightGaussian):
 
 
 class AddedInsteadOfMultiplied(RightGaussian):
-    law = "variance is p / (1 - p)"
+    check = "variance is p / (1 - p)"
 
     def drop(self, x: Tensor) -> Tensor:
         (p,) = self.placed(x)
@@ -111,7 +111,7 @@ class AddedInsteadOfMultiplied(RightGaussian):
 class TrainForTraining(Right):
     """``if self.train():`` sets the mode, and is true."""
 
-    law = "the mode is kept"
+    check = "the mode is kept"
 
     def forward(self, x: Tensor) -> Tensor:
         return self.drop(x) if self.train() else x
@@ -120,14 +120,14 @@ class TrainForTraining(Right):
 class FunctionalDropoutInEvaluation(Right):
     """``F.dropout(x, p)`` without ``training=self.training``."""
 
-    law = "two evaluations are equal"
+    check = "two evaluations are equal"
 
     def rest(self, x: Tensor) -> Tensor:
         return nn.functional.dropout(x, float(self.p.max()))
 
 
 class EvaluationLeavesTheMode(Right):
-    law = "the mode is kept"
+    check = "the mode is kept"
 
     def rest(self, x: Tensor) -> Tensor:
         self.train()
@@ -135,7 +135,7 @@ class EvaluationLeavesTheMode(Right):
 
 
 class EvaluationSetsPForGood(Right):
-    law = "noise comes back"
+    check = "noise comes back"
 
     def rest(self, x: Tensor) -> Tensor:
         self.p = 0.0 * self.p
@@ -143,14 +143,14 @@ class EvaluationSetsPForGood(Right):
 
 
 class MaskBatchNotHeeded(Right):
-    law = "one mask for a batch"
+    check = "one mask for a batch"
 
     def noise_shape(self, x: Tensor) -> tuple[int, ...]:
         return tuple(x.shape)
 
 
 class SameSeedEveryCall(Right):
-    law = "steps draw anew"
+    check = "steps draw anew"
 
     def uniform(self, x: Tensor) -> Tensor:
         generator = torch.Generator().manual_seed(0)
@@ -158,14 +158,14 @@ class SameSeedEveryCall(Right):
 
 
 class GlobalDraws(Right):
-    law = "same seed, same draws"
+    check = "same seed, same draws"
 
     def uniform(self, x: Tensor) -> Tensor:
         return torch.rand(self.noise_shape(x)).to(x.dtype)
 
 
 class OneMaskForAllRuns(Right):
-    law = "alone as in a fleet"
+    check = "alone as in a fleet"
 
     def noise_shape(self, x: Tensor) -> tuple[int, ...]:
         return super().noise_shape(x)[-2:]
@@ -174,7 +174,7 @@ class OneMaskForAllRuns(Right):
 class DropsAtP0(Right):
     """``>`` for ``>=``: the lowest of all draws drops at p = 0."""
 
-    law = "p = 0 changes no bit"
+    check = "p = 0 changes no bit"
 
     def drop(self, x: Tensor) -> Tensor:
         (p,) = self.placed(x)
@@ -183,19 +183,19 @@ class DropsAtP0(Right):
 
 
 class NanAtP1(Right):
-    law = "finite at every p"
+    check = "finite at every p"
     variant = Variant(formula="x k / (1-p)", p="chance of dropping", paper="", keep_rate=True)
 
 
 class BiasInTheVariance(RightOnWeights):
-    law = "finite at every p"
+    check = "finite at every p"
 
     def variance(self, odds: Tensor, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         return affine(x * x, odds * weight * weight, bias)
 
 
 class WeightsDroppedAlways(RightOnWeights):
-    law = "evaluation draws nothing"
+    check = "evaluation draws nothing"
 
     def connect(
         self, x: Tensor, weight: Tensor, bias: Tensor | None, entering: Entering | None = None
@@ -206,14 +206,14 @@ class WeightsDroppedAlways(RightOnWeights):
 
 
 class ScaleNotInTheGradient(RightGaussian):
-    law = "gradient is the slope"
+    check = "gradient is the slope"
 
     def drop(self, x: Tensor) -> Tensor:
         return x + (super().drop(x) - x).detach()
 
 
 class DotForElementwise(Right):
-    law = "any shape"
+    check = "any shape"
 
     def drop(self, x: Tensor) -> Tensor:
         (p,) = self.placed(x)
@@ -221,14 +221,14 @@ class DotForElementwise(Right):
 
 
 class SinglePrecisionAlways(Right):
-    law = "dtype is kept"
+    check = "dtype is kept"
 
     def drop(self, x: Tensor) -> Tensor:
         return super().drop(x.float())
 
 
 class POfTheConstructor(Right):
-    law = "p takes effect at once"
+    check = "p takes effect at once"
 
     def __init__(self, p: float | Tensor = 0.5, **rest: Any) -> None:
         super().__init__(p, **rest)
@@ -240,14 +240,14 @@ class POfTheConstructor(Right):
 
 
 class AnyPIsTaken(Right):
-    law = "p out of range is refused"
+    check = "p out of range is refused"
 
     def _checked(self, p: float | Tensor) -> Tensor:
         return torch.as_tensor(p, dtype=torch.float64)
 
 
 class MaskKeptFromTheFirstStep(Right):
-    law = "steps leave no trace"
+    check = "steps leave no trace"
     draws: Tensor | None = None
 
     def uniform(self, x: Tensor) -> Tensor:
@@ -257,7 +257,7 @@ class MaskKeptFromTheFirstStep(Right):
 
 
 class StateOfItsOwn(Right):
-    law = "nn.Dropout's state loads"
+    check = "nn.Dropout's state loads"
 
     def __init__(self, p: float | Tensor = 0.5, **rest: Any) -> None:
         super().__init__(p, **rest)
@@ -268,5 +268,5 @@ RIGHT: list[type[Dropout]] = [Right, RightGaussian, RightOnWeights]
 WRONG: list[type[Dropout]] = [
     kind
     for kind in list(globals().values())
-    if isinstance(kind, type) and issubclass(kind, Dropout) and getattr(kind, "law", "")
+    if isinstance(kind, type) and issubclass(kind, Dropout) and getattr(kind, "check", "")
 ] + MISTAKES

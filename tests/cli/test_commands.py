@@ -80,6 +80,7 @@ def test_json_is_pure(run) -> None:
     assert data["trained"] == 2
     assert set(data["statuses"].values()) == {"completed"}
     assert [cell["dropout.p"] for cell in data["cells"]] == [0.0, 0.5]
+    assert [cell["bare"] for cell in data["cells"]] == [True, False]
     assert json.loads(run("plot", "--json").out)
 
 
@@ -132,11 +133,11 @@ def test_what_is_said_of_the_seeds_loads_neither_pandas_nor_matplotlib(tmp_path:
     """They take half a second that the first epoch should not wait for."""
     code = (
         "import sys\n"
-        "from dropout_lab.cli import running\n"
+        "from dropout_lab.cli import study_output\n"
         "def train(*args):\n"
         "    print(sorted({'pandas', 'matplotlib', 'scipy.stats'} & set(sys.modules)))\n"
         "    sys.exit(0)\n"
-        "running.run_study = train\n"
+        "study_output.run_study = train\n"
         "sys.argv = ['dropout-lab', 'sweep', '--epochs', '1']\n"
         "from dropout_lab.cli import main\n"
         "main()\n"
@@ -158,11 +159,11 @@ def slow_bfloat16(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int, int]]
     """Let bfloat16 take 9.1 ms and float32 0.2 ms; the sizes that were measured are listed."""
     sizes: list[tuple[int, int, int]] = []
 
-    def measured(*size: int) -> precision.Products:
+    def measured(*size: int) -> precision.ProductTiming:
         sizes.append(size)
-        return precision.Products(*size, bfloat16=0.0091, float32=0.0002)
+        return precision.ProductTiming(*size, bfloat16=0.0091, float32=0.0002)
 
-    monkeypatch.setattr("dropout_lab.training.precision.measured", measured)
+    monkeypatch.setattr("dropout_lab.training.precision.time_products", measured)
     return sizes
 
 
@@ -191,8 +192,8 @@ def test_bfloat16_is_trained_where_it_is_fast_or_forced(
     assert (again.status, again.err) == (0, "")
     assert len(slow_bfloat16) == 1
 
-    fast = precision.Products(128, 512, 512, bfloat16=0.0029, float32=0.001)
-    monkeypatch.setattr("dropout_lab.training.precision.measured", lambda *size: fast)
+    fast = precision.ProductTiming(128, 512, 512, bfloat16=0.0029, float32=0.001)
+    monkeypatch.setattr("dropout_lab.training.precision.time_products", lambda *size: fast)
     result = run("train", *ROUGH, "--out", "other")
     assert (result.status, result.err) == (0, "")
 

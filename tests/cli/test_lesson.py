@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from dropout_lab.checks.finding import at_most, must_be, none_of
+from dropout_lab.checks.outcome import at_most, must_be, none_of
 from dropout_lab.cli.lesson_page import _Page
 from dropout_lab.layers import InvertedDropout
 from dropout_lab.lessons import LESSONS
@@ -65,13 +65,13 @@ def test_why_a_check_failed_is_a_sentence_that_names_a_number_once(
 ) -> None:
     findings = [
         none_of(3, "units differ"),
-        must_be("caught", "missed", "no law sees it"),
+        must_be("caught", "missed", "no check sees it"),
         at_most(0.5, 0.25, "is how far it is off"),
     ]
     checks = [Check(str(at), finding) for at, finding in enumerate(findings)]
     _Page(quiet=False, pause=False).end(checks, 0.0)
     told = [line for line in capsys.readouterr().out.splitlines() if line.startswith("    ")]
-    assert told == ["    3 units differ", "    no law sees it", "    0.5 is how far it is off"]
+    assert told == ["    3 units differ", "    no check sees it", "    0.5 is how far it is off"]
 
 
 def test_it_waits_for_enter_before_each_further_step(run, monkeypatch) -> None:

@@ -158,7 +158,7 @@ def test_verify_as_json_is_pure_and_names_must_be_known(run) -> None:
     assert data["failed"] == 0
     assert data["passed"] + data["not_applying"] == len(data["checks"]) == 48
     entry = data["checks"][0]
-    assert list(entry) == ["law", "variant", "measured", "bound", "passed", "reason"]
+    assert list(entry) == ["check", "variant", "measured", "bound", "passed", "reason"]
     skipped = [c for c in data["checks"] if c["variant"] == "unscaled" and c["passed"] is None]
     assert "scaling forgotten, on purpose" in {check["reason"] for check in skipped}
     unknown = run("verify", "gausian")

@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture(autouse=True)
 def _no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     """They take seconds and are looked at in tests/report."""
-    monkeypatch.setattr(page, "inline_pictures", lambda study: [])
+    monkeypatch.setattr(page, "inline_figures", lambda study: [])
 
 
 @pytest.fixture
@@ -53,6 +53,7 @@ def test_json_is_pure_and_has_every_number(run, folder: Path) -> None:
     result = run("report", "results/one", "--json")
     (told,) = json.loads(result.out).values()
     cells = {cell["cell"]: cell for cell in told["cells"]}
+    assert all("bare" in cell for cell in told["cells"])
     assert list(cells) == ["without dropout", "p = 0.3", "p = 0.6"]
     assert cells["p = 0.6"]["pairs"] == 6
     assert cells["p = 0.6"]["difference_mean"] == pytest.approx(

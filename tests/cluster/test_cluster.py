@@ -30,7 +30,7 @@ from dropout_lab.cluster.opening import opened
 from dropout_lab.cluster.scatter import NotLaidError
 from dropout_lab.cluster.task import NotThereError, own_device, worker_name
 from dropout_lab.errors import ConfigError
-from dropout_lab.study import Study, run_study
+from dropout_lab.study import Study
 from dropout_lab.study.packing import need_of
 from tests.cluster.processes import until
 from tests.cluster.test_dispatch import Listener, assert_same_folder, study, whole
@@ -180,7 +180,7 @@ def test_a_worker_that_is_refused_is_told_and_the_others_train(
 
     monkeypatch.setattr(cluster_module, "question", half)
     events = Listener()
-    run_study(asked_of(dask, tmp_path / "s"), events, lambda line: None)
+    go(asked_of(dask, tmp_path / "s"), events)
     assert set(events.workers) == {"worker 0"}
     told = [text for text in events.warnings if "is refused" in text]
     assert len(told) == 1
@@ -324,7 +324,7 @@ def test_without_a_worker_a_study_waits_for_one(tmp_path: Path, whole: Path) -> 
                 late.scale(1)
 
             events.warned = warned
-            run_study(asked_of(late, tmp_path / "s", save_models=True), events, silent)
+            go(asked_of(late, tmp_path / "s", save_models=True), events)
     assert events.warnings[0].endswith("the study waits for one.")
     assert_same_folder(tmp_path / "s", whole)
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dropout_lab.analysis.statistics import least_seeds
+from dropout_lab.analysis.statistics import min_seeds
 from dropout_lab.config.document import parse_document
 from dropout_lab.config.grid import runs_of, seeds_of, sweep_cells
 from dropout_lab.config.load import check, load
@@ -48,7 +48,7 @@ def test_the_quickstart_and_the_defaults_are_two_studies() -> None:
 def test_the_quickstart_has_enough_seeds_for_a_verdict() -> None:
     config = load(Path("configs/quickstart.yaml"))
     comparisons = len(sweep_cells(config)) - 1
-    assert len(seeds_of(config)) >= least_seeds(comparisons)
+    assert len(seeds_of(config)) >= min_seeds(comparisons)
 
 
 @pytest.mark.parametrize("path", sorted(Path("configs").glob("**/*.yaml")), ids=str)

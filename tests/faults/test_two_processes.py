@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from dropout_lab import results
-from dropout_lab.analysis.tables import cells, read_study
+from dropout_lab.analysis.tables import read_study, summarize_cells
 from dropout_lab.errors import StorageError
 from tests.faults.conftest import Start, rows, training, until
 from tests.faults.folders import assert_same_study, tables_of
@@ -100,7 +100,7 @@ def test_a_study_is_read_while_it_is_written(tmp_path: Path, start: Start) -> No
     read, refused = 0, set()
     while process.wait(0) is None:
         try:
-            read += len(cells(read_study(tmp_path / "s"))) and 1
+            read += len(summarize_cells(read_study(tmp_path / "s"))) and 1
         except StorageError as error:
             refused.add(str(error).rpartition("/")[2])
     assert read > 0

@@ -7,7 +7,7 @@ import pytest
 
 from dropout_lab import results
 from dropout_lab.analysis.conclusions import conclusions
-from dropout_lab.analysis.paired import compared
+from dropout_lab.analysis.paired import compare_cells
 from dropout_lab.analysis.tables import read_study
 from dropout_lab.errors import ConfigError, StorageError
 from dropout_lab.folder.doctor import examine
@@ -33,7 +33,7 @@ def test_a_removed_setting_is_in_no_table_and_still_counts_in_the_correction(
     assert set(study.runs["dropout.p"]) == set(study.metrics["dropout.p"]) == {0.0, 0.5}
     assert (path / f"{results.METRICS}.damaged").read_bytes() == before
     assert study.removed == ("dropout.p = 0.95", 1)
-    first, *_, last = conclusions(study, compared(study))
+    first, *_, last = conclusions(study, compare_cells(study))
     assert first == (
         "Removed from this study: dropout.p = 0.95. 1 removed comparison still counts in the "
         "correction."

@@ -9,7 +9,7 @@ from scipy.special import expit
 from torch import Tensor
 
 from dropout_lab.catalogue import CATALOGUE
-from dropout_lab.checks.subject import Extreme
+from dropout_lab.checks.subject import ExtremeNoise as Extreme
 from dropout_lab.layers import VARIANTS, Dropout, Entering, UnitDropout
 from dropout_lab.layers.sample_inputs import Place
 from dropout_lab.layers.sample_inputs import carry as act

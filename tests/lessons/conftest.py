@@ -29,7 +29,7 @@ def checks_in(parts: list[Part]) -> dict[str, Check]:
 
 def failed_in(parts: list[Part]) -> list[str]:
     """Return the names of the checks that failed."""
-    return [name for name, check in checks_in(parts).items() if not check.finding.passed]
+    return [name for name, check in checks_in(parts).items() if not check.outcome.passed]
 
 
 @pytest.fixture

@@ -28,7 +28,7 @@ def out_of(kind: type, p: float = 0.75, shape: tuple[int, ...] = (40, 30)) -> Te
 
 @pytest.fixture
 def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Train next to nothing, where the laws are what is looked at."""
+    """Train next to nothing, where the checks are what is looked at."""
     monkeypatch.setattr(bugs, "_IMAGES", 100)
 
 
@@ -96,7 +96,7 @@ def test_a_right_layer_that_is_wrong_is_found(
     told: Told, tiny: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(GaussianDropout, "rest", lambda self, x: 2 * x)
-    assert "the right layers keep all" in failed_in(told("bugs"))
+    assert "the right layers pass all" in failed_in(told("bugs"))
 
 
 def test_dividing_by_another_number_is_seen_at_p_05(

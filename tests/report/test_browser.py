@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from dropout_lab import results
-from dropout_lab.report.report import compose
+from dropout_lab.report.report import build_report
 from tests.report.browser import CHROMIUM, Browser
 from tests.report.made import make_study
 from tests.report.test_page import ends
@@ -29,7 +29,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = make_study(
         tmp_path_factory.mktemp("page") / "s", p="0,0.15,0.3,0.6", seeds="3", ends=ends
     )
-    compose(made).write()
+    build_report(made).write()
     return made
 
 
@@ -151,7 +151,7 @@ def test_every_heading_and_region_has_a_name(page: Browser) -> None:
 @pytest.mark.parametrize(("p", "seeds"), [("0:0.9:0.1", "100"), ("0:0.998:0.002", "2")])
 def test_a_thousand_runs_open(p: str, seeds: str, browser: Browser, tmp_path: Path) -> None:
     folder = make_study(tmp_path / "s", p=p, seeds=seeds, epochs=20)
-    report = compose(folder)
+    report = build_report(folder)
     assert len(report.study.runs) == 1_000
     report.write()
     assert (folder / results.REPORT).stat().st_size < 10_000_000

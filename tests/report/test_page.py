@@ -12,17 +12,17 @@ import pytest
 import yaml
 
 from dropout_lab import results
-from dropout_lab.analysis.published import Beside, Published
+from dropout_lab.analysis.published import PublishedComparison, PublishedTable
 from dropout_lab.analysis.tables import read_study
 from dropout_lab.config.grid import Run, labelled_keys, runs_of, seeds_of, sweep_cells
 from dropout_lab.config.load import load
 from dropout_lab.config.overrides import Changes
 from dropout_lab.folder.manifest import add_runs, join_study, label_runs, new_manifest, notes
+from dropout_lab.report import inline_figures
 from dropout_lab.report import page as page_module
-from dropout_lab.report import pictures
-from dropout_lab.report.page import UNSEEN
+from dropout_lab.report.page import UNVERIFIED
 from dropout_lab.report.provenance import config_text
-from dropout_lab.report.report import Report, compose
+from dropout_lab.report.report import Report, build_report
 from tests.report.made import make_study
 from tests.report.test_table import HOSTILE
 
@@ -58,7 +58,9 @@ def ends(run: Run) -> tuple[str, str]:
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> Report:
     folder = tmp_path_factory.mktemp("report") / "s"
-    return compose(make_study(folder, p="0,0.3,0.6", seeds="3", ends=ends), command="dropout-lab r")
+    return build_report(
+        make_study(folder, p="0,0.3,0.6", seeds="3", ends=ends), command="dropout-lab r"
+    )
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +73,7 @@ def test_the_page_has_everything_that_was_promised(report: Report, text: str) ->
     page = Page(text)
     for sentence in report.conclusions:
         assert sentence in page.text
-    for line in report.cells.lines:
+    for line in report.cells.rows:
         assert all(field.text in page.text for field in line.fields)
     assert page.text.count("best with dropout, by validation") == 1
     assert "the loss is not finite in epoch 2" in page.text
@@ -93,14 +95,14 @@ def test_what_stands_in_a_name_or_a_message_makes_no_tag(report: Report, text: s
     }  # fmt: skip
     lines = tuple(
         replace(line, fields=(replace(line.fields[0], text=HOSTILE), *line.fields[1:]))
-        for line in report.cells.lines
+        for line in report.cells.rows
     )
     hostile = replace(
         report,
-        study=replace(study, manifest=manifest, findings=(HOSTILE,)),
-        cells=replace(report.cells, lines=lines, title=HOSTILE, note=HOSTILE),
+        study=replace(study, manifest=manifest, damage=(HOSTILE,)),
+        cells=replace(report.cells, rows=lines, title=HOSTILE, note=HOSTILE),
         conclusions=(HOSTILE,),
-        published=Published(HOSTILE, (HOSTILE,), (_beside(HOSTILE),)),
+        published=PublishedTable(HOSTILE, (HOSTILE,), (_compare(HOSTILE),)),
         command=HOSTILE,
     )
     hostile.write()
@@ -111,7 +113,7 @@ def test_what_stands_in_a_name_or_a_message_makes_no_tag(report: Report, text: s
 
 
 def test_the_same_study_gives_the_same_bytes(report: Report, text: str) -> None:
-    again = compose(report.study.path, command="dropout-lab r")
+    again = build_report(report.study.path, command="dropout-lab r")
     again.write()
     assert (report.study.path / results.REPORT).read_text() == text
 
@@ -156,7 +158,7 @@ def test_every_picture_has_its_words(report: Report, text: str) -> None:
 def test_a_picture_beyond_the_size_of_a_page_is_named(
     report: Report, text: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pictures, "_LARGEST", 40_000)
+    monkeypatch.setattr(inline_figures, "_MAX_CHARACTERS", 40_000)
     report.write()
     page = Page((report.study.path / results.REPORT).read_text())
     assert len(page.named("svg")) < len(page.named("figure"))
@@ -170,7 +172,7 @@ def test_the_config_in_the_page_asks_for_the_same_runs(report: Report, tmp_path:
         "hidden": ("model.hidden=[16],[16,12]", "dropout.p=0.5"),
     }.items():
         folder = make_study(tmp_path / name, *settings)
-        study = compose(folder).study
+        study = build_report(folder).study
         (tmp_path / f"{name}.yaml").write_text(config_text(study))
         config = load(tmp_path / f"{name}.yaml")
         asked = {run.run_id for run in runs_of(sweep_cells(config), seeds_of(config))}
@@ -198,7 +200,7 @@ def test_the_config_in_the_page_names_the_same_cells(tmp_path: Path, paper: str)
 def test_cells_that_are_no_grid_come_one_by_one(report: Report, tmp_path: Path) -> None:
     """A study whose seed 1 and p = 0.6 were added later, each alone, is still told whole."""
     folder = make_study(tmp_path / "s", "dropout.variant=inverted,gaussian", "dropout.p=0.25,0.5")
-    study = compose(folder).study
+    study = build_report(folder).study
     runs = study.manifest["runs"]
     some = {
         run_id: entry
@@ -214,34 +216,34 @@ def test_cells_that_are_no_grid_come_one_by_one(report: Report, tmp_path: Path) 
     assert {run.run_id for run in runs_of(sweep_cells(config), seeds_of(config))} == set(some)
 
 
-def _beside(label: str, **changes: object) -> Beside:
+def _compare(label: str, **changes: object) -> PublishedComparison:
     values: dict[str, object] = {
         "label": label, "quantity": "test_error", "inference": "mean", "published": 1.05,
         "published_sd": None, "seen": True, "ours": 1.2, "low": 1.1, "high": 1.3, "n": 6,
         "difference": 0.15, "verdict": "worse", "reasons": (),
     }  # fmt: skip
-    return Beside(**(values | changes))
+    return PublishedComparison(**(values | changes))
 
 
 def test_published_values_are_told_as_they_are(
     report: Report, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(page_module, "inline_pictures", lambda study: [])
+    monkeypatch.setattr(page_module, "inline_figures", lambda study: [])
     nan = float("nan")
     rows = (
-        _beside("dropout"),
-        _beside("sigmoid", seen=False, inference="monte_carlo", published_sd=0.02),
-        _beside("wide", ours=nan, low=nan, high=nan, n=0, difference=nan, verdict="not trained"),
-        _beside("long", verdict="not comparable", reasons=("5 of 60 epochs", "other data")),
+        _compare("dropout"),
+        _compare("sigmoid", seen=False, inference="monte_carlo", published_sd=0.02),
+        _compare("wide", ours=nan, low=nan, high=nan, n=0, difference=nan, verdict="not trained"),
+        _compare("long", verdict="not comparable", reasons=("5 of 60 epochs", "other data")),
     )
-    published = Published("Srivastava et al. (2014), table 9", ("no decay",), rows)
+    published = PublishedTable("Srivastava et al. (2014), table 9", ("no decay",), rows)
     replace(report, published=published).write()
     text = Page((report.study.path / results.REPORT).read_text()).text
     plain = " ".join(text.split())
     assert "Srivastava et al. (2014), table 9" in plain
     assert "no decay" in plain
     assert "1.05 1.2 [1.1, 1.3] (6) +0.15 worse" in plain
-    assert f"test error (monte carlo) 1.05 ± 0.02{UNSEEN}" in plain
+    assert f"test error (monte carlo) 1.05 ± 0.02{UNVERIFIED}" in plain
     assert "– (0) – not trained" in plain
     assert "not comparable: 5 of 60 epochs; other data" in plain
 
@@ -252,6 +254,6 @@ def test_a_failed_write_leaves_the_old_report(report: Report, text: str, tmp_pat
     (tmp_path / "elsewhere").mkdir()
     (folder / "tables").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(Exception, match="is a symbolic link"):
-        compose(folder).write()
+        build_report(folder).write()
     assert not (folder / results.REPORT).exists()
     assert list((tmp_path / "elsewhere").iterdir()) == []

@@ -17,7 +17,7 @@ from dropout_lab.report.cell_table import cell_table, p_text
 from dropout_lab.report.exports import csv as csv_of
 from dropout_lab.report.exports import latex, markdown
 from dropout_lab.report.inferences import inference_table
-from dropout_lab.report.report import Report, compose
+from dropout_lab.report.report import Report, build_report
 from tests.report.made import make_study
 
 # t of three values at 95 %: 4.302653. Of 0.90, 0.92, 0.94: mean 0.92, s.d. 0.02, interval
@@ -35,22 +35,22 @@ def by_hand(run: Run) -> float:
 
 @pytest.fixture
 def report(tmp_path: Path) -> Report:
-    return compose(make_study(tmp_path / "s", p="0,0.5", seeds="3", accuracy=by_hand))
+    return build_report(make_study(tmp_path / "s", p="0,0.5", seeds="3", accuracy=by_hand))
 
 
 def fields(report: Report, line: int) -> dict[str, str]:
     names = (column.name for column in report.cells.columns)
-    values = (field.text for field in report.cells.lines[line].fields)
+    values = (field.text for field in report.cells.rows[line].fields)
     return dict(zip(names, values, strict=True))
 
 
 def named(report: Report, text: str) -> Report:
     """Return a report whose second cell has a label of its own."""
     cells = report.cells
-    second = cells.lines[1]
+    second = cells.rows[1]
     first = replace(second.fields[0], text=text)
-    lines = (cells.lines[0], replace(second, fields=(first, *second.fields[1:])))
-    return replace(report, cells=replace(cells, lines=lines, title=text))
+    lines = (cells.rows[0], replace(second, fields=(first, *second.fields[1:])))
+    return replace(report, cells=replace(cells, rows=lines, title=text))
 
 
 def test_the_numbers_are_those_worked_by_hand(report: Report) -> None:
@@ -67,7 +67,7 @@ def test_the_numbers_are_those_worked_by_hand(report: Report) -> None:
 
 def test_errors_are_the_same_numbers_from_the_other_side(tmp_path: Path) -> None:
     folder = make_study(tmp_path / "s", p="0,0.5", seeds="3", accuracy=by_hand)
-    half = fields(compose(folder, errors=True), 1)
+    half = fields(build_report(folder, errors=True), 1)
     assert half["test error %, mean ± SD (n)"] == "5.00 ± 4.00 (3)"
     assert half["95 % interval"] == "[−4.94, 14.94]"
     assert half["vs without dropout, points"] == "−3.00 [−7.97, 1.97]"
@@ -77,17 +77,17 @@ def test_errors_are_the_same_numbers_from_the_other_side(tmp_path: Path) -> None
 
 def test_the_best_by_validation_and_the_reference_are_marked(tmp_path: Path) -> None:
     folder = make_study(tmp_path / "s", p="0,0.3,0.6", seeds="2")
-    lines = compose(folder).cells.lines
+    lines = build_report(folder).cells.rows
     assert [line.chosen for line in lines] == [False, True, False]
     assert [line.reference for line in lines] == [True, False, False]
-    against = compose(folder, {"dropout.p": 0.6})
-    assert [line.reference for line in against.cells.lines] == [False, False, True]
+    against = build_report(folder, {"dropout.p": 0.6})
+    assert [line.reference for line in against.cells.rows] == [False, False, True]
     assert "vs p = 0.6, points" in fields(against, 0)
     assert fields(against, 2)["vs p = 0.6, points"] == "–"
 
 
 def test_of_one_seed_nothing_is_told_that_is_not_known(tmp_path: Path) -> None:
-    report = compose(make_study(tmp_path / "s", p="0,0.5", seeds="1"))
+    report = build_report(make_study(tmp_path / "s", p="0,0.5", seeds="1"))
     half = fields(report, 1)
     assert half["test accuracy %, mean ± SD (n)"].endswith(" (1)")
     assert "±" not in half["test accuracy %, mean ± SD (n)"]
@@ -102,7 +102,7 @@ def test_pairs_are_told_where_they_are_fewer_than_the_runs(tmp_path: Path) -> No
         lost = run.seed == 2 and run.settings.dropout.p == 0
         return ("failed", "a cable") if lost else ("completed", "")
 
-    report = compose(make_study(tmp_path / "s", p="0,0.5", seeds="3", ends=ends))
+    report = build_report(make_study(tmp_path / "s", p="0,0.5", seeds="3", ends=ends))
     assert fields(report, 1)["test accuracy %, mean ± SD (n)"].endswith("(3)")
     assert fields(report, 1)["vs without dropout, points"].endswith("(2)")
     assert "1 run did not complete and do not count" not in report.cells.note
@@ -111,7 +111,7 @@ def test_pairs_are_told_where_they_are_fewer_than_the_runs(tmp_path: Path) -> No
 
 def test_where_nothing_completed_the_table_says_so(tmp_path: Path) -> None:
     folder = make_study(tmp_path / "s", p="0,0.5", seeds="1", ends=lambda run: ("diverged", "inf"))
-    report = compose(folder)
+    report = build_report(folder)
     assert fields(report, 0)["test accuracy %, mean ± SD (n)"] == "– (0)"
     assert report.write()
 
@@ -132,6 +132,7 @@ def test_the_csv_has_every_number_at_full_precision(report: Report) -> None:
     assert frame["cell"].tolist() == ["without dropout", "p = 0.5"]
     assert frame["reference"].tolist()[1] == "without dropout"
     assert frame["best_by_validation"].tolist() == [False, True]
+    assert frame["bare"].tolist() == [True, False]  # the name that users know
 
 
 def test_markdown_is_a_table_whatever_a_cell_is_called(report: Report) -> None:
@@ -190,7 +191,7 @@ def test_each_way_to_use_the_network_has_its_mean_over_the_seeds(report: Report)
     study = replace(report.study, inference=used, ensembles=pd.DataFrame(one))
     found = inference_table(study, report.statistics)
     assert found is not None
-    assert [[field.text for field in line.fields] for line in found.lines] == [
+    assert [[field.text for field in line.fields] for line in found.rows] == [
         ["p = 0.5", "mean", "92.00 ± 2.83", "0.300 ± 0.141", "0.020 ± 0.014"],
         ["p = 0.5", "monte carlo", "50.00 ± 0.00", "1e+03", "0.100 ± 0.000"],
         ["p = 0.5", "ensemble", "95.00", "0.100", "0.020"],
@@ -199,24 +200,24 @@ def test_each_way_to_use_the_network_has_its_mean_over_the_seeds(report: Report)
 
 
 def test_a_label_of_the_config_names_its_cell(tmp_path: Path) -> None:
-    report = compose(make_study(tmp_path / "s", p="0,0.25", seeds="2"))
+    report = build_report(make_study(tmp_path / "s", p="0,0.25", seeds="2"))
     label = Label("the paper's net", frozenset({"dropout.p"}))
-    lines = cell_table(report.study, report.statistics.assign(label=[None, label])).lines
+    lines = cell_table(report.study, report.statistics.assign(label=[None, label])).rows
     assert [line.fields[0].text for line in lines] == ["without dropout", "the paper's net"]
 
 
 def test_the_mark_of_a_cell_is_a_plain_bool_wherever_it_stands(tmp_path: Path) -> None:
     """With cells without dropout between the others the rows are no range."""
-    report = compose(make_study(tmp_path / "s", p="0,0.25,0.5,0.75,0.9", seeds="2"))
-    table = report.statistics.assign(bare=[True, False, False, True, False])
-    marks = [line.chosen for line in cell_table(report.study, table).lines]
+    report = build_report(make_study(tmp_path / "s", p="0,0.25,0.5,0.75,0.9", seeds="2"))
+    table = report.statistics.assign(is_baseline=[True, False, False, True, False])
+    marks = [line.chosen for line in cell_table(report.study, table).rows]
     assert marks == [False, True, False, False, False]
     assert {type(mark) for mark in marks} == {bool}
 
 
 def test_each_data_size_has_its_own_best_cell(tmp_path: Path) -> None:
     folder = make_study(tmp_path / "s", "dataset.train_size=64,128", p="0,0.25,0.5", seeds="2")
-    cells = compose(folder).cells
-    marked = [line.fields[0].text for line in cells.lines if line.chosen]
+    cells = build_report(folder).cells
+    marked = [line.fields[0].text for line in cells.rows if line.chosen]
     assert marked == ["p = 0.25, train size = 64", "p = 0.25, train size = 128"]
     assert "for each data set" in cells.note

@@ -13,10 +13,12 @@ import torch
 from torch import nn
 
 from dropout_lab import results
+from dropout_lab.cluster.trainer import cluster_trainer
 from dropout_lab.config.grid import Run, seeds_of, single_cell, sweep_cells
 from dropout_lab.errors import DataError, InterruptedStudyError, StorageError
 from dropout_lab.results import RUNS, read_rows
 from dropout_lab.study import Outcome, Study, planned_fleets, run_study
+from dropout_lab.study.serial import serial_trainer
 from dropout_lab.training import RECORD_COLUMNS, Epoch
 from tests.conftest import make_config
 
@@ -84,7 +86,8 @@ def study(out: Path, *settings: str, sweep: bool = True, **changes: Any) -> Stud
 
 
 def go(asked: Study, events: Silent | None = None) -> Outcome:
-    return run_study(asked, events or Silent(), lambda line: None)
+    trainer = cluster_trainer if asked.on_cluster else serial_trainer
+    return run_study(asked, events or Silent(), lambda line: None, trainer)
 
 
 def without_times(path: Path) -> pd.DataFrame:

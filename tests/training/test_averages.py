@@ -8,7 +8,7 @@ import torch
 from dropout_lab.config.schema import TrainingSettings
 from dropout_lab.data import Splits
 from dropout_lab.training import Epoch, Fleet, evaluate, train
-from dropout_lab.training.averages import Averages
+from dropout_lab.training.averages import WeightAverages
 from tests.conftest import assert_same_bits, make_runs, make_sweep
 
 CPU = torch.device("cpu")
@@ -27,7 +27,7 @@ def trained(
 def averaged(settings: dict[str, object], weights: list[float]) -> list[float]:
     """Return what is measured after each of some updates, each the end of an epoch."""
     parameter = torch.nn.Parameter(torch.zeros(1, 1))
-    averages = Averages(TrainingSettings.model_validate(settings), [parameter])
+    averages = WeightAverages(TrainingSettings.model_validate(settings), [parameter])
     seen = []
     for step, weight in enumerate(weights, start=1):
         parameter.data.fill_(weight)
@@ -36,7 +36,7 @@ def averaged(settings: dict[str, object], weights: list[float]) -> list[float]:
         with averages.swapped_in():
             seen.append(parameter.item())
         assert parameter.item() == weight
-    averages.keep()
+    averages.copy_to_parameters()
     assert parameter.item() == seen[-1]
     return seen
 
@@ -100,7 +100,7 @@ def test_an_average_in_company_is_that_alone(
     together = Fleet(runs, CPU)
     records = list(train(together, small_splits))[-1].records
     assert len(together.diverged) == 2
-    for index in together.going:
+    for index in together.active_runs:
         alone = Fleet([runs[index]], CPU)
         single = list(train(alone, small_splits))[-1].records[0]
         assert records[index].test_loss == pytest.approx(single.test_loss, rel=1e-9)

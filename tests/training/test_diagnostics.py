@@ -16,8 +16,8 @@ from dropout_lab.rng import Purpose, stream
 from dropout_lab.training import Fleet, train
 from dropout_lab.training import diagnostics as diagnostics_module
 from dropout_lab.training.diagnostics import Diagnostics
-from dropout_lab.training.gradients import gradient_measures, whole_gradient
-from dropout_lab.training.unit_statistics import accuracy_without
+from dropout_lab.training.gradients import compare_gradients, full_gradient
+from dropout_lab.training.unit_statistics import accuracy_after_removal
 from tests.conftest import assert_same_bits, make_runs, make_sweep, with_variant
 
 CPU = torch.device("cpu")
@@ -166,9 +166,9 @@ def test_gradients_are_those_of_20_batches_of_the_epoch(
         picked = [torch.from_numpy(draw.choice(500, 64, replace=False)) for draw in draws]
         indices = torch.stack(picked)
         batches.append((small_splits.pixels(part.images[indices]), part.labels[indices]))
-    whole = whole_gradient(model.eval(), measured, small_splits)
-    with model.drawing(Purpose.DIAGNOSTICS, 3):
-        expected = gradient_measures(model.train(), batches, whole)
+    whole = full_gradient(model.eval(), measured, small_splits)
+    with model.noise_for(Purpose.DIAGNOSTICS, 3):
+        expected = compare_gradients(model.train(), batches, whole)
     for name, values in expected.items():
         torch.testing.assert_close(found[name], values)
 
@@ -180,7 +180,7 @@ def test_units_are_measured_on_the_test_part_with_dropout_off(small_splits: Spli
     h: list[Tensor] = []
     with torch.no_grad():
         fleet.model.eval()(x, h)
-        removed = accuracy_without(fleet.model, x, small_splits.test.labels, (0,), 25)
+        removed = accuracy_after_removal(fleet.model, x, small_splits.test.labels, (0,), 25)
     assert found["mean_activation_1"].item() == pytest.approx(h[0].mean().item(), rel=1e-5)
     assert found["mean_activation_2"].item() == pytest.approx(h[1].mean().item(), rel=1e-5)
     assert found["removed_25_test_accuracy"].item() == pytest.approx(removed.item())
@@ -213,7 +213,7 @@ def test_noise_is_measured_of_what_the_layer_is_given(
         model.eval()(small_splits.pixels(test.images[chosen]).unsqueeze(0), h)
         z = h[0] @ model.weights[1] + model.biases[1]
     layer, weight, _ = model.places()[2]
-    with model.drawing(Purpose.MEASURED_NOISE, 3):
+    with model.noise_for(Purpose.MEASURED_NOISE, 3):
         given = z if position == "before" else h[1]
         measured = measure(layer, given, weight, Entering(model.weights[1], z))
     for name, values in (("keep_rate", measured.keep_rate), ("noise_mean", measured.mean)):

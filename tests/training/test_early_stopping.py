@@ -28,13 +28,13 @@ def test_a_run_stops_after_so_many_epochs_without_a_better_one() -> None:
     for epoch, accuracy in enumerate(accuracies, start=1):
         weights = [torch.full((1, 2), float(epoch))]
         if 0 not in stopping.stopped:
-            stopping.look(epoch, 10 * epoch, torch.tensor([accuracy]), weights, [0])
+            stopping.update(epoch, 10 * epoch, torch.tensor([accuracy]), weights, [0])
     assert stopping.stopped == {0: 8}
     best = stopping.best[0]
     assert best is not None
     assert (best.epoch, best.updates) == (5, 50)
     weights = [torch.zeros(1, 2)]
-    stopping.restore(weights)
+    stopping.restore_best(weights)
     assert weights[0].tolist() == [[5.0, 5.0]]
 
 
@@ -104,7 +104,7 @@ def test_a_schedule_is_put_back_to_the_best_epoch(small_splits: Splits) -> None:
     assert best.epoch < epochs[-1].number
     scores = evaluate(fleet.model, small_splits.test, small_splits)
     assert scores.loss[0].item() == best.test_loss
-    assert fleet.p_in_force(0) == best.p
+    assert fleet.current_p(0) == best.p
 
 
 def test_without_patience_nothing_stops(small_splits: Splits) -> None:
@@ -131,7 +131,7 @@ def test_each_run_has_the_p_of_its_own_best_epoch(small_splits: Splits) -> None:
     for run in (0, 1):
         records = [epoch.records[run] for epoch in epochs if run in epoch.records]
         best = max(records, key=lambda record: record.validation_accuracy)
-        assert fleet.p_in_force(run) == best.p
+        assert fleet.current_p(run) == best.p
         assert scores.loss[run].item() == best.test_loss
         found.append(best.epoch)
     assert len(set(found)) == 2
@@ -142,7 +142,7 @@ def test_what_becomes_of_a_run_that_has_stopped_is_not_looked_at() -> None:
     fleet = Fleet(make_runs("training.patience=1", seeds=(0, 1)), CPU)
     for epoch, accuracies in enumerate(([0.5, 0.5], [0.4, 0.6], [0.9, 0.9]), start=1):
         fleet.epoch = epoch
-        fleet.look(torch.tensor(accuracies))
+        fleet.update_early_stopping(torch.tensor(accuracies))
     assert fleet.early_stopping is not None
     assert [best.epoch for best in fleet.early_stopping.best if best] == [1, 3]
     assert fleet.stopped == {0: 2}

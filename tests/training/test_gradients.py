@@ -7,10 +7,10 @@ import torch
 from torch import Tensor
 
 from dropout_lab.data import Splits
-from dropout_lab.model import MLP, p_of_fleet
+from dropout_lab.model import MLP, fleet_p
 from dropout_lab.rng import Purpose
 from dropout_lab.training import gradients as gradients_module
-from dropout_lab.training.gradients import gradient_measures, whole_gradient
+from dropout_lab.training.gradients import compare_gradients, full_gradient
 from tests.conftest import make_runs
 
 CPU = torch.device("cpu")
@@ -18,7 +18,7 @@ CPU = torch.device("cpu")
 
 def network(*settings: str, seeds: tuple[int, ...] = (0, 1)) -> MLP:
     runs = [run.settings for run in make_runs(*settings, seeds=seeds)]
-    return MLP(runs[0], p_of_fleet(runs), seeds, CPU)
+    return MLP(runs[0], fleet_p(runs), seeds, CPU)
 
 
 def flat(model: MLP, run: int, x: Tensor, labels: Tensor) -> Tensor:
@@ -36,14 +36,14 @@ def some_batches(splits: Splits, count: int) -> list[tuple[Tensor, Tensor]]:
 
 def test_every_pair_of_batches_the_long_way(small_splits: Splits, float64: None) -> None:
     model = network("dropout.p=0.5", "dropout.placement=all")
-    whole = whole_gradient(model.eval(), small_splits.train, small_splits)
+    whole = full_gradient(model.eval(), small_splits.train, small_splits)
     batches = some_batches(small_splits, 5)
     model.train()
-    with model.drawing(Purpose.DIAGNOSTICS, 1):
-        measured = gradient_measures(model, batches, whole)
+    with model.noise_for(Purpose.DIAGNOSTICS, 1):
+        measured = compare_gradients(model, batches, whole)
     pixels = small_splits.pixels(small_splits.train.images).unsqueeze(0)
     for run in (0, 1):
-        with model.drawing(Purpose.DIAGNOSTICS, 1):  # the same masks again
+        with model.noise_for(Purpose.DIAGNOSTICS, 1):  # the same masks again
             gradients = [flat(model, run, x, labels[run]) for x, labels in batches]
         reference = flat(model.eval(), run, pixels, small_splits.train.labels)
         model.train()
@@ -67,8 +67,8 @@ def test_the_same_batch_without_noise_has_one_direction(
     model = network("dropout.variant=none")
     part = small_splits.train
     batch = (small_splits.pixels(part.images).expand(2, -1, -1), part.labels.expand(2, -1))
-    whole = whole_gradient(model.eval(), part, small_splits)
-    measured = gradient_measures(model.train(), [batch, batch, batch], whole)
+    whole = full_gradient(model.eval(), part, small_splits)
+    measured = compare_gradients(model.train(), [batch, batch, batch], whole)
     for name in ("gradient_direction_variance", "gradient_direction_error"):
         assert measured[name].abs().max() < 1e-12
     length = sum(part.square().sum(dim=(1, 2)) for part in whole)
@@ -94,7 +94,7 @@ def test_opposite_and_orthogonal_directions_by_hand() -> None:
 
     batches = [(torch.zeros(1, 1, 1), torch.zeros(1, 1, dtype=torch.int64))] * 3
     whole = [torch.tensor([1.0, 0.0]).view(1, 2, 1), torch.zeros(1, 1, 1)]
-    measured = gradient_measures(Given(), batches, whole)
+    measured = compare_gradients(Given(), batches, whole)
     assert measured["gradient_norm"].item() == pytest.approx(2)
     assert measured["gradient_direction_variance"].item() == pytest.approx(2 / 3)
     assert measured["gradient_direction_error"].item() == pytest.approx((0 + 0.5 + 1) / 3)
@@ -105,7 +105,7 @@ def test_the_whole_is_the_same_in_chunks_of_any_size(
 ) -> None:
     """500 examples at once, and as 150, 150, 150 and 50."""
     model = network().eval()
-    whole = whole_gradient(model, small_splits.train, small_splits)
+    whole = full_gradient(model, small_splits.train, small_splits)
     monkeypatch.setattr(gradients_module, "CHUNK", 150)
-    parts = whole_gradient(model, small_splits.train, small_splits)
+    parts = full_gradient(model, small_splits.train, small_splits)
     torch.testing.assert_close(list(parts), list(whole), rtol=1e-10, atol=1e-14)

@@ -11,12 +11,17 @@ from dropout_lab.config.evaluation import EvaluationSettings
 from dropout_lab.config.grid import Run
 from dropout_lab.data import Splits
 from dropout_lab.layers import DropConnect, GaussianDropConnect, InvertedDropout, StandardDropout
-from dropout_lab.lr_schedules import Rate
-from dropout_lab.model import MLP, p_of_fleet
+from dropout_lab.lr_schedules import StepHyperparameters
+from dropout_lab.model import MLP, fleet_p
 from dropout_lab.rng import Purpose, stream
 from dropout_lab.training import Fleet, infer, train
 from dropout_lab.training import inference as inference_module
-from dropout_lab.training.inference import Inferred, logits_of_moments, moment_matching, sampled
+from dropout_lab.training.inference import (
+    InferenceResults,
+    moment_matched_logits,
+    moment_matching,
+    sample_predictions,
+)
 from tests.conftest import assert_same_bits, make_runs, make_sweep
 
 CPU = torch.device("cpu")
@@ -29,7 +34,7 @@ def evaluation(*inference: str, **rest: int) -> EvaluationSettings:
 def network(*settings: str, seeds: tuple[int, ...] = (0,)) -> MLP:
     runs = make_runs(*settings, seeds=seeds)
     all_settings = [run.settings for run in runs]
-    return MLP(all_settings[0], p_of_fleet(all_settings), seeds, CPU)
+    return MLP(all_settings[0], fleet_p(all_settings), seeds, CPU)
 
 
 def sub_networks(
@@ -81,8 +86,8 @@ def test_monte_carlo_approaches_the_mean_of_all_sub_networks_with_the_root_of_t(
         exact.append(mean)
         variance.append((chance.unsqueeze(1) * (log_p.exp() - mean) ** 2).sum(dim=0))
     repeats = 60
-    with torch.no_grad(), model.drawing(Purpose.INFERENCE):
-        draws = torch.cat([log_p.exp() for log_p in sampled(model, x, 64 * repeats)])
+    with torch.no_grad(), model.noise_for(Purpose.INFERENCE):
+        draws = torch.cat([log_p.exp() for log_p in sample_predictions(model, x, 64 * repeats)])
     for t in (1, 4, 16, 64):
         averages = draws[: t * repeats].view(repeats, t, 3, 10).mean(dim=1)
         squares = (averages - torch.stack(exact)).square().mean(dim=0)
@@ -98,8 +103,10 @@ def test_the_average_and_the_geometric_mean_are_those_of_the_networks_drawn(
     wanted = evaluation("monte_carlo", "geometric", samples=7)
     scores = infer(model, small_splits, wanted, (0, 1)).scores
     x = small_splits.pixels(small_splits.test.images).unsqueeze(0)
-    with torch.no_grad(), model.drawing(Purpose.INFERENCE):
-        log_p = torch.stack(list(sampled(model, x, 7)))  # (samples, runs, examples, classes)
+    with torch.no_grad(), model.noise_for(Purpose.INFERENCE):
+        log_p = torch.stack(
+            list(sample_predictions(model, x, 7))
+        )  # (samples, runs, examples, classes)
     labels = small_splits.test.labels
     arithmetic, geometric = log_p.exp().mean(dim=0), log_p.mean(dim=0).softmax(dim=-1)
     for run in (0, 1):
@@ -130,7 +137,7 @@ def test_moment_matching_has_the_mean_logits_of_brute_force(variant: str, sample
         "model.hidden=[32]", "dropout.p=0.5",
     )  # fmt: skip
     x = torch.rand(1, 2, 784)
-    with torch.no_grad(), model.drawing(Purpose.INFERENCE):
+    with torch.no_grad(), model.noise_for(Purpose.INFERENCE):
         model.train()
         brute = torch.cat([model(x) for _ in range(samples)]).double()  # (samples, 2, 10)
         dropout, weight, bias = model.places()[0]
@@ -150,8 +157,8 @@ def test_moment_matching_has_the_mean_logits_of_brute_force(variant: str, sample
     with torch.no_grad():
         clean = model.eval()(x)[0].double()
     assert ((clean - brute.mean(dim=0)).abs() / error).max() > 5
-    with torch.no_grad(), model.drawing(Purpose.INFERENCE, 1):
-        ours = next(iter(logits_of_moments(model, x, 2_000)))[0].double()
+    with torch.no_grad(), model.noise_for(Purpose.INFERENCE, 1):
+        ours = next(iter(moment_matched_logits(model, x, 2_000)))[0].double()
     assert ((ours - brute.mean(dim=0)).abs() / (error * math.sqrt(1 + samples / 2_000))).max() < 5
 
 
@@ -176,9 +183,9 @@ def test_moment_matching_of_a_dropped_output_layer_averages_its_softmax() -> Non
         "dropout.variant=gaussian_dropconnect", "dropout.placement=hidden", "model.hidden=[32]"
     )
     x = torch.rand(1, 4, 784)
-    with torch.no_grad(), model.drawing(Purpose.INFERENCE):
-        draws = torch.stack([log_p.exp() for log_p in sampled(model, x, 4_000)])
-    with torch.no_grad(), model.drawing(Purpose.INFERENCE, 1):
+    with torch.no_grad(), model.noise_for(Purpose.INFERENCE):
+        draws = torch.stack([log_p.exp() for log_p in sample_predictions(model, x, 4_000)])
+    with torch.no_grad(), model.noise_for(Purpose.INFERENCE, 1):
         matched = moment_matching(model.eval(), x, 4_000).exp()
     error = draws.std(dim=0) * math.sqrt(2 / 4_000)
     assert ((matched - draws.mean(dim=0)).abs() / error).max() < 5
@@ -204,7 +211,7 @@ def test_inference_touches_neither_streams_nor_modes_nor_weights(small_splits: S
     step = measured.optimizer.step
     modes: list[bool] = []
 
-    def watched(losses: Tensor, rate: Rate) -> None:
+    def watched(losses: Tensor, rate: StepHyperparameters) -> None:
         if measured.updates in (0, 5):
             infer(measured.model, small_splits, measured.settings.evaluation, measured.seeds)
             modes.extend(module.training for module in measured.model.modules())
@@ -230,7 +237,7 @@ def test_an_exception_leaves_modes_and_streams_as_they_were(
 ) -> None:
     model = network()
     model.open_epoch(1)
-    before = [noise._noise for noise in model.noises]
+    before = [noise._noise for noise in model.noise_sources]
 
     def fail(*args: object) -> Tensor:
         raise RuntimeError("in the middle")
@@ -240,7 +247,7 @@ def test_an_exception_leaves_modes_and_streams_as_they_were(
         infer(model, small_splits, evaluation("monte_carlo"), (0,))
     assert model.training
     assert all(layer.training for layer in model.dropouts)
-    assert all(now._noise is then for now, then in zip(model.noises, before, strict=True))
+    assert all(now._noise is then for now, then in zip(model.noise_sources, before, strict=True))
 
 
 def test_a_run_is_measured_the_same_in_a_fleet_as_alone(small_splits: Splits) -> None:
@@ -261,7 +268,7 @@ def test_a_run_is_measured_the_same_in_a_fleet_as_alone(small_splits: Splits) ->
         torch.testing.assert_close(together.curve.loss_mean[index], alone.curve.loss_mean[0])
 
 
-def infer_all(runs: list[Run], splits: Splits) -> Inferred:
+def infer_all(runs: list[Run], splits: Splits) -> InferenceResults:
     fleet = Fleet(runs, CPU)
     return infer(fleet.model, splits, fleet.settings.evaluation, fleet.seeds)
 
@@ -281,10 +288,10 @@ def test_the_curve_starts_at_single_networks_and_ends_near_monte_carlo(
     assert curve.accuracy_mean.shape == (1, 40)
     x = small_splits.pixels(small_splits.test.images).unsqueeze(0)
     labels = small_splits.test.labels
-    with torch.no_grad(), fleet.model.drawing(Purpose.INFERENCE):
+    with torch.no_grad(), fleet.model.noise_for(Purpose.INFERENCE):
         single = [
             (log_p[0].argmax(dim=-1) == labels).double().mean()
-            for log_p in sampled(fleet.model, x, 60)
+            for log_p in sample_predictions(fleet.model, x, 60)
         ]
     accuracies = torch.stack(single)
     standard_error = accuracies.std() / 100**0.5
@@ -319,8 +326,8 @@ def test_chunks_and_the_curve_the_long_way(
     labels = small_splits.test.labels
     chunks = []
     for chunk, part in enumerate(x.split(400, dim=1)):  # each has streams of its own
-        with torch.no_grad(), model.drawing(Purpose.INFERENCE, chunk):
-            chunks.append(torch.stack(list(sampled(model, part, 5))))
+        with torch.no_grad(), model.noise_for(Purpose.INFERENCE, chunk):
+            chunks.append(torch.stack(list(sample_predictions(model, part, 5))))
     pool = torch.cat(chunks, dim=2).exp()  # (samples, runs, examples, classes)
     curve, scores = inferred.curve, inferred.scores["monte_carlo"]
     assert curve is not None
@@ -351,8 +358,8 @@ def test_as_many_logits_are_drawn_as_samples_were_asked_for() -> None:
     x = torch.rand(1, 2, 784)
     for placement, count in (("hidden", 7), ("[0]", 1)):
         model = network("dropout.variant=gaussian_dropconnect", f"dropout.placement={placement}")
-        with torch.no_grad(), model.drawing(Purpose.INFERENCE):
-            assert len(list(logits_of_moments(model, x, 7))) == count
+        with torch.no_grad(), model.noise_for(Purpose.INFERENCE):
+            assert len(list(moment_matched_logits(model, x, 7))) == count
 
 
 def test_moments_follow_the_p_of_each_run(float64: None) -> None:

@@ -11,7 +11,7 @@ from dropout_lab.data import Splits
 from dropout_lab.layers import VARIANTS
 from dropout_lab.rng import Purpose, stream
 from dropout_lab.training import Epoch, Fleet, evaluate, train
-from dropout_lab.training.loop import data_order, train_examples
+from dropout_lab.training.loop import data_order, evaluated_train_indices
 from tests.conftest import make_config, make_runs, make_sweep, with_variant
 
 CPU = torch.device("cpu")
@@ -181,10 +181,10 @@ def test_measured_training_examples_are_stratified_and_the_same_for_all(
     small_splits: Splits,
 ) -> None:
     settings = make_config("evaluation.train_examples=100")
-    chosen = train_examples(small_splits, settings)
+    chosen = evaluated_train_indices(small_splits, settings)
     assert len(set(chosen.tolist())) == 100
     assert small_splits.train.labels[chosen].bincount().min() >= 8
-    assert torch.equal(chosen, train_examples(small_splits, settings))
+    assert torch.equal(chosen, evaluated_train_indices(small_splits, settings))
 
 
 @pytest.mark.parametrize("mode", [True, False])

@@ -10,9 +10,9 @@ from dropout_lab.data import Splits
 from dropout_lab.model import MLP
 from dropout_lab.training import Epoch, Fleet, train
 from dropout_lab.training.objective import (
-    Noisy,
     Objective,
-    Step,
+    StepLoss,
+    TrainingStepMetrics,
     expectation_linear,
     fraternal,
     r_drop,
@@ -105,7 +105,7 @@ def test_the_term_is_its_function_of_the_passes_times_its_weight(loss: str, floa
     else:
         expected = (r_drop if loss == "r_drop" else fraternal)(first, second)
     assert float(expected.detach()) > 0
-    torch.testing.assert_close(step.added, 3 * expected)
+    torch.testing.assert_close(step.dropout_loss, 3 * expected)
 
 
 @pytest.mark.parametrize("loss", LOSSES)
@@ -137,10 +137,10 @@ def test_the_penalty_is_divided_by_the_number_of_training_examples(float64: None
     model, objective = made(*with_variant("concrete"))
     penalty = model.penalty(0.0)
     assert penalty is not None
-    torch.testing.assert_close(objective(x, labels, 0.0).added, penalty / 500)
+    torch.testing.assert_close(objective(x, labels, 0.0).dropout_loss, penalty / 500)
     dropout = make_runs(*with_variant("concrete"))[0].settings.dropout
     doubled = Objective(model, dropout, 1000, objective.regularizers)
-    torch.testing.assert_close(2 * doubled(x, labels, 0.0).added, penalty / 500)
+    torch.testing.assert_close(2 * doubled(x, labels, 0.0).dropout_loss, penalty / 500)
 
 
 def test_a_learned_variant_and_a_loss_add_up(float64: None) -> None:
@@ -149,15 +149,15 @@ def test_a_learned_variant_and_a_loss_add_up(float64: None) -> None:
     step = objective(x, labels, 0.0)
     model.open_epoch(1)
     expected = 0.1 * fraternal(model(x), model(x)) + model.penalty(0.0) / 500
-    torch.testing.assert_close(step.added, expected)
+    torch.testing.assert_close(step.dropout_loss, expected)
 
 
 def test_noisy_averages_over_examples_not_batches() -> None:
-    noisy = Noisy(1, CPU)
+    noisy = TrainingStepMetrics(1, CPU)
     logits = torch.tensor([[[1.0, 0.0], [1.0, 0.0], [1.0, 0.0]]])
-    noisy.add(Step(logits, torch.tensor([1.0]), torch.tensor([6.0])), torch.tensor([[0, 0, 1]]))
-    noisy.add(Step(logits[:, :1], torch.tensor([5.0]), None), torch.tensor([[0]]))
-    assert (float(noisy.loss), float(noisy.accuracy), float(noisy.added)) == (2.0, 0.75, 4.5)
+    noisy.add(StepLoss(logits, torch.tensor([1.0]), torch.tensor([6.0])), torch.tensor([[0, 0, 1]]))
+    noisy.add(StepLoss(logits[:, :1], torch.tensor([5.0]), None), torch.tensor([[0]]))
+    assert (float(noisy.loss), float(noisy.accuracy), float(noisy.dropout_loss)) == (2.0, 0.75, 4.5)
 
 
 def last(splits: Splits, *settings: str) -> Epoch:

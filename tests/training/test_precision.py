@@ -6,7 +6,7 @@ import time
 import pytest
 import torch
 
-from dropout_lab.training.precision import TOO_SLOW, Products, measured, product_of
+from dropout_lab.training.precision import TOO_SLOW, ProductTiming, largest_product, time_products
 from tests.conftest import make_runs
 
 
@@ -26,19 +26,19 @@ def settings(*changes: str):
 def test_the_largest_product_is_measured_within_bounds(
     changes: list[str], size: tuple[int, int, int]
 ) -> None:
-    assert product_of(settings(*changes)) == size
-    assert product_of([*settings("model.hidden=[2]"), *settings(*changes)]) >= size
+    assert largest_product(settings(*changes)) == size
+    assert largest_product([*settings("model.hidden=[2]"), *settings(*changes)]) >= size
 
 
 def test_the_fastest_of_a_few_is_what_it_takes() -> None:
     """By a clock that tells 9, 5, 7, ... ms for bfloat16 and then 2, 1, ... ms for float32."""
     steps = [9, 5, 7, 6, 8, 2, 1, 3, 2, 2]
     ticks = itertools.accumulate(each for step in steps for each in (0.0, step / 1000))
-    found = measured(64, 64, 64, lambda: next(ticks))
+    found = time_products(64, 64, 64, lambda: next(ticks))
     assert found.bfloat16 == pytest.approx(0.005)
     assert found.float32 == pytest.approx(0.001)
-    assert found.times == pytest.approx(5)
-    assert found.times > TOO_SLOW
+    assert found.slowdown == pytest.approx(5)
+    assert found.slowdown > TOO_SLOW
     assert found.sentence == (
         "A product of 64 x 64 by 64 x 64 takes 5 ms in bfloat16 and 1 ms in float32 on one core "
         "of this machine"
@@ -47,15 +47,15 @@ def test_the_fastest_of_a_few_is_what_it_takes() -> None:
 
 def test_a_slow_product_is_repeated_less_often() -> None:
     ticks = itertools.count()
-    found = measured(64, 64, 64, lambda: float(next(ticks)))  # each takes a second
+    found = time_products(64, 64, 64, lambda: float(next(ticks)))  # each takes a second
     assert next(ticks) == 4  # two products, each measured once
-    assert found == Products(64, 64, 64, 1.0, 1.0)
+    assert found == ProductTiming(64, 64, 64, 1.0, 1.0)
 
 
 def test_measuring_takes_a_moment_and_leaves_the_threads() -> None:
     threads = torch.get_num_threads()
     began = time.perf_counter()
-    found = measured(64, 256, 64)
+    found = time_products(64, 256, 64)
     assert time.perf_counter() - began < 5
     assert torch.get_num_threads() == threads
     assert 0 < found.float32 < 1

@@ -18,13 +18,13 @@ from dropout_lab.rng import FleetNoise
 from dropout_lab.study import pack
 from dropout_lab.study.machine import this_machine
 from dropout_lab.training import Fleet, train
-from dropout_lab.training.objective import Noisy, Objective
+from dropout_lab.training.objective import Objective, TrainingStepMetrics
 from dropout_lab.training.regularizers import (
     InputNoise,
     KLSparsity,
     Regularizers,
-    confidence,
-    smoothing,
+    confidence_penalty,
+    label_smoothing_loss,
 )
 from tests.conftest import assert_same_bits, make_runs, make_sweep, resumed_after_an_epoch
 
@@ -116,7 +116,9 @@ def test_smoothing_of_two_classes_by_hand(float64: None) -> None:
     """P = (3/4, 1/4), label 0: the mean of -log p over the classes less that of the label."""
     logits = torch.tensor([0.75, 0.25]).log().view(1, 1, 2)
     expected = (-math.log(0.75) - math.log(0.25)) / 2 + math.log(0.75)
-    assert float(smoothing(logits, torch.tensor([[0]]))) == pytest.approx(expected, rel=1e-12)
+    assert float(label_smoothing_loss(logits, torch.tensor([[0]]))) == pytest.approx(
+        expected, rel=1e-12
+    )
 
 
 @pytest.mark.parametrize("loss", ["cross_entropy", "r_drop", "expectation_linear"])
@@ -131,19 +133,19 @@ def test_label_smoothing_against_torch_and_only_in_what_is_minimized(
     plain = sum(cross_entropy(p[0], labels[0]) for p in passes) / len(passes)
     smooth = sum(cross_entropy(p[0], labels[0], label_smoothing=0.3) for p in passes) / len(passes)
     torch.testing.assert_close(step.cross_entropy[0], plain)
-    added = 0.0 if step.added is None else step.added[0].detach()
+    added = 0.0 if step.dropout_loss is None else step.dropout_loss[0].detach()
     torch.testing.assert_close(step.total[0], smooth + added)
-    noisy = Noisy(1, CPU)
+    noisy = TrainingStepMetrics(1, CPU)
     noisy.add(step, labels)
     assert float(noisy.loss) == pytest.approx(float(plain.detach()), rel=1e-6)
-    assert float(noisy.added) == pytest.approx(float(added), rel=1e-6)
+    assert float(noisy.dropout_loss) == pytest.approx(float(added), rel=1e-6)
 
 
 def test_the_confidence_penalty_of_two_classes_by_hand(float64: None) -> None:
     """P = (3/4, 1/4): sum p log p, with the gradient p_k (log p_k - sum p log p)."""
     logits = torch.tensor([0.75, 0.25]).log().view(1, 1, 2).requires_grad_()
     value = 0.75 * math.log(0.75) + 0.25 * math.log(0.25)
-    found = confidence(logits)
+    found = confidence_penalty(logits)
     assert float(found.detach()) == pytest.approx(value, rel=1e-12)
     (gradient,) = torch.autograd.grad(found.sum(), logits)
     expected = [p * (math.log(p) - value) for p in (0.75, 0.25)]
@@ -159,7 +161,7 @@ def test_a_class_of_probability_zero_adds_nothing_and_has_no_gradient(
     plain = torch.tensor([0.75, 0.25], dtype=dtype).log()
     logits = torch.cat([plain, torch.tensor([lowest], dtype=dtype)]).view(1, 1, 3)
     logits.requires_grad_()
-    found = confidence(logits)
+    found = confidence_penalty(logits)
     value = 0.75 * math.log(0.75) + 0.25 * math.log(0.25)
     assert float(found.detach()) == pytest.approx(value, rel=1e-6)
     (gradient,) = torch.autograd.grad(1000 * found.sum(), logits)
@@ -178,12 +180,12 @@ def test_the_confidence_penalty_is_only_in_what_is_minimized(loss: str, float64:
     plain = sum(cross_entropy(p[0], labels[0]) for p in passes) / len(passes)
     entropy = sum(Categorical(logits=p[0]).entropy().mean() for p in passes) / len(passes)
     torch.testing.assert_close(step.cross_entropy[0], plain)
-    added = 0.0 if step.added is None else step.added[0].detach()
+    added = 0.0 if step.dropout_loss is None else step.dropout_loss[0].detach()
     torch.testing.assert_close(step.total[0], plain - 0.7 * entropy + added)
-    noisy = Noisy(1, CPU)
+    noisy = TrainingStepMetrics(1, CPU)
     noisy.add(step, labels)
     assert float(noisy.loss) == pytest.approx(float(plain.detach()), rel=1e-6)
-    assert float(noisy.added) == pytest.approx(float(added), rel=1e-6)
+    assert float(noisy.dropout_loss) == pytest.approx(float(added), rel=1e-6)
 
 
 def test_nothing_asked_for_adds_nothing() -> None:

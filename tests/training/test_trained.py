@@ -60,7 +60,7 @@ def test_the_histograms_are_those_of_the_hidden_units_on_the_seeds_own_mini_batc
     rows = activation_rows(fleet.model, small_splits, fleet.seeds)
     test = small_splits.test
     for run, seed in enumerate(fleet.seeds):
-        draw = stream(Purpose.AT_END, seed, 0)
+        draw = stream(Purpose.SNAPSHOTS, seed, 0)
         picked = draw.choice(len(test), HISTOGRAM_EXAMPLES, replace=False)
         assert len(set(picked)) == HISTOGRAM_EXAMPLES
         h = small_splits.pixels(test.images[torch.from_numpy(picked)]).double().numpy()

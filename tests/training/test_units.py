@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from dropout_lab.data import Splits
-from dropout_lab.model import MLP, p_of_fleet
+from dropout_lab.model import MLP, fleet_p
 from dropout_lab.rng import Purpose, stream
 from dropout_lab.training.unit_statistics import (
-    accuracy_without,
+    accuracy_after_removal,
     activation_sparsity,
     effective_rank,
     mean_activation,
@@ -93,7 +93,7 @@ def test_a_dead_layer_has_neither_and_a_diverged_run_harms_no_other() -> None:
 
 def network(*settings: str, seeds: tuple[int, ...] = (0,)) -> MLP:
     runs = [run.settings for run in make_runs(*settings, seeds=seeds)]
-    return MLP(runs[0], p_of_fleet(runs), seeds, CPU).eval()
+    return MLP(runs[0], fleet_p(runs), seeds, CPU).eval()
 
 
 @pytest.mark.parametrize(("share", "removed"), [(50, (5, 4)), (25, (2, 2)), (75, (8, 5))])
@@ -105,7 +105,7 @@ def test_removal_is_the_network_with_zeros_written_by_hand(
     x = small_splits.pixels(small_splits.test.images).unsqueeze(0)
     labels = small_splits.test.labels
     with torch.no_grad():
-        ours = accuracy_without(model, x, labels, (0, 7), share)
+        ours = accuracy_after_removal(model, x, labels, (0, 7), share)
         for run, seed in enumerate((0, 7)):
             accuracies = []
             for order in range(5):
@@ -126,11 +126,13 @@ def test_removing_next_to_nothing_changes_nothing(small_splits: Splits) -> None:
     labels = small_splits.test.labels
     with torch.no_grad():
         whole = (model(x)[0].argmax(dim=-1) == labels).double().mean().item()
-        assert accuracy_without(model, x, labels, (0,), 0).item() == pytest.approx(whole)
+        assert accuracy_after_removal(model, x, labels, (0,), 0).item() == pytest.approx(whole)
 
 
 def test_the_units_come_back_where_the_network_raises() -> None:
     model = network()
     with pytest.raises(RuntimeError):
-        accuracy_without(model, torch.ones(1, 2, 3), torch.zeros(2, dtype=torch.int64), (0,), 50)
+        accuracy_after_removal(
+            model, torch.ones(1, 2, 3), torch.zeros(2, dtype=torch.int64), (0,), 50
+        )
     assert not model.activation._forward_hooks

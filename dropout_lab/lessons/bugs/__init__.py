@@ -1,4 +1,4 @@
-"""Lesson ``bugs``: eight real mistakes, the damage each does, and the law that catches it."""
+"""Lesson ``bugs``: eight real mistakes, the damage each does, and the check that catches it."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from matplotlib.figure import Figure
 
 from dropout_lab.analysis import style
-from dropout_lab.checks import LAWS, verify
-from dropout_lab.checks.finding import at_least, must_be, none_of
+from dropout_lab.checks import CHECKS, verify
+from dropout_lab.checks.outcome import at_least, must_be, none_of
 from dropout_lab.data import Splits
 from dropout_lab.layers.noise_measurement import ERRORS
 from dropout_lab.lessons import Asked
@@ -55,7 +55,7 @@ class _Exhibit:
         runs: With it.
         accuracy: Its accuracy less that of the right layer.
         loss: Its NLL less that of the right layer, in nats.
-        broken: The laws it breaks, in their order.
+        broken: The checks it fails, in their order.
     """
 
     kind: type[WrongLayer]
@@ -84,23 +84,23 @@ def lesson(asked: Asked) -> Iterator[Part]:
         "same, and the draws wherever the layers draw alike."
     )
     yield Working(f"training {len(_RIGHT) + len(MISTAKES)} times {len(seeds)} networks")
-    laws = list(dict.fromkeys(kind.law for kind in MISTAKES)) if asked.quick else list(LAWS)
-    right, museum, faults = _measured(p, seeds, epochs, splits(asked, train_size=_IMAGES), laws)
+    names = list(dict.fromkeys(kind.check for kind in MISTAKES)) if asked.quick else list(CHECKS)
+    right, museum, faults = _measured(p, seeds, epochs, splits(asked, train_size=_IMAGES), names)
     yield from _damage(right, museum, len(seeds))
     yield from _what_hides(museum, p)
     yield Picture(lambda: _draw(museum, p, len(seeds)), "the damage of each mistake")
-    yield from _caught(museum, faults, laws)
+    yield from _caught(museum, faults, names)
 
 
 def _measured(
-    p: float, seeds: Sequence[int], epochs: int, images: Splits, laws: Sequence[str]
+    p: float, seeds: Sequence[int], epochs: int, images: Splits, names: Sequence[str]
 ) -> tuple[dict[str, _Runs], list[_Exhibit], int]:
-    """Return the right layers' runs, the mistakes, and how often a right layer breaks a law."""
+    """Return the right layers' runs, the mistakes, and how often a right layer fails a check."""
     kinds = {f"mistake_{at}": kind for at, kind in enumerate(MISTAKES)}
     with joined(kinds):
         runs = {name: _trained(name, p, seeds, epochs, images) for name in (*_RIGHT, *kinds)}
-        checks = list(verify([*_RIGHT, *kinds], laws))
-    broken = [(check.variant, check.law) for check in checks if check.passed is False]
+        checks = list(verify([*_RIGHT, *kinds], names))
+    broken = [(check.variant, check.check) for check in checks if check.passed is False]
     museum = []
     for name, kind in kinds.items():
         ours, theirs = runs[name], runs["gaussian" if kind.gaussian else "inverted"]
@@ -110,7 +110,7 @@ def _measured(
                 ours,
                 Difference.of(ours.accuracy, theirs.accuracy),
                 Difference.of(ours.loss, theirs.loss),
-                [law for variant, law in broken if variant == name],
+                [check for variant, check in broken if variant == name],
             )
         )
     faults = sum(variant in _RIGHT for variant, _ in broken)
@@ -161,7 +161,7 @@ def _what_hides(museum: Sequence[_Exhibit], p: float) -> Iterator[Part]:
         "'The accuracy is good, so the layer is right.' A wrong scale can move the probabilities "
         "and leave the largest of them the largest, and a layer that is quiet after its first "
         "evaluation trains as well from there as a network without dropout does. What sees every "
-        "mistake is a law that asks the layer itself."
+        "mistake is a check that asks the layer itself."
     )
     for each in museum:
         if each.kind is DividedByTheRate and p == 0.5:
@@ -173,32 +173,33 @@ def _what_hides(museum: Sequence[_Exhibit], p: float) -> Iterator[Part]:
             yield Check("p and 1 - p alike at 0.5", none_of(off, "of two measures differ"))
         if each.kind in (NoiseInEvaluation, ScalingForgotten):
             what = "is the NLL less that of the right layer, over its error"
-            finding = at_least(each.loss.off, ERRORS, what, unit=" s.e.")
-            yield Check(f"NLL: {each.kind.title}", finding)
+            outcome = at_least(each.loss.off, ERRORS, what, unit=" s.e.")
+            yield Check(f"NLL: {each.kind.title}", outcome)
 
 
-def _caught(museum: Sequence[_Exhibit], faults: int, laws: Sequence[str]) -> Iterator[Part]:
-    yield Step("The law that catches it")
+def _caught(museum: Sequence[_Exhibit], faults: int, names: Sequence[str]) -> Iterator[Part]:
+    yield Step("The check that catches it")
     yield Rows(
-        f"of the {len(laws)} laws that were checked",
-        ("mistake", "caught by", "laws broken"),
-        [(each.kind.title, each.kind.law, len(each.broken)) for each in museum],
+        f"of the {len(names)} checks that were run",
+        ("mistake", "caught by", "checks failed"),
+        [(each.kind.title, each.kind.check, len(each.broken)) for each in museum],
     )
     also = {
-        each.kind.title: [law for law in each.broken if law != each.kind.law] for each in museum
+        each.kind.title: [check for check in each.broken if check != each.kind.check]
+        for each in museum
     }
     told = "; ".join(f"{title}: {', '.join(others)}" for title, others in also.items() if others)
     yield Look(f"Broken beside the one that is named: {told or 'none'}.")
     yield Say(
-        "The laws train nothing. They look at single steps, at p of their own and with bounds from "
-        "the number of draws. The command dropout-lab verify checks them for every variant, those "
-        "of --plugin too."
+        "The checks train nothing. They look at single steps, at fixed values of p, with bounds "
+        "from the number of draws. The command dropout-lab verify runs them for every variant, "
+        "also for yours (--plugin)."
     )
-    yield Check("the right layers keep all", none_of(faults, "laws are broken by a right layer"))
+    yield Check("the right layers pass all", none_of(faults, "checks are failed by a right layer"))
     for each in museum:
-        found = "caught" if each.kind.law in each.broken else "missed"
-        finding = must_be("caught", found, f"the law '{each.kind.law}' does not see it")
-        yield Check(each.kind.title, finding)
+        found = "caught" if each.kind.check in each.broken else "missed"
+        outcome = must_be("caught", found, f"the check '{each.kind.check}' does not see it")
+        yield Check(each.kind.title, outcome)
 
 
 def _worse(found: Difference, *, lower: bool) -> bool:

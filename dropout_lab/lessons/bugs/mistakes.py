@@ -14,13 +14,13 @@ class Mistake(UnitDropout):
     Attributes:
         title: Its name.
         code: The line that is wrong.
-        law: The law that must catch it.
+        check: The check that must catch it.
         gaussian: Whether it was changed from Gaussian dropout, not from inverted.
     """
 
     title: ClassVar[str]
     code: ClassVar[str]
-    law: ClassVar[str]
+    check: ClassVar[str]
     gaussian: ClassVar[bool] = False
 
 
@@ -29,7 +29,7 @@ class DividedByTheRate(Mistake, InvertedDropout):
 
     title = "divided by the rate"
     code = "x * mask / p"
-    law = "noise mean is 1"
+    check = "noise mean is 1"
 
     def kept_scale(self, p: Tensor) -> Tensor:
         """Return ``1 / p``; where p is 0 nothing is dropped and nothing scaled."""
@@ -41,7 +41,7 @@ class NoiseInEvaluation(Mistake, InvertedDropout):
 
     title = "noise in evaluation"
     code = "F.dropout(x, p)"
-    law = "evaluation draws nothing"
+    check = "evaluation draws nothing"
 
     def rest(self, x: Tensor) -> Tensor:
         """Return ``x`` with noise, as in training."""
@@ -53,7 +53,7 @@ class ScalingForgotten(Mistake, InvertedDropout):
 
     title = "scaling forgotten"
     code = "x * mask"
-    law = "noise mean is 1"
+    check = "noise mean is 1"
 
     def kept_scale(self, p: Tensor) -> Tensor:
         """Return 1."""
@@ -65,7 +65,7 @@ class OneMaskForAllExamples(Mistake, InvertedDropout):
 
     title = "one mask for a batch"
     code = "rand(x.shape[1]) >= p"
-    law = "a mask for each example"
+    check = "a mask for each example"
 
     def noise_shape(self, x: Tensor) -> tuple[int, ...]:
         """Return the shape of one example."""
@@ -77,7 +77,7 @@ class MaskNotInTheGradient(Mistake, InvertedDropout):
 
     title = "mask not in gradient"
     code = "backward: return grad"
-    law = "no gradient where dropped"
+    check = "no gradient where dropped"
 
     def drop(self, x: Tensor) -> Tensor:
         """Return ``x`` with noise that is constant to the gradient."""
@@ -89,7 +89,7 @@ class VarianceForDeviation(Mistake, GaussianDropout):
 
     title = "variance for s.d."
     code = "1 + p / (1 - p) * randn"
-    law = "variance is p / (1 - p)"
+    check = "variance is p / (1 - p)"
     gaussian = True
 
     def drop(self, x: Tensor) -> Tensor:
@@ -103,7 +103,7 @@ class ExamplesDropped(Mistake, InvertedDropout):
 
     title = "examples dropped"
     code = "rand(x.shape[0], 1) >= p"
-    law = "no example is dropped"
+    check = "no example is dropped"
 
     def noise_shape(self, x: Tensor) -> tuple[int, ...]:
         """Return one coin for each example."""
@@ -115,7 +115,7 @@ class QuietAfterEvaluation(Mistake, InvertedDropout):
 
     title = "mode not put back"
     code = "eval() without train()"
-    law = "noise comes back"
+    check = "noise comes back"
     evaluated = False
 
     def rest(self, x: Tensor) -> Tensor:

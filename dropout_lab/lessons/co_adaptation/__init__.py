@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from dropout_lab.checks.finding import at_least
-from dropout_lab.config.diagnostic_columns import REMOVED
+from dropout_lab.checks.outcome import at_least
+from dropout_lab.config.diagnostic_columns import REMOVED_PERCENTAGES
 from dropout_lab.layers.noise_measurement import ERRORS
 from dropout_lab.lessons import Asked
 from dropout_lab.lessons.co_adaptation import picture
@@ -31,7 +31,7 @@ from dropout_lab.model import MLP
 from dropout_lab.training import unit_statistics
 
 _HIDDEN = 64  # units of each of two layers
-_SHARES = (0, *REMOVED)
+_SHARES = (0, *REMOVED_PERCENTAGES)
 _MEASURED = 1_000  # test images, at most
 _SPREAD = "length spread"
 _OF_UNITS = {
@@ -109,7 +109,9 @@ def _measured(training: Training) -> _Found:
     with torch.no_grad():
         model(x, hidden)
         accuracy = {
-            share: Pair.of(unit_statistics.accuracy_without(model, x, labels, fleet.seeds, share))
+            share: Pair.of(
+                unit_statistics.accuracy_after_removal(model, x, labels, fleet.seeds, share)
+            )
             for share in _SHARES
         }
     first = model.weights[0].detach()[

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
-from dropout_lab.checks.finding import at_least, at_most
+from dropout_lab.checks.outcome import at_least, at_most
 from dropout_lab.config.schema import Settings
 from dropout_lab.data import Splits
 from dropout_lab.layers import InvertedDropout

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 import torch
 
-from dropout_lab.checks.finding import at_most, must_be, within
+from dropout_lab.checks.outcome import at_most, must_be, within
 from dropout_lab.config.load import load
 from dropout_lab.config.overrides import Changes
 from dropout_lab.errors import ConfigError

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dropout_lab.checks.finding import at_least, at_most, none_of
+from dropout_lab.checks.outcome import at_least, at_most, none_of
 from dropout_lab.layers import InvertedDropout
 from dropout_lab.lessons import Asked
 from dropout_lab.lessons.derivative.picture import Differences, Wrong, draw

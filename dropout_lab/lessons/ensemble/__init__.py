@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from dropout_lab.checks.finding import Finding, at_least, at_most, none_of
+from dropout_lab.checks.outcome import Outcome, at_least, at_most, none_of
 from dropout_lab.data import Splits
 from dropout_lab.layers import InvertedDropout
 from dropout_lab.lessons import Asked
@@ -272,7 +272,7 @@ def _scores(log_p: Tensor, labels: Tensor) -> ProbabilityScores:
     return tally.scores()
 
 
-def _beats(net: _Net, *means: Tensor) -> Finding:
+def _beats(net: _Net, *means: Tensor) -> Outcome:
     """Count images on which a mean has a higher NLL than the sub-networks have on average."""
     members = net.all.mean(net.of_label(net.all.log_p))
     worse = sum(int((net.of_label(mean) < members - _rounding(net)).sum()) for mean in means)

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from dropout_lab.checks.finding import at_most
+from dropout_lab.checks.outcome import at_most
 from dropout_lab.layers.noise_measurement import ERRORS
 from dropout_lab.lessons import Asked
 from dropout_lab.lessons.draws import noise
 from dropout_lab.lessons.ensemble.sub_networks import SubNetworks
 from dropout_lab.lessons.parts import Check, Formula, Look, Part, Rows, Say, Step
 from dropout_lab.model import MLP
-from dropout_lab.training.inference import sampled
+from dropout_lab.training.inference import sample_predictions
 
 _IMAGES = 10
 _REPEATS = 32
@@ -122,7 +122,7 @@ def monte_carlo(
     layer = model.places()[place][0]
     layer.noise = noise(asked.seed)
     with torch.no_grad():
-        for t, log_p in enumerate(sampled(model, rows, wanted[-1]), start=1):
+        for t, log_p in enumerate(sample_predictions(model, rows, wanted[-1]), start=1):
             total += log_p[0, torch.arange(len(total)), of_label].exp()
             if t in wanted:
                 squares = ((total / t).view(_REPEATS, _IMAGES) - mean).square()

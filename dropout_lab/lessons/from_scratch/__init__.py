@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from dropout_lab.analysis.statistics import spread
-from dropout_lab.checks.finding import at_least, at_most, none_of, within
+from dropout_lab.checks.outcome import at_least, at_most, none_of, within
 from dropout_lab.data import Splits
 from dropout_lab.layers.noise_measurement import ERRORS
 from dropout_lab.lessons import Asked

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from dropout_lab.checks.finding import at_most, none_of
+from dropout_lab.checks.outcome import at_most, none_of
 from dropout_lab.layers import InvertedDropout, affine
 from dropout_lab.lessons import Asked
 from dropout_lab.lessons.draws import noise, normal
@@ -16,7 +16,7 @@ from dropout_lab.lessons.mask_helpers import (
     marks,
     numbers,
     throughout,
-    throughout_finding,
+    throughout_outcome,
     throughout_rows,
 )
 from dropout_lab.lessons.parts import Check, Formula, Look, Mistake, Part, Picture, Rows, Say, Step
@@ -243,4 +243,4 @@ def _zero_rows(five: _Pass, counted: Sequence[Throughout], batches: int) -> Iter
     wrong = int((zero != five.always_dropped).sum())
     what = f"of {_INPUTS} rows are 0 though an example kept the input, or the reverse"
     yield Check("0 where always dropped", none_of(wrong, what))
-    yield Check("as many as inputs p^n", throughout_finding(counted, "inputs"))
+    yield Check("as many as inputs p^n", throughout_outcome(counted, "inputs"))

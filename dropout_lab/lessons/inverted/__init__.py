@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from dropout_lab.checks.finding import at_least, at_most, within
+from dropout_lab.checks.outcome import at_least, at_most, within
 from dropout_lab.layers import InvertedDropout, StandardDropout
 from dropout_lab.layers.base import BernoulliDropout
 from dropout_lab.lessons import Asked

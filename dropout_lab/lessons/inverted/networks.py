@@ -13,7 +13,7 @@ from dropout_lab.analysis import style
 from dropout_lab.lessons.draws import noise, normal
 from dropout_lab.lessons.training import settings
 from dropout_lab.metrics import losses
-from dropout_lab.model import MLP, p_of_fleet
+from dropout_lab.model import MLP, fleet_p
 
 STEPS = 20
 _BATCH, _PROBES = 32, 32
@@ -95,7 +95,7 @@ def follow(variant: str, p: float, seed: int, rule: Rule, way: Way = _AS_IT_IS) 
         way: How this network differs from one of standard dropout.
     """
     wanted = settings({"model.hidden": (32, 16), "dropout.variant": variant, "dropout.p": p})
-    net = MLP(wanted, p_of_fleet([wanted]), (seed,), torch.device("cpu")).double()
+    net = MLP(wanted, fleet_p([wanted]), (seed,), torch.device("cpu")).double()
     noisy = [(layer, weight) for layer, weight, _ in net.places() if layer.variant.noisy]
     q = 1 - float(noisy[0][0].p)
     leaving = [weight for _, weight in noisy]
@@ -136,7 +136,7 @@ def _group(rule: Rule, parameters: Sequence[Tensor], factor: float, l2: float) -
     }
 
 
-def _updates(rule: Rule, groups: list[dict[str, Any]]) -> rules.Updates:
+def _updates(rule: Rule, groups: list[dict[str, Any]]) -> rules.UpdateRule:
     if rule.adam:
         return rules.Adam(groups, decoupled=False)
     updates = rules.SGD(groups, nesterov=False)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from dropout_lab.checks.finding import at_least, at_most
+from dropout_lab.checks.outcome import at_least, at_most
 from dropout_lab.layers import InvertedDropout
 from dropout_lab.layers.noise_measurement import ERRORS
 from dropout_lab.lessons import Asked

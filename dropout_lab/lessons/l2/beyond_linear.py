@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from dropout_lab.checks.finding import at_least, at_most
+from dropout_lab.checks.outcome import at_least, at_most
 from dropout_lab.lessons.draws import normal
 from dropout_lab.lessons.l2.linear_dropout import (
     EXAMPLES,

@@ -6,14 +6,14 @@ from collections.abc import Iterator, Mapping
 import torch
 from torch import Tensor
 
-from dropout_lab.checks.finding import at_most, none_of
+from dropout_lab.checks.outcome import at_most, none_of
 from dropout_lab.lessons import Asked
 from dropout_lab.lessons.mask_helpers import (
     kept,
     marks,
     numbers,
     throughout,
-    throughout_finding,
+    throughout_outcome,
     throughout_rows,
 )
 from dropout_lab.lessons.masks.picture import draw
@@ -103,7 +103,7 @@ def _dropped_for_all(
         "it stays unused by a batch with the chance 0.75^15, and there is such a unit in one of "
         f"{1 / (1 - (1 - 0.75**EXAMPLES) ** UNITS):.1f} batches, 1 / (1 - (1 - 0.75^15)^10)."
     )
-    yield Check("as many as units p^n", throughout_finding(counted, "units"))
+    yield Check("as many as units p^n", throughout_outcome(counted, "units"))
 
 
 def _mean_idle(used: Tensor) -> float:

@@ -12,7 +12,7 @@ from dropout_lab.layers.base import Mask
 from dropout_lab.lessons.draws import noise
 from dropout_lab.lessons.mask_helpers import kept
 from dropout_lab.lessons.two_layers import EXAMPLES, UNITS, TwoLayers
-from dropout_lab.update_rules import SGD, Adam, Updates
+from dropout_lab.update_rules import SGD, Adam, UpdateRule
 
 ELEMENT, SHARED, COUNT, TRAINING = range(4)  # what draws are for
 EARLIER = 10  # steps that fill what momentum and Adam remember
@@ -78,7 +78,7 @@ class Case:
         """Which units are dropped for every example."""
         return ~self.mask[0]
 
-    def step(self, net: TwoLayers, updates: Updates, layer: InvertedDropout) -> None:
+    def step(self, net: TwoLayers, updates: UpdateRule, layer: InvertedDropout) -> None:
         """Move a network by one step."""
         gradients = torch.autograd.grad(net.loss(self.x, self.y, layer), net.parameters)
         for parameter, gradient in zip(net.parameters, gradients, strict=True):
@@ -99,10 +99,10 @@ class Rule:
 
     name: str
     formula: str
-    make: Callable[[TwoLayers], Updates]
+    make: Callable[[TwoLayers], UpdateRule]
     still: Callable[[Tensor, Memory, float], Tensor]
 
-    def moves(self, net: TwoLayers, updates: Updates) -> TwoLayers:
+    def moves(self, net: TwoLayers, updates: UpdateRule) -> TwoLayers:
         """Return how far the next step moves each weight and bias of a network at gradient 0."""
         return TwoLayers(
             *(
@@ -122,7 +122,7 @@ def _groups(net: TwoLayers, decay: float = 0.0) -> list[dict[str, Any]]:
     ]
 
 
-def _sgd(net: TwoLayers, momentum: float = 0.0, decay: float = 0.0) -> Updates:
+def _sgd(net: TwoLayers, momentum: float = 0.0, decay: float = 0.0) -> UpdateRule:
     more = {"momentum": momentum, "dampening": 0.0}
     updates = SGD([group | more for group in _groups(net, decay)], nesterov=False)
     if momentum:

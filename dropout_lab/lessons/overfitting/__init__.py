@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from dropout_lab.checks.finding import Finding, at_least
+from dropout_lab.checks.outcome import Outcome, at_least
 from dropout_lab.config.grid import with_values
 from dropout_lab.layers.noise_measurement import ERRORS
 from dropout_lab.lessons import Asked
@@ -235,7 +235,7 @@ def checks(learned: Sequence[Learned], gains_from: int | None) -> Iterator[Check
     yield Check("noisy loss is above clean", _sure(hidden))
 
 
-def _sure(differences: Sequence[Tensor]) -> Finding:
+def _sure(differences: Sequence[Tensor]) -> Outcome:
     """Return whether the mean of each group of differences is above 0, and surely."""
     least = min(Difference.of(each).off for each in differences)
     what = f"is the least of {len(differences)} mean differences of {len(differences[0])} seeds"

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Binomial
 
-from dropout_lab.checks.finding import at_least, at_most
+from dropout_lab.checks.outcome import at_least, at_most
 from dropout_lab.layers import InvertedDropout
 from dropout_lab.layers.noise_measurement import ERRORS
 from dropout_lab.lessons import Asked

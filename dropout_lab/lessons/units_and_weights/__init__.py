@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from dropout_lab.checks.finding import at_most, none_of, within
+from dropout_lab.checks.outcome import at_most, none_of, within
 from dropout_lab.layers import DropConnect, InvertedDropout, UnscaledDropout, affine
 from dropout_lab.layers.base import Mask
 from dropout_lab.layers.noise_measurement import ERRORS

@@ -1,4 +1,4 @@
-"""Every variant keeps every law, and each wrong implementation breaks the one that is named."""
+"""Every variant keeps every check, and each wrong implementation breaks the one that is named."""
 
 import math
 from dataclasses import replace
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from dropout_lab.catalogue import CATALOGUE
-from dropout_lab.checks import LAWS, Check, verify
+from dropout_lab.checks import CHECKS, CheckResult, verify
 from dropout_lab.layers import VARIANTS, Dropout
 from tests.checks.wrong import RIGHT, WRONG, Right
 
@@ -22,15 +22,15 @@ def join(kind: type[Dropout], name: str = "tried") -> None:
 
 
 @cache
-def checks_of(kind: type[Dropout]) -> dict[str, Check]:
+def checks_of(kind: type[Dropout]) -> dict[str, CheckResult]:
     join(kind)
-    return {check.law: check for check in verify(["tried"])}
+    return {check.check: check for check in verify(["tried"])}
 
 
 @pytest.mark.parametrize("name", BUILT_IN)
 def test_every_built_in_variant_keeps_every_law(name: str) -> None:
     checks = list(verify([name]))
-    assert [check.law for check in checks] == list(LAWS)
+    assert [check.check for check in checks] == list(CHECKS)
     assert [check for check in checks if check.passed is False] == []
     assert all(check.reason for check in checks if check.passed is None)
 
@@ -44,19 +44,24 @@ def test_what_the_wrong_ones_were_changed_from_is_right(
 
 @pytest.mark.parametrize("kind", WRONG)
 def test_a_wrong_implementation_breaks_its_law(kind: type[Dropout], own_variants: None) -> None:
-    check = checks_of(kind)[kind.law]
+    check = checks_of(kind)[kind.check]
     assert check.passed is False
     assert check.reason
 
 
 def test_every_law_can_be_broken() -> None:
-    assert {kind.law for kind in WRONG} == set(LAWS)
+    assert {kind.check for kind in WRONG} == set(CHECKS)
 
 
 def test_most_of_the_wrong_ones_break_little_else(own_variants: None) -> None:
-    """A law that fails whatever is wrong would name nothing."""
-    for law in ("noise mean is 1", "p = 0 changes no bit", "finite at every p", "steps draw anew"):
-        broken = [kind.__name__ for kind in WRONG if checks_of(kind)[law].passed is False]
+    """A check that fails whatever is wrong would name nothing."""
+    for check in (
+        "noise mean is 1",
+        "p = 0 changes no bit",
+        "finite at every p",
+        "steps draw anew",
+    ):
+        broken = [kind.__name__ for kind in WRONG if checks_of(kind)[check].passed is False]
         assert len(broken) < len(WRONG) / 2, broken
 
 
@@ -98,7 +103,7 @@ def test_a_measured_number_stands_beside_its_bound() -> None:
 
     The bound of the sparsest case, mask batch at p = 0.75, has 48 * 256 coins in each run.
     """
-    checks = {check.law: check for check in verify(["inverted"])}
+    checks = {check.check: check for check in verify(["inverted"])}
     found = checks["noise mean is 1"]
     claimed, _, bound = found.bound.partition(" ± ")
     assert (claimed, found.passed) == ("1", True)
