@@ -40,8 +40,8 @@ class ReplayedMasks:
     def lanes(self, shape: Sequence[int], device: torch.device) -> Tensor:
         """Return int16 draws of ``shape``: the highest keeps a unit, the lowest drops it."""
         keep_mask = next(self._masks).to(device).bool()
-        half = LANES // 2
-        return torch.where(keep_mask, half - 1, -half).to(torch.int16).expand(*shape)
+        half_range = LANES // 2
+        return torch.where(keep_mask, half_range - 1, -half_range).to(torch.int16).expand(*shape)
 
     def normal(self, shape: Sequence[int], device: torch.device) -> Tensor:
         """Raise an error, since a mask cannot replace normal draws."""

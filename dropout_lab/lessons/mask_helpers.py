@@ -9,10 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from torch import Tensor
 
-from dropout_lab.checks.outcome import Outcome, at_most
 from dropout_lab.layers import Dropout, UnitDropout
-from dropout_lab.layers.noise_measurement import ERRORS
-from dropout_lab.lessons.parts import Table
+from dropout_lab.lessons.parts import Check, Table
 
 # Relative rounding in float32 of factors such as 1 / (1 - p): 1.2e-7, and twice that if squared.
 FLOAT32_ROUNDING = 1e-6
@@ -58,9 +56,9 @@ def measure_unit(layer: Dropout, draws: int) -> tuple[Tensor, float]:
     return outputs, float(layer.eval()(torch.ones(1)))
 
 
-def binomial_probability(units: int, dropped: int, p: float) -> float:
-    """Return the probability that exactly ``dropped`` of ``units`` units are dropped."""
-    return math.comb(units, dropped) * p**dropped * (1 - p) ** (units - dropped)
+def binomial_probability(units: int, dropped_units: int, p: float) -> float:
+    """Return the probability that exactly ``dropped_units`` of ``units`` units are dropped."""
+    return math.comb(units, dropped_units) * p**dropped_units * (1 - p) ** (units - dropped_units)
 
 
 def format_mask(keep_mask: Tensor, separator: str = " ") -> str:
@@ -120,8 +118,8 @@ def always_dropped_table(
     )
 
 
-def always_dropped_outcome(counts: Sequence[AlwaysDropped], unit_name: str) -> Outcome:
-    """Compare the counts with their expected numbers; return the outcome for a check."""
+def check_always_dropped(name: str, counts: Sequence[AlwaysDropped], unit_name: str) -> Check:
+    """Check that the counts are close to their expected numbers."""
     largest = max(count.z_score for count in counts if count.has_enough_cases)
     description = f"is how far a mean number of {unit_name} is from {unit_name} * p ^ examples"
-    return at_most(largest, ERRORS, description, unit=" s.e.")
+    return Check.within_chance(name, largest, description)

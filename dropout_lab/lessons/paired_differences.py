@@ -29,36 +29,38 @@ class Difference:
     standard_error: float
 
     @classmethod
-    def between_pairs(cls, ours: Values, theirs: Values | None = None) -> Self:
-        """Compute the mean of ours - theirs, seed by seed; without theirs, the mean of ours.
+    def between_pairs(cls, values: Values, reference: Values | None = None) -> Self:
+        """Compute the mean of values - reference, seed by seed; without reference, of the values.
 
         Args:
-            ours: At least two numbers, one for each seed.
-            theirs: As many numbers, in the same order.
+            values: At least two numbers, one for each seed.
+            reference: As many numbers, in the same order.
 
         Raises:
             ValueError: The numbers of values differ.
         """
-        values = torch.as_tensor(ours, dtype=torch.float64).detach()
-        if theirs is not None:
-            subtracted = torch.as_tensor(theirs, dtype=torch.float64).detach()
-            if values.shape != subtracted.shape:
-                raise ValueError(f"{len(values)} runs have no pairs in {len(subtracted)}.")
-            values = values - subtracted
-        return cls(float(values.mean()), float(values.std()) / math.sqrt(len(values)))
+        differences = torch.as_tensor(values, dtype=torch.float64).detach()
+        if reference is not None:
+            references = torch.as_tensor(reference, dtype=torch.float64).detach()
+            if differences.shape != references.shape:
+                raise ValueError(f"{len(differences)} runs have no pairs in {len(references)}.")
+            differences = differences - references
+        return cls(
+            float(differences.mean()), float(differences.std()) / math.sqrt(len(differences))
+        )
 
     @classmethod
-    def between_means(cls, ours: Values, theirs: Values) -> Self:
+    def between_means(cls, values: Values, reference: Values) -> Self:
         """Compute the difference of two means with the error ``sqrt((s_1^2 + s_2^2) / n)``.
 
         This error rests on twice as many numbers as the error of paired differences. Use the method
         for a difference that should be 0, where a small paired error by chance would fail a check.
 
         Args:
-            ours: At least two numbers.
-            theirs: As many numbers.
+            values: At least two numbers.
+            reference: As many numbers.
         """
-        first, second = cls.between_pairs(ours), cls.between_pairs(theirs)
+        first, second = cls.between_pairs(values), cls.between_pairs(reference)
         return cls(
             first.mean - second.mean, math.hypot(first.standard_error, second.standard_error)
         )

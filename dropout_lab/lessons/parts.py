@@ -2,10 +2,12 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Self
 
 from matplotlib.figure import Figure
 
-from dropout_lab.checks.outcome import Outcome
+from dropout_lab.checks.outcome import Outcome, at_least, at_most
+from dropout_lab.layers.noise_measurement import ERRORS
 
 Cell = str | int | float
 
@@ -94,6 +96,16 @@ class Check:
 
     name: str
     outcome: Outcome
+
+    @classmethod
+    def within_chance(cls, name: str, z_score: float, description: str) -> Self:
+        """Check that a deviation, in standard errors, is small enough to be chance."""
+        return cls(name, at_most(z_score, ERRORS, description, unit=" s.e."))
+
+    @classmethod
+    def beyond_chance(cls, name: str, z_score: float, description: str) -> Self:
+        """Check that a deviation, in standard errors, is too large to be chance."""
+        return cls(name, at_least(z_score, ERRORS, description, unit=" s.e."))
 
 
 Part = Section | Paragraph | Formula | Table | Observation | Misconception | Plot | Progress | Check

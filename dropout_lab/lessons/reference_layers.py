@@ -10,18 +10,18 @@ class NumpyDropout:
     """Implement inverted dropout in NumPy, with the forward and the backward pass.
 
     Args:
-        keep: The probability of *keeping* a unit, in (0, 1].
+        keep_probability: The probability of *keeping* a unit, in (0, 1].
         generator: The source of the uniform draws.
     """
 
-    def __init__(self, keep: float, generator: np.random.Generator) -> None:
-        self.keep = keep
+    def __init__(self, keep_probability: float, generator: np.random.Generator) -> None:
+        self.keep_probability = keep_probability
         self.generator = generator
         self.mask: NDArray[np.float64] = np.empty(0)
 
     def forward(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
         """Multiply ``x`` by a new mask and store the mask for :meth:`backward`."""
-        self.mask = (self.generator.random(x.shape) < self.keep) / self.keep
+        self.mask = (self.generator.random(x.shape) < self.keep_probability) / self.keep_probability
         return x * self.mask
 
     def backward(self, output_gradient: NDArray[np.float64]) -> NDArray[np.float64]:

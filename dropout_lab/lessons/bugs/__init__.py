@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from dropout_lab.checks import CHECKS
-from dropout_lab.checks.outcome import at_least, must_be, none_of
+from dropout_lab.checks.outcome import must_be, none_of
 from dropout_lab.layers.noise_measurement import ERRORS
 from dropout_lab.lessons import LessonOptions
 from dropout_lab.lessons.bugs.experiment import (
@@ -126,8 +126,8 @@ def _show_hidden_damage(mistakes: Sequence[MeasuredMistake], p: float) -> Iterat
             )
         if mistake.layer in (NoiseInEvaluation, ScalingForgotten):
             description = "is the NLL less that of the right layer, over its error"
-            outcome = at_least(mistake.loss.z_score, ERRORS, description, unit=" s.e.")
-            yield Check(f"NLL: {mistake.layer.title}", outcome)
+            name = f"NLL: {mistake.layer.title}"
+            yield Check.beyond_chance(name, mistake.loss.z_score, description)
 
 
 def _show_checks(

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import torch
 
-from dropout_lab.checks.outcome import at_least, at_most
+from dropout_lab.checks.outcome import at_least
 from dropout_lab.layers import InvertedDropout
 from dropout_lab.layers.noise_measurement import ERRORS
 from dropout_lab.lessons import LessonOptions
@@ -58,16 +58,16 @@ def lesson(options: LessonOptions) -> Iterator[Part]:
         "pairs. All that follows is measured on test images, with dropout off."
     )
     yield Progress(f"training {2 * count} networks")
-    trained = measure_trained_units(training)
-    yield from _show_removed_units(trained)
-    yield from _show_unit_measures(trained)
+    trained_units = measure_trained_units(training)
+    yield from _show_removed_units(trained_units)
+    yield from _show_unit_measures(trained_units)
     yield Plot(
         lambda: draw_figure(
             p,
-            trained.features,
-            trained.accuracy,
-            trained.correlations,
-            trained.independent_correlation,
+            trained_units.features,
+            trained_units.accuracy,
+            trained_units.correlations,
+            trained_units.independent_correlation,
         ),
         "what units look for, how many can be removed, and how alike they are",
     )
@@ -110,7 +110,7 @@ def _show_story(p: float, options: LessonOptions) -> Iterator[Part]:
     )
     largest_z_score = max(abs(row[3]) for row in rows)
     description = "is how far a share is from the binomial chance"
-    yield Check("how many are dropped", at_most(largest_z_score, ERRORS, description, unit=" s.e."))
+    yield Check.within_chance("how many are dropped", largest_z_score, description)
 
 
 def _test_story(training: PairedTraining) -> Iterator[Part]:
@@ -150,14 +150,11 @@ def _test_story(training: PairedTraining) -> Iterator[Part]:
     description = "of the others' length, less 5 s.e., without dropout"
     yield Check("they wake without dropout", at_least(lower_bound, AWAKE_LENGTH, description))
     description = "is what dropout adds to that length, where all weights of the units were small"
-    yield Check(
-        "and more of them with it",
-        at_least(all_small.difference.z_score, ERRORS, description, unit=" s.e."),
-    )
+    yield Check.beyond_chance("and more of them with it", all_small.difference.z_score, description)
 
 
-def _show_removed_units(trained: TrainedUnits) -> Iterator[Part]:
-    accuracy = trained.accuracy
+def _show_removed_units(trained_units: TrainedUnits) -> Iterator[Part]:
+    accuracy = trained_units.accuracy
     n = len(accuracy[0].baseline)
     yield Section("Units removed")
     yield Paragraph(
@@ -180,25 +177,27 @@ def _show_removed_units(trained: TrainedUnits) -> Iterator[Part]:
         "network for, so this says that it has learned it, and not yet that its units are better."
     )
     description = "is what dropout adds to the accuracy with half of the units removed"
-    yield Check(
-        "half the units removed",
-        at_least(half_removed.difference.z_score, ERRORS, description, unit=" s.e."),
+    yield Check.beyond_chance(
+        "half the units removed", half_removed.difference.z_score, description
     )
 
 
-def _show_unit_measures(trained: TrainedUnits) -> Iterator[Part]:
-    n, independent_level = len(trained.correlations[0].baseline), trained.independent_correlation
+def _show_unit_measures(trained_units: TrainedUnits) -> Iterator[Part]:
+    n, independent_level = (
+        len(trained_units.correlations[0].baseline),
+        trained_units.independent_correlation,
+    )
     yield Section("What the units do")
     yield Formula(
         "mean |correlation| = mean of |r_ij| over the pairs of units i < j\n"
         f"of independent units: sqrt(2 / (pi n)) = {independent_level:.2g} at "
-        f"n = {trained.examples:,} images\n"
+        f"n = {trained_units.examples:,} images\n"
         "share near 0  = share of the activations of at most 0.01 in size\n"
         "effective rank = exp(-sum_k s_k log s_k),  s_k = sigma_k / sum_j sigma_j,\n"
         "    sigma_k: singular values of the activations, each unit less its mean\n"
         "length spread = s.d. / mean, over units, of |weights that leave a unit|"
     )
-    for layer, measures in enumerate(trained.layers, start=1):
+    for layer, measures in enumerate(trained_units.layers, start=1):
         yield Table(
             f"units of hidden layer {layer}, dropout off (mean ± s.e., n = {n} seeds)",
             ("measure", *PAIR_COLUMNS),
@@ -206,9 +205,9 @@ def _show_unit_measures(trained: TrainedUnits) -> Iterator[Part]:
         )
     changes = " ".join(
         f"In layer {layer} it {_describe_change(pair)} ({pair.difference.z_score:+.1f} s.e.)."
-        for layer, pair in enumerate(trained.correlations, start=1)
+        for layer, pair in enumerate(trained_units.correlations, start=1)
     )
-    lowest = min(float(pair.dropout.min()) for pair in trained.correlations)
+    lowest = min(float(pair.dropout.min()) for pair in trained_units.correlations)
     yield Observation(
         "With dropout units are less active, and share the work more evenly: the weights that "
         f"leave them are more alike in length. And their correlation? {changes} Independent units "
@@ -225,11 +224,11 @@ def _show_unit_measures(trained: TrainedUnits) -> Iterator[Part]:
         ("units are less active", "mean activation"),
         ("and share the work evenly", LENGTH_SPREAD),
     ):
-        smallest_drop = min(-layer[measure].difference.z_score for layer in trained.layers)
+        smallest_drop = min(-layer[measure].difference.z_score for layer in trained_units.layers)
         description = f"is how much dropout lowers the {measure}, in the layer where it is least"
-        yield Check(name, at_least(smallest_drop, ERRORS, description, unit=" s.e."))
+        yield Check.beyond_chance(name, smallest_drop, description)
     # Of independent units, even a single pair's |r|, with SD sqrt((1 - 2 / pi) / n), stays below.
-    pair_bound = independent_level + ERRORS * math.sqrt((1 - 2 / math.pi) / trained.examples)
+    pair_bound = independent_level + ERRORS * math.sqrt((1 - 2 / math.pi) / trained_units.examples)
     description = (
         "is the lowest mean |correlation| with dropout; independent units are below the bound"
     )

@@ -137,11 +137,13 @@ def measure_lazy_units(training: PairedTraining, *, all_weights: bool) -> Paired
         training.seeds,
     )
     input_weights, output_weights = (weight.detach() for weight in fleet.model.weights)
-    half = LAZY_NETWORK_UNITS // 2
-    input_weights[..., :half] *= LAZY_FACTOR
+    half_units = LAZY_NETWORK_UNITS // 2
+    input_weights[..., :half_units] *= LAZY_FACTOR
     if all_weights:
-        output_weights[:, :half] *= LAZY_FACTOR
+        output_weights[:, :half_units] *= LAZY_FACTOR
     for _ in train(fleet, images):
         pass
     lengths = input_weights.double().norm(dim=1)  # (runs, units)
-    return PairedRuns.from_fleet(lengths[:, :half].mean(dim=1) / lengths[:, half:].mean(dim=1))
+    return PairedRuns.from_fleet(
+        lengths[:, :half_units].mean(dim=1) / lengths[:, half_units:].mean(dim=1)
+    )

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 import torch
 
-from dropout_lab.checks.outcome import at_most, must_be, within
+from dropout_lab.checks.outcome import must_be, within
 from dropout_lab.config.load import load
 from dropout_lab.config.overrides import Changes
 from dropout_lab.errors import ConfigError
@@ -178,7 +178,7 @@ def _check_formulas(table: dict[str, list[MeasuredUnit]]) -> Iterator[Check]:
     description = "is how far one is from its formula, at any p"
 
     def check(name: str, z_scores: Iterable[float]) -> Check:
-        return Check(name, at_most(max(z_scores), ERRORS, description, unit=" s.e."))
+        return Check.within_chance(name, max(z_scores), description)
 
     correct, divided_by_p, kept_with_p, standard, multiplied_by_p = table.values()
     yield check("right: 1 and p / (1 - p)", (unit.largest_z_score for unit in correct))

@@ -117,12 +117,12 @@ def _compare_methods(batch: FixedMaskBatch) -> Iterator[Part]:
     central = batch.central_differences(batch.safe_step)
     yield Section("Three ways")
     yield Formula("differences: (L(w + h) - L(w - h)) / 2h, for one weight w after the other")
-    columns = [values[_SHOWN_INPUT - 1].tolist() for values in (formula, autograd, central)]
+    columns = [gradient[_SHOWN_INPUT - 1].tolist() for gradient in (formula, autograd, central)]
     yield Table(
         f"dL/dW1 of the ten weights from input {_SHOWN_INPUT}; h = {batch.safe_step:.3g}",
         ("unit", "formula", "autograd", "differences", "formula - autograd"),
         [
-            (f"{unit + 1}", *(f"{values:.8f}" for values in values), values[0] - values[1])
+            (f"{unit + 1}", *(f"{value:.8f}" for value in values), values[0] - values[1])
             for unit, values in enumerate(zip(*columns, strict=True))
         ],
         digits=2,

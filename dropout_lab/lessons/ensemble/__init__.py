@@ -8,7 +8,6 @@ from torch import Tensor
 
 from dropout_lab.checks.outcome import Outcome, at_least, at_most, none_of
 from dropout_lab.layers import InvertedDropout
-from dropout_lab.layers.noise_measurement import ERRORS
 from dropout_lab.lessons import LessonOptions
 from dropout_lab.lessons.draws import ReplayedMasks, all_masks, mask_probabilities
 from dropout_lab.lessons.ensemble.experiment import (
@@ -92,7 +91,7 @@ def _show_two_units(p: float) -> Iterator[Part]:
     log_probabilities_by_mask = layer.connect(units, weight, None).log_softmax(dim=1)
     arithmetic = float(probabilities @ log_probabilities_by_mask.exp()[:, 0])
     geometric = float((probabilities @ log_probabilities_by_mask).softmax(dim=0)[0])
-    scaled = float(layer.eval().connect(units[:1], weight, None).softmax(dim=1)[0, 0])
+    scaled_probability = float(layer.eval().connect(units[:1], weight, None).softmax(dim=1)[0, 0])
     yield Section("Two units, four sub-networks")
     yield Paragraph(
         "Two units of value 1 lead to two classes; the logit of A is log(3) / 2 from unit 1 less "
@@ -116,7 +115,11 @@ def _show_two_units(p: float) -> Iterator[Part]:
         "geometric      = prod_m p_m ^ P(m), divided by its sum over the classes\n"
         "weight scaling = the whole network, dropout off: one pass"
     )
-    means = [("arithmetic", arithmetic), ("geometric", geometric), ("weight scaling", scaled)]
+    means = [
+        ("arithmetic", arithmetic),
+        ("geometric", geometric),
+        ("weight scaling", scaled_probability),
+    ]
     yield Table("probability of A", ("mean of the four", "probability of A"), means, digits=6)
     yield Observation(
         "Weight scaling gives the geometric mean, to the last digit, and not the arithmetic one."
@@ -124,7 +127,9 @@ def _show_two_units(p: float) -> Iterator[Part]:
     # Each of four logits of at most log(3) / (1 - p) has a few roundings of that size.
     bound = 16 * torch.finfo(torch.float64).eps * math.log(3) / (1 - p)
     description = "is how far weight scaling is from the geometric mean of four"
-    yield Check("two units: geometric", at_most(abs(geometric - scaled), bound, description))
+    yield Check(
+        "two units: geometric", at_most(abs(geometric - scaled_probability), bound, description)
+    )
 
 
 def _compare_means(networks: dict[str, TrainedNetwork]) -> Iterator[Part]:
@@ -281,14 +286,17 @@ def _show_monte_carlo(result: MonteCarlo) -> Iterator[Part]:
     yield Table(
         "probability of the right class, root of the mean squared error",
         ("T", "measured", "sqrt(variance / T)", "off, in s.e."),
-        [(e.draws, math.sqrt(e.measured), math.sqrt(e.expected), e.z_score) for e in result.errors],
+        [
+            (error.draws, math.sqrt(error.measured), math.sqrt(error.expected), error.z_score)
+            for error in result.errors
+        ],
     )
-    enough = result.errors[0].expected / result.scaling_error
+    equal_draws = result.errors[0].expected / result.scaling_error
     yield Observation(
         "Four times the networks, half the error: T passes for 1 / sqrt(T). Weight scaling "
         f"takes one pass and is {math.sqrt(result.scaling_error):.2g} off, as far as the average "
-        f"of {enough:.2g} drawn sub-networks."
+        f"of {equal_draws:.2g} drawn sub-networks."
     )
-    worst = max(abs(each.z_score) for each in result.errors)
+    largest_z_score = max(abs(error.z_score) for error in result.errors)
     description = "is how far a mean squared error is from variance / T"
-    yield Check("Monte Carlo: 1 / sqrt(T)", at_most(worst, ERRORS, description, unit=" s.e."))
+    yield Check.within_chance("Monte Carlo: 1 / sqrt(T)", largest_z_score, description)

@@ -248,7 +248,7 @@ def run_monte_carlo(
         :, chosen_labels[0], chosen_labels[1]
     ]  # (2^k, images)
     mean = sub_networks.arithmetic[chosen_labels]
-    scaled = sub_networks.weight_scaling[chosen_labels]
+    scaled_predictions = sub_networks.weight_scaling[chosen_labels]
     moments = [sub_networks.mean((probabilities - mean) ** power) for power in (2, 4)]
     errors = []
     repeated_images = x[:, chosen].repeat(1, MONTE_CARLO_REPEATS, 1)  # (1, repeats * images, 784)
@@ -275,12 +275,12 @@ def run_monte_carlo(
     )
     return MonteCarlo(
         errors,
-        float((scaled - mean).square().mean()),
+        float((scaled_predictions - mean).square().mean()),
         sub_networks.mask_probabilities,
         probabilities[:, shown_image],
         float(mean[shown_image]),
         float(sub_networks.geometric[chosen_labels][shown_image]),
-        float(scaled[shown_image]),
+        float(scaled_predictions[shown_image]),
         int(labels[chosen[shown_image]]),
     )
 

@@ -69,13 +69,13 @@ def _draw_image(axes: Axes, monte_carlo: MonteCarlo) -> None:
 def _draw_exactness(axes: Axes, networks: Mapping[str, tuple[Tensor, Tensor]]) -> None:
     point_styles = (("#4477AA", "s", 20), ("#228833", "^", 20), ("#EE6677", "o", 12))
     axes.plot((0, 1), (0, 1), color="#777777", linewidth=1, label="equal")
-    for (name, (geometric, scaled)), (colour, marker, size) in zip(
+    for (name, (geometric, scaled_predictions)), (colour, marker, size) in zip(
         networks.items(), point_styles, strict=True
     ):
-        step = max(1, len(scaled) // _MAX_POINTS)
+        step = max(1, len(scaled_predictions) // _MAX_POINTS)
         axes.scatter(
             geometric[::step],
-            scaled[::step],
+            scaled_predictions[::step],
             s=size,
             color=colour,
             marker=marker,

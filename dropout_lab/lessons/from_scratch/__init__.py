@@ -4,9 +4,8 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 
 from dropout_lab.analysis.statistics import spread
-from dropout_lab.checks.outcome import at_least, at_most, none_of, within
+from dropout_lab.checks.outcome import at_most, none_of, within
 from dropout_lab.data import Splits
-from dropout_lab.layers.noise_measurement import ERRORS
 from dropout_lab.lessons import LessonOptions
 from dropout_lab.lessons.from_scratch.experiment import (
     BASELINE,
@@ -15,9 +14,9 @@ from dropout_lab.lessons.from_scratch.experiment import (
     IMPLEMENTATIONS,
     LEARNING_RATE,
     LINEAR,
-    OURS,
+    OUR_LAYER,
     PUBLISHED,
-    TORCH,
+    TORCH_LAYER,
     ScaledNetworks,
     TrainedImplementations,
     merged_layer_errors,
@@ -72,10 +71,10 @@ def lesson(options: LessonOptions) -> Iterator[Part]:
     yield from _show_results(results, images)
     yield from _compare_with_torch(results)
     yield from _show_missing_scaling(results, checked=not options.quick)
-    scaled = scale_in_evaluation(results.trained[PUBLISHED], p, images)
-    yield from _compare_factors(scaled)
+    scaled_networks = scale_in_evaluation(results.fleets[PUBLISHED], p, images)
+    yield from _compare_factors(scaled_networks)
     yield Plot(
-        lambda: draw_figure(results, scaled, p),
+        lambda: draw_figure(results, scaled_networks, p),
         "macro F1 and NLL of six ways; scaling after training",
     )
     yield from _show_merged_layers(results, images)
@@ -102,7 +101,7 @@ def _show_results(results: TrainedImplementations, images: Splits) -> Iterator[P
         "of how sure the network is. The NLL, the mean of -log of the probability of the right "
         "class, sees that too."
     )
-    gain = Difference.between_pairs(results.f1(OURS), results.f1(BASELINE))
+    gain = Difference.between_pairs(results.f1(OUR_LAYER), results.f1(BASELINE))
     yield Paragraph(
         f"Ours less no dropout, in macro F1: {_format_difference(gain)}. After so short a training "
         + ("that says" if gain.is_significant else "it is not told from 0, and equal F1 says")
@@ -111,8 +110,8 @@ def _show_results(results: TrainedImplementations, images: Splits) -> Iterator[P
 
 
 def _compare_with_torch(results: TrainedImplementations) -> Iterator[Part]:
-    f1 = Difference.between_means(results.f1(OURS), results.f1(TORCH))
-    loss = Difference.between_means(results.loss(OURS), results.loss(TORCH))
+    f1 = Difference.between_means(results.f1(OUR_LAYER), results.f1(TORCH_LAYER))
+    loss = Difference.between_means(results.loss(OUR_LAYER), results.loss(TORCH_LAYER))
     yield Section("A layer of one's own is as good as nn.Dropout")
     yield Formula("x k / (1 - p) in training,  x in evaluation,  k = 1 with the chance 1 - p")
     title = f"ours less nn.Dropout: difference of two means over n = {results.seeds} seeds each"
@@ -130,9 +129,9 @@ def _compare_with_torch(results: TrainedImplementations) -> Iterator[Part]:
 
 
 def _show_missing_scaling(results: TrainedImplementations, *, checked: bool) -> Iterator[Part]:
-    f1 = Difference.between_pairs(results.f1(PUBLISHED), results.f1(OURS))
-    loss = Difference.between_pairs(results.loss(PUBLISHED), results.loss(OURS))
-    batch_mask = Difference.between_pairs(results.loss(CORRECTED), results.loss(OURS))
+    f1 = Difference.between_pairs(results.f1(PUBLISHED), results.f1(OUR_LAYER))
+    loss = Difference.between_pairs(results.loss(PUBLISHED), results.loss(OUR_LAYER))
+    batch_mask = Difference.between_pairs(results.loss(CORRECTED), results.loss(OUR_LAYER))
     yield Section("Without scaling, and with one mask for the whole batch")
     title = f"as published less ours, paired over n = {results.seeds} seeds"
     yield _difference_table(title, {"macro F1": f1, "NLL, nats": loss})
@@ -146,13 +145,11 @@ def _show_missing_scaling(results: TrainedImplementations, *, checked: bool) -> 
     )
     description = "is the NLL as published less ours, over its error"
     if checked:
-        yield Check(
-            "no scaling costs NLL", at_least(loss.z_score, ERRORS, description, unit=" s.e.")
-        )
+        yield Check.beyond_chance("no scaling costs NLL", loss.z_score, description)
 
 
-def _compare_factors(scaled: Sequence[ScaledNetworks]) -> Iterator[Part]:
-    correct, unscaled, upside_down = scaled
+def _compare_factors(scaled_networks: Sequence[ScaledNetworks]) -> Iterator[Part]:
+    correct, unscaled, upside_down = scaled_networks
     yield Section("The remedy in evaluation is to shrink, not to grow")
     yield Paragraph(
         "The networks as published, trained without scaling. Now the weights that leave the "
@@ -163,7 +160,7 @@ def _compare_factors(scaled: Sequence[ScaledNetworks]) -> Iterator[Part]:
         ("factor of the weights", "macro F1", "NLL, nats"),
         [
             (_format_factor(networks), _format_mean_sd(networks.f1), _format_mean_sd(networks.loss))
-            for networks in scaled
+            for networks in scaled_networks
         ],
     )
     yield Misconception(
@@ -175,28 +172,23 @@ def _compare_factors(scaled: Sequence[ScaledNetworks]) -> Iterator[Part]:
     loss_difference = Difference.between_pairs(upside_down.loss, correct.loss)
     harm = Difference.between_pairs(upside_down.loss, unscaled.loss)
     description = "is the NLL less that of another scale, over its error"
-    yield Check(
-        "times 1 - p, not over it",
-        at_least(loss_difference.z_score, ERRORS, description, unit=" s.e."),
-    )
-    yield Check(
-        "times 1 / (1 - p) harms", at_least(harm.z_score, ERRORS, description, unit=" s.e.")
-    )
+    yield Check.beyond_chance("times 1 - p, not over it", loss_difference.z_score, description)
+    yield Check.beyond_chance("times 1 / (1 - p) harms", harm.z_score, description)
 
 
 def _show_merged_layers(results: TrainedImplementations, images: Splits) -> Iterator[Part]:
     x = images.pixels(images.test.images[:_COMPARED_IMAGES]).double().unsqueeze(0)
     yield Section("Without activations, three layers are one")
     yield Formula("((x W1 + b1) W2 + b2) W3 + b3 = x (W1 W2 W3) + (b1 W2 W3 + b2 W3 + b3)")
-    errors = {name: merged_layer_errors(results.trained[name], x) for name in (LINEAR, OURS)}
+    errors = {name: merged_layer_errors(results.fleets[name], x) for name in (LINEAR, OUR_LAYER)}
     yield Table(
         f"logits of {_COMPARED_IMAGES} test images against those of the one linear map, in float64",
         ("network", "largest difference"),
-        [("without activation", errors[LINEAR][0]), ("with ReLU", errors[OURS][0])],
+        [("without activation", errors[LINEAR][0]), ("with ReLU", errors[OUR_LAYER][0])],
         digits=2,
     )
-    f1 = Difference.between_pairs(results.f1(LINEAR), results.f1(OURS))
-    loss = Difference.between_pairs(results.loss(LINEAR), results.loss(OURS))
+    f1 = Difference.between_pairs(results.f1(LINEAR), results.f1(OUR_LAYER))
+    loss = Difference.between_pairs(results.loss(LINEAR), results.loss(OUR_LAYER))
     title = f"without activation less ours, paired over n = {results.seeds} seeds"
     yield _difference_table(title, {"macro F1": f1, "NLL, nats": loss})
     yield Misconception(
@@ -207,7 +199,7 @@ def _show_merged_layers(results: TrainedImplementations, images: Splits) -> Iter
     )
     # Each order of the products has at most one rounding error per term of a sum, relative to the
     # sum of the terms' sizes (Higham 2002, section 3.1).
-    terms = sum(weight.shape[1] + 1 for weight in results.trained[LINEAR].fleet.model.weights)
+    terms = sum(weight.shape[1] + 1 for weight in results.fleets[LINEAR].fleet.model.weights)
     description = "is how far a logit is from that of one linear map, relative to its terms"
     yield Check(
         "three layers are one map",
@@ -257,9 +249,8 @@ def _show_wrong_output(
         0.1 * 0.9 / len(images.test) / len(results)
     )  # of guessing one digit in ten
     description = "is the accuracy less that of guessing, over its error"
-    yield Check(
-        "it learns all the same",
-        at_least((accuracy - 0.1) / standard_error, ERRORS, description, unit=" s.e."),
+    yield Check.beyond_chance(
+        "it learns all the same", (accuracy - 0.1) / standard_error, description
     )
 
 

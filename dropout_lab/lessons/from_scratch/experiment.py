@@ -19,7 +19,7 @@ from dropout_lab.training.evaluation import evaluate
 from dropout_lab.training.loop import data_order
 from dropout_lab.update_rules import Adam
 
-OURS, TORCH, PUBLISHED = "ours", "nn.Dropout", "as published"
+OUR_LAYER, TORCH_LAYER, PUBLISHED = "ours", "nn.Dropout", "as published"
 CORRECTED, BASELINE, LINEAR = "corrected", "no dropout", "no activation"
 EPOCHS, LEARNING_RATE = 2, 0.001
 _UNITS, _CLASSES = 512, 10
@@ -45,8 +45,8 @@ class Implementation:
 
 
 IMPLEMENTATIONS = {
-    OURS: Implementation("mask per example, / (1 - p)", {}),
-    TORCH: Implementation("the same, by the library", {"dropout.variant": "library"}),
+    OUR_LAYER: Implementation("mask per example, / (1 - p)", {}),
+    TORCH_LAYER: Implementation("the same, by the library", {"dropout.variant": "library"}),
     PUBLISHED: Implementation(
         "mask per batch, no scaling", {"dropout.variant": "unscaled", "dropout.mask": "batch"}
     ),
@@ -61,20 +61,20 @@ class TrainedImplementations:
     """Hold the trained networks of every implementation.
 
     Args:
-        trained: For each implementation, the networks and records, in the order of the seeds.
+        fleets: For each implementation, the networks and records, in the order of the seeds.
         seeds: The number of seeds.
     """
 
-    trained: dict[str, TrainedFleet]
+    fleets: dict[str, TrainedFleet]
     seeds: int
 
     def f1(self, implementation: str) -> list[float]:
         """Return the test macro F1 of an implementation, seed by seed."""
-        return final_values(self.trained[implementation].records, "test_macro_f1")
+        return final_values(self.fleets[implementation].records, "test_macro_f1")
 
     def loss(self, implementation: str) -> list[float]:
         """Return the test NLL of an implementation in nats, seed by seed."""
-        return final_values(self.trained[implementation].records, "test_loss")
+        return final_values(self.fleets[implementation].records, "test_loss")
 
 
 def train_implementations(
@@ -98,14 +98,14 @@ def train_implementations(
         "evaluation.every": EPOCHS,
         "evaluation.train_examples": 1,
     }
-    trained = {}
+    fleets = {}
     with joined({"library": LibraryDropout}), torch.random.fork_rng(devices=[]):
         torch.manual_seed(seeds[0])  # for the library's masks
         for name, implementation in IMPLEMENTATIONS.items():
-            trained[name] = train_fleet(
+            fleets[name] = train_fleet(
                 [make_settings({**shared, **implementation.values})], seeds, images
             )
-    return TrainedImplementations(trained, len(seeds))
+    return TrainedImplementations(fleets, len(seeds))
 
 
 @dataclass(frozen=True)
@@ -125,27 +125,29 @@ class ScaledNetworks:
     loss: list[float]
 
 
-def scale_in_evaluation(trained: TrainedFleet, p: float, images: Splits) -> list[ScaledNetworks]:
+def scale_in_evaluation(
+    trained_fleet: TrainedFleet, p: float, images: Splits
+) -> list[ScaledNetworks]:
     """Measure networks with three factors of the output weights, then restore the weights."""
-    model = trained.fleet.model
+    model = trained_fleet.fleet.model
     weights = model.weights[-1]
     trained_weights = weights.detach().clone()
-    scaled = []
+    scaled_networks = []
     for formula, factor in (("1 - p", 1 - p), ("1", 1.0), ("1 / (1 - p)", 1 / (1 - p))):
         with torch.no_grad():
             weights.copy_(factor * trained_weights)
         scores = evaluate(model, images.test, images)
-        scaled.append(
+        scaled_networks.append(
             ScaledNetworks(formula, factor, scores.macro_f1.tolist(), scores.loss.tolist())
         )
     with torch.no_grad():
         weights.copy_(trained_weights)
-    return scaled
+    return scaled_networks
 
 
-def merged_layer_errors(trained: TrainedFleet, x: Tensor) -> tuple[float, float]:
+def merged_layer_errors(trained_fleet: TrainedFleet, x: Tensor) -> tuple[float, float]:
     """Return the largest absolute and relative logit error of one merged linear map."""
-    model = trained.fleet.model.double().eval()
+    model = trained_fleet.fleet.model.double().eval()
     with torch.no_grad():
         differences = (model(x) - _merged_logits(model, x)).abs()
         term_sums = _merged_logits(model, x, sizes=True)

@@ -13,16 +13,16 @@ from dropout_lab.lessons.from_scratch.experiment import (
     EPOCHS,
     IMPLEMENTATIONS,
     LINEAR,
-    OURS,
+    OUR_LAYER,
     PUBLISHED,
-    TORCH,
+    TORCH_LAYER,
     ScaledNetworks,
     TrainedImplementations,
 )
 
 _STYLES = {
-    OURS: style.variant_look("inverted"),
-    TORCH: ("#44AA99", "D"),
+    OUR_LAYER: style.variant_look("inverted"),
+    TORCH_LAYER: ("#44AA99", "D"),
     CORRECTED: style.variant_look("standard"),
     PUBLISHED: style.variant_look("unscaled"),
     BASELINE: style.variant_look("none"),
@@ -31,13 +31,13 @@ _STYLES = {
 
 
 def draw_figure(
-    results: TrainedImplementations, scaled: Sequence[ScaledNetworks], p: float
+    results: TrainedImplementations, scaled_networks: Sequence[ScaledNetworks], p: float
 ) -> Figure:
     """Draw macro F1 and NLL of six implementations, and the NLL for three factors in evaluation.
 
     Args:
         results: The trained implementations.
-        scaled: The networks trained without scaling, with scaled weights.
+        scaled_networks: The networks trained without scaling, with scaled weights.
         p: The dropout rate.
     """
     figure = style.new_figure(11, 4.2)
@@ -52,29 +52,31 @@ def draw_figure(
     loss_axes.set_xlabel("test NLL, nats")
     f1_axes.set_title("the largest class:\nmacro F1")
     loss_axes.set_title("the probabilities:\nNLL")
-    for seed in range(len(scaled[0].loss)):
+    for seed in range(len(scaled_networks[0].loss)):
         scale_axes.plot(
-            [networks.loss[seed] for networks in scaled], color=_STYLES[PUBLISHED][0], alpha=0.4
+            [networks.loss[seed] for networks in scaled_networks],
+            color=_STYLES[PUBLISHED][0],
+            alpha=0.4,
         )
-    our_losses = results.loss(OURS)
+    our_losses = results.loss(OUR_LAYER)
     scale_axes.axhline(
         sum(our_losses) / len(our_losses),
-        color=_STYLES[OURS][0],
+        color=_STYLES[OUR_LAYER][0],
         linestyle="--",
         label="mean of ours",
     )
     scale_axes.legend(loc="upper left")
-    for position, networks in enumerate(scaled):
+    for position, networks in enumerate(scaled_networks):
         low, high = t_interval(networks.loss)
         mean = sum(networks.loss) / len(networks.loss)
         scale_axes.errorbar(
             position, mean, [[mean - low], [high - mean]], fmt="X", color=_STYLES[PUBLISHED][0]
         )
     scale_axes.set_xticks(
-        range(len(scaled)),
-        [f"{networks.description}\n({networks.factor:.2g})" for networks in scaled],
+        range(len(scaled_networks)),
+        [f"{networks.description}\n({networks.factor:.2g})" for networks in scaled_networks],
     )
-    scale_axes.set_xlim(-0.4, len(scaled) - 0.6)
+    scale_axes.set_xlim(-0.4, len(scaled_networks) - 0.6)
     scale_axes.set_ylim(0, None)
     scale_axes.set_xlabel("factor of the weights in evaluation")
     scale_axes.set_ylabel("test NLL, nats")

@@ -12,8 +12,8 @@ from dropout_lab.lessons.gradients.experiment import CLASSES, INPUTS, ForwardPas
 from dropout_lab.lessons.gradients.picture import draw_figure
 from dropout_lab.lessons.mask_helpers import (
     AlwaysDropped,
-    always_dropped_outcome,
     always_dropped_table,
+    check_always_dropped,
     count_always_dropped,
     format_mask,
     format_units,
@@ -202,4 +202,4 @@ def _show_zero_rows(
     wrong_rows = int((zero_rows != five_examples.always_dropped).sum())
     description = f"of {INPUTS} rows are 0 though an example kept the input, or the reverse"
     yield Check("0 where always dropped", none_of(wrong_rows, description))
-    yield Check("as many as inputs p^n", always_dropped_outcome(counts, "inputs"))
+    yield check_always_dropped("as many as inputs p^n", counts, "inputs")

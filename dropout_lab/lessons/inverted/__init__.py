@@ -169,13 +169,13 @@ def _compare_training(p: float, seed: int) -> Iterator[Part]:
         "weights, those of the inverted one scaled, and see the same 20 batches of 32 made-up "
         "examples under the same masks."
     )
-    shown = (1, 2, 5, 10, 20)
+    shown_steps = (1, 2, 5, 10, 20)
     yield Table(
         "cross-entropy of the batch in nats, dropout on",
         ("step", "standard", "inverted", "difference"),
         [
             (str(step), a, b, abs(a - b))
-            for step in shown
+            for step in shown_steps
             for a, b in [(standard.losses[step - 1], equivalent.losses[step - 1])]
         ],
         digits=5,

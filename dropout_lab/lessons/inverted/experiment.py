@@ -75,10 +75,10 @@ class TrainingCourse:
     losses: list[float]
     logits: Tensor
 
-    def logit_differences(self, other: "TrainingCourse") -> list[float]:
+    def logit_differences(self, reference: "TrainingCourse") -> list[float]:
         """Return the largest logit difference over the RMS logit, for each step."""
-        logit_rms = other.logits.square().mean(dim=(1, 2)).sqrt()
-        return list(((self.logits - other.logits).abs().amax(dim=(1, 2)) / logit_rms).tolist())
+        logit_rms = reference.logits.square().mean(dim=(1, 2)).sqrt()
+        return list(((self.logits - reference.logits).abs().amax(dim=(1, 2)) / logit_rms).tolist())
 
 
 def train_network(

@@ -78,8 +78,8 @@ class EnumeratedDropout:
         requested_p = torch.tensor(p, dtype=torch.float64).view(-1, 1).expand(-1, 2**units)
         masks = all_masks(units)
         # One mask serves a batch of any size, as if the batch had one example.
-        replayed = ReplayedMasks(itertools.repeat(masks.unsqueeze(1)))
-        self.layer = InvertedDropout(requested_p, mask="batch", noise=replayed)
+        replayed_masks = ReplayedMasks(itertools.repeat(masks.unsqueeze(1)))
+        self.layer = InvertedDropout(requested_p, mask="batch", noise=replayed_masks)
         self.p = self.layer.p[:, 0]
         self.probabilities = mask_probabilities(masks, self.p.view(-1, 1))
 

@@ -9,8 +9,8 @@ from torch import Tensor
 from dropout_lab.checks.outcome import at_most, none_of
 from dropout_lab.lessons import LessonOptions
 from dropout_lab.lessons.mask_helpers import (
-    always_dropped_outcome,
     always_dropped_table,
+    check_always_dropped,
     count_always_dropped,
     format_mask,
     format_units,
@@ -123,7 +123,7 @@ def _count_always_dropped(
         "it stays unused by a batch with the chance 0.75^15, and there is such a unit in one of "
         f"{1 / (1 - (1 - 0.75**EXAMPLES) ** UNITS):.1f} batches, 1 / (1 - (1 - 0.75^15)^10)."
     )
-    yield Check("as many as units p^n", always_dropped_outcome(counts, "units"))
+    yield check_always_dropped("as many as units p^n", counts, "units")
 
 
 def _mean_unused_units(used_units: Tensor) -> float:
@@ -177,9 +177,9 @@ def _show_shared_mask(batch: SharedMaskBatch) -> Iterator[Part]:
 
 
 def _show_sgd_step(batch: SharedMaskBatch) -> Iterator[Part]:
-    network, before = batch.network.copy(), batch.network.weights_by_unit()
+    network, weights_before = batch.network.copy(), batch.network.weights_by_unit()
     batch.update(network, UPDATE_RULES["SGD"].make_optimizer(network), batch.layer)
-    after = network.weights_by_unit()
+    weights_after = network.weights_by_unit()
     gradient = batch.network.gradients(batch.x, batch.y, batch.layer).weights_by_unit()
     units = [
         int(torch.where(selection & batch.active_units)[0][0])
@@ -195,7 +195,7 @@ def _show_sgd_step(batch: SharedMaskBatch) -> Iterator[Part]:
             (
                 name.format(unit + 1),
                 state,
-                *(float(values[row, unit]) for values in (before, gradient, after)),
+                *(float(values[row, unit]) for values in (weights_before, gradient, weights_after)),
             )
             for unit, state in zip(units, ("dropped", "kept"), strict=True)
             for row, name in weight_names.items()
@@ -203,7 +203,7 @@ def _show_sgd_step(batch: SharedMaskBatch) -> Iterator[Part]:
         digits=6,
     )
     old_weight, slope, new_weight = (
-        float(values[0, units[1]]) for values in (before, gradient, after)
+        float(values[0, units[1]]) for values in (weights_before, gradient, weights_after)
     )
     yield Misconception(
         "To show the step, 'before' is printed as the weight and 'after' as the weight - lr "
@@ -212,7 +212,7 @@ def _show_sgd_step(batch: SharedMaskBatch) -> Iterator[Part]:
         f"{new_weight - LEARNING_RATE * slope:.6g}, the step made twice; it went from "
         f"{old_weight:.6g} to {new_weight:.6g}. Dropped units hide this."
     )
-    moved_weights = int((before != after)[:, batch.dropped_units].sum())
+    moved_weights = int((weights_before != weights_after)[:, batch.dropped_units].sum())
     yield Check("SGD: dropped stay", none_of(moved_weights, "weights of dropped units moved"))
 
 

@@ -198,12 +198,14 @@ class WeightChange:
         updates, layer = rule.make_optimizer(network), make_layer(batch.p, batch.seed, TRAINING_KEY)
         for _ in range(EARLIER_STEPS):
             batch.update(network, updates, layer)
-        before, predicted = (
+        weights_before, predicted = (
             network.weights_by_unit(),
             rule.predict_step(network, updates).weights_by_unit(),
         )
         batch.update(network, updates, batch.layer)
-        return cls(network.weights_by_unit() - before, predicted, float(before.abs().max()))
+        return cls(
+            network.weights_by_unit() - weights_before, predicted, float(weights_before.abs().max())
+        )
 
     def formula_error(self, dropped_units: Tensor) -> float:
         """Return how far dropped units' weights are from the formula, in roundings."""

@@ -5,7 +5,6 @@ from collections.abc import Iterator, Sequence
 
 from torch import Tensor
 
-from dropout_lab.checks.outcome import Outcome, at_least
 from dropout_lab.layers.noise_measurement import ERRORS
 from dropout_lab.lessons import LessonOptions
 from dropout_lab.lessons.overfitting.experiment import (
@@ -109,15 +108,15 @@ def _show_differences(curves: Sequence[LearningCurves]) -> Iterator[Part]:
         ("images", "loss gap (nats)", "test loss (nats)", "test accuracy (points)"),
         rows,
     )
-    fewest, most = curves[0], curves[-1]
-    dropout_gap = float(fewest.final("loss_gap")[1].mean())
-    baseline_gap = float(most.final("loss_gap")[0].mean())
+    smallest, largest = curves[0], curves[-1]
+    dropout_gap = float(smallest.final("loss_gap")[1].mean())
+    baseline_gap = float(largest.final("loss_gap")[0].mean())
     yield Observation(
-        f"The loss gap with dropout at {fewest.images:,} images is {dropout_gap:.2f} nats; without "
-        f"dropout at {most.images:,} it is {baseline_gap:.2f}. "
+        f"The loss gap with dropout at {smallest.images:,} images is {dropout_gap:.2f} nats; "
+        f"without dropout at {largest.images:,} it is {baseline_gap:.2f}. "
         + (
-            f"{most.images // fewest.images} times the images do more against overfitting than "
-            "dropout does."
+            f"{largest.images // smallest.images} times the images do more against overfitting "
+            "than dropout does."
             if baseline_gap < dropout_gap
             else "Dropout does here what more images would."
         )
@@ -197,30 +196,26 @@ def check_claims(curves: Sequence[LearningCurves], gains_from: int | None) -> It
         gains_from: The number of images from which dropout must lower the test loss; None: no
             check.
     """
-    yield Check(
-        "loss gap is smaller",
-        _smallest_difference([-size_curves.difference("loss_gap") for size_curves in curves]),
-    )
+    smaller_gaps = [-size_curves.difference("loss_gap") for size_curves in curves]
+    yield _check_above_zero("loss gap is smaller", smaller_gaps)
     if gains_from is not None:
         large_sizes = [size_curves for size_curves in curves if size_curves.images >= gains_from]
-        outcome = _smallest_difference(
-            [-size_curves.difference("test_loss") for size_curves in large_sizes]
-        )
-        yield Check(f"test loss, from {gains_from:,} on", outcome)
+        lower_losses = [-size_curves.difference("test_loss") for size_curves in large_sizes]
+        yield _check_above_zero(f"test loss, from {gains_from:,} on", lower_losses)
     gaps = [size_curves.final("loss_gap")[0] for size_curves in curves]
     shrinkages = [larger_gap - smaller_gap for larger_gap, smaller_gap in itertools.pairwise(gaps)]
-    yield Check("gap shrinks with images", _smallest_difference(shrinkages))
+    yield _check_above_zero("gap shrinks with images", shrinkages)
     noise_gaps = [
         (size_curves.final("noisy_train_loss") - size_curves.final("train_loss"))[1]
         for size_curves in curves
     ]
-    yield Check("noisy loss is above clean", _smallest_difference(noise_gaps))
+    yield _check_above_zero("noisy loss is above clean", noise_gaps)
 
 
-def _smallest_difference(differences: Sequence[Tensor]) -> Outcome:
+def _check_above_zero(name: str, differences: Sequence[Tensor]) -> Check:
     """Check that the mean of each group of differences is significantly above 0."""
     smallest = min(Difference.between_pairs(group).z_score for group in differences)
     description = (
         f"is the least of {len(differences)} mean differences of {len(differences[0])} seeds"
     )
-    return at_least(smallest, ERRORS, description, unit=" s.e.")
+    return Check.beyond_chance(name, smallest, description)

@@ -118,5 +118,5 @@ def train_networks(size: int, plan: TrainingPlan, options: LessonOptions) -> Lea
     # At p = 0 the layer is the identity, bit for bit; both cells fit in one fleet.
     baseline = with_values(dropout, {"dropout.p": 0.0})
     images = load_images(options, train_size=size)
-    trained = train_fleet([baseline, dropout], run_seeds(options, plan.seeds), images)
-    return LearningCurves.from_records(trained.records, images=size)
+    trained_fleet = train_fleet([baseline, dropout], run_seeds(options, plan.seeds), images)
+    return LearningCurves.from_records(trained_fleet.records, images=size)

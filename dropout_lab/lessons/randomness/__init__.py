@@ -6,9 +6,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-from dropout_lab.checks.outcome import at_least, at_most
 from dropout_lab.layers import InvertedDropout
-from dropout_lab.layers.noise_measurement import ERRORS
 from dropout_lab.lessons import LessonOptions
 from dropout_lab.lessons.draws import noise_source
 from dropout_lab.lessons.mask_helpers import format_mask, sample_keep_mask
@@ -139,9 +137,7 @@ def _show_counts(counts: Sequence[DroppedCounts], examples: int) -> Iterator[Par
     )
     largest_z_score = max(count.z_score for count in counts)
     description = "is how far a mean, a variance or a share of the counts is from binomial"
-    yield Check(
-        "the count is binomial", at_most(largest_z_score, ERRORS, description, unit=" s.e.")
-    )
+    yield Check.within_chance("the count is binomial", largest_z_score, description)
 
 
 def _show_entropies(
@@ -198,9 +194,9 @@ def _show_entropies(
     )
     largest_z_score = max(estimate.z_score for estimate in [*estimates, *grid_estimates])
     description = "is how far an entropy is from H(p), at any p"
-    yield Check("the entropy is H(p)", at_most(largest_z_score, ERRORS, description, unit=" s.e."))
+    yield Check.within_chance("the entropy is H(p)", largest_z_score, description)
     description = "is how far the entropy at 0.5 is above the next highest of the grid"
-    yield Check("the maximum is at p = 0.5", at_least(gap, ERRORS, description, unit=" s.e."))
+    yield Check.beyond_chance("the maximum is at p = 0.5", gap, description)
 
 
 def _show_sub_networks(counts: Sequence[SubNetworkCount]) -> Iterator[Part]:
@@ -233,15 +229,15 @@ def _show_sub_networks(counts: Sequence[SubNetworkCount]) -> Iterator[Part]:
         "vanishing part. The expected number is highest at p = 0.5, where all masks have the same "
         "chance."
     )
-    fewest, most = (function(count.mean for count in counts) for function in (min, max))
+    lowest_mean, highest_mean = (
+        function(count.mean for count in counts) for function in (min, max)
+    )
     yield Misconception(
         "'In each epoch, or in each step, some of the units are dropped.' Not one mask for all: "
         "each example gets a mask of its own, and another one each time it is seen. With one mask "
         "for an epoch, or for a batch, each row above would have a mean of 1 sub-network; they "
-        f"have {fewest:.3g} to {most:.3g}."
+        f"have {lowest_mean:.3g} to {highest_mean:.3g}."
     )
-    largest_z_score = max(each.z_score for each in counts)
+    largest_z_score = max(count.z_score for count in counts)
     description = "is how far a mean number of sub-networks is from the expected one"
-    yield Check(
-        "sub-networks of a batch", at_most(largest_z_score, ERRORS, description, unit=" s.e.")
-    )
+    yield Check.within_chance("sub-networks of a batch", largest_z_score, description)

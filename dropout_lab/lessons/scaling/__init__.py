@@ -93,9 +93,9 @@ def _compare_scalings(draws: int, seed: int) -> Iterator[Part]:
             for index, p in enumerate(DROPOUT_RATES)
         ],
     )
-    unscaled, *scaled = table.values()
-    smallest_gap = min(unit.z_score_to_eval for unit in unscaled)
-    largest_gap = max(unit.z_score_to_eval for row in scaled for unit in row)
+    unscaled_row, *scaled_rows = table.values()
+    smallest_gap = min(unit.z_score_to_eval for unit in unscaled_row)
+    largest_gap = max(unit.z_score_to_eval for row in scaled_rows for unit in row)
     yield Observation(
         "Without scaling the two numbers of a field differ by more than chance, by "
         f"{smallest_gap:,.0f} standard errors of the mean at least: in evaluation the next layer "
@@ -113,9 +113,7 @@ def _compare_scalings(draws: int, seed: int) -> Iterator[Part]:
     )
     largest_z_score = max(unit.z_score for row in table.values() for unit in row)
     description = "is how far a mean of the draws is from what it should be, at any p"
-    yield Check(
-        "the means of three ways", at_most(largest_z_score, ERRORS, description, unit=" s.e.")
-    )
+    yield Check.within_chance("the means of three ways", largest_z_score, description)
     eval_error = max(
         abs(unit.eval_value - unit.expected_eval) for row in table.values() for unit in row
     )

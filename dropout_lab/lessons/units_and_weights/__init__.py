@@ -7,10 +7,9 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from dropout_lab.checks.outcome import at_most, none_of, within
+from dropout_lab.checks.outcome import none_of, within
 from dropout_lab.layers import DropConnect, InvertedDropout, UnscaledDropout
 from dropout_lab.layers.base import Mask
-from dropout_lab.layers.noise_measurement import ERRORS
 from dropout_lab.lessons import LessonOptions
 from dropout_lab.lessons.draws import noise_source
 from dropout_lab.lessons.parts import (
@@ -115,7 +114,7 @@ def _check_independence(matrices: dict[str, Tensor]) -> Iterator[Part]:
     correlations = torch.corrcoef(keep_mask.T)
     largest = float(correlations.triu(diagonal=1).abs().max()) * math.sqrt(len(keep_mask))
     description = "is the largest correlation of two weights' coins, in 1 / sqrt(n)"
-    yield Check("weights one by one", at_most(largest, ERRORS, description, unit=" s.e."))
+    yield Check.within_chance("weights one by one", largest, description)
 
 
 def _count_sub_networks(matrices: dict[str, Tensor]) -> Iterator[Part]:
@@ -249,9 +248,7 @@ def _compare_scalings(draws: int, seed: int) -> Iterator[Part]:
         "on the mean; in evaluation nothing is missing, and they have to shrink."
     )
     description = "is how far off it is, at any p"
-    yield Check(
-        "times 1 - p, not over it", at_most(largest_z_score, ERRORS, description, unit=" s.e.")
-    )
+    yield Check.within_chance("times 1 - p, not over it", largest_z_score, description)
 
 
 def _show_output_noise(p: float, noisy_outputs: dict[str, NoisyOutputs]) -> Iterator[Part]:
@@ -294,9 +291,7 @@ def _show_output_noise(p: float, noisy_outputs: dict[str, NoisyOutputs]) -> Iter
     description = "is how far a variance or covariance is from the closed form"
     names = {"units": "dropout: they err as one", "weights": "DropConnect: one by one"}
     for name, outputs in noisy_outputs.items():
-        yield Check(
-            names[name], at_most(outputs.largest_z_score, ERRORS, description, unit=" s.e.")
-        )
+        yield Check.within_chance(names[name], outputs.largest_z_score, description)
 
 
 def _format_correlation(outputs: NoisyOutputs, first: int, second: int) -> str:
@@ -323,6 +318,4 @@ def _show_biases(p: float, draws: int, seed: int) -> Iterator[Part]:
     )
     yield Observation(f"Each gains p / (1 - p) b^2 = {dropout_odds(p):.4g}.")
     description = "is how far a variance or covariance is off"
-    yield Check(
-        "biases are dropped too", at_most(biased.largest_z_score, ERRORS, description, unit=" s.e.")
-    )
+    yield Check.within_chance("biases are dropped too", biased.largest_z_score, description)
