@@ -18,7 +18,7 @@ _MIN_EXPECTED = 100  # expected cases from which a count is nearly normal
 
 
 @dataclass(frozen=True)
-class AlwaysDropped:
+class AlwaysDroppedCount:
     """Report how many units of a layer were dropped in every example of a batch.
 
     Args:
@@ -82,7 +82,7 @@ def draw_mask(axes: Axes, keep_mask: Tensor, colour: str) -> None:
 
 def count_always_dropped(
     layer: UnitDropout, units: int, sizes: Sequence[int], batches: int
-) -> list[AlwaysDropped]:
+) -> list[AlwaysDroppedCount]:
     """Count the units that are dropped in every example, for several batch sizes.
 
     Args:
@@ -99,7 +99,7 @@ def count_always_dropped(
         rarer_cases = units * batches * min(probability, 1 - probability)
         standard_error = math.sqrt(units * probability * (1 - probability) / batches)
         counts.append(
-            AlwaysDropped(
+            AlwaysDroppedCount(
                 size, mean, standard_error, units * probability, rarer_cases >= _MIN_EXPECTED
             )
         )
@@ -107,7 +107,7 @@ def count_always_dropped(
 
 
 def always_dropped_table(
-    counts: Sequence[AlwaysDropped], units: int, unit_name: str, batches: int
+    counts: Sequence[AlwaysDroppedCount], units: int, unit_name: str, batches: int
 ) -> Table:
     """Create the table of :func:`count_always_dropped`; ``unit_name``: "units" or "inputs"."""
     return Table(
@@ -118,7 +118,7 @@ def always_dropped_table(
     )
 
 
-def check_always_dropped(name: str, counts: Sequence[AlwaysDropped], unit_name: str) -> Check:
+def check_always_dropped(name: str, counts: Sequence[AlwaysDroppedCount], unit_name: str) -> Check:
     """Check that the counts are close to their expected numbers."""
     largest = max(count.z_score for count in counts if count.has_enough_cases)
     description = f"is how far a mean number of {unit_name} is from {unit_name} * p ^ examples"

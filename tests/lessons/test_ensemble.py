@@ -76,9 +76,9 @@ def test_sub_networks_are_those_of_a_plain_loop(float64: None) -> None:
         logits = (h * torch.tensor(mask) / 0.75) @ second
         torch.testing.assert_close(found.logits[index], logits)
         arithmetic += 0.75 ** sum(mask) * 0.25 ** (3 - sum(mask)) * logits.softmax(dim=1)
-    torch.testing.assert_close(found.arithmetic, arithmetic)
+    torch.testing.assert_close(found.arithmetic_mean, arithmetic)
     torch.testing.assert_close(found.weight_scaling, (h @ second).softmax(dim=1))
-    torch.testing.assert_close(found.geometric, found.weight_scaling, rtol=0, atol=1e-12)
+    torch.testing.assert_close(found.geometric_mean, found.weight_scaling, rtol=0, atol=1e-12)
 
 
 def test_all_holds_of_trained_networks(nets: dict[str, TrainedNetwork]) -> None:
@@ -121,8 +121,8 @@ def test_a_mean_that_forgets_the_chances_of_the_masks_does_not_beat_its_members(
     none_kept[0] = 1
     alone = replace(net.sub_networks, mask_probabilities=none_kept)  # the worst of them
     members = net.select_label(net.sub_networks.log_probabilities)
-    assert ensemble._compare_with_members(net, alone.arithmetic.log()).passed is False
-    assert ensemble._compare_with_members(net, net.sub_networks.arithmetic.log()).passed
+    assert ensemble._compare_with_members(net, alone.arithmetic_mean.log()).passed is False
+    assert ensemble._compare_with_members(net, net.sub_networks.arithmetic_mean.log()).passed
     assert members.shape == (256, len(net.labels))
 
 

@@ -154,7 +154,9 @@ def test_both_halves_of_a_fleet_begin_alike_and_only_one_drops() -> None:
     assert bool((dropped > without).all())
     # What is trained without dropout does not know of the p beside it.
     torch.testing.assert_close(learned(0.3).columns["test_loss"][0], each.columns["test_loss"][0])
-    assert not torch.equal(learned(0.5, seed=1).final("test_loss"), each.final("test_loss"))
+    assert not torch.equal(
+        learned(0.5, seed=1).final_values("test_loss"), each.final_values("test_loss")
+    )
 
 
 def test_a_layer_that_drops_nothing_fails_every_check_of_dropout(

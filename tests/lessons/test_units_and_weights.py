@@ -50,8 +50,8 @@ def test_the_closed_forms_are_those_of_all_masks_enumerated(p: float) -> None:
     odds = p / (1 - p)
     units, weights = drop_units(p, 2, 0), drop_weights(p, 2, 0)
     near = {"rtol": 1e-4, "atol": 0.0}  # p is rounded to a multiple of 2^-16
-    torch.testing.assert_close(units.expected, odds * by_hand, **near)
-    torch.testing.assert_close(weights.expected, odds * by_hand.diag().diag(), **near)
+    torch.testing.assert_close(units.expected_covariances, odds * by_hand, **near)
+    torch.testing.assert_close(weights.expected_covariances, odds * by_hand.diag().diag(), **near)
     rows = torch.tensor([[1.0, 2, 3], [4, 5, 6]], dtype=torch.float64)
     torch.testing.assert_close(EnumeratedOutputs(rows, p).product_moments()[0], odds * by_hand)
     single = torch.cat([row.diag() for row in rows])

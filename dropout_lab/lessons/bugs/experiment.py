@@ -193,10 +193,8 @@ def measure_mistakes(
     failures = [(check.variant, check.check) for check in checks if check.passed is False]
     mistakes = []
     for name, layer in layers.items():
-        wrong_scores, right_scores = (
-            scores[name],
-            scores["gaussian" if layer.gaussian else "inverted"],
-        )
+        wrong_scores = scores[name]
+        right_scores = scores["gaussian" if layer.gaussian else "inverted"]
         mistakes.append(
             MeasuredMistake(
                 layer,

@@ -122,21 +122,25 @@ def _test_story(training: PairedTraining) -> Iterator[Part]:
         "well. After training, how long are the weights that enter them beside those of the "
         "others?"
     )
-    small_inputs, all_small = (
+    input_weights_small, all_weights_small = (
         measure_lazy_units(training, all_weights=all_weights) for all_weights in (False, True)
     )
     yield Table(
         "length of the weights that enter the lazy half, over that of the others; before training "
         f"about {LAZY_FACTOR:g} (mean ± s.e., n = {len(training.seeds)} seeds)",
         ("made small", *PAIR_COLUMNS),
-        [("entering", *small_inputs.table_cells()), ("all", *all_small.table_cells())],
+        [
+            ("entering", *input_weights_small.table_cells()),
+            ("all", *all_weights_small.table_cells()),
+        ],
     )
     yield Observation(
         "Without dropout the units wake as well where only the weights that enter them are small: "
-        f"they come to {small_inputs.baseline.mean():.2g} of the others' length. With all of their "
-        "weights small their gradient is small too: they learn little, the others learn first, "
-        f"and little is left to learn. They come to {all_small.baseline.mean():.2g}, with dropout "
-        f"to {all_small.dropout.mean():.2g}."
+        f"they come to {input_weights_small.baseline.mean():.2g} of the others' length. With all "
+        "of their weights small their gradient is small too: they learn little, the others learn "
+        "first, and little is left to learn. They come to "
+        f"{all_weights_small.baseline.mean():.2g}, with dropout to "
+        f"{all_weights_small.dropout.mean():.2g}."
     )
     yield Misconception(
         "Without dropout, units with small weights do not learn since others do the work. There is "
@@ -144,13 +148,15 @@ def _test_story(training: PairedTraining) -> Iterator[Part]:
         "gradient is large; the story is right where that is small, as in the second row."
     )
     lower_bound = (
-        float(small_inputs.baseline.mean())
-        - ERRORS * Difference.between_pairs(small_inputs.baseline).standard_error
+        float(input_weights_small.baseline.mean())
+        - ERRORS * Difference.between_pairs(input_weights_small.baseline).standard_error
     )
     description = "of the others' length, less 5 s.e., without dropout"
     yield Check("they wake without dropout", at_least(lower_bound, AWAKE_LENGTH, description))
     description = "is what dropout adds to that length, where all weights of the units were small"
-    yield Check.beyond_chance("and more of them with it", all_small.difference.z_score, description)
+    yield Check.beyond_chance(
+        "and more of them with it", all_weights_small.difference.z_score, description
+    )
 
 
 def _show_removed_units(trained_units: TrainedUnits) -> Iterator[Part]:
@@ -183,10 +189,8 @@ def _show_removed_units(trained_units: TrainedUnits) -> Iterator[Part]:
 
 
 def _show_unit_measures(trained_units: TrainedUnits) -> Iterator[Part]:
-    n, independent_level = (
-        len(trained_units.correlations[0].baseline),
-        trained_units.independent_correlation,
-    )
+    n = len(trained_units.correlations[0].baseline)
+    independent_level = trained_units.independent_correlation
     yield Section("What the units do")
     yield Formula(
         "mean |correlation| = mean of |r_ij| over the pairs of units i < j\n"

@@ -88,13 +88,16 @@ def _show_conventions(p: float) -> Iterator[Part]:
 
 def _measure_layers(p: float, draws: int, seed: int) -> Iterator[Part]:
     layer = InvertedDropout(p, noise=noise_source(seed, 1))
-    realized = float(layer.p)
+    realized_p = float(layer.p)
     ones = torch.ones(draws, dtype=torch.float64)
-    numpy_layer = NumpyDropout(realized, noise_source(seed, 2).generator)
+    numpy_layer = NumpyDropout(realized_p, noise_source(seed, 2).generator)
     outputs_by_layer = {
-        "this program's": (layer(ones), realized),
-        "nn.Dropout": (torch_dropout(realized, ones, seed), realized),
-        "NumPy's, prob keeps": (torch.from_numpy(numpy_layer.forward(ones.numpy())), 1 - realized),
+        "this program's": (layer(ones), realized_p),
+        "nn.Dropout": (torch_dropout(realized_p, ones, seed), realized_p),
+        "NumPy's, prob keeps": (
+            torch.from_numpy(numpy_layer.forward(ones.numpy())),
+            1 - realized_p,
+        ),
     }
     yield Section("Asked of the layers themselves")
     yield Table(
@@ -110,7 +113,7 @@ def _measure_layers(p: float, draws: int, seed: int) -> Iterator[Part]:
         "tutorials, whether they write p or rate, mean dropping throughout. "
         "At 0.5 the three would agree: a test at 0.5 tells nothing of the convention."
     )
-    error = math.sqrt(realized * (1 - realized) / draws)
+    error = math.sqrt(realized_p * (1 - realized_p) / draws)
     names = ("p drops here", "nn.Dropout: p drops", "NumPy's prob keeps")
     for name, (outputs, expected_share) in zip(names, outputs_by_layer.values(), strict=True):
         share = float((outputs == 0).double().mean())
@@ -134,24 +137,24 @@ def _show_mixed_conventions(p: float, draws: int, seed: int) -> Iterator[Part]:
         f"mean in training, n = {draws:,}; what is kept is divided by",
         ("p", "1 - p: right", "p", "(1 - p) / p"),
         [
-            (f"{p_value:g}", a.mean, b.mean, 1 / c)
-            for p_value, a, b, c in zip(ps, correct, divided_by_p, odds, strict=True)
+            (f"{rate:g}", a.mean, b.mean, 1 / c)
+            for rate, a, b, c in zip(ps, correct, divided_by_p, odds, strict=True)
         ],
     )
     yield Table(
         f"evaluation over the mean of training, n = {draws:,}; evaluation is multiplied by",
         ("p", "1 - p: right", "p", "p / (1 - p)"),
         [
-            (f"{p_value:g}", a.eval_value / a.mean, b.eval_value / b.mean, c)
-            for p_value, a, b, c in zip(ps, standard, multiplied_by_p, odds, strict=True)
+            (f"{rate:g}", a.eval_value / a.mean, b.eval_value / b.mean, c)
+            for rate, a, b, c in zip(ps, standard, multiplied_by_p, odds, strict=True)
         ],
     )
     yield Table(
         f"mean and variance of the noise in training, n = {draws:,}",
         ("p", "drops: mean", "variance", "keeps: mean", "variance"),
         [
-            (f"{p_value:g}", a.mean, a.variance, b.mean, b.variance)
-            for p_value, a, b in zip(ps, correct, kept_with_p, strict=True)
+            (f"{rate:g}", a.mean, a.variance, b.mean, b.variance)
+            for rate, a, b in zip(ps, correct, kept_with_p, strict=True)
         ],
     )
     yield Observation(
@@ -196,16 +199,16 @@ def _check_formulas(table: dict[str, list[MeasuredUnit]]) -> Iterator[Check]:
 
 def _show_statements(p: float, draws: int, seed: int) -> Iterator[Part]:
     drop_layer, keep_layer = (
-        StandardDropout(share, noise=noise_source(seed, 7)) for share in (p, 1 - p)
+        StandardDropout(rate, noise=noise_source(seed, 7)) for rate in (p, 1 - p)
     )
     shares = [
-        float((share(torch.ones(draws)) == 0).double().mean()) for share in (drop_layer, keep_layer)
+        float((layer(torch.ones(draws)) == 0).double().mean()) for layer in (drop_layer, keep_layer)
     ]
     bound = ERRORS * math.sqrt(p * (1 - p) / draws) + 2.0**-17  # the layer rounds p
 
     def answers(share_of: str) -> list[str]:
-        wanted_shares = [share if share_of == "dropped" else 1 - share for share in shares]
-        return ["yes" if abs(share - p) <= bound else "no" for share in wanted_shares]
+        compared_shares = [share if share_of == "dropped" else 1 - share for share in shares]
+        return ["yes" if abs(share - p) <= bound else "no" for share in compared_shares]
 
     yield Section("One p in two senses")
     yield Table(

@@ -70,7 +70,7 @@ def lesson(options: LessonOptions) -> Iterator[Part]:
             monte_carlo,
             {
                 name: (
-                    network.select_label(network.sub_networks.geometric),
+                    network.select_label(network.sub_networks.geometric_mean),
                     network.select_label(network.sub_networks.weight_scaling),
                 )
                 for name, network in networks.items()
@@ -137,8 +137,8 @@ def _compare_means(networks: dict[str, TrainedNetwork]) -> Iterator[Part]:
     for name, network in networks.items():
         sub_networks = network.sub_networks
         distances[name] = (
-            largest_size(sub_networks.geometric - sub_networks.weight_scaling),
-            largest_size(sub_networks.arithmetic - sub_networks.weight_scaling),
+            largest_size(sub_networks.geometric_mean - sub_networks.weight_scaling),
+            largest_size(sub_networks.arithmetic_mean - sub_networks.weight_scaling),
             largest_size(sub_networks.mean(sub_networks.logits) - sub_networks.full_logits),
         )
     examples = len(networks["ReLU layer"].labels)
@@ -184,10 +184,9 @@ def _compare_means(networks: dict[str, TrainedNetwork]) -> Iterator[Part]:
 
 
 def _show_jensen(network: TrainedNetwork) -> Iterator[Part]:
-    mean_of_relu, relu_of_mean = (
-        network.sub_networks.mean(network.sub_networks.last_hidden),
-        network.sub_networks.full_last_hidden,
-    )  # (examples, units)
+    # (examples, units)
+    mean_of_relu = network.sub_networks.mean(network.sub_networks.last_hidden)
+    relu_of_mean = network.sub_networks.full_last_hidden
     yield Section("Why: the mean of a ReLU is not the ReLU of the mean")
     yield Formula("E[relu(z)] >= relu(E[z])     (Jensen: relu is convex)")
     yield Table(
@@ -215,8 +214,8 @@ def _show_jensen(network: TrainedNetwork) -> Iterator[Part]:
 def _compare_predictions(network: TrainedNetwork) -> Iterator[Part]:
     sub_networks = network.sub_networks
     log_probabilities = {
-        "arithmetic": sub_networks.arithmetic.log(),
-        "geometric": sub_networks.geometric.log(),
+        "arithmetic": sub_networks.arithmetic_mean.log(),
+        "geometric": sub_networks.geometric_mean.log(),
         "weight scaling": sub_networks.full_logits.log_softmax(dim=-1),
     }
     scores = {
@@ -230,10 +229,7 @@ def _compare_predictions(network: TrainedNetwork) -> Iterator[Part]:
             100 * float(sub_networks.mean(member_scores.accuracy)),
             float(sub_networks.mean(member_scores.loss)),
         ),
-        *(
-            (name, 100 * float(prediction.accuracy), float(prediction.loss))
-            for name, prediction in scores.items()
-        ),
+        *((name, 100 * float(score.accuracy), float(score.loss)) for name, score in scores.items()),
     ]
     yield Section("What they are worth")
     yield Table(
@@ -242,16 +238,16 @@ def _compare_predictions(network: TrainedNetwork) -> Iterator[Part]:
         ("prediction", "accuracy (%)", "NLL (nats)"),
         rows,
     )
-    numbers = sum(weight[0].numel() for weight in network.model.parameters())
+    parameter_count = sum(weight[0].numel() for weight in network.model.parameters())
     yield Observation(
         "Each mean has a lower NLL than its members have on average; that is Jensen's inequality, "
         "true of every image. Which of the means is best, no theorem says."
     )
     yield Misconception(
         f"Dropout trains an ensemble of 2^k independent models. All {2**DROPPED_UNITS} share the "
-        f"same {numbers:,} numbers; an ensemble of so many networks of their own would have "
-        f"{2**DROPPED_UNITS * numbers:,}. None is trained to its end; with 512 units hardly one "
-        "of the 2^512 is ever drawn twice."
+        f"same {parameter_count:,} numbers; an ensemble of so many networks of their own would "
+        f"have {2**DROPPED_UNITS * parameter_count:,}. None is trained to its end; with 512 units "
+        "hardly one of the 2^512 is ever drawn twice."
     )
     yield Check(
         "means beat their members",

@@ -56,12 +56,12 @@ class SubNetworks:
         return torch.einsum("m,m...->...", self.mask_probabilities, values)
 
     @property
-    def arithmetic(self) -> Tensor:
+    def arithmetic_mean(self) -> Tensor:
         """Return the mean of the probabilities: ``(examples, classes)``."""
         return self.mean(self.log_probabilities.exp())
 
     @property
-    def geometric(self) -> Tensor:
+    def geometric_mean(self) -> Tensor:
         """Return the normalized geometric mean of the probabilities: ``(examples, classes)``."""
         return self.mean(self.log_probabilities).softmax(dim=-1)
 
@@ -207,8 +207,8 @@ class MonteCarlo:
         mask_probabilities: The probability of each mask, ``(2^k,)``.
         probabilities: For the image with the most diverse predictions, the prediction of each
             sub-network: ``(2^k,)``.
-        arithmetic: The arithmetic mean for the image.
-        geometric: The normalized geometric mean for the image.
+        arithmetic_mean: The arithmetic mean for the image.
+        geometric_mean: The normalized geometric mean for the image.
         weight_scaling: The prediction with dropout off for the image.
         label: The class of the image.
     """
@@ -217,8 +217,8 @@ class MonteCarlo:
     scaling_error: float
     mask_probabilities: Tensor
     probabilities: Tensor
-    arithmetic: float
-    geometric: float
+    arithmetic_mean: float
+    geometric_mean: float
     weight_scaling: float
     label: int
 
@@ -247,7 +247,7 @@ def run_monte_carlo(
     probabilities = sub_networks.log_probabilities.exp()[
         :, chosen_labels[0], chosen_labels[1]
     ]  # (2^k, images)
-    mean = sub_networks.arithmetic[chosen_labels]
+    mean = sub_networks.arithmetic_mean[chosen_labels]
     scaled_predictions = sub_networks.weight_scaling[chosen_labels]
     moments = [sub_networks.mean((probabilities - mean) ** power) for power in (2, 4)]
     errors = []
@@ -279,7 +279,7 @@ def run_monte_carlo(
         sub_networks.mask_probabilities,
         probabilities[:, shown_image],
         float(mean[shown_image]),
-        float(sub_networks.geometric[chosen_labels][shown_image]),
+        float(sub_networks.geometric_mean[chosen_labels][shown_image]),
         float(scaled_predictions[shown_image]),
         int(labels[chosen[shown_image]]),
     )

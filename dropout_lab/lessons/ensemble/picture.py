@@ -52,8 +52,8 @@ def _draw_image(axes: Axes, monte_carlo: MonteCarlo) -> None:
         label="sub-networks",
     )
     for name, value, inference, line in (
-        ("arithmetic mean", monte_carlo.arithmetic, "monte_carlo", "-"),
-        ("geometric mean", monte_carlo.geometric, "geometric", "--"),
+        ("arithmetic mean", monte_carlo.arithmetic_mean, "monte_carlo", "-"),
+        ("geometric mean", monte_carlo.geometric_mean, "geometric", "--"),
         ("weight scaling", monte_carlo.weight_scaling, "mean", ":"),
     ):
         colour = style.inference_look(inference)[0]

@@ -11,7 +11,7 @@ from dropout_lab.lessons.draws import noise_source
 from dropout_lab.lessons.gradients.experiment import CLASSES, INPUTS, ForwardPass
 from dropout_lab.lessons.gradients.picture import draw_figure
 from dropout_lab.lessons.mask_helpers import (
-    AlwaysDropped,
+    AlwaysDroppedCount,
     always_dropped_table,
     check_always_dropped,
     count_always_dropped,
@@ -42,8 +42,8 @@ def lesson(options: LessonOptions) -> Iterator[Part]:
     yield from _show_forward_pass(five_examples)
     yield from _show_example_gradients(five_examples)
     yield from _compare_mean_with_batch(five_examples)
-    redrawn = ForwardPass.run(layer, options.seed).first_examples(_FIRST_EXAMPLES)
-    yield from _compare_divisors(five_examples, redrawn, all_examples)
+    redrawn_examples = ForwardPass.run(layer, options.seed).first_examples(_FIRST_EXAMPLES)
+    yield from _compare_divisors(five_examples, redrawn_examples, all_examples)
     batches = 20_000 if options.quick else 100_000
     counts = count_always_dropped(layer, INPUTS, range(1, _FIRST_EXAMPLES + 1), batches)
     yield from _show_zero_rows(five_examples, counts, batches)
@@ -76,7 +76,7 @@ def _show_forward_pass(five_examples: ForwardPass) -> Iterator[Part]:
     yield Paragraph(
         "A linear map takes the 10 inputs to 5 classes. The masks are drawn once, and what the "
         "layer returned is used in all that follows: another draw would be another network. "
-        f"Inputs dropped in all five examples: {format_units(five_examples.always_dropped)}."
+        f"Inputs dropped in all five examples: {format_units(five_examples.always_dropped_inputs)}."
     )
     yield Formula("z = x W + b,  L = mean over the examples of  -log softmax(z)[class]")
 
@@ -137,13 +137,11 @@ def _compare_mean_with_batch(five_examples: ForwardPass) -> Iterator[Part]:
 
 
 def _compare_divisors(
-    five_examples: ForwardPass, redrawn: ForwardPass, all_examples: ForwardPass
+    five_examples: ForwardPass, redrawn_examples: ForwardPass, all_examples: ForwardPass
 ) -> Iterator[Part]:
     count = len(all_examples.labels)
-    batch_gradient, gradient_sum = (
-        all_examples.gradient(),
-        all_examples.example_gradients().sum(dim=0),
-    )
+    batch_gradient = all_examples.gradient()
+    gradient_sum = all_examples.example_gradients().sum(dim=0)
     keep_counts = all_examples.keep_mask.sum(dim=0).clamp(min=1).unsqueeze(1)
     estimates = {
         f"sum / {count} examples": gradient_sum / count,
@@ -165,7 +163,7 @@ def _compare_divisors(
         ("", "norm, of the batch's", "largest difference"),
         rows,
     )
-    redrawn_difference = float((redrawn.gradient() - five_examples.gradient()).abs().max())
+    redrawn_difference = float((redrawn_examples.gradient() - five_examples.gradient()).abs().max())
     yield Misconception(
         "Code that shows this with five examples and five classes divides the sum by the first "
         "axis of nn.Linear's gradient, the classes: right by accident. Nor is the mean over those "
@@ -186,7 +184,7 @@ def _compare_divisors(
 
 
 def _show_zero_rows(
-    five_examples: ForwardPass, counts: Sequence[AlwaysDropped], batches: int
+    five_examples: ForwardPass, counts: Sequence[AlwaysDroppedCount], batches: int
 ) -> Iterator[Part]:
     zero_rows = (five_examples.gradient() == 0).all(dim=1)
     yield Section("Rows that are exactly 0")
@@ -199,7 +197,7 @@ def _show_zero_rows(
     yield Observation(
         "The larger the batch, the fewer. In a batch of 128 at p = 0.5 it is 10 / 2^128: none."
     )
-    wrong_rows = int((zero_rows != five_examples.always_dropped).sum())
+    wrong_rows = int((zero_rows != five_examples.always_dropped_inputs).sum())
     description = f"of {INPUTS} rows are 0 though an example kept the input, or the reverse"
     yield Check("0 where always dropped", none_of(wrong_rows, description))
     yield check_always_dropped("as many as inputs p^n", counts, "inputs")

@@ -48,7 +48,7 @@ class ForwardPass:
         return self.inputs > 0.5
 
     @property
-    def always_dropped(self) -> Tensor:
+    def always_dropped_inputs(self) -> Tensor:
         """Return which inputs are dropped in every example."""
         return ~self.keep_mask.any(dim=0)
 

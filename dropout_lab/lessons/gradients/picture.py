@@ -9,7 +9,7 @@ from torch import Tensor
 
 from dropout_lab.analysis import style
 from dropout_lab.lessons.mask_helpers import (
-    AlwaysDropped,
+    AlwaysDroppedCount,
     draw_mask,
 )
 
@@ -18,7 +18,7 @@ def draw_figure(
     keep_mask: Tensor,
     mean_gradient: Tensor,
     batch_gradient: Tensor,
-    counts: Sequence[AlwaysDropped],
+    counts: Sequence[AlwaysDroppedCount],
     batches: int,
 ) -> Figure:
     """Draw the kept inputs, two gradients, and the number of inputs that every example drops.
@@ -36,7 +36,7 @@ def draw_figure(
     )
     _draw_inputs(mask_axes, keep_mask.T)
     gradients = (mean_gradient, batch_gradient)
-    limit = max(float(count.abs().max()) for count in gradients) or 1.0
+    limit = max(float(gradient.abs().max()) for gradient in gradients) or 1.0
     for axes, gradient, title in zip(
         (mean_axes, batch_axes), gradients, ("mean of the five", "of the batch"), strict=True
     ):
@@ -56,28 +56,32 @@ def draw_figure(
         axes.set_yticks(range(len(gradient)), _axis_labels(len(gradient)))
         axes.grid(visible=False)
     figure.colorbar(image, ax=batch_axes).ax.set_title("dL/dw", fontsize=9)
-    count_axes.plot(
+    _draw_counts(count_axes, counts)
+    style.heading(figure, "Gradients: the batch's is the mean of the examples', 0 where all drop")
+    style.footnote(figure, f"five examples of ones; right: mean of n = {batches:,} batches")
+    return figure
+
+
+def _draw_counts(axes: Axes, counts: Sequence[AlwaysDroppedCount]) -> None:
+    axes.plot(
         [count.examples for count in counts],
         [count.expected for count in counts],
         color=style.WITHOUT,
         label="10 p^n",
     )
     colour, marker = style.variant_look("inverted")
-    count_axes.plot(
+    axes.plot(
         [count.examples for count in counts],
         [count.mean for count in counts],
         marker,
         color=colour,
         label="counted",
     )
-    count_axes.set_title("inputs dropped\nin every example")
-    count_axes.set_xlabel("n, examples of the batch")
-    count_axes.set_ylabel("mean number, of 10")
-    count_axes.set_ylim(bottom=0)
-    count_axes.legend()
-    style.heading(figure, "Gradients: the batch's is the mean of the examples', 0 where all drop")
-    style.footnote(figure, f"five examples of ones; right: mean of n = {batches:,} batches")
-    return figure
+    axes.set_title("inputs dropped\nin every example")
+    axes.set_xlabel("n, examples of the batch")
+    axes.set_ylabel("mean number, of 10")
+    axes.set_ylim(bottom=0)
+    axes.legend()
 
 
 def _draw_inputs(axes: Axes, keep_mask: Tensor) -> None:

@@ -123,10 +123,10 @@ def _compare_implementations(p: float, options: LessonOptions) -> Iterator[Part]
         largest_relative_difference(a, b) for a, b in zip(our_results, numpy_results, strict=True)
     ]
 
-    realized = float(InvertedDropout(p).p)
-    keep_mask = torch_dropout(realized, torch.ones_like(x), options.seed) != 0
+    realized_p = float(InvertedDropout(p).p)
+    keep_mask = torch_dropout(realized_p, torch.ones_like(x), options.seed) != 0
     leaf_input = x.clone().requires_grad_()
-    torch_output = torch_dropout(realized, leaf_input, options.seed)
+    torch_output = torch_dropout(realized_p, leaf_input, options.seed)
     (gradient,) = torch.autograd.grad(torch_output, leaf_input, output_gradient)
     our_results = run_our_layer(p, x, output_gradient, keep_mask)
     torch_differences = [

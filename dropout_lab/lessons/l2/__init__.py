@@ -291,10 +291,8 @@ def _show_deep_network(seed: int, p: float) -> Iterator[Part]:
     """Yield the section on a network with a hidden layer."""
     units = FEATURES
     x, y = normal_draws((EXAMPLES, 4), seed, 5), normal_draws((EXAMPLES,), seed, 6)
-    hidden_weights, output_weights = (
-        normal_draws((4, units), seed, 7),
-        normal_draws((units,), seed, 8),
-    )
+    hidden_weights = normal_draws((4, units), seed, 7)
+    output_weights = normal_draws((units,), seed, 8)
     dropout = EnumeratedDropout((p,), units)
     rows = []
     for name, factor in (("as drawn", 1.0), ("W doubled, v halved", 2.0)):

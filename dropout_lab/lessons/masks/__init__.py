@@ -166,14 +166,15 @@ def _show_shared_mask(batch: SharedMaskBatch) -> Iterator[Part]:
         "k[j] = 0 is a factor of both: what leads into a dropped unit and what leads out of it has "
         "a gradient of exactly 0. (A unit kept but below 0 for every example has 0 too: ReLU.)"
     )
-    moved_dropped = int((sizes[:, batch.dropped_units] != 0).sum())
+    nonzero_gradients = int((sizes[:, batch.dropped_units] != 0).sum())
     without_gradient = ((input_weights + bias) == 0) | (output_weights == 0)
-    kept_without = int(without_gradient[~batch.dropped_units & batch.active_units].sum())
+    missing_gradients = int(without_gradient[~batch.dropped_units & batch.active_units].sum())
     yield Check(
-        "dropped: gradient 0", none_of(moved_dropped, "weights of dropped units have a gradient")
+        "dropped: gradient 0",
+        none_of(nonzero_gradients, "weights of dropped units have a gradient"),
     )
     description = "units that are kept, and active, have none on the way in or on the way out"
-    yield Check("kept: a gradient", none_of(kept_without, description))
+    yield Check("kept: a gradient", none_of(missing_gradients, description))
 
 
 def _show_sgd_step(batch: SharedMaskBatch) -> Iterator[Part]:
@@ -250,8 +251,8 @@ def _compare_rules(batch: SharedMaskBatch, changes: Mapping[str, WeightChange]) 
                 change.formula_error(dropped_units), _MAX_ROUNDINGS, _FORMULA_ERROR, unit=" eps"
             ),
         )
-    unmoved = sum(
+    unmoved_rules = sum(
         int((change.measured_step[:, dropped_units] == 0).all())
         for change in other_changes.values()
     )
-    yield Check("all but SGD move them", none_of(unmoved, "of these rules move none of them"))
+    yield Check("all but SGD move them", none_of(unmoved_rules, "of these rules move none of them"))

@@ -198,10 +198,8 @@ class WeightChange:
         updates, layer = rule.make_optimizer(network), make_layer(batch.p, batch.seed, TRAINING_KEY)
         for _ in range(EARLIER_STEPS):
             batch.update(network, updates, layer)
-        weights_before, predicted = (
-            network.weights_by_unit(),
-            rule.predict_step(network, updates).weights_by_unit(),
-        )
+        weights_before = network.weights_by_unit()
+        predicted = rule.predict_step(network, updates).weights_by_unit()
         batch.update(network, updates, batch.layer)
         return cls(
             network.weights_by_unit() - weights_before, predicted, float(weights_before.abs().max())

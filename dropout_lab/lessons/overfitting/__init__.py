@@ -68,7 +68,7 @@ def _show_final_values(curves: Sequence[LearningCurves], p: float) -> Iterator[P
         (
             f"{size_curves.images:,}, " + (f"p = {p:g}" if index else "without"),
             *(
-                float(size_curves.final(column)[index].mean())
+                float(size_curves.final_values(column)[index].mean())
                 for column in ("train_loss", "test_loss", "train_accuracy", "test_accuracy")
             ),
         )
@@ -109,8 +109,8 @@ def _show_differences(curves: Sequence[LearningCurves]) -> Iterator[Part]:
         rows,
     )
     smallest, largest = curves[0], curves[-1]
-    dropout_gap = float(smallest.final("loss_gap")[1].mean())
-    baseline_gap = float(largest.final("loss_gap")[0].mean())
+    dropout_gap = float(smallest.final_values("loss_gap")[1].mean())
+    baseline_gap = float(largest.final_values("loss_gap")[0].mean())
     yield Observation(
         f"The loss gap with dropout at {smallest.images:,} images is {dropout_gap:.2f} nats; "
         f"without dropout at {largest.images:,} it is {baseline_gap:.2f}. "
@@ -202,11 +202,11 @@ def check_claims(curves: Sequence[LearningCurves], gains_from: int | None) -> It
         large_sizes = [size_curves for size_curves in curves if size_curves.images >= gains_from]
         lower_losses = [-size_curves.difference("test_loss") for size_curves in large_sizes]
         yield _check_above_zero(f"test loss, from {gains_from:,} on", lower_losses)
-    gaps = [size_curves.final("loss_gap")[0] for size_curves in curves]
+    gaps = [size_curves.final_values("loss_gap")[0] for size_curves in curves]
     shrinkages = [larger_gap - smaller_gap for larger_gap, smaller_gap in itertools.pairwise(gaps)]
     yield _check_above_zero("gap shrinks with images", shrinkages)
     noise_gaps = [
-        (size_curves.final("noisy_train_loss") - size_curves.final("train_loss"))[1]
+        (size_curves.final_values("noisy_train_loss") - size_curves.final_values("train_loss"))[1]
         for size_curves in curves
     ]
     yield _check_above_zero("noisy loss is above clean", noise_gaps)

@@ -85,7 +85,7 @@ class LearningCurves:
         """Return the number of pairs."""
         return self.columns["test_loss"].shape[1]
 
-    def final(self, column: str) -> Tensor:
+    def final_values(self, column: str) -> Tensor:
         """Return a column after the last epoch: ``(2, seeds)``."""
         return self.columns[column][:, :, -1]
 
@@ -95,7 +95,7 @@ class LearningCurves:
 
     def difference(self, column: str) -> Tensor:
         """Return dropout - baseline after the last epoch, seed by seed: ``(seeds,)``."""
-        baseline, dropout = self.final(column)
+        baseline, dropout = self.final_values(column)
         difference: Tensor = dropout - baseline
         return difference
 

@@ -19,7 +19,9 @@ def draw_figure(curves: Sequence[LearningCurves], p: float) -> Figure:
     figure = style.new_figure(5 * columns, 4.1 * rows)
     panels = list(figure.subplots(rows, columns).flat)
     colours = (style.WITHOUT, style.p_colour(p))
-    loss_limit = 1.5 * max(float(size_curves.final("test_loss").max()) for size_curves in curves)
+    loss_limit = 1.5 * max(
+        float(size_curves.final_values("test_loss").max()) for size_curves in curves
+    )
     for axes, size_curves in zip(panels, curves, strict=False):
         _draw_losses(axes, size_curves, colours, p)
         axes.set_ylim(0, loss_limit)
@@ -59,7 +61,7 @@ def _draw_gaps(
         zip(colours, ("without", f"p = {p:g}"), "os", strict=True)
     ):
         final_gaps = torch.stack(
-            [size_curves.final("loss_gap")[index] for size_curves in curves], dim=1
+            [size_curves.final_values("loss_gap")[index] for size_curves in curves], dim=1
         )
         mean, low, high = _mean_and_interval(final_gaps)
         bars = [

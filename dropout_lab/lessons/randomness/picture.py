@@ -29,10 +29,8 @@ def draw_figure(
     """Draw masks, how many units they drop, their entropy, and the sub-networks of a batch."""
     figure = style.new_figure(11, 7)
     grid = figure.add_gridspec(2, 1, height_ratios=(1, 1.25))
-    top_row, bottom_row = (
-        grid[0].subgridspec(1, max(3, len(shown_masks))),
-        grid[1].subgridspec(1, 3),
-    )
+    top_row = grid[0].subgridspec(1, max(3, len(shown_masks)))
+    bottom_row = grid[1].subgridspec(1, 3)
     for index, masks in enumerate(shown_masks):
         axes = figure.add_subplot(top_row[index])
         _draw_masks(axes, masks)

@@ -179,17 +179,15 @@ def _compare_mask_kinds(
     yield Observation(
         "With one mask for the batch the three are the same: the batch has met one sub-network."
     )
-    per_example, per_batch = (
-        batch_variances["element"][_BATCH_SIZE],
-        batch_variances["batch"][_BATCH_SIZE],
-    )
+    per_example = batch_variances["element"][_BATCH_SIZE]
+    per_batch = batch_variances["batch"][_BATCH_SIZE]
     yield Table(
         f"variance of the mean of z_1 over a batch of {_BATCH_SIZE}, units dropped, "
         f"n = {batches:,} batches",
         ("mask for each", "should be", "measured", "standard error"),
         [
-            (mask_name, outputs.expected, outputs.measured, outputs.standard_error)
-            for mask_name, outputs in (("example", per_example), ("batch", per_batch))
+            (mask_name, variance.expected, variance.measured, variance.standard_error)
+            for mask_name, variance in (("example", per_example), ("batch", per_batch))
         ],
     )
     yield Observation(
@@ -265,8 +263,8 @@ def _show_output_noise(p: float, noisy_outputs: dict[str, NoisyOutputs]) -> Iter
         cells = [name]
         for outputs in noisy_outputs.values():
             cells += [
-                f"{outputs.expected[index]:.4g}",
-                f"{outputs.measured[index]:.4g} ± {outputs.standard_error[index]:.2g}",
+                f"{outputs.expected_covariances[index]:.4g}",
+                f"{outputs.covariances[index]:.4g} ± {outputs.standard_error[index]:.2g}",
             ]
         rows.append(cells)
     yield Table(
@@ -274,7 +272,9 @@ def _show_output_noise(p: float, noisy_outputs: dict[str, NoisyOutputs]) -> Iter
         ("", "dropout", "measured", "DropConnect", "measured"),
         rows,
     )
-    sum_variances = {name: float(outputs.measured.sum()) for name, outputs in noisy_outputs.items()}
+    sum_variances = {
+        name: float(outputs.covariances.sum()) for name, outputs in noisy_outputs.items()
+    }
     yield Observation(
         "Each output has as much noise under both. But a dropped unit is missing from all outputs "
         "at once: under dropout they err together, with a correlation of "
@@ -295,7 +295,7 @@ def _show_output_noise(p: float, noisy_outputs: dict[str, NoisyOutputs]) -> Iter
 
 
 def _format_correlation(outputs: NoisyOutputs, first: int, second: int) -> str:
-    covariances = outputs.measured
+    covariances = outputs.covariances
     correlation = float(
         covariances[first, second]
         / (covariances[first, first] * covariances[second, second]).sqrt()
@@ -310,7 +310,12 @@ def _show_biases(p: float, draws: int, seed: int) -> Iterator[Part]:
         "DropConnect as published masks the biases too, and so does this layer; dropout leaves "
         "them alone. With biases of 1:"
     )
-    matrices = (unbiased.expected, biased.expected, biased.measured, biased.standard_error)
+    matrices = (
+        unbiased.expected_covariances,
+        biased.expected_covariances,
+        biased.covariances,
+        biased.standard_error,
+    )
     yield Table(
         f"DropConnect, variance of the outputs, n = {draws:,} masks",
         ("", "weights only", "with biases", "measured", "standard error"),

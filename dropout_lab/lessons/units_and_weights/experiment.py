@@ -51,17 +51,17 @@ class NoisyOutputs:
     Args:
         outputs: The outputs under each mask: ``(draws, outputs)``.
         mean: The expected mean.
-        expected: The expected covariances: ``(outputs, outputs)``.
+        expected_covariances: The expected covariances: ``(outputs, outputs)``.
         standard_error: The standard errors of measured covariances.
     """
 
     outputs: Tensor
     mean: Tensor
-    expected: Tensor
+    expected_covariances: Tensor
     standard_error: Tensor
 
     @property
-    def measured(self) -> Tensor:
+    def covariances(self) -> Tensor:
         """Compute the covariances of the sampled outputs around the expected mean."""
         deviations = self.outputs - self.mean
         return deviations.mT @ deviations / len(deviations)
@@ -69,7 +69,9 @@ class NoisyOutputs:
     @property
     def largest_z_score(self) -> float:
         """Return the largest deviation of a covariance, in standard errors."""
-        return float(((self.measured - self.expected).abs() / self.standard_error).max())
+        return float(
+            ((self.covariances - self.expected_covariances).abs() / self.standard_error).max()
+        )
 
 
 @dataclass(frozen=True)
@@ -156,5 +158,5 @@ def measure_batch_means(mask: Mask, p: float, draws: int, seed: int) -> dict[int
 
 def dropout_odds(p: float) -> float:
     """Return p / (1 - p) for the p that the coins of a layer realize."""
-    realized = float(InvertedDropout(p).p)
-    return realized / (1 - realized)
+    realized_p = float(InvertedDropout(p).p)
+    return realized_p / (1 - realized_p)
