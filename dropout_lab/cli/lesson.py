@@ -45,14 +45,14 @@ def lesson(
 
     The exit status is 1 if a check fails.
     """
-    from dropout_lab.lessons import LESSONS, Asked
+    from dropout_lab.lessons import LESSONS, LessonOptions
 
     if name is None:
         _list(LESSONS, json=json)
         return
     about = LESSONS[options.lesson_name(name)]
     mistakes: list[str] = []
-    asked = Asked(_p(p, name, about, mistakes), seed, quick, data_dir)
+    lesson_options = LessonOptions(_p(p, name, about, mistakes), seed, quick, data_dir)
     if data_dir is not None and not about.images:
         training = ", ".join(other for other, each in LESSONS.items() if each.images)
         mistakes.append(f"--data-dir: lesson {name} reads no images; these do: {training}.")
@@ -63,7 +63,7 @@ def lesson(
     from dropout_lab.files import make_folder
 
     make_folder(out)  # before the work: a picture that cannot be saved is told at once
-    told = run_lesson(name, about, asked, out, quiet=json, pause=pause and not json)
+    told = run_lesson(name, about, lesson_options, out, quiet=json, pause=pause and not json)
     if json:
         typer.echo(json_module.dumps(told, indent=1))
     if not all(check["passed"] for check in told["checks"]):

@@ -13,19 +13,19 @@ from rich.console import Console
 from dropout_lab.analysis import style
 from dropout_lab.checks.outcome import Outcome
 from dropout_lab.cli.table import print_rows
-from dropout_lab.lessons import Asked, Lesson, parts_of
+from dropout_lab.lessons import Lesson, LessonOptions, lesson_parts
 from dropout_lab.lessons.parts import (
     Cell,
     Check,
     Formula,
-    Look,
-    Mistake,
+    Misconception,
+    Observation,
+    Paragraph,
     Part,
-    Picture,
-    Rows,
-    Say,
-    Step,
-    Working,
+    Plot,
+    Progress,
+    Section,
+    Table,
 )
 
 _WIDEST = 100  # columns of a line of prose
@@ -33,14 +33,20 @@ _HEADING = 16  # characters of a line of a column's heading
 
 
 def run_lesson(
-    name: str, about: Lesson, asked: Asked, out: Path, *, quiet: bool, pause: bool = False
+    name: str,
+    about: Lesson,
+    lesson_options: LessonOptions,
+    out: Path,
+    *,
+    quiet: bool,
+    pause: bool = False,
 ) -> dict[str, Any]:
     """Run a lesson: print its parts as they come, draw its picture, then tell its checks.
 
     Args:
         name: Of the lesson.
         about: Its entry.
-        asked: What is wanted of it.
+        lesson_options: The options of the lesson.
         out: Folder of the picture.
         quiet: Whether nothing is printed.
         pause: Whether to wait for Enter before each step but the first.
@@ -55,16 +61,16 @@ def run_lesson(
     began = time.perf_counter()
     page = _Page(quiet=quiet, pause=pause)
     page.title(name, about)
-    tables: list[Rows] = []
+    tables: list[Table] = []
     checks: list[Check] = []
     files: list[Path] = []
-    for part in parts_of(name, asked):
+    for part in lesson_parts(name, lesson_options):
         page.add(part)
-        if isinstance(part, Rows):
+        if isinstance(part, Table):
             tables.append(part)
         elif isinstance(part, Check):
             checks.append(part)
-        elif isinstance(part, Picture):
+        elif isinstance(part, Plot):
             with style.style():
                 files += style.save(part.draw(), out, name)
             page.prose(f"Picture: {files[0]}: {part.shows}.")
@@ -73,9 +79,9 @@ def run_lesson(
     return {
         "lesson": name,
         "claim": about.claim,
-        "p": list(asked.p),
-        "seed": asked.seed,
-        "quick": asked.quick,
+        "p": list(lesson_options.p),
+        "seed": lesson_options.seed,
+        "quick": lesson_options.quick,
         "tables": [asdict(table) for table in tables],
         "checks": [{"check": check.name, **asdict(check.outcome)} for check in checks],
         "pictures": [str(file) for file in files],
@@ -100,25 +106,25 @@ class _Page:
     def add(self, part: Part) -> None:
         """Print a part; the picture and the checks are told elsewhere."""
         match part:
-            case Step():
+            case Section():
                 if self.pause and self.steps:
                     self._wait()
                 self.steps += 1
                 self.console.print(f"\n{self.steps}. {part.title}", style="bold")
-            case Say():
+            case Paragraph():
                 self.prose(part.text)
             case Formula():
                 self.console.print(f"\n{textwrap.indent(part.text, '    ')}\n", style="cyan")
-            case Rows():
+            case Table():
                 columns = ["\n".join(textwrap.wrap(name, _HEADING)) for name in part.columns]
                 rows = [[_text(cell, part.digits) for cell in row] for row in part.rows]
                 self.prose(part.title, style="italic")
                 print_rows(self.console, None, columns, rows)
-            case Look():
+            case Observation():
                 self.prose(f"Look: {part.text}", style="green")
-            case Mistake():
+            case Misconception():
                 self.prose(f"Widely taught, and wrong: {part.text}", style="magenta")
-            case Working():
+            case Progress():
                 self.notes.print(f"... {part.text}", style="dim")
 
     def end(self, checks: Sequence[Check], seconds: float) -> None:

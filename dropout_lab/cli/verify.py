@@ -13,7 +13,7 @@ from dropout_lab.cli import options
 
 if TYPE_CHECKING:
     from dropout_lab.checks import CheckResult
-    from dropout_lab.lessons.run_checks import Checked
+    from dropout_lab.lessons.run_checks import LessonCheckResult
 
 
 def verify(
@@ -74,7 +74,9 @@ def _variants(variants: Sequence[str], out: TextIO | None) -> "Iterator[CheckRes
         yield check
 
 
-def _lessons(lessons: Sequence[str], quick: bool, out: TextIO | None) -> "Iterator[Checked]":
+def _lessons(
+    lessons: Sequence[str], quick: bool, out: TextIO | None
+) -> "Iterator[LessonCheckResult]":
     """Yield the lessons' checks, each printed as it comes."""
     if not lessons:
         return
@@ -91,7 +93,7 @@ def _print(line: str, out: TextIO | None) -> None:
         typer.echo(line, file=out)
 
 
-def _line(subject: str, what: str, check: "CheckResult | Checked") -> str:
+def _line(subject: str, what: str, check: "CheckResult | LessonCheckResult") -> str:
     """Return a check as a line of about 80 columns; the reason, where there is one, may go on."""
     start = f"{subject:<20} {what:<25}"
     if check.passed is None:

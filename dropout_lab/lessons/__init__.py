@@ -1,7 +1,9 @@
-"""The textbook claims about dropout, each shown by a small experiment and checked.
+"""Lessons: textbook claims about dropout, each tested by a small experiment.
 
-A lesson is one file with a function ``lesson(asked)`` that yields its parts in order, and one entry
-here. This table is read without importing torch.
+Each lesson is a package with three modules. ``__init__`` is the script: a function
+``lesson(options)`` that yields the parts in order. ``experiment`` computes the numbers, and
+``picture`` draws the plot. ``LESSONS`` has an entry for each lesson; reading the table does not
+import torch.
 """
 
 from collections.abc import Callable, Iterator
@@ -16,18 +18,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Lesson:
-    """What is known of a lesson without running it.
+    """Describe a lesson without running it.
 
     Args:
-        claim: What it shows, in one sentence.
-        paper: Who said it first, or best.
-        p: The chance of dropping that it uses where none is asked for; none: it takes no p.
-        most: How many values of p it takes.
-        lowest: The smallest p it takes.
-        highest: The largest p it takes.
-        images: Whether it trains on MNIST: on the 5,000 images of a package, or on all of it.
-        seconds: How long it takes on 2 cores, the start of Python included; measured, with
-            ``quick`` and without, n = 1.
+        claim: The claim that the lesson tests, in one sentence.
+        paper: The paper that states the claim first, or best.
+        p: The default dropout rates; empty if the lesson takes no p.
+        most: The largest number of p values that the lesson accepts.
+        lowest: The smallest p that the lesson accepts.
+        highest: The largest p that the lesson accepts.
+        images: Whether the lesson trains on MNIST: on the packaged 5,000 images, or on the full
+            data set.
+        seconds: The running time on 2 cores with ``quick`` and without, including the start of
+            Python (n = 1).
     """
 
     claim: str
@@ -41,14 +44,14 @@ class Lesson:
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What a lesson is asked to do.
+class LessonOptions:
+    """Hold the options that a user gives to a lesson.
 
     Args:
-        p: Chances of dropping, within the lesson's range; empty where it takes none.
-        seed: Of every draw.
-        quick: Whether a class is waiting: fewer draws, smaller networks.
-        data_dir: Where full MNIST lies in torchvision's layout; none takes mnist_5k.
+        p: The dropout rates, within the range of the lesson; empty if the lesson takes no p.
+        seed: The seed of all random draws.
+        quick: Whether to use fewer draws and smaller networks, for a class.
+        data_dir: The folder of full MNIST in torchvision's layout; None selects mnist_5k.
     """
 
     p: tuple[float, ...]
@@ -207,23 +210,23 @@ LESSONS: dict[str, Lesson] = {
 }
 
 
-def defaults(name: str, *, quick: bool = False) -> Asked:
-    """Return what a lesson does where nothing is asked for."""
-    return Asked(p=LESSONS[name].p, quick=quick)
+def default_options(name: str, *, quick: bool = False) -> LessonOptions:
+    """Return the options of a lesson that is started without any."""
+    return LessonOptions(p=LESSONS[name].p, quick=quick)
 
 
-def parts_of(name: str, asked: Asked) -> "Iterator[Part]":
-    """Run a lesson: yield its parts, in order. Imports torch.
+def lesson_parts(name: str, options: LessonOptions) -> "Iterator[Part]":
+    """Run a lesson and yield its parts in order. Imports torch.
 
-    The user's random state is neither read nor changed: all draws come from ``asked.seed``.
+    All draws come from ``options.seed``; the global random state is neither read nor changed.
 
     Args:
         name: A key of ``LESSONS``.
-        asked: What is wanted of it.
+        options: The options of the lesson.
 
     Raises:
-        DataError: The data set it trains on is absent or damaged.
+        DataError: The data set is missing or damaged.
     """
     module = import_module(f"{__name__}.{name.replace('-', '_')}")
-    lesson = cast("Callable[[Asked], Iterator[Part]]", module.lesson)
-    return lesson(asked)
+    lesson = cast("Callable[[LessonOptions], Iterator[Part]]", module.lesson)
+    return lesson(options)

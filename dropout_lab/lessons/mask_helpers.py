@@ -1,95 +1,125 @@
-"""Masks that lessons look at: as text, and which units are dropped in all of a batch."""
+"""Sample, format, count and draw dropout masks for several lessons."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+from matplotlib.axes import Axes
+from matplotlib.colors import ListedColormap
 from torch import Tensor
 
-from dropout_lab.checks.outcome import Outcome, at_most
-from dropout_lab.layers import UnitDropout
-from dropout_lab.layers.noise_measurement import ERRORS
-from dropout_lab.lessons.parts import Rows
+from dropout_lab.layers import Dropout, UnitDropout
+from dropout_lab.lessons.parts import Check, Table
 
-_OFTEN = 100  # times that something must be expected before its count is nearly normal
+# Relative rounding in float32 of factors such as 1 / (1 - p): 1.2e-7, and twice that if squared.
+FLOAT32_ROUNDING = 1e-6
+_MIN_EXPECTED = 100  # expected cases from which a count is nearly normal
 
 
 @dataclass(frozen=True)
-class Throughout:
-    """How many units of a layer were dropped in every example of a batch.
+class AlwaysDroppedCount:
+    """Report how many units of a layer were dropped in every example of a batch.
 
     Args:
-        examples: In a batch.
-        mean: Over batches.
-        error: Its standard error, by the binomial distribution.
-        expected: The units times ``p ** examples``.
-        often: Whether it was to be expected often enough to have an error that is nearly normal.
+        examples: The number of examples in a batch.
+        mean: The mean number of units over batches.
+        standard_error: The standard error of the mean, from the binomial distribution.
+        expected: The expected number: the units times ``p ** examples``.
+        has_enough_cases: Whether enough cases are expected for a nearly normal error.
     """
 
     examples: int
     mean: float
-    error: float
+    standard_error: float
     expected: float
-    often: bool
+    has_enough_cases: bool
 
     @property
-    def off(self) -> float:
-        """How far the mean is from what was expected, in standard errors."""
-        return abs(self.mean - self.expected) / self.error
+    def z_score(self) -> float:
+        """Return the distance of the mean from the expected number, in standard errors."""
+        return abs(self.mean - self.expected) / self.standard_error
 
 
-def kept(layer: UnitDropout, *shape: int) -> Tensor:
-    """Return a mask of a layer, true where a one was kept; a one that is kept is at least 1."""
+def sample_keep_mask(layer: UnitDropout, *shape: int) -> Tensor:
+    """Sample a mask of a layer, True for a kept unit. A kept 1 leaves the layer as 1 or more."""
     ones: Tensor = layer(torch.ones(shape))
     return ones > 0.5
 
 
-def marks(mask: Tensor, between: str = " ") -> str:
-    """Return the mask of one example as text: 1 where a unit is kept, 0 where it is dropped."""
-    return between.join("1" if each else "0" for each in mask.tolist())
+def measure_unit(layer: Dropout, draws: int) -> tuple[Tensor, float]:
+    """Pass a unit of value 1 through a layer: ``(draws,)`` outputs with dropout on, one with off.
+
+    The layer is in evaluation mode after the call.
+    """
+    outputs: Tensor = layer(torch.ones(draws)).double()
+    return outputs, float(layer.eval()(torch.ones(1)))
 
 
-def numbers(mask: Tensor) -> str:
-    """Return which units a mask picks, counted from 1: ``2, 5 and 7``, or ``none``."""
+def binomial_probability(units: int, dropped_units: int, p: float) -> float:
+    """Return the probability that exactly ``dropped_units`` of ``units`` units are dropped."""
+    return math.comb(units, dropped_units) * p**dropped_units * (1 - p) ** (units - dropped_units)
+
+
+def format_mask(keep_mask: Tensor, separator: str = " ") -> str:
+    """Format the mask of one example: 1 for a kept unit, 0 for a dropped unit."""
+    return separator.join("1" if unit else "0" for unit in keep_mask.tolist())
+
+
+def format_units(mask: Tensor) -> str:
+    """List the units that a mask selects, counted from 1: ``2, 5 and 7``, or ``none``."""
     *first, last = [str(i + 1) for i in torch.where(mask)[0].tolist()] or ["none"]
     return f"{', '.join(first)} and {last}" if first else last
 
 
-def throughout(
+def draw_mask(axes: Axes, keep_mask: Tensor, colour: str) -> None:
+    """Draw a mask ``(rows, columns)`` from top to bottom: kept units in colour, dropped in grey."""
+    colours = ListedColormap(["#EEEEEE", colour])
+    axes.pcolormesh(keep_mask.numpy(), cmap=colours, vmin=0, vmax=1, edgecolor="white", lw=0.8)
+    axes.invert_yaxis()
+    axes.grid(visible=False)
+
+
+def count_always_dropped(
     layer: UnitDropout, units: int, sizes: Sequence[int], batches: int
-) -> list[Throughout]:
-    """Count the units that are dropped in every example, for batches of several sizes.
+) -> list[AlwaysDroppedCount]:
+    """Count the units that are dropped in every example, for several batch sizes.
 
     Args:
-        layer: Drops with one p.
-        units: That it drops from.
-        sizes: Examples of a batch; a smaller batch is the beginning of a larger one.
-        batches: How many are drawn.
+        layer: A layer with one p.
+        units: The number of units of the layer.
+        sizes: The batch sizes; a smaller batch is the beginning of a larger one.
+        batches: The number of batches to draw.
     """
-    dropped = ~kept(layer, batches, max(sizes), units)
-    counted = []
+    drop_masks = ~sample_keep_mask(layer, batches, max(sizes), units)
+    counts = []
     for size in sizes:
-        mean = float(dropped[:, :size].all(dim=1).sum()) / batches
-        chance = float(layer.p) ** size
-        rarer = units * batches * min(chance, 1 - chance)
-        error = math.sqrt(units * chance * (1 - chance) / batches)
-        counted.append(Throughout(size, mean, error, units * chance, rarer >= _OFTEN))
-    return counted
+        mean = float(drop_masks[:, :size].all(dim=1).sum()) / batches
+        probability = float(layer.p) ** size
+        rarer_cases = units * batches * min(probability, 1 - probability)
+        standard_error = math.sqrt(units * probability * (1 - probability) / batches)
+        counts.append(
+            AlwaysDroppedCount(
+                size, mean, standard_error, units * probability, rarer_cases >= _MIN_EXPECTED
+            )
+        )
+    return counts
 
 
-def throughout_rows(counted: Sequence[Throughout], units: int, what: str, batches: int) -> Rows:
-    """Return the table of :func:`throughout`; ``what``: the units by their name in the lesson."""
-    return Rows(
-        f"of {units} {what}, how many are dropped in every example (n = {batches:,} batches; "
-        f"checked where at least {_OFTEN} cases are expected)",
+def always_dropped_table(
+    counts: Sequence[AlwaysDroppedCount], units: int, unit_name: str, batches: int
+) -> Table:
+    """Create the table of :func:`count_always_dropped`; ``unit_name``: "units" or "inputs"."""
+    return Table(
+        f"of {units} {unit_name}, how many are dropped in every example (n = {batches:,} batches; "
+        f"checked where at least {_MIN_EXPECTED} cases are expected)",
         ("examples", "mean", "standard error", f"{units} p ^ examples"),
-        [(each.examples, each.mean, each.error, each.expected) for each in counted],
+        [(count.examples, count.mean, count.standard_error, count.expected) for count in counts],
     )
 
 
-def throughout_outcome(counted: Sequence[Throughout], what: str) -> Outcome:
-    """Return whether units are dropped throughout as often as they should be."""
-    off = max(each.off for each in counted if each.often)
-    off_by = f"is how far a mean number of {what} is from {what} * p ^ examples"
-    return at_most(off, ERRORS, off_by, unit=" s.e.")
+def check_always_dropped(name: str, counts: Sequence[AlwaysDroppedCount], unit_name: str) -> Check:
+    """Check that the counts are close to their expected numbers."""
+    largest = max(count.z_score for count in counts if count.has_enough_cases)
+    description = f"is how far a mean number of {unit_name} is from {unit_name} * p ^ examples"
+    return Check.within_chance(name, largest, description)

@@ -1,4 +1,4 @@
-"""Runs compared seed by seed: the mean difference and its standard error."""
+"""Compare runs seed by seed: the mean difference and its standard error."""
 
 import math
 from collections.abc import Sequence
@@ -9,114 +9,119 @@ import torch
 from torch import Tensor
 
 from dropout_lab.layers.noise_measurement import ERRORS
-from dropout_lab.lessons import Asked
+from dropout_lab.lessons import LessonOptions
 from dropout_lab.training import Record
 
 Values = Sequence[float] | Tensor
-COLUMNS = ("without", "with dropout", "difference", "in s.e.")  # of the cells of a pair
+PAIR_COLUMNS = ("without", "with dropout", "difference", "in s.e.")  # of PairedRuns.table_cells
 
 
 @dataclass(frozen=True)
 class Difference:
-    """The mean of paired differences.
+    """Hold the mean of differences over seeds.
 
     Args:
-        mean: Of the one less the other, over seeds.
-        error: Its standard error, s / sqrt(n).
+        mean: The mean difference.
+        standard_error: The standard error of the mean, s / sqrt(n).
     """
 
     mean: float
-    error: float
+    standard_error: float
 
     @classmethod
-    def of(cls, ours: Values, theirs: Values | None = None) -> Self:
-        """Return that of ours less theirs, seed by seed; without theirs, of ours less 0.
+    def between_pairs(cls, values: Values, reference: Values | None = None) -> Self:
+        """Compute the mean of values - reference, seed by seed; without reference, of the values.
 
         Args:
-            ours: At least two numbers, one for each seed.
-            theirs: As many, in the same order.
+            values: At least two numbers, one for each seed.
+            reference: As many numbers, in the same order.
 
         Raises:
-            ValueError: There are not as many.
+            ValueError: The numbers of values differ.
         """
-        values = torch.as_tensor(ours, dtype=torch.float64).detach()
-        if theirs is not None:
-            others = torch.as_tensor(theirs, dtype=torch.float64).detach()
-            if values.shape != others.shape:
-                raise ValueError(f"{len(values)} runs have no pairs in {len(others)}.")
-            values = values - others
-        return cls(float(values.mean()), float(values.std()) / math.sqrt(len(values)))
+        differences = torch.as_tensor(values, dtype=torch.float64).detach()
+        if reference is not None:
+            references = torch.as_tensor(reference, dtype=torch.float64).detach()
+            if differences.shape != references.shape:
+                raise ValueError(f"{len(differences)} runs have no pairs in {len(references)}.")
+            differences = differences - references
+        return cls(
+            float(differences.mean()), float(differences.std()) / math.sqrt(len(differences))
+        )
 
     @classmethod
-    def of_means(cls, ours: Values, theirs: Values) -> Self:
-        """Return that of two means, each run on its own: ``sqrt((s_1^2 + s_2^2) / n)``.
+    def between_means(cls, values: Values, reference: Values) -> Self:
+        """Compute the difference of two means with the error ``sqrt((s_1^2 + s_2^2) / n)``.
 
-        Its error rests on twice as many numbers as that of the pairs; for a difference that should
-        be 0, where luck with a small error would be taken for one.
+        This error rests on twice as many numbers as the error of paired differences. Use the method
+        for a difference that should be 0, where a small paired error by chance would fail a check.
 
         Args:
-            ours: At least two numbers.
-            theirs: As many.
+            values: At least two numbers.
+            reference: As many numbers.
         """
-        one, other = cls.of(ours), cls.of(theirs)
-        return cls(one.mean - other.mean, math.hypot(one.error, other.error))
+        first, second = cls.between_pairs(values), cls.between_pairs(reference)
+        return cls(
+            first.mean - second.mean, math.hypot(first.standard_error, second.standard_error)
+        )
 
     @property
-    def off(self) -> float:
-        """How far the mean is from 0, in standard errors, with its sign; 0 where all is equal."""
-        if self.error == 0:
+    def z_score(self) -> float:
+        """Return the mean in standard errors, with its sign; 0 if all values are equal."""
+        if self.standard_error == 0:
             return math.copysign(math.inf, self.mean) if self.mean else 0.0
-        return self.mean / self.error
+        return self.mean / self.standard_error
 
     @property
-    def seen(self) -> bool:
-        """Whether it is further from 0 than 5 standard errors."""
-        return abs(self.off) > ERRORS
+    def is_significant(self) -> bool:
+        """Return whether the mean is more than 5 standard errors from 0."""
+        return abs(self.z_score) > ERRORS
 
-    def told(self, digits: int = 3, *, sign: bool = True) -> str:
-        """Return mean ± standard error."""
-        return f"{self.mean:{'+' if sign else ''}.{digits}f} ± {self.error:.{digits}f}"
+    def format(self, digits: int = 3, *, sign: bool = True) -> str:
+        """Format the mean ± the standard error."""
+        return f"{self.mean:{'+' if sign else ''}.{digits}f} ± {self.standard_error:.{digits}f}"
 
 
 @dataclass(frozen=True)
-class Pair:
-    """A measure of the runs without dropout and of those with it, seed by seed.
+class PairedRuns:
+    """Hold a measure of the baseline runs and of the dropout runs, seed by seed.
 
     Shape:
-        ``without``, ``dropped``: ``(seeds,)``, float64, at least two seeds.
+        ``baseline``, ``dropout``: ``(seeds,)``, float64, at least two seeds.
     """
 
-    without: Tensor
-    dropped: Tensor
+    baseline: Tensor
+    dropout: Tensor
 
     @classmethod
-    def of(cls, runs: Tensor) -> Self:
-        """Return the pair of a fleet's runs: the first half without dropout, then with it."""
-        without, dropped = runs.detach().double().chunk(2)
-        return cls(without, dropped)
+    def from_fleet(cls, runs: Tensor) -> Self:
+        """Split the runs of a fleet: the first half is the baseline, the second half dropout."""
+        baseline, dropout = runs.detach().double().chunk(2)
+        return cls(baseline, dropout)
 
     @property
-    def change(self) -> Difference:
-        """What dropout adds."""
-        return Difference.of(self.dropped, self.without)
+    def difference(self) -> Difference:
+        """Return dropout - baseline."""
+        return Difference.between_pairs(self.dropout, self.baseline)
 
-    def times(self, factor: float) -> "Pair":
-        """Return the measure in another unit."""
-        return Pair(factor * self.without, factor * self.dropped)
+    def scale(self, factor: float) -> "PairedRuns":
+        """Convert the measure to another unit."""
+        return PairedRuns(factor * self.baseline, factor * self.dropout)
 
-    def cells(self, digits: int = 3) -> tuple[str, str, str, str]:
-        """Return the cells of a table: without, with, their difference, and it in s.e."""
-        own = [
-            Difference.of(runs).told(digits, sign=False) for runs in (self.without, self.dropped)
+    def table_cells(self, digits: int = 3) -> tuple[str, str, str, str]:
+        """Format the cells of ``PAIR_COLUMNS``."""
+        means = [
+            Difference.between_pairs(runs).format(digits, sign=False)
+            for runs in (self.baseline, self.dropout)
         ]
-        return own[0], own[1], self.change.told(digits), f"{self.change.off:+.1f}"
+        return means[0], means[1], self.difference.format(digits), f"{self.difference.z_score:+.1f}"
 
 
-def last(records: Sequence[Sequence[Record]], measure: str) -> list[float]:
-    """Return a column of the last record of each run; nan of one that diverged before its first."""
-    return [float(getattr(run[-1], measure)) if run else math.nan for run in records]
+def final_values(records: Sequence[Sequence[Record]], column: str) -> list[float]:
+    """Return a column of the last record of each run; nan for a run without records."""
+    return [float(getattr(run[-1], column)) if run else math.nan for run in records]
 
 
-def seeds_of(asked: Asked, count: int) -> list[int]:
-    """Return seeds of runs; no two lessons' seeds share one."""
-    return [asked.seed * count + each for each in range(count)]
+def run_seeds(options: LessonOptions, count: int) -> list[int]:
+    """Return the seeds of ``count`` runs; lessons with different seeds share no run."""
+    return [options.seed * count + index for index in range(count)]

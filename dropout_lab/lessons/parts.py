@@ -1,45 +1,47 @@
-"""What a lesson is made of: words, formulas, tables, one picture, and checks that can fail."""
+"""Parts of a lesson: headings, text, formulas, tables, one plot, and checks that can fail."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Self
 
 from matplotlib.figure import Figure
 
-from dropout_lab.checks.outcome import Outcome
+from dropout_lab.checks.outcome import Outcome, at_least, at_most
+from dropout_lab.layers.noise_measurement import ERRORS
 
 Cell = str | int | float
 
 
 @dataclass(frozen=True)
-class Step:
-    """The heading of a step of the experiment."""
+class Section:
+    """Start a section with a heading."""
 
     title: str
 
 
 @dataclass(frozen=True)
-class Say:
-    """What is done, and why: a paragraph."""
+class Paragraph:
+    """Explain in a paragraph what the experiment does, and why."""
 
     text: str
 
 
 @dataclass(frozen=True)
 class Formula:
-    """A formula in plain ASCII, one line or several."""
+    """Show a formula in plain ASCII, on one line or several."""
 
     text: str
 
 
 @dataclass(frozen=True)
-class Rows:
-    """A table of numbers.
+class Table:
+    """Show a table of numbers.
 
     Args:
-        title: What it shows, with units and n.
-        columns: Their headings.
-        rows: Numbers as they were measured; a text is shown as it is.
-        digits: Significant digits of the numbers shown.
+        title: What the table shows, with units and n.
+        columns: The column headings.
+        rows: The measured numbers; a string is shown unchanged.
+        digits: The significant digits of the numbers shown.
     """
 
     title: str
@@ -49,26 +51,27 @@ class Rows:
 
 
 @dataclass(frozen=True)
-class Look:
-    """What to look at in the table or formula above."""
+class Observation:
+    """Point to what the reader should see in the table or formula above."""
 
     text: str
 
 
 @dataclass(frozen=True)
-class Mistake:
-    """What is widely taught and wrong, beside what is right."""
+class Misconception:
+    """Correct a statement that is widely taught and wrong."""
 
     text: str
 
 
 @dataclass(frozen=True)
-class Picture:
-    """The picture of a lesson; each has one.
+class Plot:
+    """Show the plot of the lesson; each lesson has one.
 
     Args:
-        draw: Draws it; called inside the style of all pictures, and only where it is wanted.
-        shows: What it shows, in a sentence.
+        draw: A function that draws the figure. The caller calls the function inside the style of
+            all plots, and only if the plot is needed.
+        shows: A sentence that says what the plot shows.
     """
 
     draw: Callable[[], Figure]
@@ -76,23 +79,33 @@ class Picture:
 
 
 @dataclass(frozen=True)
-class Working:
-    """What takes a moment, told before it begins."""
+class Progress:
+    """Announce a slow computation before the computation starts."""
 
     text: str
 
 
 @dataclass(frozen=True)
 class Check:
-    """A measurement of the claim that can fail; all of them are told at the end.
+    """Report a measurement that can contradict the claim; the page lists all checks at the end.
 
     Args:
-        name: What must hold, in a few words.
-        outcome: What was measured, and its bound.
+        name: What must be true, in a few words.
+        outcome: The measurement and its bound.
     """
 
     name: str
     outcome: Outcome
 
+    @classmethod
+    def within_chance(cls, name: str, z_score: float, description: str) -> Self:
+        """Check that a deviation, in standard errors, is small enough to be chance."""
+        return cls(name, at_most(z_score, ERRORS, description, unit=" s.e."))
 
-Part = Step | Say | Formula | Rows | Look | Mistake | Picture | Working | Check
+    @classmethod
+    def beyond_chance(cls, name: str, z_score: float, description: str) -> Self:
+        """Check that a deviation, in standard errors, is too large to be chance."""
+        return cls(name, at_least(z_score, ERRORS, description, unit=" s.e."))
+
+
+Part = Section | Paragraph | Formula | Table | Observation | Misconception | Plot | Progress | Check

@@ -1,4 +1,4 @@
-"""Dropout by other hands, for lessons to hold the program's own layers against."""
+"""Reference implementations of dropout in NumPy and PyTorch, to compare our layers with."""
 
 import numpy as np
 import torch
@@ -7,31 +7,31 @@ from torch import Tensor, nn
 
 
 class NumpyDropout:
-    """Inverted dropout in NumPy, forward and backward written out.
+    """Implement inverted dropout in NumPy, with the forward and the backward pass.
 
     Args:
-        keep: The chance of *keeping* a unit, in (0, 1].
-        generator: Tosses the coins.
+        keep_probability: The probability of *keeping* a unit, in (0, 1].
+        generator: The source of the uniform draws.
     """
 
-    def __init__(self, keep: float, generator: np.random.Generator) -> None:
-        self.keep = keep
+    def __init__(self, keep_probability: float, generator: np.random.Generator) -> None:
+        self.keep_probability = keep_probability
         self.generator = generator
         self.mask: NDArray[np.float64] = np.empty(0)
 
     def forward(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return ``x`` times a new mask, which is kept for :meth:`backward`."""
-        self.mask = (self.generator.random(x.shape) < self.keep) / self.keep
+        """Multiply ``x`` by a new mask and store the mask for :meth:`backward`."""
+        self.mask = (self.generator.random(x.shape) < self.keep_probability) / self.keep_probability
         return x * self.mask
 
-    def backward(self, slope: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the slope of the loss in ``x``, from that in the output."""
-        return slope * self.mask
+    def backward(self, output_gradient: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the gradient of the loss by ``x``, given the gradient by the output."""
+        return output_gradient * self.mask
 
 
 def torch_dropout(p: float, x: Tensor, seed: int) -> Tensor:
-    """Return what ``nn.Dropout(p)`` makes of ``x``; the user's random state does not move."""
+    """Apply ``nn.Dropout(p)`` to ``x`` without changing the global random state."""
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
-        dropped: Tensor = nn.Dropout(p)(x)
-    return dropped
+        output: Tensor = nn.Dropout(p)(x)
+    return output

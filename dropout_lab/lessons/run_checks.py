@@ -1,24 +1,24 @@
-"""The checks of lessons without their words and pictures, for ``dropout-lab verify``."""
+"""Run the checks of lessons without text and plots, for ``dropout-lab verify``."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from dropout_lab.checks.outcome import Outcome, failed_with
-from dropout_lab.lessons import defaults, parts_of
+from dropout_lab.lessons import default_options, lesson_parts
 from dropout_lab.lessons.parts import Check
 
 
 @dataclass(frozen=True)
-class Checked:
-    """How a check of a lesson came out.
+class LessonCheckResult:
+    """Report the result of a check of a lesson.
 
     Args:
-        lesson: Its name.
-        check: What must hold.
-        measured: A number, or a word.
-        bound: What it had to be.
-        passed: Whether it was.
-        reason: Why it was not.
+        lesson: The name of the lesson.
+        check: What must be true.
+        measured: The measurement: a number, or a word.
+        bound: The bound of the measurement.
+        passed: Whether the measurement is within the bound.
+        reason: Why the check failed; empty if the check passed.
     """
 
     lesson: str
@@ -29,23 +29,23 @@ class Checked:
     reason: str = ""
 
 
-def check_lessons(names: Iterable[str], *, quick: bool = False) -> Iterator[Checked]:
-    """Run lessons as they are without options; yield each check as it comes.
+def check_lessons(names: Iterable[str], *, quick: bool = False) -> Iterator[LessonCheckResult]:
+    """Run lessons with their default options and yield the result of each check.
 
     Args:
         names: Keys of ``LESSONS``.
-        quick: Whether they are run in their quick form.
+        quick: Whether to run the quick form of the lessons.
     """
     for name in names:
         try:
-            for part in parts_of(name, defaults(name, quick=quick)):
+            for part in lesson_parts(name, default_options(name, quick=quick)):
                 if isinstance(part, Check):
-                    yield _checked(name, part.name, part.outcome)
-        except Exception as error:  # a lesson that cannot be held is broken, whatever stops it
-            yield _checked(name, "it can be held", failed_with(error))
+                    yield _make_result(name, part.name, part.outcome)
+        except Exception as error:  # whatever stops a lesson, the lesson is broken
+            yield _make_result(name, "it can be held", failed_with(error))
 
 
-def _checked(lesson: str, check: str, outcome: Outcome) -> Checked:
+def _make_result(lesson: str, check: str, outcome: Outcome) -> LessonCheckResult:
     passed = bool(outcome.passed)
     reason = "" if passed else outcome.reason
-    return Checked(lesson, check, outcome.measured, outcome.bound, passed, reason)
+    return LessonCheckResult(lesson, check, outcome.measured, outcome.bound, passed, reason)

@@ -1,4 +1,4 @@
-"""Networks that lessons train: the program's own loop, data and records."""
+"""Train the networks of lessons with the program's own data, training loop and records."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,45 +11,46 @@ from dropout_lab import data
 from dropout_lab.config.grid import Cell, canonical, runs_of, with_values
 from dropout_lab.config.schema import Settings, without_dropout
 from dropout_lab.data import Splits
-from dropout_lab.lessons import Asked
+from dropout_lab.lessons import LessonOptions
 from dropout_lab.training import Fleet, Record, train
+from dropout_lab.update_rules import SGD, ParameterGroup
 
 
 @dataclass(frozen=True)
-class Trained:
-    """Networks after training.
+class TrainedFleet:
+    """Hold trained networks and their records.
 
     Args:
-        fleet: With the networks; its runs are those of the first cell, seed by seed, then those
-            of the next.
-        records: Of each run, one for each epoch that was measured.
+        fleet: The networks. The runs of the first cell come first, seed by seed, then the runs of
+            the next cell.
+        records: For each run, a record of each measured epoch.
     """
 
     fleet: Fleet
     records: list[list[Record]]
 
 
-def settings(values: Mapping[str, Any]) -> Settings:
-    """Return settings by dotted keys; the rest are the schema's defaults."""
+def make_settings(values: Mapping[str, Any]) -> Settings:
+    """Create settings from dotted keys; missing keys get the defaults of the schema."""
     return canonical(with_values(Settings(), values))
 
 
-def splits(
-    asked: Asked, *, train_size: int | None = None, validation_size: int | None = None
+def load_images(
+    options: LessonOptions, *, train_size: int | None = None, validation_size: int | None = None
 ) -> Splits:
-    """Return MNIST: the 5,000 images of a package, or all of it where a folder was given.
+    """Load MNIST: the packaged 5,000 images, or all images if the options name a folder.
 
     Args:
-        asked: Names the folder.
-        train_size: Training images, drawn class by class; none takes all.
-        validation_size: Images held out of them before; by default none.
+        options: The options of the lesson, with the folder.
+        train_size: The number of training images, drawn class by class; None takes all images.
+        validation_size: The number of images held out for validation; None holds out none.
 
     Raises:
-        DataError: It is absent or damaged.
+        DataError: The data set is missing or damaged.
     """
     return data.load(
-        "mnist_5k" if asked.data_dir is None else "mnist",
-        asked.data_dir or Path(),
+        "mnist_5k" if options.data_dir is None else "mnist",
+        options.data_dir or Path(),
         lambda line: None,
         train_size=train_size,
         validation_size=validation_size or 0,
@@ -59,32 +60,42 @@ def splits(
     )
 
 
-def fleet_of(cells: Sequence[Settings], seeds: Sequence[int]) -> Fleet:
-    """Return the untrained networks of every cell with every seed, in one fleet.
+def build_fleet(cells: Sequence[Settings], seeds: Sequence[int]) -> Fleet:
+    """Build the untrained networks of every cell and seed as one fleet.
 
     Args:
-        cells: They differ at most in p, learning rate and strength of the regularizers. One without
-            dropout takes part with the dropout of the others at p = 0, which changes no bit.
-        seeds: The same for every cell, so cells are paired.
+        cells: Settings that differ at most in p, learning rate and regularizer strength. A baseline
+            cell gets the dropout of the other cells at p = 0, which gives bit-identical results.
+        seeds: The seeds of every cell, so that the runs of different cells form pairs.
     """
-    dropping = next((each.dropout for each in cells if not without_dropout(each)), None)
-    if dropping is not None:
-        idle = {"dropout": dropping.model_copy(update={"p": 0.0, "input_p": 0.0})}
-        cells = [c.model_copy(update=idle) if without_dropout(c) else c for c in cells]
-    return Fleet(runs_of([Cell({}, each) for each in cells], seeds), torch.device("cpu"))
+    dropout = next((cell.dropout for cell in cells if not without_dropout(cell)), None)
+    if dropout is not None:
+        at_zero = {"dropout": dropout.model_copy(update={"p": 0.0, "input_p": 0.0})}
+        cells = [c.model_copy(update=at_zero) if without_dropout(c) else c for c in cells]
+    return Fleet(runs_of([Cell({}, cell) for cell in cells], seeds), torch.device("cpu"))
 
 
-def train_fleet(cells: Sequence[Settings], seeds: Sequence[int], images: Splits) -> Trained:
-    """Train every cell with every seed in one fleet, to the end.
+def train_fleet(cells: Sequence[Settings], seeds: Sequence[int], images: Splits) -> TrainedFleet:
+    """Train every cell with every seed as one fleet, for all epochs.
 
     Args:
-        cells: See :func:`fleet_of`, as for the seeds.
-        seeds: The same for every cell.
-        images: What is trained and measured on.
+        cells: The settings; see :func:`build_fleet`.
+        seeds: The seeds of every cell.
+        images: The images for training and measuring.
     """
-    fleet = fleet_of(cells, seeds)
+    fleet = build_fleet(cells, seeds)
     records: list[list[Record]] = [[] for _ in fleet.runs]
     for epoch in train(fleet, images):
         for run, record in epoch.records.items():
             records[run].append(record)
-    return Trained(fleet, records)
+    return TrainedFleet(fleet, records)
+
+
+def make_sgd(groups: Sequence[ParameterGroup], momentum: float = 0.0) -> SGD:
+    """Create SGD for parameter groups; with momentum, every velocity starts at 0."""
+    momentum_options = {"momentum": momentum, "dampening": 0.0}
+    updates = SGD([group | momentum_options for group in groups], nesterov=False)
+    if momentum:
+        for parameter, state in updates.state.items():
+            state["momentum_buffer"] = torch.zeros_like(parameter)
+    return updates

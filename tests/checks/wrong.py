@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from dropout_lab.layers import Dropout, Entering, UnitDropout, Variant, WeightDropout, affine
 from dropout_lab.layers.coins import keep_threshold
-from dropout_lab.lessons.bugs.mistakes import MISTAKES
+from dropout_lab.lessons.bugs.experiment import WRONG_LAYERS
 
 _KIND = Variant(
     formula="x k / (1-p)", p="chance of dropping", paper="", keep_rate=True, matched=True,
@@ -269,4 +269,4 @@ WRONG: list[type[Dropout]] = [
     kind
     for kind in list(globals().values())
     if isinstance(kind, type) and issubclass(kind, Dropout) and getattr(kind, "check", "")
-] + MISTAKES
+] + WRONG_LAYERS

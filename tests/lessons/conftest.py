@@ -6,8 +6,8 @@ import pytest
 from matplotlib.figure import Figure
 
 from dropout_lab.analysis import style
-from dropout_lab.lessons import LESSONS, Asked, parts_of
-from dropout_lab.lessons.parts import Check, Part, Picture
+from dropout_lab.lessons import LESSONS, LessonOptions, lesson_parts
+from dropout_lab.lessons.parts import Check, Part, Plot
 
 Told = Callable[..., list[Part]]
 
@@ -17,7 +17,7 @@ def told() -> Told:
     """Run a lesson, quickly where nothing else is said, and return its parts."""
 
     def run(name: str, *p: float, seed: int = 0, quick: bool = True) -> list[Part]:
-        return list(parts_of(name, Asked(p or LESSONS[name].p, seed, quick)))
+        return list(lesson_parts(name, LessonOptions(p or LESSONS[name].p, seed, quick)))
 
     return run
 
@@ -37,7 +37,7 @@ def drawn() -> Iterator[Callable[[list[Part]], Figure]]:
     """Draw the picture of a lesson, in the style of all pictures."""
 
     def draw(parts: list[Part]) -> Figure:
-        (picture,) = [part for part in parts if isinstance(part, Picture)]
+        (picture,) = [part for part in parts if isinstance(part, Plot)]
         return picture.draw()
 
     with style.style():

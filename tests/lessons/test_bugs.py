@@ -6,8 +6,8 @@ from torch import Tensor
 
 from dropout_lab.layers import GaussianDropout, InvertedDropout
 from dropout_lab.lessons import bugs
-from dropout_lab.lessons.bugs.mistakes import (
-    MISTAKES,
+from dropout_lab.lessons.bugs.experiment import (
+    WRONG_LAYERS,
     DividedByTheRate,
     ExamplesDropped,
     MaskNotInTheGradient,
@@ -17,12 +17,12 @@ from dropout_lab.lessons.bugs.mistakes import (
     ScalingForgotten,
     VarianceForDeviation,
 )
-from dropout_lab.lessons.draws import noise
+from dropout_lab.lessons.draws import noise_source
 from tests.lessons.conftest import Told, failed_in
 
 
 def out_of(kind: type, p: float = 0.75, shape: tuple[int, ...] = (40, 30)) -> Tensor:
-    out: Tensor = kind(p, noise=noise(3))(torch.ones(shape))
+    out: Tensor = kind(p, noise=noise_source(3))(torch.ones(shape))
     return out
 
 
@@ -55,7 +55,7 @@ def test_the_deviation_of_the_gaussian_mistake_is_3_at_p_075_not_its_root() -> N
 
 def test_the_gradient_without_the_mask_is_1_everywhere() -> None:
     x = torch.ones(4, 5, requires_grad=True)
-    out = MaskNotInTheGradient(0.5, noise=noise(1))(x)
+    out = MaskNotInTheGradient(0.5, noise=noise_source(1))(x)
     out.sum().backward()
     assert torch.equal(x.grad, torch.ones(4, 5))
     assert (out == 0).any()
@@ -79,7 +79,9 @@ def test_at_p_05_two_of_them_are_right() -> None:
 
 
 def test_every_mistake_is_told_once() -> None:
-    assert len({kind.title for kind in MISTAKES}) == len({kind.code for kind in MISTAKES}) == 8
+    assert (
+        len({kind.title for kind in WRONG_LAYERS}) == len({kind.code for kind in WRONG_LAYERS}) == 8
+    )
 
 
 def test_a_mended_mistake_is_no_longer_caught(

@@ -6,31 +6,31 @@ import torch
 from torch import Tensor, nn
 
 from dropout_lab.layers import InvertedDropout
-from dropout_lab.lessons import derivative
-from dropout_lab.lessons.derivative import _Case
-from dropout_lab.lessons.parts import Rows
-from dropout_lab.lessons.two_layers import TwoLayers, made_up
+from dropout_lab.lessons.derivative.experiment import FixedMaskBatch
+from dropout_lab.lessons.draws import noise_source
+from dropout_lab.lessons.parts import Table
+from dropout_lab.lessons.two_layers import TwoLayerNetwork, random_problem
 from tests.lessons.conftest import Told, failed_in
 
 
-def case(p: float = 0.5, seed: int = 0) -> _Case:
+def case(p: float = 0.5, seed: int = 0) -> FixedMaskBatch:
     """Return the network, the batch and the masks of the lesson."""
-    return _Case(*made_up(seed), p, seed)
+    return FixedMaskBatch(*random_problem(seed), p, seed)
 
 
 @pytest.mark.parametrize("p", [0.1, 0.5, 0.9])
 def test_formula_and_autograd_are_those_of_torch_nn(p: float) -> None:
     """Another implementation: nn.Linear, ReLU, the same masks times 1 / (1 - p), nn.MSELoss."""
-    at = case(p, seed=3)
+    index = case(p, seed=3)
     into, out = nn.Linear(5, 10).double(), nn.Linear(10, 1).double()
-    into.load_state_dict({"weight": at.net.w1.T, "bias": at.net.b1[0]})
-    out.load_state_dict({"weight": at.net.w2.T, "bias": at.net.b2[0]})
-    yhat = out(torch.relu(into(at.x)) * at.factor)
-    nn.MSELoss()(yhat, at.y).backward()
+    into.load_state_dict({"weight": index.network.w1.T, "bias": index.network.b1[0]})
+    out.load_state_dict({"weight": index.network.w2.T, "bias": index.network.b2[0]})
+    yhat = out(torch.relu(into(index.x)) * index.scaled_mask)
+    nn.MSELoss()(yhat, index.y).backward()
     assert into.weight.grad is not None
     theirs = into.weight.grad.numpy()
-    np.testing.assert_allclose(at.formula(), theirs, rtol=1e-10, atol=1e-12)
-    np.testing.assert_allclose(at.by_autograd().T, theirs, rtol=1e-10, atol=1e-12)
+    np.testing.assert_allclose(index.formula_gradient(), theirs, rtol=1e-10, atol=1e-12)
+    np.testing.assert_allclose(index.autograd_gradient().T, theirs, rtol=1e-10, atol=1e-12)
 
 
 def test_one_live_weight_by_hand() -> None:
@@ -41,43 +41,45 @@ def test_one_live_weight_by_hand() -> None:
     """
     w1, w2 = torch.zeros(5, 10).double(), torch.zeros(10, 1).double()
     w1[:, 0], w2[0] = 0.4, 3.0
-    net = TwoLayers(w1, torch.zeros(1, 10).double(), w2, torch.zeros(1, 1).double())
-    at = _Case(net, torch.ones(15, 5).double(), torch.full((15, 1), 2.0).double(), 0.5, 0)
-    keeping = int((at.factor[:, 0] > 0).sum())
+    net = TwoLayerNetwork(w1, torch.zeros(1, 10).double(), w2, torch.zeros(1, 1).double())
+    index = FixedMaskBatch(
+        net, torch.ones(15, 5).double(), torch.full((15, 1), 2.0).double(), 0.5, 0
+    )
+    keeping = int((index.scaled_mask[:, 0] > 0).sum())
     wanted = np.zeros((10, 5))
     wanted[0] = 8 * keeping
     assert 0 < keeping < 15
-    np.testing.assert_allclose(at.formula(), wanted, rtol=1e-12)
-    np.testing.assert_allclose(at.by_autograd().T, wanted, rtol=1e-12)
-    assert at.kink == pytest.approx(0)  # the other units are at 0 already
+    np.testing.assert_allclose(index.formula_gradient(), wanted, rtol=1e-12)
+    np.testing.assert_allclose(index.autograd_gradient().T, wanted, rtol=1e-12)
+    assert index.kink_distance == pytest.approx(0)  # the other units are at 0 already
     # Without 2/15 it is 7.5 times that; without the mask 2/15 * (10 or -2) * 3 for each example.
-    np.testing.assert_allclose(at.formula(two_over_n=False), 7.5 * wanted, rtol=1e-12)
+    np.testing.assert_allclose(index.formula_gradient(two_over_n=False), 7.5 * wanted, rtol=1e-12)
     wanted[0] = 2 / 15 * 3 * (10 * keeping - 2 * (15 - keeping))
-    np.testing.assert_allclose(at.formula(masked=False), wanted, rtol=1e-12)
+    np.testing.assert_allclose(index.formula_gradient(masked=False), wanted, rtol=1e-12)
 
 
 def test_no_unit_crosses_0_within_the_kink_and_one_does_beyond() -> None:
-    at = case(seed=2)
-    before = (at.x @ at.net.w1 + at.net.b1) > 0
+    index = case(seed=2)
+    before = (index.x @ index.network.w1 + index.network.b1) > 0
 
     def crossings(step: float) -> int:
         count = 0
         for place in np.ndindex(5, 10):
             for sign in (-1, 1):
-                w1 = at.net.w1.clone()
+                w1 = index.network.w1.clone()
                 w1[place] += sign * step
-                count += int((((at.x @ w1 + at.net.b1) > 0) != before).sum())
+                count += int((((index.x @ w1 + index.network.b1) > 0) != before).sum())
         return count
 
-    assert crossings(0.999 * at.kink) == 0
-    assert crossings(1.001 * at.kink) == 1
+    assert crossings(0.999 * index.kink_distance) == 0
+    assert crossings(1.001 * index.kink_distance) == 1
 
 
 def test_what_lacks_2_over_n_is_7_and_a_half_times_too_long(told: Told) -> None:
     (table,) = [
         part
         for part in told("derivative")
-        if isinstance(part, Rows) and "cosine with it" in part.columns
+        if isinstance(part, Table) and "cosine with it" in part.columns
     ]
     rows = {row[0]: row for row in table.rows}
     assert rows["with mask, no 2/n"][1] == pytest.approx(7.5)
@@ -110,21 +112,23 @@ def test_a_mask_that_is_not_carried_into_the_gradient_is_seen(
 def test_a_loss_that_is_a_sum_has_another_factor(
     told: Told, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    mean = TwoLayers.loss
-    monkeypatch.setattr(TwoLayers, "loss", lambda self, *batch: len(batch[0]) * mean(self, *batch))
+    mean = TwoLayerNetwork.loss
+    monkeypatch.setattr(
+        TwoLayerNetwork, "loss", lambda self, *batch: len(batch[0]) * mean(self, *batch)
+    )
     assert "formula = autograd" in failed_in(told("derivative"))
     assert "2/n is all it lacks" in failed_in(told("derivative"))
     assert "without mask: wrong" not in failed_in(told("derivative"))
 
 
 def test_a_step_across_a_kink_is_no_slope(told: Told, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_Case, "step", 0.5)
+    monkeypatch.setattr(FixedMaskBatch, "safe_step", 0.5)
     assert failed_in(told("derivative")) == ["differences = autograd"]
 
 
 def test_fresh_masks_in_every_pass_measure_the_noise(
     told: Told, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    layer = InvertedDropout(0.5, noise=derivative.noise(0, 9))
-    monkeypatch.setattr(_Case, "layer", layer)
+    layer = InvertedDropout(0.5, noise=noise_source(0, 9))
+    monkeypatch.setattr(FixedMaskBatch, "layer", layer)
     assert "differences = autograd" in failed_in(told("derivative"))

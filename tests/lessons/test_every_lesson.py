@@ -5,8 +5,8 @@ import torch
 
 from dropout_lab.catalogue import CATALOGUE
 from dropout_lab.layers import VARIANTS
-from dropout_lab.lessons import LESSONS, parts_of
-from dropout_lab.lessons.parts import Check, Formula, Look, Picture, Rows, Step
+from dropout_lab.lessons import LESSONS, lesson_parts
+from dropout_lab.lessons.parts import Check, Formula, Observation, Plot, Section, Table
 from tests.lessons.conftest import Told, failed_in
 
 
@@ -16,13 +16,13 @@ def test_a_lesson_shows_its_claim_and_the_claim_holds(name: str, told: Told, dra
     before, tables = torch.get_rng_state(), (list(CATALOGUE), list(VARIANTS))
     parts = told(name)
     assert failed_in(parts) == []
-    for kind in (Step, Rows, Formula, Look, Check, Picture):
+    for kind in (Section, Table, Formula, Observation, Check, Plot):
         assert any(isinstance(part, kind) for part in parts), f"no {kind.__name__}"
     names = [part.name for part in parts if isinstance(part, Check)]
     assert len(set(names)) == len(names)
     assert max(map(len, names)) <= 25, "a line of verify has 80 columns"
     for part in parts:
-        if isinstance(part, Rows):
+        if isinstance(part, Table):
             assert part.rows
             assert {len(row) for row in part.rows} == {len(part.columns)}
     figure = drawn(parts)
@@ -39,13 +39,13 @@ def test_the_table_of_lessons_is_whole(name: str) -> None:
     assert about.paper
     assert len(about.p) <= about.most
     assert all(about.lowest <= p <= about.highest for p in about.p)
-    assert callable(parts_of)
+    assert callable(lesson_parts)
 
 
 @pytest.mark.parametrize("name", [n for n, about in LESSONS.items() if not about.images])
 def test_the_same_seed_tells_the_same_and_another_something_else(name: str, told: Told) -> None:
     def numbers(seed: int) -> list[object]:
-        return [part for part in told(name, seed=seed) if isinstance(part, Rows | Check)]
+        return [part for part in told(name, seed=seed) if isinstance(part, Table | Check)]
 
     first = numbers(3)
     assert numbers(3) == first

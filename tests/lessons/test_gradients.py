@@ -6,21 +6,21 @@ from torch import Tensor, nn
 
 from dropout_lab.layers import InvertedDropout, affine
 from dropout_lab.layers.base import Dropout
-from dropout_lab.lessons import gradients
-from dropout_lab.lessons.draws import normal
-from dropout_lab.lessons.parts import Part, Rows
+from dropout_lab.lessons.draws import normal_draws
+from dropout_lab.lessons.gradients import experiment
+from dropout_lab.lessons.parts import Part, Table
 from dropout_lab.metrics import losses
 from tests.lessons.conftest import Told, failed_in
 
 
-def tables(parts: list[Part]) -> dict[str, Rows]:
+def tables(parts: list[Part]) -> dict[str, Table]:
     """Return the tables of a lesson by their titles."""
-    return {part.title: part for part in parts if isinstance(part, Rows)}
+    return {part.title: part for part in parts if isinstance(part, Table)}
 
 
 def printed(parts: list[Part]) -> Tensor:
     """Return the five examples as they are printed, with 0 and 2: dropped at p = 0.5."""
-    masks = next(part for part in parts if isinstance(part, Rows))
+    masks = next(part for part in parts if isinstance(part, Table))
     digits = [[float(each) for each in str(row[1]).split()] for row in masks.rows]
     return 2 * torch.tensor(digits, dtype=torch.float64)
 
@@ -31,7 +31,10 @@ def test_the_gradients_are_those_of_nn_linear_and_of_torch_func(told: Told) -> N
     x, labels = printed(parts), torch.tensor([0, 4, 2, 1, 4])
     linear = nn.Linear(10, 5, dtype=torch.float64)
     linear.load_state_dict(
-        {"weight": normal((10, 5), 3, 1).T / 10**0.5, "bias": normal((5,), 3, 2) / 10**0.5}
+        {
+            "weight": normal_draws((10, 5), 3, 1).T / 10**0.5,
+            "bias": normal_draws((5,), 3, 2) / 10**0.5,
+        }
     )
     nn.CrossEntropyLoss()(linear(x), labels).backward()
 
@@ -67,14 +70,14 @@ def test_a_loss_that_is_a_sum_breaks_the_mean(told: Told, monkeypatch: pytest.Mo
     def total(logits: Tensor, labels: Tensor) -> Tensor:
         return losses(logits, labels) * labels.shape[1]
 
-    monkeypatch.setattr(gradients, "losses", total)
+    monkeypatch.setattr(experiment, "losses", total)
     assert failed_in(told("gradients", 0.5)) == ["the mean is the batch's"]
 
 
 def test_a_map_with_other_weights_breaks_the_formula(
     told: Told, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gradients, "affine", lambda x, weight, bias: affine(x, 2 * weight, bias))
+    monkeypatch.setattr(experiment, "affine", lambda x, weight, bias: affine(x, 2 * weight, bias))
     assert failed_in(told("gradients", 0.5)) == ["each is x (softmax - y)"]
 
 

@@ -1,5 +1,7 @@
 """Lesson ``inverted``: numbers worked by hand, and layers that break its checks."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -7,9 +9,17 @@ from torch import Tensor
 
 from dropout_lab.layers import InvertedDropout, StandardDropout
 from dropout_lab.lessons import inverted
-from dropout_lab.lessons.draws import Replayed
-from dropout_lab.lessons.inverted.networks import ADAM, SAME, SGD, Course, Rule, Way, follow
-from dropout_lab.lessons.parts import Rows
+from dropout_lab.lessons.draws import ReplayedMasks
+from dropout_lab.lessons.inverted.experiment import (
+    ADAM_RULE,
+    EQUIVALENT,
+    SGD_RULE,
+    OptimizerRule,
+    PowerScaling,
+    TrainingCourse,
+    train_network,
+)
+from dropout_lab.lessons.parts import Table
 from dropout_lab.lessons.reference_layers import NumpyDropout, torch_dropout
 from tests.lessons.conftest import Told, failed_in
 
@@ -29,13 +39,13 @@ def test_numpys_layer_keeps_with_the_chance_keep() -> None:
 @pytest.mark.parametrize("p", [2.0**-16, 0.25, 0.5, 1 - 2.0**-16])
 def test_a_mask_is_replayed_at_any_p(p: float) -> None:
     kept = torch.tensor([[True, False], [False, True]])
-    out = InvertedDropout(p, noise=Replayed([kept]))(torch.ones(2, 2, dtype=torch.float64))
+    out = InvertedDropout(p, noise=ReplayedMasks([kept]))(torch.ones(2, 2, dtype=torch.float64))
     torch.testing.assert_close(out, kept.double() / (1 - p))
 
 
 def test_a_mask_has_no_normal_draws() -> None:
     with pytest.raises(TypeError, match="has none"):
-        Replayed([torch.tensor([True])]).normal((1,), torch.device("cpu"))
+        ReplayedMasks([torch.tensor([True])]).normal((1,), torch.device("cpu"))
 
 
 def test_torchs_layer_draws_without_moving_the_users_random_state() -> None:
@@ -57,7 +67,7 @@ def test_one_step_by_hand_needs_the_square() -> None:
     after = {}
     for kind, start, rate in ((StandardDropout, 1.5, 0.1), (InvertedDropout, 1.2, 0.064)):
         weight = torch.tensor([start], dtype=torch.float64, requires_grad=True)
-        layer = kind(0.2, noise=Replayed([kept]))
+        layer = kind(0.2, noise=ReplayedMasks([kept]))
         layer._numbers = 0.2  # not rounded to a multiple of 2^-16
         z = (layer(torch.tensor([2.0], dtype=torch.float64)) * weight).sum()
         (z.square() / 2 - z).backward()
@@ -69,34 +79,40 @@ def test_one_step_by_hand_needs_the_square() -> None:
 
 def test_a_course_is_that_of_torchs_optimizer() -> None:
     """Its last loss, against a loop of torch.optim.SGD over the same network: another optimizer."""
-    from dropout_lab.lessons.inverted import networks as nets
+    from dropout_lab.lessons.inverted import experiment
 
     class Loop:
-        def __init__(self, groups: list[dict[str, object]]) -> None:
-            self.optimizer = torch.optim.SGD(groups)
+        def __init__(self, rule: OptimizerRule, groups: list[dict[str, object]]) -> None:
+            self.optimizer = torch.optim.SGD(groups, momentum=rule.momentum)
 
         def step(self) -> None:
             self.optimizer.step()
 
-    rule = SGD.but(momentum=0.9, l2=0.05)
-    ours = follow("inverted", 0.3, 1, rule, SAME)
+    rule = replace(SGD_RULE, momentum=0.9, l2=0.05)
+    ours = train_network("inverted", 0.3, 1, rule, EQUIVALENT)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(nets, "_updates", lambda rule, groups: Loop(groups))
-        theirs = follow("inverted", 0.3, 1, rule, SAME)
-    assert max(ours.apart(theirs)) < 1e-12
+        patch.setattr(experiment, "_make_optimizer", lambda rule, groups: Loop(rule, groups))
+        theirs = train_network("inverted", 0.3, 1, rule, EQUIVALENT)
+    assert max(ours.logit_differences(theirs)) < 1e-12
     assert len(ours.losses) == 20
     assert len(set(ours.losses)) == 20
 
 
 def test_adam_needs_q_where_sgd_needs_its_square() -> None:
-    standard = follow("standard", 0.5, 2, ADAM)
-    right = max(follow("inverted", 0.5, 2, ADAM, Way(weights=1, rate=1)).apart(standard))
-    wrong = max(follow("inverted", 0.5, 2, ADAM, SAME).apart(standard))
+    standard = train_network("standard", 0.5, 2, ADAM_RULE)
+    right = max(
+        train_network(
+            "inverted", 0.5, 2, ADAM_RULE, PowerScaling(weights=1, learning_rate=1)
+        ).logit_differences(standard)
+    )
+    wrong = max(
+        train_network("inverted", 0.5, 2, ADAM_RULE, EQUIVALENT).logit_differences(standard)
+    )
     assert right < 1e-3 < wrong
 
 
 def test_the_tables_show_what_they_say(told: Told) -> None:
-    tables = [part for part in told("inverted", 0.2) if isinstance(part, Rows)]
+    tables = [part for part in told("inverted", 0.2) if isinstance(part, Table)]
     by_hand = {row[0]: np.array(row[1:]) for row in tables[0].rows}
     mask = by_hand["mask"]
     assert {round(value, 3) for value in mask} <= {0, 1.25}
@@ -158,12 +174,14 @@ def test_an_evaluation_that_does_not_scale_breaks_one_check(
 def test_networks_that_are_scaled_though_they_should_not_be_are_found(
     told: Told, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def scaled(variant: str, p: float, seed: int, rule: Rule, way: Way | None = None) -> Course:
-        if way is None:
-            return follow(variant, p, seed, rule)
-        return follow(variant, p, seed, rule, SAME if rule is SGD else way)
+    def scaled(
+        variant: str, p: float, seed: int, rule: OptimizerRule, scaling: PowerScaling | None = None
+    ) -> TrainingCourse:
+        if scaling is None:
+            return train_network(variant, p, seed, rule)
+        return train_network(variant, p, seed, rule, EQUIVALENT if rule is SGD_RULE else scaling)
 
-    monkeypatch.setattr(inverted, "follow", scaled)
+    monkeypatch.setattr(inverted, "train_network", scaled)
     assert failed_in(told("inverted")) == ["not with less scaled"]
 
 

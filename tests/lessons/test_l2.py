@@ -10,21 +10,21 @@ from torch import Tensor
 
 from dropout_lab.layers import InvertedDropout
 from dropout_lab.lessons import l2
-from dropout_lab.lessons.l2 import beyond_linear, linear_dropout
-from dropout_lab.lessons.l2.linear_dropout import (
+from dropout_lab.lessons.l2 import experiment
+from dropout_lab.lessons.l2.experiment import (
     EXAMPLES,
     FEATURES,
     SCALES,
-    AllMasks,
-    Problem,
+    EnumeratedDropout,
+    LeastSquares,
     closed_form,
-    descended,
+    descend,
     expected_loss,
+    make_problem,
     penalized_loss,
     plain_ridge,
-    problem,
 )
-from dropout_lab.lessons.parts import Rows
+from dropout_lab.lessons.parts import Table
 from dropout_lab.rng import NumpyNoise
 from tests.lessons.conftest import Told, checks_in, failed_in
 
@@ -41,20 +41,20 @@ CHECKS = [
 ]
 
 
-def one_feature() -> Problem:
+def one_feature() -> LeastSquares:
     """Return y = 2 x, exactly, at x = 1 and x = 2."""
     x = torch.tensor([[1.0], [2.0]]).double()
-    return Problem(x, 2 * x[:, 0], torch.tensor([2.0]).double())
+    return LeastSquares(x, 2 * x[:, 0], torch.tensor([2.0]).double())
 
 
 def test_one_feature_by_hand() -> None:
     """X^T X = 5 and X^T y = 10; p / (1 - p) = 3 at p = 0.75: w = 10 / (5 + 3 * 5) = 1/2."""
-    of = one_feature()
-    assert float(closed_form(of, 0.75)) == pytest.approx(0.5, rel=1e-14)
-    assert float(closed_form(of, 0.0)) == pytest.approx(2.0, rel=1e-14)
-    assert float(plain_ridge(of, 15.0)) == pytest.approx(0.5, rel=1e-14)
-    masks = AllMasks((0.75,), 1)
-    assert float(descended(masks, of)) == pytest.approx(0.5, rel=1e-13)
+    problem = one_feature()
+    assert float(closed_form(problem, 0.75)) == pytest.approx(0.5, rel=1e-14)
+    assert float(closed_form(problem, 0.0)) == pytest.approx(2.0, rel=1e-14)
+    assert float(plain_ridge(problem, 15.0)) == pytest.approx(0.5, rel=1e-14)
+    masks = EnumeratedDropout((0.75,), 1)
+    assert float(descend(masks, problem)) == pytest.approx(0.5, rel=1e-13)
 
 
 def test_the_expectation_of_one_feature_by_hand() -> None:
@@ -62,39 +62,45 @@ def test_the_expectation_of_one_feature_by_hand() -> None:
 
     Their squares are 4 and 16 too. So 10, whatever the chance; the formula: 2.5 + 3 * 2.5 = 10.
     """
-    of, masks = one_feature(), AllMasks((0.75,), 1)
+    problem, masks = one_feature(), EnumeratedDropout((0.75,), 1)
     w = torch.ones(1, 1).double()
-    assert float(expected_loss(masks, masks(of.x), of.y, w)) == pytest.approx(10, rel=1e-14)
-    assert float(penalized_loss(of, masks.p, w)) == pytest.approx(10, rel=1e-14)
+    assert float(expected_loss(masks, masks(problem.x), problem.y, w)) == pytest.approx(
+        10, rel=1e-14
+    )
+    assert float(penalized_loss(problem, masks.p, w)) == pytest.approx(10, rel=1e-14)
 
 
 def test_every_mask_comes_once_with_its_chance() -> None:
-    masks = AllMasks((0.25, 0.5), 3)
+    masks = EnumeratedDropout((0.25, 0.5), 3)
     noisy = masks(torch.ones(1, 3).double())[:, :, 0]  # (ps, masks, units)
-    for at, p in enumerate((0.25, 0.5)):
-        kept = {tuple(row) for row in (noisy[at] > 0).int().tolist()}
+    for index, p in enumerate((0.25, 0.5)):
+        kept = {tuple(row) for row in (noisy[index] > 0).int().tolist()}
         assert kept == set(itertools.product((0, 1), repeat=3))
-        assert set(noisy[at].flatten().tolist()) == {0.0, 1 / (1 - p)}
-        for row, chance in zip(noisy[at], masks.chances[at], strict=True):
+        assert set(noisy[index].flatten().tolist()) == {0.0, 1 / (1 - p)}
+        for row, chance in zip(noisy[index], masks.probabilities[index], strict=True):
             count = int((row > 0).sum())
             assert float(chance) == pytest.approx((1 - p) ** count * p ** (3 - count))
-    assert masks.chances.sum(dim=1).tolist() == pytest.approx([1, 1])
+    assert masks.probabilities.sum(dim=1).tolist() == pytest.approx([1, 1])
 
 
 def test_the_closed_form_is_ridge_on_features_of_root_mean_square_1() -> None:
     """Another implementation: scikit-learn's Ridge."""
-    of, p = problem(3), 0.3
-    size = of.x.square().sum(dim=0).sqrt().numpy()
-    ridge = Ridge(alpha=p / (1 - p), fit_intercept=False).fit(of.x.numpy() / size, of.y.numpy())
-    np.testing.assert_allclose(closed_form(of, p).numpy(), ridge.coef_ / size, rtol=1e-9)
-    plain = Ridge(alpha=7.0, fit_intercept=False).fit(of.x.numpy(), of.y.numpy())
-    np.testing.assert_allclose(plain_ridge(of, 7.0).numpy(), plain.coef_, rtol=1e-9)
+    problem, p = make_problem(3), 0.3
+    size = problem.x.square().sum(dim=0).sqrt().numpy()
+    ridge = Ridge(alpha=p / (1 - p), fit_intercept=False).fit(
+        problem.x.numpy() / size, problem.y.numpy()
+    )
+    np.testing.assert_allclose(closed_form(problem, p).numpy(), ridge.coef_ / size, rtol=1e-9)
+    plain = Ridge(alpha=7.0, fit_intercept=False).fit(problem.x.numpy(), problem.y.numpy())
+    np.testing.assert_allclose(plain_ridge(problem, 7.0).numpy(), plain.coef_, rtol=1e-9)
 
 
 def test_the_penalties_of_logistic_regression_by_a_plain_loop() -> None:
-    of, p = problem(1), 0.25
-    exact, quadratic, allowed = beyond_linear._penalties(of, AllMasks((p,), FEATURES), 0.5)
-    x, b = of.x.numpy(), 0.5 * of.weights.numpy()
+    problem, p = make_problem(1), 0.25
+    exact, quadratic, allowed = experiment.logistic_penalties(
+        problem, EnumeratedDropout((p,), FEATURES), 0.5
+    )
+    x, b = problem.x.numpy(), 0.5 * problem.weights.numpy()
     z = x @ b
     mean = np.zeros(EXAMPLES)
     for mask in itertools.product((0, 1), repeat=FEATURES):
@@ -113,9 +119,9 @@ def test_the_penalties_of_logistic_regression_by_a_plain_loop() -> None:
 
 def test_the_table_has_the_solutions_side_by_side(told: Told) -> None:
     table = next(
-        part for part in told("l2", 0.5, seed=2) if isinstance(part, Rows) and part.digits == 3
+        part for part in told("l2", 0.5, seed=2) if isinstance(part, Table) and part.digits == 3
     )
-    closed = closed_form(problem(2), 0.5).tolist()
+    closed = closed_form(make_problem(2), 0.5).tolist()
     assert [row[0] for row in table.rows] == [f"{scale:g}" for scale in SCALES]
     assert [row[2] for row in table.rows] == closed
     assert [row[3] for row in table.rows] == pytest.approx(closed, abs=1e-10)
@@ -143,7 +149,7 @@ def test_dividing_by_p_breaks_what_rests_on_the_layer(
 def test_too_few_steps_of_descent_break_its_check(
     told: Told, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(linear_dropout, "DESCENT", 100)
+    monkeypatch.setattr(experiment, "DESCENT_STEPS", 100)
     assert failed_in(told("l2")) == ["both have one minimum"]
 
 
@@ -160,15 +166,19 @@ def test_draws_that_keep_too_often_break_that_of_sgd(
 def test_plain_ridge_for_the_closed_form_is_found_out(
     told: Told, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(l2, "closed_form", lambda of, p: plain_ridge(of, l2.same_strength(of, p)))
+    monkeypatch.setattr(
+        l2,
+        "closed_form",
+        lambda problem, p: plain_ridge(problem, experiment.matching_ridge_strength(problem, p)),
+    )
     assert failed_in(told("l2")) == CHECKS[1:5]
 
 
 def test_a_quadratic_loss_would_make_wagers_form_exact(monkeypatch: pytest.MonkeyPatch) -> None:
     """A(z) = z^2 / 8 has A'' = 1/4 = s (1 - s) at s = 1/2."""
-    monkeypatch.setattr(beyond_linear, "softplus", lambda z: z.square() / 8)
+    monkeypatch.setattr(experiment, "softplus", lambda z: z.square() / 8)
     monkeypatch.setattr(torch, "sigmoid", lambda z: torch.full_like(z, 0.5))
-    assert failed_in(list(beyond_linear.logistic(problem(0), 0.5))) == ["and it is not exact"]
+    assert failed_in(list(l2._show_logistic(make_problem(0), 0.5))) == ["and it is not exact"]
 
 
 def test_noise_that_is_not_multiplied_breaks_that_of_deeper_networks(
@@ -180,7 +190,7 @@ def test_noise_that_is_not_multiplied_breaks_that_of_deeper_networks(
         return x + drop(self, torch.ones_like(x)) - 1
 
     monkeypatch.setattr(InvertedDropout, "drop", added)
-    assert failed_in(list(beyond_linear.deeper(0, 0.5))) == ["deeper: what dropout adds"]
+    assert failed_in(list(l2._show_deep_network(0, 0.5))) == ["deeper: what dropout adds"]
 
 
 def test_weights_whose_l2_would_stay_break_the_last(
@@ -191,5 +201,5 @@ def test_weights_whose_l2_would_stay_break_the_last(
     def level(shape: tuple[int, ...], *key: int) -> Tensor:
         return torch.full(shape, 0.25 if shape == (4, FEATURES) else 1.0).double()
 
-    monkeypatch.setattr(beyond_linear, "normal", level)
-    assert failed_in(list(beyond_linear.deeper(0, 0.5))) == ["deeper: L2 is another"]
+    monkeypatch.setattr(l2, "normal_draws", level)
+    assert failed_in(list(l2._show_deep_network(0, 0.5))) == ["deeper: L2 is another"]

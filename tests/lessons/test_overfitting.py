@@ -8,16 +8,17 @@ import torch
 from torch import Tensor
 
 from dropout_lab.layers import InvertedDropout
-from dropout_lab.lessons import Asked, overfitting
-from dropout_lab.lessons.overfitting.learning_curves import Learned
+from dropout_lab.lessons import LessonOptions, overfitting
+from dropout_lab.lessons.overfitting import experiment
+from dropout_lab.lessons.overfitting.experiment import LearningCurves
 from dropout_lab.lessons.paired_differences import Difference
-from dropout_lab.lessons.parts import Check, Look, Mistake, Part, Rows
+from dropout_lab.lessons.parts import Check, Misconception, Observation, Part, Table
 from tests.lessons.conftest import failed_in
 
-SMALL = replace(overfitting._QUICK, sizes=(100,), units=16, epochs=4, every=2, seeds=2)
+SMALL = replace(experiment.QUICK_PLAN, sizes=(100,), units=16, epochs=4, evaluate_every=2, seeds=2)
 
 
-def made_up(images: int, **columns: list[list[list[float]]]) -> Learned:
+def made_up(images: int, **columns: list[list[list[float]]]) -> LearningCurves:
     """Return two seeds, measured in epochs 1 and 2: ``[[without], [with]]``, each seed by seed."""
     gap = 100 / images
     whole = {
@@ -30,11 +31,11 @@ def made_up(images: int, **columns: list[list[list[float]]]) -> Learned:
         **columns,
     }
     table = {name: torch.tensor(rows, dtype=torch.float64) for name, rows in whole.items()}
-    return Learned(images, 10 * images, [1, 2], table)
+    return LearningCurves(images, 10 * images, [1, 2], table)
 
 
-def rows_in(parts: Iterable[Part]) -> list[Rows]:
-    return [part for part in parts if isinstance(part, Rows)]
+def rows_in(parts: Iterable[Part]) -> list[Table]:
+    return [part for part in parts if isinstance(part, Table)]
 
 
 def test_differences_are_of_pairs_after_the_last_epoch_by_hand() -> None:
@@ -44,35 +45,41 @@ def test_differences_are_of_pairs_after_the_last_epoch_by_hand() -> None:
     assert each.difference("test_accuracy").tolist() == pytest.approx([0.02, 0.04])
     assert each.mean("train_loss").flatten().tolist() == pytest.approx([0.5, 0.105, 0.6, 0.21])
     # mean 3 points, s.d. sqrt(2), standard error sqrt(2) / sqrt(2) = 1
-    assert Difference.of(100 * each.difference("test_accuracy")).told(2) == "+3.00 ± 1.00"
-    assert Difference.of(each.difference("test_accuracy")).off == pytest.approx(3)
+    assert (
+        Difference.between_pairs(100 * each.difference("test_accuracy")).format(2) == "+3.00 ± 1.00"
+    )
+    assert Difference.between_pairs(each.difference("test_accuracy")).z_score == pytest.approx(3)
 
 
 def test_the_tables_say_what_was_measured() -> None:
-    (ends,) = rows_in(overfitting._ends([made_up(100), made_up(200)], 0.5))
+    (ends,) = rows_in(overfitting._show_final_values([made_up(100), made_up(200)], 0.5))
     assert [row[0] for row in ends.rows] == [
         "100, without", "100, p = 0.5", "200, without", "200, p = 0.5",
     ]  # fmt: skip
     assert ends.rows[1][1:] == pytest.approx((0.21, 0.305, 0.985, 0.935))
-    (gaps,) = rows_in(overfitting._gaps([made_up(100), made_up(200)]))
+    (gaps,) = rows_in(overfitting._show_differences([made_up(100), made_up(200)]))
     assert gaps.rows[0][0] == "100"
     assert gaps.rows[0][1] == "-0.905 ± 0.005"
     assert gaps.rows[0][3] == "+3.00 ± 1.00"
-    (noisy,) = rows_in(overfitting._noisy(made_up(200), 0.5))
+    (noisy,) = rows_in(overfitting._show_noisy_loss(made_up(200), 0.5))
     assert noisy.rows[1] == pytest.approx((2, 0.505, 0.21, 0.305))
 
 
 def test_the_trap_counts_the_epochs_in_which_the_test_looks_better() -> None:
     """The noisy loss is above that of the test in both epochs, the clean one in none."""
-    look = next(p for p in overfitting._noisy(made_up(200), 0.5) if isinstance(p, Look))
+    look = next(
+        p for p in overfitting._show_noisy_loss(made_up(200), 0.5) if isinstance(p, Observation)
+    )
     assert "noisy training loss in 2 of 2" in look.text
     assert "clean one in 0" in look.text
 
 
 def test_more_images_are_said_to_do_more_only_where_they_did() -> None:
-    def said(many: Learned) -> str:
+    def said(many: LearningCurves) -> str:
         few = made_up(100, loss_gap=[[[0, 0.9], [0, 0.9]], [[0, 0.5], [0, 0.5]]])
-        return next(p for p in overfitting._gaps([few, many]) if isinstance(p, Look)).text
+        return next(
+            p for p in overfitting._show_differences([few, many]) if isinstance(p, Observation)
+        ).text
 
     assert "5 times the images do more" in said(made_up(500))  # 0.2 without, below 0.5
     assert "Dropout does here" in said(made_up(120))  # 0.83 without
@@ -83,8 +90,10 @@ def test_of_the_accuracy_only_what_is_seen_is_said_and_with_its_sign() -> None:
         accuracy = [[[0, 0.90], [0, 0.91]], [[0, dropped], [0, dropped + 0.0101]]]
         looks = [
             part
-            for part in overfitting._gaps([made_up(100), made_up(500, test_accuracy=accuracy)])
-            if isinstance(part, Look)
+            for part in overfitting._show_differences(
+                [made_up(100), made_up(500, test_accuracy=accuracy)]
+            )
+            if isinstance(part, Observation)
         ]
         return looks[1].text
 
@@ -94,8 +103,8 @@ def test_of_the_accuracy_only_what_is_seen_is_said_and_with_its_sign() -> None:
 
 
 def test_a_smaller_gap_with_a_higher_test_loss_is_called_no_gain() -> None:
-    def said(*learned: Learned) -> list[str]:
-        return [part.text for part in overfitting._no_gain(learned)]
+    def said(*learned: LearningCurves) -> list[str]:
+        return [part.text for part in overfitting._show_harmed_sizes(learned)]
 
     worse = made_up(200, test_loss=[[[0, 0.30], [0, 0.31]], [[0, 0.40], [0, 0.42]]])
     assert said(made_up(100)) == []
@@ -103,8 +112,8 @@ def test_a_smaller_gap_with_a_higher_test_loss_is_called_no_gain() -> None:
     assert "at 200 images the test loss is higher" in told
 
 
-def broken(*learned: Learned, gains_from: int | None = 100) -> list[str]:
-    return failed_in(list(overfitting.checks(learned, gains_from)))
+def broken(*learned: LearningCurves, gains_from: int | None = 100) -> list[str]:
+    return failed_in(list(overfitting.check_claims(learned, gains_from)))
 
 
 def test_every_check_can_hold_and_can_fail() -> None:
@@ -132,8 +141,8 @@ def test_a_mean_that_may_be_luck_fails() -> None:
     assert "loss gap is smaller" in broken(made_up(100), unsure)
 
 
-def learned(p: float, seed: int = 0) -> Learned:
-    return overfitting._learned(100, SMALL, Asked((p,), seed))
+def learned(p: float, seed: int = 0) -> LearningCurves:
+    return experiment.train_networks(100, SMALL, LessonOptions((p,), seed))
 
 
 def test_both_halves_of_a_fleet_begin_alike_and_only_one_drops() -> None:
@@ -145,7 +154,9 @@ def test_both_halves_of_a_fleet_begin_alike_and_only_one_drops() -> None:
     assert bool((dropped > without).all())
     # What is trained without dropout does not know of the p beside it.
     torch.testing.assert_close(learned(0.3).columns["test_loss"][0], each.columns["test_loss"][0])
-    assert not torch.equal(learned(0.5, seed=1).last("test_loss"), each.last("test_loss"))
+    assert not torch.equal(
+        learned(0.5, seed=1).final_values("test_loss"), each.final_values("test_loss")
+    )
 
 
 def test_a_layer_that_drops_nothing_fails_every_check_of_dropout(
@@ -162,8 +173,8 @@ def test_a_layer_that_drops_nothing_fails_every_check_of_dropout(
 def test_a_quick_lesson_says_and_checks_what_it_has_trained(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(overfitting, "_QUICK", replace(SMALL, sizes=(100, 200)))
-    parts = list(overfitting.lesson(Asked((0.5,), quick=True)))
+    monkeypatch.setattr(overfitting, "QUICK_PLAN", replace(SMALL, sizes=(100, 200)))
+    parts = list(overfitting.lesson(LessonOptions((0.5,), quick=True)))
     assert "784-16-16-10" in str(parts[1])
-    assert sum(isinstance(part, Mistake) for part in parts) == 2
+    assert sum(isinstance(part, Misconception) for part in parts) == 2
     assert sum(isinstance(part, Check) for part in parts) == 3

@@ -6,14 +6,15 @@ import pytest
 
 from dropout_lab.layers import InvertedDropout, StandardDropout
 from dropout_lab.lessons import scaling
-from dropout_lab.lessons.draws import noise
-from dropout_lab.lessons.parts import Look, Rows
+from dropout_lab.lessons.draws import noise_source
+from dropout_lab.lessons.parts import Observation, Table
+from dropout_lab.lessons.scaling import experiment
 from dropout_lab.rng import NumpyNoise
 from tests.lessons.conftest import Told, failed_in
 
 
 def test_ones_at_p_06_become_0_or_25(told: Told) -> None:
-    ones = next(part for part in told("scaling", 0.6) if isinstance(part, Rows))
+    ones = next(part for part in told("scaling", 0.6) if isinstance(part, Table))
     values = {round(value, 3) for row in ones.rows for value in row}
     assert values == {0.0, 2.5}
 
@@ -24,16 +25,17 @@ def test_each_p_has_draws_of_its_own(told: Told, monkeypatch: pytest.MonkeyPatch
 
     def counted(seed: int, *key: int) -> NumpyNoise:
         names[key] += 1
-        return noise(seed, *key)
+        return noise_source(seed, *key)
 
-    monkeypatch.setattr(scaling, "noise", counted)
+    for module in (scaling, experiment):
+        monkeypatch.setattr(module, "noise_source", counted)
     told("scaling")
     assert sorted(names.values()) == [1, *[3] * 9]
 
 
 def test_it_is_told_how_far_training_and_evaluation_are_apart(told: Told) -> None:
     """Without scaling least at p = 0.1: 0.1 / sqrt(0.1 * 0.9 / 20,000) = 47 standard errors."""
-    *_, text = (part.text for part in told("scaling") if isinstance(part, Look))
+    *_, text = (part.text for part in told("scaling") if isinstance(part, Observation))
     assert 42 <= int(text.split("by more than chance, by ")[1].split()[0]) <= 52
     assert 0 < float(text.split("they differ by ")[1].split()[0]) <= 5
 

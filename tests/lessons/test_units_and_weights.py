@@ -5,15 +5,20 @@ import torch
 from torch import Tensor
 
 from dropout_lab.layers import DropConnect, InvertedDropout, UnscaledDropout
-from dropout_lab.lessons.parts import Rows
-from dropout_lab.lessons.units_and_weights import _correlation
-from dropout_lab.lessons.units_and_weights.outputs import Noisy, Outcomes, of_units, of_weights
+from dropout_lab.lessons.parts import Table
+from dropout_lab.lessons.units_and_weights import _format_correlation
+from dropout_lab.lessons.units_and_weights.experiment import (
+    EnumeratedOutputs,
+    NoisyOutputs,
+    drop_units,
+    drop_weights,
+)
 from tests.lessons.conftest import Told, failed_in
 
 
-def table(told: Told, title: str, p: float = 0.5) -> Rows:
+def table(told: Told, title: str, p: float = 0.5) -> Table:
     """Return the table of the lesson whose title begins so."""
-    rows = [part for part in told("units-and-weights", p) if isinstance(part, Rows)]
+    rows = [part for part in told("units-and-weights", p) if isinstance(part, Table)]
     return next(each for each in rows if each.title.startswith(title))
 
 
@@ -23,7 +28,9 @@ def test_one_coin_by_hand() -> None:
     Variance 0.2 * 4 + 0.8 * 0.25 = 1 = p / (1 - p) 2^2; that of the square:
     0.2 * 3^2 + 0.8 * 0.75^2 = 2.25.
     """
-    mean, variance = Outcomes(torch.tensor([[2.0]], dtype=torch.float64), 0.2).products()
+    mean, variance = EnumeratedOutputs(
+        torch.tensor([[2.0]], dtype=torch.float64), 0.2
+    ).product_moments()
     assert float(mean) == pytest.approx(1.0)
     assert float(variance) == pytest.approx(2.25)
 
@@ -32,8 +39,8 @@ def test_one_coin_by_hand() -> None:
 def test_a_correlation_of_next_to_0_has_no_sign(second: float, shown: str) -> None:
     z = torch.tensor([[1.0, second], [-1.0, -second], [0.0, 1.0]], dtype=torch.float64)
     z = z if abs(second) < 1 else z[:2]
-    noisy = Noisy(z, torch.zeros(2).double(), torch.eye(2).double(), torch.eye(2).double())
-    assert _correlation(noisy, 0, 1) == shown
+    noisy = NoisyOutputs(z, torch.zeros(2).double(), torch.eye(2).double(), torch.eye(2).double())
+    assert _format_correlation(noisy, 0, 1) == shown
 
 
 @pytest.mark.parametrize("p", [0.1, 0.5, 0.7])
@@ -41,14 +48,16 @@ def test_the_closed_forms_are_those_of_all_masks_enumerated(p: float) -> None:
     """At p = 1/2: 1 + 16 = 17, 4 + 25 = 29, 9 + 36 = 45; 1 * 2 + 4 * 5 = 22, 27, 36."""
     by_hand = torch.tensor([[17.0, 22, 27], [22, 29, 36], [27, 36, 45]], dtype=torch.float64)
     odds = p / (1 - p)
-    units, weights = of_units(p, 2, 0), of_weights(p, 2, 0)
+    units, weights = drop_units(p, 2, 0), drop_weights(p, 2, 0)
     near = {"rtol": 1e-4, "atol": 0.0}  # p is rounded to a multiple of 2^-16
-    torch.testing.assert_close(units.should, odds * by_hand, **near)
-    torch.testing.assert_close(weights.should, odds * by_hand.diag().diag(), **near)
+    torch.testing.assert_close(units.expected_covariances, odds * by_hand, **near)
+    torch.testing.assert_close(weights.expected_covariances, odds * by_hand.diag().diag(), **near)
     rows = torch.tensor([[1.0, 2, 3], [4, 5, 6]], dtype=torch.float64)
-    torch.testing.assert_close(Outcomes(rows, p).products()[0], odds * by_hand)
+    torch.testing.assert_close(EnumeratedOutputs(rows, p).product_moments()[0], odds * by_hand)
     single = torch.cat([row.diag() for row in rows])
-    torch.testing.assert_close(Outcomes(single, p).products()[0], odds * by_hand.diag().diag())
+    torch.testing.assert_close(
+        EnumeratedOutputs(single, p).product_moments()[0], odds * by_hand.diag().diag()
+    )
     assert units.mean.tolist() == weights.mean.tolist() == [5, 7, 9]
 
 

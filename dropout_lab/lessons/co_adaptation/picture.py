@@ -1,4 +1,4 @@
-"""The picture of the lesson ``co-adaptation``."""
+"""Plot learned features, accuracy with units removed, and correlation."""
 
 from collections.abc import Mapping, Sequence
 
@@ -9,42 +9,44 @@ from torch import Tensor
 
 from dropout_lab.analysis import style
 from dropout_lab.analysis.snapshot_plots import image_grid
-from dropout_lab.lessons.paired_differences import Difference, Pair
+from dropout_lab.lessons.paired_differences import Difference, PairedRuns
 
-_SHOWN = 99  # per cent of the weights that the grey scale holds
+_GREY_PERCENTILE = 99  # % of the weights within the grey scale
 
 
-def draw(
+def draw_figure(
     p: float,
     features: Tensor,
-    accuracy: Mapping[int, Pair],
-    correlation: Sequence[Pair],
-    independent: float,
+    accuracy: Mapping[int, PairedRuns],
+    correlation: Sequence[PairedRuns],
+    independent_level: float,
 ) -> Figure:
-    """Draw features, accuracy against units removed, and correlation, with and without dropout.
+    """Draw features, accuracy with units removed, and correlation, with dropout and without.
 
     Args:
-        p: The chance of dropping.
-        features: ``(2, units, 28, 28)``: of one seed, without and with dropout.
-        accuracy: In [0, 1], by the share of units removed in per cent.
-        correlation: Of each hidden layer.
-        independent: What it comes to for independent units.
+        p: The dropout rate.
+        features: ``(2, units, 28, 28)``, of one seed: baseline and dropout.
+        accuracy: The accuracy in [0, 1] by the percentage of units removed.
+        correlation: The correlation of each hidden layer.
+        independent_level: The correlation of independent units.
     """
     figure = style.new_figure(10, 8.6)
     grid = figure.add_gridspec(2, 1, height_ratios=(1.15, 1))
-    above, below = figure.add_subfigure(grid[0]), figure.add_subfigure(grid[1])
+    top, bottom = figure.add_subfigure(grid[0]), figure.add_subfigure(grid[1])
     images = features.double().numpy()
-    limit = float(np.percentile(np.abs(images), _SHOWN))
-    panels = above.subplots(1, 2)
-    for axes, own, name in zip(panels, images, ("without dropout", f"p = {p:g}"), strict=True):
-        image = image_grid(axes, own, limit, wide=8)
+    limit = float(np.percentile(np.abs(images), _GREY_PERCENTILE))
+    panels = top.subplots(1, 2)
+    for axes, unit_images, name in zip(
+        panels, images, ("without dropout", f"p = {p:g}"), strict=True
+    ):
+        image = image_grid(axes, unit_images, limit, wide=8)
         axes.set_title(f"weights into layer 1, {name}")
-    bar = above.colorbar(image, ax=panels, extend="both", shrink=0.8)
+    bar = top.colorbar(image, ax=panels, extend="both", shrink=0.8)
     bar.ax.set_title("weight\nfrom a pixel", fontsize=9.5)
-    left, right = below.subplots(1, 2)
-    _accuracy(left, p, accuracy)
-    _correlation(right, p, correlation, independent)
-    n = len(correlation[0].without)
+    left, right = bottom.subplots(1, 2)
+    _draw_accuracy(left, p, accuracy)
+    _draw_correlation(right, p, correlation, independent_level)
+    n = len(correlation[0].baseline)
     style.heading(figure, "Co-adaptation: units with and without dropout")
     style.footnote(
         figure,
@@ -54,14 +56,14 @@ def draw(
     return figure
 
 
-def _accuracy(axes: Axes, p: float, accuracy: Mapping[int, Pair]) -> None:
+def _draw_accuracy(axes: Axes, p: float, accuracy: Mapping[int, PairedRuns]) -> None:
     shares = list(accuracy)
-    for colour, marker, label, which in _looks(p):
-        runs = [getattr(pair, which) for pair in accuracy.values()]
+    for colour, marker, label, field in _curve_styles(p):
+        runs = [getattr(pair, field) for pair in accuracy.values()]
         axes.errorbar(
             shares,
-            [100 * float(each.mean()) for each in runs],
-            yerr=[100 * Difference.of(each).error for each in runs],
+            [100 * float(values.mean()) for values in runs],
+            yerr=[100 * Difference.between_pairs(values).standard_error for values in runs],
             color=colour,
             marker=marker,
             capsize=3,
@@ -74,17 +76,19 @@ def _accuracy(axes: Axes, p: float, accuracy: Mapping[int, Pair]) -> None:
     axes.legend(loc="lower left")
 
 
-def _correlation(axes: Axes, p: float, correlation: Sequence[Pair], independent: float) -> None:
-    for at, (colour, marker, label, which) in enumerate(_looks(p)):
+def _draw_correlation(
+    axes: Axes, p: float, correlation: Sequence[PairedRuns], independent_level: float
+) -> None:
+    for index, (colour, marker, label, field) in enumerate(_curve_styles(p)):
         for layer, pair in enumerate(correlation, start=1):
-            runs = getattr(pair, which)
-            place = layer + (at - 0.5) / 3
+            runs = getattr(pair, field)
+            position = layer + (index - 0.5) / 3
             name = label if layer == 1 else None
-            axes.scatter([place] * len(runs), runs, s=14, color=colour, alpha=0.35, linewidths=0)
+            axes.scatter([position] * len(runs), runs, s=14, color=colour, alpha=0.35, linewidths=0)
             axes.errorbar(
-                [place],
+                [position],
                 [float(runs.mean())],
-                yerr=[Difference.of(runs).error],
+                yerr=[Difference.between_pairs(runs).standard_error],
                 color=colour,
                 marker=marker,
                 markersize=8,
@@ -92,7 +96,7 @@ def _correlation(axes: Axes, p: float, correlation: Sequence[Pair], independent:
                 capsize=4,
                 label=name,
             )
-    axes.axhline(independent, color="#777777", linestyle=":", label="independent units")
+    axes.axhline(independent_level, color="#777777", linestyle=":", label="independent units")
     axes.set_xticks(range(1, len(correlation) + 1))
     axes.set_xlim(0.5, len(correlation) + 0.5)
     axes.set_ylim(bottom=0)
@@ -101,9 +105,9 @@ def _correlation(axes: Axes, p: float, correlation: Sequence[Pair], independent:
     axes.legend(loc="lower right", bbox_to_anchor=(1, 0.1))
 
 
-def _looks(p: float) -> list[tuple[str, str, str, str]]:
-    """Return colour, marker, label and the name in a pair, without dropout and with it."""
+def _curve_styles(p: float) -> list[tuple[str, str, str, str]]:
+    """Return the colour, marker, label and field of ``PairedRuns``, for baseline and dropout."""
     return [
-        (style.WITHOUT, "o", "without dropout", "without"),
-        (style.p_colour(p), "s", f"p = {p:g}", "dropped"),
+        (style.WITHOUT, "o", "without dropout", "baseline"),
+        (style.p_colour(p), "s", f"p = {p:g}", "dropout"),
     ]

@@ -1,4 +1,4 @@
-"""Lesson ``conventions``: p that drops, p that keeps, and the two mixed up."""
+"""Lesson ``conventions``: p as the probability of dropping, of keeping, and mixed up."""
 
 import math
 import textwrap
@@ -6,20 +6,31 @@ from collections.abc import Iterable, Iterator
 
 import torch
 
-from dropout_lab.checks.outcome import at_most, must_be, within
+from dropout_lab.checks.outcome import must_be, within
 from dropout_lab.config.load import load
 from dropout_lab.config.overrides import Changes
 from dropout_lab.errors import ConfigError
 from dropout_lab.layers import InvertedDropout, StandardDropout
 from dropout_lab.layers.noise_measurement import ERRORS
-from dropout_lab.lessons import Asked
-from dropout_lab.lessons.conventions.mixed import Unit, draw, mixed_up
-from dropout_lab.lessons.draws import noise
-from dropout_lab.lessons.parts import Check, Formula, Look, Mistake, Part, Picture, Rows, Say, Step
+from dropout_lab.lessons import LessonOptions
+from dropout_lab.lessons.conventions.experiment import MeasuredUnit, measure_conventions
+from dropout_lab.lessons.conventions.picture import draw_figure
+from dropout_lab.lessons.draws import noise_source
+from dropout_lab.lessons.parts import (
+    Check,
+    Formula,
+    Misconception,
+    Observation,
+    Paragraph,
+    Part,
+    Plot,
+    Section,
+    Table,
+)
 from dropout_lab.lessons.reference_layers import NumpyDropout, torch_dropout
 
-_P = (0.1, 0.25, 0.5, 0.75, 0.9)
-_REFUSED = "p is the chance of dropping"
+_DROPOUT_RATES = (0.1, 0.25, 0.5, 0.75, 0.9)
+_REFUSAL = "p is the chance of dropping"
 _PAPERS = (
     ("Hinton et al. 2012", "0.5, omitted", False),
     ("Srivastava et al. 2014", "p, retained", True),
@@ -44,185 +55,199 @@ _PROGRAMS = (
 )
 
 
-def lesson(asked: Asked) -> Iterator[Part]:
+def lesson(options: LessonOptions) -> Iterator[Part]:
     """Yield the parts of the lesson."""
-    (p,) = asked.p
-    draws = 20_000 if asked.quick else 200_000
-    yield from _who_says_what(p)
-    yield from _measured(p, draws, asked.seed)
-    yield from _mixed_up(p, draws, asked.seed)
-    yield from _sentences(p, draws, asked.seed)
-    yield from _answers()
+    (p,) = options.p
+    draws = 20_000 if options.quick else 200_000
+    yield from _show_conventions(p)
+    yield from _measure_layers(p, draws, options.seed)
+    yield from _show_mixed_conventions(p, draws, options.seed)
+    yield from _show_statements(p, draws, options.seed)
+    yield from _show_config_errors()
 
 
-def _who_says_what(p: float) -> Iterator[Part]:
-    yield Step("Two conventions")
-    yield Say("Some give the chance of dropping a unit, some that of keeping it: 1 less the other.")
+def _show_conventions(p: float) -> Iterator[Part]:
+    yield Section("Two conventions")
+    yield Paragraph(
+        "Some give the chance of dropping a unit, some that of keeping it: 1 less the other."
+    )
     for title, rows in (("papers", _PAPERS), ("programs", _PROGRAMS)):
-        yield Rows(
+        yield Table(
             f"{title}; last: the number for one drop in {1 / p:.3g}",
             ("", "name", "chance of", "number"),
             [
-                (where, name, "keeping" if keeps else "dropping", f"{1 - p if keeps else p:g}")
-                for where, name, keeps in rows
+                (source, name, "keeping" if keeps else "dropping", f"{1 - p if keeps else p:g}")
+                for source, name, keeps in rows
             ],
         )
-    yield Look(
+    yield Observation(
         "From version 1 to 2 of TensorFlow the second argument of tf.nn.dropout went from keeping "
         "to dropping: a number given by place, not by name, changed its meaning with the update."
     )
 
 
-def _measured(p: float, draws: int, seed: int) -> Iterator[Part]:
-    layer = InvertedDropout(p, noise=noise(seed, 1))
-    realized = float(layer.p)
+def _measure_layers(p: float, draws: int, seed: int) -> Iterator[Part]:
+    layer = InvertedDropout(p, noise=noise_source(seed, 1))
+    realized_p = float(layer.p)
     ones = torch.ones(draws, dtype=torch.float64)
-    keep = NumpyDropout(realized, noise(seed, 2).generator)
-    outs = {
-        "this program's": (layer(ones), realized),
-        "nn.Dropout": (torch_dropout(realized, ones, seed), realized),
-        "NumPy's, prob keeps": (torch.from_numpy(keep.forward(ones.numpy())), 1 - realized),
+    numpy_layer = NumpyDropout(realized_p, noise_source(seed, 2).generator)
+    outputs_by_layer = {
+        "this program's": (layer(ones), realized_p),
+        "nn.Dropout": (torch_dropout(realized_p, ones, seed), realized_p),
+        "NumPy's, prob keeps": (
+            torch.from_numpy(numpy_layer.forward(ones.numpy())),
+            1 - realized_p,
+        ),
     }
-    yield Step("Asked of the layers themselves")
-    yield Rows(
+    yield Section("Asked of the layers themselves")
+    yield Table(
         f"each layer is given {p:g}, and n = {draws:,} ones",
         ("layer", "share that is 0", "the rest become"),
         [
-            (name, float((out == 0).double().mean()), float(out.max()))
-            for name, (out, _) in outs.items()
+            (name, float((outputs == 0).double().mean()), float(outputs.max()))
+            for name, (outputs, _) in outputs_by_layer.items()
         ],
     )
-    yield Look(
+    yield Observation(
         "The third is the layer of many a tutorial, whose prob is the chance of keeping. Other "
         "tutorials, whether they write p or rate, mean dropping throughout. "
         "At 0.5 the three would agree: a test at 0.5 tells nothing of the convention."
     )
-    error = math.sqrt(realized * (1 - realized) / draws)
+    error = math.sqrt(realized_p * (1 - realized_p) / draws)
     names = ("p drops here", "nn.Dropout: p drops", "NumPy's prob keeps")
-    for name, (out, should) in zip(names, outs.values(), strict=True):
-        share = float((out == 0).double().mean())
-        yield Check(name, within(share, should, error, f"is the share of zeros of {draws:,} ones"))
+    for name, (outputs, expected_share) in zip(names, outputs_by_layer.values(), strict=True):
+        share = float((outputs == 0).double().mean())
+        yield Check(
+            name, within(share, expected_share, error, f"is the share of zeros of {draws:,} ones")
+        )
 
 
-def _mixed_up(p: float, draws: int, seed: int) -> Iterator[Part]:
-    ps = sorted({*_P, p})
-    table = mixed_up(ps, draws, seed)
-    yield Step("Mixed up: what becomes of a unit of value 1")
+def _show_mixed_conventions(p: float, draws: int, seed: int) -> Iterator[Part]:
+    ps = sorted({*_DROPOUT_RATES, p})
+    table = measure_conventions(ps, draws, seed)
+    yield Section("Mixed up: what becomes of a unit of value 1")
     yield Formula(
         "drops with p, divides by p:         mean (1 - p) / p and not 1\n"
         "drops with p, evaluation times p:   p / (1 - p) of the mean and not 1\n"
         "keeps with p where p should drop:   variance (1 - p) / p and not p / (1 - p)"
     )
-    right, over_p, keeps, standard, times_p = table.values()
-    odds = [each.dropped / (1 - each.dropped) for each in right]
-    yield Rows(
+    correct, divided_by_p, kept_with_p, standard, multiplied_by_p = table.values()
+    odds = [unit.drop_probability / (1 - unit.drop_probability) for unit in correct]
+    yield Table(
         f"mean in training, n = {draws:,}; what is kept is divided by",
         ("p", "1 - p: right", "p", "(1 - p) / p"),
         [
-            (f"{at:g}", a.mean, b.mean, 1 / c)
-            for at, a, b, c in zip(ps, right, over_p, odds, strict=True)
+            (f"{rate:g}", a.mean, b.mean, 1 / c)
+            for rate, a, b, c in zip(ps, correct, divided_by_p, odds, strict=True)
         ],
     )
-    yield Rows(
+    yield Table(
         f"evaluation over the mean of training, n = {draws:,}; evaluation is multiplied by",
         ("p", "1 - p: right", "p", "p / (1 - p)"),
         [
-            (f"{at:g}", a.rest / a.mean, b.rest / b.mean, c)
-            for at, a, b, c in zip(ps, standard, times_p, odds, strict=True)
+            (f"{rate:g}", a.eval_value / a.mean, b.eval_value / b.mean, c)
+            for rate, a, b, c in zip(ps, standard, multiplied_by_p, odds, strict=True)
         ],
     )
-    yield Rows(
+    yield Table(
         f"mean and variance of the noise in training, n = {draws:,}",
         ("p", "drops: mean", "variance", "keeps: mean", "variance"),
         [
-            (f"{at:g}", a.mean, a.variance, b.mean, b.variance)
-            for at, a, b in zip(ps, right, keeps, strict=True)
+            (f"{rate:g}", a.mean, a.variance, b.mean, b.variance)
+            for rate, a, b in zip(ps, correct, kept_with_p, strict=True)
         ],
     )
-    yield Look(
+    yield Observation(
         "Mixed up, all are right at 0.5 and nowhere else. At p = 0.1 the next layer gets 9 times "
         "as much in training as in evaluation, be the mistake in the one or in the other."
     )
-    yield Mistake(
+    yield Misconception(
         "Published code drops where a uniform number is below the rate, divides by the rate, and "
         "explains it by p = 0.8 being the chance of keeping. Shown at 0.5, it is right."
     )
-    yield Mistake(
+    yield Misconception(
         "'The mean is right, so the layer is.' To keep with p where p should drop leaves the mean "
         "at 1, since the division is by the chance that keeps. Count the zeros, or measure the "
         "variance."
     )
-    yield Picture(
-        lambda: draw(ps, table, draws),
+    yield Plot(
+        lambda: draw_figure(ps, table, draws),
         "mean, evaluation and variance of a unit over p, with the conventions kept and mixed up",
     )
-    yield from _checks(table)
+    yield from _check_formulas(table)
 
 
-def _checks(table: dict[str, list[Unit]]) -> Iterator[Check]:
-    what = "is how far one is from its formula, at any p"
+def _check_formulas(table: dict[str, list[MeasuredUnit]]) -> Iterator[Check]:
+    description = "is how far one is from its formula, at any p"
 
-    def check(name: str, off: Iterable[float]) -> Check:
-        return Check(name, at_most(max(off), ERRORS, what, unit=" s.e."))
+    def check(name: str, z_scores: Iterable[float]) -> Check:
+        return Check.within_chance(name, max(z_scores), description)
 
-    right, over_p, keeps, standard, times_p = table.values()
-    yield check("right: 1 and p / (1 - p)", (each.worst for each in right))
-    yield check("over p: (1 - p) / p", (each.worst for each in over_p))
-    yield check("keeps: 1 and (1 - p) / p", (each.worst for each in keeps))
-    # The mean of training, from what evaluation says of it.
-    yield check("standard: times 1 - p", (each.mean_off(each.rest) for each in standard))
-    odds = [each.dropped / (1 - each.dropped) for each in times_p]
-    off = [each.mean_off(each.rest / by) for each, by in zip(times_p, odds, strict=True)]
-    yield check("times p: p / (1 - p)", off)
+    correct, divided_by_p, kept_with_p, standard, multiplied_by_p = table.values()
+    yield check("right: 1 and p / (1 - p)", (unit.largest_z_score for unit in correct))
+    yield check("over p: (1 - p) / p", (unit.largest_z_score for unit in divided_by_p))
+    yield check("keeps: 1 and (1 - p) / p", (unit.largest_z_score for unit in kept_with_p))
+    # The mean in training, compared with the value in evaluation.
+    yield check("standard: times 1 - p", (unit.mean_z_score(unit.eval_value) for unit in standard))
+    odds = [unit.drop_probability / (1 - unit.drop_probability) for unit in multiplied_by_p]
+    z_scores = [
+        unit.mean_z_score(unit.eval_value / factor)
+        for unit, factor in zip(multiplied_by_p, odds, strict=True)
+    ]
+    yield check("times p: p / (1 - p)", z_scores)
 
 
-def _sentences(p: float, draws: int, seed: int) -> Iterator[Part]:
-    drops, keeps = (StandardDropout(each, noise=noise(seed, 7)) for each in (p, 1 - p))
-    shares = [float((each(torch.ones(draws)) == 0).double().mean()) for each in (drops, keeps)]
-    bound = ERRORS * math.sqrt(p * (1 - p) / draws) + 2.0**-17  # the p of coins is rounded
+def _show_statements(p: float, draws: int, seed: int) -> Iterator[Part]:
+    drop_layer, keep_layer = (
+        StandardDropout(rate, noise=noise_source(seed, 7)) for rate in (p, 1 - p)
+    )
+    shares = [
+        float((layer(torch.ones(draws)) == 0).double().mean()) for layer in (drop_layer, keep_layer)
+    ]
+    bound = ERRORS * math.sqrt(p * (1 - p) / draws) + 2.0**-17  # the layer rounds p
 
-    def true(share_of: str) -> list[str]:
-        found = [share if share_of == "dropped" else 1 - share for share in shares]
-        return ["yes" if abs(each - p) <= bound else "no" for each in found]
+    def answers(share_of: str) -> list[str]:
+        compared_shares = [share if share_of == "dropped" else 1 - share for share in shares]
+        return ["yes" if abs(share - p) <= bound else "no" for share in compared_shares]
 
-    yield Step("One p in two senses")
-    yield Rows(
+    yield Section("One p in two senses")
+    yield Table(
         f"does it hold, measured at p = {p:g}, n = {draws:,}?",
         ("what is said of p", "if p drops", "if p keeps"),
         [
-            ("a unit is deleted with probability p", *true("dropped")),
-            ("of n units, n p stay active", *true("kept")),
-            ("evaluation multiplies the output by p", *true("kept")),
-            ("a unit is kept with probability p", *true("kept")),
-            ("p is the dropout rate", *true("dropped")),
+            ("a unit is deleted with probability p", *answers("dropped")),
+            ("of n units, n p stay active", *answers("kept")),
+            ("evaluation multiplies the output by p", *answers("kept")),
+            ("a unit is kept with probability p", *answers("kept")),
+            ("p is the dropout rate", *answers("dropped")),
         ],
     )
-    yield Look("Each column has its no, except at 0.5 or next to it.")
-    yield Mistake(
+    yield Observation("Each column has its no, except at 0.5 or next to it.")
+    yield Misconception(
         "'Units are deleted with probability p; n p of them are active, and evaluation scales the "
         "output by p.' 'Each unit is kept with probability p (the dropout rate).' The sense of p "
         "changes on the way, and whoever takes that p to nn.Dropout gets the other network."
     )
 
 
-def _answers() -> Iterator[Part]:
-    yield Step("What this program says to it")
-    for written in ("dropout.keep_prob=0.8", "dropout.rate=0.2", "dropout.p=80"):
-        lines = textwrap.wrap(_answer(written), 72)
-        yield Formula("\n".join([f"dropout-lab train --set {written}", *lines]))
-    yield Look(
+def _show_config_errors() -> Iterator[Part]:
+    yield Section("What this program says to it")
+    for assignment in ("dropout.keep_prob=0.8", "dropout.rate=0.2", "dropout.p=80"):
+        lines = textwrap.wrap(_config_error(assignment), 72)
+        yield Formula("\n".join([f"dropout-lab train --set {assignment}", *lines]))
+    yield Observation(
         "A word of the other convention is an error, not a guess; in the catalogue, the config and "
         "the tables p is the chance of dropping throughout."
     )
-    answer = _answer("dropout.keep_prob=0.8")
-    found = "refused" if _REFUSED in answer else "taken"
-    yield Check("keep_prob is refused", must_be("refused", found, "a config may say keep_prob"))
+    answer = _config_error("dropout.keep_prob=0.8")
+    result = "refused" if _REFUSAL in answer else "taken"
+    yield Check("keep_prob is refused", must_be("refused", result, "a config may say keep_prob"))
 
 
-def _answer(written: str) -> str:
-    """Return what the program says to a changed setting."""
+def _config_error(assignment: str) -> str:
+    """Return the program's error message for a setting."""
     try:
-        load(None, Changes(settings=(written,)))
+        load(None, Changes(settings=(assignment,)))
     except ConfigError as error:
         return error.mistakes[0]
     return "(nothing)"

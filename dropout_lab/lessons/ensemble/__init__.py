@@ -1,96 +1,79 @@
-"""Lesson ``ensemble``: all sub-networks of a tiny network, and what weight scaling has of them."""
+"""Lesson ``ensemble``: all sub-networks of a tiny network, compared with weight scaling."""
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from dropout_lab.checks.outcome import Outcome, at_least, at_most, none_of
-from dropout_lab.data import Splits
 from dropout_lab.layers import InvertedDropout
-from dropout_lab.lessons import Asked
-from dropout_lab.lessons.draws import Replayed, chances, every_mask
-from dropout_lab.lessons.ensemble import picture
-from dropout_lab.lessons.ensemble.sampling import monte_carlo
-from dropout_lab.lessons.ensemble.sub_networks import SubNetworks, enumerate_sub_networks
+from dropout_lab.lessons import LessonOptions
+from dropout_lab.lessons.draws import ReplayedMasks, all_masks, mask_probabilities
+from dropout_lab.lessons.ensemble.experiment import (
+    DROPPED_UNITS,
+    MONTE_CARLO_IMAGES,
+    MONTE_CARLO_REPEATS,
+    NETWORKS,
+    MonteCarlo,
+    TrainedNetwork,
+    largest_size,
+    rounding_bound,
+    run_monte_carlo,
+    score_predictions,
+    train_network,
+)
+from dropout_lab.lessons.ensemble.picture import draw_figure
 from dropout_lab.lessons.parts import (
     Check,
     Formula,
-    Look,
-    Mistake,
+    Misconception,
+    Observation,
+    Paragraph,
     Part,
-    Picture,
-    Rows,
-    Say,
-    Step,
-    Working,
+    Plot,
+    Progress,
+    Section,
+    Table,
 )
-from dropout_lab.lessons.training import settings, splits, train_fleet
-from dropout_lab.model import MLP
-from dropout_lab.probabilities import ProbabilityScores, ProbabilityTally
-
-_K = 8  # units that are dropped
-_IMAGES, _QUICK_IMAGES = 1_000, 400  # test images, at most
-_EPS = torch.finfo(torch.float64).eps
-_NETS = {  # by what lies behind the dropped units: the place of the dropout and the activation
-    "softmax layer": (2, "relu"),
-    "linear layers": (1, "linear"),
-    "ReLU layer": (1, "relu"),
-}
+from dropout_lab.lessons.training import load_images
 
 
-@dataclass(frozen=True)
-class _Net:
-    """A trained network 784-8-8-10 and its sub-networks on some test images.
-
-    Args:
-        model: In float64.
-        place: Where units are dropped.
-        all: Its sub-networks.
-        x: The images, ``(1, examples, 784)``.
-        labels: ``(examples,)``.
-    """
-
-    model: MLP
-    place: int
-    all: SubNetworks
-    x: Tensor
-    labels: Tensor
-
-    def of_label(self, p: Tensor) -> Tensor:
-        """Return the probability of the right class: ``(..., examples)``."""
-        return p[..., torch.arange(len(self.labels)), self.labels]
-
-
-def lesson(asked: Asked) -> Iterator[Part]:
+def lesson(options: LessonOptions) -> Iterator[Part]:
     """Yield the parts of the lesson."""
-    (p,) = asked.p
-    yield from _two_units(p)
-    images = splits(asked, train_size=2_000)
-    yield Step(f"{_K} units, {2**_K} sub-networks, all of them")
-    yield Say(
-        f"Three networks 784-8-8-10 learn digits with dropout at p = {p:g} on the {_K} units of "
-        "one layer. They differ in what lies behind those units: the softmax layer alone, a linear "
-        "layer and the softmax, or a ReLU layer and the softmax. Then each mask is given to the "
-        "dropout layer, one after the other, in float64."
+    (p,) = options.p
+    yield from _show_two_units(p)
+    images = load_images(options, train_size=2_000)
+    yield Section(f"{DROPPED_UNITS} units, {2**DROPPED_UNITS} sub-networks, all of them")
+    yield Paragraph(
+        f"Three networks 784-8-8-10 learn digits with dropout at p = {p:g} on the {DROPPED_UNITS} "
+        "units of one layer. They differ in what lies behind those units: the softmax layer "
+        "alone, a linear layer and the softmax, or a ReLU layer and the softmax. Then each mask "
+        "is given to the dropout layer, one after the other, in float64."
     )
-    yield Working(f"training three networks, and running {3 * 2**_K} sub-networks")
-    nets = {name: _net(p, place, f, asked, images) for name, (place, f) in _NETS.items()}
-    yield from _exact_or_not(nets)
-    net = nets["ReLU layer"]
-    yield from _jensen(net)
-    yield from _predictions(net)
-    found = monte_carlo(net.model, net.place, net.x, net.labels, net.all, asked)
-    yield from found.told()
-    yield Picture(
-        lambda: picture.draw(
+    yield Progress(f"training three networks, and running {3 * 2**DROPPED_UNITS} sub-networks")
+    networks = {
+        name: train_network(p, place, activation, options, images)
+        for name, (place, activation) in NETWORKS.items()
+    }
+    yield from _compare_means(networks)
+    network = networks["ReLU layer"]
+    yield from _show_jensen(network)
+    yield from _compare_predictions(network)
+    monte_carlo = run_monte_carlo(
+        network.model, network.place, network.x, network.labels, network.sub_networks, options
+    )
+    yield from _show_monte_carlo(monte_carlo)
+    yield Plot(
+        lambda: draw_figure(
             p,
-            found,
+            monte_carlo,
             {
-                name: (each.of_label(each.all.geometric), each.of_label(each.all.weight_scaling))
-                for name, each in nets.items()
+                name: (
+                    network.select_label(network.sub_networks.geometric_mean),
+                    network.select_label(network.sub_networks.weight_scaling),
+                )
+                for name, network in networks.items()
             },
         ),
         "what the sub-networks say of one image, where weight scaling is exact, and the error of "
@@ -98,182 +81,218 @@ def lesson(asked: Asked) -> Iterator[Part]:
     )
 
 
-def _two_units(p: float) -> Iterator[Part]:
-    masks = every_mask(2)
-    layer = InvertedDropout(p, noise=Replayed([masks]))
-    # Class A gets log(3) / 2 of unit 1 and -log(3) of unit 2; class B gets nothing.
+def _show_two_units(p: float) -> Iterator[Part]:
+    masks = all_masks(2)
+    layer = InvertedDropout(p, noise=ReplayedMasks([masks]))
+    # The logit of class A is log(3) / 2 from unit 1 and -log(3) from unit 2; of class B, 0.
     weight = torch.tensor([[math.log(3) / 2, 0], [-math.log(3), 0]], dtype=torch.float64)
     units = torch.ones(4, 2, dtype=torch.float64)
-    chance = chances(masks, float(layer.p))
-    log_p = layer.connect(units, weight, None).log_softmax(dim=1)
-    arithmetic = float(chance @ log_p.exp()[:, 0])
-    geometric = float((chance @ log_p).softmax(dim=0)[0])
-    scaled = float(layer.eval().connect(units[:1], weight, None).softmax(dim=1)[0, 0])
-    yield Step("Two units, four sub-networks")
-    yield Say(
+    probabilities = mask_probabilities(masks, float(layer.p))
+    log_probabilities_by_mask = layer.connect(units, weight, None).log_softmax(dim=1)
+    arithmetic = float(probabilities @ log_probabilities_by_mask.exp()[:, 0])
+    geometric = float((probabilities @ log_probabilities_by_mask).softmax(dim=0)[0])
+    scaled_probability = float(layer.eval().connect(units[:1], weight, None).softmax(dim=1)[0, 0])
+    yield Section("Two units, four sub-networks")
+    yield Paragraph(
         "Two units of value 1 lead to two classes; the logit of A is log(3) / 2 from unit 1 less "
         "log(3) from unit 2, that of B is 0. Each of the units is dropped, or kept and divided by "
         "1 - p."
     )
     rows = [
-        (*("yes" if kept else "no" for kept in mask), float(c), float(each[0].exp()))
-        for mask, c, each in zip(masks.tolist(), chance, log_p, strict=True)
+        (
+            *("yes" if is_kept else "no" for is_kept in mask),
+            float(probability),
+            float(log_probabilities[0].exp()),
+        )
+        for mask, probability, log_probabilities in zip(
+            masks.tolist(), probabilities, log_probabilities_by_mask, strict=True
+        )
     ]
     columns = ("unit 1 kept", "unit 2 kept", "chance", "probability of A")
-    yield Rows(f"the sub-networks at p = {float(layer.p):.4g}", columns, rows)
+    yield Table(f"the sub-networks at p = {float(layer.p):.4g}", columns, rows)
     yield Formula(
         "arithmetic     = sum_m P(m) p_m\n"
         "geometric      = prod_m p_m ^ P(m), divided by its sum over the classes\n"
         "weight scaling = the whole network, dropout off: one pass"
     )
-    means = [("arithmetic", arithmetic), ("geometric", geometric), ("weight scaling", scaled)]
-    yield Rows("probability of A", ("mean of the four", "probability of A"), means, digits=6)
-    yield Look(
+    means = [
+        ("arithmetic", arithmetic),
+        ("geometric", geometric),
+        ("weight scaling", scaled_probability),
+    ]
+    yield Table("probability of A", ("mean of the four", "probability of A"), means, digits=6)
+    yield Observation(
         "Weight scaling gives the geometric mean, to the last digit, and not the arithmetic one."
     )
-    # Each of four logits of at most log(3) / (1 - p) is off by a few roundings of that.
-    bound = 16 * _EPS * math.log(3) / (1 - p)
-    what = "is how far weight scaling is from the geometric mean of four"
-    yield Check("two units: geometric", at_most(abs(geometric - scaled), bound, what))
+    # Each of four logits of at most log(3) / (1 - p) has a few roundings of that size.
+    bound = 16 * torch.finfo(torch.float64).eps * math.log(3) / (1 - p)
+    description = "is how far weight scaling is from the geometric mean of four"
+    yield Check(
+        "two units: geometric", at_most(abs(geometric - scaled_probability), bound, description)
+    )
 
 
-def _net(p: float, place: int, activation: str, asked: Asked, images: Splits) -> _Net:
-    values = {
-        "model.hidden": (8, 8),
-        "model.activation": activation,
-        "dropout.p": p,
-        "dropout.placement": (place,),
-        "training.epochs": 10 if asked.quick else 20,
-        "training.learning_rate": 0.02,
-        "evaluation.every": 20,
-        "evaluation.train_examples": 1,
-    }
-    model = train_fleet([settings(values)], [asked.seed], images).fleet.model.double()
-    every = torch.arange(len(images.test))
-    # Evenly, since mnist_5k stands class by class.
-    some = every[:: max(1, len(every) // (_QUICK_IMAGES if asked.quick else _IMAGES))]
-    x = images.pixels(images.test[some].images).unsqueeze(0).double()
-    labels = images.test[some].labels
-    return _Net(model, place, enumerate_sub_networks(model, place, x), x, labels)
-
-
-def _exact_or_not(nets: dict[str, _Net]) -> Iterator[Part]:
-    far = {}
-    for name, net in nets.items():
-        each = net.all
-        far[name] = (
-            _largest(each.geometric - each.weight_scaling),
-            _largest(each.arithmetic - each.weight_scaling),
-            _largest(each.mean(each.logits) - each.scaled),
+def _compare_means(networks: dict[str, TrainedNetwork]) -> Iterator[Part]:
+    distances = {}
+    for name, network in networks.items():
+        sub_networks = network.sub_networks
+        distances[name] = (
+            largest_size(sub_networks.geometric_mean - sub_networks.weight_scaling),
+            largest_size(sub_networks.arithmetic_mean - sub_networks.weight_scaling),
+            largest_size(sub_networks.mean(sub_networks.logits) - sub_networks.full_logits),
         )
-    examples = len(nets["ReLU layer"].labels)
+    examples = len(networks["ReLU layer"].labels)
     yield Formula(
         "log p_m   = z_m - log(sum exp z_m)    the second term: one for all classes\n"
         "geometric = softmax(sum_m P(m) z_m)\n"
         "          = softmax(z of the whole network)    if z is linear in the mask"
     )
-    yield Rows(
-        f"largest distance of weight scaling from a mean of all {2**_K} ({examples:,} images, all "
-        "classes)",
+    yield Table(
+        f"largest distance of weight scaling from a mean of all {2**DROPPED_UNITS} ({examples:,} "
+        "images, all classes)",
         ("behind the units", "geometric", "arithmetic", "mean logits"),
-        [(name, *row) for name, row in far.items()],
+        [(name, *row) for name, row in distances.items()],
         digits=2,
     )
-    yield Look(
+    yield Observation(
         "1e-13 and less is rounding. The first two rows: weight scaling is the geometric mean and "
         "the mean of the logits, exactly (Baldi & Sadowski 2013). The third: with a ReLU layer "
         "behind the dropped units it is neither. The arithmetic mean it is nowhere."
     )
-    yield Mistake(
+    yield Misconception(
         "Evaluation without dropout is the average of all sub-networks. It is their normalized "
         "geometric mean, and that only where nothing but a softmax or linear layers lie behind the "
         "dropped units; elsewhere it is an approximation, in one pass instead of 2^k."
     )
-    soft, linear, relu = nets.values()
-    what = "is how far a probability of weight scaling is from the geometric mean"
-    yield Check("softmax layer: geometric", at_most(far["softmax layer"][0], _rounding(soft), what))
-    what = "is how far a logit of the whole network is from the mean of all"
+    softmax_network, linear_network, relu_network = networks.values()
+    description = "is how far a probability of weight scaling is from the geometric mean"
     yield Check(
-        "linear: mean of outputs", at_most(far["linear layers"][2], _rounding(linear), what)
+        "softmax layer: geometric",
+        at_most(distances["softmax layer"][0], rounding_bound(softmax_network), description),
     )
-    # A million times what rounding could do.
-    what = "is how far weight scaling is from the geometric mean, behind a ReLU layer"
+    description = "is how far a logit of the whole network is from the mean of all"
     yield Check(
-        "ReLU layer: not exact", at_least(far["ReLU layer"][0], 1e6 * _rounding(relu), what)
+        "linear: mean of outputs",
+        at_most(distances["linear layers"][2], rounding_bound(linear_network), description),
+    )
+    # A million times the rounding bound.
+    description = "is how far weight scaling is from the geometric mean, behind a ReLU layer"
+    yield Check(
+        "ReLU layer: not exact",
+        at_least(distances["ReLU layer"][0], 1e6 * rounding_bound(relu_network), description),
     )
 
 
-def _largest(difference: Tensor) -> float:
-    return float(difference.abs().max())
-
-
-def _rounding(net: _Net) -> float:
-    """Return what rounding can do: each of 2^k terms of a sum is off by that of the largest."""
-    logits, log_p = net.all.logits, net.all.log_p
-    return len(net.all.chance) * _EPS * max(_largest(logits), _largest(log_p))
-
-
-def _jensen(net: _Net) -> Iterator[Part]:
-    after, scaled = net.all.mean(net.all.last), net.all.scaled_last  # (examples, units)
-    yield Step("Why: the mean of a ReLU is not the ReLU of the mean")
+def _show_jensen(network: TrainedNetwork) -> Iterator[Part]:
+    # (examples, units)
+    mean_of_relu = network.sub_networks.mean(network.sub_networks.last_hidden)
+    relu_of_mean = network.sub_networks.full_last_hidden
+    yield Section("Why: the mean of a ReLU is not the ReLU of the mean")
     yield Formula("E[relu(z)] >= relu(E[z])     (Jensen: relu is convex)")
-    yield Rows(
+    yield Table(
         "units of the ReLU layer behind the dropped ones, mean over images",
         ("unit", "E[relu(z)], all masks", "relu(E[z]), dropout off", "difference"),
         [
-            (unit + 1, *(float(each[:, unit].mean()) for each in (after, scaled, after - scaled)))
-            for unit in range(after.shape[1])
+            (
+                unit + 1,
+                *(
+                    float(values[:, unit].mean())
+                    for values in (mean_of_relu, relu_of_mean, mean_of_relu - relu_of_mean)
+                ),
+            )
+            for unit in range(mean_of_relu.shape[1])
         ],
     )
-    yield Look(
+    yield Observation(
         "The mean of z is right, and what the ReLU makes of it is too small wherever some masks "
         "bring z below 0 and others above."
     )
-    below = int((after < scaled - _rounding(net)).sum())
-    yield Check("E[relu] >= relu(E)", none_of(below, "units of an image are below relu(E[z])"))
+    violations = int((mean_of_relu < relu_of_mean - rounding_bound(network)).sum())
+    yield Check("E[relu] >= relu(E)", none_of(violations, "units of an image are below relu(E[z])"))
 
 
-def _predictions(net: _Net) -> Iterator[Part]:
-    each = net.all
-    log_p = {
-        "arithmetic": each.arithmetic.log(),
-        "geometric": each.geometric.log(),
-        "weight scaling": each.scaled.log_softmax(dim=-1),
+def _compare_predictions(network: TrainedNetwork) -> Iterator[Part]:
+    sub_networks = network.sub_networks
+    log_probabilities = {
+        "arithmetic": sub_networks.arithmetic_mean.log(),
+        "geometric": sub_networks.geometric_mean.log(),
+        "weight scaling": sub_networks.full_logits.log_softmax(dim=-1),
     }
-    scores = {name: _scores(own.unsqueeze(0), net.labels) for name, own in log_p.items()}
-    alone = _scores(each.log_p, net.labels)
+    scores = {
+        name: score_predictions(prediction.unsqueeze(0), network.labels)
+        for name, prediction in log_probabilities.items()
+    }
+    member_scores = score_predictions(sub_networks.log_probabilities, network.labels)
     rows = [
-        ("one sub-network", 100 * float(each.mean(alone.accuracy)), float(each.mean(alone.loss))),
-        *((name, 100 * float(own.accuracy), float(own.loss)) for name, own in scores.items()),
+        (
+            "one sub-network",
+            100 * float(sub_networks.mean(member_scores.accuracy)),
+            float(sub_networks.mean(member_scores.loss)),
+        ),
+        *((name, 100 * float(score.accuracy), float(score.loss)) for name, score in scores.items()),
     ]
-    yield Step("What they are worth")
-    yield Rows(
-        f"on {len(net.labels):,} test images, ReLU layer behind; one: the mean over all of them",
+    yield Section("What they are worth")
+    yield Table(
+        f"on {len(network.labels):,} test images, ReLU layer behind; one: the mean over all of "
+        "them",
         ("prediction", "accuracy (%)", "NLL (nats)"),
         rows,
     )
-    numbers = sum(weight[0].numel() for weight in net.model.parameters())
-    yield Look(
+    parameter_count = sum(weight[0].numel() for weight in network.model.parameters())
+    yield Observation(
         "Each mean has a lower NLL than its members have on average; that is Jensen's inequality, "
         "true of every image. Which of the means is best, no theorem says."
     )
-    yield Mistake(
-        f"Dropout trains an ensemble of 2^k independent models. All {2**_K} share the same "
-        f"{numbers:,} numbers; an ensemble of so many networks of their own would have "
-        f"{2**_K * numbers:,}. None is trained to its end; with 512 units hardly one of the 2^512 "
-        "is ever drawn twice."
+    yield Misconception(
+        f"Dropout trains an ensemble of 2^k independent models. All {2**DROPPED_UNITS} share the "
+        f"same {parameter_count:,} numbers; an ensemble of so many networks of their own would "
+        f"have {2**DROPPED_UNITS * parameter_count:,}. None is trained to its end; with 512 units "
+        "hardly one of the 2^512 is ever drawn twice."
     )
-    yield Check("means beat their members", _beats(net, log_p["arithmetic"], log_p["geometric"]))
+    yield Check(
+        "means beat their members",
+        _compare_with_members(
+            network, log_probabilities["arithmetic"], log_probabilities["geometric"]
+        ),
+    )
 
 
-def _scores(log_p: Tensor, labels: Tensor) -> ProbabilityScores:
-    tally = ProbabilityTally(len(log_p), log_p.device)
-    tally.add(log_p, labels)
-    return tally.scores()
+def _compare_with_members(network: TrainedNetwork, *means: Tensor) -> Outcome:
+    """Count the images on which a mean has a higher NLL than its members have on average."""
+    member_means = network.sub_networks.mean(
+        network.select_label(network.sub_networks.log_probabilities)
+    )
+    higher_losses = sum(
+        int((network.select_label(mean) < member_means - rounding_bound(network)).sum())
+        for mean in means
+    )
+    return none_of(
+        higher_losses, "times a mean has a higher NLL of an image than its members on average"
+    )
 
 
-def _beats(net: _Net, *means: Tensor) -> Outcome:
-    """Count images on which a mean has a higher NLL than the sub-networks have on average."""
-    members = net.all.mean(net.of_label(net.all.log_p))
-    worse = sum(int((net.of_label(mean) < members - _rounding(net)).sum()) for mean in means)
-    return none_of(worse, "times a mean has a higher NLL of an image than its members on average")
+def _show_monte_carlo(result: MonteCarlo) -> Iterator[Part]:
+    yield Section("Monte Carlo: some of them, drawn")
+    yield Paragraph(
+        f"With 512 units nobody can run all sub-networks. Instead T of them are drawn, and "
+        f"averaged: {MONTE_CARLO_IMAGES} images, {MONTE_CARLO_REPEATS} repeats, ReLU layer "
+        "behind. The error is the distance from the mean of all, which is known here."
+    )
+    yield Formula("error of the average of T = sqrt(variance over the sub-networks / T)")
+    yield Table(
+        "probability of the right class, root of the mean squared error",
+        ("T", "measured", "sqrt(variance / T)", "off, in s.e."),
+        [
+            (error.draws, math.sqrt(error.measured), math.sqrt(error.expected), error.z_score)
+            for error in result.errors
+        ],
+    )
+    equal_draws = result.errors[0].expected / result.scaling_error
+    yield Observation(
+        "Four times the networks, half the error: T passes for 1 / sqrt(T). Weight scaling "
+        f"takes one pass and is {math.sqrt(result.scaling_error):.2g} off, as far as the average "
+        f"of {equal_draws:.2g} drawn sub-networks."
+    )
+    largest_z_score = max(abs(error.z_score) for error in result.errors)
+    description = "is how far a mean squared error is from variance / T"
+    yield Check.within_chance("Monte Carlo: 1 / sqrt(T)", largest_z_score, description)

@@ -1,4 +1,4 @@
-"""The picture of the lesson ``ensemble``."""
+"""Plot one image's sub-networks, weight scaling, and the Monte Carlo error."""
 
 import math
 from collections.abc import Mapping
@@ -10,27 +10,31 @@ from matplotlib.ticker import LogLocator
 from torch import Tensor
 
 from dropout_lab.analysis import style
-from dropout_lab.lessons.ensemble.sampling import MonteCarlo
+from dropout_lab.lessons.ensemble.experiment import MonteCarlo
 
 _BINS = 25
-_POINTS = 250  # images of a network that are shown
+_MAX_POINTS = 250  # images shown for each network
 
 
-def draw(p: float, found: MonteCarlo, nets: Mapping[str, tuple[Tensor, Tensor]]) -> Figure:
+def draw_figure(
+    p: float, monte_carlo: MonteCarlo, networks: Mapping[str, tuple[Tensor, Tensor]]
+) -> Figure:
     """Draw one image's sub-networks, weight scaling against the geometric mean, and Monte Carlo.
 
     Args:
-        p: The chance of dropping.
-        found: Of Monte Carlo, and the image.
-        nets: By what lies behind the dropped units, the probability of the right class by
+        p: The dropout rate.
+        monte_carlo: The Monte Carlo errors and the image.
+        networks: By the layer after the dropped units, the probability of the correct class by
             geometric mean and by weight scaling: ``(examples,)`` each.
     """
     figure = style.new_figure(13, 4.8)
     left, middle, right = figure.subplots(1, 3)
-    _image(left, found)
-    _exactness(middle, nets)
-    _errors(right, found)
-    style.heading(figure, f"Ensemble: all {len(found.chance)} sub-networks, p = {p:g}")
+    _draw_image(left, monte_carlo)
+    _draw_exactness(middle, networks)
+    _draw_errors(right, monte_carlo)
+    style.heading(
+        figure, f"Ensemble: all {len(monte_carlo.mask_probabilities)} sub-networks, p = {p:g}"
+    )
     style.footnote(
         figure,
         "784-8-8-10; left and right: ReLU layer behind the dropped units; right: root of the mean "
@@ -39,39 +43,39 @@ def draw(p: float, found: MonteCarlo, nets: Mapping[str, tuple[Tensor, Tensor]])
     return figure
 
 
-def _image(axes: Axes, found: MonteCarlo) -> None:
+def _draw_image(axes: Axes, monte_carlo: MonteCarlo) -> None:
     axes.hist(
-        found.p.numpy(),
+        monte_carlo.probabilities.numpy(),
         bins=np.linspace(0, 1, _BINS + 1).tolist(),
-        weights=found.chance.numpy(),
+        weights=monte_carlo.mask_probabilities.numpy(),
         color="#BBBBBB",
         label="sub-networks",
     )
     for name, value, inference, line in (
-        ("arithmetic mean", found.arithmetic, "monte_carlo", "-"),
-        ("geometric mean", found.geometric, "geometric", "--"),
-        ("weight scaling", found.weight_scaling, "mean", ":"),
+        ("arithmetic mean", monte_carlo.arithmetic_mean, "monte_carlo", "-"),
+        ("geometric mean", monte_carlo.geometric_mean, "geometric", "--"),
+        ("weight scaling", monte_carlo.weight_scaling, "mean", ":"),
     ):
         colour = style.inference_look(inference)[0]
         axes.axvline(value, ymax=0.78, color=colour, linestyle=line, label=name)
     axes.set_xlim(0, 1)
     axes.set_ylim(top=1.35 * axes.get_ylim()[1])
-    axes.set_xlabel(f"probability of the right class, {found.label}")
+    axes.set_xlabel(f"probability of the right class, {monte_carlo.label}")
     axes.set_ylabel("share of sub-networks (by chance)")
     axes.set_title("one image")
     axes.legend(loc="upper center", ncols=2)
 
 
-def _exactness(axes: Axes, nets: Mapping[str, tuple[Tensor, Tensor]]) -> None:
-    looks = (("#4477AA", "s", 20), ("#228833", "^", 20), ("#EE6677", "o", 12))
+def _draw_exactness(axes: Axes, networks: Mapping[str, tuple[Tensor, Tensor]]) -> None:
+    point_styles = (("#4477AA", "s", 20), ("#228833", "^", 20), ("#EE6677", "o", 12))
     axes.plot((0, 1), (0, 1), color="#777777", linewidth=1, label="equal")
-    for (name, (geometric, scaled)), (colour, marker, size) in zip(
-        nets.items(), looks, strict=True
+    for (name, (geometric, scaled_predictions)), (colour, marker, size) in zip(
+        networks.items(), point_styles, strict=True
     ):
-        step = max(1, len(scaled) // _POINTS)
+        step = max(1, len(scaled_predictions) // _MAX_POINTS)
         axes.scatter(
             geometric[::step],
-            scaled[::step],
+            scaled_predictions[::step],
             s=size,
             color=colour,
             marker=marker,
@@ -85,25 +89,25 @@ def _exactness(axes: Axes, nets: Mapping[str, tuple[Tensor, Tensor]]) -> None:
     axes.legend(loc="upper left")
 
 
-def _errors(axes: Axes, found: MonteCarlo) -> None:
-    t = [each.t for each in found.errors]
+def _draw_errors(axes: Axes, monte_carlo: MonteCarlo) -> None:
+    draws = [error.draws for error in monte_carlo.errors]
     colour, marker = style.inference_look("monte_carlo")
     axes.plot(
-        t,
-        [math.sqrt(each.expected) for each in found.errors],
+        draws,
+        [math.sqrt(error.expected) for error in monte_carlo.errors],
         color="#777777",
         label="sqrt(variance / T)",
     )
     axes.plot(
-        t,
-        [math.sqrt(each.measured) for each in found.errors],
+        draws,
+        [math.sqrt(error.measured) for error in monte_carlo.errors],
         color=colour,
         marker=marker,
         linestyle="none",
         label="average of T drawn",
     )
     axes.axhline(
-        math.sqrt(found.bias),
+        math.sqrt(monte_carlo.scaling_error),
         color=style.inference_look("mean")[0],
         linestyle=":",
         label="weight scaling: 1 pass",

@@ -1,276 +1,279 @@
-"""Lesson ``from-scratch``: a dropout layer of one's own against the library's, on MNIST."""
+"""Lesson ``from-scratch``: a dropout layer from scratch against PyTorch's, on MNIST."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
 
-import torch
-from torch import Tensor
-
 from dropout_lab.analysis.statistics import spread
-from dropout_lab.checks.outcome import at_least, at_most, none_of, within
+from dropout_lab.checks.outcome import at_most, none_of, within
 from dropout_lab.data import Splits
-from dropout_lab.layers.noise_measurement import ERRORS
-from dropout_lab.lessons import Asked
-from dropout_lab.lessons.from_scratch.networks import (
+from dropout_lab.lessons import LessonOptions
+from dropout_lab.lessons.from_scratch.experiment import (
+    BASELINE,
     CORRECTED,
     EPOCHS,
+    IMPLEMENTATIONS,
     LEARNING_RATE,
     LINEAR,
-    OURS,
+    OUR_LAYER,
     PUBLISHED,
-    THEIRS,
-    WAYS,
-    WITHOUT,
-    Results,
-    Scaled,
-    scaled_in_evaluation,
-    train_ways,
+    TORCH_LAYER,
+    ScaledNetworks,
+    TrainedImplementations,
+    merged_layer_errors,
+    scale_in_evaluation,
+    train_implementations,
+    train_wrong_output,
 )
-from dropout_lab.lessons.from_scratch.picture import draw
-from dropout_lab.lessons.from_scratch.wrong_output import train_wrong_output
-from dropout_lab.lessons.paired_differences import Difference, seeds_of
+from dropout_lab.lessons.from_scratch.picture import draw_figure
+from dropout_lab.lessons.paired_differences import Difference, run_seeds
 from dropout_lab.lessons.parts import (
     Check,
     Formula,
-    Look,
-    Mistake,
+    Misconception,
+    Observation,
+    Paragraph,
     Part,
-    Picture,
-    Rows,
-    Say,
-    Step,
-    Working,
+    Plot,
+    Progress,
+    Section,
+    Table,
 )
-from dropout_lab.lessons.training import Trained, splits
-from dropout_lab.model import MLP
+from dropout_lab.lessons.training import load_images
 
-# Training images (none: all), examples of a step, and seeds.
-_WHOLE, _QUICK = (None, 128, 6), (1_000, 32, 5)
-_LOOKED_AT = 100  # images of the comparison with one linear map
-_ROUNDING = 2.0**-53  # of float64, relative, in each sum or product
-_WRONG_NETS = 2
+# Training images (None: all), batch size, and number of seeds.
+_FULL, _QUICK = (None, 128, 6), (1_000, 32, 5)
+_COMPARED_IMAGES = 100  # images for the comparison with one linear map
+_WRONG_NETWORKS = 2
+_FLOAT64_ROUNDING = 2.0**-53  # relative, of each sum or product
 
 
-def lesson(asked: Asked) -> Iterator[Part]:
+def lesson(options: LessonOptions) -> Iterator[Part]:
     """Yield the parts of the lesson."""
-    (p,) = asked.p
-    size, batch, count = _QUICK if asked.quick else _WHOLE
-    images = splits(asked, train_size=size)
-    seeds = seeds_of(asked, count)
-    yield Step("The network, and six ways to write it")
+    (p,) = options.p
+    size, batch, count = _QUICK if options.quick else _FULL
+    images = load_images(options, train_size=size)
+    seeds = run_seeds(options, count)
+    yield Section("The network, and six ways to write it")
     yield Formula("784 -> 512 -> 512 -> dropout -> 10")
-    yield Say(
+    yield Paragraph(
         f"ReLU after both hidden layers, dropout at p = {p:g} before the output layer, {EPOCHS} "
         f"epochs of Adam (learning rate {LEARNING_RATE:g}, batch {batch}) on {len(images.train):,}"
         f" images of MNIST. Every way begins with the same {len(seeds)} networks and sees the "
         "images in the same order."
     )
-    if asked.quick:
-        yield Say(
+    if options.quick:
+        yield Paragraph(
             "So few images leave the network unsure, and the wrong scale costs it little: what "
             "the scale costs is shown and not checked. The lesson without --quick does."
         )
-    yield Working(f"training {len(WAYS)} times {len(seeds)} networks")
-    results = train_ways(p, seeds, batch, images)
-    yield from _table(results, images)
-    yield from _same_as_the_library(results)
-    yield from _no_scaling(results, checked=not asked.quick)
-    scaled = scaled_in_evaluation(results.ways[PUBLISHED], p, images)
-    yield from _upside_down(scaled)
-    yield Picture(
-        lambda: draw(results, scaled, p), "macro F1 and NLL of six ways; scaling after training"
+    yield Progress(f"training {len(IMPLEMENTATIONS)} times {len(seeds)} networks")
+    results = train_implementations(p, seeds, batch, images)
+    yield from _show_results(results, images)
+    yield from _compare_with_torch(results)
+    yield from _show_missing_scaling(results, checked=not options.quick)
+    scaled_networks = scale_in_evaluation(results.fleets[PUBLISHED], p, images)
+    yield from _compare_factors(scaled_networks)
+    yield Plot(
+        lambda: draw_figure(results, scaled_networks, p),
+        "macro F1 and NLL of six ways; scaling after training",
     )
-    yield from _one_map(results, images)
-    yield from _returns_the_hidden_units(p, asked, batch, images)
+    yield from _show_merged_layers(results, images)
+    yield from _show_wrong_output(p, options, batch, images)
 
 
-def _table(results: Results, images: Splits) -> Iterator[Part]:
-    yield Rows(
+def _show_results(results: TrainedImplementations, images: Splits) -> Iterator[Part]:
+    yield Table(
         f"after {EPOCHS} epochs, {len(images.test):,} test images, dropout off: mean ± s.d. over "
         f"n = {results.seeds} seeds",
         ("layer", "what it does", "macro F1", "NLL, nats"),
         [
-            (name, way.words, _mean_sd(results.f1(name)), _mean_sd(results.loss(name)))
-            for name, way in WAYS.items()
+            (
+                name,
+                implementation.description,
+                _format_mean_sd(results.f1(name)),
+                _format_mean_sd(results.loss(name)),
+            )
+            for name, implementation in IMPLEMENTATIONS.items()
         ],
     )
-    yield Look(
+    yield Observation(
         "Macro F1 is the mean of the ten digits' F1: it sees which class is largest, and nothing "
         "of how sure the network is. The NLL, the mean of -log of the probability of the right "
         "class, sees that too."
     )
-    gain = Difference.of(results.f1(OURS), results.f1(WITHOUT))
-    yield Say(
-        f"Ours less no dropout, in macro F1: {_apart(gain)}. After so short a training "
-        + ("that says" if gain.seen else "it is not told from 0, and equal F1 says")
+    gain = Difference.between_pairs(results.f1(OUR_LAYER), results.f1(BASELINE))
+    yield Paragraph(
+        f"Ours less no dropout, in macro F1: {_format_difference(gain)}. After so short a training "
+        + ("that says" if gain.is_significant else "it is not told from 0, and equal F1 says")
         + " little about dropout, which is there to keep a long training from overfitting."
     )
 
 
-def _same_as_the_library(results: Results) -> Iterator[Part]:
-    f1 = Difference.of_means(results.f1(OURS), results.f1(THEIRS))
-    loss = Difference.of_means(results.loss(OURS), results.loss(THEIRS))
-    yield Step("A layer of one's own is as good as nn.Dropout")
+def _compare_with_torch(results: TrainedImplementations) -> Iterator[Part]:
+    f1 = Difference.between_means(results.f1(OUR_LAYER), results.f1(TORCH_LAYER))
+    loss = Difference.between_means(results.loss(OUR_LAYER), results.loss(TORCH_LAYER))
+    yield Section("A layer of one's own is as good as nn.Dropout")
     yield Formula("x k / (1 - p) in training,  x in evaluation,  k = 1 with the chance 1 - p")
     title = f"ours less nn.Dropout: difference of two means over n = {results.seeds} seeds each"
-    yield _differences(title, {"macro F1": f1, "NLL, nats": loss})
-    yield Look(
+    yield _difference_table(title, {"macro F1": f1, "NLL, nats": loss})
+    yield Observation(
         "The two differ by their draws alone, so the difference must be 0 within its error. That "
         "holds of a layer that is right; the next steps are about one that is not."
     )
-    yield Check("F1 is that of nn.Dropout", within(f1.mean, 0.0, f1.error, "is the difference"))
-    yield Check("and so is the NLL", within(loss.mean, 0.0, loss.error, "is the difference"))
+    yield Check(
+        "F1 is that of nn.Dropout", within(f1.mean, 0.0, f1.standard_error, "is the difference")
+    )
+    yield Check(
+        "and so is the NLL", within(loss.mean, 0.0, loss.standard_error, "is the difference")
+    )
 
 
-def _no_scaling(results: Results, *, checked: bool) -> Iterator[Part]:
-    f1 = Difference.of(results.f1(PUBLISHED), results.f1(OURS))
-    loss = Difference.of(results.loss(PUBLISHED), results.loss(OURS))
-    batch = Difference.of(results.loss(CORRECTED), results.loss(OURS))
-    yield Step("Without scaling, and with one mask for the whole batch")
+def _show_missing_scaling(results: TrainedImplementations, *, checked: bool) -> Iterator[Part]:
+    f1 = Difference.between_pairs(results.f1(PUBLISHED), results.f1(OUR_LAYER))
+    loss = Difference.between_pairs(results.loss(PUBLISHED), results.loss(OUR_LAYER))
+    batch_mask = Difference.between_pairs(results.loss(CORRECTED), results.loss(OUR_LAYER))
+    yield Section("Without scaling, and with one mask for the whole batch")
     title = f"as published less ours, paired over n = {results.seeds} seeds"
-    yield _differences(title, {"macro F1": f1, "NLL, nats": loss})
-    yield Mistake(
+    yield _difference_table(title, {"macro F1": f1, "NLL, nats": loss})
+    yield Misconception(
         "A layer that only multiplies by a mask, drawn once for all examples of a batch, is said "
         "to do as well as the library's. In evaluation its output layer gets, on average, "
         f"1 / (1 - p) times what it learned with: its NLL less ours is {loss.mean:+.2g} nats. With "
-        f"the scaling put right and one mask per batch still, it is {batch.mean:+.2g}: examples "
-        "that share a mask do not average its noise out. A layer tosses a coin for each of "
-        "x.shape, not of x.shape[1]."
+        f"the scaling put right and one mask per batch still, it is {batch_mask.mean:+.2g}: "
+        "examples that share a mask do not average its noise out. A layer tosses a coin for each "
+        "of x.shape, not of x.shape[1]."
     )
-    what = "is the NLL as published less ours, over its error"
+    description = "is the NLL as published less ours, over its error"
     if checked:
-        yield Check("no scaling costs NLL", at_least(loss.off, ERRORS, what, unit=" s.e."))
+        yield Check.beyond_chance("no scaling costs NLL", loss.z_score, description)
 
 
-def _upside_down(scaled: Sequence[Scaled]) -> Iterator[Part]:
-    right, left, wrong = scaled
-    yield Step("The remedy in evaluation is to shrink, not to grow")
-    yield Say(
+def _compare_factors(scaled_networks: Sequence[ScaledNetworks]) -> Iterator[Part]:
+    correct, unscaled, upside_down = scaled_networks
+    yield Section("The remedy in evaluation is to shrink, not to grow")
+    yield Paragraph(
         "The networks as published, trained without scaling. Now the weights that leave the "
         "dropped units are multiplied before evaluation, in three ways."
     )
-    yield Rows(
-        f"mean ± s.d. over n = {len(right.loss)} seeds",
+    yield Table(
+        f"mean ± s.d. over n = {len(correct.loss)} seeds",
         ("factor of the weights", "macro F1", "NLL, nats"),
-        [(_equation(each), _mean_sd(each.f1), _mean_sd(each.loss)) for each in scaled],
+        [
+            (_format_factor(networks), _format_mean_sd(networks.f1), _format_mean_sd(networks.loss))
+            for networks in scaled_networks
+        ],
     )
-    yield Mistake(
+    yield Misconception(
         "'Scale by 1 / (1 - p) at inference' is upside down. A share 1 - p of the units was there "
         "in training and all are there in evaluation, so weights are multiplied by 1 - p in "
         "evaluation, or units divided by 1 - p in training: one of the two. Macro F1 cannot "
         "tell: but for the biases, a factor leaves the largest output the largest."
     )
-    turned = Difference.of(wrong.loss, right.loss)
-    harm = Difference.of(wrong.loss, left.loss)
-    what = "is the NLL less that of another scale, over its error"
-    yield Check("times 1 - p, not over it", at_least(turned.off, ERRORS, what, unit=" s.e."))
-    yield Check("times 1 / (1 - p) harms", at_least(harm.off, ERRORS, what, unit=" s.e."))
+    loss_difference = Difference.between_pairs(upside_down.loss, correct.loss)
+    harm = Difference.between_pairs(upside_down.loss, unscaled.loss)
+    description = "is the NLL less that of another scale, over its error"
+    yield Check.beyond_chance("times 1 - p, not over it", loss_difference.z_score, description)
+    yield Check.beyond_chance("times 1 / (1 - p) harms", harm.z_score, description)
 
 
-def _one_map(results: Results, images: Splits) -> Iterator[Part]:
-    x = images.pixels(images.test.images[:_LOOKED_AT]).double().unsqueeze(0)
-    yield Step("Without activations, three layers are one")
+def _show_merged_layers(results: TrainedImplementations, images: Splits) -> Iterator[Part]:
+    x = images.pixels(images.test.images[:_COMPARED_IMAGES]).double().unsqueeze(0)
+    yield Section("Without activations, three layers are one")
     yield Formula("((x W1 + b1) W2 + b2) W3 + b3 = x (W1 W2 W3) + (b1 W2 W3 + b2 W3 + b3)")
-    off = {name: _from_one_map(results.ways[name], x) for name in (LINEAR, OURS)}
-    yield Rows(
-        f"logits of {_LOOKED_AT} test images against those of the one linear map, in float64",
+    errors = {name: merged_layer_errors(results.fleets[name], x) for name in (LINEAR, OUR_LAYER)}
+    yield Table(
+        f"logits of {_COMPARED_IMAGES} test images against those of the one linear map, in float64",
         ("network", "largest difference"),
-        [("without activation", off[LINEAR][0]), ("with ReLU", off[OURS][0])],
+        [("without activation", errors[LINEAR][0]), ("with ReLU", errors[OUR_LAYER][0])],
         digits=2,
     )
-    f1 = Difference.of(results.f1(LINEAR), results.f1(OURS))
-    loss = Difference.of(results.loss(LINEAR), results.loss(OURS))
+    f1 = Difference.between_pairs(results.f1(LINEAR), results.f1(OUR_LAYER))
+    loss = Difference.between_pairs(results.loss(LINEAR), results.loss(OUR_LAYER))
     title = f"without activation less ours, paired over n = {results.seeds} seeds"
-    yield _differences(title, {"macro F1": f1, "NLL, nats": loss})
-    yield Mistake(
+    yield _difference_table(title, {"macro F1": f1, "NLL, nats": loss})
+    yield Misconception(
         "nn.Linear layers one after the other look like a deep network. Without an activation "
         "between them they are softmax regression in more parameters, and dropout between them "
         "is dropout of a linear model. That model too is far above guessing on MNIST, so its "
         "score does not tell."
     )
-    # Either order of the products errs by a rounding for each term that a sum adds up, relative to
-    # the sum of the terms' sizes (Higham 2002, section 3.1).
-    terms = sum(weight.shape[1] + 1 for weight in results.ways[LINEAR].fleet.model.weights)
-    what = "is how far a logit is from that of one linear map, relative to its terms"
-    yield Check("three layers are one map", at_most(off[LINEAR][1], 2 * terms * _ROUNDING, what))
+    # Each order of the products has at most one rounding error per term of a sum, relative to the
+    # sum of the terms' sizes (Higham 2002, section 3.1).
+    terms = sum(weight.shape[1] + 1 for weight in results.fleets[LINEAR].fleet.model.weights)
+    description = "is how far a logit is from that of one linear map, relative to its terms"
+    yield Check(
+        "three layers are one map",
+        at_most(errors[LINEAR][1], 2 * terms * _FLOAT64_ROUNDING, description),
+    )
 
 
-def _from_one_map(trained: Trained, x: Tensor) -> tuple[float, float]:
-    """Return how far logits are from one linear map's, and how far relative to their terms."""
-    model = trained.fleet.model.double().eval()
-    with torch.no_grad():
-        apart = (model(x) - _through_one_map(model, x)).abs()
-        terms = _through_one_map(model, x, sizes=True)
-    return float(apart.max()), float((apart / terms).max())
-
-
-def _through_one_map(model: MLP, x: Tensor, *, sizes: bool = False) -> Tensor:
-    """Return the logits of the product of a network's weights; or the sum of the terms' sizes."""
-    w1, w2, w3 = (each.abs() if sizes else each for each in model.weights)
-    b1, b2, b3 = (each.abs() if sizes else each for each in model.biases)
-    slope, offset = w1 @ w2 @ w3, b1 @ w2 @ w3 + b2 @ w3 + b3
-    logits: Tensor = (x.abs() if sizes else x) @ slope + offset
-    return logits
-
-
-def _returns_the_hidden_units(p: float, asked: Asked, batch: int, images: Splits) -> Iterator[Part]:
-    yield Step("A forward pass that returns the wrong variable")
+def _show_wrong_output(
+    p: float, options: LessonOptions, batch: int, images: Splits
+) -> Iterator[Part]:
+    yield Section("A forward pass that returns the wrong variable")
     yield Formula("x = dropout(layer_2(layer_1(x)))\noutput = layer_3(x)\nreturn x")
-    nets = [
+    results = [
         train_wrong_output(
             p, seed, images, epochs=EPOCHS, batch_size=batch, learning_rate=LEARNING_RATE
         )
-        for seed in seeds_of(asked, _WRONG_NETS)
+        for seed in run_seeds(options, _WRONG_NETWORKS)
     ]
-    yield Rows(
-        f"the published network, trained on its 512 outputs; n = {len(nets)} seeds",
+    yield Table(
+        f"the published network, trained on its 512 outputs; n = {len(results)} seeds",
         ("seed", "macro F1", "accuracy", "predicted beyond 9", "output weights moved"),
         [
             (
                 str(seed),
-                float(net.scores.macro_f1),
-                float(net.scores.accuracy),
-                net.outside,
-                net.moved,
+                float(result.scores.macro_f1),
+                float(result.scores.accuracy),
+                result.outside_digits,
+                result.moved_parameters,
             )
-            for seed, net in zip(seeds_of(asked, _WRONG_NETS), nets, strict=True)
+            for seed, result in zip(run_seeds(options, _WRONG_NETWORKS), results, strict=True)
         ],
     )
-    yield Look(
+    yield Observation(
         "Cross-entropy takes 512 outputs as readily as 10: the labels 0 to 9 name the first ten "
         "hidden units, the other 502 learn to be small, and the output layer never learns at all."
     )
-    yield Mistake(
+    yield Misconception(
         "'It trains and the score is good' is taken for a test of the code. It passes with the "
         "output layer unused. Look at the shape of what is returned: (batch, 10)."
     )
-    moved = sum(net.moved for net in nets)
-    yield Check("the output layer rests", none_of(moved, "of its weights and biases moved"))
-    correct = sum(float(net.scores.accuracy) for net in nets) / len(nets)
-    error = math.sqrt(0.1 * 0.9 / len(images.test) / len(nets))  # of guessing one digit in ten
-    what = "is the accuracy less that of guessing, over its error"
+    moved_parameters = sum(result.moved_parameters for result in results)
     yield Check(
-        "it learns all the same", at_least((correct - 0.1) / error, ERRORS, what, unit=" s.e.")
+        "the output layer rests", none_of(moved_parameters, "of its weights and biases moved")
+    )
+    accuracy = sum(float(result.scores.accuracy) for result in results) / len(results)
+    standard_error = math.sqrt(
+        0.1 * 0.9 / len(images.test) / len(results)
+    )  # of guessing one digit in ten
+    description = "is the accuracy less that of guessing, over its error"
+    yield Check.beyond_chance(
+        "it learns all the same", (accuracy - 0.1) / standard_error, description
     )
 
 
-def _differences(title: str, differences: Mapping[str, Difference]) -> Rows:
-    return Rows(
+def _difference_table(title: str, differences: Mapping[str, Difference]) -> Table:
+    return Table(
         title,
         ("measure", "mean difference", "standard error", "in s.e."),
-        [(name, each.mean, each.error, each.off) for name, each in differences.items()],
+        [
+            (name, difference.mean, difference.standard_error, difference.z_score)
+            for name, difference in differences.items()
+        ],
         digits=3,
     )
 
 
-def _apart(found: Difference) -> str:
-    return f"{found.mean:+.2g} with a standard error of {found.error:.2g}"
+def _format_difference(difference: Difference) -> str:
+    return f"{difference.mean:+.2g} with a standard error of {difference.standard_error:.2g}"
 
 
-def _equation(scaled: Scaled) -> str:
-    value = f"{scaled.factor:.3g}"
-    return value if scaled.words == value else f"{scaled.words} = {value}"
+def _format_factor(networks: ScaledNetworks) -> str:
+    value = f"{networks.factor:.3g}"
+    return value if networks.description == value else f"{networks.description} = {value}"
 
 
-def _mean_sd(values: Sequence[float]) -> str:
+def _format_mean_sd(values: Sequence[float]) -> str:
     return f"{sum(values) / len(values):.3f} ± {spread(values):.3f}"

@@ -1,246 +1,203 @@
 """Lesson ``gradients``: the gradient of a batch under dropout, example by example."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import torch
-from torch import Tensor
 
 from dropout_lab.checks.outcome import at_most, none_of
-from dropout_lab.layers import InvertedDropout, affine
-from dropout_lab.lessons import Asked
-from dropout_lab.lessons.draws import noise, normal
-from dropout_lab.lessons.gradients.picture import draw
+from dropout_lab.layers import InvertedDropout
+from dropout_lab.lessons import LessonOptions
+from dropout_lab.lessons.draws import noise_source
+from dropout_lab.lessons.gradients.experiment import CLASSES, INPUTS, ForwardPass
+from dropout_lab.lessons.gradients.picture import draw_figure
 from dropout_lab.lessons.mask_helpers import (
-    Throughout,
-    marks,
-    numbers,
-    throughout,
-    throughout_outcome,
-    throughout_rows,
+    AlwaysDroppedCount,
+    always_dropped_table,
+    check_always_dropped,
+    count_always_dropped,
+    format_mask,
+    format_units,
 )
-from dropout_lab.lessons.parts import Check, Formula, Look, Mistake, Part, Picture, Rows, Say, Step
-from dropout_lab.metrics import losses
+from dropout_lab.lessons.parts import (
+    Check,
+    Formula,
+    Misconception,
+    Observation,
+    Paragraph,
+    Part,
+    Plot,
+    Section,
+    Table,
+)
 
-_INPUTS, _CLASSES = 10, 5
-_LABELS = (0, 4, 2, 1, 4, 3, 0, 2)
-_FIRST = 5  # examples of the first steps; the others join in the last
-_EPS = torch.finfo(torch.float64).eps
+_FIRST_EXAMPLES = 5  # examples of the first sections; a later section uses all
 
 
-def lesson(asked: Asked) -> Iterator[Part]:
+def lesson(options: LessonOptions) -> Iterator[Part]:
     """Yield the parts of the lesson."""
-    (p,) = asked.p
-    layer = InvertedDropout(p, noise=noise(asked.seed))
-    everything = _Pass.through(layer, asked.seed)
-    five = everything.first(_FIRST)
-    yield from _one_pass(five)
-    yield from _each_alone(five)
-    yield from _mean_and_batch(five)
-    anew = _Pass.through(layer, asked.seed).first(_FIRST)
-    yield from _right_by_accident(five, anew, everything)
-    batches = 20_000 if asked.quick else 100_000
-    counted = throughout(layer, _INPUTS, range(1, _FIRST + 1), batches)
-    yield from _zero_rows(five, counted, batches)
-    yield Picture(
-        lambda: draw(five.kept, five.each().mean(dim=0), five.gradient(), counted, batches),
+    (p,) = options.p
+    layer = InvertedDropout(p, noise=noise_source(options.seed))
+    all_examples = ForwardPass.run(layer, options.seed)
+    five_examples = all_examples.first_examples(_FIRST_EXAMPLES)
+    yield from _show_forward_pass(five_examples)
+    yield from _show_example_gradients(five_examples)
+    yield from _compare_mean_with_batch(five_examples)
+    redrawn_examples = ForwardPass.run(layer, options.seed).first_examples(_FIRST_EXAMPLES)
+    yield from _compare_divisors(five_examples, redrawn_examples, all_examples)
+    batches = 20_000 if options.quick else 100_000
+    counts = count_always_dropped(layer, INPUTS, range(1, _FIRST_EXAMPLES + 1), batches)
+    yield from _show_zero_rows(five_examples, counts, batches)
+    yield Plot(
+        lambda: draw_figure(
+            five_examples.keep_mask,
+            five_examples.example_gradients().mean(dim=0),
+            five_examples.gradient(),
+            counts,
+            batches,
+        ),
         "which inputs were kept, and the gradient of each weight",
     )
 
 
-@dataclass(frozen=True)
-class _Pass:
-    """Examples of ones after dropout, and the linear map they go through; float64.
-
-    Args:
-        dropped: The examples with dropout on, ``(examples, 10)``.
-        labels: ``(examples,)``.
-        weight: ``(10, 5)``: a row for each input.
-        bias: ``(1, 5)``.
-    """
-
-    dropped: Tensor
-    labels: Tensor
-    weight: Tensor
-    bias: Tensor
-
-    @classmethod
-    def through(cls, layer: InvertedDropout, seed: int) -> "_Pass":
-        """Pass ones through the layer, once; whatever follows has these masks."""
-        ones = torch.ones(len(_LABELS), _INPUTS, dtype=torch.float64)
-        weight = normal((_INPUTS, _CLASSES), seed, 1) / _INPUTS**0.5
-        bias = normal((1, _CLASSES), seed, 2) / _INPUTS**0.5
-        return cls(layer(ones), torch.tensor(_LABELS), weight, bias)
-
-    def first(self, examples: int) -> "_Pass":
-        """Return the first few examples."""
-        return _Pass(self.dropped[:examples], self.labels[:examples], self.weight, self.bias)
-
-    @property
-    def kept(self) -> Tensor:
-        """Which inputs are kept: a one that is kept is at least 1."""
-        return self.dropped > 0.5
-
-    @property
-    def always_dropped(self) -> Tensor:
-        """Which inputs are dropped in every example."""
-        return ~self.kept.any(dim=0)
-
-    def logits(self) -> Tensor:
-        """Return ``(examples, 5)``."""
-        return affine(self.dropped, self.weight, self.bias)
-
-    def gradient(self) -> Tensor:
-        """Return the gradient of the mean cross-entropy by the weights, ``(10, 5)``."""
-        weight = self.weight.clone().requires_grad_()
-        logits = affine(self.dropped, weight, self.bias)
-        loss = losses(logits.unsqueeze(0), self.labels.unsqueeze(0))
-        (gradient,) = torch.autograd.grad(loss.sum(), weight)
-        return gradient
-
-    def each(self) -> Tensor:
-        """Return the gradient of each example alone, ``(examples, 10, 5)``."""
-        alone = [
-            _Pass(self.dropped[at : at + 1], self.labels[at : at + 1], self.weight, self.bias)
-            for at in range(len(self.labels))
-        ]
-        return torch.stack([one.gradient() for one in alone])
-
-    def rounding(self) -> float:
-        """Return how far two ways to compute a gradient may be apart by rounding.
-
-        A logit is a sum of 11 terms, so two orders of adding them differ by at most 11 eps times
-        the sum of their sizes. A probability changes by at most half as much, and by a few eps of
-        its own; a gradient is a kept input times that, and a mean of at most 8 of them.
-        """
-        size = float((self.dropped.abs() @ self.weight.abs() + self.bias.abs()).max())
-        return 16 * _EPS * float(self.dropped.max().clamp(min=1)) * (1 + size)
-
-
-def _one_pass(five: _Pass) -> Iterator[Part]:
-    kept = float(five.dropped.max())
-    yield Step("Five examples of ones, dropped once")
-    value = f", which is {kept:.3g} now" if kept else ""
-    yield Rows(
-        f"{_INPUTS} inputs: 1 where one is kept{value}; 0 where it is dropped",
+def _show_forward_pass(five_examples: ForwardPass) -> Iterator[Part]:
+    kept_value = float(five_examples.inputs.max())
+    yield Section("Five examples of ones, dropped once")
+    kept_text = f", which is {kept_value:.3g} now" if kept_value else ""
+    yield Table(
+        f"{INPUTS} inputs: 1 where one is kept{kept_text}; 0 where it is dropped",
         ("example", "mask", "dropped", "class"),
         [
-            (f"{at + 1}", marks(mask), int((~mask).sum()), int(label))
-            for at, (mask, label) in enumerate(zip(five.kept, five.labels, strict=True))
+            (f"{index + 1}", format_mask(mask), int((~mask).sum()), int(label))
+            for index, (mask, label) in enumerate(
+                zip(five_examples.keep_mask, five_examples.labels, strict=True)
+            )
         ],
     )
-    yield Say(
+    yield Paragraph(
         "A linear map takes the 10 inputs to 5 classes. The masks are drawn once, and what the "
         "layer returned is used in all that follows: another draw would be another network. "
-        f"Inputs dropped in all five examples: {numbers(five.always_dropped)}."
+        f"Inputs dropped in all five examples: {format_units(five_examples.always_dropped_inputs)}."
     )
     yield Formula("z = x W + b,  L = mean over the examples of  -log softmax(z)[class]")
 
 
-def _each_alone(five: _Pass) -> Iterator[Part]:
-    each = five.each()
-    errors = five.logits().softmax(dim=1) - torch.nn.functional.one_hot(five.labels, _CLASSES)
-    formula = five.dropped.unsqueeze(2) * errors.unsqueeze(1)
-    yield Step("The gradient of each example alone")
+def _show_example_gradients(five_examples: ForwardPass) -> Iterator[Part]:
+    example_gradients = five_examples.example_gradients()
+    errors = five_examples.logits().softmax(dim=1) - torch.nn.functional.one_hot(
+        five_examples.labels, CLASSES
+    )
+    formula = five_examples.inputs.unsqueeze(2) * errors.unsqueeze(1)
+    yield Section("The gradient of each example alone")
     yield Formula("dL/dW[i, c] = x[i] (softmax(z)[c] - y[c]),  y[c] = 1 for the class, else 0")
-    yield Rows(
+    yield Table(
         "per example: gradient of W by autograd",
         ("example", "rows not 0", "inputs kept", "norm", "largest difference to the formula"),
         [
             (
-                f"{at + 1}",
+                f"{index + 1}",
                 int((gradient != 0).any(dim=1).sum()),
                 int(mask.sum()),
                 float(gradient.norm()),
-                float((gradient - wanted).abs().max()),
+                float((gradient - formula_gradient).abs().max()),
             )
-            for at, (gradient, mask, wanted) in enumerate(
-                zip(each, five.kept, formula, strict=True)
+            for index, (gradient, mask, formula_gradient) in enumerate(
+                zip(example_gradients, five_examples.keep_mask, formula, strict=True)
             )
         ],
     )
-    yield Look(
+    yield Observation(
         "A dropped input is x[i] = 0, so its row of the gradient is 0. An example that drops all "
         "inputs has no gradient by any weight, only by the bias."
     )
-    off = float((each - formula).abs().max())
-    what = "is how far a gradient of one example is from x (softmax - y)"
-    yield Check("each is x (softmax - y)", at_most(off, five.rounding(), what))
+    largest_error = float((example_gradients - formula).abs().max())
+    description = "is how far a gradient of one example is from x (softmax - y)"
+    yield Check(
+        "each is x (softmax - y)", at_most(largest_error, five_examples.rounding(), description)
+    )
 
 
-def _mean_and_batch(five: _Pass) -> Iterator[Part]:
-    batch = five.gradient()
-    yield Step("Their mean, and the gradient of the batch")
+def _compare_mean_with_batch(five_examples: ForwardPass) -> Iterator[Part]:
+    batch_gradient = five_examples.gradient()
+    yield Section("Their mean, and the gradient of the batch")
     for title, gradient in (
-        ("the mean of the five gradients", five.each().mean(dim=0)),
-        ("the gradient of the batch", batch),
+        ("the mean of the five gradients", five_examples.example_gradients().mean(dim=0)),
+        ("the gradient of the batch", batch_gradient),
     ):
-        yield Rows(
+        yield Table(
             title,
-            ("input", *(f"class {c}" for c in range(_CLASSES))),
-            [(f"{at + 1}", *row) for at, row in enumerate(gradient.tolist())],
+            ("input", *(f"class {c}" for c in range(CLASSES))),
+            [(f"{index + 1}", *row) for index, row in enumerate(gradient.tolist())],
             digits=3,
         )
-    yield Look(
+    yield Observation(
         "The two tables are the same: L is a mean over the examples, and so is its gradient. "
         "W is stored as (in, out) here, so an input has a row; nn.Linear stores (out, in), and "
         "there the same numbers are its column."
     )
 
 
-def _right_by_accident(five: _Pass, anew: _Pass, everything: _Pass) -> Iterator[Part]:
-    count = len(everything.labels)
-    batch, total = everything.gradient(), everything.each().sum(dim=0)
-    kept = everything.kept.sum(dim=0).clamp(min=1).unsqueeze(1)
-    ways = {
-        f"sum / {count} examples": total / count,
-        f"sum / {_CLASSES} classes": total / _CLASSES,
-        "sum / examples that kept the input": total / kept,
+def _compare_divisors(
+    five_examples: ForwardPass, redrawn_examples: ForwardPass, all_examples: ForwardPass
+) -> Iterator[Part]:
+    count = len(all_examples.labels)
+    batch_gradient = all_examples.gradient()
+    gradient_sum = all_examples.example_gradients().sum(dim=0)
+    keep_counts = all_examples.keep_mask.sum(dim=0).clamp(min=1).unsqueeze(1)
+    estimates = {
+        f"sum / {count} examples": gradient_sum / count,
+        f"sum / {CLASSES} classes": gradient_sum / CLASSES,
+        "sum / examples that kept the input": gradient_sum / keep_counts,
     }
-    size = float(batch.norm())
-    yield Step(f"What must be divided by what: {count} examples")
+    batch_norm = float(batch_gradient.norm())
+    yield Section(f"What must be divided by what: {count} examples")
     rows = [
-        (name, float(way.norm()) / (size or 1.0), float((way - batch).abs().max()))
-        for name, way in ways.items()
+        (
+            name,
+            float(estimate.norm()) / (batch_norm or 1.0),
+            float((estimate - batch_gradient).abs().max()),
+        )
+        for name, estimate in estimates.items()
     ]
-    yield Rows(
+    yield Table(
         "the gradients of single examples put together, against the gradient of the batch",
         ("", "norm, of the batch's", "largest difference"),
         rows,
     )
-    again = float((anew.gradient() - five.gradient()).abs().max())
-    yield Mistake(
+    redrawn_difference = float((redrawn_examples.gradient() - five_examples.gradient()).abs().max())
+    yield Misconception(
         "Code that shows this with five examples and five classes divides the sum by the first "
         "axis of nn.Linear's gradient, the classes: right by accident. Nor is the mean over those "
         "examples only that used a weight: one that does not use it counts, with a gradient of 0 "
         "(Srivastava et al. 2014, section 5.1)."
     )
-    yield Say(
+    yield Paragraph(
         "And the masks must be the same. Of the first five examples, dropped once more, the "
-        f"gradient differs by up to {again:.3g} from that above."
+        f"gradient differs by up to {redrawn_difference:.3g} from that above."
     )
     differences = [
-        float((each.each().mean(dim=0) - each.gradient()).abs().max())
-        for each in (five, everything)
+        float((examples.example_gradients().mean(dim=0) - examples.gradient()).abs().max())
+        for examples in (five_examples, all_examples)
     ]
-    bound = max(five.rounding(), everything.rounding())
-    what = "is how far the mean over examples is from the gradient of the batch"
-    yield Check("the mean is the batch's", at_most(max(differences), bound, what))
+    bound = max(five_examples.rounding(), all_examples.rounding())
+    description = "is how far the mean over examples is from the gradient of the batch"
+    yield Check("the mean is the batch's", at_most(max(differences), bound, description))
 
 
-def _zero_rows(five: _Pass, counted: Sequence[Throughout], batches: int) -> Iterator[Part]:
-    zero = (five.gradient() == 0).all(dim=1)
-    yield Step("Rows that are exactly 0")
-    yield Say(
-        f"Inputs whose row of the batch's gradient is 0: {numbers(zero)}. A row is 0 where the "
-        "input was dropped in every example; one example that kept it is enough for a gradient. "
-        "How many to expect:"
+def _show_zero_rows(
+    five_examples: ForwardPass, counts: Sequence[AlwaysDroppedCount], batches: int
+) -> Iterator[Part]:
+    zero_rows = (five_examples.gradient() == 0).all(dim=1)
+    yield Section("Rows that are exactly 0")
+    yield Paragraph(
+        f"Inputs whose row of the batch's gradient is 0: {format_units(zero_rows)}. A row is 0 "
+        "where the input was dropped in every example; one example that kept it is enough for a "
+        "gradient. How many to expect:"
     )
-    yield throughout_rows(counted, _INPUTS, "inputs", batches)
-    yield Look(
+    yield always_dropped_table(counts, INPUTS, "inputs", batches)
+    yield Observation(
         "The larger the batch, the fewer. In a batch of 128 at p = 0.5 it is 10 / 2^128: none."
     )
-    wrong = int((zero != five.always_dropped).sum())
-    what = f"of {_INPUTS} rows are 0 though an example kept the input, or the reverse"
-    yield Check("0 where always dropped", none_of(wrong, what))
-    yield Check("as many as inputs p^n", throughout_outcome(counted, "inputs"))
+    wrong_rows = int((zero_rows != five_examples.always_dropped_inputs).sum())
+    description = f"of {INPUTS} rows are 0 though an example kept the input, or the reverse"
+    yield Check("0 where always dropped", none_of(wrong_rows, description))
+    yield check_always_dropped("as many as inputs p^n", counts, "inputs")

@@ -1,35 +1,57 @@
-"""Lesson ``inverted``: one layer by three hands, and one network in two scalings."""
+"""Lesson ``inverted``: one layer in three programs, and one network in two scalings."""
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from dropout_lab.checks.outcome import at_least, at_most, within
 from dropout_lab.layers import InvertedDropout, StandardDropout
-from dropout_lab.layers.base import BernoulliDropout
-from dropout_lab.lessons import Asked
-from dropout_lab.lessons.draws import Replayed, noise, normal
-from dropout_lab.lessons.inverted.networks import ADAM, SAME, SGD, Course, Way, follow, picture
-from dropout_lab.lessons.parts import Check, Formula, Look, Mistake, Part, Picture, Rows, Say, Step
-from dropout_lab.lessons.reference_layers import NumpyDropout, torch_dropout
+from dropout_lab.lessons import LessonOptions
+from dropout_lab.lessons.draws import noise_source, normal_draws
+from dropout_lab.lessons.inverted.experiment import (
+    ADAM_RULE,
+    EQUIVALENT,
+    SGD_RULE,
+    PowerScaling,
+    TrainingCourse,
+    largest_relative_difference,
+    run_numpy_layer,
+    run_our_layer,
+    train_network,
+    weight_gradients,
+)
+from dropout_lab.lessons.inverted.picture import draw_figure
+from dropout_lab.lessons.parts import (
+    Check,
+    Formula,
+    Misconception,
+    Observation,
+    Paragraph,
+    Part,
+    Plot,
+    Section,
+    Table,
+)
+from dropout_lab.lessons.reference_layers import torch_dropout
 
-# Each number is a quotient 1 / (1 - p) and a product, both rounded by up to 2^-53 of themselves;
-# two hands may round in opposite directions.
+# Each number is a quotient 1 / (1 - p) and a product, both rounded by up to 2^-53 relative; two
+# programs may round in opposite directions.
 _ROUNDING = 4 * 2.0**-53
-# A sum of 784 terms is off by up to 784 * 2^-53 = 9e-14 of their size, and so is each of 20 steps;
-# the network may stretch that fiftyfold.
-_SAME = 1e-10  # at most, of one network; what is further apart is two
+# A sum of 784 terms has a relative error of up to 784 * 2^-53 = 9e-14, in each of 20 steps; the
+# network may amplify the error fiftyfold.
+_EQUIVALENCE_BOUND = 1e-10
 
 
-def lesson(asked: Asked) -> Iterator[Part]:
+def lesson(options: LessonOptions) -> Iterator[Part]:
     """Yield the parts of the lesson."""
-    (p,) = asked.p
-    yield from _in_numpy(p, asked.seed)
-    yield from _three_hands(p, asked)
-    yield Step("Inverted and standard dropout: the algebra")
-    yield Say(
+    (p,) = options.p
+    yield from _show_numpy_layer(p, options.seed)
+    yield from _compare_implementations(p, options)
+    yield Section("Inverted and standard dropout: the algebra")
+    yield Paragraph(
         "Standard dropout masks the units in training and multiplies them by q = 1 - p in "
         "evaluation; inverted dropout divides by q in training. So that both send the same sums "
         "on, the weights that leave the dropped units must differ by q:"
@@ -41,247 +63,252 @@ def lesson(asked: Asked) -> Iterator[Part]:
         "SGD:        W_std moves by  a g_std\n"
         "            W_inv must by q a g_std = q^2 a g_inv"
     )
-    yield Look(
+    yield Observation(
         "The learning rate of these weights is multiplied by q^2, that of all else stays. Biases "
         "are not multiplied by anything: nothing was divided on the way to them."
     )
-    yield from _twenty_steps(p, asked.seed)
-    yield from _other_steps(p, asked.seed)
-    yield from _effective_rate(p, asked)
+    yield from _compare_training(p, options.seed)
+    yield from _compare_optimizers(p, options.seed)
+    yield from _show_step_lengths(p, options)
 
 
-def _in_numpy(p: float, seed: int) -> Iterator[Part]:
-    yield Step("The layer in NumPy")
+def _show_numpy_layer(p: float, seed: int) -> Iterator[Part]:
+    yield Section("The layer in NumPy")
     yield Formula(
         "mask = (uniform < q) / q      q = 1 - p: the chance of keeping\n"
         "out  = x * mask               forward\n"
         "dx   = dout * mask            backward, with the same mask"
     )
-    x, slope = normal((5,), seed, 1), normal((5,), seed, 2)
-    layer, theirs, dx = _numpy(p, x, slope, seed, 3)
-    ours, gradient = _ours(p, x, slope, torch.from_numpy(layer.mask) != 0)
-    numbers = {
+    x, output_gradient = normal_draws((5,), seed, 1), normal_draws((5,), seed, 2)
+    layer, numpy_output, numpy_gradient = run_numpy_layer(p, x, output_gradient, seed, 3)
+    our_output, our_gradient = run_our_layer(
+        p, x, output_gradient, torch.from_numpy(layer.mask) != 0
+    )
+    values_by_name = {
         "x": x,
         "mask": torch.from_numpy(layer.mask),
-        "out, NumPy": theirs,
-        "out, ours": ours,
-        "dout": slope,
-        "dx, NumPy": dx,
-        "dx, ours": gradient,
+        "out, NumPy": numpy_output,
+        "out, ours": our_output,
+        "dout": output_gradient,
+        "dx, NumPy": numpy_gradient,
+        "dx, ours": our_gradient,
     }
-    yield Rows(
+    yield Table(
         f"five units at p = {p:g}; ours: the program's layer, given the same mask",
         ("", *(f"unit {unit + 1}" for unit in range(5))),
-        # + 0.0: a slope below 0 times a mask of 0 is -0.0, which would be shown so
-        [(name, *(value + 0.0 for value in each.tolist())) for name, each in numbers.items()],
+        # + 0.0 turns -0.0, a negative gradient times a mask of 0, into 0.0
+        [
+            (name, *(value + 0.0 for value in values.tolist()))
+            for name, values in values_by_name.items()
+        ],
         digits=3,
     )
-    yield Look(
+    yield Observation(
         "Ours has no backward pass of its own: autograd finds the mask, division and all, in the "
         "forward pass."
     )
-    yield Mistake(
+    yield Misconception(
         "The derivative is often given as the bare mask of 0 and 1. That belongs to standard "
         "dropout; here it is the mask over q. Where one is derived and the other programmed, only "
         "the program is right."
     )
 
 
-def _three_hands(p: float, asked: Asked) -> Iterator[Part]:
-    shape = (40, 25) if asked.quick else (400, 25)
-    x, slope = normal(shape, asked.seed, 4), normal(shape, asked.seed, 5)
-    numpy_layer, *by_numpy = _numpy(p, x, slope, asked.seed, 6)
-    ours = _ours(p, x, slope, torch.from_numpy(numpy_layer.mask) != 0)
-    numpy_apart = [_apart(a, b) for a, b in zip(ours, by_numpy, strict=True)]
+def _compare_implementations(p: float, options: LessonOptions) -> Iterator[Part]:
+    shape = (40, 25) if options.quick else (400, 25)
+    x, output_gradient = normal_draws(shape, options.seed, 4), normal_draws(shape, options.seed, 5)
+    numpy_layer, *numpy_results = run_numpy_layer(p, x, output_gradient, options.seed, 6)
+    our_results = run_our_layer(p, x, output_gradient, torch.from_numpy(numpy_layer.mask) != 0)
+    numpy_differences = [
+        largest_relative_difference(a, b) for a, b in zip(our_results, numpy_results, strict=True)
+    ]
 
-    realized = float(InvertedDropout(p).p)
-    kept = torch_dropout(realized, torch.ones_like(x), asked.seed) != 0
-    leaf = x.clone().requires_grad_()
-    out = torch_dropout(realized, leaf, asked.seed)
-    (gradient,) = torch.autograd.grad(out, leaf, slope)
-    ours = _ours(p, x, slope, kept)
-    torch_apart = [_apart(a, b) for a, b in zip(ours, (out.detach(), gradient), strict=True)]
-    yield Step("Three hands, one layer")
-    yield Say(
+    realized_p = float(InvertedDropout(p).p)
+    keep_mask = torch_dropout(realized_p, torch.ones_like(x), options.seed) != 0
+    leaf_input = x.clone().requires_grad_()
+    torch_output = torch_dropout(realized_p, leaf_input, options.seed)
+    (gradient,) = torch.autograd.grad(torch_output, leaf_input, output_gradient)
+    our_results = run_our_layer(p, x, output_gradient, keep_mask)
+    torch_differences = [
+        largest_relative_difference(a, b)
+        for a, b in zip(our_results, (torch_output.detach(), gradient), strict=True)
+    ]
+    yield Section("Three hands, one layer")
+    yield Paragraph(
         f"On {x.numel():,} units in float64. The mask of nn.Dropout is read off its output for "
         "ones; then each layer is given the other's mask."
     )
-    yield Rows(
+    yield Table(
         "largest relative difference to ours",
         ("layer", "forward", "backward"),
-        [("NumPy", *numpy_apart), ("nn.Dropout", *torch_apart)],
+        [("NumPy", *numpy_differences), ("nn.Dropout", *torch_differences)],
     )
-    yield Look(f"At most rounding, {_ROUNDING:.1e}: three programs of the same formula.")
-    what = "is the largest relative difference, forward or backward"
-    yield Check("NumPy's layer is ours", at_most(max(numpy_apart), _ROUNDING, what))
-    yield Check("nn.Dropout is ours", at_most(max(torch_apart), _ROUNDING, what))
+    yield Observation(f"At most rounding, {_ROUNDING:.1e}: three programs of the same formula.")
+    description = "is the largest relative difference, forward or backward"
+    yield Check("NumPy's layer is ours", at_most(max(numpy_differences), _ROUNDING, description))
+    yield Check("nn.Dropout is ours", at_most(max(torch_differences), _ROUNDING, description))
 
 
-def _twenty_steps(p: float, seed: int) -> Iterator[Part]:
-    ways = {
-        "both": SAME,
-        "weights only": Way(weights=1, rate=0),
-        "rate only": Way(weights=0, rate=2),
-        "weights by q, rate by q": Way(weights=1, rate=1),
-        "neither": Way(weights=0, rate=0),
+def _compare_training(p: float, seed: int) -> Iterator[Part]:
+    scalings = {
+        "both": EQUIVALENT,
+        "weights only": PowerScaling(weights=1, learning_rate=0),
+        "rate only": PowerScaling(weights=0, learning_rate=2),
+        "weights by q, rate by q": PowerScaling(weights=1, learning_rate=1),
+        "neither": PowerScaling(weights=0, learning_rate=0),
     }
-    standard = follow("standard", p, seed, SGD)
-    inverted = {name: follow("inverted", p, seed, SGD, way) for name, way in ways.items()}
-    both = inverted["both"]
-    yield Step("Measured: 20 SGD steps, in float64")
-    yield Say(
+    standard = train_network("standard", p, seed, SGD_RULE)
+    inverted = {
+        name: train_network("inverted", p, seed, SGD_RULE, scaling)
+        for name, scaling in scalings.items()
+    }
+    equivalent = inverted["both"]
+    yield Section("Measured: 20 SGD steps, in float64")
+    yield Paragraph(
         "Two networks 784-32-16-10 with dropout after both hidden layers start from the same "
         "weights, those of the inverted one scaled, and see the same 20 batches of 32 made-up "
         "examples under the same masks."
     )
-    shown = (1, 2, 5, 10, 20)
-    yield Rows(
+    shown_steps = (1, 2, 5, 10, 20)
+    yield Table(
         "cross-entropy of the batch in nats, dropout on",
         ("step", "standard", "inverted", "difference"),
         [
             (str(step), a, b, abs(a - b))
-            for step in shown
-            for a, b in [(standard.losses[step - 1], both.losses[step - 1])]
+            for step in shown_steps
+            for a, b in [(standard.losses[step - 1], equivalent.losses[step - 1])]
         ],
         digits=5,
     )
-    yield Rows(
+    yield Table(
         "logits in evaluation, largest difference over their root mean square",
         ("scaled", "at the start", "after 1 step", "after 20 steps"),
         [
-            (name, *(course.apart(standard)[step] for step in (0, 1, 20)))
+            (name, *(course.logit_differences(standard)[step] for step in (0, 1, 20)))
             for name, course in inverted.items()
         ],
         digits=2,
     )
-    yield Look(
+    yield Observation(
         "Only with both scaled it is one network, to rounding, in training and in evaluation. "
         "With the weights alone it starts as the same and then learns at another pace; with the "
         "rate alone it is another one from the start."
     )
-    yield Mistake(
+    yield Misconception(
         "'Inverted dropout is just an implementation of dropout' is true of the layer and not of "
         "the recipe: a learning rate published with standard dropout is 1 / q^2 times too high "
         f"for the weights behind inverted layers, {1 / (1 - p) ** 2:.3g} times at p = {p:g}. "
         "A bound on their norm is 1 / q times too wide."
     )
-    yield Picture(
-        lambda: picture(p, standard, inverted),
+    yield Plot(
+        lambda: draw_figure(p, standard, inverted),
         "20 SGD steps of the standard network, and of inverted ones scaled in several ways",
     )
-    yield from _checks(standard, inverted)
+    yield from _check_equivalence(standard, inverted)
 
 
-def _checks(standard: Course, inverted: dict[str, Course]) -> Iterator[Check]:
-    both = inverted["both"]
-    losses = max(abs(a - b) for a, b in zip(standard.losses, both.losses, strict=True))
-    what = "is the largest difference in any of 20 steps"
-    yield Check("one network, dropout on", at_most(losses, _SAME, what))
-    yield Check("one network, evaluation", at_most(max(both.apart(standard)), _SAME, what))
-    half = min(inverted[name].apart(standard)[-1] for name in inverted if name != "both")
-    yield Check("not with less scaled", at_least(half, _SAME, "is the smallest difference"))
+def _check_equivalence(
+    standard: TrainingCourse, inverted: dict[str, TrainingCourse]
+) -> Iterator[Check]:
+    equivalent = inverted["both"]
+    loss_difference = max(
+        abs(a - b) for a, b in zip(standard.losses, equivalent.losses, strict=True)
+    )
+    description = "is the largest difference in any of 20 steps"
+    yield Check(
+        "one network, dropout on", at_most(loss_difference, _EQUIVALENCE_BOUND, description)
+    )
+    yield Check(
+        "one network, evaluation",
+        at_most(max(equivalent.logit_differences(standard)), _EQUIVALENCE_BOUND, description),
+    )
+    smallest_difference = min(
+        inverted[name].logit_differences(standard)[-1] for name in inverted if name != "both"
+    )
+    yield Check(
+        "not with less scaled",
+        at_least(smallest_difference, _EQUIVALENCE_BOUND, "is the smallest difference"),
+    )
 
 
-def _other_steps(p: float, seed: int) -> Iterator[Part]:
-    momentum, l2 = SGD.but(momentum=0.9), SGD.but(l2=0.05)
+def _compare_optimizers(p: float, seed: int) -> Iterator[Part]:
+    momentum, l2 = replace(SGD_RULE, momentum=0.9), replace(SGD_RULE, l2=0.05)
     rows = [
-        ("SGD, momentum 0.9", "q^2", momentum, SAME),
-        ("SGD, L2", "q^2", l2, SAME),
-        ("SGD, L2 over q^2", "q^2", l2, Way(weights=1, rate=2, l2=-2)),
-        ("Adam", "q^2", ADAM, SAME),
-        ("Adam", "q", ADAM, Way(weights=1, rate=1)),
+        ("SGD, momentum 0.9", "q^2", momentum, EQUIVALENT),
+        ("SGD, L2", "q^2", l2, EQUIVALENT),
+        ("SGD, L2 over q^2", "q^2", l2, PowerScaling(weights=1, learning_rate=2, l2=-2)),
+        ("Adam", "q^2", ADAM_RULE, EQUIVALENT),
+        ("Adam", "q", ADAM_RULE, PowerScaling(weights=1, learning_rate=1)),
     ]
-    standard = {rule: follow("standard", p, seed, rule) for rule in (momentum, l2, ADAM)}
-    apart = [
-        max(follow("inverted", p, seed, rule, way).apart(standard[rule]))
-        for _, _, rule, way in rows
+    standard = {
+        rule: train_network("standard", p, seed, rule) for rule in (momentum, l2, ADAM_RULE)
+    }
+    differences = [
+        max(train_network("inverted", p, seed, rule, scaling).logit_differences(standard[rule]))
+        for _, _, rule, scaling in rows
     ]
-    yield Step("Other steps than plain SGD")
-    yield Rows(
+    yield Section("Other steps than plain SGD")
+    yield Table(
         "weights scaled by q; largest difference of the logits in 20 steps",
         ("steps", "rate scaled by", "difference"),
-        [(name, by, found) for (name, by, *_), found in zip(rows, apart, strict=True)],
+        [
+            (name, rate_factor, difference)
+            for (name, rate_factor, *_), difference in zip(rows, differences, strict=True)
+        ],
         digits=2,
     )
-    yield Look(
+    yield Observation(
         "Momentum adds up gradients, so q^2 holds on. The pull of L2 goes with the weights, not "
         "with the gradient: for the same training its strength is divided by q^2. The steps of "
         "Adam do not grow with the gradient, so there the factor is q; what is left comes from the "
         "small number in its denominator."
     )
-    what = "is the largest difference in 20 steps"
-    yield Check("momentum: the same again", at_most(apart[0], _SAME, what))
-    yield Check("L2: its strength over q^2", at_most(apart[2], _SAME, what))
+    description = "is the largest difference in 20 steps"
+    yield Check(
+        "momentum: the same again", at_most(differences[0], _EQUIVALENCE_BOUND, description)
+    )
+    yield Check(
+        "L2: its strength over q^2", at_most(differences[2], _EQUIVALENCE_BOUND, description)
+    )
 
 
-def _effective_rate(p: float, asked: Asked) -> Iterator[Part]:
-    draws = 20_000 if asked.quick else 200_000
+def _show_step_lengths(p: float, options: LessonOptions) -> Iterator[Part]:
+    draws = 20_000 if options.quick else 200_000
     q = 1 - float(InvertedDropout(p).p)
-    inverted = _gradients(InvertedDropout(p, noise=noise(asked.seed, 7)), draws)
-    standard = q * _gradients(StandardDropout(p, noise=noise(asked.seed, 8)), draws)
-    ways: dict[str, Tensor] = {
+    inverted = weight_gradients(InvertedDropout(p, noise=noise_source(options.seed, 7)), draws)
+    standard = q * weight_gradients(StandardDropout(p, noise=noise_source(options.seed, 8)), draws)
+    steps_by_name: dict[str, Tensor] = {
         "no dropout": torch.ones(draws, dtype=torch.float64),
         "inverted": inverted,
         "standard, of q W": standard,
     }
-    yield Step("How long a step is")
-    yield Say(
+    yield Section("How long a step is")
+    yield Paragraph(
         "One weight behind a unit of value 1, at a slope of 1 and a rate of 1. For standard "
         "dropout the step is that of q W, the weight that evaluation uses and the inverted network "
         "has in its place: q times the step of W."
     )
-    yield Rows(
+    yield Table(
         f"steps of the weight over n = {draws:,} masks",
         ("dropout", "share that moves", "length if it moves", "mean"),
         [
-            (name, float((each != 0).double().mean()), float(each.max()), float(each.mean()))
-            for name, each in ways.items()
+            (name, float((steps != 0).double().mean()), float(steps.max()), float(steps.mean()))
+            for name, steps in steps_by_name.items()
         ],
     )
-    yield Look(
+    yield Observation(
         "Inverted dropout makes steps of 1 / q the length in a share q of the cases: on the mean, "
         "the rate chosen. Under standard dropout W makes steps of length 1 in a share q of the "
         f"cases, and so q W steps of length q: on the mean, q^2 = {q * q:.3g} of the rate chosen."
     )
-    yield Mistake(
+    yield Misconception(
         "'With dropout the effective learning rate is higher than the rate chosen, and L2 helps to "
         "choose it.' On the mean it is not higher. It is 1 / q^2 times that of q W under standard "
         "dropout at the same setting, which is the factor of the algebra; and L2 has to be scaled "
         "with it rather than to stand in for it."
     )
-    error = math.sqrt((1 - q) / q / draws)  # of the mean of k / q
+    error = math.sqrt((1 - q) / q / draws)  # standard error of the mean of k / q
     name = f"is the mean of {draws:,} steps"
     yield Check("inverted: the rate chosen", within(float(inverted.mean()), 1.0, error, name))
     mean = float(standard.mean())
     yield Check("standard: q^2 of it", within(mean, q * q, q * q * error, name))
-
-
-def _numpy(
-    p: float, x: Tensor, slope: Tensor, seed: int, key: int
-) -> tuple[NumpyDropout, Tensor, Tensor]:
-    """Return NumPy's layer after a forward and a backward pass, and what came out of either."""
-    layer = NumpyDropout(1 - float(InvertedDropout(p).p), noise(seed, key).generator)
-    out = layer.forward(x.numpy())
-    return layer, torch.from_numpy(out), torch.from_numpy(layer.backward(slope.numpy()))
-
-
-def _ours(p: float, x: Tensor, slope: Tensor, kept: Tensor) -> tuple[Tensor, Tensor]:
-    """Return what our layer makes of ``x``, and autograd of the slope, for a given mask."""
-    leaf = x.clone().requires_grad_()
-    out = InvertedDropout(p, noise=Replayed([kept]))(leaf)
-    (gradient,) = torch.autograd.grad(out, leaf, slope)
-    return out.detach(), gradient
-
-
-def _apart(one: Tensor, other: Tensor) -> float:
-    """Return the largest relative difference; huge where one is 0 and the other is not."""
-    size = torch.maximum(one.abs(), other.abs()).clamp_min(torch.finfo(one.dtype).tiny)
-    return float(((one - other).abs() / size).max())
-
-
-def _gradients(layer: BernoulliDropout, draws: int) -> Tensor:
-    """Return the gradient of a weight behind a unit of 1 at a slope of 1, for each mask."""
-    weight = torch.ones(draws, dtype=torch.float64, requires_grad=True)
-    (layer(torch.ones_like(weight)) * weight).sum().backward()
-    assert weight.grad is not None  # noqa: S101  # backward has just been called
-    return weight.grad

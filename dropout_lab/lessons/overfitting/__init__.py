@@ -2,64 +2,40 @@
 
 import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from torch import Tensor
 
-from dropout_lab.checks.outcome import Outcome, at_least
-from dropout_lab.config.grid import with_values
 from dropout_lab.layers.noise_measurement import ERRORS
-from dropout_lab.lessons import Asked
-from dropout_lab.lessons.overfitting.learning_curves import Learned, draw
+from dropout_lab.lessons import LessonOptions
+from dropout_lab.lessons.overfitting.experiment import (
+    FULL_PLAN,
+    QUICK_PLAN,
+    LearningCurves,
+    train_networks,
+)
+from dropout_lab.lessons.overfitting.picture import draw_figure
 from dropout_lab.lessons.paired_differences import Difference
 from dropout_lab.lessons.parts import (
     Cell,
     Check,
     Formula,
-    Look,
-    Mistake,
+    Misconception,
+    Observation,
+    Paragraph,
     Part,
-    Picture,
-    Rows,
-    Say,
-    Step,
-    Working,
+    Plot,
+    Progress,
+    Section,
+    Table,
 )
-from dropout_lab.lessons.training import settings, splits, train_fleet
 
 
-@dataclass(frozen=True)
-class _Plan:
-    """How much is trained.
-
-    Args:
-        sizes: Training images, rising.
-        units: Of each of the two hidden layers.
-        epochs: Passes over the images, the same for every size.
-        every: Epochs between measurements.
-        seeds: Networks of each kind.
-        gains_from: Images from which dropout lowers the test loss beyond doubt: of fewer it is
-            still learning, or the difference is small. None where that is not checked.
-    """
-
-    sizes: tuple[int, ...]
-    units: int
-    epochs: int
-    every: int
-    seeds: int
-    gains_from: int | None
-
-
-_WHOLE = _Plan((500, 1000, 4000), units=512, epochs=20, every=2, seeds=6, gains_from=1000)
-_QUICK = _Plan((250, 1000), units=128, epochs=20, every=4, seeds=6, gains_from=None)
-
-
-def lesson(asked: Asked) -> Iterator[Part]:
+def lesson(options: LessonOptions) -> Iterator[Part]:
     """Yield the parts of the lesson."""
-    (p,) = asked.p
-    plan = _QUICK if asked.quick else _WHOLE
-    yield Step("The same network, with and without dropout")
-    yield Say(
+    (p,) = options.p
+    plan = QUICK_PLAN if options.quick else FULL_PLAN
+    yield Section("The same network, with and without dropout")
+    yield Paragraph(
         f"A network 784-{plan.units}-{plan.units}-10 with ReLU, trained for {plan.epochs} epochs "
         "by SGD with momentum 0.9, batches of 100 and a learning rate that falls from 0.05 to 0. "
         f"Without dropout, and with p = {p:g} in both hidden layers; {plan.seeds} seeds, each with "
@@ -70,173 +46,176 @@ def lesson(asked: Asked) -> Iterator[Part]:
         "loss gap     = test loss - train loss\naccuracy gap = train accuracy - test accuracy"
     )
     if plan.gains_from is None:
-        yield Say(
+        yield Paragraph(
             "So few and small steps leave the network with dropout short of its end: its test loss "
             "is shown and not checked. The lesson without --quick trains to the end."
         )
-    learned = []
+    curves = []
     for size in plan.sizes:
-        yield Working(f"training {2 * plan.seeds} networks on {size:,} images")
-        learned.append(_learned(size, plan, asked))
-    yield from _ends(learned, p)
-    yield from _gaps(learned)
-    yield from _noisy(learned[-1], p)
-    yield Picture(lambda: draw(learned, p), "losses over the epochs, and the gap over the images")
-    yield from checks(learned, plan.gains_from)
-
-
-def _learned(size: int, plan: _Plan, asked: Asked) -> Learned:
-    """Train networks on so many images, without dropout and with it, all in one fleet."""
-    (p,) = asked.p
-    dropped = settings(
-        {
-            "model.hidden": (plan.units, plan.units),
-            "dropout.p": p,
-            "training.epochs": plan.epochs,
-            "training.batch_size": 100,
-            "training.learning_rate": 0.05,
-            "training.learning_rate_schedule": "linear",
-            "evaluation.every": plan.every,
-            "evaluation.train_examples": 1000,
-        }
+        yield Progress(f"training {2 * plan.seeds} networks on {size:,} images")
+        curves.append(train_networks(size, plan, options))
+    yield from _show_final_values(curves, p)
+    yield from _show_differences(curves)
+    yield from _show_noisy_loss(curves[-1], p)
+    yield Plot(
+        lambda: draw_figure(curves, p), "losses over the epochs, and the gap over the images"
     )
-    # At p = 0 the layer passes every bit on; the variant none would be another program.
-    without = with_values(dropped, {"dropout.p": 0.0})
-    first = asked.seed * plan.seeds
-    images = splits(asked, train_size=size)
-    trained = train_fleet([without, dropped], range(first, first + plan.seeds), images)
-    return Learned.of(trained.records, images=size)
+    yield from check_claims(curves, plan.gains_from)
 
 
-def _ends(learned: Sequence[Learned], p: float) -> Iterator[Part]:
+def _show_final_values(curves: Sequence[LearningCurves], p: float) -> Iterator[Part]:
     rows: list[tuple[Cell, ...]] = [
         (
-            f"{each.images:,}, " + (f"p = {p:g}" if dropped else "without"),
+            f"{size_curves.images:,}, " + (f"p = {p:g}" if index else "without"),
             *(
-                float(each.last(column)[dropped].mean())
+                float(size_curves.final_values(column)[index].mean())
                 for column in ("train_loss", "test_loss", "train_accuracy", "test_accuracy")
             ),
         )
-        for each in learned
-        for dropped in (0, 1)
+        for size_curves in curves
+        for index in (0, 1)
     ]
-    yield Rows(
-        f"after the last epoch, dropout off: mean of {learned[0].seeds} seeds (losses in nats)",
+    yield Table(
+        f"after the last epoch, dropout off: mean of {curves[0].seeds} seeds (losses in nats)",
         ("images, dropout", "train loss", "test loss", "train accuracy", "test accuracy"),
         rows,
         digits=3,
     )
-    yield Look(
+    yield Observation(
         "Overfitting is the distance between training and test, in loss and in accuracy. Compare "
         "it without dropout and with it, and from few images to many."
     )
 
 
-def _gaps(learned: Sequence[Learned]) -> Iterator[Part]:
-    yield Step("The difference, seed by seed")
-    yield Say(
+def _show_differences(curves: Sequence[LearningCurves]) -> Iterator[Part]:
+    yield Section("The difference, seed by seed")
+    yield Paragraph(
         "Each seed gives a pair. The mean difference of the pairs is set against its standard "
         "error, which holds the luck of weights, order and masks, not that of these images."
     )
     rows = []
-    for each in learned:
-        gap, test = (Difference.of(each.difference(name)) for name in ("loss_gap", "test_loss"))
-        accuracy = Difference.of(100 * each.difference("test_accuracy"))
-        rows.append((f"{each.images:,}", gap.told(), test.told(), accuracy.told(2)))
-    yield Rows(
-        f"with dropout less without: mean ± standard error of {learned[0].seeds} pairs",
+    for size_curves in curves:
+        gap, test_loss = (
+            Difference.between_pairs(size_curves.difference(name))
+            for name in ("loss_gap", "test_loss")
+        )
+        accuracy = Difference.between_pairs(100 * size_curves.difference("test_accuracy"))
+        rows.append(
+            (f"{size_curves.images:,}", gap.format(), test_loss.format(), accuracy.format(2))
+        )
+    yield Table(
+        f"with dropout less without: mean ± standard error of {curves[0].seeds} pairs",
         ("images", "loss gap (nats)", "test loss (nats)", "test accuracy (points)"),
         rows,
     )
-    few, many = learned[0], learned[-1]
-    with_few = float(few.last("loss_gap")[1].mean())
-    without_many = float(many.last("loss_gap")[0].mean())
-    yield Look(
-        f"The loss gap with dropout at {few.images:,} images is {with_few:.2f} nats; without "
-        f"dropout at {many.images:,} it is {without_many:.2f}. "
+    smallest, largest = curves[0], curves[-1]
+    dropout_gap = float(smallest.final_values("loss_gap")[1].mean())
+    baseline_gap = float(largest.final_values("loss_gap")[0].mean())
+    yield Observation(
+        f"The loss gap with dropout at {smallest.images:,} images is {dropout_gap:.2f} nats; "
+        f"without dropout at {largest.images:,} it is {baseline_gap:.2f}. "
         + (
-            f"{many.images // few.images} times the images do more against overfitting than "
-            "dropout does."
-            if without_many < with_few
+            f"{largest.images // smallest.images} times the images do more against overfitting "
+            "than dropout does."
+            if baseline_gap < dropout_gap
             else "Dropout does here what more images would."
         )
     )
-    off = {each.images: Difference.of(each.difference("test_accuracy")).off for each in learned}
-    seen = [
-        f"at {images:,} images dropout {'raises' if in_errors > 0 else 'lowers'} it, by more than "
+    z_scores = {
+        size_curves.images: Difference.between_pairs(
+            size_curves.difference("test_accuracy")
+        ).z_score
+        for size_curves in curves
+    }
+    significant = [
+        f"at {images:,} images dropout {'raises' if z_score > 0 else 'lowers'} it, by more than "
         f"{ERRORS:g} standard errors"
-        for images, in_errors in off.items()
-        if abs(in_errors) > ERRORS
+        for images, z_score in z_scores.items()
+        if abs(z_score) > ERRORS
     ]
-    unseen = f"no change of {ERRORS:g} standard errors at any number of images"
-    yield Look(f"The test accuracy: {'; '.join(seen) or unseen}.")
-    yield from _no_gain(learned)
-    yield Mistake(
+    no_change = f"no change of {ERRORS:g} standard errors at any number of images"
+    yield Observation(f"The test accuracy: {'; '.join(significant) or no_change}.")
+    yield from _show_harmed_sizes(curves)
+    yield Misconception(
         "Dropout is said to prevent overfitting. It makes the gap smaller and does not close it. "
         "Very few images a network learns by heart through all the noise: Srivastava et al. "
         "found no gain in accuracy at 100 and 500 (section 7.4)."
     )
 
 
-def _no_gain(learned: Sequence[Learned]) -> Iterator[Part]:
-    """Say where the gap shrank and the test loss rose, if anywhere."""
-    tests = {each.images: Difference.of(each.difference("test_loss")) for each in learned}
-    worse = [f"{images:,}" for images, test in tests.items() if test.seen and test.mean > 0]
-    if worse:
-        yield Say(
-            f"A smaller gap is not yet a gain: at {' and '.join(worse)} images the test loss is "
+def _show_harmed_sizes(curves: Sequence[LearningCurves]) -> Iterator[Part]:
+    """Name the numbers of images for which the gap shrank and the test loss rose, if any."""
+    differences = {
+        size_curves.images: Difference.between_pairs(size_curves.difference("test_loss"))
+        for size_curves in curves
+    }
+    harmed = [
+        f"{images:,}"
+        for images, difference in differences.items()
+        if difference.is_significant and difference.mean > 0
+    ]
+    if harmed:
+        yield Paragraph(
+            f"A smaller gap is not yet a gain: at {' and '.join(harmed)} images the test loss is "
             "higher with dropout. The training loss rose by more than the gap fell."
         )
 
 
-def _noisy(many: Learned, p: float) -> Iterator[Part]:
-    noisy, clean, test = (
-        many.mean(column)[1] for column in ("noisy_train_loss", "train_loss", "test_loss")
+def _show_noisy_loss(curves: LearningCurves, p: float) -> Iterator[Part]:
+    noisy_loss, clean_loss, test_loss = (
+        curves.mean(column)[1] for column in ("noisy_train_loss", "train_loss", "test_loss")
     )
-    yield Step("The trap: a test that looks better than training")
-    yield Rows(
-        f"p = {p:g}, {many.images:,} images: mean loss of {many.seeds} seeds (nats)",
+    yield Section("The trap: a test that looks better than training")
+    yield Table(
+        f"p = {p:g}, {curves.images:,} images: mean loss of {curves.seeds} seeds (nats)",
         ("epoch", "training, noisy", "training, clean", "test"),
         [
-            (epoch, float(noisy[at]), float(clean[at]), float(test[at]))
-            for at, epoch in enumerate(many.epochs)
-            if at < 5 or at == len(many.epochs) - 1
+            (epoch, float(noisy_loss[index]), float(clean_loss[index]), float(test_loss[index]))
+            for index, epoch in enumerate(curves.epochs)
+            if index < 5 or index == len(curves.epochs) - 1
         ],
         digits=3,
     )
-    better = [int((loss > test).sum()) for loss in (noisy, clean)]
-    yield Look(
-        f"The test loss is below the noisy training loss in {better[0]} of {len(test)} measured "
-        f"epochs, below the clean one in {better[1]}."
+    epochs_below = [int((loss > test_loss).sum()) for loss in (noisy_loss, clean_loss)]
+    yield Observation(
+        f"The test loss is below the noisy training loss in {epochs_below[0]} of {len(test_loss)} "
+        f"measured epochs, below the clean one in {epochs_below[1]}."
     )
-    yield Mistake(
+    yield Misconception(
         "A test curve below the training curve is taken for a sign that dropout works, or that "
         "there is too much of it. It compares a network with dropout on (and before each update) "
         "to one with dropout off (and after them). To see the gap, measure both with dropout off."
     )
 
 
-def checks(learned: Sequence[Learned], gains_from: int | None) -> Iterator[Check]:
-    """Yield what is claimed of networks trained on rising numbers of images.
+def check_claims(curves: Sequence[LearningCurves], gains_from: int | None) -> Iterator[Check]:
+    """Yield the checks of networks trained on rising numbers of images.
 
     Args:
-        learned: What they became.
-        gains_from: Images from which the test loss must be lower with dropout; none: nowhere.
+        curves: The learning curves for each number of images.
+        gains_from: The number of images from which dropout must lower the test loss; None: no
+            check.
     """
-    yield Check("loss gap is smaller", _sure([-each.difference("loss_gap") for each in learned]))
+    smaller_gaps = [-size_curves.difference("loss_gap") for size_curves in curves]
+    yield _check_above_zero("loss gap is smaller", smaller_gaps)
     if gains_from is not None:
-        enough = [each for each in learned if each.images >= gains_from]
-        lower = _sure([-each.difference("test_loss") for each in enough])
-        yield Check(f"test loss, from {gains_from:,} on", lower)
-    gaps = [each.last("loss_gap")[0] for each in learned]
-    shrunk = [fewer - more for fewer, more in itertools.pairwise(gaps)]
-    yield Check("gap shrinks with images", _sure(shrunk))
-    hidden = [(each.last("noisy_train_loss") - each.last("train_loss"))[1] for each in learned]
-    yield Check("noisy loss is above clean", _sure(hidden))
+        large_sizes = [size_curves for size_curves in curves if size_curves.images >= gains_from]
+        lower_losses = [-size_curves.difference("test_loss") for size_curves in large_sizes]
+        yield _check_above_zero(f"test loss, from {gains_from:,} on", lower_losses)
+    gaps = [size_curves.final_values("loss_gap")[0] for size_curves in curves]
+    shrinkages = [larger_gap - smaller_gap for larger_gap, smaller_gap in itertools.pairwise(gaps)]
+    yield _check_above_zero("gap shrinks with images", shrinkages)
+    noise_gaps = [
+        (size_curves.final_values("noisy_train_loss") - size_curves.final_values("train_loss"))[1]
+        for size_curves in curves
+    ]
+    yield _check_above_zero("noisy loss is above clean", noise_gaps)
 
 
-def _sure(differences: Sequence[Tensor]) -> Outcome:
-    """Return whether the mean of each group of differences is above 0, and surely."""
-    least = min(Difference.of(each).off for each in differences)
-    what = f"is the least of {len(differences)} mean differences of {len(differences[0])} seeds"
-    return at_least(least, ERRORS, what, unit=" s.e.")
+def _check_above_zero(name: str, differences: Sequence[Tensor]) -> Check:
+    """Check that the mean of each group of differences is significantly above 0."""
+    smallest = min(Difference.between_pairs(group).z_score for group in differences)
+    description = (
+        f"is the least of {len(differences)} mean differences of {len(differences[0])} seeds"
+    )
+    return Check.beyond_chance(name, smallest, description)

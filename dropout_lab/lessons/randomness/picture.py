@@ -1,128 +1,70 @@
-"""The picture of the lesson ``randomness``, and what it shows."""
+"""Plot masks, dropped units, entropy, and the sub-networks of a batch."""
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
-from torch import Tensor
 
 from dropout_lab.analysis import style
 from dropout_lab.layers.noise_measurement import ERRORS
-from dropout_lab.lessons.randomness.sub_networks import expected_distinct
+from dropout_lab.lessons.mask_helpers import binomial_probability, draw_mask
+from dropout_lab.lessons.randomness.experiment import (
+    BATCH_SIZE,
+    EntropyEstimate,
+    ShownMasks,
+    SubNetworkCount,
+    expected_distinct_masks,
+)
 
-_BATCH = 128
-_DROPPED = "#EEEEEE"
-_LINES = ("-", "--", ":")
-
-
-@dataclass(frozen=True)
-class Shown:
-    """Masks at one p.
-
-    Args:
-        p: The chance of dropping.
-        kept: A few of them, ``(examples, units)``.
-        shares: Of many examples, that drop 0, 1, ... units.
-    """
-
-    p: float
-    kept: Tensor
-    shares: Tensor
+_LINE_STYLES = ("-", "--", ":")
 
 
-@dataclass(frozen=True)
-class Entropy:
-    """The entropy of a unit's mask, in bits.
-
-    Args:
-        p: The chance of dropping in force.
-        plain: H of the share of draws in which it was dropped, mean over units.
-        corrected: That with Miller's correction.
-        error: Standard error of the latter, by the binomial distribution.
-        should: H(p).
-    """
-
-    p: float
-    plain: float
-    corrected: float
-    error: float
-    should: float
-
-    @property
-    def off(self) -> float:
-        """How far the corrected mean is from H(p), in standard errors."""
-        return abs(self.corrected - self.should) / self.error
-
-
-@dataclass(frozen=True)
-class Seen:
-    """How many different sub-networks a batch saw.
-
-    Args:
-        p: The chance of dropping in force.
-        units: Of the layer.
-        mean: Over batches.
-        error: Its standard error, by the theory.
-        expected: What the mean should be.
-    """
-
-    p: float
-    units: int
-    mean: float
-    error: float
-    expected: float
-
-    @property
-    def off(self) -> float:
-        """How far the mean is from the expected one, in standard errors."""
-        return abs(self.mean - self.expected) / self.error
-
-
-def draw(
-    shown: Sequence[Shown], entropies: Sequence[Entropy], seen: Sequence[Seen], n: str
+def draw_figure(
+    shown_masks: Sequence[ShownMasks],
+    entropies: Sequence[EntropyEstimate],
+    sub_network_counts: Sequence[SubNetworkCount],
+    n: str,
 ) -> Figure:
     """Draw masks, how many units they drop, their entropy, and the sub-networks of a batch."""
     figure = style.new_figure(11, 7)
     grid = figure.add_gridspec(2, 1, height_ratios=(1, 1.25))
-    above, below = grid[0].subgridspec(1, max(3, len(shown))), grid[1].subgridspec(1, 3)
-    for at, masks in enumerate(shown):
-        axes = figure.add_subplot(above[at])
-        _masks(axes, masks)
-        if at == 0:
+    top_row = grid[0].subgridspec(1, max(3, len(shown_masks)))
+    bottom_row = grid[1].subgridspec(1, 3)
+    for index, masks in enumerate(shown_masks):
+        axes = figure.add_subplot(top_row[index])
+        _draw_masks(axes, masks)
+        if index == 0:
             axes.set_ylabel("example")
-    counts, entropy, networks = (figure.add_subplot(below[at]) for at in range(3))
-    _counts(counts, shown)
-    _entropy(entropy, entropies)
-    _networks(networks, seen)
+    counts, entropy, sub_networks = (figure.add_subplot(bottom_row[index]) for index in range(3))
+    _draw_counts(counts, shown_masks)
+    _draw_entropy(entropy, entropies)
+    _draw_sub_networks(sub_networks, sub_network_counts)
     style.heading(figure, "Randomness: masks are most varied at p = 0.5")
     style.footnote(figure, style.wrapped(f"n = {n}; bars: {ERRORS} standard errors", 130))
     return figure
 
 
-def _masks(axes: Axes, shown: Shown) -> None:
-    colours = ListedColormap([_DROPPED, style.p_colour(shown.p)])
-    axes.pcolormesh(shown.kept.numpy(), cmap=colours, vmin=0, vmax=1, edgecolor="white", lw=0.8)
-    axes.invert_yaxis()
-    axes.set_title(f"p = {shown.p:g}")
+def _draw_masks(axes: Axes, masks: ShownMasks) -> None:
+    draw_mask(axes, masks.keep_masks, style.p_colour(masks.p))
+    axes.set_title(f"p = {masks.p:g}")
     axes.set_xlabel("unit (grey: dropped)")
     axes.set_xticks([])
     axes.set_yticks([])
-    axes.grid(visible=False)
 
 
-def _counts(axes: Axes, shown: Sequence[Shown]) -> None:
-    units = len(shown[0].shares) - 1
-    counts = np.arange(units + 1)
-    ways = np.array([math.comb(units, int(m)) for m in counts])
-    for each in shown:
-        binomial = ways * each.p**counts * (1 - each.p) ** (units - counts)
+def _draw_counts(axes: Axes, shown_masks: Sequence[ShownMasks]) -> None:
+    units = len(shown_masks[0].shares) - 1
+    counts = range(units + 1)
+    for masks in shown_masks:
+        binomial = [binomial_probability(units, count, masks.p) for count in counts]
         axes.plot(counts, binomial, color="#888888", lw=1, zorder=1)
         axes.plot(
-            counts, each.shares.numpy(), "o", color=style.p_colour(each.p), label=f"p = {each.p:g}"
+            counts,
+            masks.shares.numpy(),
+            "o",
+            color=style.p_colour(masks.p),
+            label=f"p = {masks.p:g}",
         )
     axes.set_title("how many are dropped:\nnot a fixed share")
     axes.set_xlabel(f"dropped units of {units}")
@@ -130,17 +72,17 @@ def _counts(axes: Axes, shown: Sequence[Shown]) -> None:
     axes.legend()
 
 
-def _entropy(axes: Axes, entropies: Sequence[Entropy]) -> None:
+def _draw_entropy(axes: Axes, entropies: Sequence[EntropyEstimate]) -> None:
     p = np.linspace(1e-6, 1 - 1e-6, 400)
     axes.plot(p, -p * np.log2(p) - (1 - p) * np.log2(1 - p), color="#888888", lw=1, label="H(p)")
-    for each in entropies:
+    for estimate in entropies:
         axes.errorbar(
-            each.p,
-            each.corrected,
-            yerr=ERRORS * each.error,
+            estimate.p,
+            estimate.corrected,
+            yerr=ERRORS * estimate.standard_error,
             fmt="o",
             ms=5,
-            color=style.p_colour(each.p),
+            color=style.p_colour(estimate.p),
         )
     axes.set_title("entropy of a unit's mask:\nhighest at p = 0.5")
     axes.set_xlabel("p, the chance of dropping")
@@ -148,24 +90,24 @@ def _entropy(axes: Axes, entropies: Sequence[Entropy]) -> None:
     axes.legend(loc="lower center")
 
 
-def _networks(axes: Axes, seen: Sequence[Seen]) -> None:
+def _draw_sub_networks(axes: Axes, sub_network_counts: Sequence[SubNetworkCount]) -> None:
     grid = np.linspace(0.01, 0.99, 99)
-    layers = list(dict.fromkeys(each.units for each in seen))
-    for units, line in zip(layers, _LINES, strict=True):
-        expected = [expected_distinct(float(p), units, _BATCH)[0] for p in grid]
+    layers = list(dict.fromkeys(count.units for count in sub_network_counts))
+    for units, line in zip(layers, _LINE_STYLES, strict=True):
+        expected = [expected_distinct_masks(float(p), units, BATCH_SIZE)[0] for p in grid]
         label = f"{units} units have {2**units:,}"
         axes.plot(grid, expected, line, color="#888888", lw=1.4, label=label, zorder=1)
-    for each in seen:
+    for count in sub_network_counts:
         axes.errorbar(
-            each.p,
-            each.mean,
-            yerr=ERRORS * each.error,
+            count.p,
+            count.mean,
+            yerr=ERRORS * count.standard_error,
             fmt="o",
             ms=5,
-            color=style.p_colour(each.p),
+            color=style.p_colour(count.p),
         )
-    axes.set_title(f"sub-networks that a batch\nof {_BATCH} examples sees")
+    axes.set_title(f"sub-networks that a batch\nof {BATCH_SIZE} examples sees")
     axes.set_xlabel("p, the chance of dropping")
     axes.set_ylabel("different ones (line: expected)")
-    axes.set_ylim(0, 1.45 * _BATCH)
+    axes.set_ylim(0, 1.45 * BATCH_SIZE)
     axes.legend(loc="upper center")

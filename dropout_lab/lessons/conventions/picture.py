@@ -1,0 +1,87 @@
+"""Plot mean, evaluation and variance of a unit over p."""
+
+from collections.abc import Sequence
+
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from dropout_lab.analysis import style
+from dropout_lab.lessons.conventions.experiment import MeasuredUnit
+
+
+def draw_figure(ps: Sequence[float], table: dict[str, list[MeasuredUnit]], draws: int) -> Figure:
+    """Draw mean, evaluation and variance of a unit over p, for correct and mixed conventions."""
+    figure = style.new_figure(10, 4.4)
+    means, ratios, variances = figure.subplots(1, 3)
+    correct_look, wrong_look = style.variant_look("inverted"), style.variant_look("unscaled")
+    grid = torch.linspace(0.06, 0.94, 100)
+    odds = grid / (1 - grid)
+    _draw_curve(
+        means,
+        grid,
+        torch.ones(100),
+        ps,
+        [unit.mean for unit in table["right"]],
+        "over 1 − p",
+        correct_look,
+    )
+    _draw_curve(
+        means, grid, 1 / odds, ps, [unit.mean for unit in table["over p"]], "over p", wrong_look
+    )
+    standard_ratios = [unit.eval_value / unit.mean for unit in table["standard"]]
+    mixed_ratios = [unit.eval_value / unit.mean for unit in table["times p"]]
+    _draw_curve(
+        ratios,
+        grid,
+        torch.ones(100),
+        ps,
+        standard_ratios,
+        "times 1 − p",
+        style.variant_look("standard"),
+    )
+    _draw_curve(ratios, grid, odds, ps, mixed_ratios, "times p", wrong_look)
+    _draw_curve(
+        variances,
+        grid,
+        odds,
+        ps,
+        [unit.variance for unit in table["right"]],
+        "p drops",
+        correct_look,
+    )
+    _draw_curve(
+        variances,
+        grid,
+        1 / odds,
+        ps,
+        [unit.variance for unit in table["keeps"]],
+        "p keeps",
+        wrong_look,
+    )
+    means.set(title="kept units divided:\nmean in training", ylabel="a unit of value 1")
+    ratios.set(title="evaluation multiplied:\nevaluation / mean of training")
+    variances.set(title="p taken for the other:\nvariance of the noise")
+    for axes in (means, ratios, variances):
+        axes.axvline(0.5, color="#888888", linewidth=1, zorder=0)
+        axes.set(yscale="log", xlabel="p", xlim=(0, 1), ylim=(0.03, 30))
+        axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+        axes.legend(loc="lower center" if axes is not means else "lower left")
+    style.heading(figure, "Dropping and keeping mixed up: right at p = 0.5 only")
+    style.footnote(figure, f"markers: measured, n = {draws:,} draws at each p; lines: the formula")
+    return figure
+
+
+def _draw_curve(
+    axes: Axes,
+    grid: Tensor,
+    formula: Tensor,
+    ps: Sequence[float],
+    measured: list[float],
+    label: str,
+    look: tuple[str, str],
+) -> None:
+    colour, marker = look
+    axes.plot(grid, formula, color=colour, linewidth=1.2)
+    axes.plot(ps, measured, marker, color=colour, label=label, markersize=8)
