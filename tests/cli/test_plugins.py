@@ -107,7 +107,7 @@ def test_a_study_that_only_its_own_setting_names_it_in_is_read_without_it(run, p
     (STUDY / "manifest.json").write_text(json.dumps(damaged))
     plugin()
     result = run("plot", str(STUDY))
-    assert result.status == 4
+    assert result.status == 1
     assert "cannot be read as a manifest" in result.err
 
 
