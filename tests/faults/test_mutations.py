@@ -68,7 +68,7 @@ def out(sound: Path, tmp_path: Path) -> Path:
 def sketched(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave out what takes the time of a picture, which is to write it."""
     empty = b'<svg xmlns="http://www.w3.org/2000/svg" width="1pt" height="1pt"></svg>'
-    monkeypatch.setattr(style, "drawn", lambda figure, suffix: empty)
+    monkeypatch.setattr(style, "render", lambda figure, suffix: empty)
 
 
 def texts_of(folder: Path) -> Iterator[str]:
