@@ -297,7 +297,8 @@ def _draw_published_curve(
         if values:
             x, y = np.array([(end * epoch / epochs, error) for epoch, error in values]).T
             style_args = published_style(seen, colour) | {
-                "linestyle": ":" if len(values) > 1 else "none"
+                "linestyle": ":" if len(values) > 1 else "none",
+                "linewidth": 0.8,
             }
             axes.plot(x, y, **style_args, clip_on=False)
 
