@@ -104,7 +104,7 @@ def not_read(path: Path, error: OSError) -> StorageError:
     return StorageError(f"{path} cannot be read: {error.strerror}. {advice}.")
 
 
-def read_bytes(path: Path) -> bytes | None:
+def read_optional_file(path: Path) -> bytes | None:
     """Return the content of a file; None if there is no such file.
 
     Raises:
@@ -124,13 +124,8 @@ def sha256_of(path: Path) -> str | None:
     Raises:
         StorageError: The system refuses to read it.
     """
-    try:
-        with open_file(path) as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except OSError as error:
-        raise not_read(path, error) from error
+    content = read_optional_file(path)
+    return None if content is None else hashlib.sha256(content).hexdigest()
 
 
 def replace_file(path: Path, content: str | bytes | Iterable[str]) -> None:

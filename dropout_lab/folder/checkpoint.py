@@ -14,7 +14,7 @@ import torch
 from dropout_lab.files import (
     keep_beside,
     make_folder,
-    read_bytes,
+    read_optional_file,
     remove_file,
     remove_temporaries,
     replace_file,
@@ -155,7 +155,7 @@ def _read(path: Path) -> RunCheckpoint:
         DamagedCheckpointError: It is not what was written, or not of this run and epoch.
         StorageError: The system refuses to read it.
     """
-    content = read_bytes(path)
+    content = read_optional_file(path)
     if content is None:
         raise DamagedCheckpointError("cannot be read: it is not there")
     checkpoint = read_content(content, path.parent.name)

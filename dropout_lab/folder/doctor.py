@@ -1,13 +1,12 @@
 """What is damaged in a study's folder, and its repair: nothing goes that is not kept beside."""
 
-import hashlib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from dropout_lab import results
 from dropout_lab.config.grid import Run
 from dropout_lab.errors import StorageError
-from dropout_lab.files import keep_beside, read_bytes, remove_file, replace_file
+from dropout_lab.files import keep_beside, remove_file, replace_file, sha256_of
 from dropout_lab.folder.checkpoint import damage_of, recorded_until
 from dropout_lab.folder.completeness import (
     READERS,
@@ -266,7 +265,7 @@ class _Patient:
             path = self.folder / results.PLUGINS / f"{name}.py"
             if not name.isidentifier() or not path.exists():
                 continue
-            if hashlib.sha256(read_bytes(path) or b"").hexdigest() != entry["sha256"]:
+            if sha256_of(path) != entry["sha256"]:
                 words = f"has another SHA-256 than {results.MANIFEST} says"
                 remedy = f"kept beside and taken away; {_AGAIN}, with --plugin, writes it again"
                 yield Finding(path, words, remedy, self._away(path))

@@ -9,7 +9,7 @@ import io
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dropout_lab.files import read_bytes
+from dropout_lab.files import read_optional_file
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -30,7 +30,7 @@ def read_weights(path: Path) -> "dict[str, Tensor] | None":
         ValueError: They are not what was written, or those of another run.
         StorageError: The system refuses to read them.
     """
-    content = read_bytes(path)
+    content = read_optional_file(path)
     if content is None:
         return None
     _check(content, path.parent.name)
@@ -44,7 +44,7 @@ def check_weights(path: Path) -> object:
         ValueError: They are not what was written, or those of another run.
         StorageError: The system refuses to read them.
     """
-    content = read_bytes(path)
+    content = read_optional_file(path)
     if content is not None and not _check(content, path.parent.name):
         _loaded(content)
     return content

@@ -1,6 +1,5 @@
 """The provenance of a study for its report: settings, commands, versions, machines, digests."""
 
-import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -18,8 +17,7 @@ from dropout_lab.config.grid import Cell, Run, sweep_cells
 from dropout_lab.config.schema import Config, Settings, without_dropout
 from dropout_lab.config.sizes import CLASSES, inputs_of
 from dropout_lab.config.sweep import LABEL
-from dropout_lab.errors import StorageError
-from dropout_lab.files import read_file
+from dropout_lab.files import sha256_of
 from dropout_lab.report.cell_table import CellTable
 from dropout_lab.results import MANIFEST, NEEDED, counted, one_line, runs_in
 
@@ -127,13 +125,8 @@ def digests(study: StudyTables) -> dict[str, str]:
     plugins = _as_mapping(manifest.get("plugins"))
     found |= {f"plugin {name}": str(entry["sha256"]) for name, entry in plugins.items()}
     for name in (MANIFEST, *NEEDED):
-        path = study.path / name
-        try:
-            found[name] = hashlib.sha256(read_file(path)).hexdigest()
-        except FileNotFoundError:
-            continue
-        except OSError as error:
-            raise StorageError(f"{path} cannot be read: {error.strerror}.") from error
+        if digest := sha256_of(study.path / name):
+            found[name] = digest
     return found
 
 

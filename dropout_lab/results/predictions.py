@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from dropout_lab.config.sizes import CLASSES
-from dropout_lab.files import read_bytes
+from dropout_lab.files import read_optional_file
 from dropout_lab.printable import one_line
 
 PREDICTIONS = "predictions.npz"
@@ -54,7 +54,7 @@ def read_arrays(path: Path, *names: str) -> tuple[Array, ...] | None:
         ValueError: They are not what was written, or are those of another run.
         StorageError: The system refuses to read the file.
     """
-    content = read_bytes(path)
+    content = read_optional_file(path)
     if content is None:
         return None
     if len(content) > _LARGEST:

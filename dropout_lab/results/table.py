@@ -172,6 +172,3 @@ def _lines(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
         yield number, line
         while len(line) >= LONGEST_LINE and not line.endswith(b"\n"):
             line = file.readline(LONGEST_LINE)
-
-
-_EMPTY, _HEADER_AGAIN = "is empty", "is the header again"
