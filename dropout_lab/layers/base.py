@@ -301,7 +301,7 @@ class WeightDropout(Dropout):
         """Raise TypeError, because the layer needs weights."""
         name = type(self).__name__
         raise TypeError(
-            f"{name} acts on weights, so it cannot be called with units alone; write "
+            f"{name} acts on weights, not on units alone; write "
             f"DropoutLinear(in, out, {name}(...)) in place of nn.Linear(in, out), or call "
             "connect(x, weight, bias)."
         )

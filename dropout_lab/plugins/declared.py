@@ -41,7 +41,7 @@ def mistakes_in(kind: type[Dropout]) -> Iterator[str]:
     yield from wrong or _constructor_mistakes(kind, variant)
     if not issubclass(kind, UnitDropout) and not variant.between:
         yield (
-            f"class {kind.__name__} acts on the way through weights, so it cannot stand before an "
+            f"class {kind.__name__} acts on weights, so it cannot come before the "
             "activation; write between=True in its Variant, or derive it from UnitDropout."
         )
 

@@ -242,7 +242,7 @@ class POfTheConstructor(Right):
 class AnyPIsTaken(Right):
     check = "p out of range is refused"
 
-    def _checked(self, p: float | Tensor) -> Tensor:
+    def _validate_p(self, p: float | Tensor) -> Tensor:
         return torch.as_tensor(p, dtype=torch.float64)
 
 
