@@ -4,14 +4,14 @@ import hashlib
 import json
 import math
 import re
-from dataclasses import asdict, fields
+from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import BaseModel, Field, StringConstraints, TypeAdapter, ValidationError
 
 from dropout_lab import __version__
-from dropout_lab.catalogue import CATALOGUE, Variant
+from dropout_lab.catalogue import CATALOGUE
 from dropout_lab.config.grid import Cell, Run, run_id, values_of
 from dropout_lab.config.published import FigureSettings, PublishedSettings
 from dropout_lab.config.schema import KEYS, SECTIONS, Settings
@@ -21,6 +21,7 @@ from dropout_lab.files import not_read, read_file
 from dropout_lab.printable import one_line
 from dropout_lab.results.names import MANIFEST, RUN_ID
 from dropout_lab.results.text import command
+from dropout_lab.variant import Variant
 
 MANIFEST_FORMAT = 1
 LARGEST_MANIFEST = 2**26  # bytes; 100,000 runs take less
@@ -152,7 +153,7 @@ def runs_in(manifest: Manifest) -> dict[str, Run]:
 
 def recorded_plugin(file: str, kind: Variant) -> dict[str, Any]:
     """Return what a manifest keeps of a plugin's variant, as JSON data."""
-    return {"file": file, "sha256": kind.source, "variant": asdict(kind)}
+    return {"file": file, "sha256": kind.source, "variant": kind.public_fields()}
 
 
 def recorded_variants(plugins: Manifest) -> dict[str, Variant]:
