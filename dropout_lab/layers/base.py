@@ -311,8 +311,8 @@ class BernoulliDropout(UnitDropout):
     """Base class of the layers that keep each unit with probability 1 - p.
 
     The layer compares 16-bit random integers with a threshold. So p is rounded to a multiple of
-    1/65,536, but never to 0 or 1. The layer uses and reports the rounded p. Masks are nested: with
-    the same draws, a unit that is kept at some p is kept at every lower p.
+    1/65,536; a p between 0 and 1 is never rounded to 0 or 1. The layer uses and reports the rounded
+    p. Masks are nested: with the same draws, a unit that is kept at some p is kept at all lower p.
     """
 
     rounds_p = True
