@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from dropout_lab.config.axes import checked_axes, checked_cells, checked_values
 from dropout_lab.config.document import Document, KeyPath, read_document
+from dropout_lab.config.foreign_keys import foreign_search, outside_the_grid
 from dropout_lab.config.grid import (
     LARGEST_STUDY,
     Cell,
@@ -17,7 +18,7 @@ from dropout_lab.config.grid import (
     sweep_cells,
     with_values,
 )
-from dropout_lab.config.hints import foreign_search, instead_of_sweep, outside_the_grid
+from dropout_lab.config.hints import instead_of_sweep
 from dropout_lab.config.inference_rules import unread_measures
 from dropout_lab.config.labels import check_distinct, check_labels, check_references, check_texts
 from dropout_lab.config.messages import (
