@@ -34,12 +34,17 @@ MEANT_BY_A_WORD = {
 _RANGE = re.compile(r"\s*([0-9]{1,9})\s*(:|-|\.\.\.?|to)\s*([0-9]{1,9})\s*")
 
 
+def as_yaml(value: object, *, unicode: bool = True) -> str:
+    """Return a value as YAML on one line; ``unicode``: with characters outside ASCII as such."""
+    text = yaml.safe_dump(
+        value, default_flow_style=True, sort_keys=False, width=float("inf"), allow_unicode=unicode
+    )
+    return str(text.strip().removesuffix("...").strip())
+
+
 def flow(value: object) -> str:
     """Return a value as YAML on one line, its end left out where it is too long to copy."""
-    text = yaml.safe_dump(
-        value, default_flow_style=True, sort_keys=False, width=float("inf"), allow_unicode=True
-    )
-    text = text.strip().removesuffix("...").strip()
+    text = as_yaml(value)
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
 
 

@@ -58,7 +58,7 @@ def load(path: Path | None, changes: Changes | None = None) -> Config:
         document = Document("the defaults")
     else:
         document = read_document(path)
-        document.data.setdefault("name", _name_from(path))
+        document.data.setdefault("name", name_from(path))
     choose_size(document, changes)
     if changes is not None:
         apply(changes, document)
@@ -289,6 +289,7 @@ def _places(key: str, listed: Sequence[Mapping[str, Any]]) -> list[KeyPath]:
     ]
 
 
-def _name_from(path: Path) -> str:
+def name_from(path: Path) -> str:
+    """Return the name of the study that a config file without a name describes."""
     kept = "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "_" for c in path.stem)
     return kept.strip("._-")[:100] or "study"

@@ -63,8 +63,8 @@ RAMP = ["momentum_schedule=linear", "start_momentum=0.5", "momentum_epochs=5"]
             [*STEPS, "learning_rate_steps=[5,3]", "learning_rate_factors=[1]"],
             "training.learning_rate_factors lists 1 factors for 2 steps; give one factor for each",
         ),
-        ([*STEPS, "learning_rate_steps=[0]", "learning_rate_factors=[1]"], "list of positive whole"),
-        ([*STEPS, "learning_rate_steps=[5]", "learning_rate_factors=[0]"], "list of numbers above 0"),
+        ([*STEPS, "learning_rate_steps=[0]", "learning_rate_factors=[1]"], "list of positive who"),
+        ([*STEPS, "learning_rate_steps=[5]", "learning_rate_factors=[0]"], "list of numbers abov"),
         (
             ["learning_rate_schedule=exponential", "learning_rate_decay=1.1"],
             "training.learning_rate_decay is 1.1; allowed: a number above 0 and at most 1",
@@ -124,7 +124,7 @@ RAMP = ["momentum_schedule=linear", "start_momentum=0.5", "momentum_epochs=5"]
             ["momentum_schedule=exponential", "start_momentum=0.5"],
             "needs training.momentum_updates, e.g. momentum_updates: 100000.",
         ),
-        (["momentum_schedule=linear", "start_momentum=1"], "1; allowed: a number of at least 0 and b"),
+        (["momentum_schedule=linear", "start_momentum=1"], "1; allowed: a number of at least 0 an"),
         (
             ["start_momentum=0.5"],
             "it is for momentum_schedule linear, momentum_schedule exponential.",
@@ -209,7 +209,7 @@ RAMP = ["momentum_schedule=linear", "start_momentum=0.5", "momentum_epochs=5"]
         (["max_norm=2", "max_norm_on=output"], 'is "output"; allowed: one of all, hidden or'),
         (["kl_sparsity_target=0.2"], "it is for kl_sparsity above 0."),
         (["kl_sparsity_damping=0.5"], "it is for kl_sparsity above 0."),
-        (["kl_sparsity=0.1", "kl_sparsity_damping=1"], "is 1; allowed: a number of at least 0 and "),
+        (["kl_sparsity=0.1", "kl_sparsity_damping=1"], "is 1; allowed: a number of at least 0 and"),
         (["kl_sparsity=-0.1"], "kl_sparsity is -0.1; allowed: a number of at least 0"),
         (
             ["kl_sparsity=0.1", "kl_sparsity_target=1", "model.activation=logistic"],
