@@ -4,7 +4,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, cast
 
@@ -12,10 +12,12 @@ import typer
 
 from dropout_lab import __version__
 from dropout_lab.cli import encoding, extra
-from dropout_lab.cli.command import Command
+from dropout_lab.cli.command import Command, StudyCommand
 from dropout_lab.cli.config import config_app
 from dropout_lab.cli.data import data_app
 from dropout_lab.cli.doctor import doctor
+from dropout_lab.cli.examples import examples_of
+from dropout_lab.cli.init import init
 from dropout_lab.cli.lesson import lesson
 from dropout_lab.cli.plot import plot
 from dropout_lab.cli.remove import remove
@@ -38,15 +40,12 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     help="The instrument for studying dropout in fully connected networks.",
 )
-app.command(cls=Command)(train)
-app.command(cls=Command)(sweep)
-app.command(cls=Command)(plot)
-app.command(cls=Command)(report)
-app.command(cls=Command)(doctor)
-app.command(cls=Command)(remove)
-app.command(cls=Command)(lesson)
-app.command(cls=Command)(verify)
-app.command(cls=Command)(variants)
+_COMMANDS: tuple[Callable[..., None], ...] = (
+    train, sweep, init, plot, report, doctor, remove, lesson, verify, variants
+)  # fmt: skip
+for _command in _COMMANDS:
+    _kind = StudyCommand if _command in (train, sweep) else Command
+    app.command(cls=_kind, epilog=examples_of(_command.__name__))(_command)
 app.add_typer(config_app, name="config")
 app.add_typer(data_app, name="data")
 
@@ -90,7 +89,7 @@ def _run() -> int:
         return _tell(f"{where}: {error.strerror}. Change to another: cd ~", _UNWRITTEN)
     try:
         with reading():
-            status = int(app(standalone_mode=False) or 0)
+            status = int(app(_arguments(sys.argv[1:]), standalone_mode=False) or 0)
     except (DropoutLabError, InterruptedStudyError) as error:
         mistakes = error.mistakes if isinstance(error, ConfigError) else None
         return _tell(str(error), error.exit_status, mistakes)
@@ -99,6 +98,13 @@ def _run() -> int:
     if status == _INTERRUPTED:  # typer's word for Ctrl-C
         return _tell("Interrupted.", status)
     return status
+
+
+def _arguments(given: list[str]) -> list[str]:
+    """Return the arguments, with ``help`` and ``version`` in place of their options allowed."""
+    if given[:1] == ["version"]:
+        return ["--version"]
+    return [*given[1:], "--help"] if given[:1] == ["help"] else given
 
 
 def _tell(message: str, status: int, mistakes: Sequence[str] | None = None) -> int:
@@ -122,7 +128,13 @@ def _in_words(error: typer.BadParameter) -> str:
     if error.ctx is None or not message:
         return message
     help_ = f"{error.ctx.command_path} {error.ctx.help_option_names[-1]}"
-    lines = [message if message.endswith((".", "?")) else f"{message}."]
+    command = error.ctx.info_name or ""
+    name = getattr(error, "option_name", None)
+    if name is not None and (option := extra.instead_of_option(command, name, sys.argv[1:])):
+        message = f"No such option: {name}. {option}"
+    lines = [message if message.endswith((".", "?")) or "\n" in message else f"{message}."]
+    if "No such command" in message:
+        lines += extra.instead_of_command(sys.argv[1:])
     if found := _EXTRA.search(message):
-        lines += extra.advice(error.ctx.info_name or "", found[1].split(" "))
+        lines += extra.advice(command, found[1].split(" "))
     return "\n".join([*lines, f"Try {help_}"])

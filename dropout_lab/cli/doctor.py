@@ -33,7 +33,7 @@ def doctor(
     from dropout_lab.folder.doctor import examine, mend
     from dropout_lab.results import find_studies
 
-    studies = find_studies(results, without_manifest=True)
+    studies = find_studies(results, without_manifest=True, asking="doctor")
     found: list[dict[str, Any]] = []
     problems = []
     left = 0

@@ -71,7 +71,7 @@ def report(
     reports: list[tuple[Report, Path]] = []
     problems: list[StorageError] = []
     mistakes: list[str] = []
-    for path in find_studies(results):
+    for path in find_studies(results, asking="report"):
         try:
             place = folder_for(path, results, out)
             with reading():

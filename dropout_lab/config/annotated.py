@@ -11,10 +11,11 @@ from dropout_lab.config.load import load, name_from
 from dropout_lab.config.schema import SECTION_CLASSES, Config
 from dropout_lab.config.shipped import find_shipped
 from dropout_lab.config.sweep import LABEL, SweepSettings
+from dropout_lab.config.types import Section
 
 _FIRST = ("name", "about")
 _WIDTH = 80
-_SECTIONS = {**SECTION_CLASSES, "sweep": SweepSettings}
+_SECTIONS: dict[str, type[Section]] = {**SECTION_CLASSES, "sweep": SweepSettings}
 # What an experiment of one's own changes first; every other key keeps its default.
 _STARTER = frozenset({
     "name", "about", "dataset.name", "dataset.train_size", "model.hidden", "model.activation",

@@ -39,11 +39,6 @@ def similar_shipped(text: str) -> list[str]:
     return [stems[word] for word in similar_words(stem, stems)]
 
 
-def is_config_name(text: str) -> bool:
-    """Whether a text ends as the name of a config file does."""
-    return text.endswith(_SUFFIXES)
-
-
 def first_comment(path: Path) -> str:
     """Return the comment in the first line of a config, which says what it is for."""
     first = read_file(path).decode("utf-8").partition("\n")[0]

@@ -183,7 +183,7 @@ OTHER_VALUES: dict[str, str] = {
 _NO_TYPOS = frozenset({"adamax", "adagrad", "float16", "float64", "relu6", "sgdw", "silu"})
 _SHORT = 5  # letters of a word in which one letter may be wrong; in a longer one, two
 _LONGEST = 40
-_PART = 5  # letters that a word shares at least with one that is like it
+_PART, _START = 4, 5  # letters of a word that are part of another, or that both begin with
 _MOST = 4  # words that are like it
 
 
@@ -199,7 +199,7 @@ def similar_words(word: str, known: Iterable[str]) -> list[str]:
     if len(plain) < _PART or len(plain) > _LONGEST:
         return []
     alike = [each for each in known if plain in _plain(each)]
-    alike += [each for each in known if _plain(each)[:_PART] == plain[:_PART]]
+    alike += [each for each in known if _plain(each)[:_START] == plain[:_START]]
     return list(dict.fromkeys(alike))[:_MOST]
 
 

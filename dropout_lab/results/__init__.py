@@ -4,7 +4,7 @@ Reading, writing and mending need only the standard library; every table opens a
 R and Excel.
 """
 
-from dropout_lab.printable import one_line
+from dropout_lab.printable import command, counted, one_line
 from dropout_lab.results.faults import Fault, Table
 from dropout_lab.results.manifest import (
     LARGEST_MANIFEST,
@@ -54,9 +54,7 @@ from dropout_lab.results.text import (
     Row,
     TableText,
     cell_text,
-    command,
     comparable,
-    counted,
     csv_text,
     fields,
     message_cell,

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from dropout_lab.results.text import counted
+from dropout_lab.printable import counted
 
 Manifest = Mapping[str, Any]
 Versions = tuple[tuple[str, str], ...]
