@@ -31,6 +31,7 @@ from dropout_lab.files import reading
 
 _INTERRUPTED, _UNWRITTEN = 130, 4
 _EXTRA = re.compile(r"unexpected extra argument\(s\) \((.*)\)", re.DOTALL)
+_TYPED = re.compile(r"(?:: |[Ww]rite )(?:dropout-lab|--\w)[^?]*$")  # ends with what to type
 # The base of it, for which typer has no public name.
 _UsageError = cast("type[typer.BadParameter]", typer.BadParameter.__bases__[0])
 
@@ -132,7 +133,7 @@ def _in_words(error: typer.BadParameter) -> str:
     name = getattr(error, "option_name", None)
     if name is not None and (option := extra.instead_of_option(command, name, sys.argv[1:])):
         message = f"No such option: {name}. {option}"
-    lines = [message if message.endswith((".", "?")) or "\n" in message else f"{message}."]
+    lines = [message if message.endswith((".", "?")) or _TYPED.search(message) else f"{message}."]
     if "No such command" in message:
         lines += extra.instead_of_command(sys.argv[1:])
     if found := _EXTRA.search(message):

@@ -88,7 +88,7 @@ def _missing(command: str, text: str) -> str:
     what = f"{text} is a folder, not a config" if path.is_dir() else f"{text} does not exist"
     training = command in ("train", "sweep")
     if not is_config_name(text) and training and (other := instead_of_config(command, text)):
-        return f"{what}. {other}"
+        return f"{text!r} is not a config. {other}"
     siblings = [each.name for each in path.parent.glob("*") if is_config_name(each.name)]
     near = [str(path.parent / name) for name in similar_words(path.name, siblings)]
     near += similar_shipped(text)

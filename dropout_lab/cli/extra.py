@@ -137,6 +137,7 @@ def instead_of_option(command: str, option: str, arguments: Sequence[str]) -> st
     text = instead_of_key(name, _parsed(value), option)
     if not text and key is not None:
         text = f"write --set {key}={value or 'VALUE'}"
+    text = text.replace("give it on the command line: ", "write ")
     return f"{text[:1].upper()}{text[1:]}"
 
 

@@ -228,16 +228,15 @@ def _check_names(names: Sequence[str] | None, known: Mapping[str, Collection[str
 
     every = list(dict.fromkeys(name for each in known.values() for name in each))
     lessons = known.get("lesson", ())
-    listed = f" Known lessons: {', '.join(lessons)}." if lessons else ""
 
     def instead(name: str) -> str:
         if "variant" in known:
-            return instead_of_variant(name, lessons)
-        near = nearest(name, every)
-        return f";{near}" if near else "."
+            more = ". To list the lessons: dropout-lab lesson" if lessons else ""
+            return f"{instead_of_variant(name, lessons)}{more}"
+        return f";{nearest(name, every)} known: {', '.join(every)}."
 
     unknown = [
-        f"{name!r} is not a {' or a '.join(known)}{instead(name)}{listed}"
+        f"{name!r} is not a {' or a '.join(known)}{instead(name)}"
         for name in names or ()
         if name not in every
     ]

@@ -232,7 +232,7 @@ def _result(study: Study, outcome: Outcome, table: Any, files: Sequence[Path]) -
 
 def _print_end(console: Console, study: Study, outcome: Outcome, files: Sequence[Path]) -> None:
     """Print what was done and where the files are."""
-    before = f", {outcome.finished} completed before" if outcome.finished else ""
+    before = f", {outcome.finished} finished before" if outcome.finished else ""
     console.print(
         f"{counted(outcome.trained, 'run')} trained in {outcome.seconds:.1f} s{before}.",
         highlight=False,

@@ -54,11 +54,11 @@ def instead_of_key(dotted: str, value: object, place: str) -> str:
         return f"write {flow({top: value}).strip('{}')}"
     if name in DEPTHS and type(value) is int and 0 < value <= _DEEPEST:
         return f"give the units of each layer: {write('model.hidden', [512] * value, place)}"
+    if name in OTHER_SECTIONS and not section and isinstance(value, dict):
+        return f"write its keys in the section {OTHER_SECTIONS[name]}"
     for each in (dotted, name):
         if each in OPTIONS:
             return f"give it on the command line: {_option(each, value)}"
-    if name in OTHER_SECTIONS and not section and isinstance(value, dict):
-        return f"write its keys in the section {OTHER_SECTIONS[name]}"
     if name.isdecimal():
         return "write a list in brackets, such as hidden: [512, 512]"
     return OTHER_WORDS.get(name, "")
@@ -67,7 +67,7 @@ def instead_of_key(dotted: str, value: object, place: str) -> str:
 def _instead_of_keeping(name: str, value: object) -> str:
     """Return what to write for the chance of keeping."""
     given = value if isinstance(value, int | float) and 0 <= value <= 1 else 0.8
-    return f"p is the chance of dropping; for {name}: {given:g} write p: {1 - given:.6g}"
+    return f"p is the chance of dropping, so for {name}: {given:g} write p: {1 - given:.6g}"
 
 
 def _option(name: str, value: object) -> str:

@@ -45,8 +45,8 @@ def instead_of_variant(name: str, others: Iterable[str] = ()) -> str:
     near = [OTHER_VALUES.get(each, each) for each in similar_words(name, [*known, *OTHER_VALUES])]
     near = [each for each in dict.fromkeys([*near, *similar_words(name, known)]) if each in known]
     return (
-        f"{';' if near else '.'}{_did_you_mean(near)} To list the variants: dropout-lab variants. "
-        "For a variant of your own: --plugin FILE."
+        f"{';' if near else '.'}{_did_you_mean(near)} A variant of your own needs --plugin FILE. "
+        "To list the variants: dropout-lab variants"
     )
 
 

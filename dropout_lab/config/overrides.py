@@ -218,8 +218,8 @@ def _set_key(key: str, value_text: str, place: str, document: Document, *, sweep
             else (f" For one list of them: {setting(key, values, place)}.")
         )
         document.mistakes.append(
-            f"{place}: train takes one value of {key}. To train with each of them: "
-            f"dropout-lab sweep {place}.{listed}"
+            f"{place}: train takes one value of {key}.{listed} To train with each of them: "
+            f"dropout-lab sweep {place}"
         )
 
 

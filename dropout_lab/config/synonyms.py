@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable
 
-_ONE_FILE = "a config cannot include another file; copy its keys here, or use sizes"
-_FROM_DATA = "the data set decides it; leave it out"
-_NO_PICTURES = "networks are fully connected and have no such layer; leave it out"
+_ONE_FILE = "copy the keys of the other file into this one, or use sizes"
+_FROM_DATA = "leave it out, because the data set decides it"
+_NO_LAYER = "leave it out, because the networks are fully connected"
 
 # What to write instead of a key, where no key with the same value takes its place.
 OTHER_WORDS: dict[str, str] = {
@@ -29,12 +29,12 @@ OTHER_WORDS: dict[str, str] = {
     ),
     **dict.fromkeys(
         ("batch_norm", "batchnorm", "layer_norm", "conv", "convolution", "kernel_size"),
-        _NO_PICTURES,
+        _NO_LAYER,
     ),
     **dict.fromkeys(("verbose", "log_level"), "to turn progress off, give --quiet to the command"),
     **dict.fromkeys(
         ("augment", "augmentation"),
-        "images are not augmented; regularization.input_noise adds noise to them",
+        "to add noise to the images, use regularization.input_noise",
     ),
 }  # fmt: skip
 

@@ -37,7 +37,7 @@ def find_studies(path: Path, *, without_manifest: bool = False, asking: str = "p
         raise DamageError(
             f"{lost} has the tables of a study, and its {MANIFEST} is not there. Run the command "
             "that made the study again: it writes the manifest again and does not retrain "
-            f"completed runs. To see what else is damaged: {command('doctor', lost)}"
+            f"completed runs. {command('doctor', lost)} says what else is damaged."
         )
     raise StorageError(f"{str(path)!r} holds no study. {_instead(path, asking)}")
 

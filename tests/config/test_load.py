@@ -254,7 +254,7 @@ def test_seeds_as_a_count_and_as_a_list() -> None:
         ("dropout.p=2", "--set dropout.p=2: dropout.p is 2"),
         (
             "dropout.p=0,1",
-            "train takes one value of dropout.p. To train with each of them: dropout-lab sweep",
+            "To train with each of them: dropout-lab sweep --set dropout.p=0,1",
         ),
         ("dropout.p=[0", "not YAML"),
         ("dropout.p=!!int 3", "tags"),

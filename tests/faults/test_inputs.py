@@ -210,7 +210,7 @@ def test_20_another_setting_in_the_same_folder_is_refused_with_its_keys(run) -> 
     assert run("train", *SMALL, "--seeds", "1").status == 0
     before = Path("results/defaults/manifest.json").read_bytes()
     again = run("train", *SMALL, "--seeds", "1", "--set", "training.momentum=0.5")
-    refused(again, 4, "training.momentum", "--out")
+    refused(again, 4, "training.momentum", "--name defaults_momentum_0.5")
     assert Path("results/defaults/manifest.json").read_bytes() == before
 
 
