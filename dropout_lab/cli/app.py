@@ -1,4 +1,4 @@
-"""The front door: the list of commands, and what becomes of an error."""
+"""The list of commands, and how an error becomes a message and an exit status."""
 
 import json
 import os
@@ -39,10 +39,10 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    help="The instrument for studying dropout in fully connected networks.",
+    epilog="To begin: dropout-lab sweep quickstart",
 )
 _COMMANDS: tuple[Callable[..., None], ...] = (
-    train, sweep, init, plot, report, doctor, remove, lesson, verify, variants
+    init, train, sweep, plot, report, doctor, remove, lesson, verify, variants
 )  # fmt: skip
 for _command in _COMMANDS:
     _kind = StudyCommand if _command in (train, sweep) else Command
@@ -63,7 +63,7 @@ def _options(
         False, "--version", callback=_version, is_eager=True, help="Print the version and exit."
     ),
 ) -> None:
-    """The instrument for studying dropout in fully connected networks."""
+    """Measure what dropout does: train experiments, plot them, and report their statistics."""
 
 
 def main() -> None:

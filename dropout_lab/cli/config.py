@@ -17,7 +17,7 @@ config_app = typer.Typer(no_args_is_help=True, help="Check, show and describe co
 def check(
     files: Annotated[
         list[str] | None,
-        typer.Argument(metavar="CONFIG...", help="YAML files, or names of shipped configs."),
+        typer.Argument(metavar="CONFIG", help="YAML files, or names of shipped configs."),
     ] = None,
     config: ConfigOption = None,
     plugin: options.Plugins = None,

@@ -61,6 +61,6 @@ def _rows(
 def _label(param: Any) -> str:
     """Return how a parameter is written: ``--config, -c FILE``."""
     if param.param_type_name == "argument":
-        return str(param.metavar or param.name.upper())
+        return f"{param.metavar or param.name.upper()}{'...' if param.nargs == -1 else ''}"
     names = sorted([*param.opts, *param.secondary_opts], key=lambda name: not name.startswith("--"))
     return ", ".join(names) + (f" {param.metavar}" if param.metavar and not param.is_flag else "")

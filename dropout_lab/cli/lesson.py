@@ -13,13 +13,26 @@ from dropout_lab.errors import ConfigError
 if TYPE_CHECKING:
     from dropout_lab.lessons import Lesson
 
+FullMnist = Annotated[
+    Path | None,
+    typer.Option(
+        help="Folder of full MNIST, for lessons that train. (default: 5,000 images)",
+        metavar="DIR",
+        parser=folder,
+    ),
+]
+FigureFolder = Annotated[
+    Path,
+    typer.Option(
+        help="Folder for the figure. (default: results/lessons)", metavar="DIR", parser=folder
+    ),
+]
+
 
 def lesson(
     name: Annotated[
         str | None,
-        typer.Argument(
-            metavar="[NAME]", help="Lesson to run. Without one, all lessons are listed."
-        ),
+        typer.Argument(metavar="NAME", help="Lesson to run. Without one, all lessons are listed."),
     ] = None,
     p: Annotated[
         str | None,
@@ -30,24 +43,12 @@ def lesson(
     seed: Annotated[
         int, typer.Option(help="Random seed. (default: 0)", min=0, max=2**31 - 1, metavar="N")
     ] = 0,
-    out: Annotated[
-        Path,
-        typer.Option(
-            help="Folder for the figure. (default: results/lessons)", metavar="DIR", parser=folder
-        ),
-    ] = Path("results/lessons"),
+    out: FigureFolder = Path("results/lessons"),
     quick: options.QuickLessons = False,
     pause: Annotated[
         bool, typer.Option("--pause", help="Wait for Enter before each next step.")
     ] = False,
-    data_dir: Annotated[
-        Path | None,
-        typer.Option(
-            help="Folder of full MNIST, for lessons that train. (default: 5,000 images)",
-            metavar="DIR",
-            parser=folder,
-        ),
-    ] = None,
+    data_dir: FullMnist = None,
     json: options.Json = False,
 ) -> None:
     """Test a textbook claim about dropout with an experiment.

@@ -61,6 +61,14 @@ Seeds = Annotated[
     ),
 ]
 Seed = Annotated[str | None, typer.Option(help="Train with this one seed only.", metavar="SEED")]
+Baseline = Annotated[
+    bool | None,
+    typer.Option(
+        "--baseline/--no-baseline",
+        help="Add a baseline (no dropout) for each seed. (default: as in the config)",
+        show_default=False,
+    ),
+]
 Name = Annotated[
     str | None,
     typer.Option(

@@ -64,17 +64,7 @@ def run(
             _print_preview(study, as_json=json)
         return
     check_precision(study, forced=force)
-    if not quiet:
-        with suppress(StorageError):  # the study itself says what is wrong with its folder
-            if sentence := power_of(study).sentence:
-                encoding.tell(sentence)
-    # What a variant of one's own prints is no result.
-    with (
-        new_progress(quiet=quiet) as progress,
-        redirect_stdout(sys.stderr),
-        _naming_another(study),
-    ):
-        outcome = run_study(study, progress, progress.say, _trainer(study))
+    outcome = _trained(study, quiet=quiet)
 
     # Only now: pandas and matplotlib take a second that the first epoch should not wait for.
     from dropout_lab.analysis.agreement import beside_paper_of
@@ -112,6 +102,21 @@ def run(
         raise typer.Exit(unsaved.exit_status)
     if marked or outcome.count("completed") < len(outcome.statuses):
         raise typer.Exit(1)
+
+
+def _trained(study: Study, *, quiet: bool) -> Outcome:
+    """Train what is missing of a study, and show its progress."""
+    if not quiet:
+        with suppress(StorageError):  # the study itself says what is wrong with its folder
+            if sentence := power_of(study).sentence:
+                encoding.tell(sentence)
+    # What a variant of one's own prints is no result.
+    with (
+        new_progress(quiet=quiet) as progress,
+        redirect_stdout(sys.stderr),
+        _naming_another(study),
+    ):
+        return run_study(study, progress, progress.say, _trainer(study))
 
 
 @contextmanager

@@ -1,9 +1,5 @@
 """``dropout-lab sweep``: every combination of the grid, for each seed, and its pictures."""
 
-from typing import Annotated
-
-import typer
-
 from dropout_lab.cli import options
 from dropout_lab.cli.config_files import ConfigOption, GivenConfig, config_path
 
@@ -17,14 +13,7 @@ def sweep(
     seed: options.Seed = None,
     seeds: options.Seeds = None,
     epochs: options.Epochs = None,
-    baseline: Annotated[
-        bool | None,
-        typer.Option(
-            "--baseline/--no-baseline",
-            help="Add a baseline (no dropout) for each seed. (default: as in the config)",
-            show_default=False,
-        ),
-    ] = None,
+    baseline: options.Baseline = None,
     name: options.Name = None,
     out: options.Out = None,
     data_dir: options.DataDir = None,

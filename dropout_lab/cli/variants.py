@@ -13,7 +13,7 @@ from dropout_lab.cli import options
 def variants(
     names: Annotated[
         list[str] | None,
-        typer.Argument(metavar="NAME...", help="Variants to show in full. (default: list all)"),
+        typer.Argument(metavar="NAME", help="Variants to show in full. (default: list all)"),
     ] = None,
     json: options.Json = False,
     plugin: options.Plugins = None,
