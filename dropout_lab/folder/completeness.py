@@ -83,7 +83,7 @@ def missing_epochs(settings: Settings, rows: Sequence[Row], until: int) -> list[
 
 def keeps_inferences(manifest: results.Manifest | None) -> bool:
     """Whether a study was begun by a version that writes inference.csv; the first ones did not."""
-    return manifest is None or "inference" in manifest["settings"].get("evaluation", {})
+    return manifest is None or "inference" in manifest.settings.get("evaluation", {})
 
 
 def missing_at_end(settings: Settings, rows: RunRows, *, kept: bool) -> str:

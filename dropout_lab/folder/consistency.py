@@ -9,7 +9,7 @@ from dropout_lab.config.sizes import TEST_PARTS
 from dropout_lab.folder.rounding import Precision, precision_of
 from dropout_lab.folder.run_summary import RunEnd, metrics_in, summary
 from dropout_lab.results import Row, counted
-from dropout_lab.results.names import WHOLE
+from dropout_lab.results.columns import WHOLE_NUMBERS
 
 _ROUNDING = 1e-6  # a spreadsheet may have rounded what it saved
 _BEST = ("best_epoch", "best_validation_accuracy", "best_test_accuracy")
@@ -137,6 +137,6 @@ def _same(name: str, one: str, other: str, kept: Sequence[Precision | None]) -> 
     except ValueError:
         return False
     allowed = _ROUNDING / 1e3
-    if name not in WHOLE:
+    if name not in WHOLE_NUMBERS:
         allowed += sum(precision.error_of(numbers[1]) for precision in kept if precision)
     return math.isclose(*numbers, rel_tol=_ROUNDING, abs_tol=allowed)

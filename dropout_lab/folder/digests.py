@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Literal
 
 from dropout_lab.results import ENSEMBLES, Row, is_number_column, one_line
-from dropout_lab.results.names import LISTS, MESSAGE, TEXTS, WHOLE
+from dropout_lab.results.columns import LISTS, MESSAGE, TEXTS, WHOLE_NUMBERS
 
 _ROUNDED = 15  # significant digits; of floats as they are written, some have 16 or 17
 _LEFT_OUT = ("run_id", "seed")  # the manifest says them, as it says the swept values
@@ -70,7 +70,7 @@ def _spelled(column: str, value: str) -> str:
         number = float(value)
     except ValueError:  # empty, or a swept value that is no number
         return value
-    if column in WHOLE and number.is_integer():
+    if column in WHOLE_NUMBERS and number.is_integer():
         return str(int(number))
     return repr(number)
 
@@ -80,7 +80,7 @@ def _is_rounded(rows: Iterable[Row]) -> bool:
     found = False
     for row in rows:
         for column, value in row.items():
-            if value and is_number_column(column) and column not in WHOLE:
+            if value and is_number_column(column) and column not in WHOLE_NUMBERS:
                 digits = _digits(value)
                 if digits > _ROUNDED:
                     return False

@@ -128,14 +128,14 @@ class _Patient:
         if self.manifest is None:
             yield Finding(path, "is not there", f"{_AGAIN} makes it anew")
         else:
-            self.runs = results.runs_in(self.manifest)
+            self.runs = self.manifest.list_runs()
 
     def _tables(self) -> dict[str, Table]:
         """Read the tables; rows of runs that the manifest does not list are faults."""
         known = dict.fromkeys(_TABLES, self.runs) | {results.ENSEMBLES: None}
         headers: dict[str, list[str]] = {}
         if self.manifest is not None and self.runs:
-            columns, swept = record_columns(self.runs.values()), self.manifest["swept"]
+            columns, swept = record_columns(self.runs.values()), self.manifest.swept
             headers = {name: header_of(name, swept, columns) for name in _TABLES[:-1]}
         return {
             name: results.scan_table(self.folder / name, known[name], headers.get(name, ()))
@@ -260,12 +260,12 @@ class _Patient:
                     yield Finding(path, words, remedy, self._away(path))
 
     def _plugins(self) -> Iterator[Finding]:
-        recorded = {} if self.manifest is None else self.manifest.get("plugins", {})
+        recorded = {} if self.manifest is None else self.manifest.plugins
         for name, entry in recorded.items():
             path = self.folder / results.PLUGINS / f"{name}.py"
             if not name.isidentifier() or not path.exists():
                 continue
-            if sha256_of(path) != entry["sha256"]:
+            if sha256_of(path) != entry.sha256:
                 words = f"has another SHA-256 than {results.MANIFEST} says"
                 remedy = f"kept beside and taken away; {_AGAIN}, with --plugin, writes it again"
                 yield Finding(path, words, remedy, self._away(path))

@@ -38,7 +38,7 @@ from dropout_lab.folder.lock import Claim, refuse_foreign, refuse_links, stands
 from dropout_lab.folder.notices import Findings
 from dropout_lab.folder.run_summary import RunEnd, metrics_in, summary
 from dropout_lab.plugins import Plugin
-from dropout_lab.results import Row, TableText, cell_text, counted, runs_in, table_parts
+from dropout_lab.results import Manifest, Row, TableText, cell_text, counted, table_parts
 from dropout_lab.training import Record
 
 __all__ = ["RunEnd", "StudyFolder"]
@@ -102,7 +102,7 @@ class StudyFolder:
         """Read the manifest and the rows that stand there now."""
         self.manifest = results.read_manifest(self.path)
         self._lossy, self._distrusted, self.damages = set(), set(), []
-        known = None if self.manifest is None else {**self._asked, **runs_in(self.manifest)}
+        known = None if self.manifest is None else {**self._asked, **self.manifest.list_runs()}
         taken = {name: self._taken(name, known) for name in READING_ORDER}
         self._metrics = CompactRows(taken[results.METRICS])
         self._runs = {row["run_id"]: row for row in taken[results.RUNS]}
@@ -171,10 +171,10 @@ class StudyFolder:
         """Return the folder of the run of an id."""
         return self.path / results.RUN_FOLDERS / run_id
 
-    def write_manifest(self, manifest: Mapping[str, Any]) -> None:
+    def write_manifest(self, manifest: Manifest) -> None:
         """Replace the manifest."""
-        self.manifest = dict(manifest)
-        replace_file(self.path / results.MANIFEST, json.dumps(manifest, indent=1) + "\n")
+        self.manifest = manifest
+        replace_file(self.path / results.MANIFEST, json.dumps(manifest.to_json(), indent=1) + "\n")
 
     def keep_plugins(self, plugins: Mapping[str, Plugin]) -> None:
         """Keep the source of plugins, by the names of their variants: what makes the runs again."""
@@ -266,7 +266,7 @@ class StudyFolder:
 
         While it is replaced, digests.csv says nothing of it.
         """
-        base = self.manifest["settings"] if self.manifest else {}
+        base = self.manifest.settings if self.manifest else {}
         path = self.path / results.ENSEMBLES
         digests = self._tables[results.DIGESTS]
         before = {row["run_id"]: row["sha256"] for row in of_ensembles(digests)}

@@ -293,7 +293,7 @@ def chosen_cells(study: StudyTables, table: pd.DataFrame) -> set[Any]:
 def table_title(study: StudyTables) -> str:
     """Return the title of a study's table, which includes the number of missing runs."""
     missing = describe_missing_runs(study)
-    title = f"{study.manifest['name']}: {describe_epoch(study)}, dropout off"
+    title = f"{study.manifest.name}: {describe_epoch(study)}, dropout off"
     return f"{title} ({missing})" if missing else title
 
 

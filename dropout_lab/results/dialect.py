@@ -16,7 +16,7 @@ from typing import TextIO
 
 from dropout_lab.files import open_file
 from dropout_lab.printable import printable
-from dropout_lab.results import names
+from dropout_lab.results import columns, names
 from dropout_lab.results.ids import possible_ids
 from dropout_lab.results.text import cell_text, split_line
 
@@ -114,10 +114,10 @@ class Dialect:
     def disagrees(self, values: list[str]) -> str:
         """Return in words which number is not written as most are; empty if none is."""
         for name, value in zip(self.header, values, strict=True):
-            if name in names.WHOLE and _THREE.fullmatch(value):
+            if name in columns.WHOLE_NUMBERS and _THREE.fullmatch(value):
                 return f"has {value!r} in the column {name}, perhaps with a thousands separator"
             point = self.mark == "," and "." in value and _MARKED.fullmatch(value)
-            if point and names.is_number_column(name):
+            if point and columns.is_number_column(name):
                 return f"has {value!r} in the column {name}; other numbers have a decimal comma"
         return ""
 
@@ -128,8 +128,8 @@ class Dialect:
         completed = row.get("status", "completed") == "completed"
         for name, value in row.items():
             missing = value != "nan" and value.casefold() in MISSING
-            if missing and names.is_number_column(name):
-                always = name in names.MEASURED and completed
+            if missing and columns.is_number_column(name):
+                always = name in columns.MEASURED and completed
                 new[name] = "nan" if always else ""
         if "run_id" in new and not names.RUN_ID.fullmatch(new["run_id"]):
             found = possible_ids(new["run_id"].replace(self.mark, "."), new, known)
@@ -140,11 +140,11 @@ class Dialect:
         return result
 
     def _value(self, name: str, value: str) -> str:
-        if name == names.MESSAGE or not (names.is_number_column(name) or "." in name):
+        if name == columns.MESSAGE or not (columns.is_number_column(name) or "." in name):
             return value
         plain = value.translate(_MINUS)
         folded = plain.casefold()
-        if "." in name and not names.is_number_column(name):
+        if "." in name and not columns.is_number_column(name):
             if folded in _TRUE | _FALSE:
                 return "true" if folded in _TRUE else "false"
             if folded in MISSING and value != "none":  # which is a variant
@@ -152,14 +152,14 @@ class Dialect:
         sign = "-" if folded.startswith("-") else ""
         if folded.removeprefix("-") in _INFINITE:
             return sign + _INFINITE[folded.removeprefix("-")]
-        if name in names.LISTS and value.startswith("["):
+        if name in columns.LISTS and value.startswith("["):
             return value
         if not (_PLAIN.fullmatch(plain) or _MARKED.fullmatch(plain)):
             return value
         if self.mark == "." and "," in plain:
             return value
         number = plain.replace(self.mark, ".")
-        if name in names.WHOLE or ("." in name and number.lstrip("+-").isdecimal()):
+        if name in columns.WHOLE_NUMBERS or ("." in name and number.lstrip("+-").isdecimal()):
             return _whole(number) or cell_text(float(number))
         return cell_text(float(number))
 
@@ -253,7 +253,7 @@ def _take_sample(dialect: Dialect) -> None:
         for row in rows
         if len(row) == dialect.width
         for place, name in zip(dialect.places, dialect.header, strict=True)
-        if names.is_number_column(name)
+        if columns.is_number_column(name)
     ]
     _take_mark(dialect, numbers)
 
@@ -262,7 +262,7 @@ def _take_mark(dialect: Dialect, numbers: Sequence[tuple[str, str]]) -> None:
     """Tell the decimal mark, or why it cannot be told."""
     how = "without thousands separators"
     for name, value in numbers:
-        if _GROUPED.fullmatch(value) or (name in names.WHOLE and _THREE.fullmatch(value)):
+        if _GROUPED.fullmatch(value) or (name in columns.WHOLE_NUMBERS and _THREE.fullmatch(value)):
             dialect.refused = (
                 f"has {value!r} in the column {name}: a thousands separator and a decimal mark "
                 "cannot be told apart"

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from dropout_lab.results import names
+from dropout_lab.results import columns
 from dropout_lab.results.packed import PackedRows
 from dropout_lab.results.text import Row
 
@@ -89,4 +89,4 @@ class Table:
     @property
     def foreign_columns(self) -> list[str]:
         """The columns that another program added."""
-        return [name for name in self.header if not names.is_ours(name)]
+        return [name for name in self.header if not columns.is_ours(name)]

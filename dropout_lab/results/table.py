@@ -11,7 +11,7 @@ from typing import BinaryIO
 from dropout_lab.errors import DamageError
 from dropout_lab.files import not_read, open_file
 from dropout_lab.printable import printable
-from dropout_lab.results import names
+from dropout_lab.results import columns, names
 from dropout_lab.results.dialect import LONGEST_LINE, advice, dialect_of
 from dropout_lab.results.faults import Table
 from dropout_lab.results.row_check import CONTROL, RowCheck
@@ -90,7 +90,7 @@ def scan_table(
 
 def _of_another_program(path: Path, known: Collection[str] | None) -> Table | None:
     """Return what can be read of a table that another program wrote; None if it is none of ours."""
-    dialect = dialect_of(path, names.NEEDED.get(path.name, ("run_id",)))
+    dialect = dialect_of(path, columns.NEEDED.get(path.name, ("run_id",)))
     if dialect is None:
         return None
     table = Table(path, dialect.header, unreadable=dialect.refused, advice=dialect.advice)
@@ -118,7 +118,7 @@ def _read_header(table: Table, line: bytes, lost: Sequence[str]) -> None:
 
     Where the first line is a row as wide as the header that the table had, that is its header.
     """
-    needed = names.NEEDED.get(table.path.name, ("run_id",))
+    needed = columns.NEEDED.get(table.path.name, ("run_id",))
     try:
         text = line.decode("utf-8-sig")
     except UnicodeDecodeError:

@@ -10,7 +10,7 @@ import shlex
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from dropout_lab.printable import one_line
-from dropout_lab.results.names import MESSAGE
+from dropout_lab.results.columns import MESSAGE
 
 Row = dict[str, str]
 

@@ -17,7 +17,6 @@ from dropout_lab.data import Splits
 from dropout_lab.folder.store import Store
 from dropout_lab.folder.study_folder import StudyFolder
 from dropout_lab.probabilities import ProbabilityTally, entropy_of
-from dropout_lab.results import runs_in
 from dropout_lab.results.features import FEATURES, features_bytes
 from dropout_lab.results.predictions import PREDICTIONS, read_predictions
 from dropout_lab.training import Fleet, infer
@@ -71,7 +70,7 @@ def ensembles(folder: StudyFolder) -> list[dict[str, Any]]:
         return []
     cells: dict[Any, list[Run]] = {}
     statuses = folder.statuses
-    for run in runs_in(folder.manifest).values():
+    for run in folder.manifest.list_runs().values():
         completed = statuses.get(run.run_id) == "completed"
         if completed and "ensemble" in inferences(run.settings.evaluation):
             cells.setdefault(run.settings, []).append(run)

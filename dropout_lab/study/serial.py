@@ -87,11 +87,15 @@ def train_serially(running: RunningStudy, fleets: Sequence[tuple[Run, ...]]) -> 
 
 TrainFleets = Callable[[RunningStudy, Sequence[tuple[Run, ...]]], None]
 Say = Callable[[str], None]
-# Called with the request, a receiver of lines for the user, and a receiver of warnings.
-Trainer = Callable[[Study, Say, Say], AbstractContextManager[TrainFleets]]
+# Called with the request, its fleets, a receiver of lines for the user, and one of warnings.
+Trainer = Callable[
+    [Study, Sequence[tuple[Run, ...]], Say, Say], AbstractContextManager[TrainFleets]
+]
 
 
 @contextmanager
-def serial_trainer(study: Study, say: Say, warn: Say) -> Iterator[TrainFleets]:
+def serial_trainer(
+    study: Study, fleets: Sequence[tuple[Run, ...]], say: Say, warn: Say
+) -> Iterator[TrainFleets]:
     """Yield the function that trains fleets in this process."""
     yield train_serially

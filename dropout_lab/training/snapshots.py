@@ -20,7 +20,6 @@ MAX_FEATURES = 100
 _SIDE = 28  # pixels of an image
 _APPROXIMATE_BINS = 100
 
-ACTIVATION_COLUMNS = ("layer", "of", "low", "high", "count", "mean")
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 
 

@@ -337,7 +337,7 @@ def test_a_plugin_whose_text_was_changed_is_put_aside(out: Path) -> None:
     from dropout_lab.results import recorded_plugin
 
     entry = recorded_plugin("mine.py", CATALOGUE["inverted"])
-    manifest["plugins"] = {"inverted": {**entry, "sha256": "0" * 64}}
+    manifest["plugins"] = {"inverted": {**entry.model_dump(), "sha256": "0" * 64}}
     (out / results.MANIFEST).write_text(json.dumps(manifest))
     (out / "plugins").mkdir()
     (out / "plugins" / "inverted.py").write_text("changed")

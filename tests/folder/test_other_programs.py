@@ -284,7 +284,7 @@ def test_ids_are_restored_where_the_manifest_leaves_one_possibility(
     """Two of the runs get ids that a spreadsheet takes for numbers, which look the same then."""
     manifest = results.read_manifest(whole)
     assert manifest is not None
-    runs = results.runs_in(manifest)
+    runs = manifest.list_runs()
     old = list(runs)
     new = dict(zip(old, ["123456100001", "123456100002", "000000000007", old[3]], strict=True))
     known = {new[run_id]: run for run_id, run in runs.items()}

@@ -19,7 +19,7 @@ from dropout_lab.folder.lock import is_alive, writer_of
 from dropout_lab.folder.study_folder import StudyFolder
 from dropout_lab.results import INFERENCE, METRICS, MONTE_CARLO, RUNS, read_rows
 from dropout_lab.study import fleet_runner as engine_module
-from dropout_lab.study import planned_fleets
+from dropout_lab.study import preview
 from dropout_lab.training import Epoch
 from tests.study.test_final_measurements import ASKED
 from tests.study.test_run import Silent, StopsAfter, assert_same_results, go, study, without_times
@@ -306,7 +306,7 @@ def test_a_run_broken_off_before_its_inference_is_not_taken_for_whole(
 
 def test_a_lost_manifest_is_made_again_by_the_same_command(out: Path, whole: Path) -> None:
     (out / results.MANIFEST).unlink()
-    assert planned_fleets(small(out)) == []
+    assert preview(small(out)).fleets == []
     assert go(small(out)).trained == 0
     assert_same_results(out, whole)
     made, before = (json.loads((f / results.MANIFEST).read_text()) for f in (out, whole))
@@ -476,7 +476,7 @@ def test_a_message_of_a_spreadsheets_formula_is_kept_as_text(
         for row in folder._runs.values():
             row["message"] = "=1+1"
         assert folder.manifest is not None
-        folder.rewrite(results.runs_in(folder.manifest), folder.manifest["swept"])
+        folder.rewrite(folder.manifest.list_runs(), folder.manifest.swept)
     assert (tmp_path / "s" / RUNS).read_text().count(",'=1+1\n") == 2
     assert {row["message"] for row in read_rows(tmp_path / "s" / RUNS)} == {"=1+1"}
 
