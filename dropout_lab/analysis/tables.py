@@ -261,14 +261,22 @@ def half_width(values: "np.ndarray[Any, np.dtype[Any]]") -> float:
     return (high - low) / 2
 
 
+def candidates(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the cells to choose from: cells with dropout, or all cells if none has dropout."""
+    trained = table[table["seeds"] > 0]
+    with_dropout = trained[~trained["is_baseline"]]
+    return with_dropout if len(with_dropout) else trained
+
+
 def chosen_on_validation(table: pd.DataFrame) -> pd.Series | None:
-    """Return the cell with dropout that has the highest mean validation accuracy, or None."""
-    scored = table["validation_accuracy_mean"].notna() & (table["seeds"] > 0)
-    candidates = table[~table["is_baseline"] & scored]
-    if candidates.empty:
+    """Return the candidate with the highest mean validation accuracy; the first of several.
+
+    None if no candidate has a validation accuracy.
+    """
+    scored = candidates(table).dropna(subset="validation_accuracy_mean")
+    if scored.empty:
         return None
-    best = int(np.argmax(candidates["validation_accuracy_mean"].to_numpy()))
-    return candidates.iloc[best]
+    return scored.iloc[int(np.argmax(scored["validation_accuracy_mean"].to_numpy()))]
 
 
 def baseline_and_best(table: pd.DataFrame) -> list[pd.Series]:
@@ -278,9 +286,8 @@ def baseline_and_best(table: pd.DataFrame) -> list[pd.Series]:
     """
     baselines = table[table["is_baseline"] & (table["seeds"] > 0)]
     chosen = chosen_on_validation(table)
-    return [
-        cell for cell in (baselines.iloc[0] if len(baselines) else None, chosen) if cell is not None
-    ]
+    cells = [baselines.iloc[0]] if len(baselines) else []
+    return cells if chosen is None or chosen["is_baseline"] else [*cells, chosen]
 
 
 def settings_of_cell(study: StudyTables, cell: pd.Series) -> Settings:

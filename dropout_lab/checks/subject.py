@@ -10,7 +10,7 @@ from torch import Tensor
 from dropout_lab.catalogue import CATALOGUE
 from dropout_lab.layers import VARIANTS, Dropout, Mask, UnitDropout
 from dropout_lab.layers.base import MASKS
-from dropout_lab.layers.noise_measurement import Claim, claimed, measure
+from dropout_lab.layers.noise_measurement import FolderLock, claimed, measure
 from dropout_lab.layers.sample_inputs import Place, carry, made_up, specimen
 from dropout_lab.rng import Noise, TorchNoise
 
@@ -124,7 +124,7 @@ class Subject:
         return layer, at, carry(layer, at)
 
     @cached_property
-    def noise_claims(self) -> list[tuple[Claim, str]]:
+    def noise_claims(self) -> list[tuple[FolderLock, str]]:
         """The claims about its noise with their measurements, and a text with p and mask."""
         claims = []
         fleets = [(p,) * 3 for p in self.ps] if self.kind.one_p else [self.ps]

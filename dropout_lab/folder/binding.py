@@ -1,4 +1,4 @@
-"""The rows of digests.csv: what a run that ended left, by its SHA-256."""
+"""Make the rows of digests.csv."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -13,7 +13,7 @@ from dropout_lab.results import Row
 def digest_rows(
     run_id: str, end: Row, rows: RunRows, folder: Path, there: Iterable[str] = ()
 ) -> list[Row]:
-    """Return the rows of digests.csv of a run that ended, but for those that are there.
+    """Return the rows that digests.csv lacks of a run that ended.
 
     Args:
         run_id: The run.
@@ -39,7 +39,7 @@ def digest_row(run_id: str, name: str, digest: str) -> Row:
     return {"run_id": run_id, "file": name, "sha256": digest}
 
 
-def of_ensembles(digests: Mapping[str, Sequence[Row]]) -> Iterator[Row]:
-    """Yield the rows of digests.csv that are of ensembles.csv."""
+def ensemble_digests(digests: Mapping[str, Sequence[Row]]) -> Iterator[Row]:
+    """Yield the rows of digests.csv for ensembles.csv."""
     for rows in digests.values():
         yield from (row for row in rows if row["file"] == results.ENSEMBLES)

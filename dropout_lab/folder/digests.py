@@ -1,4 +1,4 @@
-"""The SHA-256 of what a completed run left: of its rows in each table, and of each file it keeps.
+"""SHA-256 digests of a completed run's rows in each table and of its files.
 
 The digest of rows does not depend on how another program spells, quotes or sorts them: it is that
 of their values. Rows that another program rounded have another digest, and are recognised by their
@@ -33,7 +33,7 @@ def rows_digest(name: str, run_id: str, rows: Iterable[Row]) -> str:
 
 
 def match(name: str, run_id: str, rows: Sequence[Row], digest: str) -> Match:
-    """Say whether rows are those of a digest, have lost digits, or are others."""
+    """Compare rows with a digest: the same, rounded, or others."""
     # Mostly they are spelled as they were written, and spelling them again takes time.
     if digest in (_digest(name, run_id, rows), rows_digest(name, run_id, rows)):
         return "same"
@@ -52,14 +52,14 @@ def _digest(name: str, run_id: str, rows: Iterable[Mapping[str, str]]) -> str:
 
 @lru_cache(maxsize=64)
 def _columns(name: str, header: tuple[str, ...]) -> list[str]:
-    """Return the columns that count: ours, but for what the manifest says of each run."""
+    """Return the columns that the digest covers: ours, except those that repeat the manifest."""
     named = name == ENSEMBLES  # whose rows have no run_id: the swept values say what they are of
     ours = {c for c in header if is_number_column(c) or c in TEXTS or (named and "." in c)}
     return sorted(ours.difference(_LEFT_OUT))
 
 
 def _spelled(column: str, value: str) -> str:
-    """Return a value as we write it, however another program did."""
+    """Return a value in our spelling."""
     if column == MESSAGE:
         return one_line(value)
     if column in TEXTS:
@@ -76,7 +76,7 @@ def _spelled(column: str, value: str) -> str:
 
 
 def _is_rounded(rows: Iterable[Row]) -> bool:
-    """Whether all numbers of rows have fewer digits than floats have as they are written."""
+    """Return whether all numbers in the rows have fewer digits than we write."""
     found = False
     for row in rows:
         for column, value in row.items():
@@ -89,7 +89,7 @@ def _is_rounded(rows: Iterable[Row]) -> bool:
 
 
 def _digits(value: str) -> int:
-    """Return how many significant digits a number has; 0 where it is none, or a list."""
+    """Return the number of significant digits; 0 for a list and for text."""
     try:
         number = Decimal(value)
     except InvalidOperation:
@@ -98,5 +98,5 @@ def _digits(value: str) -> int:
 
 
 def expected(rows: Iterable[Row]) -> dict[str, str]:
-    """Return from rows of digests.csv the digest of each table and file."""
+    """Return the digest of each table and file from rows of digests.csv."""
     return {row["file"]: row["sha256"] for row in rows}

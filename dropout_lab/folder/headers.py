@@ -1,11 +1,11 @@
-"""The columns of a study's tables, in their order."""
+"""The headers of a study's tables."""
 
 from collections.abc import Iterable, Sequence
 
 from dropout_lab import results
 from dropout_lab.config.diagnostic_columns import diagnostic_columns
 from dropout_lab.config.grid import Run
-from dropout_lab.folder.run_summary import metrics_in
+from dropout_lab.folder.run_summary import metric_columns
 from dropout_lab.training import RECORD_COLUMNS
 
 
@@ -27,7 +27,7 @@ def header_of(name: str, swept: Sequence[str], columns: Sequence[str]) -> list[s
     if name == results.RUNS:
         status, epochs, updates, *rest = own
         after = rest[rest.index("best_epoch") :]
-        return ["run_id", status, "seed", *swept, epochs, updates, *metrics_in(columns), *after]
+        return ["run_id", status, "seed", *swept, epochs, updates, *metric_columns(columns), *after]
     if name == results.DIGESTS:
         return ["run_id", *own]
     return ["run_id", "seed", *swept, *(columns if name == results.METRICS else own)]

@@ -1,4 +1,4 @@
-"""What was asked of a study, by which program, on which machine, and how its runs are packed."""
+"""Build and extend the manifest of a study."""
 
 import json
 import os
@@ -66,12 +66,12 @@ def record_config(manifest: Manifest, config: Config) -> None:
 
 
 def settings_data(settings: Settings) -> dict[str, Any]:
-    """Return settings as JSON data, the sections that decide a run's numbers only."""
+    """Return the sections that decide a run's numbers as JSON data."""
     return {section: getattr(settings, section).model_dump(mode="json") for section in SECTIONS}
 
 
 def join_study(manifest: Manifest, settings: Settings, cells: Iterable[Cell], path: Path) -> None:
-    """Add the swept keys of a request to a manifest, if both are of one study.
+    """Add the swept keys of a request to the manifest of the same study.
 
     They are when their settings agree in every key that neither sweeps.
 
@@ -96,7 +96,7 @@ def join_study(manifest: Manifest, settings: Settings, cells: Iterable[Cell], pa
 
 
 def join_plugins(manifest: Manifest, asked: Iterable[Settings], path: Path) -> None:
-    """Add to a manifest the variants of plugins that a request names.
+    """Add the plugin variants of a request to a manifest.
 
     Raises:
         StorageError: The study was begun with another version of one.
@@ -115,7 +115,7 @@ def join_plugins(manifest: Manifest, asked: Iterable[Settings], path: Path) -> N
 
 
 def add_runs(manifest: Manifest, fleets: Iterable[tuple[Run, ...]]) -> None:
-    """Add fleets and their runs, with what makes the runs again."""
+    """Add fleets and their runs to a manifest."""
     for fleet in fleets:
         manifest.fleets.append([run.run_id for run in fleet])
         for run in fleet:
@@ -126,7 +126,7 @@ def add_runs(manifest: Manifest, fleets: Iterable[tuple[Run, ...]]) -> None:
 
 
 def label_runs(manifest: Manifest, runs: Iterable[Run]) -> None:
-    """Give the runs of a request their labels: those of its cells.
+    """Set the labels of a request's runs to those of its cells.
 
     A run of an earlier request loses its label where that now is the name of another setting.
     """
@@ -144,7 +144,7 @@ def label_runs(manifest: Manifest, runs: Iterable[Run]) -> None:
 
 
 def repack(manifest: Manifest, fleet: tuple[Run, ...], parts: Iterable[tuple[Run, ...]]) -> None:
-    """Put smaller fleets in the place of a fleet."""
+    """Replace a fleet by smaller fleets."""
     place = manifest.fleets.index([run.run_id for run in fleet])
     manifest.fleets[place : place + 1] = [[run.run_id for run in part] for part in parts]
 
@@ -156,7 +156,7 @@ def add_session(
     packing: Mapping[str, Any],
     cluster: Mapping[str, Any] | None = None,
 ) -> None:
-    """Note that a command worked on the study: when, with which versions, on which machine.
+    """Record a command that works on the study: when, with which versions, on which machine.
 
     Args:
         manifest: That of the study.
@@ -190,7 +190,7 @@ def add_session(
 def note_session(
     manifest: Manifest, fleets: Iterable[tuple[Run, ...]], begun: Callable[[Run], bool]
 ) -> None:
-    """Note that the last session trains fleets, after others where a run was begun in those."""
+    """Record the last session for the runs that it trains."""
     last = len(manifest.sessions) - 1
     for run in (run for fleet in fleets for run in fleet):
         entry = manifest.runs[run.run_id]
@@ -211,7 +211,7 @@ def _get(data: Mapping[str, Any], key: str) -> Any:
 
 
 def _git_commit() -> str | None:
-    """Return the commit of the program's own checkout, marked if it was changed since."""
+    """Return the commit of the program's checkout, marked if it has changes."""
     folder = Path(__file__).parents[2]
     if not (folder / ".git").exists():
         return None

@@ -1,4 +1,4 @@
-"""Taking cells out of a study: their rows go, and what they were stays on record."""
+"""Remove cells from a study; the manifest records the removal."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from dropout_lab.results import RemovalEntry, cell_text, comparable
 
 @dataclass(frozen=True)
 class Removal:
-    """What was taken out of a study.
+    """The result of a removal.
 
     Args:
         runs: The runs, without their results.
@@ -27,7 +27,7 @@ class Removal:
 
 
 def remove_cells(path: Path, values: Mapping[str, Any], *, dry_run: bool = False) -> Removal:
-    """Take the cells that have some values out of a study.
+    """Remove the cells that have some values from a study.
 
     Each table that loses rows is kept beside first. The manifest records what was removed, so that
     the comparisons still count in the correction of a report: results were seen.

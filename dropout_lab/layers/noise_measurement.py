@@ -48,7 +48,7 @@ class Measured:
 
 
 @dataclass(frozen=True)
-class Claim:
+class FolderLock:
     """A number that the catalogue claims of a variant, beside the one that was measured.
 
     Args:
@@ -84,7 +84,7 @@ class Claim:
         )
 
 
-def claimed(layer: Dropout, measured: Measured) -> list[Claim]:
+def claimed(layer: Dropout, measured: Measured) -> list[FolderLock]:
     """Return what the catalogue claims of the layer's variant, beside what was measured.
 
     At p = 1 nothing is left whose mean and variance could be claimed. Where several learned numbers
@@ -103,7 +103,7 @@ def claimed(layer: Dropout, measured: Measured) -> list[Claim]:
         odds = below_1 / (1 - below_1)
         wanted.append(("noise variance", measured.variance, measured.variance_error, odds))
     return [
-        Claim(what, run if p.ndim else None, *numbers)
+        FolderLock(what, run if p.ndim else None, *numbers)
         for what, *tensors in wanted
         for run, numbers in enumerate(zip(*(t.flatten().tolist() for t in tensors), strict=True))
     ]

@@ -1,4 +1,4 @@
-"""The files of a results folder as text: their names, the manifest, and CSV rows out and in.
+"""The file formats of a results folder: names, manifest, tables.
 
 Reading, writing and mending need only the standard library; every table opens as it is in pandas,
 R and Excel.

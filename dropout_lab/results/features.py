@@ -1,4 +1,4 @@
-"""The file features.npz of a run: the incoming weights of units of its first hidden layer."""
+"""Read and write features.npz: incoming weights of first-layer units."""
 
 import io
 from pathlib import Path
@@ -11,7 +11,7 @@ FEATURES = "features.npz"
 
 
 def features_bytes(images: Array, units: Array, run_id: str) -> bytes:
-    """Return the content of the file.
+    """Serialize features for the file.
 
     Args:
         images: ``(units, 28, 28)``.
@@ -24,7 +24,7 @@ def features_bytes(images: Array, units: Array, run_id: str) -> bytes:
 
 
 def read_features(path: Path) -> tuple[Array, Array] | None:
-    """Return what :func:`features_bytes` was given of a run; None if there is no such file.
+    """Read a run's features; None without the file.
 
     Raises:
         ValueError: It is not what was written, or that of another run.

@@ -18,7 +18,7 @@ from dropout_lab.config.published import FigureSettings, PublishedSettings
 from dropout_lab.config.schema import KEYS, SECTIONS, Settings
 from dropout_lab.config.types import Seed, Whole
 from dropout_lab.errors import DamageError, StorageError
-from dropout_lab.files import not_read, read_file
+from dropout_lab.files import read_error, read_file
 from dropout_lab.printable import one_line
 from dropout_lab.results.names import MANIFEST, RUN_ID
 from dropout_lab.results.text import command
@@ -162,7 +162,7 @@ def read_manifest(folder: Path) -> Manifest | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise not_read(path, error) from error
+        raise read_error(path, error) from error
     except (ValueError, RecursionError) as error:
         _refuse_unknown(path, error)
         raise DamagedManifestError(

@@ -1,4 +1,4 @@
-"""What a run predicts of the test part, as it keeps it; numpy's, so not among the text files."""
+"""Read a run's predictions on the test set (predictions.npz)."""
 
 import io
 import zipfile
@@ -18,7 +18,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 
 def read_predictions(path: Path, examples: int | None = None) -> tuple[Array, Array] | None:
-    """Return a run's test log-probabilities and the labels; None if there are none.
+    """Read a run's test log-probabilities and labels; None without the file.
 
     Args:
         path: The file.
@@ -48,7 +48,7 @@ def read_predictions(path: Path, examples: int | None = None) -> tuple[Array, Ar
 
 
 def read_arrays(path: Path, *names: str) -> tuple[Array, ...] | None:
-    """Return arrays of a file that a run keeps in its folder; None if there is no such file.
+    """Read arrays of a file in a run's folder; None without the file.
 
     Raises:
         ValueError: They are not what was written, or are those of another run.
@@ -75,5 +75,5 @@ def read_arrays(path: Path, *names: str) -> tuple[Array, ...] | None:
 
 
 def is_floating(array: Array) -> bool:
-    """Whether an array holds floating-point numbers."""
+    """Return whether an array has floating-point numbers."""
     return np.issubdtype(array.dtype, np.floating)

@@ -1,4 +1,4 @@
-"""The check of a table's rows, one after the other."""
+"""Check the rows of a table one by one."""
 
 import re
 from collections.abc import Collection
@@ -24,7 +24,7 @@ _WHOLE = re.compile(r"|nan|\d{1,19}", re.ASCII)  # a seed has up to 19 digits
 
 
 class RowCheck:
-    """Says of each line what is wrong with it, and keeps the rows that stand."""
+    """Checks each line of a table and collects the valid rows."""
 
     def __init__(
         self, table: Table, known: Collection[str] | None, dialect: Dialect | None = None
@@ -48,7 +48,7 @@ class RowCheck:
         self.returned = False  # whether the line before ended in a carriage return
 
     def __call__(self, number: int, line: bytes | str) -> tuple[Fault | None, Row | None]:
-        """Return what is wrong with a line, and its row if nothing is."""
+        """Return the fault of a line, or its row."""
         end = line[-2:] if isinstance(line, bytes) else line[-1:].encode()
         if not end.endswith(b"\n"):
             if len(line) >= LONGEST_LINE:
@@ -99,7 +99,7 @@ class RowCheck:
         return None, row
 
     def add(self, number: int, row: Row) -> None:
-        """Keep a row; of two with one key the later holds."""
+        """Add a row; it replaces an earlier row with the same key."""
         rows, faults = self.table.rows, self.table.faults
         run_id = row.get("run_id", "")
         key = tuple(
@@ -125,7 +125,7 @@ class RowCheck:
         rows.append(row)
 
     def sort(self) -> None:
-        """Put the epochs of runs that were out of order in order, in the places of these runs."""
+        """Sort the rows of runs whose epochs are out of order."""
         rows = self.table.rows
         for run_id in self.unordered:
             places = self.of_run[run_id]

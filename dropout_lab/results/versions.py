@@ -1,4 +1,4 @@
-"""With which versions the runs of a study were trained, as its manifest records it."""
+"""Compare the versions that trained a study's runs."""
 
 from collections.abc import Collection
 
@@ -11,7 +11,7 @@ _BLAME = "Differences between runs of different versions can come from the versi
 
 
 def versions_of(session: Session) -> Versions:
-    """Return the versions of a session that a run's numbers depend on."""
+    """Return the versions of a session that affect numbers."""
     found = [
         ("dropout-lab", session.dropout_lab),
         *((n, session.packages.get(n)) for n in _PACKAGES),
@@ -20,7 +20,7 @@ def versions_of(session: Session) -> Versions:
 
 
 def version_mix(manifest: Manifest, run_ids: Collection[str] | None = None) -> str:
-    """Say that runs of a study were trained with different versions; empty if they were not.
+    """Describe runs of a study with different versions; empty if all have the same.
 
     Args:
         manifest: That of the study.
@@ -50,7 +50,7 @@ def version_mix(manifest: Manifest, run_ids: Collection[str] | None = None) -> s
 
 
 def newer_session(manifest: Manifest) -> str:
-    """Say that the last session has other versions than the runs trained before it.
+    """Describe how the last session's versions differ from earlier ones; empty if they do not.
 
     Empty if it has not, or if nothing was trained before.
     """
@@ -72,7 +72,7 @@ def newer_session(manifest: Manifest) -> str:
 
 
 def _differing(every: Collection[Versions]) -> list[str]:
-    """Return the packages of which there is more than one version."""
+    """Return the packages with several versions."""
     found: dict[str, set[str]] = {}
     for versions in every:
         for name, version in versions:

@@ -1,4 +1,4 @@
-"""Many runs and their folder: what is missing is planned, trained in fleets, and kept."""
+"""Run a study: plan what is missing, train it in fleets, save it."""
 
 from dropout_lab.study.fleet_runner import Events
 from dropout_lab.study.packing import pack

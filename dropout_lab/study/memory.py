@@ -1,4 +1,4 @@
-"""The memory that a fleet needs, by a formula, and what the machine has for it.
+"""Estimate the memory that a fleet needs.
 
 A fleet of R runs needs, beside the process itself and the data,
 
@@ -79,22 +79,22 @@ _OF_PLUGIN = (42, 130)  # what a variant of one's own does is not known
 
 @dataclass(frozen=True)
 class Need:
-    """What a fleet takes, in bytes: so much for each of its runs, and so much once."""
+    """The memory of a fleet in bytes: for each run, and once."""
 
     each: int
     once: int
 
     def of(self, runs: int) -> int:
-        """Return what a fleet of so many runs takes."""
+        """Return the bytes that a fleet of ``runs`` runs takes."""
         return runs * self.each + self.once
 
     def most(self, memory: int) -> int:
-        """Return how many runs there can be in so much memory; 0 if not even one."""
+        """Return how many runs fit into ``memory`` bytes."""
         return max(0, (memory - self.once) // self.each)
 
 
 def need(settings: Iterable[Settings]) -> Need:
-    """Return what a fleet of runs of these settings takes: as if all were of the hungriest.
+    """Return the need of a fleet, as if all runs had the largest of these settings.
 
     Args:
         settings: Those of the runs of a fleet, each of them once.
@@ -129,7 +129,7 @@ def _need(settings: Settings) -> Need:
 
 
 def _columns(settings: Settings) -> tuple[int, ...]:
-    """Return the units of each place, then the classes; of maxout the pieces of all units."""
+    """Return the columns of each place, then the classes; under maxout all pieces count."""
     pieces = settings.model.pieces or 1
     return (inputs_of(settings), *(units * pieces for units in settings.model.hidden), CLASSES)
 
@@ -141,7 +141,7 @@ def matrices(settings: Settings) -> list[int]:
 
 
 def _parameters(settings: Settings) -> int:
-    """Return the number of weights, biases and what the dropout layers learn, of one run."""
+    """Return the number of parameters of one run, those of dropout layers included."""
     of_place, dropout = matrices(settings), settings.dropout
     learned = 0
     if dropout.variant == "sparse_variational" or dropout.alpha_per == "weight":
@@ -150,7 +150,7 @@ def _parameters(settings: Settings) -> int:
 
 
 def _state(settings: Settings) -> int:
-    """Return how many values the optimizer remembers of each parameter."""
+    """Return the number of values in the optimizer's state per parameter."""
     training = settings.training
     if training.optimizer == "rmsprop":
         return 1
@@ -173,7 +173,7 @@ def _costs(settings: Settings, examples: int) -> tuple[int, int]:
 
 
 def _step(settings: Settings, examples: int | None = None) -> int:
-    """Return what a training step needs beside parameters, gradients and optimizer state."""
+    """Return the bytes of a training step, without parameters, gradients and optimizer state."""
     size = min(examples or settings.training.batch_size, max(training_examples(settings), 1))
     noisy = p_of_places(settings)
     of_unit, of_weight = _costs(settings, size)
@@ -192,7 +192,7 @@ def _step(settings: Settings, examples: int | None = None) -> int:
 
 
 def _evaluation(settings: Settings) -> int:
-    """Return what measuring a chunk of examples needs, and what it leaves."""
+    """Return the bytes of evaluating a chunk of examples."""
     wanted = inferences(settings.evaluation)
     sampled = bool({"monte_carlo", "geometric"} & set(wanted))
     noisy = p_of_places(settings)
@@ -221,7 +221,7 @@ def _evaluation(settings: Settings) -> int:
 
 
 def _diagnosed(settings: Settings) -> int:
-    """Return what the diagnostics need."""
+    """Return the bytes of the diagnostics."""
     wanted = diagnostics(settings.evaluation)
     needed = 0
     if "gradients" in wanted:
@@ -237,7 +237,7 @@ def _diagnosed(settings: Settings) -> int:
 
 
 def _curve_of_one(settings: Settings) -> int:
-    """Return what averaging the samples of one run for the curve needs."""
+    """Return the bytes of averaging the samples of one run for the curve."""
     curve = settings.evaluation.curve
     if curve is None:
         return 0

@@ -1,4 +1,4 @@
-"""Running a study: start, resume, extend and repair are one thing, training what is missing."""
+"""Run a study: starting, resuming, extending and repairing all train what is missing."""
 
 import shlex
 import time
@@ -105,7 +105,7 @@ def run_study(
 
 @dataclass(frozen=True)
 class Preview:
-    """What a study would do.
+    """What a study would train.
 
     Args:
         fleets: What it would train.
@@ -161,7 +161,7 @@ def make_plan(study: Study, folder: StudyFolder) -> Plan:
     manifests.label_runs(manifest, study.runs)
     known = manifest.list_runs()
     if folder.manifest is None:
-        folder.recognise(known)
+        folder.judge_runs(known)
     wanted = {run.run_id for run in study.runs}
     missing = wanted - folder.finished
     if not study.retry_failed:
@@ -178,7 +178,7 @@ def make_plan(study: Study, folder: StudyFolder) -> Plan:
 
 
 def _write_plan(study: Study, folder: StudyFolder, plan: Plan) -> None:
-    """Write a plan into the folder, and clear what it leaves no use for."""
+    """Write a plan into the folder and remove checkpoints of completed fleets."""
     manifest = plan.manifest
     packing = packing_of(plan.fleets, study.machine, study.fleet_size)
     cluster = {"workers": study.workers, "scheduler": study.scheduler}
@@ -189,7 +189,7 @@ def _write_plan(study: Study, folder: StudyFolder, plan: Plan) -> None:
         manifest, plan.fleets, lambda run: bool(checkpoints_in(folder.run_folder(run)))
     )
     folder.write_manifest(manifest)
-    folder.keep_plugins(sources_of(manifest.plugins))
+    folder.save_plugins(sources_of(manifest.plugins))
     runs, finished = manifest.list_runs(), folder.finished
     folder.rewrite(runs, manifest.swept)
     for fleet in manifest.fleets:
@@ -200,7 +200,7 @@ def _write_plan(study: Study, folder: StudyFolder, plan: Plan) -> None:
 def _parts(
     fleet: tuple[Run, ...], missing: set[str], folder: StudyFolder, study: Study
 ) -> list[tuple[Run, ...]]:
-    """Return a fleet as it is, or the parts in which its missing runs are to be trained.
+    """Return a fleet, or the parts in which its missing runs will be trained.
 
     A fleet that was begun goes on as it was, to the same bits, unless smaller fleets are asked
     for, or it does not fit into the memory there is now, perhaps of another machine. Of one that
@@ -218,7 +218,7 @@ def _parts(
 
 
 def _not_asked_for(study: Study, folder: StudyFolder) -> str:
-    """Say which settings are in the folder and not in the request; empty if none is."""
+    """Describe the settings in the folder that the request lacks; empty if there are none."""
     runs = folder.manifest.list_runs() if folder.manifest else {}
     asked = {cell.settings for cell in study.cells}
     others = {run.cell.settings: run.cell for run in runs.values() if run.settings not in asked}
@@ -237,7 +237,7 @@ def _not_asked_for(study: Study, folder: StudyFolder) -> str:
 
 
 def _notices(study: Study, folder: StudyFolder) -> list[str]:
-    """Return what the user may not expect of a study that goes on."""
+    """Return notices about a study that is resumed."""
     notices = [text] if (text := _not_asked_for(study, folder)) else []
     statuses = folder.statuses
     failed = sum(statuses.get(run.run_id) == "failed" for run in study.runs)

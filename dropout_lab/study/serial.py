@@ -1,4 +1,4 @@
-"""Train a study's fleets in this process, one after the other."""
+"""Train a study's fleets in this process, one after another."""
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -19,7 +19,7 @@ from dropout_lab.study.spec import Study
 
 @dataclass(frozen=True)
 class RunningStudy:
-    """A study while it is trained.
+    """A study in training.
 
     Args:
         study: The request.
@@ -36,13 +36,13 @@ class RunningStudy:
     stop: StopRequest
 
     def repack(self, fleet: Sequence[Run], parts: Sequence[tuple[Run, ...]]) -> None:
-        """Record that a fleet is split: the packing decides the last bits of its runs."""
+        """Record that a fleet was split; the packing decides the last bits of its runs."""
         if self.folder.manifest is not None:
             manifests.repack(self.folder.manifest, tuple(fleet), parts)
             self.folder.write_manifest(self.folder.manifest)
 
     def interrupted(self, done: str) -> InterruptedStudyError:
-        """Return what to raise where the study stops on request."""
+        """Return the error that stops the study on request."""
         return InterruptedStudyError(
             f"Stopped {done}; everything so far is in {self.study.out}. "
             "The same command goes on from there.",
@@ -51,7 +51,7 @@ class RunningStudy:
 
 
 def train_serially(running: RunningStudy, fleets: Sequence[tuple[Run, ...]]) -> None:
-    """Train fleets one after the other. A fleet that fails is split, and its parts are trained.
+    """Train fleets one after another. Split a fleet that fails and train its parts.
 
     Raises:
         StorageError: The folder cannot be written.

@@ -1,4 +1,4 @@
-"""What is asked of a study."""
+"""The request for a study."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from dropout_lab.study.machine import Machine, this_machine
 
 @dataclass(frozen=True)
 class Study:
-    """What was asked: the runs, where they go, and how they are trained.
+    """A request: the config, the runs, the folder, and how to train.
 
     Args:
         config: The config: the name, the settings that are not swept, the seeds, a paper's values.
@@ -51,15 +51,15 @@ class Study:
 
     @cached_property
     def runs(self) -> list[Run]:
-        """All runs that were asked for."""
+        """All runs of the request."""
         return runs_of(self.cells, self.seeds)
 
     @property
     def on_cluster(self) -> bool:
-        """Whether the fleets are trained on workers, not in this process."""
+        """Whether workers train the fleets."""
         return self.workers is not None or self.scheduler is not None
 
     @cached_property
     def machine(self) -> Machine:
-        """What the packing goes by."""
+        """The machine that the packing assumes."""
         return this_machine(self.device, self.memory)

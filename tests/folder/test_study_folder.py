@@ -15,7 +15,7 @@ import pytest
 from dropout_lab import files, results
 from dropout_lab.config.grid import Run
 from dropout_lab.errors import StorageError
-from dropout_lab.folder.lock import is_alive, writer_of
+from dropout_lab.folder.lock import describe_writer, is_alive
 from dropout_lab.folder.study_folder import StudyFolder
 from dropout_lab.results import INFERENCE, METRICS, MONTE_CARLO, RUNS, read_rows
 from dropout_lab.study import fleet_runner as engine_module
@@ -432,7 +432,7 @@ def test_the_note_and_the_lock_of_a_dead_process_are_harmless(out: Path) -> None
 )  # fmt: skip
 def test_a_note_that_says_nothing_is_no_obstacle(out: Path, text: str) -> None:
     (out / results.WRITER).write_text(text)
-    assert "\x07" not in writer_of(out)
+    assert "\x07" not in describe_writer(out)
     is_alive(out)
     assert go(small(out)).trained == 0
 
@@ -484,7 +484,7 @@ def test_a_message_of_a_spreadsheets_formula_is_kept_as_text(
 def test_leftovers_of_a_killed_write_go(out: Path) -> None:
     (out / ".metrics.csv.0123.tmp").write_text("half")
     with StudyFolder(out):
-        assert files.temporaries(out) == []
+        assert files.find_temporary_files(out) == []
 
 
 def test_a_manifest_put_back_to_before_an_extension_loses_no_run(out: Path) -> None:

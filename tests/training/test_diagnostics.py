@@ -11,7 +11,7 @@ from dropout_lab.catalogue import CATALOGUE
 from dropout_lab.config.diagnostic_columns import diagnostic_columns
 from dropout_lab.data import Splits, stratified
 from dropout_lab.layers import VARIANTS, Dropout, Entering, InvertedDropout
-from dropout_lab.layers.noise_measurement import Claim, Measured, measure
+from dropout_lab.layers.noise_measurement import FolderLock, Measured, measure
 from dropout_lab.rng import Purpose, stream
 from dropout_lab.training import Fleet, train
 from dropout_lab.training import diagnostics as diagnostics_module
@@ -226,8 +226,8 @@ def test_a_claim_that_is_broken_once_only_marks_no_run(
     """Of every two measurements of a place the first is 6 standard errors off."""
     errors = itertools.cycle((6.0, 0.0))
 
-    def by_turns(layer: Dropout, measured: Measured) -> list[Claim]:
-        return [Claim("noise mean", 0, 1 + next(errors), 1.0, 1.0)]
+    def by_turns(layer: Dropout, measured: Measured) -> list[FolderLock]:
+        return [FolderLock("noise mean", 0, 1 + next(errors), 1.0, 1.0)]
 
     monkeypatch.setattr(diagnostics_module, "claimed", by_turns)
     fleet = Fleet(make_runs(*NOISE), CPU)
