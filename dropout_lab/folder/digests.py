@@ -7,12 +7,15 @@ digits.
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from functools import lru_cache
+from pathlib import Path
 from typing import Literal
 
-from dropout_lab.results import ENSEMBLES, Row, is_number_column, one_line
+from dropout_lab.files import sha256_of
+from dropout_lab.folder.completeness import READERS, RunRows
+from dropout_lab.results import AT_END, ENSEMBLES, METRICS, RUNS, Row, is_number_column, one_line
 from dropout_lab.results.columns import LISTS, MESSAGE, TEXTS, WHOLE_NUMBERS
 
 _ROUNDED = 15  # significant digits; of floats as they are written, some have 16 or 17
@@ -100,3 +103,38 @@ def _digits(value: str) -> int:
 def expected(rows: Iterable[Row]) -> dict[str, str]:
     """Return the digest of each table and file from rows of digests.csv."""
     return {row["file"]: row["sha256"] for row in rows}
+
+
+def digest_rows(
+    run_id: str, end: Row, rows: RunRows, folder: Path, there: Iterable[str] = ()
+) -> list[Row]:
+    """Return the rows that digests.csv lacks of a run that ended.
+
+    Args:
+        run_id: The run.
+        end: Its row of runs.csv.
+        rows: Its other rows.
+        folder: Where it keeps its files.
+        there: The tables and files that have a digest already.
+
+    Raises:
+        StorageError: The system refuses to read a file.
+    """
+    # Those of the records come last: where they are there, a kill cut nothing off.
+    own: dict[str, Sequence[Row]] = {name: rows.at_end[name] for name in AT_END}
+    own |= {RUNS: [end], METRICS: rows.metrics}
+    kept = {name: sha256_of(folder / name) for name in READERS} if folder.is_dir() else {}
+    found = {name: digest for name, digest in kept.items() if digest is not None}
+    found |= {name: rows_digest(name, run_id, each) for name, each in own.items() if each}
+    return [digest_row(run_id, name, found[name]) for name in found if name not in there]
+
+
+def digest_row(run_id: str, name: str, digest: str) -> Row:
+    """Return a row of digests.csv."""
+    return {"run_id": run_id, "file": name, "sha256": digest}
+
+
+def ensemble_digests(digests: Mapping[str, Sequence[Row]]) -> Iterator[Row]:
+    """Yield the rows of digests.csv for ensembles.csv."""
+    for rows in digests.values():
+        yield from (row for row in rows if row["file"] == ENSEMBLES)

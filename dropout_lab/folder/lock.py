@@ -18,8 +18,10 @@ from dropout_lab.errors import StorageError
 from dropout_lab.files import (
     ELSEWHERE,
     is_temporary,
+    make_folder,
     open_file,
     read_error,
+    remove_empty_folder,
     remove_file,
     replace_file,
     write_error,
@@ -38,12 +40,13 @@ class FolderLock:
     """A lock that ends with its process, and a note that names its holder.
 
     Args:
-        folder: The folder, which is there when it is claimed.
+        folder: The folder. It is made if it does not exist.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._lock = FileLock(folder / results.LOCK, timeout=0)
+        self._created: list[Path] = []
 
     def acquire(self) -> None:
         """Acquire the lock and write the note.
@@ -51,6 +54,9 @@ class FolderLock:
         Raises:
             StorageError: Another process has it, or nothing can be written there.
         """
+        paths = (self.folder, *self.folder.parents)
+        self._created = [path for path in paths if not path.exists()]
+        make_folder(self.folder)
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # of a file system without locks, see below
@@ -71,11 +77,15 @@ class FolderLock:
             self._release()
             raise
 
-    def release(self) -> None:
-        """Remove the note and release the lock."""
+    def release(self, *, unused: bool = False) -> None:
+        """Remove the note and release the lock; remove a new folder that was ``unused``."""
         with suppress(StorageError):  # a note that stays harms nobody, and the work is done
             remove_file(self.folder / results.WRITER)
+            if unused and self._created:
+                remove_file(self.folder / results.LOCK)
         self._release()
+        for folder in self._created if unused else ():
+            remove_empty_folder(folder)
 
     def _release(self) -> None:
         with suppress(OSError):
@@ -142,7 +152,7 @@ def refuse_links(folder: Path) -> None:
         raise read_error(Path(error.filename or folder), error) from error
 
 
-def is_existing_folder(path: Path) -> bool:
+def folder_exists(path: Path) -> bool:
     """Return whether a folder exists; raise if the path is a file.
 
     Raises:
@@ -159,7 +169,7 @@ def is_existing_folder(path: Path) -> bool:
     return there
 
 
-def refuse_foreign_files(folder: Path) -> None:
+def refuse_foreign(folder: Path) -> None:
     """Raise if a folder without a manifest contains other files than a study's.
 
     That is what a killed first start leaves, or the tables of a study that lost its manifest.

@@ -1,12 +1,7 @@
 """A study's results folder, written in an order that loses nothing.
 
-At each epoch the rows of metrics.csv come first, then the checkpoints; at the end of a fleet its
-rows of runs.csv, then those of digests.csv, then the checkpoints go. So whatever a checkpoint is
-about is on disk already, and rows beyond the newest checkpoint are those of an epoch that will be
-done again.
-
-Rows that are damaged are left out and their runs trained again; before a file with such rows is
-written anew, the old one is kept beside.
+README.md in this folder has the order of writes. Rows that are damaged are left out and their runs
+retrained; a file with such rows is backed up before it is rewritten.
 """
 
 import itertools
@@ -26,18 +21,17 @@ from dropout_lab.files import (
     remove_temporary_files,
     replace_file,
 )
-from dropout_lab.folder.binding import digest_row, digest_rows, ensemble_digests
 from dropout_lab.folder.compact import CompactRows
 from dropout_lab.folder.completeness import RowsByRun, has_inference_table, missing_epochs
 from dropout_lab.folder.consistency import restore_digits
-from dropout_lab.folder.digests import expected
+from dropout_lab.folder.digests import digest_row, digest_rows, ensemble_digests, expected
 from dropout_lab.folder.ensembles import new_ensembles
 from dropout_lab.folder.headers import header_of, record_columns
 from dropout_lab.folder.judge import ENDED, READING_ORDER, Judgement, judge
 from dropout_lab.folder.lock import (
     FolderLock,
-    is_existing_folder,
-    refuse_foreign_files,
+    folder_exists,
+    refuse_foreign,
     refuse_links,
 )
 from dropout_lab.folder.notices import Findings
@@ -70,7 +64,7 @@ class StudyFolder:
     def __init__(self, path: Path, asked: Iterable[Run] = ()) -> None:
         self.path = path
         self._asked = {run.run_id: run for run in asked}
-        there = is_existing_folder(path)
+        there = folder_exists(path)
         self._lock = FolderLock(path)
         self.findings = Findings()
         self.finished: set[str] = set()
@@ -86,10 +80,9 @@ class StudyFolder:
         self._distrusted: set[str] = set()  # runs of which a row was damaged
         self.manifest = results.read_manifest(path) if there else None
         if self.manifest is None and there:
-            refuse_foreign_files(path)
+            refuse_foreign(path)
 
     def __enter__(self) -> "StudyFolder":
-        make_folder(self.path)
         refuse_links(self.path)
         self._lock.acquire()
         try:
@@ -101,7 +94,7 @@ class StudyFolder:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._lock.release()
+        self._lock.release(unused=self.manifest is None)
 
     def read(self) -> None:
         """Read the manifest and the tables."""
