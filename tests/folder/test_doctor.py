@@ -5,6 +5,7 @@ import os
 import shutil
 import socket
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 
 from dropout_lab import results
 from dropout_lab.analysis.tables import read_study
+from dropout_lab.catalogue import CATALOGUE
 from dropout_lab.errors import StorageError
 from dropout_lab.folder.doctor import Finding, examine, repair
 from dropout_lab.folder.study_folder import StudyFolder
@@ -333,11 +335,8 @@ def test_run_folders_and_columns_of_others_are_told_and_left_alone(out: Path) ->
 
 def test_a_plugin_whose_text_was_changed_is_put_aside(out: Path) -> None:
     manifest = json.loads((out / results.MANIFEST).read_text())
-    from dropout_lab.catalogue import CATALOGUE
-    from dropout_lab.results import recorded_plugin
-
-    entry = recorded_plugin("mine.py", CATALOGUE["inverted"])
-    manifest["plugins"] = {"inverted": {**entry.model_dump(), "sha256": "0" * 64}}
+    entry = {"file": "mine.py", "sha256": "0" * 64, "variant": asdict(CATALOGUE["inverted"])}
+    manifest["plugins"] = {"inverted": entry}
     (out / results.MANIFEST).write_text(json.dumps(manifest))
     (out / "plugins").mkdir()
     (out / "plugins" / "inverted.py").write_text("changed")

@@ -370,7 +370,7 @@ def test_saved_weights_load_into_a_plain_network(tmp_path: Path) -> None:
     net.load_state_dict(torch.load(path, weights_only=True))
     from dropout_lab import data
 
-    dataset = asked.settings.dataset.model_dump()
+    dataset = asked.config.dataset.model_dump()
     test = data.load(data_dir=Path("unused"), say=lambda line: None, **dataset).test
     right = (net.eval()(test.images / 255).argmax(1) == test.labels).float().mean()
     (row,) = read_rows(tmp_path / "s" / RUNS)
