@@ -3,6 +3,8 @@
 import re
 from collections.abc import Sequence
 
+from dropout_lab.datasets import DATASETS
+
 _FOLDERS = (
     "{command} takes one folder: a study's, or one with several studies in it, such as "
     "dropout-lab {command} results"
@@ -11,6 +13,7 @@ _COMPARE = (
     "To compare two settings, train them as one study: as two values of an axis or as two cells in "
     "one config, and run dropout-lab sweep. Their runs are then paired by seed."
 )
+_DOWNLOADED = [name for name, dataset in DATASETS.items() if not dataset.package]
 _ADVICE: dict[str, tuple[str, ...]] = {
     "plot": (_FOLDERS, _COMPARE),
     "report": (_FOLDERS, _COMPARE),
@@ -18,7 +21,7 @@ _ADVICE: dict[str, tuple[str, ...]] = {
     "lesson": ("lesson takes one name. To run all of them: dropout-lab verify",),
     "show": ("config show takes one file.",),
     "schema": ("config schema takes no file. To check one: dropout-lab config check FILE",),
-    "fetch": ("data fetch takes one name: mnist, fashion_mnist or kmnist.",),
+    "fetch": (f"data fetch takes one name: {', '.join(_DOWNLOADED[:-1])} or {_DOWNLOADED[-1]}.",),
     "list": ("data list takes no name. To download a data set: dropout-lab data fetch NAME",),
 }
 _VALUE = re.compile(r"[-+.,:\d\[\]eE]*\d[-+.,:\d\[\]eE]*")

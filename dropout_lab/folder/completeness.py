@@ -14,22 +14,23 @@ from dropout_lab.config.schema import Settings
 from dropout_lab.config.sizes import (
     BINS,
     HISTOGRAM_EXAMPLES,
-    TEST_PARTS,
     is_evaluated,
     length,
     training_examples,
 )
+from dropout_lab.datasets import DATASETS, Dataset
 from dropout_lab.folder.run_summary import end_from_records, metric_columns, summary
 from dropout_lab.folder.weights import WEIGHTS, check_weights
 from dropout_lab.results import Row
 from dropout_lab.results.features import FEATURES, read_features
 from dropout_lab.results.predictions import PREDICTIONS, read_predictions
 
-Reader = Callable[[Path], object]  # None where there is no file; ValueError where it is damaged
+# None where there is no file; ValueError where it is damaged, or of another data set than the given
+Reader = Callable[[Path, Dataset | None], object]
 READERS: dict[str, Reader] = {
     PREDICTIONS: read_predictions,
     FEATURES: read_features,
-    WEIGHTS: check_weights,
+    WEIGHTS: lambda path, dataset: check_weights(path),
 }
 _CHECKPOINT = re.compile(r"checkpoint_(\d+)\.pt")
 
@@ -123,7 +124,7 @@ def _missing_histograms(settings: Settings, rows: Sequence[Row]) -> Iterator[str
     counts: Counter[tuple[int, str]] = Counter()
     for row in rows:
         counts[int(row["layer"]), row["of"]] += int(row["count"])
-    examples = min(HISTOGRAM_EXAMPLES, TEST_PARTS[settings.dataset.name])
+    examples = min(HISTOGRAM_EXAMPLES, DATASETS[settings.dataset.name].test)
     for layer, units in enumerate(settings.model.hidden, start=1):
         for of, expected in (("unit_mean", units), ("activation", units * examples)):
             if counts[layer, of] != expected:
@@ -186,21 +187,18 @@ def rebuild_end(run: Run, rows: RunRows, folder: Path, *, kept: bool) -> Row | N
     return summary(end, rows.metrics, metric_columns(columns))
 
 
-def damage_of_run_file(path: Path, examples: int | None = None) -> str:
+def damage_of_run_file(path: Path, dataset: Dataset | None = None) -> str:
     """Describe the damage of a file that a run keeps; empty if it is intact or absent.
 
     Args:
         path: The file.
-        examples: How many test examples predictions are of; by default any number.
+        dataset: The data set of the run; None if it is not known.
 
     Raises:
         StorageError: The system refuses to read it.
     """
     try:
-        if path.name == PREDICTIONS:
-            read_predictions(path, examples)
-        else:
-            READERS[path.name](path)
+        READERS[path.name](path, dataset)
     except ValueError as error:
         return str(error)
     return ""

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from dropout_lab import results
 from dropout_lab.config.grid import Run
-from dropout_lab.config.sizes import TEST_PARTS
+from dropout_lab.datasets import DATASETS
 from dropout_lab.folder.rounding import Precision, precision_of
 from dropout_lab.folder.run_summary import RunEnd, metric_columns, summary
 from dropout_lab.results import Row, counted
@@ -93,7 +93,7 @@ def impossible(run: Run, records: Sequence[Row]) -> str:
 
 
 def _impossible(run: Run, records: Sequence[Row]) -> Iterator[str]:
-    examples = TEST_PARTS[run.settings.dataset.name]
+    examples = DATASETS[run.settings.dataset.name].test
     for row in records:
         values = {
             name: float(text)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from dropout_lab import results
 from dropout_lab.config.grid import Run
-from dropout_lab.config.sizes import TEST_PARTS
+from dropout_lab.datasets import DATASETS, Dataset
 from dropout_lab.files import read_error, sha256_of
 from dropout_lab.folder import digests
 from dropout_lab.folder.compact import CompactRows
@@ -123,8 +123,8 @@ def judge(
         ended = end is not None and end["status"] in ENDED
         place = folder / results.RUN_FOLDERS / run_id
         if run_id in folders:
-            examples = TEST_PARTS[run.settings.dataset.name]
-            _judge_files(place, bound if ended else {}, examples, found)
+            dataset = DATASETS[run.settings.dataset.name]
+            _judge_files(place, bound if ended else {}, dataset, found)
         words = _why(found, run, end, own, bound, kept=kept)
         if not words and not ended and run_id not in distrusted:
             made = rebuild_end(run, own, place, kept=kept) if end is None else None
@@ -238,16 +238,16 @@ def _changed(
     return [name for name, verdict in verdicts.items() if verdict == "other"]
 
 
-def _judge_files(place: Path, bound: Mapping[str, str], examples: int, found: Judgement) -> None:
+def _judge_files(place: Path, bound: Mapping[str, str], dataset: Dataset, found: Judgement) -> None:
     """Check the files that a run keeps."""
     for name in READERS:
         path = place / name
         if name in bound:
             sound = sha256_of(path) in (None, bound[name])
             other = "is not what was written: its SHA-256 is another"
-            words = "" if sound else damage_of_run_file(path, examples) or other
+            words = "" if sound else damage_of_run_file(path, dataset) or other
         else:
-            words = damage_of_run_file(path, examples)
+            words = damage_of_run_file(path, dataset)
         if words:
             found.files[path] = words
 

@@ -15,7 +15,7 @@ from dropout_lab.analysis.style import value_text
 from dropout_lab.analysis.tables import MISSING, StudyTables, group_by_cell
 from dropout_lab.config.grid import Cell, Run, sweep_cells
 from dropout_lab.config.schema import Config, without_dropout
-from dropout_lab.config.sizes import CLASSES, inputs_of
+from dropout_lab.config.sizes import layer_sizes
 from dropout_lab.config.sweep import LABEL
 from dropout_lab.files import sha256_of
 from dropout_lab.report.cell_table import CellTable
@@ -68,13 +68,13 @@ def overview(study: StudyTables) -> dict[str, str]:
     cells = len(runs[list(study.swept)].drop_duplicates()) if study.swept else 1
     count = int((runs["status"] == MISSING).sum())
     missing = f", {count} not finished yet" if count else ""
-    network = "-".join(map(str, (inputs_of(settings), *settings.model.hidden, CLASSES)))
+    networks = {layer_sizes(run.settings) for run in study.runs_by_id.values()}
     return {
         "Varied": "; ".join(varied) or "nothing: one setting",
         "Cells and seeds": f"{counted(cells, 'cell')}, {counted(runs['seed'].nunique(), 'seed')}",
         "Runs": f"{done} of {len(runs)} completed{missing}",
         "Data": settings.dataset.name,
-        "Network": "varied" if {"model.hidden", "dataset.pca"} & {*study.swept} else network,
+        "Network": "varied" if len(networks) > 1 else "-".join(map(str, *networks)),
         "Training time": _duration(float(runs["seconds"].fillna(0).sum())) + ", all runs together",
     }
 

@@ -5,7 +5,7 @@ A fleet of R runs needs, beside the process itself and the data,
     R (held + order + 1.2 max(step, evaluation, gradients, checkpoint)) + once
 
 bytes, each term that of one run. With P the parameters of a run (weights, biases and what its
-dropout layers learn), W_l the weights that leave place l, u_l the units of place l (784 pixels, or
+dropout layers learn), W_l the weights that leave place l, u_l the units of place l (pixels, or
 principal components, at the input; under maxout the pieces of all units), B the batch and s the
 values that the optimizer remembers of each parameter (0 for SGD, 1 with momentum or RMSprop, 2
 for Adam):
@@ -44,13 +44,8 @@ from dropout_lab.config.inference_rules import (
     keeps_predictions,
 )
 from dropout_lab.config.schema import Settings, p_of_places
-from dropout_lab.config.sizes import (
-    CLASSES,
-    TEST_PARTS,
-    inputs_of,
-    length,
-    training_examples,
-)
+from dropout_lab.config.sizes import inputs_of, layer_sizes, length, training_examples
+from dropout_lab.datasets import DATASETS
 from dropout_lab.training.evaluation import CHUNK
 
 _FLOAT, _DOUBLE = 4, 8
@@ -131,12 +126,13 @@ def _need(settings: Settings) -> Need:
 def _columns(settings: Settings) -> tuple[int, ...]:
     """Return the columns of each place, then the classes; under maxout all pieces count."""
     pieces = settings.model.pieces or 1
-    return (inputs_of(settings), *(units * pieces for units in settings.model.hidden), CLASSES)
+    inputs, *hidden, classes = layer_sizes(settings)
+    return (inputs, *(units * pieces for units in hidden), classes)
 
 
 def matrices(settings: Settings) -> list[int]:
     """Return the number of weights that leave each place."""
-    before = (inputs_of(settings), *settings.model.hidden)
+    before = layer_sizes(settings)[:-1]
     return [a * b for a, b in zip(before, _columns(settings)[1:], strict=True)]
 
 
@@ -197,6 +193,7 @@ def _evaluation(settings: Settings) -> int:
     sampled = bool({"monte_carlo", "geometric"} & set(wanted))
     noisy = p_of_places(settings)
     of_unit, of_weight = _costs(settings, CHUNK if sampled else 0)
+    dataset = DATASETS[settings.dataset.name]
     before = [inputs_of(settings), *settings.model.hidden]
     own = 0 in noisy and (sampled or settings.dropout.variant not in _PIXELS_SHARED)
     if not own and settings.training.precision == "float32":
@@ -212,11 +209,11 @@ def _evaluation(settings: Settings) -> int:
     if settings.training.precision == "bfloat16":
         bytes_ += 2 * max(of_place)
     if len(wanted) > 1:
-        bytes_ += 12 * _DOUBLE * CHUNK * CLASSES
+        bytes_ += 12 * _DOUBLE * CHUNK * dataset.classes
     if keeps_predictions(settings.evaluation):
-        bytes_ += 2 * _FLOAT * TEST_PARTS[settings.dataset.name] * CLASSES
+        bytes_ += 2 * _FLOAT * dataset.test * dataset.classes
     if settings.evaluation.curve is not None:
-        bytes_ += _FLOAT * (settings.evaluation.samples or SAMPLES) * CHUNK * CLASSES
+        bytes_ += _FLOAT * (settings.evaluation.samples or SAMPLES) * CHUNK * dataset.classes
     return bytes_
 
 
@@ -242,4 +239,5 @@ def _curve_of_one(settings: Settings) -> int:
     if curve is None:
         return 0
     samples = settings.evaluation.samples or SAMPLES
-    return 2 * _DOUBLE * CHUNK * CLASSES * (samples + 2 * curve)
+    classes = DATASETS[settings.dataset.name].classes
+    return 2 * _DOUBLE * CHUNK * classes * (samples + 2 * curve)

@@ -16,7 +16,7 @@ from dropout_lab.catalogue import CATALOGUE
 from dropout_lab.config.grid import Run
 from dropout_lab.config.regularization import RegularizationSettings
 from dropout_lab.config.schema import Settings
-from dropout_lab.config.sizes import CLASSES, inputs_of
+from dropout_lab.config.sizes import layer_sizes
 from dropout_lab.errors import ConfigError
 from dropout_lab.study.machine import Machine
 from dropout_lab.study.memory import Need, matrices, need
@@ -90,7 +90,7 @@ def most_that_fit(runs: Sequence[Run], machine: Machine) -> int:
     most = needed.most(machine.memory)
     if not most:
         settings = runs[0].settings
-        layers = "-".join(map(str, (inputs_of(settings), *settings.model.hidden, CLASSES)))
+        layers = "-".join(map(str, layer_sizes(settings)))
         variant = settings.dropout.variant
         dropout = "without dropout" if variant == "none" else f"with {variant} dropout"
         masks = ", dropout.mask: batch" if variant == "dropconnect" else ""

@@ -18,7 +18,8 @@ from dropout_lab.analysis.tables import (
     summarize_cells,
 )
 from dropout_lab.config.grid import runs_of, sweep_cells
-from dropout_lab.config.sizes import TEST_PARTS, length, training_examples
+from dropout_lab.config.sizes import length, training_examples
+from dropout_lab.datasets import DATASETS
 from dropout_lab.errors import DamageError, StorageError
 from dropout_lab.folder.manifest import (
     add_runs,
@@ -80,7 +81,7 @@ def made_study(
             "train_accuracy": 0.99,
             "accuracy_gap": 0.99 - accuracy,
             "loss_gap": 0.0,
-            "test_errors": round((1 - accuracy) * TEST_PARTS[run.settings.dataset.name]),
+            "test_errors": round((1 - accuracy) * DATASETS[run.settings.dataset.name].test),
         }
         swept_values = {key: run.cell.values.get(key) for key in swept}
         values |= {"seed": run.seed, **swept_values, "updates": 8}
