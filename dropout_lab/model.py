@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from dropout_lab.catalogue import CATALOGUE
 from dropout_lab.config.schema import DropoutSettings, ModelSettings, Settings, p_of_places
-from dropout_lab.config.sizes import CLASSES, inputs_of
-from dropout_lab.layers import VARIANTS, Dropout, Entering, NoDropout, affine
+from dropout_lab.config.sizes import layer_sizes
+from dropout_lab.layers import VARIANTS, Dropout, NoDropout, UnitInputs, affine
 from dropout_lab.rng import FleetNoise, Purpose, stream
 
 
@@ -76,7 +76,7 @@ class MLP(nn.Module):
         device: torch.device,
     ) -> None:
         super().__init__()
-        sizes = (inputs_of(settings), *settings.model.hidden, CLASSES)
+        sizes = layer_sizes(settings)
         weights = initial_weights(settings.model, sizes, seeds)
         self.weights = nn.ParameterList([weight.to(device) for weight in weights])
         self.biases = nn.ParameterList(
@@ -97,7 +97,7 @@ class MLP(nn.Module):
         )
         for place, layer in layers.items():
             last = place == len(sizes) - 2
-            layer.begin(
+            layer.setup(
                 self.weights[place].detach(), "softmax" if last else settings.model.activation
             )
         self.dropouts.to(device)
@@ -136,11 +136,11 @@ class MLP(nn.Module):
                     h = self.activation(z)
                     if hidden is not None:
                         hidden.append(h)
-                    entering = Entering(self._places[place - 1][1], z)
+                    entering = UnitInputs(self._places[place - 1][1], z)
                 if self.position == "after":  # what is dropped for a whole batch is not computed
-                    weight = dropout.leaving(weight)
+                    weight = dropout.select_outgoing(weight)
                     if place + 1 < len(self._places):
-                        weight, bias = self._places[place + 1][0].needed(weight, bias)
+                        weight, bias = self._places[place + 1][0].select_incoming(weight, bias)
                 if before:
                     h = affine(h, weight, bias)
                 else:

@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "dropout_lab"
 LINES = [
-    {"errors", "catalogue", "devices", "printable"},
+    {"errors", "catalogue", "datasets", "devices", "printable"},
     {"files", "rng"},
     {"layers", "config", "data"},
     {"p_schedules", "lr_schedules", "update_rules"},

@@ -14,11 +14,7 @@ from dropout_lab.config.document import Document
 from dropout_lab.config.evaluation import AtEndName, DiagnosticName, InferenceName
 from dropout_lab.config.load import check
 from dropout_lab.lessons import LESSONS
-from dropout_lab.training import (
-    ACTIVATION_COLUMNS,
-    INFERENCE_COLUMNS,
-    RELIABILITY_COLUMNS,
-)
+from dropout_lab.results import ACTIVATIONS, INFERENCE, RELIABILITY, columns_after_key
 from tests.analysis.test_tables import made_study
 from tests.conftest import make_runs
 
@@ -57,7 +53,7 @@ def test_the_tables_name_every_inference_score_and_diagnostic() -> None:
     named = words_of(1, "Using the trained network")
     inferences = list(InferenceName.__args__)
     assert named[: len(inferences)] == inferences
-    assert named[len(inferences) :] == list(INFERENCE_COLUMNS)
+    assert named[len(inferences) :] == list(columns_after_key(INFERENCE))
     assert words_of(1, "Diagnostics") == list(DiagnosticName.__args__)
 
 
@@ -65,7 +61,10 @@ def test_the_table_names_everything_that_is_kept_at_the_end() -> None:
     section = "What is kept of the trained network"
     drawn = ["features", "activations", "reliability", "monte_carlo"]
     assert words_of(1, section) == [*AtEndName.__args__, *drawn]
-    assert words_of(2, section) == [*ACTIVATION_COLUMNS, *RELIABILITY_COLUMNS]
+    assert words_of(2, section) == [
+        *columns_after_key(ACTIVATIONS),
+        *columns_after_key(RELIABILITY),
+    ]
 
 
 def test_the_tables_name_every_diagnostic_column() -> None:

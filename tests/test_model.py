@@ -267,7 +267,7 @@ def test_batchwise_computes_on_submatrices_what_masks_give(
     for masked in (False, True):
         model = model_of(*settings, seeds=(0, 1))
         if masked:
-            monkeypatch.setattr(BatchwiseDropout, "needed", Dropout.needed)
+            monkeypatch.setattr(BatchwiseDropout, "select_incoming", Dropout.select_incoming)
             monkeypatch.setattr(BatchwiseDropout, "connect", UnitDropout.connect)
         model.open_epoch(1)
         logits = model(x)

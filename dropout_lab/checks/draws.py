@@ -9,7 +9,7 @@ from dropout_lab.checks.outcome import Outcome, at_most, must_be, none_of, not_a
 from dropout_lab.checks.subject import Subject, global_draws, seeded
 from dropout_lab.layers import UnitDropout
 from dropout_lab.layers.base import MASKS
-from dropout_lab.layers.sample_inputs import carry, made_up
+from dropout_lab.layers.sample_inputs import connect, sample_inputs
 from dropout_lab.rng import FleetNoise
 
 _NOT_NOISY = "draws nothing"
@@ -27,8 +27,8 @@ def a_mask_for_each_example(subject: Subject) -> Outcome:
     """
     if not subject.kind.noisy or subject.one_mask:
         return not_applicable("one mask for a batch" if subject.kind.noisy else _NOT_NOISY)
-    at = made_up(units=200).one_example(8)
-    z = carry(subject.layer(subject.ps[1], at), at)
+    at = sample_inputs(units=200).one_example(8)
+    z = connect(subject.layer(subject.ps[1], at), at)
     alike = sum(torch.allclose(a, b) for a, b in itertools.combinations(z, 2))
     return none_of(
         alike, "of 28 pairs of examples have the same mask; draw for each, or say reads_mask=False"
@@ -39,8 +39,8 @@ def one_mask_for_a_batch(subject: Subject) -> Outcome:
     """Check that with ``mask: batch``, equal examples have equal outputs, but two runs do not."""
     if not subject.kind.noisy:
         return not_applicable(_NOT_NOISY)
-    at = made_up(units=200, dtype=torch.float64).one_example(5).fleet(2)
-    z = carry(subject.layer((subject.ps[1],) * 2, at, mask="batch"), at).detach()
+    at = sample_inputs(units=200, dtype=torch.float64).one_example(5).fleet(2)
+    z = connect(subject.layer((subject.ps[1],) * 2, at, mask="batch"), at).detach()
     if torch.allclose(z[0], z[1]):
         return must_be("two masks", "one", "two runs share their mask; the run axis comes first")
     apart = float((z - z[:, :1]).abs().max() / z.abs().max())
@@ -53,7 +53,7 @@ def examples_are_not_dropped(subject: Subject) -> Outcome:
         return not_applicable("acts on weights" if subject.kind.noisy else _NOT_NOISY)
     together = 0
     for mask in MASKS:
-        at = made_up(batch=8, units=200)
+        at = sample_inputs(batch=8, units=200)
         layer = subject.layer(subject.ps[1], at, mask=mask)
         assert isinstance(layer, UnitDropout)  # noqa: S101  # acts_on_units says so
         noise = layer(at.x) / at.x
@@ -67,7 +67,7 @@ def steps_draw_anew(subject: Subject) -> Outcome:
         return not_applicable(_NOT_NOISY)
     for mask in MASKS:
         layer, at, first = subject.run_one_step(subject.ps[1], mask=mask)
-        if torch.allclose(carry(layer, at), first):
+        if torch.allclose(connect(layer, at), first):
             return must_be("anew", "the same", "two steps have the same noise; seed nothing")
     return must_be("anew", "anew", "")
 
@@ -79,7 +79,7 @@ def same_seed_same_draws(subject: Subject) -> Outcome:
         layer, at, first = subject.run_one_step(subject.ps[1], mask=mask)
         layer.noise = seeded()
         with global_draws() as moved:
-            differing += int((carry(layer, at) != first).sum())
+            differing += int((connect(layer, at) != first).sum())
         if moved[0]:
             return none_of(1, "global draw; take all draws from self.noise, or runs are not paired")
     return none_of(differing, "numbers differ though the draws are the same")
@@ -90,19 +90,19 @@ def steps_leave_no_trace(subject: Subject) -> Outcome:
 
     A checkpoint contains only parameters, so a resumed run relies on this property.
     """
-    at, other = made_up(batch=7, units=40), made_up(batch=5, units=40)
+    at, other = sample_inputs(batch=7, units=40), sample_inputs(batch=5, units=40)
     used, new = (subject.layer(subject.ps[1], at) for _ in range(2))
     for earlier in (at, other, at):
-        carry(used, earlier)
+        connect(used, earlier)
     used.noise = seeded()
-    differing = int((carry(used, at) != carry(new, at)).sum())
+    differing = int((connect(used, at) != connect(new, at)).sum())
     return none_of(differing, "numbers depend on earlier steps, which a resumed run has not seen")
 
 
 def a_run_draws_alone_as_in_company(subject: Subject) -> Outcome:
     """Check that three steps of a run are equal alone and in a fleet, with an odd batch size."""
     ps = subject.per_run(*subject.ps[:2])
-    fleet = made_up(runs=2, batch=7, dtype=torch.float64)
+    fleet = sample_inputs(runs=2, batch=7, dtype=torch.float64)
     worst = 0.0
     for mask in MASKS:
         layers = []
@@ -114,7 +114,9 @@ def a_run_draws_alone_as_in_company(subject: Subject) -> Outcome:
         for _ in range(3):
             if isinstance(together, UnitDropout) and isinstance(alone, UnitDropout):
                 worst = max(worst, _relative_difference(together(both.x)[1], alone(one.x)[0]))
-            worst = max(worst, _relative_difference(carry(together, both)[1], carry(alone, one)[0]))
+            worst = max(
+                worst, _relative_difference(connect(together, both)[1], connect(alone, one)[0])
+            )
     return at_most(worst, _ROUNDING, "is how far a run is from itself without the other run")
 
 

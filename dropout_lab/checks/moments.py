@@ -11,7 +11,7 @@ import torch
 from dropout_lab.checks.outcome import Outcome, at_most, none_of, not_applicable
 from dropout_lab.checks.subject import Subject
 from dropout_lab.layers.noise_measurement import ERRORS
-from dropout_lab.layers.sample_inputs import carry, made_up
+from dropout_lab.layers.sample_inputs import connect, sample_inputs
 
 _SAMPLES = 4_000
 
@@ -30,16 +30,16 @@ def evaluation_is_the_mean(subject: Subject) -> Outcome:
     if subject.kind.biased:
         return not_applicable(subject.kind.biased)
     if not subject.kind.noisy:
-        at = made_up()
+        at = sample_inputs()
         layer = subject.layer(subject.ps[1], at)
-        differing = int((carry(layer, at) != carry(layer.eval(), at)).sum())
+        differing = int((connect(layer, at) != connect(layer.eval(), at)).sum())
         return none_of(differing, "numbers differ between training and evaluation")
     worst, reason = 0.0, ""
-    at = made_up(batch=1).fleet(_SAMPLES)  # one run, and so one mask, for each sample
+    at = sample_inputs(batch=1).fleet(_SAMPLES)  # one run, and so one mask, for each sample
     for p in subject.ps:
         layer = subject.layer((p,) * _SAMPLES, at, mask="batch")
         with torch.no_grad():
-            z, mean = carry(layer, at)[:, 0].double(), carry(layer.eval(), at)[0, 0].double()
+            z, mean = connect(layer, at)[:, 0].double(), connect(layer.eval(), at)[0, 0].double()
         errors = z.std(dim=0) / math.sqrt(_SAMPLES)
         deviation = float(((z.mean(dim=0) - mean).abs() / errors).max())
         if not deviation <= worst:

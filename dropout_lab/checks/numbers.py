@@ -10,7 +10,7 @@ from dropout_lab.checks.outcome import Outcome, at_most, must_be, none_of, not_a
 from dropout_lab.checks.subject import ExtremeNoise, Subject, seeded
 from dropout_lab.layers import Dropout, DropoutLinear, UnitDropout, affine
 from dropout_lab.layers.base import MASKS
-from dropout_lab.layers.sample_inputs import Place, carry, made_up
+from dropout_lab.layers.sample_inputs import LayerInputs, connect, sample_inputs
 
 _TINY_P = 1e-3
 _STEP = 1e-3
@@ -29,29 +29,31 @@ def p_0_changes_no_bit(subject: Subject) -> Outcome:
     changed = 0
     for mask in MASKS:
         for side in (-1, 1):
-            at, fleet = made_up(whole=True), made_up(runs=2, whole=True)
+            at, fleet = sample_inputs(integers=True), sample_inputs(runs=2, integers=True)
             alone = subject.layer(0.0, at, mask=mask, noise=ExtremeNoise(side))
-            changed += _count_changed(carry(alone, at), affine(at.x, at.weight, at.bias))
+            changed += _count_changed(connect(alone, at), affine(at.x, at.weight, at.bias))
             if isinstance(alone, UnitDropout):
-                x = made_up(batch=30).x * 1.1
+                x = sample_inputs(batch=30).x * 1.1
                 x[0, 0] = -0.0
                 changed += _count_changed(alone(x), x)
             if not subject.kind.one_p:
                 ps = (0.0, subject.ps[1])
                 both = subject.layer(ps, fleet, mask=mask, noise=ExtremeNoise(side))
                 plain = affine(fleet.x, fleet.weight, fleet.bias)
-                changed += _count_changed(carry(both, fleet)[0], plain[0])
+                changed += _count_changed(connect(both, fleet)[0], plain[0])
     return none_of(changed, "numbers change at p = 0")
 
 
 def p_takes_effect_at_once(subject: Subject) -> Outcome:
     """Check that setting p, as schedules do, is equivalent to creating the layer with that p."""
-    at = made_up(batch=7, units=40)
+    at = sample_inputs(batch=7, units=40)
     changed, made = subject.layer(0.0, at), subject.layer(subject.ps[1], at)
-    carry(changed, at)
+    connect(changed, at)
     changed.p, changed.noise = subject.ps[1], seeded()
-    differing = int((carry(changed, at) != carry(made, at)).sum())
-    return none_of(differing, "numbers are those of an earlier p; take p from placed(x)")
+    differing = int((connect(changed, at) != connect(made, at)).sum())
+    return none_of(
+        differing, "numbers are those of an earlier p; take p from broadcast_constants(x)"
+    )
 
 
 def p_out_of_range_is_refused(subject: Subject) -> Outcome:
@@ -79,13 +81,13 @@ def finite_at_every_p(subject: Subject) -> Outcome:
     failures = 0
     for mask in MASKS:
         for p in (min(_TINY_P, subject.kind.highest_p), subject.ps[1], subject.kind.highest_p):
-            at = made_up(batch=6)
+            at = sample_inputs(batch=6)
             layer = subject.layer(p, at, mask=mask)
             inputs = _inputs(layer, at, training=True)
             z = _scalar_output(layer, at)
             gradients = torch.autograd.grad(z, list(inputs.values()), allow_unused=True)
             failures += sum(int((~g.isfinite()).sum()) for g in gradients if g is not None)
-            failures += int((~carry(layer, at).isfinite()).sum()) + int((~z.isfinite()).sum())
+            failures += int((~connect(layer, at).isfinite()).sum()) + int((~z.isfinite()).sum())
     return none_of(failures, "numbers of the output or the gradients are not finite")
 
 
@@ -94,11 +96,11 @@ def any_shape(subject: Subject) -> Outcome:
     failures = 0
     for mask in MASKS:
         for runs, batch, units, outputs in ((None, 1, 1, 1), (2, 3, 17, 5), (None, 17, 3, 2)):
-            at = made_up(runs, batch, units, outputs)
+            at = sample_inputs(runs, batch, units, outputs)
             p = subject.ps[1] if runs is None else (subject.ps[1],) * runs
             for training in (True, False):
                 layer = subject.layer(p, at, mask=mask).train(training)
-                failures += tuple(carry(layer, at).shape) != (*at.x.shape[:-1], outputs)
+                failures += tuple(connect(layer, at).shape) != (*at.x.shape[:-1], outputs)
                 if isinstance(layer, UnitDropout):
                     failures += layer(at.x).shape != at.x.shape
                     x = at.x.unsqueeze(-3)  # with one more axis between the runs and the batch
@@ -110,14 +112,14 @@ def dtype_is_kept(subject: Subject) -> Outcome:
     """Check that outputs have the dtype of the inputs; for units, also in half precision."""
     failures = 0
     for dtype in (torch.float32, torch.float64):
-        at = made_up(dtype=dtype)
+        at = sample_inputs(dtype=dtype)
         layer = subject.layer(subject.ps[1], at)
-        failures += (carry(layer, at).dtype != dtype) + (carry(layer.eval(), at).dtype != dtype)
+        failures += (connect(layer, at).dtype != dtype) + (connect(layer.eval(), at).dtype != dtype)
     if subject.acts_on_units:
         for dtype in (torch.float16, torch.bfloat16, torch.float64):
             layer = subject.layer(subject.ps[1])
             assert isinstance(layer, UnitDropout)  # noqa: S101  # acts_on_units says so
-            x = made_up().x.to(dtype)
+            x = sample_inputs().x.to(dtype)
             failures += (layer(x).dtype != dtype) + (layer.eval()(x).dtype != dtype)
     return none_of(int(failures), "outputs have another dtype than what was given")
 
@@ -127,7 +129,7 @@ def gradient_is_the_slope(subject: Subject) -> Outcome:
     worst = 0.0
     ps = subject.per_run(*subject.ps[:2])
     for mask, training in (*((mask, True) for mask in MASKS), ("element", False)):
-        at = made_up(runs=2, units=4, outputs=3, dtype=torch.float64)
+        at = sample_inputs(runs=2, units=4, outputs=3, dtype=torch.float64)
         layer = subject.layer(ps, at, mask=mask).train(training)
         inputs = _inputs(layer, at, training=training)
         if training:
@@ -146,7 +148,7 @@ def no_gradient_where_dropped(subject: Subject) -> Outcome:
         return not_applicable("not by coins of chance p alone")
     failures = 0
     for mask in MASKS:
-        at = made_up(batch=8, units=8)
+        at = sample_inputs(batch=8, units=8)
         layer = subject.layer(subject.ps[1], at, mask=mask)
         eye = torch.eye(8)
         # Units pass through identity weights; weights have the rows of the identity as inputs.
@@ -187,7 +189,7 @@ def _count_changed(one: Tensor, other: Tensor) -> int:
     return int(torch.ne(*bits).sum())
 
 
-def _inputs(layer: Dropout, at: Place, *, training: bool) -> dict[str, Tensor]:
+def _inputs(layer: Dropout, at: LayerInputs, *, training: bool) -> dict[str, Tensor]:
     """Return the tensors to differentiate by, with ``requires_grad`` set."""
     inputs = {"x": at.x, "weight": at.weight, "bias": at.bias}
     inputs |= dict(layer.named_parameters()) if training else {}
@@ -196,15 +198,15 @@ def _inputs(layer: Dropout, at: Place, *, training: bool) -> dict[str, Tensor]:
     return inputs
 
 
-def _scalar_output(layer: Dropout, at: Place) -> Tensor:
+def _scalar_output(layer: Dropout, at: LayerInputs) -> Tensor:
     """Return a scalar of output and penalty, with the same random numbers in each call."""
     layer.noise = seeded()
-    total = carry(layer, at).sin().sum()
+    total = connect(layer, at).sin().sum()
     penalty = layer.penalty(at.weight, 0.07)  # during warm-up
     return total if penalty is None else total + penalty.sum()
 
 
-def _slope_errors(layer: Dropout, at: Place, inputs: list[Tensor]) -> Iterator[float]:
+def _slope_errors(layer: Dropout, at: LayerInputs, inputs: list[Tensor]) -> Iterator[float]:
     """Yield relative errors between gradients and finite differences along random directions."""
     gradients = torch.autograd.grad(_scalar_output(layer, at), inputs, allow_unused=True)
     generator = torch.Generator().manual_seed(0)
@@ -217,7 +219,7 @@ def _slope_errors(layer: Dropout, at: Place, inputs: list[Tensor]) -> Iterator[f
             yield abs(slope - _difference(layer, at, tensor, direction)) / max(size, 1e-3)
 
 
-def _difference(layer: Dropout, at: Place, tensor: Tensor, direction: Tensor) -> float:
+def _difference(layer: Dropout, at: LayerInputs, tensor: Tensor, direction: Tensor) -> float:
     """Return the five-point finite difference along a direction."""
     start = tensor.detach().clone()
     total = 0.0

@@ -10,8 +10,8 @@ from torch import Tensor
 from dropout_lab.catalogue import CATALOGUE
 from dropout_lab.layers import VARIANTS, Dropout, Mask, UnitDropout
 from dropout_lab.layers.base import MASKS
-from dropout_lab.layers.noise_measurement import Claim, claimed, measure
-from dropout_lab.layers.sample_inputs import Place, carry, made_up, specimen
+from dropout_lab.layers.noise_measurement import Claim, compare_with_claims, measure_noise
+from dropout_lab.layers.sample_inputs import LayerInputs, connect, sample_inputs, sample_layer
 from dropout_lab.rng import Noise, TorchNoise
 
 SEED = 2014
@@ -108,20 +108,22 @@ class Subject:
     def layer(
         self,
         p: float | Sequence[float],
-        at: Place | None = None,
+        at: LayerInputs | None = None,
         *,
         mask: Mask = "element",
         noise: Noise | None = None,
     ) -> Dropout:
         """Create a layer, set up for a place if given, with a seeded noise source by default."""
         noise = seeded() if noise is None else noise
-        return specimen(self.variant, p, at, mask=mask, noise=noise)
+        return sample_layer(self.variant, p, at, mask=mask, noise=noise)
 
-    def run_one_step(self, p: float, *, mask: Mask = "element") -> tuple[Dropout, Place, Tensor]:
+    def run_one_step(
+        self, p: float, *, mask: Mask = "element"
+    ) -> tuple[Dropout, LayerInputs, Tensor]:
         """Create a layer at a place with many units; return both, and the output of one step."""
-        at = made_up(batch=8, units=200)
+        at = sample_inputs(batch=8, units=200)
         layer = self.layer(p, at, mask=mask)
-        return layer, at, carry(layer, at)
+        return layer, at, connect(layer, at)
 
     @cached_property
     def noise_claims(self) -> list[tuple[Claim, str]]:
@@ -130,10 +132,10 @@ class Subject:
         fleets = [(p,) * 3 for p in self.ps] if self.kind.one_p else [self.ps]
         for mask in MASKS:
             for ps in fleets:
-                at = made_up(runs=3, batch=24, units=48, outputs=16)
+                at = sample_inputs(runs=3, batch=24, units=48, outputs=16)
                 layer = self.layer(ps, at, mask=mask)
-                for claim in claimed(
-                    layer, measure(layer, at.x, at.weight, at.entering, passes=_PASSES)
+                for claim in compare_with_claims(
+                    layer, measure_noise(layer, at.x, at.weight, at.entering, passes=_PASSES)
                 ):
                     claims.append((claim, f"p = {ps[claim.run or 0]:.3g}, mask {mask}"))
         return claims

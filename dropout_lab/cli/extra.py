@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
+from dropout_lab.datasets import DATASETS
 from dropout_lab.printable import command as typed
 
 _FOLDERS = (
@@ -16,6 +17,7 @@ _COMPARE = (
     "To compare two settings, train them as one study: as two values of an axis or as two cells in "
     "one config, and run dropout-lab sweep. Their runs are then paired by seed."
 )
+_DOWNLOADED = [name for name, dataset in DATASETS.items() if not dataset.package]
 _ADVICE: dict[str, tuple[str, ...]] = {
     "plot": (_FOLDERS, _COMPARE),
     "report": (_FOLDERS, _COMPARE),
@@ -23,7 +25,7 @@ _ADVICE: dict[str, tuple[str, ...]] = {
     "lesson": ("lesson takes one name. To run all of them: dropout-lab verify",),
     "show": ("config show takes one file.",),
     "schema": ("config schema takes no file. To check one: dropout-lab config check FILE",),
-    "fetch": ("data fetch takes one name: mnist, fashion_mnist or kmnist.",),
+    "fetch": (f"data fetch takes one name: {', '.join(_DOWNLOADED[:-1])} or {_DOWNLOADED[-1]}.",),
     "list": ("data list takes no name. To download a data set: dropout-lab data fetch NAME",),
     "init": ("init writes one file. To copy a shipped config: dropout-lab init --from NAME",),
 }

@@ -346,9 +346,8 @@ def make_study(
     """
     import torch
 
-    from dropout_lab.config.grid import seeds_of
     from dropout_lab.devices import explain_missing_cuda
-    from dropout_lab.study import Study, notes
+    from dropout_lab.study import Study
 
     # The workers of a cluster have a GPU only if they are asked for it.
     available = torch.cuda.is_available() if scheduler is None else device == "cuda"
@@ -360,11 +359,8 @@ def make_study(
             ]
         )
     return Study(
-        name=config.name,
-        about=config.about,
-        settings=config,
+        config=config,
         cells=cells,
-        seeds=seeds_of(config),
         out=out or Path("results") / config.name,
         data_dir=data_folder(data_dir),
         device=torch.device("cuda" if device != "cpu" and available else "cpu"),
@@ -375,5 +371,4 @@ def make_study(
         save_models=save_models,
         retry_failed=retry == "failed",
         command=shlex.join(["dropout-lab", *sys.argv[1:]]),
-        notes=notes(config),
     )

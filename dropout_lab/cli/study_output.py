@@ -125,7 +125,7 @@ def _naming_another(study: Study) -> Iterator[None]:
     try:
         yield
     except TakenFolderError as error:
-        raise with_free_name(error, study.out, study.name, sys.argv[1:]) from error
+        raise with_free_name(error, study.out, study.config.name, sys.argv[1:]) from error
 
 
 def _pictures(tables: "StudyTables") -> tuple[list[Path], list[str], StorageError | None]:
@@ -184,7 +184,7 @@ def _print_plan(study: Study, fleets: Sequence[Sequence[Run]], *, as_json: bool)
     missing = {run.run_id for fleet in fleets for run in fleet}
     power = power_of(study)
     plan = {
-        "name": study.name,
+        "name": study.config.name,
         "out": str(study.out),
         "runs": len(runs),
         "finished": sum(run.run_id not in missing for run in runs),
@@ -198,7 +198,7 @@ def _print_plan(study: Study, fleets: Sequence[Sequence[Run]], *, as_json: bool)
         encoding.say(json_module.dumps(plan, indent=1))
         return
     encoding.say(
-        f"{study.name}: {counted(len(runs), 'run')} ({counted(len(study.cells), 'cell')} x "
+        f"{study.config.name}: {counted(len(runs), 'run')} ({counted(len(study.cells), 'cell')} x "
         f"{counted(len(study.seeds), 'seed')}), {plan['finished']} of them finished, "
         f"{counted(len(fleets), 'fleet')} to train; into {study.out}"
     )
@@ -225,7 +225,7 @@ def _plain(table: "pd.DataFrame") -> "pd.DataFrame":
 
 def _result(study: Study, outcome: Outcome, table: Any, files: Sequence[Path]) -> dict[str, Any]:
     return {
-        "name": study.name,
+        "name": study.config.name,
         "out": str(study.out),
         "seconds": outcome.seconds,
         "trained": outcome.trained,

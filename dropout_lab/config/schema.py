@@ -2,9 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, GetJsonSchemaHandler, model_validator
-from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema
+from pydantic import Field, model_validator
 
 from dropout_lab.catalogue import CATALOGUE
 from dropout_lab.config.evaluation import EvaluationSettings
@@ -16,6 +14,7 @@ from dropout_lab.config.types import (
     Between,
     Count,
     Counts,
+    KeyOf,
     LayerIndices,
     Positive,
     Positives,
@@ -31,27 +30,11 @@ from dropout_lab.config.types import (
     WarmUp,
     Whole,
 )
+from dropout_lab.datasets import DATASETS
 
-
-class _AmongTheVariants:
-    """In the JSON Schema: one of the names in the catalogue when the schema is asked for."""
-
-    def __get_pydantic_json_schema__(
-        self, core_schema: CoreSchema, handler: GetJsonSchemaHandler
-    ) -> JsonSchemaValue:
-        return {"enum": list(CATALOGUE), "type": "string"}
-
-
-def _known_variant(name: str) -> str:
-    if name not in CATALOGUE:
-        raise ValueError("not in the catalogue")  # config.allowed says it in full
-    return name
-
-
-# Checked against the catalogue of the moment, which the variants of plugins may have joined.
-VariantName = Annotated[str, AfterValidator(_known_variant), _AmongTheVariants()]
+VariantName = Annotated[str, KeyOf(CATALOGUE)]
+DatasetName = Annotated[str, KeyOf(DATASETS)]
 AVERAGE_DECAY = 0.999  # where the config gives none
-DatasetName = Literal["mnist_5k", "mnist", "fashion_mnist", "kmnist"]
 # Of learning_rate_schedule one_cycle where the settings give none, as in torch's OneCycleLR:
 # div_factor 25, final_div_factor 1e4, pct_start 0.3.
 ONE_CYCLE_START, ONE_CYCLE_END, ONE_CYCLE_PEAK = 0.04, 4e-6, 0.3

@@ -1,4 +1,6 @@
-"""The dropout variants: one file each, and the one table that lists them."""
+"""The dropout variants, one file each, and the table ``VARIANTS`` of their classes by name."""
+
+from typing import Any
 
 from dropout_lab.catalogue import Variant
 from dropout_lab.layers.affine import affine
@@ -6,9 +8,9 @@ from dropout_lab.layers.alpha import AlphaDropout
 from dropout_lab.layers.base import (
     BernoulliDropout,
     Dropout,
-    Entering,
     Mask,
     UnitDropout,
+    UnitInputs,
     WeightDropout,
 )
 from dropout_lab.layers.batchwise import BatchwiseDropout
@@ -22,6 +24,7 @@ from dropout_lab.layers.learned import LearnedDropout
 from dropout_lab.layers.linear import DropoutLinear
 from dropout_lab.layers.multinomial import EvolutionalDropout, MultinomialDropout
 from dropout_lab.layers.none import NoDropout
+from dropout_lab.layers.old_names import renamed_class
 from dropout_lab.layers.shakeout import ShakeoutDropout
 from dropout_lab.layers.sparse_variational import SparseVariationalDropout
 from dropout_lab.layers.standard import StandardDropout
@@ -69,7 +72,6 @@ __all__ = [
     "DropConnect",
     "Dropout",
     "DropoutLinear",
-    "Entering",
     "EvolutionalDropout",
     "FastDropout",
     "GaussianDropConnect",
@@ -87,6 +89,7 @@ __all__ = [
     "TargetedWeightDropout",
     "UniformDropout",
     "UnitDropout",
+    "UnitInputs",
     "UnscaledDropout",
     "Variant",
     "VariationalA2Dropout",
@@ -95,3 +98,7 @@ __all__ = [
     "WeightDropout",
     "affine",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    return renamed_class(__name__, name)

@@ -1,4 +1,4 @@
-"""The affine map of a fleet: one product for all runs, and the gradients to go with it."""
+"""The affine map of a fleet: one batched product for all runs, with its own gradients."""
 
 from typing import Any
 
@@ -7,20 +7,20 @@ from torch import Tensor
 
 from dropout_lab.devices import runs_eagerly
 
-# A product with so few columns takes a third of the time or less with both sides transposed
-# (MKL, 4 runs of 128 x 512 by 512 x 10: 48 in place of 193 microseconds).
+# A product with fewer columns takes at most a third of the time with both factors transposed
+# (MKL, 4 runs of 128 x 512 by 512 x 10: 48 instead of 193 microseconds).
 _NARROW = 16
 
 
 def affine(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """Return ``x @ weight + bias`` in ``x``'s dtype, whatever the product was computed in.
+    """Return ``x @ weight + bias`` in the dtype of ``x``.
 
-    Under ``torch.autocast`` the products, that of the output and those of the gradients, are
-    computed in its dtype; sums over a batch and the sum with the bias are not.
+    Under ``torch.autocast``, the products of output and gradients use the autocast dtype. Sums over
+    the batch and the addition of the bias do not.
 
     Shape:
-        ``x``: ``(runs, batch, in)``, ``weight``: ``(runs, in, out)``, ``bias``: ``(runs, 1, out)``;
-        or all three without the run axis, or no bias. Output: ``(runs, batch, out)``.
+        ``x``: ``(runs, batch, in)``, ``weight``: ``(runs, in, out)``, ``bias``: ``(runs, 1, out)``
+        or None; or all of them without the run axis. Output: ``(runs, batch, out)``.
     """
     if weight.ndim == 3 and runs_eagerly():
         device = x.device.type
@@ -36,16 +36,16 @@ def affine(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
 
 
 class _Affine(torch.autograd.Function):
-    """The map with a run axis; its products in another dtype, or transposed where that is faster.
+    """The affine map with a run axis, with products in another dtype or transposed.
 
-    Autograd's own form of either keeps and copies more than is needed.
+    Autograd's own version of either product keeps and copies more than is needed.
     """
 
     @staticmethod
     def forward(
         ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, dtype: torch.dtype
     ) -> Tensor:
-        shared = x.stride(0) == 0  # the pixels of an evaluation, the same for all runs
+        shared = x.stride(0) == 0  # all runs have the same examples, as in an evaluation
         x_in = x[:1].to(dtype).expand_as(x) if shared else x.to(dtype)
         factors = x_in, weight.to(dtype)
         ctx.save_for_backward(*factors, x, weight)
@@ -56,7 +56,7 @@ class _Affine(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         (gradient,), (x, weight, *inputs) = gradients, ctx.saved_tensors
-        if torch.is_grad_enabled():  # to be differentiated again, through what came in
+        if torch.is_grad_enabled():  # double backward needs the original inputs
             x, weight = (given.to(x.dtype) for given in inputs)
         wanted = ctx.needs_input_grad
         of_bias = gradient.sum(dim=1, keepdim=True) if wanted[2] else None
@@ -67,7 +67,7 @@ class _Affine(torch.autograd.Function):
 
 
 def product(left: Tensor, right: Tensor) -> Tensor:
-    """Return ``left @ right``, both with a run axis, in the form that is the faster one."""
+    """Return ``left @ right``, both with a run axis, by the faster method."""
     if right.shape[-1] < _NARROW:
         return torch.bmm(right.mT, left.mT).mT
     return torch.bmm(left, right)

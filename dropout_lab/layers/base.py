@@ -1,7 +1,7 @@
-"""What the dropout layers share: p, a noise source, and their place between two layers of a net."""
+"""Base classes of the dropout layers, with the hooks that a variant can override."""
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -10,8 +10,20 @@ from torch import Tensor, nn
 from dropout_lab.catalogue import Variant
 from dropout_lab.devices import runs_eagerly
 from dropout_lab.layers.affine import affine
-from dropout_lab.layers.coins import Numbers, coins, keep_threshold, round_to_lanes, uniform
-from dropout_lab.layers.constants import along, from_numbers, lasts, not_floating
+from dropout_lab.layers.coins import (
+    Numbers,
+    keep_mask,
+    keep_threshold,
+    round_to_lanes,
+    uniform_draws,
+)
+from dropout_lab.layers.constants import (
+    cpu_tensor,
+    is_reusable,
+    make_broadcastable,
+    not_floating_error,
+)
+from dropout_lab.layers.old_names import renamed_class, support_old_hooks
 from dropout_lab.rng import Noise, TorchNoise
 
 Mask = Literal["element", "batch"]
@@ -19,12 +31,12 @@ MASKS: tuple[Mask, ...] = ("element", "batch")
 
 
 @dataclass(frozen=True)
-class Entering:
-    """What lies before the units of a hidden layer.
+class UnitInputs:
+    """Incoming weights and pre-activations of the units of a hidden layer.
 
     Args:
-        weight: The weights that enter them, ``(runs, in, units)``.
-        preactivation: What they were activated from, ``(runs, batch, units)``.
+        weight: The incoming weights of the units, ``(runs, in, units)``.
+        preactivation: The pre-activations of the units, ``(runs, batch, units)``.
     """
 
     weight: Tensor
@@ -32,27 +44,34 @@ class Entering:
 
 
 class Dropout(nn.Module):
-    """Base of all dropout layers: a drop probability and a source of noise.
+    """Base class of all dropout layers: a drop probability and a source of noise.
 
-    ``p`` may be set at any time and has no entry in ``state_dict``, so a checkpoint of the same
-    net with ``nn.Dropout`` loads. Where it is 0, nothing is dropped and nothing is learned. A
-    variant writes either ``drop`` (:class:`UnitDropout`) or ``connect`` (what happens on the way
-    through weights), and what else it needs of the rest, which does nothing here.
+    A layer acts at a place of a network: at the input or after a hidden layer. A variant overrides
+    ``drop`` (see :class:`UnitDropout`) or ``connect``. The other hooks are optional: ``setup``,
+    ``on_p_set``, ``constants``, ``select_incoming``, ``select_outgoing``, ``penalty``,
+    ``constrain``, ``sparsity`` and ``moments``.
+
+    ``p`` can be set at any time. If p is 0, the layer drops nothing and learns nothing. ``p`` has
+    no entry in ``state_dict``, so a checkpoint of the same network with ``nn.Dropout`` loads.
 
     Args:
-        p: The chance of dropping, in [0, 1]: one number, or a tensor whose axes are the leading
-            axes of the input; shape ``(runs,)`` gives each run of a fleet its own.
-        mask: ``element`` draws anew for each example, ``batch`` once for all examples of a batch.
-        noise: Source of the draws; by default PyTorch's global generator.
+        p: The drop probability, in [0, 1]: one number, or a tensor whose axes are the leading axes
+            of the input. Shape ``(runs,)`` gives each run of a fleet its own p.
+        mask: ``element`` draws a mask for each example, ``batch`` one mask for the whole batch.
+        noise: Source of the random draws; by default PyTorch's global generator.
 
     Raises:
         ValueError: ``p`` is outside its range or nan, or ``mask`` is unknown.
     """
 
     variant: ClassVar[Variant] = Variant(formula="", p="chance of dropping", paper="")
-    coins: ClassVar[bool] = False  # whether it tosses 16-bit coins, whose p is rounded
-    prunable: ClassVar[bool] = False  # whether it looks at ``pruned``
-    pruned = False  # evaluate as after pruning
+    rounds_p: ClassVar[bool] = False  # whether p is rounded to a multiple of 1/65,536
+    prunable: ClassVar[bool] = False  # whether evaluation depends on ``pruned``
+    pruned = False  # whether evaluation uses the pruned network
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        support_old_hooks(cls)
 
     def __init__(
         self,
@@ -70,103 +89,103 @@ class Dropout(nn.Module):
 
     @property
     def p(self) -> Tensor:
-        """The chance of dropping in force, float64, of shape ``()`` or that of the leading axes."""
-        return self.p_in_force()
+        """The current drop probability: float64, scalar or with the leading axes of the input."""
+        return self.current_p()
 
     @p.setter
     def p(self, p: float | Tensor) -> None:
-        given = self._checked(p)
-        # Not as tensors, which belong to the mode or the transform in which they are made.
-        self._asked, self._numbers = given.tolist(), self._realized(given).tolist()
+        given = self._validate_p(p)
+        # Numbers, not tensors: a tensor belongs to the PyTorch mode in which it is created.
+        self._given_p, self._p_values = given.tolist(), self._round_p(given).tolist()
         self._p_axes = given.ndim
-        self.drops_everywhere = bool((given > 0).all())
-        self._placed: dict[tuple[object, ...], tuple[Tensor, ...]] = {}
-        self.restart()
+        self.all_p_positive = bool((given > 0).all())
+        self._constants_cache: dict[tuple[object, ...], tuple[Tensor, ...]] = {}
+        self.on_p_set()
 
     @property
     def _p(self) -> Tensor:
-        """The p that was set, as the draws can realize it: float64, on the CPU."""
-        return from_numbers(self._numbers, torch.float64)
+        """The p that was set, after rounding: float64, on the CPU."""
+        return cpu_tensor(self._p_values, torch.float64)
 
-    def p_in_force(self) -> Tensor:
-        """Return p as it was set; what learns p has its own to tell."""
+    def current_p(self) -> Tensor:
+        """Return the current drop probability. Variants that learn p override this."""
         return self._p
 
-    def restart(self) -> None:
-        """Take up a p that was just set; here there is nothing to do."""
+    def on_p_set(self) -> None:
+        """Update what depends on p. Called each time p is set."""
 
     def connect(
-        self, x: Tensor, weight: Tensor, bias: Tensor | None, entering: Entering | None = None
+        self, x: Tensor, weight: Tensor, bias: Tensor | None, entering: UnitInputs | None = None
     ) -> Tensor:
-        """Carry ``x`` through this layer and on through the weights of the next.
+        """Apply dropout and the linear map to the next layer.
 
         Args:
-            x: ``(runs, batch, in)``.
-            weight: ``(runs, in, out)``.
-            bias: ``(runs, 1, out)`` or none.
-            entering: What lies before ``x``; none at the input.
+            x: The units at this place, ``(runs, batch, in)``.
+            weight: The outgoing weights, ``(runs, in, out)``.
+            bias: ``(runs, 1, out)`` or None.
+            entering: Incoming weights and pre-activations of the units; None at the input.
 
         Shape:
-            Output: ``(runs, batch, out)``. Without the run axis alike.
+            Output: ``(runs, batch, out)``. All tensors may omit the run axis.
         """
         raise NotImplementedError
 
     def moments(self, x: Tensor, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Return mean and variance, over the noise, of what :meth:`connect` makes in training.
+        """Return mean and variance of the output of :meth:`connect` in training, over the noise.
 
         Shape:
-            As :meth:`connect`. The variance is none where there is no noise.
+            As the output of :meth:`connect`. The variance is None if there is no noise.
 
         Raises:
-            NotImplementedError: The variant has no closed form for them.
+            NotImplementedError: The variant has no closed form for the moments.
         """
         raise NotImplementedError
 
-    def begin(self, weight: Tensor, activation: str) -> None:
-        """Get to know, before training, the weights that leave this place and what they lead to.
+    def setup(self, weight: Tensor, activation: str) -> None:
+        """Prepare the layer for its place in a network. Called once, before training.
 
         Args:
-            weight: ``(runs, in, out)``, or without the run axis.
-            activation: ``softmax`` where the output layer follows.
+            weight: The outgoing weights, ``(runs, in, out)``, or without the run axis.
+            activation: The next activation; ``softmax`` before the output layer.
         """
 
-    def needed(self, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the part of the weights and biases *entering* this place that will be used."""
+    def select_incoming(self, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the incoming weights and biases that this batch uses."""
         return weight, bias
 
-    def leaving(self, weight: Tensor) -> Tensor:
-        """Return the part of the weights *leaving* this place that will be used."""
+    def select_outgoing(self, weight: Tensor) -> Tensor:
+        """Return the outgoing weights that this batch uses."""
         return weight
 
     def penalty(self, weight: Tensor, progress: float) -> Tensor | None:
-        """Return what each run's loss has beside the data's, times the number of examples N.
+        """Return the term that the layer adds to the loss of each run, times the N examples.
 
         Args:
-            weight: The weights that leave this place, ``(runs, in, out)``.
-            progress: Share of the training that is done, in [0, 1].
+            weight: The outgoing weights, ``(runs, in, out)``.
+            progress: Completed fraction of the training, in [0, 1].
 
         Returns:
-            Nats, of shape ``(runs,)``; none where nothing is added.
+            The term in nats, ``(runs,)``, or None without a term.
         """
         return None
 
     def constrain(self) -> None:
-        """Bring what is learned back into its range; to be called after each optimizer step."""
+        """Clip learned parameters to their range. Call after each optimizer step."""
 
     def sparsity(self, weight: Tensor) -> Tensor | None:
-        """Return the share of the units or weights that pruning takes away: ``(runs,)``."""
+        """Return the fraction of units or weights that pruning removes, ``(runs,)``, or None."""
         return None
 
     def extra_repr(self) -> str:
-        """Return what ``print`` shows of the layer."""
-        return f"p={self._asked}, mask={self.mask!r}"
+        """Return the arguments that ``print`` shows."""
+        return f"p={self._given_p}, mask={self.mask!r}"
 
     def __getstate__(self) -> dict[str, object]:
         """Return the state for copies and pickles, without the cache of constants."""
-        return self.__dict__ | {"_placed": {}}
+        return self.__dict__ | {"_constants_cache": {}}
 
     def noise_shape(self, x: Tensor) -> tuple[int, ...]:
-        """Return the shape of the draws for ``x``: 1 along the batch if the batch shares a mask."""
+        """Return the shape of the draws for ``x``; with mask ``batch``, the batch axis is 1."""
         if self.mask == "element":
             return tuple(x.shape)
         if x.ndim < 2:
@@ -177,37 +196,38 @@ class Dropout(nn.Module):
         return (*x.shape[:-2], 1, x.shape[-1])
 
     def constants(self, p: Tensor) -> tuple[Tensor, ...]:
-        """Return the tensors of the formula that depend on p alone; same shape as ``p``."""
+        """Return the tensors in the formula that depend only on p, in the shape of ``p``."""
         return (p,)
 
-    def placed(self, x: Tensor) -> tuple[Tensor, ...]:
-        """Return the constants on ``x``'s device, ready to broadcast against ``x``.
+    def broadcast_constants(self, x: Tensor) -> tuple[Tensor, ...]:
+        """Return :meth:`constants` on the device of ``x``, in a shape that broadcasts with ``x``.
 
-        Floating constants take ``x``'s dtype. They are kept until p changes, unless they belong to
-        a mode or a transform of PyTorch.
+        Floating-point constants have the dtype of ``x``. They are cached until p changes, except
+        tensors that belong to a PyTorch mode or transform.
         """
         eager = runs_eagerly()
         key = (type(x), x.device, x.dtype, x.ndim, x.shape[: self._p_axes])
-        if eager and key in self._placed:
-            return self._placed[key]
-        made = tuple(along(c, x) for c in self.constants(self._p))
-        if eager and all(lasts(each) for each in made):
-            self._placed[key] = made
-        return made
+        if eager and key in self._constants_cache:
+            return self._constants_cache[key]
+        constants = tuple(make_broadcastable(c, x) for c in self.constants(self._p))
+        if eager and all(is_reusable(constant) for constant in constants):
+            self._constants_cache[key] = constants
+        return constants
 
-    def dropped(self) -> Tensor:
-        """Return where anything is dropped at all: p above 0, on the CPU, in the shape of p."""
+    def has_noise(self) -> Tensor:
+        """Return whether p is above 0, for each run: bool, on the CPU, in the shape of p."""
         return self._p > 0
 
-    def _realized(self, p: Numbers) -> Numbers:
-        """Return the p that the draws can realize."""
-        return round_to_lanes(p) if self.coins else p
+    def _round_p(self, p: Numbers) -> Numbers:
+        """Return the nearest p that the random draws can realize."""
+        return round_to_lanes(p) if self.rounds_p else p
 
-    def _checked(self, p: float | Tensor) -> Numbers:
+    def _validate_p(self, p: float | Tensor) -> Numbers:
+        """Return p as a float64 array. Raise ValueError if p is outside its range."""
         numbers = np.asarray(
             p.detach().double().cpu() if isinstance(p, Tensor) else p, dtype=np.float64
         )
-        outside = numbers[~((numbers >= 0) & (numbers <= 1))]  # with ~, so that nan is outside too
+        outside = numbers[~((numbers >= 0) & (numbers <= 1))]  # also finds nan
         if outside.size:
             raise ValueError(
                 f"p is {outside[0]:g}; a drop probability lies in [0, 1]. "
@@ -220,105 +240,112 @@ class Dropout(nn.Module):
         return numbers
 
 
+support_old_hooks(Dropout)
+
+
 class UnitDropout(Dropout):
-    """Base of the layers that multiply units by noise; they act on tensors of any shape.
+    """Base class of the layers that apply noise to units. The input may have any shape.
 
     Shape:
-        ``x``: ``(*p.shape, ...)``, any float dtype; in a fleet ``(runs, batch, features)``, in
-        anybody's model ``(batch, features)``. Output: the same shape and dtype. With
-        ``mask="batch"`` the last axis but one is the batch.
+        ``x``: ``(*p.shape, ...)``, any float dtype: ``(runs, batch, features)`` in a fleet,
+        ``(batch, features)`` in an ordinary PyTorch model. With ``mask="batch"`` the batch is the
+        last axis but one. Output: the same shape and dtype.
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return ``x`` with noise in training, and what the variant makes of it in evaluation."""
+        """Return :meth:`drop` in training and :meth:`eval_forward` in evaluation."""
         if not self.training:
-            return self.rest(x)
+            return self.eval_forward(x)
         if self.variant.noisy and not x.is_floating_point():
-            raise not_floating(x)
+            raise not_floating_error(x)
         return self.drop(x)
 
     def drop(self, x: Tensor) -> Tensor:
-        """Return ``x`` with noise applied."""
+        """Return ``x`` with noise, for training."""
         raise NotImplementedError
 
-    def rest(self, x: Tensor) -> Tensor:
-        """Return what stands for ``x`` in evaluation; no noise is drawn."""
+    def eval_forward(self, x: Tensor) -> Tensor:
+        """Return the output in evaluation, by default ``x``. Must not draw noise."""
         return x
 
     def uniform(self, x: Tensor) -> Tensor:
-        """Return draws for ``x``, uniform on (0, 1), as the mask says: per example or batch.
+        """Draw noise for ``x``, uniform on (0, 1), for each example or each batch as ``mask`` says.
 
         Shape:
-            ``x``'s, or 1 along the batch; ``x``'s dtype. A draw has 32 bits before it is rounded to
-            that, and is never 0 or 1.
+            As ``x``; with mask ``batch``, the batch axis is 1. The dtype is that of ``x``. A draw
+            has 32 bits before it is rounded to this dtype, and is never 0 or 1.
         """
-        draws = uniform(self.noise, self.noise_shape(x), x.device).to(x.dtype)
-        kind = torch.finfo(x.dtype)
-        return draws.clamp(kind.tiny, 1 - kind.eps / 2)
+        draws = uniform_draws(self.noise, self.noise_shape(x), x.device).to(x.dtype)
+        limits = torch.finfo(x.dtype)
+        return draws.clamp(limits.tiny, 1 - limits.eps / 2)
 
     def normal(self, x: Tensor) -> Tensor:
-        """Return draws for ``x`` from the standard normal distribution, as the mask says.
+        """Draw standard normal noise for ``x``, for each example or each batch as ``mask`` says.
 
         Shape:
-            ``x``'s, or 1 along the batch; ``x``'s dtype.
+            As ``x``; with mask ``batch``, the batch axis is 1. The dtype is that of ``x``.
         """
         return self.noise.normal(self.noise_shape(x), x.device).to(x.dtype)
 
     def connect(
-        self, x: Tensor, weight: Tensor, bias: Tensor | None, entering: Entering | None = None
+        self, x: Tensor, weight: Tensor, bias: Tensor | None, entering: UnitInputs | None = None
     ) -> Tensor:
-        """Carry ``x`` through this layer and on through the weights of the next."""
+        """Apply this layer to ``x``, then the linear map to the next layer."""
         return affine(self(x), weight, bias)
 
 
 class WeightDropout(Dropout):
-    """Base of the layers that act on the way through the weights, and on nothing else."""
+    """Base class of the layers that apply noise to weights. They override :meth:`connect`."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """Refuse: there is nothing to do to units alone."""
+        """Raise TypeError, because the layer needs weights."""
         name = type(self).__name__
         raise TypeError(
-            f"{name} acts on the way through weights, not on units alone; write "
+            f"{name} acts on weights, not on units alone; write "
             f"DropoutLinear(in, out, {name}(...)) in place of nn.Linear(in, out), or call "
             "connect(x, weight, bias)."
         )
 
 
 class BernoulliDropout(UnitDropout):
-    """Base of the layers that keep or drop a unit by the toss of a coin.
+    """Base class of the layers that keep each unit with probability 1 - p.
 
-    The coins are 16-bit lanes compared with a threshold, so p is rounded to a multiple of
-    1/65,536 (never to 0 or 1 unless it is 0 or 1); the rounded p is the one used and reported.
-    Masks nest: with the same draws, what is kept at a higher p is kept at every lower one.
+    The layer compares 16-bit random integers with a threshold. So p is rounded to a multiple of
+    1/65,536, but never to 0 or 1. The layer uses and reports the rounded p. Masks are nested: with
+    the same draws, a unit that is kept at some p is kept at every lower p.
     """
 
-    coins = True
+    rounds_p = True
 
     def drop(self, x: Tensor) -> Tensor:
-        """Return ``x`` where it is kept, scaled as the variant says, and 0 where it is dropped."""
-        threshold, kept_scale, _ = self.placed(x)
+        """Return ``x`` times :meth:`kept_scale` for kept units, and 0 for dropped units."""
+        threshold, kept_scale, _ = self.broadcast_constants(x)
         lanes = self.noise.lanes(self.noise_shape(x), x.device)
-        return x * coins(lanes, threshold).to(x.dtype).mul_(kept_scale)
+        return x * keep_mask(lanes, threshold).to(x.dtype).mul_(kept_scale)
 
     def kept_scale(self, p: Tensor) -> Tensor:
-        """Return the factor of a kept unit in training; where p is 1 it has no part."""
+        """Return the factor of a kept unit in training. It is ignored where p is 1."""
         return torch.ones_like(p)
 
-    def rest_scale(self, p: Tensor) -> Tensor:
-        """Return the factor of every unit in evaluation."""
+    def eval_scale(self, p: Tensor) -> Tensor:
+        """Return the factor of each unit in evaluation."""
         return torch.ones_like(p)
 
     def constants(self, p: Tensor) -> tuple[Tensor, ...]:
-        """Return the threshold of the lanes and the factors in training and in evaluation."""
-        return keep_threshold(p), self.kept_scale(p) * (p < 1), self.rest_scale(p)
+        """Return the lane threshold and the factors in training and in evaluation."""
+        return keep_threshold(p), self.kept_scale(p) * (p < 1), self.eval_scale(p)
 
 
-def at_least_0(name: str, value: float) -> float:
-    """Return a strength that must not be negative.
+def require_nonnegative(name: str, value: float) -> float:
+    """Return a value that must be finite and at least 0.
 
     Raises:
-        ValueError: It is negative, infinite or nan.
+        ValueError: The value is negative, infinite or nan.
     """
     if not 0 <= value < float("inf"):
         raise ValueError(f"{name} is {value:g}; it must be a number of at least 0.")
     return value
+
+
+def __getattr__(name: str) -> Any:
+    return renamed_class(__name__, name)

@@ -1,4 +1,4 @@
-"""The constants of a layer: tensors that depend on p alone, made ready for an input."""
+"""Prepare the constants of a layer, which depend only on p, for an input."""
 
 from typing import Any
 
@@ -8,14 +8,15 @@ from torch import Tensor
 from dropout_lab.devices import to_device
 
 
-def along(constant: Tensor, x: Tensor) -> Tensor:
-    """Return a constant on the device of ``x``, ready to broadcast against ``x``.
+def make_broadcastable(constant: Tensor, x: Tensor) -> Tensor:
+    """Return a constant on the device of ``x``, in a shape that broadcasts with ``x``.
 
-    A floating constant takes the dtype of ``x``.
+    A floating-point constant gets the dtype of ``x``.
 
     Raises:
-        ValueError: The axes of the constant, which are those of p, do not lead those of ``x``.
-        TypeError: The constant is floating and ``x`` is not.
+        ValueError: The axes of the constant, which are the axes of p, are not the leading axes of
+            ``x``.
+        TypeError: The constant is floating-point and ``x`` is not.
     """
     if constant.shape != x.shape[: constant.ndim]:
         raise ValueError(
@@ -24,25 +25,25 @@ def along(constant: Tensor, x: Tensor) -> Tensor:
         )
     if constant.is_floating_point():
         if not x.is_floating_point():
-            raise not_floating(x)
+            raise not_floating_error(x)
         constant = constant.to(x.dtype)
     return to_device(constant.reshape(constant.shape + (1,) * (x.ndim - constant.ndim)), x.device)
 
 
-def from_numbers(numbers: Any, dtype: torch.dtype) -> Tensor:
-    """Return a number, or nested lists of numbers, as a tensor on the CPU."""
+def cpu_tensor(numbers: Any, dtype: torch.dtype) -> Tensor:
+    """Convert a number, or nested lists of numbers, to a tensor on the CPU."""
     if isinstance(numbers, list):
         return torch.tensor(numbers, dtype=dtype, device="cpu")
     return torch.full((), numbers, dtype=dtype, device="cpu")  # torch.jit.trace can record it
 
 
-def lasts(constant: Tensor) -> bool:
-    """Return whether a tensor can be used outside the mode in which it was made."""
+def is_reusable(constant: Tensor) -> bool:
+    """Return whether a tensor can be used outside the PyTorch mode in which it was created."""
     return not constant.is_inference() and not hasattr(constant, "fake_mode")
 
 
-def not_floating(x: Tensor) -> TypeError:
-    """Return the error for an input that noise cannot multiply."""
+def not_floating_error(x: Tensor) -> TypeError:
+    """Create the error for an input that is not floating-point."""
     return TypeError(
         f"x has dtype {x.dtype}; dropout noise needs real floating-point numbers. Pass x.float()."
     )

@@ -1,4 +1,4 @@
-"""Fast dropout: what the noise does to the mean, computed instead of sampled."""
+"""Fast dropout: compute the mean activation under dropout instead of sampling."""
 
 import math
 
@@ -8,42 +8,41 @@ from torch.special import ndtr
 
 from dropout_lab.catalogue import CATALOGUE
 from dropout_lab.layers.affine import affine
-from dropout_lab.layers.base import Entering, Mask, WeightDropout
-from dropout_lab.layers.coins import root
+from dropout_lab.layers.base import Mask, UnitInputs, WeightDropout
+from dropout_lab.layers.coins import bounded_sqrt
 from dropout_lab.rng import Noise
 
 
 class FastDropout(WeightDropout):
-    r"""Carry units on to the *expected* activation of the next layer under dropout; draw nothing.
+    r"""Return the pre-activation whose activation is the mean activation under dropout.
 
-    The pre-activation under inverted dropout is nearly normal, with
+    The layer draws no noise. Under inverted dropout the pre-activation is nearly normal, with
 
     .. math:: \mu = x W + b, \qquad s^2 = \frac{p}{1 - p} \sum_i x_i^2 w_{ij}^2,
 
-    and ``connect`` returns the number whose activation is the mean activation: for ReLU
-    :math:`\mu \Phi(\mu / s) + s \varphi(\mu / s)`; for logistic units
-    :math:`\mu / \sqrt{1 + \pi s^2 / 8}`; for tanh :math:`\mu / \sqrt{1 + \pi s^2 / 2}`; for linear
-    ones :math:`\mu`. Before the softmax each logit is shrunk as a logistic unit's is; this carries
-    the paper's logistic formula over to more than two classes and is ours (the paper samples
-    there). Evaluation does the same as training.
+    :meth:`connect` returns, for ReLU, :math:`\mu \Phi(\mu / s) + s \varphi(\mu / s)`; for logistic
+    units, :math:`\mu / \sqrt{1 + \pi s^2 / 8}`; for tanh, :math:`\mu / \sqrt{1 + \pi s^2 / 2}`; and
+    for linear units, :math:`\mu`. Before the softmax it uses the formula of logistic units for each
+    logit. This extension of the paper's formula to more than two classes is ours; the paper samples
+    before the softmax. Training and evaluation are the same.
 
     Args:
-        p: Sets the variance, in [0, 1). At 0 nothing is changed.
-        activation: What comes next: ``relu``, ``logistic``, ``tanh``, ``linear`` or ``softmax``;
-            in a network ``begin`` says so.
-        mask: No part.
-        noise: No part; nothing is drawn.
+        p: Sets the variance, in [0, 1). At 0 the layer changes nothing.
+        activation: The next activation: ``relu``, ``logistic``, ``tanh``, ``linear`` or
+            ``softmax``. In a network, :meth:`setup` sets it.
+        mask: Ignored.
+        noise: Ignored.
 
     Shape:
-        ``connect(x, weight, bias)``: ``(runs, batch, in)``, ``(runs, in, out)``, ``(runs, 1, out)``
-        to ``(runs, batch, out)``; or all of them without the run axis.
+        ``connect``: ``x``: ``(runs, batch, in)``, ``weight``: ``(runs, in, out)``, ``bias``:
+        ``(runs, 1, out)`` or None. Output: ``(runs, batch, out)``. All may omit the run axis.
 
     Raises:
-        ValueError: ``p`` is outside [0, 1) or nan, or ``activation`` is none of these.
+        ValueError: ``p`` is outside [0, 1) or nan, or ``activation`` is not in the list above.
 
     Paper:
-        Wang, Manning (2013), Fast dropout training, ICML, with their p the chance of keeping; the
-        formula for ReLU is the standard identity [unverified there].
+        Wang, Manning (2013), Fast dropout training, ICML. Their p is the probability of keeping a
+        unit. The formula for ReLU is the standard identity [unverified in the paper].
     """
 
     variant = CATALOGUE["fast"]
@@ -57,24 +56,24 @@ class FastDropout(WeightDropout):
         noise: Noise | None = None,
     ) -> None:
         super().__init__(p, mask=mask, noise=noise)
-        self._lead_to(activation)
+        self._set_activation(activation)
 
-    def begin(self, weight: Tensor, activation: str) -> None:
-        """Get to know the activation that comes next."""
-        self._lead_to(activation)
+    def setup(self, weight: Tensor, activation: str) -> None:
+        """Set the next activation."""
+        self._set_activation(activation)
 
     def connect(
-        self, x: Tensor, weight: Tensor, bias: Tensor | None, entering: Entering | None = None
+        self, x: Tensor, weight: Tensor, bias: Tensor | None, entering: UnitInputs | None = None
     ) -> Tensor:
-        """Return the pre-activation whose activation is the expected one."""
+        """Return the pre-activation whose activation is the mean activation."""
         mean = affine(x, weight, bias)
         if self.activation == "linear":
             return mean
-        odds, active = self.placed(x)
+        odds, active = self.broadcast_constants(x)
         variance = odds * affine(x * x, weight * weight, None)
         match self.activation:
             case "relu":
-                deviation = root(variance)
+                deviation = bounded_sqrt(variance)
                 ratio = mean / deviation
                 density = (-0.5 * ratio * ratio).exp() / math.sqrt(2 * math.pi)
                 return torch.where(active, mean * ndtr(ratio) + deviation * density, mean)
@@ -84,10 +83,11 @@ class FastDropout(WeightDropout):
                 return mean / (1 + math.pi / 8 * variance).sqrt()
 
     def constants(self, p: Tensor) -> tuple[Tensor, ...]:
-        """Return ``p / (1 - p)`` and where it is above 0."""
+        """Return ``p / (1 - p)``, and whether it is above 0."""
         return p / (1 - p), p > 0
 
-    def _lead_to(self, activation: str) -> None:
+    def _set_activation(self, activation: str) -> None:
+        """Set the next activation, or raise ValueError if there is no formula for it."""
         known = (*self.variant.activations, "softmax")
         if activation not in known:
             raise ValueError(

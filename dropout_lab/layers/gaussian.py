@@ -11,31 +11,31 @@ class GaussianDropout(UnitDropout):
 
     .. math:: y_i = x_i \, r_i, \qquad r_i \sim \mathcal{N}\left(1, \frac{p}{1 - p}\right)
 
-    The variance is that of inverted dropout at the same p; nothing is dropped, and evaluation
-    leaves ``x`` as it is.
+    Inverted dropout has the same variance at the same p. No unit is set to 0. In evaluation the
+    output is ``x``.
 
     Args:
-        p: Sets the variance ``p / (1 - p)``; in [0, 1). At 0 the output equals ``x`` bit for bit.
-        mask: ``element`` (noise per example) or ``batch`` (the same noise for the whole batch).
-        noise: Source of the normal draws; by default PyTorch's global generator.
+        p: Sets the variance ``p / (1 - p)``; in [0, 1). At 0 the output is bit-identical to ``x``.
+        mask: ``element`` draws noise for each example, ``batch`` once for the whole batch.
+        noise: Source of the random draws; by default PyTorch's global generator.
 
     Shape:
         ``x``: ``(*p.shape, ...)``, any float dtype. Output: the same shape and dtype.
 
     Raises:
-        ValueError: ``p`` is outside [0, 1) or nan (at 1 the variance is infinite), or its shape
-            does not lead that of ``x``.
+        ValueError: ``p`` is outside [0, 1) or nan (at 1 the variance is infinite), or its
+            axes are not the leading axes of ``x``.
 
     Paper:
         Srivastava, Hinton, Krizhevsky, Sutskever, Salakhutdinov (2014), JMLR 15:1929-1958,
-        section 10, with their keep probability q = 1 - p: variance (1 - q) / q.
+        section 10: variance (1 - q) / q, where q = 1 - p is the keep probability.
     """
 
     variant = CATALOGUE["gaussian"]
 
     def drop(self, x: Tensor) -> Tensor:
-        """Return ``x`` times its noise."""
-        (deviation,) = self.placed(x)
+        """Return ``x`` times the noise."""
+        (deviation,) = self.broadcast_constants(x)
         return x * (1 + self.normal(x) * deviation)
 
     def constants(self, p: Tensor) -> tuple[Tensor, ...]:

@@ -1,4 +1,4 @@
-"""Multiplicative Gaussian noise on weights, sampled where it is felt: in the pre-activations."""
+"""Multiplicative Gaussian noise on weights, sampled in the pre-activations."""
 
 import torch
 from torch import Tensor
@@ -6,8 +6,8 @@ from torch import Tensor
 from dropout_lab.catalogue import CATALOGUE
 from dropout_lab.devices import to_device
 from dropout_lab.layers.affine import affine
-from dropout_lab.layers.base import Dropout, Entering, WeightDropout
-from dropout_lab.layers.coins import root
+from dropout_lab.layers.base import Dropout, UnitInputs, WeightDropout
+from dropout_lab.layers.coins import bounded_sqrt
 
 
 class GaussianDropConnect(WeightDropout):
@@ -16,45 +16,45 @@ class GaussianDropConnect(WeightDropout):
     .. math:: z_j = \sum_i x_i w_{ij} r_{ij} + b_j, \qquad
               r_{ij} \sim \mathcal{N}(1, \alpha), \quad \alpha = \frac{p}{1 - p}
 
-    With noise of its own for each example, z is normal and is drawn as such, which is exact:
+    If each example has its own noise, z is exactly normal, and the layer draws z directly:
 
     .. math:: z_j \sim \mathcal{N}\Big(\sum_i x_i w_{ij} + b_j,\;
               \alpha \sum_i x_i^2 w_{ij}^2\Big)
 
-    Biases carry no noise. Evaluation uses the weights as they are.
+    Biases have no noise. Evaluation uses the weights without noise.
 
     Args:
-        p: Sets the variance ``p / (1 - p)``; in [0, 1). At 0 nothing is changed.
-        mask: ``element`` draws anew for each example (the pre-activations), ``batch`` once for all
-            (the weights).
-        noise: Source of the normal draws; by default PyTorch's global generator.
+        p: Sets the variance ``p / (1 - p)``; in [0, 1). At 0 the layer changes nothing.
+        mask: ``element`` draws the pre-activations of each example, ``batch`` draws the weights
+            once for the whole batch.
+        noise: Source of the random draws; by default PyTorch's global generator.
 
     Shape:
-        ``connect(x, weight, bias)``: ``(runs, batch, in)``, ``(runs, in, out)``, ``(runs, 1, out)``
-        to ``(runs, batch, out)``; or all of them without the run axis.
+        ``connect``: ``x``: ``(runs, batch, in)``, ``weight``: ``(runs, in, out)``, ``bias``:
+        ``(runs, 1, out)`` or None. Output: ``(runs, batch, out)``. All may omit the run axis.
 
     Raises:
         ValueError: ``p`` is outside [0, 1) or nan, or its shape is not ``(runs,)`` or ``()``.
 
     Paper:
-        McClure, Kriegeskorte (2016), arXiv:1611.01639 [id unverified]; with draws of the
-        pre-activations, Kingma, Salimans, Welling (2015), NIPS, type B with a fixed alpha.
+        McClure, Kriegeskorte (2016), arXiv:1611.01639 [id unverified]. Drawing the pre-activations
+        is type B of Kingma, Salimans, Welling (2015), NIPS, with a fixed alpha.
     """
 
     variant = CATALOGUE["gaussian_dropconnect"]
 
     def connect(
-        self, x: Tensor, weight: Tensor, bias: Tensor | None, entering: Entering | None = None
+        self, x: Tensor, weight: Tensor, bias: Tensor | None, entering: UnitInputs | None = None
     ) -> Tensor:
-        """Carry ``x`` through the weights, with noise on them in training."""
+        """Apply the linear map to ``x``, with noisy weights in training."""
         if not self.training:
             return affine(x, weight, bias)
-        (deviation,) = self.placed(weight)
+        (deviation,) = self.broadcast_constants(weight)
         return noisy_product(self, x, weight, bias, deviation)
 
     def moments(self, x: Tensor, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
         """Return ``x W + b`` and ``p / (1 - p) x^2 W^2``."""
-        (deviation,) = self.placed(weight)
+        (deviation,) = self.broadcast_constants(weight)
         spread = deviation * weight
         return affine(x, weight, bias), affine(x * x, spread * spread, None)
 
@@ -66,18 +66,18 @@ class GaussianDropConnect(WeightDropout):
 def noisy_product(
     layer: Dropout, x: Tensor, weight: Tensor, bias: Tensor | None, deviation: Tensor
 ) -> Tensor:
-    """Return ``x (W r) + b`` with ``r ~ N(1, deviation**2)``, drawn per example or per batch.
+    """Return ``x (W r) + b`` with random ``r ~ N(1, deviation**2)``.
 
-    Per example the pre-activation is drawn, from the normal distribution that it has (local
-    reparameterization, Kingma et al. 2015); per batch the weights are. Where the layer drops
-    nothing, it is ``x W + b`` to the bit.
+    With mask ``element``, draw the pre-activations from their normal distribution (local
+    reparameterization, Kingma et al. 2015). With mask ``batch``, draw the weights. In runs with
+    p = 0 the result is bit-identical to ``x W + b``.
 
     Args:
-        layer: Its noise is drawn from, its mask is followed.
+        layer: The layer whose noise source and mask are used.
         x: ``(runs, batch, in)``.
         weight: ``(runs, in, out)``.
-        bias: ``(runs, 1, out)`` or none.
-        deviation: Of the noise of each weight; it broadcasts against ``weight``.
+        bias: ``(runs, 1, out)`` or None.
+        deviation: The standard deviation of the noise, in a shape that broadcasts with ``weight``.
     """
     if layer.mask == "batch":
         draws = layer.noise.normal(weight.shape, weight.device).to(weight.dtype)
@@ -87,8 +87,8 @@ def noisy_product(
         spread = deviation * weight
         variance = affine(x * x, spread * spread, None)
         draws = layer.noise.normal(mean.shape, mean.device).to(mean.dtype)
-        z = mean + root(variance) * draws
-    if layer.drops_everywhere:
+        z = mean + bounded_sqrt(variance) * draws
+    if layer.all_p_positive:
         return z
-    dropped = to_device(layer.dropped()[..., None, None], z.device)
+    dropped = to_device(layer.has_noise()[..., None, None], z.device)
     return torch.where(dropped, z, affine(x, weight, bias))

@@ -1,4 +1,4 @@
-"""Inverted dropout, what PyTorch calls dropout."""
+"""Inverted dropout, which PyTorch calls dropout."""
 
 from torch import Tensor
 
@@ -7,28 +7,28 @@ from dropout_lab.layers.base import BernoulliDropout
 
 
 class InvertedDropout(BernoulliDropout):
-    r"""Zero each unit with probability ``p`` and divide the rest by ``1 - p``.
+    r"""Zero each unit with probability ``p`` and divide the other units by ``1 - p``.
 
     .. math:: y_i = x_i \, k_i / (1 - p), \qquad k_i \sim \mathrm{Bernoulli}(1 - p)
 
-    The division keeps the mean, :math:`E[y_i] = x_i`, so evaluation leaves ``x`` as it is. The
+    The division keeps the mean, :math:`E[y_i] = x_i`, so the output in evaluation is ``x``. The
     noise has variance ``p / (1 - p)``.
 
     Args:
-        p: Chance of dropping a unit, in [0, 1], rounded to a multiple of 1/65,536. At 0 the output
-            equals ``x`` bit for bit; at 1 the output and its gradient are 0.
-        mask: ``element`` (a mask per example) or ``batch`` (one for the whole batch).
-        noise: Source of the coin tosses; by default PyTorch's global generator.
+        p: Probability of dropping a unit, in [0, 1], rounded to a multiple of 1/65,536. At 0 the
+            output is bit-identical to ``x``; at 1 the output and its gradient are 0.
+        mask: ``element`` draws a mask for each example, ``batch`` one mask for the whole batch.
+        noise: Source of the random draws; by default PyTorch's global generator.
 
     Shape:
         ``x``: ``(*p.shape, ...)``, any float dtype. Output: the same shape and dtype.
 
     Raises:
-        ValueError: ``p`` is outside [0, 1] or nan, or its shape does not lead that of ``x``.
+        ValueError: ``p`` is outside [0, 1] or nan, or its axes are not the leading axes of ``x``.
 
     Paper:
         Srivastava, Hinton, Krizhevsky, Sutskever, Salakhutdinov (2014), JMLR 15:1929-1958,
-        section 10 (the division in training). Their p is the chance q = 1 - p of *keeping*.
+        section 10 (the division in training). Their p is the probability of *keeping* a unit.
 
     Example:
         >>> import torch

@@ -1,4 +1,4 @@
-"""What the variants share that learn their noise: p is where it starts."""
+"""Base class of the variants that learn their noise."""
 
 from typing import Any
 
@@ -8,59 +8,59 @@ from torch import Tensor
 from dropout_lab.devices import to_device
 from dropout_lab.layers.base import Dropout
 
-NOT_BEGUN = (
-    "what this layer learns has not been made: put it into DropoutLinear(in, out, layer), or call "
-    "layer.begin(weight, activation) with the weights that follow it, of shape (in, out)."
+NOT_SET_UP = (
+    "the learned parameters of this layer do not exist yet: put it into DropoutLinear(in, out, "
+    "layer), or call layer.setup(weight, activation) with its outgoing weights, of shape (in, out)."
 )
 
 
 class LearnedDropout(Dropout):
-    """Base of the layers with parameters of their own.
+    """Base class of the layers with learned parameters.
 
-    ``p`` is where learning starts; read, it is the p in force. Where it starts at 0 nothing is
-    dropped and nothing learned. A ``state_dict`` without the learned parameters loads, and leaves
-    them as they are, so one of the same net with ``nn.Dropout`` does.
+    Setting ``p`` sets where learning starts; reading ``p`` returns the current p. Runs that start
+    at p = 0 drop nothing and learn nothing. A ``state_dict`` without the learned parameters loads
+    and leaves them unchanged. So the ``state_dict`` of the same network with ``nn.Dropout`` loads.
     """
 
-    def p_in_force(self) -> Tensor:
-        """Return the learned p; 0 where nothing is dropped."""
+    def current_p(self) -> Tensor:
+        """Return the learned p, and 0 in runs without noise."""
         learned = self.learned_p().detach().double().cpu()
-        return torch.where(self.dropped(), learned, 0.0)
+        return torch.where(self.has_noise(), learned, 0.0)
 
     def learned_p(self) -> Tensor:
-        """Return the p that the learned parameters stand for; mean over what has its own."""
+        """Return the p of the learned parameters; their mean if there are several per run."""
         raise NotImplementedError
 
-    def restart(self) -> None:
-        """Put the learned parameters where p says."""
+    def on_p_set(self) -> None:
+        """Reset the learned parameters to their initial values at p."""
         raise NotImplementedError
 
     def constants(self, p: Tensor) -> tuple[Tensor, ...]:
-        """Return where there is noise: p above 0."""
+        """Return whether there is noise: p above 0."""
         return (p > 0,)
 
     def extra_repr(self) -> str:
-        """Return what ``print`` shows of the layer."""
-        return f"p={self._asked} at the start, mask={self.mask!r}"
+        """Return the arguments that ``print`` shows."""
+        return f"p={self._given_p} at the start, mask={self.mask!r}"
 
-    def started(self) -> Tensor:
-        """Return the p to start from, float64, in (0, 1) also where nothing is dropped."""
-        return self._p.where(self.dropped(), 0.5)
+    def initial_p(self) -> Tensor:
+        """Return the p where learning starts, float64; 0.5 in runs without noise."""
+        return self._p.where(self.has_noise(), 0.5)
 
-    def active(self, like: Tensor) -> Tensor:
-        """Return, for each run, 1 where there is noise and 0 where there is none."""
-        return to_device(self.dropped().to(like.dtype), like.device)
+    def noise_indicator(self, like: Tensor) -> Tensor:
+        """Return 1 for runs with noise and 0 for the others, with dtype and device of ``like``."""
+        return to_device(self.has_noise().to(like.dtype), like.device)
 
     def set_parameter(self, name: str, values: Tensor) -> None:
-        """Give a learned parameter its values, keeping the parameter if it is there."""
+        """Set the values of a learned parameter. Create it if it is missing or changes shape."""
         values = values.to(torch.get_default_dtype())
         parameter = self._parameters.get(name)
         if parameter is None or parameter.shape != values.shape:
             if values.device.type == "cpu":
                 values = values.to(torch.get_default_device())
             self.register_parameter(name, torch.nn.Parameter(values.contiguous()))
-        elif values.is_meta and not parameter.is_meta:  # begun with weights that had no values
-            raise ValueError(NOT_BEGUN)
+        elif values.is_meta and not parameter.is_meta:  # setup got weights without values
+            raise ValueError(NOT_SET_UP)
         else:
             with torch.no_grad():
                 parameter.copy_(values)
@@ -68,6 +68,7 @@ class LearnedDropout(Dropout):
     def _load_from_state_dict(
         self, state_dict: Any, prefix: str, metadata: Any, strict: bool, *lists: Any
     ) -> None:
+        """Load a state dict. Learned parameters may be missing from it."""
         missing, unexpected, errors = lists
         own = {prefix + name for name in self._parameters}
         found: list[str] = []

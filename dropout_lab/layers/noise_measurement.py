@@ -1,7 +1,6 @@
-"""What a layer does, measured: how often it keeps, and the mean and variance of its noise.
+"""Measure keep rate, mean and variance of a layer's noise, and compare them with the catalogue.
 
-The noise is taken relative to evaluation: what training makes of a unit or weight over what
-evaluation makes of it.
+The noise of a unit or weight is its value in training divided by its value in evaluation.
 """
 
 import math
@@ -12,30 +11,30 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from dropout_lab.layers.base import Dropout, Entering, UnitDropout
+from dropout_lab.layers.base import Dropout, UnitDropout, UnitInputs
 
-# The error of a mean is estimated from as many passes, so a true claim is further off than
-# ERRORS of them as often as Student's t with PASSES - 1 = 63 degrees of freedom is beyond 5: once
-# in 200,000 times.
+# Standard errors are estimated from PASSES passes. So the chance that the measurement of a true
+# claim differs by more than ERRORS standard errors is that of Student's t with 63 degrees of
+# freedom beyond 5, which is 1 in 200,000.
 PASSES = 64
 ERRORS = 5
-_PROBES = 16  # rows of a weight matrix that are looked at
-_LEAST = 1e-3  # what is smaller, of the root mean square in evaluation, is not divided by
-_ROUNDING = 1e-6  # of float32: 1 / (1 - p) and the ratio are each off by up to 1.2e-7 of themselves
+_PROBED_ROWS = 16  # rows of a weight matrix that are measured
+_MIN_SIZE = 1e-3  # smallest value to divide by, relative to the root mean square in evaluation
+_ROUNDING = 1e-6  # 1 / (1 - p) and the ratio have float32 errors of up to 1.2e-7 each
 
 
 @dataclass(frozen=True)
-class Measured:
-    """What the noise of a layer was, float64, in the shape of its p; nan where nothing was noisy.
+class NoiseMeasurement:
+    """The measured noise of a layer: float64, in the shape of its p; nan without noise.
 
     Args:
-        p: The chance of dropping in force.
-        keep_rate: Share of the units or weights that were not 0.
-        keep_rate_error: Its standard error.
-        mean: Mean of the noise relative to evaluation.
-        mean_error: Its standard error.
-        variance: Variance of that noise.
-        variance_error: Its standard error.
+        p: The current drop probability.
+        keep_rate: Fraction of the units or weights that are not 0.
+        keep_rate_error: The standard error of the keep rate.
+        mean: Mean of the noise.
+        mean_error: The standard error of the mean.
+        variance: Variance of the noise.
+        variance_error: The standard error of the variance.
     """
 
     p: Tensor
@@ -49,14 +48,14 @@ class Measured:
 
 @dataclass(frozen=True)
 class Claim:
-    """A number that the catalogue claims of a variant, beside the one that was measured.
+    """A property that the catalogue claims of a variant, with its measured value.
 
     Args:
         what: ``keep rate``, ``noise mean`` or ``noise variance``.
-        run: Index along the run axis; none without one.
-        value: What was measured.
-        error: Its standard error.
-        claimed: What it should be.
+        run: Index along the run axis; None without a run axis.
+        value: The measured value.
+        error: The standard error of the measured value.
+        claimed: The claimed value.
     """
 
     what: str
@@ -67,12 +66,12 @@ class Claim:
 
     @property
     def bound(self) -> float:
-        """How far off it may be: 5 standard errors and the rounding of float32."""
+        """The largest allowed difference: 5 standard errors and the rounding of float32."""
         return ERRORS * self.error + _ROUNDING * max(1.0, abs(self.claimed))
 
     @property
-    def broken(self) -> bool:
-        """Whether it is further off; never where nothing could be measured."""
+    def is_violated(self) -> bool:
+        """Whether the difference exceeds the bound. False if the measured value is nan."""
         return abs(self.value - self.claimed) > self.bound
 
     def __str__(self) -> str:
@@ -84,101 +83,110 @@ class Claim:
         )
 
 
-def claimed(layer: Dropout, measured: Measured) -> list[Claim]:
-    """Return what the catalogue claims of the layer's variant, beside what was measured.
+def compare_with_claims(layer: Dropout, measured: NoiseMeasurement) -> list[Claim]:
+    """Return the claims of the catalogue about a layer's variant, with the measured values.
 
-    At p = 1 nothing is left whose mean and variance could be claimed. Where several learned numbers
-    stand behind one p, as with an alpha for each unit, the variance is no function of p.
+    At p = 1 there are no claims about mean and variance. If a run has several learned parameters,
+    such as an alpha for each unit, the variance is not a function of p, and there is no claim.
     """
     kind, p = layer.variant, measured.p
-    of_p_alone = all(parameter.numel() == p.numel() for parameter in layer.parameters())
+    one_parameter = all(parameter.numel() == p.numel() for parameter in layer.parameters())
     below_1 = p.where(p < 1, math.nan)
-    wanted: list[tuple[str, Tensor, Tensor, Tensor]] = []
+    claims: list[tuple[str, Tensor, Tensor, Tensor]] = []
     if not kind.biased:
         mean = below_1 * 0 + 1
-        wanted.append(("noise mean", measured.mean, measured.mean_error, mean))
+        claims.append(("noise mean", measured.mean, measured.mean_error, mean))
     if kind.keep_rate:
-        wanted.append(("keep rate", measured.keep_rate, measured.keep_rate_error, 1 - p))
-    if kind.matched and of_p_alone:
+        claims.append(("keep rate", measured.keep_rate, measured.keep_rate_error, 1 - p))
+    if kind.matched and one_parameter:
         odds = below_1 / (1 - below_1)
-        wanted.append(("noise variance", measured.variance, measured.variance_error, odds))
+        claims.append(("noise variance", measured.variance, measured.variance_error, odds))
     return [
         Claim(what, run if p.ndim else None, *numbers)
-        for what, *tensors in wanted
+        for what, *tensors in claims
         for run, numbers in enumerate(zip(*(t.flatten().tolist() for t in tensors), strict=True))
     ]
 
 
-def measure(
+def measure_noise(
     layer: Dropout,
     x: Tensor,
     weight: Tensor,
-    entering: Entering | None = None,
+    entering: UnitInputs | None = None,
     *,
     passes: int = PASSES,
-) -> Measured:
-    """Measure the noise of a layer in so many passes; its mode is left as it was.
+) -> NoiseMeasurement:
+    """Measure the noise of a layer over several passes. Does not change the layer's mode.
 
-    A layer of units is given ``x`` and the identity for weights; the noise is read off where
-    evaluation is not 0. One of weights is given one-hot rows, each of which reads off the weights
-    that leave one unit, up to 16 of them. Draws are taken from ``layer.noise``: in a fleet, open
-    the streams they shall come from before, and those of training after.
+    A layer that acts on units gets ``x``, and the identity as weights. Units that are 0 in
+    evaluation are left out. A layer that acts on weights gets one-hot rows, so its output is a row
+    of the weights; at most 16 rows are measured. Noise is drawn from ``layer.noise``: in a fleet,
+    open the streams for this purpose first, and the streams of training again afterwards.
 
     Args:
-        layer: In a network, or begun with ``weight``.
-        x: What is dropped from, ``(runs, batch, in)``, or without the run axis.
-        weight: What leaves the place, ``(runs, in, out)``, or without the run axis.
-        entering: What lies before ``x``; none at the input.
-        passes: At least 2; a standard error from few passes is itself uncertain.
+        layer: A layer in a network, or a layer that is set up with ``weight``.
+        x: The units, ``(runs, batch, in)``, or without the run axis.
+        weight: The outgoing weights, ``(runs, in, out)``, or without the run axis.
+        entering: Incoming weights and pre-activations of the units; None at the input.
+        passes: At least 2. With few passes, the standard errors are inaccurate.
     """
     p = layer.p
     unknown = torch.full_like(p, math.nan)
     if not layer.variant.noisy:
-        return Measured(p, *[unknown] * 6)
+        return NoiseMeasurement(p, *[unknown] * 6)
     sums = []
     with torch.no_grad(), _mode(layer, training=False):
         probe = _Probe(layer, x, weight, entering)
-        rest = probe.carried().double()
-        usable = _usable(rest, p.ndim)
-        divisor = rest.where(usable, 1.0)
+        evaluated = probe.output().double()
+        usable = _is_usable(evaluated, p.ndim)
+        divisor = evaluated.where(usable, 1.0)
         layer.train()
-        alive = torch.zeros_like(usable)
+        ever_nonzero = torch.zeros_like(usable)
         for _ in range(passes):
-            carried = probe.carried().double()
-            alive |= carried.isfinite() & (carried.abs() > _LEAST)
-            noise = carried.where(usable, 0.0) / divisor
+            noisy = probe.output().double()
+            ever_nonzero |= noisy.isfinite() & (noisy.abs() > _MIN_SIZE)
+            noise = noisy.where(usable, 0.0) / divisor
             sums.append([_sum(each, p.ndim) for each in (noise, noise.square(), noise != 0)])
     count = _sum(usable, p.ndim)
-    coins = _shared(usable, p.ndim) if probe.shared else count
+    draws = _effective_count(usable, p.ndim) if probe.shares_draws else count
     first, second, kept = (torch.stack(each) / count for each in zip(*sums, strict=True))
-    found = _summed_up(p, coins * passes, first, second, kept)
-    # Evaluation is 0 everywhere and training is not: relative to that, the noise has no bounds.
-    lost = (count == 0) & (_sum(alive, p.ndim) > 0)
+    measured = _summarize(p, draws * passes, first, second, kept)
+    # If evaluation is 0 everywhere and training is not, the relative noise is infinite.
+    infinite = (count == 0) & (_sum(ever_nonzero, p.ndim) > 0)
     return replace(
-        found,
-        mean=found.mean.masked_fill(lost, math.inf),
-        mean_error=found.mean_error.masked_fill(lost, 0.0),
+        measured,
+        mean=measured.mean.masked_fill(infinite, math.inf),
+        mean_error=measured.mean_error.masked_fill(infinite, 0.0),
     )
 
 
-def _summed_up(p: Tensor, coins: Tensor, first: Tensor, second: Tensor, kept: Tensor) -> Measured:
-    """Return the measurement, from each pass's mean of the noise, of its square, and what was kept.
+def _summarize(
+    p: Tensor, draws: Tensor, first: Tensor, second: Tensor, kept: Tensor
+) -> NoiseMeasurement:
+    """Summarize the passes.
 
-    Errors come from the scatter over the passes, so that draws which hang together within one do no
-    harm; but none is less than that of as many coins, so that a p whose drops are too rare to have
-    been met breaks no claim.
+    Standard errors come from the standard deviation over the passes, so dependent draws within a
+    pass do no harm. They are at least the standard error of ``draws`` independent Bernoulli draws:
+    if p is so small that no draw drops, the claims still hold within the bound.
+
+    Args:
+        p: The drop probability.
+        draws: Number of independent draws in all passes.
+        first: Mean of the noise in each pass, ``(passes, *p.shape)``.
+        second: Mean square of the noise in each pass.
+        kept: Keep rate in each pass.
     """
     mean = first.mean(dim=0)
-    squares = second - 2 * mean * first + mean.square()  # about the mean of all passes
+    squares = second - 2 * mean * first + mean.square()  # around the mean of all passes
     q = (1 - p).where(p < 1, 1.0)
     odds = p / q
     fourth = (p + p**4 / q**3 - odds.square()).clamp_min(0)  # variance of (k / q - 1)^2
 
-    def error(each: Tensor, of_a_coin: Tensor) -> Tensor:
+    def error(each: Tensor, variance_of_draw: Tensor) -> Tensor:
         scatter = each.std(dim=0) / math.sqrt(len(each))
-        return torch.maximum(scatter, (of_a_coin / coins).sqrt())
+        return torch.maximum(scatter, (variance_of_draw / draws).sqrt())
 
-    return Measured(
+    return NoiseMeasurement(
         p=p,
         keep_rate=kept.mean(dim=0),
         keep_rate_error=error(kept, p * (1 - p)),
@@ -190,38 +198,39 @@ def _summed_up(p: Tensor, coins: Tensor, first: Tensor, second: Tensor, kept: Te
 
 
 class _Probe:
-    """What is sent through a layer so that the noise of single units or weights can be read off."""
+    """Inputs for a layer that show the noise of single units or weights in its output."""
 
     def __init__(
-        self, layer: Dropout, x: Tensor, weight: Tensor, entering: Entering | None
+        self, layer: Dropout, x: Tensor, weight: Tensor, entering: UnitInputs | None
     ) -> None:
         self.layer, self.x, self.weight, self.entering = layer, x, weight, entering
-        self.shared = False  # whether the examples share their draws
+        self.shares_draws = False  # whether the examples of a batch share their draws
         if isinstance(layer, UnitDropout):
-            self.shared = layer.mask == "batch"
+            self.shares_draws = layer.mask == "batch"
             eye = torch.eye(x.shape[-1], dtype=x.dtype, device=x.device)
             self.weight = eye.expand(*x.shape[:-2], -1, -1)
             return
         units = weight.shape[-2]
-        looked_at = torch.linspace(0, units - 1, min(units, _PROBES)).round().long()
-        rows = torch.zeros(len(looked_at), units, dtype=weight.dtype, device=weight.device)
-        rows[torch.arange(len(looked_at)), looked_at] = 1
+        probed = torch.linspace(0, units - 1, min(units, _PROBED_ROWS)).round().long()
+        rows = torch.zeros(len(probed), units, dtype=weight.dtype, device=weight.device)
+        rows[torch.arange(len(probed)), probed] = 1
         self.x = rows.expand(*weight.shape[:-2], -1, -1)
-        if entering is not None:  # an example for each row, taken in turn
-            example = torch.arange(len(looked_at)) % entering.preactivation.shape[-2]
-            self.entering = Entering(entering.weight, entering.preactivation[..., example, :])
+        if entering is not None:  # use the examples in turn, one for each row
+            example = torch.arange(len(probed)) % entering.preactivation.shape[-2]
+            self.entering = UnitInputs(entering.weight, entering.preactivation[..., example, :])
 
-    def carried(self) -> Tensor:
-        """Return what the layer makes of it, in the mode it is in."""
+    def output(self) -> Tensor:
+        """Return the output of the layer in its current mode."""
         layer = self.layer
         if isinstance(layer, UnitDropout) and type(layer).connect is UnitDropout.connect:
-            units: Tensor = layer(self.x)  # what the identity would leave as it is
+            units: Tensor = layer(self.x)  # same as with the identity, but faster
             return units
         return layer.connect(self.x, self.weight, None, self.entering)
 
 
 @contextmanager
 def _mode(layer: Dropout, *, training: bool) -> Iterator[None]:
+    """Set the mode of a layer inside a ``with`` block."""
     before = layer.training
     layer.train(training)
     try:
@@ -230,24 +239,26 @@ def _mode(layer: Dropout, *, training: bool) -> Iterator[None]:
         layer.train(before)
 
 
-def _usable(rest: Tensor, runs: int) -> Tensor:
-    """Return where evaluation is finite and not near 0: what can be divided by."""
-    finite = rest.isfinite()
-    squares = rest.where(finite, 0.0).square()
-    dims = tuple(range(runs, rest.ndim))
+def _is_usable(evaluated: Tensor, run_axes: int) -> Tensor:
+    """Return which values in evaluation are finite and large enough to divide by."""
+    finite = evaluated.isfinite()
+    squares = evaluated.where(finite, 0.0).square()
+    dims = tuple(range(run_axes, evaluated.ndim))
     size = squares.mean(dim=dims, keepdim=True).sqrt()
-    return finite & (rest.abs() > _LEAST * size)
+    return finite & (evaluated.abs() > _MIN_SIZE * size)
 
 
-def _sum(each: Tensor, runs: int) -> Tensor:
-    return each.sum(dim=tuple(range(runs, each.ndim)), dtype=torch.float64).cpu()
+def _sum(values: Tensor, run_axes: int) -> Tensor:
+    """Return the sum for each run, float64, on the CPU."""
+    dims = tuple(range(run_axes, values.ndim))
+    return values.sum(dim=dims, dtype=torch.float64).cpu()
 
 
-def _shared(usable: Tensor, runs: int) -> Tensor:
-    """Return how many independent coins there are where the examples share them.
+def _effective_count(usable: Tensor, run_axes: int) -> Tensor:
+    """Return the effective number of independent draws if the examples of a batch share them.
 
-    A unit that counts for more examples weighs more in the mean: ``(sum c)^2 / sum c^2`` of the
-    counts c.
+    Units with more usable examples have a larger weight in the mean. So the effective number is
+    ``(sum c)^2 / sum c^2``, where c is the number of usable examples of a unit.
     """
     counts = usable.sum(dim=-2, dtype=torch.float64)
-    return _sum(counts, runs).square() / _sum(counts.square(), runs)
+    return _sum(counts, run_axes).square() / _sum(counts.square(), run_axes)

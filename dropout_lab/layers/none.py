@@ -1,4 +1,4 @@
-"""No dropout: the run every other run is compared with."""
+"""No dropout: the baseline."""
 
 from torch import Tensor
 
@@ -8,9 +8,9 @@ from dropout_lab.layers.base import UnitDropout
 
 
 class NoDropout(UnitDropout):
-    """Return ``x`` as it is, in training and in evaluation; p and mask have no part.
+    """Return ``x``, in training and in evaluation. ``p`` and ``mask`` are ignored.
 
-    It stands where a variant may stand, so that networks with and without dropout are one program.
+    With this layer, networks with and without dropout use the same code.
 
     Shape:
         ``x``: any. Output: ``x`` itself.
@@ -19,9 +19,9 @@ class NoDropout(UnitDropout):
     variant = CATALOGUE["none"]
 
     def drop(self, x: Tensor) -> Tensor:
-        """Return ``x`` itself."""
+        """Return ``x``."""
         return x
 
     def moments(self, x: Tensor, weight: Tensor, bias: Tensor) -> tuple[Tensor, None]:
-        """Return what the weights make of ``x``; nothing varies."""
+        """Return ``x W + b`` and None, since there is no noise."""
         return affine(x, weight, bias), None

@@ -1,4 +1,4 @@
-"""A made-up place and a layer that has begun there: what plugins and checks are tried on."""
+"""Sample inputs and sample layers, to try plugins, checks and tests on."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,66 +8,69 @@ import torch
 from torch import Tensor
 
 from dropout_lab.catalogue import Variant
-from dropout_lab.layers.base import Dropout, Entering, Mask
+from dropout_lab.layers.base import Dropout, Mask, UnitInputs
 from dropout_lab.rng import Noise
 
-# What is given for a key of the section dropout that has no default; any other gets a number.
-_GIVEN = {"alpha_per": "layer", "kl_warmup": (0.0, 0.1)}
+# Values of required options; other required options have the value _NUMBER.
+_VALUES = {"alpha_per": "layer", "kl_warmup": (0.0, 0.1)}
 _NUMBER = 0.5
 
 
 @dataclass(frozen=True)
-class Place:
-    """What ``connect`` is given; all of it with a run axis, or without one.
+class LayerInputs:
+    """The arguments of ``connect``, all with a run axis or all without.
 
     Args:
-        x: ``(runs, batch, units)``, no entry near 0.
-        weight: ``(runs, units, outputs)``, no entry near 0.
+        x: The units, ``(runs, batch, units)``. No element is near 0.
+        weight: The outgoing weights, ``(runs, units, outputs)``. No element is near 0.
         bias: ``(runs, 1, outputs)``, far from 0, of both signs.
-        entering: ``(runs, 4, units)`` and ``(runs, batch, units)``.
+        entering: Incoming weights, ``(runs, 4, units)``, and pre-activations,
+            ``(runs, batch, units)``.
     """
 
     x: Tensor
     weight: Tensor
     bias: Tensor
-    entering: Entering
+    entering: UnitInputs
 
-    def run(self, index: int | slice) -> "Place":
-        """Return what one run of the fleet is given, or some runs."""
-        before = Entering(self.entering.weight[index], self.entering.preactivation[index])
-        return Place(self.x[index], self.weight[index], self.bias[index], before)
+    def run(self, index: int | slice) -> "LayerInputs":
+        """Return the inputs of one run, or of several runs."""
+        entering = UnitInputs(self.entering.weight[index], self.entering.preactivation[index])
+        return LayerInputs(self.x[index], self.weight[index], self.bias[index], entering)
 
-    def one_example(self, times: int) -> "Place":
-        """Return the place with its first example alone, so many times."""
-        z = _repeated(self.entering.preactivation, times)
-        before = Entering(self.entering.weight, z)
-        return Place(_repeated(self.x, times), self.weight, self.bias, before)
+    def one_example(self, times: int) -> "LayerInputs":
+        """Return inputs with a batch of ``times`` copies of the first example."""
+        z = _repeat_first(self.entering.preactivation, times)
+        entering = UnitInputs(self.entering.weight, z)
+        return LayerInputs(_repeat_first(self.x, times), self.weight, self.bias, entering)
 
-    def fleet(self, runs: int) -> "Place":
-        """Return so many runs that are all given the same."""
-        given = (self.x, self.weight, self.bias, self.entering.weight, self.entering.preactivation)
-        x, weight, bias, w, z = (tensor.expand(runs, -1, -1) for tensor in given)
-        return Place(x, weight, bias, Entering(w, z))
+    def fleet(self, runs: int) -> "LayerInputs":
+        """Return equal inputs for ``runs`` runs."""
+        tensors = (self.x, self.weight, self.bias)
+        x, weight, bias = (tensor.expand(runs, -1, -1) for tensor in tensors)
+        incoming = self.entering.weight.expand(runs, -1, -1)
+        z = self.entering.preactivation.expand(runs, -1, -1)
+        return LayerInputs(x, weight, bias, UnitInputs(incoming, z))
 
 
-def made_up(
+def sample_inputs(
     runs: int | None = None,
     batch: int = 3,
     units: int = 5,
     outputs: int = 4,
     *,
-    whole: bool = False,
+    integers: bool = False,
     dtype: torch.dtype = torch.float32,
-) -> Place:
-    """Make up a place, the same each time.
+) -> LayerInputs:
+    """Create inputs for a layer, the same for each call.
 
     Args:
-        runs: None makes one without the run axis.
-        batch: Examples.
-        units: Units there.
-        outputs: Units of the next layer.
-        whole: Whether x, weights and biases are whole numbers, whose sums are exact in any order.
-        dtype: Of all tensors.
+        runs: The length of the run axis; None for inputs without a run axis.
+        batch: Number of examples.
+        units: Number of units.
+        outputs: Number of units of the next layer.
+        integers: Whether all elements are integers, whose sums are exact in any order.
+        dtype: The dtype of all tensors.
     """
     generator = torch.Generator().manual_seed(20140615)
     lead = () if runs is None else (runs,)
@@ -75,52 +78,53 @@ def made_up(
     def away_from_0(*shape: int, least: float = 0.5) -> Tensor:
         numbers = torch.randn(*lead, *shape, generator=generator)
         sizes = least + torch.rand(*lead, *shape, generator=generator)
-        numbers = numbers.sign() * (sizes.ceil() if whole else sizes)
+        numbers = numbers.sign() * (sizes.ceil() if integers else sizes)
         return numbers.to(dtype)
 
-    return Place(
+    return LayerInputs(
         x=away_from_0(batch, units),
         weight=away_from_0(units, outputs),
         bias=away_from_0(1, outputs, least=3.0),
-        entering=Entering(away_from_0(4, units), away_from_0(batch, units)),
+        entering=UnitInputs(away_from_0(4, units), away_from_0(batch, units)),
     )
 
 
-def specimen(
+def sample_layer(
     variant: type[Dropout],
     p: float | Sequence[float],
-    at: Place | None = None,
+    inputs: LayerInputs | None = None,
     *,
     mask: Mask = "element",
     noise: Noise | None = None,
 ) -> Dropout:
-    """Return a layer of a variant, which has begun at a place where one is given.
+    """Create a layer of a variant, set up for the inputs if they are given.
 
     Args:
-        variant: Its class.
-        p: One number, or one for each run.
-        at: What it is going to be given.
+        variant: The class of the layer.
+        p: One number, or a number for each run.
+        inputs: The inputs that the layer will get.
         mask: ``element`` or ``batch``.
-        noise: Source of its draws.
+        noise: Source of the random draws.
     """
     numbers = p if isinstance(p, float) else torch.tensor(p, dtype=torch.float64)
-    options = needed_options(variant.variant)
+    options = required_options(variant.variant)
     layer = variant(numbers, mask=mask, noise=noise, **options)
-    if at is not None:
-        layer.begin(at.weight, "relu")
-        layer.to(at.weight.dtype)
+    if inputs is not None:
+        layer.setup(inputs.weight, "relu")
+        layer.to(inputs.weight.dtype)
     return layer
 
 
-def needed_options(kind: Variant) -> dict[str, Any]:
-    """Return something for each key that the variant needs and that has no default."""
-    return {key: _GIVEN.get(key, _NUMBER) for key in kind.needed}
+def required_options(kind: Variant) -> dict[str, Any]:
+    """Return a valid value for each option of a variant that has no default."""
+    return {key: _VALUES.get(key, _NUMBER) for key in kind.needed}
 
 
-def carry(layer: Dropout, at: Place) -> Tensor:
-    """Carry the place's units through the layer and its weights."""
-    return layer.connect(at.x, at.weight, at.bias, at.entering)
+def connect(layer: Dropout, inputs: LayerInputs) -> Tensor:
+    """Return the output of a layer's ``connect`` for sample inputs."""
+    return layer.connect(inputs.x, inputs.weight, inputs.bias, inputs.entering)
 
 
-def _repeated(tensor: Tensor, times: int) -> Tensor:
+def _repeat_first(tensor: Tensor, times: int) -> Tensor:
+    """Repeat the first example of a batch."""
     return tensor[..., :1, :].expand(*tensor.shape[:-2], times, -1)

@@ -1,4 +1,4 @@
-"""Sparse variational dropout: the noise of each weight is learned, and drowned weights go."""
+"""Sparse variational dropout: learn the noise of each weight, and prune the noisiest weights."""
 
 import torch
 from torch import Tensor
@@ -6,20 +6,20 @@ from torch.nn.functional import softplus
 
 from dropout_lab.catalogue import CATALOGUE
 from dropout_lab.layers.affine import affine
-from dropout_lab.layers.base import Entering, Mask, WeightDropout, at_least_0
+from dropout_lab.layers.base import Mask, UnitInputs, WeightDropout, require_nonnegative
 from dropout_lab.layers.gaussian_dropconnect import noisy_product
-from dropout_lab.layers.learned import NOT_BEGUN, LearnedDropout
-from dropout_lab.layers.variational import WarmUp, checked_warmup, warmed_up
+from dropout_lab.layers.learned import NOT_SET_UP, LearnedDropout
+from dropout_lab.layers.variational import WarmUp, validate_warmup, warmup_factor
 from dropout_lab.rng import Noise
 
 K1, K2, K3 = 0.63576, 1.8732, 1.48695
 PRUNED_FROM = 3.0  # log alpha
-_LOWEST, _HIGHEST = -8.0, 8.0  # of log alpha
-_TINY = 1e-8  # added to a squared weight before its logarithm
+_MIN, _MAX = -8.0, 8.0  # limits of log alpha
+_TINY = 1e-8  # added to squared weights before the logarithm
 
 
 def kl_of_log_alpha(log_alpha: Tensor) -> Tensor:
-    """Return KL(q || log-uniform prior) of a weight, in nats; 0 for alpha to infinity.
+    """Return KL(q || log-uniform prior) of a weight, in nats. It tends to 0 as alpha grows.
 
     ``-(k1 sigmoid(k2 + k3 log alpha) - 0.5 log(1 + 1/alpha) - k1)`` (Molchanov et al. 2017).
     """
@@ -27,39 +27,40 @@ def kl_of_log_alpha(log_alpha: Tensor) -> Tensor:
 
 
 class SparseVariationalDropout(LearnedDropout, WeightDropout):
-    r"""Add normal noise of a learned variance to each weight; prune where noise is all there is.
+    r"""Add normal noise with a learned variance to each weight, and prune the noisiest weights.
 
     .. math:: z_j \sim \mathcal{N}\Big(\sum_i x_i w_{ij} + b_j,\;
               \sum_i x_i^2 \alpha_{ij} w_{ij}^2\Big), \qquad \alpha_{ij} = s_{ij}^2 / w_{ij}^2
 
-    What is learned is ``log s**2``. The loss gains KL / N, summed over the weights
-    (:meth:`penalty`), with :func:`kl_of_log_alpha`; ``log alpha`` is clipped to [-8, 8], so a
-    weight of exactly 0 carries no noise. Evaluation sets weights with ``log alpha >= 3`` to 0;
-    :meth:`sparsity` is their share. Biases carry no noise.
+    The learned parameter is ``log s**2``. :meth:`penalty` adds KL / N to the loss, where KL is the
+    sum of :func:`kl_of_log_alpha` over the weights. ``log alpha`` is clipped to [-8, 8], so a
+    weight of exactly 0 has no noise. Evaluation sets weights with ``log alpha >= 3`` to 0, and
+    :meth:`sparsity` is their fraction. Biases have no noise.
 
     Args:
-        p: Sets ``s**2`` at the start, to ``p / (1 - p)`` times the mean square of the weights; in
-            [0, 1). The paper starts at ``log s**2 = -10``, which is p = 0.02 with He's weights of
-            784 inputs.
+        p: Sets the initial ``s**2`` to ``p / (1 - p)`` times the mean square of the weights; in
+            [0, 1). The paper starts at ``log s**2 = -10``, which is p = 0.02 with He initialization
+            and 784 inputs.
         kl_weight: Factor of the KL, at least 0.
-        kl_warmup: Shares of the training between which the factor rises from 0; in the paper
+        kl_warmup: Fractions of the training between which the factor rises from 0; in the paper,
             epochs 5 and 20 of 200.
-        mask: ``element`` draws pre-activations for each example, ``batch`` weights once for all.
-        noise: Source of the normal draws; by default PyTorch's global generator.
+        mask: ``element`` draws the pre-activations of each example, ``batch`` draws the weights
+            once for the whole batch.
+        noise: Source of the random draws; by default PyTorch's global generator.
 
     Shape:
-        ``connect(x, weight, bias)``: ``(runs, batch, in)``, ``(runs, in, out)``, ``(runs, 1, out)``
-        to ``(runs, batch, out)``; or all of them without the run axis. The learned ``log_variance``
-        has the shape of ``weight``; ``begin`` makes it.
+        ``connect``: ``x``: ``(runs, batch, in)``, ``weight``: ``(runs, in, out)``, ``bias``:
+        ``(runs, 1, out)`` or None. Output: ``(runs, batch, out)``. All may omit the run axis. The
+        learned ``log_variance`` has the shape of ``weight``; :meth:`setup` creates it.
 
     Raises:
         ValueError: ``p`` is outside [0, 1) or nan, another argument outside its range, or
-            ``begin`` was not called.
+            ``setup`` was not called.
 
     Paper:
         Molchanov, Ashukha, Vetrov (2017), Variational Dropout Sparsifies Deep Neural Networks,
-        ICML. They train with Adam. Their code can set drowned weights to 0 in training as well;
-        this does so in evaluation only.
+        ICML. They train with Adam. Their code can also prune in training; this layer prunes only in
+        evaluation.
     """
 
     variant = CATALOGUE["sparse_variational"]
@@ -74,53 +75,58 @@ class SparseVariationalDropout(LearnedDropout, WeightDropout):
         mask: Mask = "element",
         noise: Noise | None = None,
     ) -> None:
-        self.kl_weight = at_least_0("kl_weight", kl_weight)
-        self.kl_warmup = checked_warmup(kl_warmup)
-        self._mean_squares: Tensor | None = None  # of the weights, until begin says
+        self.kl_weight = require_nonnegative("kl_weight", kl_weight)
+        self.kl_warmup = validate_warmup(kl_warmup)
+        self._mean_squares: Tensor | None = None  # mean square of the weights, after setup
         super().__init__(p, mask=mask, noise=noise)
 
-    def begin(self, weight: Tensor, activation: str) -> None:
-        """Make a variance for each weight."""
+    def setup(self, weight: Tensor, activation: str) -> None:
+        """Create a variance for each weight."""
         squares = (weight.detach() ** 2).mean(dim=(-2, -1), keepdim=True)
         self._mean_squares = squares.expand(weight.shape)
-        self.restart()
+        self.on_p_set()
 
-    def restart(self) -> None:
-        """Put every variance where p says."""
+    def on_p_set(self) -> None:
+        """Reset the variances to their initial values at p."""
         squares = self._mean_squares
         if squares is not None:
-            odds = self.started().logit()[..., None, None].to(squares.device)
+            odds = self.initial_p().logit()[..., None, None].to(squares.device)
             self.set_parameter("log_variance", odds + squares.log())
 
     def learned_p(self) -> Tensor:
-        """Return p as it was set: what is learned tells only beside the weights; see sparsity."""
+        """Return the p that was set. The learned noise depends on the weights; see sparsity."""
         return self._p
 
     def log_alpha(self, weight: Tensor) -> Tensor:
-        """Return ``log s**2 - log w**2`` of each weight, clipped to [-8, 8]."""
+        """Return ``log alpha = log s**2 - log w**2`` of each weight, clipped to [-8, 8]."""
         if self._mean_squares is None:
-            raise ValueError(NOT_BEGUN)
+            raise ValueError(NOT_SET_UP)
         log_square = (weight * weight + _TINY).log()
-        return (self.log_variance - log_square).clamp(_LOWEST, _HIGHEST)
+        return (self.log_variance - log_square).clamp(_MIN, _MAX)
 
     def connect(
-        self, x: Tensor, weight: Tensor, bias: Tensor | None, entering: Entering | None = None
+        self, x: Tensor, weight: Tensor, bias: Tensor | None, entering: UnitInputs | None = None
     ) -> Tensor:
-        """Carry ``x`` through the weights: with noise in training, pruned in evaluation."""
+        """Apply the linear map to ``x``, with noise in training and pruned in evaluation."""
         if not self.training:
-            (active,) = self.placed(weight)
-            return affine(x, weight * ~(self._drowned(weight) & active), bias)
+            (active,) = self.broadcast_constants(weight)
+            return affine(x, weight * ~(self._is_pruned(weight) & active), bias)
         deviation = (0.5 * self.log_alpha(weight)).exp()
         return noisy_product(self, x, weight, bias, deviation)
 
     def penalty(self, weight: Tensor, progress: float) -> Tensor:
-        """Return the KL over the weights: ``(runs,)``."""
+        """Return the sum of the KL over the weights, ``(runs,)``."""
         kl = kl_of_log_alpha(self.log_alpha(weight)).sum(dim=(-2, -1))
-        return kl * (self.kl_weight * warmed_up(progress, self.kl_warmup)) * self.active(kl)
+        return (
+            kl
+            * (self.kl_weight * warmup_factor(progress, self.kl_warmup))
+            * self.noise_indicator(kl)
+        )
 
     def sparsity(self, weight: Tensor) -> Tensor:
-        """Return the share of the weights that evaluation sets to 0: ``(runs,)``."""
-        return self._drowned(weight).double().mean(dim=(-2, -1)) * self.active(weight)
+        """Return the fraction of the weights that evaluation sets to 0, ``(runs,)``."""
+        return self._is_pruned(weight).double().mean(dim=(-2, -1)) * self.noise_indicator(weight)
 
-    def _drowned(self, weight: Tensor) -> Tensor:
+    def _is_pruned(self, weight: Tensor) -> Tensor:
+        """Return whether the noise of each weight is large enough to prune the weight."""
         return self.log_alpha(weight) >= PRUNED_FROM

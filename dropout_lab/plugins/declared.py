@@ -14,7 +14,7 @@ from dropout_lab.config.allowed_values import allowed, choices
 from dropout_lab.config.messages import nearest, shown
 from dropout_lab.config.schema import DropoutSettings
 from dropout_lab.layers import Dropout, UnitDropout
-from dropout_lab.layers.sample_inputs import needed_options
+from dropout_lab.layers.sample_inputs import required_options
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 _NOT_WORDS = {"null", "true", "false", "nan", "inf"}  # in YAML or CSV
@@ -42,7 +42,7 @@ def mistakes_in(kind: type[Dropout]) -> Iterator[str]:
     yield from wrong or _constructor_mistakes(kind, variant)
     if not issubclass(kind, UnitDropout) and not variant.between:
         yield (
-            f"class {kind.__name__} acts on the way through weights, so it cannot stand before an "
+            f"class {kind.__name__} acts on weights, so it cannot come before the "
             "activation; write between=True in its Variant, or derive it from UnitDropout."
         )
 
@@ -123,7 +123,7 @@ def _is_allowed(key: str, value: object) -> bool:
 
 
 def _constructor_mistakes(kind: type[Dropout], variant: Variant) -> Iterator[str]:
-    options: Mapping[str, Any] = {**variant.options, **needed_options(variant)}
+    options: Mapping[str, Any] = {**variant.options, **required_options(variant)}
     signature = inspect.signature(kind)
     arguments = ", ".join(["p", *(f"{key}=..." for key in ("mask", "noise", *options))])
     try:

@@ -2,8 +2,10 @@
 
 import ast
 import contextlib
+import re
 import sys
 import traceback
+import warnings
 from pathlib import Path
 from types import ModuleType
 
@@ -47,6 +49,8 @@ def import_text(text: str, path: Path, name: str) -> ModuleType:
     Raises:
         ConfigError: It is not Python, or stops with an exception, whichever that is.
     """
+    if not sys.warnoptions:  # Python hides these warnings by default, except in the main script
+        warnings.filterwarnings("default", category=DeprecationWarning, module=re.escape(name))
     before = set(sys.modules)
     module = ModuleType(name)
     module.__file__ = str(path)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from dropout_lab.layers import Dropout, Mask, UnitDropout
 from dropout_lab.layers.base import MASKS
-from dropout_lab.layers.sample_inputs import Place, made_up, specimen
+from dropout_lab.layers.sample_inputs import LayerInputs, sample_inputs, sample_layer
 from dropout_lab.plugins.source import in_words, place_of
 from dropout_lab.rng import FleetNoise
 
@@ -45,10 +45,10 @@ def mistake_in_use(kind: type[Dropout], path: Path, place: str) -> str | None:
 
 
 def _mistakes(kind: type[Dropout], ps: tuple[float, ...], mask: Mask) -> Iterator[str]:
-    at = made_up(runs=len(ps), batch=4, units=6, outputs=3)
+    at = sample_inputs(runs=len(ps), batch=4, units=6, outputs=3)
     noise = FleetNoise(_SEEDS, place=1, device=_CPU)
     noise.open(_EPOCH)
-    layer = specimen(kind, ps, at, mask=mask, noise=noise)
+    layer = sample_layer(kind, ps, at, mask=mask, noise=noise)
     parameters = dict(layer.named_parameters())
     if bool(parameters) != bool(kind.variant.learned):
         said = f"variant.learned is {kind.variant.learned!r}"
@@ -85,7 +85,7 @@ def _result_mistakes(result: object, shape: tuple[int, ...], what: str) -> Itera
 
 
 def _gradient_mistakes(
-    layer: Dropout, at: Place, z: Tensor, inputs: list[Tensor], mode: str
+    layer: Dropout, at: LayerInputs, z: Tensor, inputs: list[Tensor], mode: str
 ) -> Iterator[str]:
     if not z.requires_grad:
         yield f"{mode} lets no gradient through; leave out detach() and no_grad()"
@@ -102,7 +102,7 @@ def _gradient_mistakes(
         yield f"{mode} has gradients that are not finite"
 
 
-def _draw_mistakes(layer: Dropout, noise: FleetNoise, at: Place) -> Iterator[str]:
+def _draw_mistakes(layer: Dropout, noise: FleetNoise, at: LayerInputs) -> Iterator[str]:
     """The streams are those of each run's seed: what is drawn elsewhere cannot be repeated."""
     noise.open(_EPOCH)
     first = layer.connect(at.x, at.weight, at.bias, at.entering)

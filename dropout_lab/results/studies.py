@@ -1,4 +1,4 @@
-"""Where the studies are, below a folder."""
+"""Find studies below a folder."""
 
 import hashlib
 from contextlib import suppress
@@ -14,7 +14,7 @@ _RESULTS = Path("results")  # where studies are unless --out says otherwise
 
 
 def find_studies(path: Path, *, without_manifest: bool = False, asking: str = "plot") -> list[Path]:
-    """Return the folders of the studies at or below a folder, in order of name.
+    """Return the folders of all studies at or below a folder, sorted.
 
     Args:
         path: A study's folder, or one of studies.
@@ -55,7 +55,7 @@ def _instead(path: Path, asking: str) -> str:
 
 
 def folder_for(study: Path, results: Path, out: Path | None) -> Path:
-    """Return where the files made of a study go: its own folder, or with ``--out`` another.
+    """Return where the files made from a study go: its folder, or another with ``--out``.
 
     Args:
         study: The study's folder.
@@ -73,7 +73,7 @@ def folder_for(study: Path, results: Path, out: Path | None) -> Path:
 
 
 def has_our_tables(folder: Path) -> bool:
-    """Whether metrics.csv or runs.csv of a study are in a folder, damaged or not, or put aside.
+    """Return whether a folder has metrics.csv or runs.csv, or a backup of them.
 
     What cannot be read may be of a study: whoever reads it says why it cannot.
     """
@@ -85,7 +85,7 @@ def has_our_tables(folder: Path) -> bool:
 
 
 def old_report(path: Path) -> str:
-    """Say that a study's report is of other runs than the study has now; empty where it is not.
+    """Describe an outdated report of a study; empty if it is up to date.
 
     A report names the SHA-256 of the runs.csv that it was made from.
     """

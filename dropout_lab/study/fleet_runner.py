@@ -94,7 +94,7 @@ def resumed(
         return FleetEnd(parts)
     epoch = epoch_of(paths[0]) if paths else 0
     drop_later_checkpoints(folders, epoch)
-    folder.forget_after(runs, epoch)
+    folder.truncate_after(runs, epoch)
     return paths
 
 

@@ -10,8 +10,13 @@ from dropout_lab.config.diagnostic_columns import LAYER_COLUMNS, REMOVED_PERCENT
 from dropout_lab.config.inference_rules import diagnostics
 from dropout_lab.config.schema import p_of_places
 from dropout_lab.data import Examples, Splits, stratified
-from dropout_lab.layers import Dropout, Entering
-from dropout_lab.layers.noise_measurement import PASSES, Measured, claimed, measure
+from dropout_lab.layers import Dropout, UnitInputs
+from dropout_lab.layers.noise_measurement import (
+    PASSES,
+    NoiseMeasurement,
+    compare_with_claims,
+    measure_noise,
+)
 from dropout_lab.rng import Purpose, stream
 from dropout_lab.training import unit_statistics
 from dropout_lab.training.fleet import Fleet
@@ -26,15 +31,15 @@ Columns = dict[str, Tensor]  # by the name of the column: (runs,)
 
 @dataclass(frozen=True)
 class _LayerInputs:
-    """The arguments of :func:`dropout_lab.layers.noise_measurement.measure` for one layer."""
+    """The arguments of :func:`dropout_lab.layers.noise_measurement.measure_noise` for one layer."""
 
     layer: Dropout
     x: Tensor
     weight: Tensor
-    entering: Entering | None
+    entering: UnitInputs | None
 
-    def measure_noise(self, passes: int) -> Measured:
-        return measure(self.layer, self.x, self.weight, self.entering, passes=passes)
+    def measure_noise(self, passes: int) -> NoiseMeasurement:
+        return measure_noise(self.layer, self.x, self.weight, self.entering, passes=passes)
 
 
 class Diagnostics:
@@ -108,12 +113,14 @@ class Diagnostics:
             columns[f"keep_rate_{place}"] = measured.keep_rate
             columns[f"noise_mean_{place}"] = measured.mean
             columns[f"noise_variance_{place}"] = measured.variance
-            broken = [claim for claim in claimed(layer, measured) if claim.broken]
+            broken = [claim for claim in compare_with_claims(layer, measured) if claim.is_violated]
             if not broken:
                 continue
             # In a large study, chance alone sometimes violates a bound. So measure a second time.
-            remeasured = claimed(layer, inputs.measure_noise(4 * PASSES))
-            still_broken = {(claim.what, claim.run): claim for claim in remeasured if claim.broken}
+            remeasured = compare_with_claims(layer, inputs.measure_noise(4 * PASSES))
+            still_broken = {
+                (claim.what, claim.run): claim for claim in remeasured if claim.is_violated
+            }
             for claim in broken:
                 key, run = (claim.what, claim.run), claim.run or 0
                 if key in still_broken and run in self.fleet.active_runs:
@@ -140,7 +147,7 @@ class Diagnostics:
         for place in p_of_places(self.settings):
             layer, weight, _ = places[place]
             if place:
-                entering = Entering(self.model.weights[place - 1], z[place - 1])
+                entering = UnitInputs(self.model.weights[place - 1], z[place - 1])
                 inputs[place] = _LayerInputs(layer, h[place - 1], weight, entering)
             else:
                 inputs[place] = _LayerInputs(layer, x.expand(self.model.runs, -1, -1), weight, None)

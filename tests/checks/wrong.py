@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from dropout_lab.layers import Dropout, Entering, UnitDropout, Variant, WeightDropout, affine
+from dropout_lab.layers import Dropout, UnitDropout, UnitInputs, Variant, WeightDropout, affine
 from dropout_lab.layers.coins import keep_threshold
 from dropout_lab.lessons.bugs.experiment import WRONG_LAYERS
 
@@ -32,7 +32,7 @@ class Right(UnitDropout):
     variant = _KIND
 
     def drop(self, x: Tensor) -> Tensor:
-        (p,) = self.placed(x)
+        (p,) = self.broadcast_constants(x)
         return x * (self.uniform(x) >= p) / (1 - p)
 
 
@@ -43,7 +43,7 @@ class RightGaussian(UnitDropout):
     variant = _GAUSSIAN
 
     def drop(self, x: Tensor) -> Tensor:
-        (p,) = self.placed(x)
+        (p,) = self.broadcast_constants(x)
         return x * (1 + (p / (1 - p)).sqrt() * self.normal(x))
 
 
@@ -54,17 +54,17 @@ class RightOnWeights(WeightDropout):
     variant = _WEIGHTS
 
     def connect(
-        self, x: Tensor, weight: Tensor, bias: Tensor | None, entering: Entering | None = None
+        self, x: Tensor, weight: Tensor, bias: Tensor | None, entering: UnitInputs | None = None
     ) -> Tensor:
         mean = affine(x, weight, bias)
         if not self.training:
             return mean
         draws = self.noise.normal(mean.shape, mean.device).to(mean.dtype)
         if self.mask == "batch":
-            (p,) = self.placed(weight)
+            (p,) = self.broadcast_constants(weight)
             noise = self.noise.normal(weight.shape, weight.device).to(weight.dtype)
             return affine(x, weight * (1 + (p / (1 - p)).sqrt() * noise), bias)
-        (p,) = self.placed(mean)
+        (p,) = self.broadcast_constants(mean)
         return mean + self.variance(p / (1 - p), x, weight, bias).add(1e-12).sqrt() * draws * (
             p > 0
         )
@@ -78,8 +78,8 @@ class ShrunkInEvaluationToo(Right):
 
     check = "evaluation is the mean"
 
-    def rest(self, x: Tensor) -> Tensor:
-        (p,) = self.placed(x)
+    def eval_forward(self, x: Tensor) -> Tensor:
+        (p,) = self.broadcast_constants(x)
         return x * (1 - p)
 
 
@@ -87,7 +87,7 @@ class DropsTooOften(Right):
     check = "keep rate is 1 - p"
 
     def drop(self, x: Tensor) -> Tensor:
-        (p,) = self.placed(x)
+        (p,) = self.broadcast_constants(x)
         return x * (self.uniform(x) >= 1.05 * p) / (1 - 1.05 * p).clamp_min(0.01)
 
 
@@ -95,7 +95,7 @@ class NotCentred(RightGaussian):
     check = "noise mean is 1"
 
     def drop(self, x: Tensor) -> Tensor:
-        (p,) = self.placed(x)
+        (p,) = self.broadcast_constants(x)
         noise = (p / (1 - p)).sqrt() * self.normal(x)
         return torch.where(p > 0, x * noise, x)
 
@@ -104,7 +104,7 @@ class AddedInsteadOfMultiplied(RightGaussian):
     check = "variance is p / (1 - p)"
 
     def drop(self, x: Tensor) -> Tensor:
-        (p,) = self.placed(x)
+        (p,) = self.broadcast_constants(x)
         return x + (p / (1 - p)).sqrt() * self.normal(x)
 
 
@@ -122,14 +122,14 @@ class FunctionalDropoutInEvaluation(Right):
 
     check = "two evaluations are equal"
 
-    def rest(self, x: Tensor) -> Tensor:
+    def eval_forward(self, x: Tensor) -> Tensor:
         return nn.functional.dropout(x, float(self.p.max()))
 
 
 class EvaluationLeavesTheMode(Right):
     check = "the mode is kept"
 
-    def rest(self, x: Tensor) -> Tensor:
+    def eval_forward(self, x: Tensor) -> Tensor:
         self.train()
         return x
 
@@ -137,7 +137,7 @@ class EvaluationLeavesTheMode(Right):
 class EvaluationSetsPForGood(Right):
     check = "noise comes back"
 
-    def rest(self, x: Tensor) -> Tensor:
+    def eval_forward(self, x: Tensor) -> Tensor:
         self.p = 0.0 * self.p
         return x
 
@@ -177,7 +177,7 @@ class DropsAtP0(Right):
     check = "p = 0 changes no bit"
 
     def drop(self, x: Tensor) -> Tensor:
-        (p,) = self.placed(x)
+        (p,) = self.broadcast_constants(x)
         lanes = self.noise.lanes(self.noise_shape(x), x.device)
         return x * (lanes > keep_threshold(p)) / (1 - p)
 
@@ -198,9 +198,9 @@ class WeightsDroppedAlways(RightOnWeights):
     check = "evaluation draws nothing"
 
     def connect(
-        self, x: Tensor, weight: Tensor, bias: Tensor | None, entering: Entering | None = None
+        self, x: Tensor, weight: Tensor, bias: Tensor | None, entering: UnitInputs | None = None
     ) -> Tensor:
-        (p,) = self.placed(weight)
+        (p,) = self.broadcast_constants(weight)
         noise = self.noise.normal(weight.shape, weight.device).to(weight.dtype)
         return affine(x, weight * (1 + (p / (1 - p)).sqrt() * noise), bias)
 
@@ -216,7 +216,7 @@ class DotForElementwise(Right):
     check = "any shape"
 
     def drop(self, x: Tensor) -> Tensor:
-        (p,) = self.placed(x)
+        (p,) = self.broadcast_constants(x)
         return x @ ((self.uniform(x) >= p) / (1 - p)).to(x.dtype)
 
 
@@ -242,7 +242,7 @@ class POfTheConstructor(Right):
 class AnyPIsTaken(Right):
     check = "p out of range is refused"
 
-    def _checked(self, p: float | Tensor) -> Tensor:
+    def _validate_p(self, p: float | Tensor) -> Tensor:
         return torch.as_tensor(p, dtype=torch.float64)
 
 

@@ -201,9 +201,9 @@ def test_bfloat16_is_trained_where_it_is_fast_or_forced(
 def test_bfloat16_is_not_measured_where_it_is_not_trained(
     slow_bfloat16: list[tuple[int, int, int]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    config = load(None, Changes(("training.precision=bfloat16",)))
-    given = {"name": "s", "about": "", "settings": config, "cells": single_cell(config)}
-    places = {"seeds": (0,), "out": tmp_path / "s", "data_dir": tmp_path}
+    config = load(None, Changes(("training.precision=bfloat16",), seeds="1"))
+    given = {"config": config, "cells": single_cell(config)}
+    places = {"out": tmp_path / "s", "data_dir": tmp_path}
     for device, scheduler in (("cuda", None), ("cuda", "tcp://h:1"), ("cpu", "tcp://h:1")):
         study = Study(**given, **places, device=torch.device(device), scheduler=scheduler)
         check_precision(study, forced=False)

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.checkpoint import checkpoint
 
-from dropout_lab.layers import VARIANTS, Dropout, DropoutLinear, Entering
+from dropout_lab.layers import VARIANTS, Dropout, DropoutLinear, UnitInputs
 from tests.layers.cases import LEARNED, NAMES, UNIT, make
 
 UNITS, OUTPUTS = 6, 4
@@ -35,7 +35,7 @@ class Entered(nn.Module):
         self.before = nn.Parameter(torch.randn(3, UNITS).clamp(-1, 1))
 
     def forward(self, x: Tensor) -> Tensor:
-        z: Tensor = self.linear(x, Entering(self.before, x))
+        z: Tensor = self.linear(x, UnitInputs(self.before, x))
         return z
 
 

@@ -10,12 +10,12 @@ from torch import Tensor
 
 from dropout_lab.catalogue import CATALOGUE
 from dropout_lab.checks.subject import ExtremeNoise as Extreme
-from dropout_lab.layers import VARIANTS, Dropout, Entering, UnitDropout
-from dropout_lab.layers.sample_inputs import Place
-from dropout_lab.layers.sample_inputs import carry as act
+from dropout_lab.layers import VARIANTS, Dropout, UnitDropout, UnitInputs
+from dropout_lab.layers.sample_inputs import LayerInputs
+from dropout_lab.layers.sample_inputs import connect as act
 from dropout_lab.rng import Noise, TorchNoise
 
-__all__ = ["Extreme", "Place", "act"]  # handed on
+__all__ = ["Extreme", "LayerInputs", "act"]  # handed on
 CPU = torch.device("cpu")
 NAMES = list(VARIANTS)
 UNIT = [name for name, kind in VARIANTS.items() if issubclass(kind, UnitDropout)]
@@ -30,25 +30,27 @@ OPTIONS: dict[str, dict[str, float]] = {
 }
 
 
-def place(runs: int | None = None, batch: int = 3, units: int = 5, outputs: int = 4) -> Place:
+def place(runs: int | None = None, batch: int = 3, units: int = 5, outputs: int = 4) -> LayerInputs:
     """Make up what a layer is given."""
     lead = () if runs is None else (runs,)
     weight = torch.randn(*lead, units, outputs)
     weight = weight.sign() * (0.5 + torch.rand(weight.shape))
-    return Place(
+    return LayerInputs(
         torch.randn(*lead, batch, units),
         weight,
         torch.randn(*lead, 1, outputs),
-        Entering(torch.randn(*lead, 4, units), torch.randn(*lead, batch, units)),
+        UnitInputs(torch.randn(*lead, 4, units), torch.randn(*lead, batch, units)),
     )
 
 
-def make(name: str, p: float | Sequence[float], at: Place | None = None, **rest: object) -> Dropout:
+def make(
+    name: str, p: float | Sequence[float], at: LayerInputs | None = None, **rest: object
+) -> Dropout:
     """Return a layer of the variant, which has begun at a place where one is given."""
     numbers = p if isinstance(p, float) else torch.tensor(p, dtype=torch.float64)
     layer = VARIANTS[name](numbers, **OPTIONS.get(name, {}), **rest)
     if at is not None:
-        layer.begin(at.weight, "relu")
+        layer.setup(at.weight, "relu")
     return layer
 
 
@@ -79,10 +81,10 @@ class Recording:
 
 
 Moments = tuple[Tensor, Tensor]  # mean and variance of each pre-activation, (outputs,)
-Law = Callable[[float, Place], Moments]
+Law = Callable[[float, LayerInputs], Moments]
 
 
-def _through(at: Place, mean: Tensor, covariance: Tensor) -> Moments:
+def _through(at: LayerInputs, mean: Tensor, covariance: Tensor) -> Moments:
     """Carry the mean and the covariance of the noisy units through the weights."""
     through = torch.einsum("ij,ik,kj->j", at.weight, covariance, at.weight)
     return mean @ at.weight + at.bias[0], through
@@ -91,7 +93,7 @@ def _through(at: Place, mean: Tensor, covariance: Tensor) -> Moments:
 def _noise(variance: Callable[[float], float]) -> Law:
     """Units times independent noise of mean 1."""
 
-    def law(p: float, at: Place) -> Moments:
+    def law(p: float, at: LayerInputs) -> Moments:
         x = at.x[0]
         return _through(at, x, (x * x * variance(p)).diag())
 
@@ -101,14 +103,14 @@ def _noise(variance: Callable[[float], float]) -> Law:
 def _coin(height: Callable[[float], float]) -> Law:
     """Units times a coin that is worth so much, with probability 1 - p."""
 
-    def law(p: float, at: Place) -> Moments:
+    def law(p: float, at: LayerInputs) -> Moments:
         x = at.x[0] * height(p)
         return _through(at, x * (1 - p), (x * x * p * (1 - p)).diag())
 
     return law
 
 
-def _alpha(p: float, at: Place) -> Moments:
+def _alpha(p: float, at: LayerInputs) -> Moments:
     q, low = 1 - p, -1.7580993408473766
     a = (q + low**2 * q * p) ** -0.5
     x = at.x[0]
@@ -116,7 +118,7 @@ def _alpha(p: float, at: Place) -> Moments:
     return _through(at, mean, (a * a * p * q * (x - low) ** 2).diag())
 
 
-def _standout(p: float, at: Place) -> Moments:
+def _standout(p: float, at: LayerInputs) -> Moments:
     x, q = at.x[0], torch.sigmoid(at.entering.preactivation[0] + math.log((1 - p) / p))
     return _through(at, x * q, (x * x * q * (1 - q)).diag())
 
@@ -132,12 +134,12 @@ def relaxed_coin(p: float, power: int) -> float:
     return float(quad(integrand, -40, 40, points=[step - 1, step, step + 1], limit=200)[0])
 
 
-def _concrete(p: float, at: Place) -> Moments:
+def _concrete(p: float, at: LayerInputs) -> Moments:
     x, mean = at.x[0], relaxed_coin(p, 1)
     return _through(at, x * mean, (x * x * (relaxed_coin(p, 2) - mean**2)).diag())
 
 
-def _multinomial(p: float, at: Place, chances: Tensor | None = None) -> Moments:
+def _multinomial(p: float, at: LayerInputs, chances: Tensor | None = None) -> Moments:
     """Cov[m_i, m_j] = k (q_i [i = j] - q_i q_j), divided by k q_i and k q_j."""
     x = at.x[0]
     k, q = max(round((1 - p) * len(x)), 1), torch.full_like(x, 1 / len(x))
@@ -145,11 +147,11 @@ def _multinomial(p: float, at: Place, chances: Tensor | None = None) -> Moments:
     return _through(at, x, torch.outer(x, x) * ((1 / q).diag() - 1) / k)
 
 
-def _evolutional(p: float, at: Place) -> Moments:
+def _evolutional(p: float, at: LayerInputs) -> Moments:
     return _multinomial(p, at, at.x[0].abs() / at.x[0].abs().sum())
 
 
-def _batchwise(p: float, at: Place) -> Moments:
+def _batchwise(p: float, at: LayerInputs) -> Moments:
     """Two units are both kept with the chance k (k - 1) / (d (d - 1))."""
     x = at.x[0]
     d = len(x)
@@ -164,35 +166,35 @@ def lowest(sizes: Tensor, count: int) -> Tensor:
     return torch.tensor([size <= edge for size in sizes.tolist()])
 
 
-def _targeted_unit(p: float, at: Place) -> Moments:
+def _targeted_unit(p: float, at: LayerInputs) -> Moments:
     norms = at.entering.weight.square().sum(dim=0)
     x, chance = at.x[0], p * lowest(norms, len(norms) // 2)
     return _through(at, x * (1 - chance), (x * x * chance * (1 - chance)).diag())
 
 
-def _targeted_weight(p: float, at: Place) -> Moments:
+def _targeted_weight(p: float, at: LayerInputs) -> Moments:
     columns = [lowest(column.abs(), len(column) // 2) for column in at.weight.T]
     terms, chance = at.x.T * at.weight, p * torch.stack(columns, dim=1)
     mean = (terms * (1 - chance)).sum(dim=0) + at.bias[0]
     return mean, (terms**2 * chance * (1 - chance)).sum(dim=0)
 
 
-def _on_weights(p: float, at: Place) -> Moments:
+def _on_weights(p: float, at: LayerInputs) -> Moments:
     terms = at.x.T * at.weight
     return terms.sum(dim=0) + at.bias[0], p / (1 - p) * terms.square().sum(dim=0)
 
 
-def _dropconnect(p: float, at: Place) -> Moments:
+def _dropconnect(p: float, at: LayerInputs) -> Moments:
     mean, variance = _on_weights(p, at)
     return mean, variance + p / (1 - p) * at.bias[0] ** 2
 
 
-def _sparse_variational(p: float, at: Place) -> Moments:
+def _sparse_variational(p: float, at: LayerInputs) -> Moments:
     mean, _ = _on_weights(p, at)
     return mean, p / (1 - p) * at.weight.square().mean() * at.x.square().sum().expand_as(mean)
 
 
-def _shakeout(p: float, at: Place) -> Moments:
+def _shakeout(p: float, at: LayerInputs) -> Moments:
     """The two values of a weight, -c s and (w + c p s) / (1 - p), are (w + c s) / (1 - p) apart."""
     apart = at.x.T * (at.weight + 0.1 * at.weight.sign()) / (1 - p)
     return (at.x @ at.weight + at.bias)[0], p * (1 - p) * apart.square().sum(dim=0)

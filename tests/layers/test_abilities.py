@@ -15,16 +15,16 @@ from dropout_lab.layers import (
     BatchwiseDropout,
     DropConnect,
     DropoutLinear,
-    Entering,
     EvolutionalDropout,
     InvertedDropout,
     ShakeoutDropout,
     SparseVariationalDropout,
     StandardDropout,
     TargetedUnitDropout,
+    UnitInputs,
     affine,
 )
-from dropout_lab.layers.coins import uniform
+from dropout_lab.layers.coins import uniform_draws
 from dropout_lab.rng import NumpyNoise, PhiloxNoise, TorchNoise
 from tests.layers.abilities import ABILITIES, MISSING, SUBJECTS, Subject, compiled, shown
 from tests.layers.cases import CPU, UNIT, make
@@ -92,13 +92,13 @@ REFUSALS: dict[str, tuple[Callable[[], object], str]] = {
         lambda: EvolutionalDropout(0.5)(X[0]),
         "Pass x of shape (batch, f",
     ),
-    "a learned variant before begin": (
+    "a learned variant before setup": (
         lambda: SparseVariationalDropout(0.5).connect(X, torch.ones(4, 2), None),
         "put it into DropoutLinear(in, out, layer)",
     ),
     "targeted units, nothing before": (
         lambda: DropoutLinear(4, 2, TargetedUnitDropout(0.5, share=0.5))(X),
-        "pass entering=Entering(weight, preactivation)",
+        "pass entering=UnitInputs(weight, preactivation)",
     ),
     "whole numbers in training": (lambda: InvertedDropout(0.5)(WHOLE), "Pass x.float()"),
     "whole numbers, batchwise": (lambda: BatchwiseDropout(0.5)(WHOLE), "Pass x.float()"),
@@ -126,7 +126,7 @@ def test_what_cannot_hold_says_what_to_do_instead(case: str) -> None:
     assert "\n" not in str(refusal.value)
 
 
-def test_weights_without_values_begin_nothing() -> None:
+def test_weights_without_values_set_up_nothing() -> None:
     layer = SparseVariationalDropout(0.5)
     linear = DropoutLinear(4, 2, layer, device="meta", dtype=torch.float64)
     assert {(w.device.type, w.dtype) for w in (linear.weight, linear.bias)} == {
@@ -136,7 +136,7 @@ def test_weights_without_values_begin_nothing() -> None:
     linear.to_empty(device="cpu")
     with pytest.raises(ValueError, match="put it into DropoutLinear"):
         layer.p = 0.2
-    layer.begin(torch.ones(4, 2), "relu")
+    layer.setup(torch.ones(4, 2), "relu")
     layer.p = 0.2
     assert layer.log_variance.isfinite().all()
 
@@ -238,8 +238,8 @@ def drawn_lanes(*shape: int) -> Tensor:
 
 def test_uniform_draws_are_the_same_numbers() -> None:
     tape = Tape(drawn_lanes(500, 2))
-    fast = uniform(tape, (500,), CPU)
-    plain = under_grad(lambda x: x * uniform(tape, (500,), CPU), torch.ones(500).double())
+    fast = uniform_draws(tape, (500,), CPU)
+    plain = under_grad(lambda x: x * uniform_draws(tape, (500,), CPU), torch.ones(500).double())
     assert torch.equal(plain, fast)
 
 
@@ -259,8 +259,8 @@ def test_submatrices_are_the_same() -> None:
     layer = BatchwiseDropout(torch.tensor([0.5, 0.5]), noise=Tape(drawn_lanes(2, 6, 2)))
 
     def through(x: Tensor) -> Tensor:
-        w, b = layer.needed(entering, bias)
-        return layer.connect(affine(x[..., :5], w, b), layer.leaving(leaving), None)
+        w, b = layer.select_incoming(entering, bias)
+        return layer.connect(affine(x[..., :5], w, b), layer.select_outgoing(leaving), None)
 
     torch.testing.assert_close(under_grad(through, x), through(x))
     assert through(x).std() > 0
@@ -299,7 +299,7 @@ def test_leading_axes_of_a_linear_layer_are_one_batch() -> None:
     y = linear(same)
     assert torch.equal(y, y[:1, :1].expand_as(y))
     targeted = DropoutLinear(4, 2, TargetedUnitDropout(0.5, share=0.5, mask="batch"))
-    before = Entering(torch.randn(5, 4), same)
+    before = UnitInputs(torch.randn(5, 4), same)
     assert targeted(same, before).shape == (3, 2, 2)
 
 

@@ -45,7 +45,7 @@ def test_every_choice_of_k_units_is_as_likely() -> None:
 def test_p_is_rounded_once_the_units_are_known() -> None:
     layer = BatchwiseDropout(0.3)
     assert float(layer.p) == 0.3
-    layer.begin(torch.ones(4, 2), "relu")
+    layer.setup(torch.ones(4, 2), "relu")
     assert float(layer.p) == 0.25  # three of four
     layer.p = 0.95
     assert float(layer.p) == 0.75  # at least one is kept
@@ -72,8 +72,8 @@ def test_submatrices_give_what_masks_on_whole_ones_give(
         return largest.tanh()
 
     layer = BatchwiseDropout(p, noise=seeded())
-    layer.begin(after.weight, "relu")
-    weight, bias = layer.needed(before.weight, before.bias)
+    layer.setup(after.weight, "relu")
+    weight, bias = layer.select_incoming(before.weight, before.bias)
     assert weight.shape[-1] == bias.shape[-1] == 3 * pieces
     z = layer.connect(activated(before.x @ weight + bias), after.weight, after.bias)
 
@@ -89,11 +89,11 @@ def test_submatrices_give_what_masks_on_whole_ones_give(
 
 
 def test_a_choice_serves_one_step() -> None:
-    """The next connect without a needed chooses anew, from units that are all there."""
+    """The next connect without select_incoming draws again, from all units."""
     at, noise = place(units=6), Recording()
     layer = BatchwiseDropout(0.5, noise=noise)
-    layer.begin(at.weight, "relu")
-    weight, bias = layer.needed(at.entering.weight, torch.zeros(1, 6))
+    layer.setup(at.weight, "relu")
+    weight, bias = layer.select_incoming(at.entering.weight, torch.zeros(1, 6))
     layer.connect(torch.randn(3, 4) @ weight + bias, at.weight, at.bias)
     assert len(noise.drawn) == 1
     layer.connect(at.x, at.weight, at.bias)
@@ -103,7 +103,7 @@ def test_a_choice_serves_one_step() -> None:
 def test_evaluation_needs_everything() -> None:
     at = place(units=6)
     layer = BatchwiseDropout(0.5, noise=Forbidden()).eval()
-    weight, bias = layer.needed(at.entering.weight, torch.zeros(1, 6))
+    weight, bias = layer.select_incoming(at.entering.weight, torch.zeros(1, 6))
     assert weight.shape == (4, 6)
     assert bias.shape == (1, 6)
     z = layer.connect(at.x, at.weight, at.bias)

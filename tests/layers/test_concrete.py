@@ -64,7 +64,7 @@ def test_the_penalty_belongs_to_each_run_and_grows_with_its_width() -> None:
     torch.testing.assert_close(wide, torch.full((2,), -300 * 0.5623351))
 
 
-def test_what_is_learned_is_the_p_in_force() -> None:
+def test_the_current_p_is_the_learned_p() -> None:
     layer = ConcreteDropout(torch.tensor([0.1, 0.0]))
     with torch.no_grad():
         layer.logit.fill_(math.log(3))

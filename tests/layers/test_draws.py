@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from dropout_lab.layers import UnitDropout
-from dropout_lab.layers.coins import coins, keep_threshold, round_to_lanes
+from dropout_lab.layers.coins import keep_mask, keep_threshold, round_to_lanes
 from tests.layers.cases import seeded
 
 
@@ -58,7 +58,7 @@ def test_coins_in_floats_are_the_comparison_of_lanes() -> None:
     given = np.array([0, 1e-9, 2**-16, 0.1, 0.5, 1 - 2**-16, 1.0])
     p = torch.from_numpy(round_to_lanes(given))
     threshold = keep_threshold(p).unsqueeze(-1)
-    kept = coins(lanes.expand(len(p), -1), threshold)
+    kept = keep_mask(lanes.expand(len(p), -1), threshold)
     assert kept.dtype == torch.float32
     assert torch.equal(kept, (lanes >= threshold).float())
     shares = kept.double().mean(dim=1)

@@ -104,7 +104,7 @@ def test_a_unit_without_variance_has_finite_gradients() -> None:
 def test_what_comes_next_is_told_at_the_beginning() -> None:
     at = place()
     layer = FastDropout(0.5)
-    layer.begin(at.weight, "tanh")
+    layer.setup(at.weight, "tanh")
     z = layer.connect(at.x, at.weight, at.bias)
     assert torch.equal(z, connected("tanh", at.x, at.weight, at.bias))
     assert not torch.equal(z, connected("relu", at.x, at.weight, at.bias))
@@ -115,4 +115,4 @@ def test_an_activation_without_a_formula_is_refused() -> None:
     with pytest.raises(ValueError, match=message):
         FastDropout(0.5, activation="selu")
     with pytest.raises(ValueError, match="fast dropout knows"):
-        FastDropout(0.5).begin(torch.ones(2, 2), "maxout")
+        FastDropout(0.5).setup(torch.ones(2, 2), "maxout")

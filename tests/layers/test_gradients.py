@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from dropout_lab.layers import Dropout
-from tests.layers.cases import LEARNED, NAMES, Place, act, make, place, ps_of_runs, seeded
+from tests.layers.cases import LEARNED, NAMES, LayerInputs, act, make, place, ps_of_runs, seeded
 
 # What passes its gradient as if something were constant; their own files say what and check it.
 ON_PURPOSE = {"evolutional": "x", "shakeout": "weight"}
@@ -15,13 +15,13 @@ ON_PURPOSE = {"evolutional": "x", "shakeout": "weight"}
 class Connected(nn.Module):
     """A layer at a place, so that its parameters can be handed over with its inputs."""
 
-    def __init__(self, layer: Dropout, at: Place) -> None:
+    def __init__(self, layer: Dropout, at: LayerInputs) -> None:
         super().__init__()
         self.layer, self.at = layer, at
 
     def forward(self, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         self.layer.noise = seeded()
-        return act(self.layer, Place(x, weight, bias, self.at.entering)).sin()
+        return act(self.layer, LayerInputs(x, weight, bias, self.at.entering)).sin()
 
 
 class Penalized(nn.Module):

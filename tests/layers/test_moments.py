@@ -6,7 +6,17 @@ import pytest
 import torch
 
 from dropout_lab.layers import VARIANTS, Dropout, LearnedDropout
-from tests.layers.cases import LAWS, NAMES, NOISY, ONE_MASK, OWN_MASKS, Place, act, make, place
+from tests.layers.cases import (
+    LAWS,
+    NAMES,
+    NOISY,
+    ONE_MASK,
+    OWN_MASKS,
+    LayerInputs,
+    act,
+    make,
+    place,
+)
 from tests.recorded import Forbidden
 
 # Those whose evaluation is not the mean of training: on purpose, or but nearly.
@@ -14,7 +24,7 @@ APART = ["unscaled", "alpha", "concrete", "targeted_unit", "targeted_weight"]
 PAIRS = [(n, p) for n in NOISY for p in (0.1, 0.4, 0.8) if p <= VARIANTS[n].variant.highest_p]
 
 
-def check_moments(name: str, layer: Dropout, at: Place, z: torch.Tensor) -> None:
+def check_moments(name: str, layer: Dropout, at: LayerInputs, z: torch.Tensor) -> None:
     """Compare samples of the pre-activations, (n, outputs), with the law, to 5 standard errors."""
     mean, variance = LAWS[name](float(layer.p.flatten()[0]), at)
     n = len(z)

@@ -83,7 +83,7 @@ def test_a_batch_without_any_activity_stays_0() -> None:
 
 def test_the_chances_are_those_of_each_runs_batch() -> None:
     x = torch.tensor([[[3.0, 4.0], [0.0, 0.0]], [[1.0, 1.0], [1.0, 1.0]]])
-    chances = EvolutionalDropout(torch.tensor([0.5, 0.5])).chances(x)
+    chances = EvolutionalDropout(torch.tensor([0.5, 0.5])).probabilities(x)
     torch.testing.assert_close(chances, torch.tensor([[[3 / 7, 4 / 7]], [[0.5, 0.5]]]).double())
 
 

@@ -16,7 +16,7 @@ WEIGHT = torch.tensor([[1.0, -2.0], [0.5, 4.0]])
 
 def begun(p: float | torch.Tensor = 0.5, weight: torch.Tensor = WEIGHT, **rest: object):
     layer = SparseVariationalDropout(p, **rest)
-    layer.begin(weight, "relu")
+    layer.setup(weight, "relu")
     return layer
 
 

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from dropout_lab.layers import Entering, StandardDropout, StandoutDropout
+from dropout_lab.layers import StandardDropout, StandoutDropout, UnitInputs
 from tests.layers.cases import seeded
 from tests.recorded import Recorded, lanes
 
@@ -13,7 +13,7 @@ from tests.recorded import Recorded, lanes
 def test_by_hand() -> None:
     """Slope 1 and p = 1/2 (beta 0): z = log 3 is kept with probability 3/4, z = -log 3 with 1/4."""
     z = math.log(3) * torch.tensor([[1.0, 1.0, -1.0, -1.0]])
-    at = {"weight": torch.eye(4), "bias": None, "entering": Entering(torch.zeros(1, 4), z)}
+    at = {"weight": torch.eye(4), "bias": None, "entering": UnitInputs(torch.zeros(1, 4), z)}
     x = torch.tensor([[10.0, 20.0, 30.0, 40.0]])
     layer = StandoutDropout(0.5, noise=Recorded(lanes(0.24, 0.26, 0.74, 0.76)[None]))
     assert layer.connect(x, **at).tolist() == [[0.0, 20.0, 0.0, 40.0]]
@@ -50,13 +50,13 @@ def test_alone_it_takes_its_input_for_the_pre_activation() -> None:
 def test_the_pre_activation_and_not_the_unit_decides() -> None:
     x, z = torch.full((1, 1000), 20.0), torch.full((1, 1000), -20.0)
     layer = StandoutDropout(0.5)
-    assert not layer.connect(x, torch.eye(1000), None, Entering(torch.zeros(1, 1000), z)).any()
+    assert not layer.connect(x, torch.eye(1000), None, UnitInputs(torch.zeros(1, 1000), z)).any()
 
 
 def test_the_coin_passes_no_gradient() -> None:
     x = torch.randn(3, 5, requires_grad=True)
     z = torch.randn(3, 5, requires_grad=True)
-    y = StandoutDropout(0.5).connect(x, torch.eye(5), None, Entering(torch.zeros(1, 5), z))
+    y = StandoutDropout(0.5).connect(x, torch.eye(5), None, UnitInputs(torch.zeros(1, 5), z))
     to_x, to_z = torch.autograd.grad(y.sum(), (x, z), allow_unused=True)
     assert to_z is None
     assert set(to_x.unique().tolist()) == {0.0, 1.0}
@@ -65,6 +65,6 @@ def test_the_coin_passes_no_gradient() -> None:
 def test_mask_batch_shares_the_draw_but_not_the_probability() -> None:
     z = torch.tensor([[-20.0], [20.0]]).expand(2, 30)
     y = StandoutDropout(0.5, mask="batch").connect(
-        torch.ones(2, 30), torch.eye(30), None, Entering(torch.zeros(1, 30), z)
+        torch.ones(2, 30), torch.eye(30), None, UnitInputs(torch.zeros(1, 30), z)
     )
     assert torch.equal(y, torch.tensor([[0.0], [1.0]]).expand(2, 30))

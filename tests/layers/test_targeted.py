@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from dropout_lab.layers import Entering, TargetedUnitDropout, TargetedWeightDropout
+from dropout_lab.layers import TargetedUnitDropout, TargetedWeightDropout, UnitInputs
 from tests.layers.cases import Extreme, place
 from tests.recorded import Forbidden
 
@@ -98,7 +98,7 @@ def test_the_ranking_passes_no_gradient() -> None:
     at = place()
     layer = TargetedUnitDropout(0.5, share=0.5)
     weight = at.weight.requires_grad_()
-    z = layer.connect(at.x, weight, at.bias, Entering(entering, at.x))
+    z = layer.connect(at.x, weight, at.bias, UnitInputs(entering, at.x))
     assert torch.autograd.grad(z.sum(), [weight, entering], allow_unused=True)[1] is None
 
 

@@ -16,7 +16,7 @@ from dropout_lab.layers import (
     VariationalADropout,
     VariationalBDropout,
 )
-from dropout_lab.layers.variational import kl_of_alpha, warmed_up
+from dropout_lab.layers.variational import kl_of_alpha, warmup_factor
 from tests.recorded import Recorded
 
 KL_AT_A_THIRD = 0.5530435  # worked out in test_the_penalty_by_hand
@@ -60,7 +60,7 @@ def test_type_a_by_hand() -> None:
 def test_an_alpha_of_each_unit_by_hand() -> None:
     """Deviations 1/2 and 1, for two examples of one draw each."""
     layer = VariationalADropout(0.2, alpha_per="unit", noise=Recorded(torch.ones(2, 2)))
-    layer.begin(torch.ones(2, 7), "relu")
+    layer.setup(torch.ones(2, 7), "relu")
     with torch.no_grad():
         layer.log_alpha.copy_(torch.tensor([[0.25], [1.0]]).log())
     y = layer(torch.tensor([[4.0, 4.0], [8.0, 8.0]]))
@@ -90,7 +90,7 @@ def test_what_has_an_alpha_of_its_own(per: str, shape: tuple[int, int]) -> None:
     """Only the noise of what shares an alpha changes with it."""
     weight, x = torch.ones(4, 3), torch.tensor([[1.0, 0.0, 0.0, 0.0]])
     layer = VariationalBDropout(torch.tensor([0.2, 0.2]), alpha_per=per)
-    layer.begin(weight.expand(2, 4, 3), "relu")
+    layer.setup(weight.expand(2, 4, 3), "relu")
     assert layer.log_alpha.shape == (2, *shape)
     layer.noise = Recorded(torch.ones(2, 1, 3))
     with torch.no_grad():
@@ -111,7 +111,7 @@ def test_the_penalty_by_hand() -> None:
     for kind, count in made:
         for per in ("layer", "unit"):
             layer = kind(0.25, alpha_per=per)
-            layer.begin(weight, "relu")
+            layer.setup(weight, "relu")
             penalty = float(layer.penalty(weight, 0.0).detach())
             assert penalty == pytest.approx(count * KL_AT_A_THIRD, rel=1e-5)
 
@@ -134,7 +134,7 @@ def test_the_weight_of_the_kl() -> None:
     ],
 )  # fmt: skip
 def test_the_warm_up(progress: float, window: tuple[float, float], factor: float) -> None:
-    assert warmed_up(progress, window) == pytest.approx(factor, abs=1e-12)
+    assert warmup_factor(progress, window) == pytest.approx(factor, abs=1e-12)
 
 
 def test_alpha_never_exceeds_1() -> None:
@@ -185,6 +185,6 @@ def test_arguments_outside_their_range_are_refused(make) -> None:
     ],
     ids=lambda layer: type(layer).__name__,
 )
-def test_what_needs_begin_says_so(layer) -> None:
+def test_what_needs_setup_says_so(layer) -> None:
     with pytest.raises(ValueError, match=r"put it into DropoutLinear\(in, out, layer\)"):
         layer.connect(torch.ones(2, 3), torch.ones(3, 2), None)

@@ -97,7 +97,7 @@ def test_a_mended_mistake_is_no_longer_caught(
 def test_a_right_layer_that_is_wrong_is_found(
     told: Told, tiny: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(GaussianDropout, "rest", lambda self, x: 2 * x)
+    monkeypatch.setattr(GaussianDropout, "eval_forward", lambda self, x: 2 * x)
     assert "the right layers pass all" in failed_in(told("bugs"))
 
 

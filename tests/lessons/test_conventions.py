@@ -144,8 +144,8 @@ def test_a_numpy_layer_that_drops_is_found(told: Told, monkeypatch: pytest.Monke
     ("kind", "method", "check"),
     [
         (DividedByP, "kept_scale", "over p: (1 - p) / p"),
-        (TimesP, "rest_scale", "times p: p / (1 - p)"),
-        (StandardDropout, "rest_scale", "standard: times 1 - p"),
+        (TimesP, "eval_scale", "times p: p / (1 - p)"),
+        (StandardDropout, "eval_scale", "standard: times 1 - p"),
     ],
 )
 def test_another_factor_is_found(

@@ -68,7 +68,7 @@ def test_one_step_by_hand_needs_the_square() -> None:
     for kind, start, rate in ((StandardDropout, 1.5, 0.1), (InvertedDropout, 1.2, 0.064)):
         weight = torch.tensor([start], dtype=torch.float64, requires_grad=True)
         layer = kind(0.2, noise=ReplayedMasks([kept]))
-        layer._numbers = 0.2  # not rounded to a multiple of 2^-16
+        layer._p_values = 0.2  # not rounded to a multiple of 2^-16
         z = (layer(torch.tensor([2.0], dtype=torch.float64)) * weight).sum()
         (z.square() / 2 - z).backward()
         assert weight.grad is not None
@@ -165,7 +165,7 @@ def test_an_evaluation_that_does_not_scale_breaks_one_check(
     told: Told, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Losses in training are as they were; what evaluation sees is not."""
-    monkeypatch.setattr(StandardDropout, "rest", lambda self, x: x)
+    monkeypatch.setattr(StandardDropout, "eval_forward", lambda self, x: x)
     failed = failed_in(told("inverted"))
     assert "one network, dropout on" not in failed
     assert failed[0] == "one network, evaluation"

@@ -54,5 +54,5 @@ def test_dividing_by_p_breaks_the_first_and_the_second_check(
 def test_an_evaluation_that_does_not_scale_breaks_the_last(
     told: Told, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(StandardDropout, "rest", lambda self, x: x)
+    monkeypatch.setattr(StandardDropout, "eval_forward", lambda self, x: x)
     assert failed_in(told("scaling")) == ["evaluation: 1 or 1 - p"]

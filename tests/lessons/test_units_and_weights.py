@@ -142,8 +142,10 @@ def test_biases_left_alone_are_found(told: Told, monkeypatch: pytest.MonkeyPatch
 def test_an_unscaled_layer_that_divides_is_found(
     told: Told, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(UnscaledDropout, "rest_scale", lambda self, p: 1 / (1 - p))
-    monkeypatch.setattr(UnscaledDropout, "rest", lambda self, x: x * self.placed(x)[2])
+    monkeypatch.setattr(UnscaledDropout, "eval_scale", lambda self, p: 1 / (1 - p))
+    monkeypatch.setattr(
+        UnscaledDropout, "eval_forward", lambda self, x: x * self.broadcast_constants(x)[2]
+    )
     assert failed_in(told("units-and-weights")) == ["times 1 - p, not over it"]
 
 

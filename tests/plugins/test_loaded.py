@@ -24,7 +24,7 @@ class Base(UnitDropout):
     """Without a name it is the base of others."""
 
     def drop(self, x):
-        (p,) = self.placed(x)
+        (p,) = self.broadcast_constants(x)
         return x * (1 + self.strength * (self.uniform(x) - 0.5) * (p > 0))
 
 class Strong(Base):

@@ -22,7 +22,7 @@ class Mine(UnitDropout):
     variant = KIND
 
     def drop(self, x):
-        (p,) = self.placed(x)
+        (p,) = self.broadcast_constants(x)
         return x * (self.uniform(x) >= p) / (1 - p)
 """
 
@@ -298,7 +298,7 @@ LEARNED = """
         super().__init__(p, mask=mask, noise=noise)
         self.register_parameter("scale", torch.nn.Parameter(torch.ones({shape})))
 
-    def rest(self, x):
+    def eval_forward(self, x):
         return x * self.scale[:, None, None]
 
     def penalty(self, weight, progress):

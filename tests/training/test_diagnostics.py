@@ -10,8 +10,8 @@ from torch import Tensor
 from dropout_lab.catalogue import CATALOGUE
 from dropout_lab.config.diagnostic_columns import diagnostic_columns
 from dropout_lab.data import Splits, stratified
-from dropout_lab.layers import VARIANTS, Dropout, Entering, InvertedDropout
-from dropout_lab.layers.noise_measurement import Claim, Measured, measure
+from dropout_lab.layers import VARIANTS, Dropout, InvertedDropout, UnitInputs
+from dropout_lab.layers.noise_measurement import Claim, NoiseMeasurement, measure_noise
 from dropout_lab.rng import Purpose, stream
 from dropout_lab.training import Fleet, train
 from dropout_lab.training import diagnostics as diagnostics_module
@@ -215,7 +215,7 @@ def test_noise_is_measured_of_what_the_layer_is_given(
     layer, weight, _ = model.places()[2]
     with model.noise_for(Purpose.MEASURED_NOISE, 3):
         given = z if position == "before" else h[1]
-        measured = measure(layer, given, weight, Entering(model.weights[1], z))
+        measured = measure_noise(layer, given, weight, UnitInputs(model.weights[1], z))
     for name, values in (("keep_rate", measured.keep_rate), ("noise_mean", measured.mean)):
         torch.testing.assert_close(found[f"{name}_2"], values, rtol=1e-4, atol=1e-6)
 
@@ -226,10 +226,10 @@ def test_a_claim_that_is_broken_once_only_marks_no_run(
     """Of every two measurements of a place the first is 6 standard errors off."""
     errors = itertools.cycle((6.0, 0.0))
 
-    def by_turns(layer: Dropout, measured: Measured) -> list[Claim]:
+    def by_turns(layer: Dropout, measured: NoiseMeasurement) -> list[Claim]:
         return [Claim("noise mean", 0, 1 + next(errors), 1.0, 1.0)]
 
-    monkeypatch.setattr(diagnostics_module, "claimed", by_turns)
+    monkeypatch.setattr(diagnostics_module, "compare_with_claims", by_turns)
     fleet = Fleet(make_runs(*NOISE), CPU)
     list(train(fleet, small_splits))
     assert fleet.broken == {}

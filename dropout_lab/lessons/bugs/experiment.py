@@ -54,7 +54,7 @@ class NoiseInEvaluation(WrongLayer, InvertedDropout):
     code = "F.dropout(x, p)"
     check = "evaluation draws nothing"
 
-    def rest(self, x: Tensor) -> Tensor:
+    def eval_forward(self, x: Tensor) -> Tensor:
         """Apply noise to ``x``, as in training."""
         return self.drop(x)
 
@@ -129,7 +129,7 @@ class QuietAfterEvaluation(WrongLayer, InvertedDropout):
     check = "noise comes back"
     evaluated = False
 
-    def rest(self, x: Tensor) -> Tensor:
+    def eval_forward(self, x: Tensor) -> Tensor:
         """Return ``x`` and stay in evaluation mode."""
         self.evaluated = True
         return x

@@ -24,7 +24,7 @@ class DividedByP(InvertedDropout):
 class TimesP(StandardDropout):
     """Drop units with probability p and multiply by p in evaluation (the mistake)."""
 
-    def rest_scale(self, p: Tensor) -> Tensor:
+    def eval_scale(self, p: Tensor) -> Tensor:
         """Return ``p``."""
         return p
 
