@@ -21,6 +21,7 @@ class Variant:
 
     Args:
         formula: The effect on the units x of a place, or on its outgoing weights W.
+        summary: What it does, in a sentence of at most 60 characters.
         p: The meaning of p.
         paper: The publication.
         cost: Time of a training step, relative to ``none``; see ``COST_MEASURED``.
@@ -49,6 +50,7 @@ class Variant:
     """
 
     formula: str
+    summary: str = ""
     p: str = "chance of dropping a unit"
     paper: str = ""
     cost: float = 1.0
@@ -91,6 +93,7 @@ _JMLR = "Srivastava et al. 2014, JMLR 15"
 _KINGMA = "Kingma, Salimans, Welling 2015, NIPS"
 
 _TYPE_A = Variant(
+    summary="Gaussian noise on units; learns its variance.",
     cost=1.43,
     formula="x r, r ~ N(1, alpha); loss + KL/N",
     p=_ALPHA,
@@ -106,8 +109,11 @@ _TYPE_A = Variant(
 LOSS_WEIGHTS = {"r_drop": 1.0, "expectation_linear": 1.0, "fraternal": 0.1}
 
 CATALOGUE: dict[str, Variant] = {
-    "none": Variant(formula="x", p="no part", paper="", noisy=False),
+    "none": Variant(
+        summary="No dropout: the baseline.", formula="x", p="no part", paper="", noisy=False
+    ),
     "inverted": Variant(
+        summary="Drops units; scales the kept ones during training.",
         cost=1.12,
         formula="x k / (1-p), k ~ Bernoulli(1-p)",
         p=_DROP,
@@ -116,6 +122,7 @@ CATALOGUE: dict[str, Variant] = {
         matched=True,
     ),
     "standard": Variant(
+        summary="Drops units; scales all units in evaluation.",
         cost=1.09,
         formula="x k, k ~ Bernoulli(1-p); in evaluation (1-p) x",
         p=_DROP,
@@ -124,6 +131,7 @@ CATALOGUE: dict[str, Variant] = {
         matched=True,
     ),
     "unscaled": Variant(
+        summary="Drops units without scaling: a mistake, on purpose.",
         cost=1.10,
         formula="x k, k ~ Bernoulli(1-p); in evaluation x",
         p=_DROP,
@@ -133,6 +141,7 @@ CATALOGUE: dict[str, Variant] = {
         biased="scaling forgotten, on purpose",
     ),
     "gaussian": Variant(
+        summary="Multiplies units by Gaussian noise.",
         cost=1.34,
         formula="x r, r ~ N(1, p/(1-p))",
         p=_VARIANCE,
@@ -142,6 +151,7 @@ CATALOGUE: dict[str, Variant] = {
         matched=True,
     ),
     "uniform": Variant(
+        summary="Multiplies units by uniform noise.",
         cost=1.08,
         formula="x r, r ~ U(1-w, 1+w), w^2 = 3 p/(1-p)",
         p=_VARIANCE,
@@ -151,6 +161,7 @@ CATALOGUE: dict[str, Variant] = {
         matched=True,
     ),
     "alpha": Variant(
+        summary="Drops SELU units; keeps mean 0 and variance 1.",
         cost=1.26,
         formula="a (x k + alpha' (1-k)) + b, keeping mean 0 and variance 1",
         p=_DROP,
@@ -162,6 +173,7 @@ CATALOGUE: dict[str, Variant] = {
         biased="mean 0 and variance 1 over units",
     ),
     "standout": Variant(
+        summary="Drops a unit more often the less it is activated.",
         cost=1.16,
         formula="x k, k ~ Bernoulli(sigmoid(slope z + beta)); in evaluation the mean",
         p="chance of dropping a unit whose pre-activation z is 0: beta = log((1-p)/p)",
@@ -171,6 +183,7 @@ CATALOGUE: dict[str, Variant] = {
         activations=_ONE_PRE_ACTIVATION,
     ),
     "concrete": Variant(
+        summary="Learns p, with a smooth form of the mask.",
         cost=1.32,
         formula="x (1-z) / (1-p), z = sigmoid((logit p + logit u) / 0.1), u ~ U(0,1)",
         p="chance of dropping at the start",
@@ -182,8 +195,14 @@ CATALOGUE: dict[str, Variant] = {
         biased="E[1 - z] is only close to 1 - p",
     ),
     "variational_a": _TYPE_A,
-    "variational_a2": replace(_TYPE_A, cost=1.53, formula="x r, r ~ N(1, alpha); loss + KL/(3N)"),
+    "variational_a2": replace(
+        _TYPE_A,
+        summary="variational_a with a third of the KL term.",
+        cost=1.53,
+        formula="x r, r ~ N(1, alpha); loss + KL/(3N)",
+    ),
     "variational_b": Variant(
+        summary="Gaussian noise on weights; learns its variance.",
         cost=1.87,
         formula="z ~ N(x W + b, x^2 (alpha W^2)); loss + KL/N",
         p=_ALPHA,
@@ -196,6 +215,7 @@ CATALOGUE: dict[str, Variant] = {
         matched=True,
     ),
     "sparse_variational": Variant(
+        summary="Learns the noise of each weight; prunes noisy ones.",
         cost=2.96,
         formula="z ~ N(x W + b, x^2 s^2); loss + KL/N; in evaluation W where s^2/W^2 < e^3",
         p="s^2 at the start is p / (1 - p) of the weights' mean square",
@@ -209,6 +229,7 @@ CATALOGUE: dict[str, Variant] = {
         biased="drowned weights are 0 there",
     ),
     "multinomial": Variant(
+        summary="Draws a fixed number of units, with replacement.",
         cost=1.36,
         formula="x m / (k/d), m ~ Multinomial(k; 1/d, ..., 1/d)",
         p="1 - k/d: k draws among the d units",
@@ -219,6 +240,7 @@ CATALOGUE: dict[str, Variant] = {
         "learns more slowly at the same p",
     ),
     "evolutional": Variant(
+        summary="multinomial that draws active units more often.",
         cost=2.40,
         formula="x m / (k q), m ~ Multinomial(k; q), q_i ~ sqrt(mean of x_i^2 over the batch)",
         p="1 - k/d: k draws among the d units",
@@ -230,6 +252,7 @@ CATALOGUE: dict[str, Variant] = {
         surrogate=("x",),
     ),
     "shakeout": Variant(
+        summary="Flips or enlarges all weights of a unit at once.",
         cost=1.85,
         formula="W -> -c sign(W) or (W + c p sign(W)) / (1-p), by the unit's coin",
         p="chance of a unit's weights going to -c sign(W)",
@@ -243,6 +266,7 @@ CATALOGUE: dict[str, Variant] = {
         surrogate=("weight",),
     ),
     "targeted_unit": Variant(
+        summary="Drops only units with small incoming weights.",
         cost=1.39,
         formula="x k where a unit's incoming norm is among the share's lowest, else x",
         p="chance of dropping a unit that is a candidate",
@@ -256,6 +280,7 @@ CATALOGUE: dict[str, Variant] = {
         biased="nothing is rescaled",
     ),
     "targeted_weight": Variant(
+        summary="Drops only small weights.",
         cost=2.08,
         formula="W k where |W| is among the share's smallest of its output unit, else W",
         p="chance of dropping a weight that is a candidate; one mask for a batch",
@@ -268,6 +293,7 @@ CATALOGUE: dict[str, Variant] = {
         biased="nothing is rescaled",
     ),
     "fast": Variant(
+        summary="Computes the mean effect of Gaussian noise.",
         cost=1.75,
         formula="the mean of the next activation under z ~ N(x W + b, p/(1-p) x^2 W^2)",
         p=_VARIANCE,
@@ -280,6 +306,7 @@ CATALOGUE: dict[str, Variant] = {
         reads_mask=False,
     ),
     "batchwise": Variant(
+        summary="Drops the same units for a whole batch.",
         cost=0.75,
         formula="exactly k of d units, the same for a batch, times d/k; the rest not computed",
         p="1 - k/d",
@@ -292,6 +319,7 @@ CATALOGUE: dict[str, Variant] = {
         matched=True,
     ),
     "dropconnect": Variant(
+        summary="Drops weights instead of units.",
         cost=29.3,
         formula="W M / (1-p), M ~ Bernoulli(1-p)",
         p="chance of dropping a weight",
@@ -303,6 +331,7 @@ CATALOGUE: dict[str, Variant] = {
         remark="mask: batch draws one weight mask for a batch, at a cost of 1.21",
     ),
     "gaussian_dropconnect": Variant(
+        summary="Multiplies weights by Gaussian noise.",
         cost=1.79,
         formula="W r, r ~ N(1, p/(1-p))",
         p=_VARIANCE,

@@ -1,18 +1,21 @@
 """``dropout-lab data``: which data sets are here, and fetching one."""
 
+from typing import Annotated
+
 import typer
 
 from dropout_lab.cli import encoding, options
 from dropout_lab.cli.command import Command
+from dropout_lab.cli.examples import examples_of
 from dropout_lab.datasets import DATASETS
 from dropout_lab.errors import ConfigError
 
 data_app = typer.Typer(no_args_is_help=True, help="List and fetch data sets.")
 
 
-@data_app.command("list", cls=Command)
+@data_app.command("list", cls=Command, epilog=examples_of("data list"))
 def list_(data_dir: options.DataDir = None) -> None:
-    """List the data sets and whether they are here."""
+    """List the data sets, and which of them are on this machine."""
     from dropout_lab.data import expanded, present
 
     folder = expanded(options.data_folder(data_dir))
@@ -26,13 +29,18 @@ def list_(data_dir: options.DataDir = None) -> None:
         typer.echo(f"{name:<13} {dataset.train + dataset.test:>6,} images{state}")
 
 
-@data_app.command(cls=Command)
-def fetch(name: str, data_dir: options.DataDir = None) -> None:
+@data_app.command(cls=Command, epilog=examples_of("data fetch"))
+def fetch(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Data set to download.")],
+    data_dir: options.DataDir = None,
+) -> None:
     """Download a data set, check it, and unpack it."""
     from dropout_lab import data
+    from dropout_lab.config.messages import nearest
 
     if name not in DATASETS:
-        raise ConfigError([f"{name!r} is not a data set; known: {', '.join(DATASETS)}."])
+        known = f"known: {', '.join(DATASETS)}. There are no others."
+        raise ConfigError([f"{name!r} is not a data set;{nearest(name, DATASETS)} {known}"])
     if package := DATASETS[name].package:
         typer.echo(f"{name} is inside the package {package}; nothing to fetch.")
         return

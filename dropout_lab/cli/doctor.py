@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 def doctor(
     results: options.Results = Path("results"),
     fix: Annotated[
-        bool, typer.Option("--fix", help="Mend what is damaged; every old file is kept beside.")
+        bool, typer.Option("--fix", help="Repair the damage. A copy of every old file is kept.")
     ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print what is found as JSON.")] = False,
 ) -> None:
-    """Say what is damaged in a results folder, and with --fix mend it.
+    """Check a results folder for damage; with --fix, repair it.
 
-    Exit status: 0 if nothing is damaged, or all is mended; 1 if something is; 4 if a folder
-    cannot be read or mended. Without --fix nothing is written.
+    Without --fix nothing is written. The exit status is 1 if something is damaged, and 4 if a
+    folder cannot be read or repaired.
     """
     import json as json_module
 
@@ -33,7 +33,7 @@ def doctor(
     from dropout_lab.folder.doctor import examine, repair
     from dropout_lab.results import find_studies
 
-    studies = find_studies(results, without_manifest=True)
+    studies = find_studies(results, without_manifest=True, asking="doctor")
     found: list[dict[str, Any]] = []
     problems = []
     left = 0

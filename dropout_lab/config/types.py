@@ -14,6 +14,7 @@ from pydantic import (
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
+LARGEST_SEED = 2**63  # beyond it, torch takes none
 LARGEST_COUNT = 2**31  # beyond it, arithmetic of floats and tensors' sizes overflows
 # Numbers are strict: true is not 1, and "0.5" is not 0.5. An integer passes where a float is meant.
 _no_minus_zero = AfterValidator(lambda value: value + 0.0)  # -0.0 and 0.0 are one setting
@@ -21,7 +22,7 @@ Probability = Annotated[float, Field(ge=0, le=1), _no_minus_zero]
 Strength = Annotated[float, Field(ge=0), _no_minus_zero]
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1, lt=LARGEST_COUNT)]
-Seed = Annotated[int, Field(ge=0, lt=2**63)]
+Seed = Annotated[int, Field(ge=0, lt=LARGEST_SEED)]
 LayerIndex = Annotated[int, Field(ge=0, lt=LARGEST_COUNT)]
 Share = Annotated[float, Field(gt=0, le=1)]
 Between = Annotated[float, Field(gt=0, lt=1)]

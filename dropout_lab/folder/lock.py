@@ -14,7 +14,7 @@ from pathlib import Path
 from filelock import FileLock, SoftFileLock, Timeout
 
 from dropout_lab import results
-from dropout_lab.errors import StorageError
+from dropout_lab.errors import StorageError, TakenFolderError
 from dropout_lab.files import (
     ELSEWHERE,
     is_temporary,
@@ -186,9 +186,9 @@ def refuse_foreign(folder: Path) -> None:
         return
     foreign = names - {results.LOCK, results.WRITER}
     if foreign and not results.has_our_tables(folder):
-        raise StorageError(
-            f"{folder} has files in it and is not the folder of a study; nothing is written "
-            "there. Give another folder with --out."
+        raise TakenFolderError(
+            f"{folder} has files in it and is not the folder of a study; nothing is written there.",
+            "Give another folder with --out.",
         )
 
 

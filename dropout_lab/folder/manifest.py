@@ -18,7 +18,7 @@ from dropout_lab.catalogue import CATALOGUE
 from dropout_lab.config.grid import Cell, Run, labelled_keys, values_of
 from dropout_lab.config.schema import KEYS, SECTIONS, Config, Settings
 from dropout_lab.devices import describe_device
-from dropout_lab.errors import StorageError
+from dropout_lab.errors import StorageError, TakenFolderError
 from dropout_lab.plugins import sources_of
 from dropout_lab.results import (
     MANIFEST_FORMAT,
@@ -82,16 +82,18 @@ def join_study(manifest: Manifest, settings: Settings, cells: Iterable[Cell], pa
     # Through the schema, since an older program's manifest lacks the keys that came later.
     there = settings_data(manifest.study_settings())
     asked = settings_data(settings)
-    differing = [
-        f"{key} (there {json.dumps(_get(there, key))}, asked {json.dumps(_get(asked, key))})"
+    differing = {
+        key: _get(asked, key)
         for key in KEYS
         if key not in swept and _get(there, key) != _get(asked, key)
-    ]
+    }
     if differing:
-        raise StorageError(
-            f"{path} holds another study; it differs in {', '.join(differing)}. "
-            "Give another folder with --out."
-        )
+        texts = [
+            f"{key} (there {json.dumps(_get(there, key))}, asked {json.dumps(value)})"
+            for key, value in differing.items()
+        ]
+        message = f"{path} holds another study; it differs in {', '.join(texts)}."
+        raise TakenFolderError(message, "Give another folder with --out.", differing)
     manifest.swept = swept
 
 

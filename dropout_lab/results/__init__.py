@@ -4,7 +4,7 @@ Reading, writing and mending need only the standard library; every table opens a
 R and Excel.
 """
 
-from dropout_lab.printable import one_line
+from dropout_lab.printable import command, counted, one_line
 from dropout_lab.results.columns import NEEDED, STATUSES, columns_after_key, is_number_column
 from dropout_lab.results.faults import Fault, Table
 from dropout_lab.results.manifest import (
@@ -55,9 +55,7 @@ from dropout_lab.results.text import (
     Row,
     TableText,
     cell_text,
-    command,
     comparable,
-    counted,
     csv_text,
     fields,
     message_cell,

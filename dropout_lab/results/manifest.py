@@ -19,9 +19,8 @@ from dropout_lab.config.schema import KEYS, SECTIONS, Settings
 from dropout_lab.config.types import Seed, Whole
 from dropout_lab.errors import DamageError, StorageError
 from dropout_lab.files import read_error, read_file
-from dropout_lab.printable import one_line
+from dropout_lab.printable import command, one_line
 from dropout_lab.results.names import MANIFEST, RUN_ID
-from dropout_lab.results.text import command
 
 MANIFEST_FORMAT = 1
 LARGEST_MANIFEST = 2**26  # bytes; 100,000 runs take less

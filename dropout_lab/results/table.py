@@ -10,12 +10,12 @@ from typing import BinaryIO
 
 from dropout_lab.errors import DamageError
 from dropout_lab.files import open_file, read_error
-from dropout_lab.printable import printable
+from dropout_lab.printable import command, printable
 from dropout_lab.results import columns, names
 from dropout_lab.results.dialect import LONGEST_LINE, advice, dialect_of
 from dropout_lab.results.faults import Table
 from dropout_lab.results.row_check import CONTROL, RowCheck
-from dropout_lab.results.text import Row, command, split_line
+from dropout_lab.results.text import Row, split_line
 
 LARGEST_TABLE = 2_000_000_000  # bytes; rows in memory take several times that
 _NO_HEADER = "its first line is a row, not the header"

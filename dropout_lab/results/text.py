@@ -6,7 +6,6 @@ import itertools
 import json
 import math
 import re
-import shlex
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from dropout_lab.printable import one_line
@@ -119,13 +118,3 @@ def fields(header: Sequence[str], row: Row) -> list[str]:
     return [
         message_cell(row.get(name, "")) if name == MESSAGE else row.get(name, "") for name in header
     ]
-
-
-def command(*words: object) -> str:
-    """Return a command line of this program, quoted for a shell."""
-    return shlex.join(["dropout-lab", *map(str, words)])
-
-
-def counted(count: int, noun: str) -> str:
-    """Format a number of things: 1 run, 2 runs."""
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

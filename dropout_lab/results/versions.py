@@ -2,8 +2,8 @@
 
 from collections.abc import Collection
 
+from dropout_lab.printable import counted
 from dropout_lab.results.manifest import Manifest, Session
-from dropout_lab.results.text import counted
 
 Versions = tuple[tuple[str, str], ...]
 _PACKAGES = ("torch", "numpy")  # beside dropout-lab's own version; these make the numbers

@@ -77,7 +77,9 @@ def test_listed_cells_are_run_with_the_missing_ones_without_dropout(path: Path) 
 
 
 def test_a_cell_is_the_setting_that_an_axis_of_the_same_value_makes(path: Path) -> None:
-    plain = load(None, Changes(("regularization.l2=0.001", "dropout.input_p=0.2"), 2, p="0.5"))
+    plain = load(
+        None, Changes(("regularization.l2=0.001", "dropout.input_p=0.2"), 2, p="0.5", sweep=True)
+    )
     listed = {c.label: c.settings for c in sweep_cells(loaded(path))}
     assert run_id(listed["both"], 3) == run_id(sweep_cells(plain)[-1].settings, 3)
 

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from dropout_lab import results
-from dropout_lab.cli import options
+from dropout_lab.cli import option_values
 from dropout_lab.errors import ConfigError
 from dropout_lab.results import RUNS
 from dropout_lab.study import preview
@@ -131,4 +131,4 @@ def test_what_fits_goes_on_as_it_was_packed_on_another_machine(
     ],
 )  # fmt: skip
 def test_a_size_is_a_number_and_a_letter(text: str, size: int) -> None:
-    assert options.memory_size(text) == size
+    assert option_values.memory_size(text) == size
