@@ -19,7 +19,7 @@ LINES = [
     {"folder"},
     {"study", "analysis"},
     {"cluster", "report", "lessons"},
-    {"cli"},
+    {"cli", "api"},
 ]
 LINE_OF = {name: line for line, names in enumerate(LINES) for name in names}
 

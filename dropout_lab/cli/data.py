@@ -16,9 +16,9 @@ data_app = typer.Typer(no_args_is_help=True, help="List and fetch data sets.")
 @data_app.command("list", cls=Command, epilog=examples_of("data list"))
 def list_(data_dir: options.DataDir = None) -> None:
     """List the data sets, and which of them are on this machine."""
-    from dropout_lab.data import expanded, present
+    from dropout_lab.data import data_folder, expanded, present
 
-    folder = expanded(options.data_folder(data_dir))
+    folder = expanded(data_folder(data_dir))
     for name, dataset in DATASETS.items():
         if dataset.package:
             state = f" inside the package {dataset.package}; no download"
@@ -44,7 +44,7 @@ def fetch(
     if package := DATASETS[name].package:
         typer.echo(f"{name} is inside the package {package}; nothing to fetch.")
         return
-    folder = data.expanded(options.data_folder(data_dir))
+    folder = data.expanded(data.data_folder(data_dir))
     data.fetch(name, folder, lambda line: encoding.tell(line))
     data.load_family(name, folder)
     encoding.say(f"{name} is in {folder}, complete.")

@@ -1,6 +1,5 @@
 """The options that train and sweep share, and how they become a study."""
 
-import os
 import re
 import shlex
 import sys
@@ -180,16 +179,6 @@ ForcePrecision = Annotated[
 SaveModels = Annotated[bool, typer.Option("--save-models", help="Save the weights of each run.")]
 
 
-def data_folder(data_dir: Path | None) -> Path:
-    """Return where data sets lie: as asked, or in the user's cache.
-
-    A ``~`` in it is resolved where a file is needed: mnist_5k needs none, and no home directory.
-    """
-    if data_dir is not None:
-        return data_dir
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "dropout-lab"
-
-
 def variant_names(names: Sequence[str] | None) -> list[str]:
     """Return the names of variants that were given, each once; without one, all there are.
 
@@ -346,6 +335,7 @@ def make_study(
     """
     import torch
 
+    from dropout_lab.data import data_folder
     from dropout_lab.devices import explain_missing_cuda
     from dropout_lab.study import Study
 

@@ -1,5 +1,6 @@
 """Data sets as tensors: one uint8 tensor of images, one of labels, nothing in between."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,6 +17,7 @@ __all__ = [
     "LOADERS",
     "Examples",
     "Splits",
+    "data_folder",
     "expanded",
     "fetch",
     "load",
@@ -25,6 +27,16 @@ __all__ = [
     "split",
     "stratified",
 ]
+
+
+def data_folder(data_dir: Path | None) -> Path:
+    """Return the folder of the data sets: ``data_dir``, or by default the user's cache.
+
+    A ``~`` in it is resolved where a file is needed: mnist_5k needs none, and no home directory.
+    """
+    if data_dir is not None:
+        return data_dir
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "dropout-lab"
 
 
 def _fetch_and_load(
