@@ -1,0 +1,404 @@
+"""MkDocs hooks: write the generated parts of the site.
+
+A page names a generated part in a comment, such as ``<!-- generated: cli -->``. The command line
+comes from Typer, the config from the JSON Schema, the variants from the catalogue, the columns
+from ``results/columns.py``. Each lesson and each report is run once; the results are kept in
+``docs/.cache`` until the code or the data change.
+"""
+
+import hashlib
+import json
+import posixpath
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
+
+ROOT = Path(__file__).parents[1]
+REFERENCE = ROOT / "results" / "reference"
+CACHE = ROOT / "docs" / ".cache"
+_PART = re.compile(r"^<!-- generated: ([\w-]+)(?: (\S+))? -->$", re.MULTILINE)
+_STUDY_LINK = re.compile(r"\]\((?:\.\./)+results/reference/")
+_PAGE_LINK = re.compile(r"\]\((?:docs/pages/)([^)#]+\.md)")
+_ROOT_PAGES = {
+    "CONTRIBUTING.md": "project/contributing.md",
+    "SECURITY.md": "project/security.md",
+    "CHANGELOG.md": "project/changelog.md",
+}
+
+sys.path.insert(0, str(ROOT))  # the package of this checkout, installed or not
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Add the lessons, the reports and the plots of the published studies."""
+    from dropout_lab.lessons import LESSONS
+
+    for name in LESSONS:
+        text, picture = lesson_page(name)
+        page = f"teach/lessons/{name}.md"
+        files.append(File.generated(config, page, content=text))
+        files.append(File.generated(config, f"teach/lessons/{name}.png", abs_src_path=str(picture)))
+    for plot in sorted(REFERENCE.glob("*/plots/*.png")):
+        target = f"studies/{plot.relative_to(REFERENCE).as_posix()}"
+        files.append(File.generated(config, target, abs_src_path=str(plot)))
+    for report in sorted(reports().glob("**/report.html")):
+        target = f"studies/{report.relative_to(reports()).as_posix()}"
+        files.append(File.generated(config, target, abs_src_path=str(report)))
+    return files
+
+
+def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Insert the generated parts of a page, and lead its links to the files of the site."""
+    here = posixpath.dirname(page.file.src_uri)
+    markdown = _PART.sub(lambda found: PARTS[found[1]](found[2] or ""), markdown)
+    studies = posixpath.relpath("studies", here or ".")
+    markdown = _STUDY_LINK.sub(f"]({studies}/", markdown)
+    markdown = _PAGE_LINK.sub(lambda found: f"]({posixpath.relpath(found[1], here)}", markdown)
+    for name, target in _ROOT_PAGES.items():
+        markdown = re.sub(
+            rf"\]\((?:\.\./)*{name}\)", f"]({posixpath.relpath(target, here)})", markdown
+        )
+    return markdown
+
+
+def digest(*patterns: str) -> str:
+    """Return a digest of the files that match the patterns, and of this file."""
+    total = hashlib.sha256()
+    files = {path for pattern in patterns for path in ROOT.glob(pattern) if path.is_file()}
+    for path in sorted(files | {Path(__file__)}):
+        total.update(str(path).encode() + path.read_bytes())
+    return total.hexdigest()[:16]
+
+
+def cell(text: object) -> str:
+    """Return a text as the cell of a Markdown table; code in backticks stays as it is."""
+    pieces = str(text).replace("|", "\\|").replace("\n", " ").split("`")
+    pieces[::2] = [piece.replace("<", "&lt;") for piece in pieces[::2]]
+    return "`".join(pieces)
+
+
+def table(heads: list[str], rows: list[list[str]]) -> str:
+    """Return a Markdown table; columns without any text are left out."""
+    shown = [index for index in range(len(heads)) if any(row[index] for row in rows)]
+    lines = [[heads[index] for index in shown], ["---"] * len(shown)]
+    lines += [[cell(row[index]) for index in shown] for row in rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def code(text: object) -> str:
+    """Return a text as inline code; nothing for nothing."""
+    return f"`{text}`" if str(text) else ""
+
+
+# The command line
+
+
+def cli_part(_: str = "") -> str:
+    """Return each command with its arguments and options."""
+    import typer
+
+    from dropout_lab.cli.app import app
+
+    return "\n\n".join(_commands(typer.main.get_command(app), ["dropout-lab"]))
+
+
+def _commands(command: Any, path: list[str]) -> Iterator[str]:
+    if hasattr(command, "commands"):
+        for name, each in command.commands.items():
+            yield from _commands(each, [*path, name])
+        return
+    parts = [f"## {' '.join(path[1:])}", _joined(command.help or "")]
+    arguments = [p for p in command.params if p.param_type_name == "argument"]
+    shown = " ".join(f"[{_metavar(each)}]" for each in arguments)
+    parts.append("```text\n" + " ".join([*path, "[OPTIONS]", shown]).rstrip() + "\n```")
+    rows = [
+        [
+            code(_metavar(each)) if each in arguments else code(", ".join(_spellings(each))),
+            "" if each in arguments or getattr(each, "is_flag", False) else code(_metavar(each)),
+            _joined(each.help or ""),
+        ]
+        for each in command.params
+        if not getattr(each, "hidden", False)
+    ]
+    parts.append(table(["argument or option", "value", "meaning"], rows))
+    if command.epilog:
+        parts.append("```text\n" + command.epilog.strip() + "\n```")
+    yield "\n\n".join(parts)
+
+
+def _spellings(option: Any) -> list[str]:
+    return [*option.opts, *option.secondary_opts]
+
+
+def _metavar(parameter: Any) -> str:
+    return str(parameter.metavar or parameter.name.upper()).strip("[]")
+
+
+def _joined(text: str) -> str:
+    """Return paragraphs without the line breaks inside them."""
+    paragraphs = re.split(r"\n\s*\n", text.replace("\f", "").strip())
+    return "\n\n".join(" ".join(each.split()) for each in paragraphs)
+
+
+# The config
+
+
+def config_part(_: str = "") -> str:
+    """Return each section of the config with its keys, from the JSON Schema."""
+    from dropout_lab.config.schema import Config
+
+    schema = Config.model_json_schema()
+    definitions = schema["$defs"]
+    top = {key: each for key, each in schema["properties"].items() if _model(each) is None}
+    sections = [("Keys outside sections", "", top)]
+    for key, each in schema["properties"].items():
+        if (name := _model(each)) is not None:
+            model = definitions[name]
+            sections.append((f"`{key}`", model.get("description", ""), model["properties"]))
+    value = definitions["PublishedValue"]
+    sections.append(("An entry of `published.values`", value["description"], value["properties"]))
+    return "\n\n".join(
+        f"## {title}\n\n{_joined(about)}\n\n{_keys(properties)}"
+        for title, about, properties in sections
+    )
+
+
+def _model(schema: dict[str, Any]) -> str | None:
+    """Return the name of the model that a key holds; None if the key holds no model."""
+    for each in [schema, *schema.get("anyOf", [])]:
+        if str(each.get("$ref", "")).endswith("Settings"):
+            return str(each["$ref"]).rpartition("/")[2]
+    return None
+
+
+def _keys(properties: dict[str, Any]) -> str:
+    rows = [
+        [code(key), code(_yaml(each.get("default", ""))), _allowed(each), each.get("description", "")]
+        for key, each in properties.items()
+    ]
+    return table(["key", "default", "allowed", "meaning"], rows)
+
+
+def _yaml(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _allowed(schema: dict[str, Any]) -> str:
+    """Return which values a key may have, in words."""
+    if "anyOf" in schema:
+        return " or ".join(dict.fromkeys(filter(None, map(_allowed, schema["anyOf"]))))
+    if "enum" in schema or "const" in schema:
+        return ", ".join(code(each) for each in schema.get("enum", [schema.get("const")]))
+    kind = schema.get("type")
+    if kind == "array":
+        items = schema.get("items")
+        return f"a list of: {_allowed(items)}" if items else "a list"
+    if kind in ("number", "integer"):
+        return f"{'number' if kind == 'number' else 'whole number'}{_range(schema)}"
+    return {"boolean": "`true`, `false`", "string": "text", "null": "`null`"}.get(kind or "", "")
+
+
+def _range(schema: dict[str, Any]) -> str:
+    words = {
+        "exclusiveMinimum": "above", "minimum": "from", "exclusiveMaximum": "below", "maximum": "to"
+    }  # fmt: skip
+    limits = [
+        f"{word} {schema[key]:g}"
+        for key, word in words.items()
+        if key in schema and schema[key] != 2**31
+    ]
+    return " " + " ".join(limits) if limits else ""
+
+
+# Variants, columns, shipped configs
+
+
+def variants_part(_: str = "") -> str:
+    """Return the catalogue of variants: a table, and a section for each variant."""
+    from dropout_lab.catalogue import CATALOGUE, COST_MEASURED
+
+    overview = [
+        [code(name), getattr(kind, "summary", "") or code(kind.formula), kind.paper]
+        for name, kind in CATALOGUE.items()
+    ]
+    sections = [table(["variant", "what it does", "paper"], overview)]
+    for name, kind in CATALOGUE.items():
+        options = ", ".join(
+            f"`dropout.{key}`" + (" (required)" if key in kind.needed else "")
+            for key in kind.options
+        )
+        facts = {
+            "Formula": code(kind.formula),
+            "p": kind.p if kind.noisy else "",
+            "Largest p": f"{kind.highest_p:g}" + (f": {kind.beyond}" if kind.beyond else ""),
+            "Learned": kind.learned,
+            "Keys of its own": options,
+            "Time of a training step": f"{kind.cost:.3g} × no dropout",
+            "Remark": kind.remark,
+            "Paper": kind.paper,
+        }
+        lines = [f"- **{label}**: {cell(text)}" for label, text in facts.items() if text]
+        sections.append(f"### `{name}`\n\n" + "\n".join(lines))
+    return "\n\n".join([*sections, f"How the time was measured: {COST_MEASURED}."])
+
+
+def columns_part(_: str = "") -> str:
+    """Return the columns of every table of a study."""
+    from dropout_lab.results.columns import TABLES
+
+    parts = []
+    for name, columns in TABLES.items():
+        rows = [
+            [code(each.name), each.about + (f" One of: {', '.join(each.words)}." if each.words else "")]
+            for each in columns
+        ]
+        parts.append(f"### `{name}`\n\n" + table(["column", "meaning"], rows))
+    return "\n\n".join(parts)
+
+
+def configs_part(folder: str = "") -> str:
+    """Return the shipped configs of a folder with their first comment."""
+    files = sorted((ROOT / "configs" / folder).glob("*.yaml"))
+    rows = [[code(path.stem), path.read_text().partition("\n")[0].strip("# ")] for path in files]
+    return table(["config", "what it is for"], rows)
+
+
+# Lessons
+
+
+def lessons_part(_: str = "") -> str:
+    """Return the list of lessons, each with its claim."""
+    from dropout_lab.lessons import LESSONS
+
+    rows = [
+        [f"[`{name}`](lessons/{name}.md)", about.claim, f"{about.seconds[1]:.0f}"]
+        for name, about in LESSONS.items()
+    ]
+    return table(["lesson", "claim", "seconds"], rows)
+
+
+def lesson_page(name: str) -> tuple[str, Path]:
+    """Return the page of a lesson and the path of its picture; run the lesson if needed."""
+    folder = CACHE / f"lessons-{digest('dropout_lab/**/*.py')}"
+    page, picture = folder / f"{name}.md", folder / f"{name}.png"
+    if not (page.exists() and picture.exists()):
+        folder.mkdir(parents=True, exist_ok=True)
+        page.write_text(_run_lesson(name, folder), encoding="utf-8")
+    return page.read_text(encoding="utf-8"), picture
+
+
+def _run_lesson(name: str, folder: Path) -> str:
+    """Run a lesson, draw its picture, and return its page. Long lessons run with --quick."""
+    from dropout_lab.analysis import style
+    from dropout_lab.lessons import LESSONS, LessonOptions, lesson_parts
+    from dropout_lab.lessons.parts import Check, Plot
+
+    about = LESSONS[name]
+    quick = about.seconds[1] > 15
+    command = f"dropout-lab lesson {name}" + " --quick" * quick
+    lines = [f"# Lesson: {name}", f"**Claim.** {about.claim}", f"*{about.paper}*"]
+    lines.append(f"This page shows the output of one command:\n\n```bash\n{command}\n```")
+    checks = []
+    for part in lesson_parts(name, LessonOptions(about.p, quick=quick)):
+        if isinstance(part, Check):
+            found = part.outcome
+            measured = found.measured if isinstance(found.measured, str) else f"{found.measured:.4g}"
+            checks.append([part.name, measured, found.bound, "ok" if found.passed else "FAILED"])
+        elif isinstance(part, Plot):
+            with style.style():
+                style.save(part.draw(), folder, name)
+            lines.append(f"![{part.shows}]({name}.png)")
+        else:
+            lines.append(_lesson_part(part))
+    lines.append("## Checks\n\n" + table(["check", "measured", "bound", ""], checks))
+    return "\n\n".join(filter(None, lines)) + "\n"
+
+
+def _lesson_part(part: Any) -> str:
+    """Return a part of a lesson as Markdown."""
+    match type(part).__name__:
+        case "Section":
+            return f"## {part.title}"
+        case "Paragraph":
+            return str(part.text).replace("<", "&lt;")
+        case "Formula":
+            return f"```text\n{part.text}\n```"
+        case "Table":
+            rows = [[_number(each, part.digits) for each in row] for row in part.rows]
+            return f"*{part.title}*\n\n" + table(list(part.columns), rows)
+        case "Observation":
+            return f'!!! tip "Look"\n    {part.text}'
+        case "Misconception":
+            return f'!!! warning "Widely taught, and wrong"\n    {part.text}'
+    return ""
+
+
+def _number(value: str | int | float, digits: int) -> str:
+    if isinstance(value, float):
+        return f"{value:.{digits}g}"
+    return value if isinstance(value, str) else f"{value:,}"
+
+
+# Published studies
+
+
+def reports() -> Path:
+    """Return the folder of the reports of the published studies; make them if needed."""
+    data = ("results/reference/*/*.csv", "results/reference/*/manifest.json")
+    folder = CACHE / f"reports-{digest('dropout_lab/**/*.*', *data)}"
+    if not (folder / "reports.json").exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        made = subprocess.run(
+            [sys.executable, "-m", "dropout_lab", "report", "results/reference"]
+            + ["--out", str(folder), "--json"],
+            cwd=ROOT, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        if made.returncode:
+            raise RuntimeError(f"The reports were not made: {made.stderr}")
+        (folder / "reports.json").write_text(made.stdout, encoding="utf-8")
+    return folder
+
+
+def gallery_part(_: str = "") -> str:
+    """Return each published study: its question, first finding, picture and report."""
+    told = json.loads((reports() / "reports.json").read_text(encoding="utf-8"))
+    parts = []
+    for path, report in told.items():
+        name = Path(path).name
+        plots = REFERENCE / name / "plots"
+        picture = next(
+            each
+            for each in ("figure.png", "curves.png", "cells.png", "curves_1.png")
+            if (plots / each).exists()
+        )
+        about = json.loads((REFERENCE / name / "manifest.json").read_text())["about"]
+        found = "\n".join(f"- {cell(text)}" for text in report["conclusions"][:3])
+        parts.append(
+            f"## {name}\n\n{about or ''}\n\n{found}\n\n"
+            f"[Report](../studies/{name}/report.html)\n\n"
+            f"![The main plot of the study {name}](../studies/{name}/plots/{picture})"
+        )
+    return "\n\n".join(parts)
+
+
+def include_part(name: str) -> str:
+    """Return a page from the top of the repository."""
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+PARTS: dict[str, Callable[[str], str]] = {
+    "cli": cli_part,
+    "config": config_part,
+    "variants": variants_part,
+    "columns": columns_part,
+    "configs": configs_part,
+    "lessons": lessons_part,
+    "gallery": gallery_part,
+    "include": include_part,
+}
