@@ -3,14 +3,13 @@
 A page names a generated part in a comment, such as ``<!-- generated: cli -->``. The command line
 comes from Typer, the config from the JSON Schema, the variants from the catalogue, the columns
 from ``results/columns.py``. Each lesson and each report is run once; the results are kept in
-``docs/.cache`` until the code or the data change.
+``docs/.cache`` until the code or the data change. With the variable ``DROPOUT_LAB_DOCS_QUICK``,
+lessons and reports are left out, and the site builds in seconds.
 """
 
-import hashlib
 import json
 import posixpath
 import re
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,8 +20,6 @@ from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).parents[1]
-REFERENCE = ROOT / "results" / "reference"
-CACHE = ROOT / "docs" / ".cache"
 _PART = re.compile(r"^<!-- generated: ([\w-]+)(?: (\S+))? -->$", re.MULTILINE)
 _STUDY_LINK = re.compile(r"\]\((?:\.\./)+results/reference/")
 _PAGE_LINK = re.compile(r"\]\((?:docs/pages/)([^)#]+\.md)")
@@ -32,7 +29,12 @@ _ROOT_PAGES = {
     "CHANGELOG.md": "project/changelog.md",
 }
 
-sys.path.insert(0, str(ROOT))  # the package of this checkout, installed or not
+# The package of this checkout, installed or not, and the modules beside this one.
+sys.path[:0] = [str(ROOT), str(ROOT / "docs")]
+
+from lesson_pages import lesson_page  # noqa: E402
+from page_parts import cell, code, is_quick, table  # noqa: E402
+from study_pages import REFERENCE, gallery_part, reports  # noqa: E402
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
@@ -43,13 +45,17 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         text, picture = lesson_page(name)
         page = f"teach/lessons/{name}.md"
         files.append(File.generated(config, page, content=text))
-        files.append(File.generated(config, f"teach/lessons/{name}.png", abs_src_path=str(picture)))
+        if picture is not None:
+            target = f"teach/lessons/{name}.png"
+            files.append(File.generated(config, target, abs_src_path=str(picture)))
     for plot in sorted(REFERENCE.glob("*/plots/*.png")):
         target = f"studies/{plot.relative_to(REFERENCE).as_posix()}"
         files.append(File.generated(config, target, abs_src_path=str(plot)))
-    for report in sorted(reports().glob("**/report.html")):
-        target = f"studies/{report.relative_to(reports()).as_posix()}"
-        files.append(File.generated(config, target, abs_src_path=str(report)))
+    if not is_quick():
+        folder = reports()
+        for report in sorted(folder.glob("*/report.html")):
+            target = f"studies/{report.relative_to(folder).as_posix()}"
+            files.append(File.generated(config, target, abs_src_path=str(report)))
     return files
 
 
@@ -65,35 +71,6 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
             rf"\]\((?:\.\./)*{name}\)", f"]({posixpath.relpath(target, here)})", markdown
         )
     return markdown
-
-
-def digest(*patterns: str) -> str:
-    """Return a digest of the files that match the patterns, and of this file."""
-    total = hashlib.sha256()
-    files = {path for pattern in patterns for path in ROOT.glob(pattern) if path.is_file()}
-    for path in sorted(files | {Path(__file__)}):
-        total.update(str(path).encode() + path.read_bytes())
-    return total.hexdigest()[:16]
-
-
-def cell(text: object) -> str:
-    """Return a text as the cell of a Markdown table; code in backticks stays as it is."""
-    pieces = str(text).replace("|", "\\|").replace("\n", " ").split("`")
-    pieces[::2] = [piece.replace("<", "&lt;") for piece in pieces[::2]]
-    return "`".join(pieces)
-
-
-def table(heads: list[str], rows: list[list[str]]) -> str:
-    """Return a Markdown table; columns without any text are left out."""
-    shown = [index for index in range(len(heads)) if any(row[index] for row in rows)]
-    lines = [[heads[index] for index in shown], ["---"] * len(shown)]
-    lines += [[cell(row[index]) for index in shown] for row in rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def code(text: object) -> str:
-    """Return a text as inline code; nothing for nothing."""
-    return f"`{text}`" if str(text) else ""
 
 
 # The command line
@@ -179,7 +156,12 @@ def _model(schema: dict[str, Any]) -> str | None:
 
 def _keys(properties: dict[str, Any]) -> str:
     rows = [
-        [code(key), code(_yaml(each.get("default", ""))), _allowed(each), each.get("description", "")]
+        [
+            code(key),
+            code(_yaml(each.get("default", ""))),
+            _allowed(each),
+            each.get("description", ""),
+        ]
         for key, each in properties.items()
     ]
     return table(["key", "default", "allowed", "meaning"], rows)
@@ -255,7 +237,10 @@ def columns_part(_: str = "") -> str:
     parts = []
     for name, columns in TABLES.items():
         rows = [
-            [code(each.name), each.about + (f" One of: {', '.join(each.words)}." if each.words else "")]
+            [
+                code(each.name),
+                each.about + (f" One of: {', '.join(each.words)}." if each.words else ""),
+            ]
             for each in columns
         ]
         parts.append(f"### `{name}`\n\n" + table(["column", "meaning"], rows))
@@ -269,9 +254,6 @@ def configs_part(folder: str = "") -> str:
     return table(["config", "what it is for"], rows)
 
 
-# Lessons
-
-
 def lessons_part(_: str = "") -> str:
     """Return the list of lessons, each with its claim."""
     from dropout_lab.lessons import LESSONS
@@ -281,110 +263,6 @@ def lessons_part(_: str = "") -> str:
         for name, about in LESSONS.items()
     ]
     return table(["lesson", "claim", "seconds"], rows)
-
-
-def lesson_page(name: str) -> tuple[str, Path]:
-    """Return the page of a lesson and the path of its picture; run the lesson if needed."""
-    folder = CACHE / f"lessons-{digest('dropout_lab/**/*.py')}"
-    page, picture = folder / f"{name}.md", folder / f"{name}.png"
-    if not (page.exists() and picture.exists()):
-        folder.mkdir(parents=True, exist_ok=True)
-        page.write_text(_run_lesson(name, folder), encoding="utf-8")
-    return page.read_text(encoding="utf-8"), picture
-
-
-def _run_lesson(name: str, folder: Path) -> str:
-    """Run a lesson, draw its picture, and return its page. Long lessons run with --quick."""
-    from dropout_lab.analysis import style
-    from dropout_lab.lessons import LESSONS, LessonOptions, lesson_parts
-    from dropout_lab.lessons.parts import Check, Plot
-
-    about = LESSONS[name]
-    quick = about.seconds[1] > 15
-    command = f"dropout-lab lesson {name}" + " --quick" * quick
-    lines = [f"# Lesson: {name}", f"**Claim.** {about.claim}", f"*{about.paper}*"]
-    lines.append(f"This page shows the output of one command:\n\n```bash\n{command}\n```")
-    checks = []
-    for part in lesson_parts(name, LessonOptions(about.p, quick=quick)):
-        if isinstance(part, Check):
-            found = part.outcome
-            measured = found.measured if isinstance(found.measured, str) else f"{found.measured:.4g}"
-            checks.append([part.name, measured, found.bound, "ok" if found.passed else "FAILED"])
-        elif isinstance(part, Plot):
-            with style.style():
-                style.save(part.draw(), folder, name)
-            lines.append(f"![{part.shows}]({name}.png)")
-        else:
-            lines.append(_lesson_part(part))
-    lines.append("## Checks\n\n" + table(["check", "measured", "bound", ""], checks))
-    return "\n\n".join(filter(None, lines)) + "\n"
-
-
-def _lesson_part(part: Any) -> str:
-    """Return a part of a lesson as Markdown."""
-    match type(part).__name__:
-        case "Section":
-            return f"## {part.title}"
-        case "Paragraph":
-            return str(part.text).replace("<", "&lt;")
-        case "Formula":
-            return f"```text\n{part.text}\n```"
-        case "Table":
-            rows = [[_number(each, part.digits) for each in row] for row in part.rows]
-            return f"*{part.title}*\n\n" + table(list(part.columns), rows)
-        case "Observation":
-            return f'!!! tip "Look"\n    {part.text}'
-        case "Misconception":
-            return f'!!! warning "Widely taught, and wrong"\n    {part.text}'
-    return ""
-
-
-def _number(value: str | int | float, digits: int) -> str:
-    if isinstance(value, float):
-        return f"{value:.{digits}g}"
-    return value if isinstance(value, str) else f"{value:,}"
-
-
-# Published studies
-
-
-def reports() -> Path:
-    """Return the folder of the reports of the published studies; make them if needed."""
-    data = ("results/reference/*/*.csv", "results/reference/*/manifest.json")
-    folder = CACHE / f"reports-{digest('dropout_lab/**/*.*', *data)}"
-    if not (folder / "reports.json").exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        made = subprocess.run(
-            [sys.executable, "-m", "dropout_lab", "report", "results/reference"]
-            + ["--out", str(folder), "--json"],
-            cwd=ROOT, capture_output=True, text=True, check=False,
-        )  # fmt: skip
-        if made.returncode:
-            raise RuntimeError(f"The reports were not made: {made.stderr}")
-        (folder / "reports.json").write_text(made.stdout, encoding="utf-8")
-    return folder
-
-
-def gallery_part(_: str = "") -> str:
-    """Return each published study: its question, first finding, picture and report."""
-    told = json.loads((reports() / "reports.json").read_text(encoding="utf-8"))
-    parts = []
-    for path, report in told.items():
-        name = Path(path).name
-        plots = REFERENCE / name / "plots"
-        picture = next(
-            each
-            for each in ("figure.png", "curves.png", "cells.png", "curves_1.png")
-            if (plots / each).exists()
-        )
-        about = json.loads((REFERENCE / name / "manifest.json").read_text())["about"]
-        found = "\n".join(f"- {cell(text)}" for text in report["conclusions"][:3])
-        parts.append(
-            f"## {name}\n\n{about or ''}\n\n{found}\n\n"
-            f"[Report](../studies/{name}/report.html)\n\n"
-            f"![The main plot of the study {name}](../studies/{name}/plots/{picture})"
-        )
-    return "\n\n".join(parts)
 
 
 def include_part(name: str) -> str:
