@@ -38,6 +38,7 @@ from reference_parts import (  # noqa: E402
     config_part,
     configs_part,
     lessons_part,
+    mistakes_part,
     variants_part,
 )
 from study_pages import REFERENCE, gallery_part, reports  # noqa: E402
@@ -87,6 +88,7 @@ def include_part(name: str) -> str:
 PARTS: dict[str, Callable[[str], str]] = {
     "cli": cli_part,
     "config": config_part,
+    "mistakes": mistakes_part,
     "variants": variants_part,
     "columns": columns_part,
     "configs": configs_part,

@@ -25,8 +25,8 @@ def digest(*patterns: str) -> str:
 
 def cell(text: object) -> str:
     """Return a text as the cell of a Markdown table; code in backticks stays as it is."""
-    pieces = str(text).replace("|", "\\|").replace("\n", " ").split("`")
-    pieces[::2] = [piece.replace("<", "&lt;") for piece in pieces[::2]]
+    pieces = str(text).replace("\n", " ").split("`")
+    pieces[::2] = [piece.replace("|", "\\|").replace("<", "&lt;") for piece in pieces[::2]]
     return "`".join(pieces)
 
 

@@ -3,6 +3,8 @@
 import json
 import re
 from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from page_parts import ROOT, cell, code, table
@@ -117,7 +119,12 @@ def _allowed(schema: dict[str, Any]) -> str:
         return f"a list of: {_allowed(items)}" if items else "a list"
     if kind in ("number", "integer"):
         return f"{'number' if kind == 'number' else 'whole number'}{_range(schema)}"
-    return {"boolean": "`true`, `false`", "string": "text", "null": "`null`"}.get(kind or "", "")
+    return {
+        "boolean": "`true`, `false`",
+        "string": "text",
+        "null": "`null`",
+        "object": "a mapping",
+    }.get(kind or "", "")
 
 
 def _range(schema: dict[str, Any]) -> str:
@@ -127,9 +134,24 @@ def _range(schema: dict[str, Any]) -> str:
     limits = [
         f"{word} {schema[key]:g}"
         for key, word in words.items()
-        if key in schema and schema[key] != 2**31
+        if key in schema and abs(schema[key]) < 2**31
     ]
     return " " + " ".join(limits) if limits else ""
+
+
+def mistakes_part(_: str = "") -> str:
+    """Return what ``config check`` says about a config with two mistakes."""
+    from dropout_lab.config.load import load
+    from dropout_lab.errors import ConfigError
+
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "c.yaml"
+        path.write_text("dropout:\n  variant: gausian\n  p: 3\n", encoding="utf-8")
+        try:
+            load(path)
+        except ConfigError as error:
+            return "```text\n" + str(error).replace(f"{folder}/", "") + "\n```"
+    raise RuntimeError("The example of a wrong config is accepted.")
 
 
 # Variants, columns, shipped configs

@@ -60,11 +60,13 @@ def test_the_counts_are_those_of_the_program() -> None:
 @pytest.mark.skipif(not QUICKSTART.exists(), reason="the published studies are not here")
 def test_the_table_of_the_quickstart_is_the_published_one() -> None:
     rows = []
-    for row in summarize_cells(read_study(QUICKSTART)).itertuples():
-        level = f"{100 * row.test_accuracy_mean:.2f} ± {100 * row.test_accuracy_sd:.2f}"
-        gap = f"{100 * row.accuracy_gap_mean:.2f} ± {100 * row.accuracy_gap_sd:.2f}"
-        difference = f"{100 * row.difference_mean:+.2f} ± {100 * row.difference_half:.2f}"
-        rows.append(f"| {row.seeds} | {level} | {gap} | {difference} |")
+    for row in summarize_cells(read_study(QUICKSTART)).to_dict("records"):
+        percent = {key: 100 * value for key, value in row.items() if isinstance(value, float)}
+        rows.append(
+            "| {seeds} | {test_accuracy_mean:.2f} ± {test_accuracy_sd:.2f} "
+            "| {accuracy_gap_mean:.2f} ± {accuracy_gap_sd:.2f} "
+            "| {difference_mean:+.2f} ± {difference_half:.2f} |".format(**{**row, **percent})
+        )
     rows[0] = re.sub(r"[^|]+\|$", " |", rows[0])  # the baseline is not compared with itself
     for page in (README, PAGES / "get-started" / "first-experiment.md"):
         shown = re.findall(r"^\| (?:without dropout|p = [\d.]+) (\| .*)$", page.read_text(), re.M)
