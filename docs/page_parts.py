@@ -18,6 +18,7 @@ def digest(*patterns: str) -> str:
     """Return a digest of the files that match the patterns."""
     total = hashlib.sha256()
     files = {path for pattern in patterns for path in ROOT.glob(pattern) if path.is_file()}
+    files = {path for path in files if path.suffix != ".pyc"}
     for path in sorted(files):
         total.update(str(path.relative_to(ROOT)).encode() + path.read_bytes())
     return total.hexdigest()[:16]
