@@ -125,11 +125,12 @@ def test_variants_that_are_not_built_in_have_looks_of_their_own(load) -> None:
 
 
 def test_what_a_manifest_records_of_it_is_json(load) -> None:
-    from dropout_lab.results import recorded_plugin, recorded_variants
+    from dropout_lab.results import PluginEntry, recorded_plugin, recorded_variants
 
     load(WITH_KEY)
     kind = CATALOGUE["needing"]
-    entry = json.loads(json.dumps(recorded_plugin("mine.py", kind)))
+    text = recorded_plugin("mine.py", kind).model_dump_json()
+    entry = PluginEntry.model_validate_json(text)
     assert recorded_variants({"needing": entry}) == {"needing": kind}
-    entry["variant"]["of_a_newer_version"] = 1
+    entry.variant["of_a_newer_version"] = 1
     assert recorded_variants({"needing": entry}) == {"needing": kind}
