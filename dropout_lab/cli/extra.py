@@ -31,6 +31,7 @@ _ADVICE: dict[str, tuple[str, ...]] = {
 }
 _VALUE = re.compile(r"[-+.,:\d\[\]eE]*\d[-+.,:\d\[\]eE]*")
 
+_ONE_VALUE = ("P", "X")  # what --p and --lr take in train; in sweep they take lists
 _SHORTCUTS = {
     "dropout.p": "--p",
     "training.learning_rate": "--lr",
@@ -53,7 +54,7 @@ def joined_values(option: str, metavar: str, value: str, rest: Sequence[str]) ->
 
     Args:
         option: The option.
-        metavar: What it takes. Only a list and ``KEY=VALUE`` may have several values.
+        metavar: What it takes.
         value: What follows it.
         rest: The arguments after that.
     """
@@ -61,13 +62,15 @@ def joined_values(option: str, metavar: str, value: str, rest: Sequence[str]) ->
     if metavar == "KEY=VALUE":
         following = _numbers(rest) if start else _values(rest)
     else:
-        following = _numbers(rest) if "LIST" in metavar else []
+        following = _numbers(rest) if "LIST" in metavar or metavar in _ONE_VALUE else []
     if not following:
         return ""
     values = [start if metavar == "KEY=VALUE" else value, *following]
     joined = ",".join(filter(None, (text.strip("[],=") for text in values)))
     right = f"{option} {key}={joined}" if metavar == "KEY=VALUE" else f"{option} {joined}"
     how = "Separate values with commas, without spaces" if "," in joined else "Write"
+    if metavar in _ONE_VALUE:
+        how, right = "To train with each of them", f"dropout-lab sweep {right}"
     return f"{value!r} is followed by {' '.join(following)}. {how}: {right}"
 
 

@@ -30,7 +30,7 @@ def with_free_name(
     named = out == Path("results") / name
     words += ["--name", free.name] if named else ["--out", str(free)]
     return StorageError(
-        f"{error.plain}\nTo keep both, train this study under another name:\n  {command(*words)}"
+        f"{error.plain}\nTo train this study in a folder of its own:\n  {command(*words)}"
     )
 
 

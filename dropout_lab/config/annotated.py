@@ -12,6 +12,7 @@ from dropout_lab.config.schema import SECTION_CLASSES, Config
 from dropout_lab.config.shipped import find_shipped
 from dropout_lab.config.sweep import LABEL, SweepSettings
 from dropout_lab.config.types import Section
+from dropout_lab.printable import command
 
 _FIRST = ("name", "about")
 _WIDTH = 80
@@ -57,7 +58,11 @@ def config_text(
             value = changed[top]  # published and figure have no defaults of their own to show
         if top == "published" and value is not None:
             value = {**value, "values": [v for v in value.get("values", ()) if _is_here(v, config)]}
-        if value is not None and value != {} and (top in _SECTIONS or top in wanted):
+        if top in _SECTIONS or top == "sizes":
+            shown = bool(value)
+        else:
+            shown = value is not None and top in wanted
+        if shown:
             lines += _part(top, value, comments=comments, unicode=unicode)
     return "\n".join(lines).lstrip("\n") + "\n"
 
@@ -121,8 +126,10 @@ def _lines(key: str, value: Any, indent: str, *, unicode: bool) -> Iterator[str]
     elif isinstance(value, list) and value and all(isinstance(each, dict) for each in value):
         yield f"{indent}{key}:"
         yield from (f"{indent}  - {as_yaml(each, unicode=unicode)}" for each in value)
+    elif isinstance(value, dict | list):
+        yield f"{indent}{key}: {as_yaml(value, unicode=unicode)}"
     else:
-        yield f"{indent}{as_yaml({key: value}, unicode=unicode)[1:-1]}"
+        yield f"{indent}{as_yaml({key: value}, unicode=unicode, brackets=False)}"
 
 
 def starter_text(file: Path) -> str:
@@ -132,10 +139,10 @@ def starter_text(file: Path) -> str:
     """
     quickstart = find_shipped("quickstart")
     config = load(quickstart).model_copy(update={"name": name_from(file)})
-    command = f"dropout-lab sweep {file}"
     return (
-        f"# An experiment for dropout-lab. Change the values, then type: {command}\n"
-        "# A key that is not here keeps its default. To see every key and what it means:\n"
-        "# dropout-lab config show --comments\n\n"
+        "# An experiment for dropout-lab. Change the values, then train it with:\n"
+        f"#   {command('sweep', file)}\n"
+        "# Other keys keep their defaults. To see every key and what it means:\n"
+        f"#   {command('config', 'show', '--comments')}\n\n"
         + config_text(config, comments=True, keys=_STARTER)
     )

@@ -34,10 +34,33 @@ MEANT_BY_A_WORD = {
 _RANGE = re.compile(r"\s*([0-9]{1,9})\s*(:|-|\.\.\.?|to)\s*([0-9]{1,9})\s*")
 
 
-def as_yaml(value: object, *, unicode: bool = True) -> str:
-    """Return a value as YAML on one line; ``unicode``: with characters outside ASCII as such."""
-    text = yaml.safe_dump(
-        value, default_flow_style=True, sort_keys=False, width=float("inf"), allow_unicode=unicode
+class _OneLineDumper(yaml.SafeDumper):
+    """Writes a text with line breaks in one line, each break as an escape."""
+
+
+_OneLineDumper.add_representer(
+    str,
+    lambda dumper, text: dumper.represent_scalar(
+        "tag:yaml.org,2002:str", text, style='"' if "\n" in text else None
+    ),
+)
+
+
+def as_yaml(value: object, *, unicode: bool = True, brackets: bool = True) -> str:
+    """Return a value as YAML.
+
+    Args:
+        value: The value.
+        unicode: Whether to write characters outside ASCII as they are.
+        brackets: Whether to write it on one line, with lists and mappings in brackets.
+    """
+    text = yaml.dump(
+        value,
+        Dumper=_OneLineDumper,
+        default_flow_style=brackets,
+        sort_keys=False,
+        width=float("inf"),
+        allow_unicode=unicode,
     )
     return str(text.strip().removesuffix("...").strip())
 

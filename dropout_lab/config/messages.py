@@ -76,8 +76,8 @@ def unknown_key(dotted: str, known: Iterable[str], value: object = None, place: 
         return f"{dotted} is not a setting; {other}."
     if word is not None:
         return f"{dotted} is not a setting; did you mean {word!r}?"
-    if key := key_of(dotted):
-        return f"{dotted} is not a setting; did you mean {key}? It is {allowed(key)}."
+    if key := key_of(dotted) or _similar_key(name):
+        return f"{dotted} is not a setting; did you mean {key}? Allowed: {allowed(key)}."
     if len(known) > _LISTED:
         return f"{dotted} is not a setting. {_EVERY_KEY}"
     place = f" in {section}" if section else ""
@@ -97,11 +97,18 @@ def unknown_dotted(
         return f"{dotted} is not a setting; {other}."
     key = key_of(dotted)
     near = f" did you mean {key}?" if key else nearest(dotted, [*KEYS, *extra])
+    if not near and (key := _similar_key(dotted)):
+        near = f" did you mean {key}?"
     return (
         f"{dotted} is not a setting;{near} {_EVERY_KEY}"
         if near
         else f"{dotted} is not a setting. {_EVERY_KEY}"
     )
+
+
+def _similar_key(name: str) -> str | None:
+    """Return the dotted key whose name, without its section, a misspelled name is for."""
+    return key_of(nearest_word(name, [key.partition(".")[2] for key in KEYS]) or "")
 
 
 def shown(value: object) -> str:
