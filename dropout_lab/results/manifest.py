@@ -286,7 +286,7 @@ def _in_words(error: Exception) -> str:
         first = error.errors(include_url=False, include_input=False)[0]
         place = ".".join(str(part)[:40] for part in first["loc"])
         words = f"{place}: {first['msg']}"
-        if first["loc"][-1:] == ("variant",) and "catalogue" in words:
+        if first["loc"][-1:] == ("variant",) and first["type"] == "value_error":
             words += "; where it is a plugin's, train and sweep take it with --plugin FILE"
     elif isinstance(error, RecursionError):
         words = "it is nested too deeply"

@@ -1,6 +1,5 @@
 """What is loaded joins the tables: configs, run ids, layers and looks follow, nothing else does."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
