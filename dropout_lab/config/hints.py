@@ -54,8 +54,8 @@ def as_yaml(value: object, *, unicode: bool = True, brackets: bool = True) -> st
         unicode: Whether to write characters outside ASCII as they are.
         brackets: Whether to write it on one line, with lists and mappings in brackets.
     """
-    text = yaml.dump(
-        value,
+    text = yaml.dump_all(  # to a text; the rule about dump is about files
+        [value],
         Dumper=_OneLineDumper,
         default_flow_style=brackets,
         sort_keys=False,
