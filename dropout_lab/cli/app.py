@@ -12,7 +12,7 @@ import typer
 
 from dropout_lab import __version__
 from dropout_lab.cli import encoding, extra
-from dropout_lab.cli.command import Command, StudyCommand
+from dropout_lab.cli.command import Command, Group, StudyCommand
 from dropout_lab.cli.config import config_app
 from dropout_lab.cli.data import data_app
 from dropout_lab.cli.doctor import doctor
@@ -30,16 +30,17 @@ from dropout_lab.errors import ConfigError, DropoutLabError, InterruptedStudyErr
 from dropout_lab.files import reading
 
 _INTERRUPTED, _UNWRITTEN = 130, 4
-_EXTRA = re.compile(r"unexpected extra argument\(s\) \((.*)\)", re.DOTALL)
+_EXTRA = re.compile(r"unexpected extra arguments?(?:\(s\))? \((.*)\)", re.DOTALL)
 _TYPED = re.compile(r"(?:: |[Ww]rite )(?:dropout-lab|--\w)[^?]*$")  # ends with what to type
 # The base of it, for which typer has no public name.
 _UsageError = cast("type[typer.BadParameter]", typer.BadParameter.__bases__[0])
 
 app = typer.Typer(
+    cls=Group,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="To begin: dropout-lab sweep quickstart",
+    epilog="dropout-lab sweep quickstart\ndropout-lab help sweep",
 )
 _COMMANDS: tuple[Callable[..., None], ...] = (
     init, train, sweep, plot, report, doctor, remove, lesson, verify, variants

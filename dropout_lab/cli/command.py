@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 import typer
-from typer.core import TyperCommand
+from typer.core import TyperCommand, TyperGroup
 
 from dropout_lab.cli.extra import joined_values
 
@@ -41,6 +41,16 @@ class Command(TyperCommand):
                     message += f"; for that name, write ./{value}"
                 raise typer.BadParameter(f"{message}.", ctx=ctx, param=option)
         return super().parse_args(ctx, args)
+
+
+class Group(TyperGroup):
+    """A command that has commands, with a help page like theirs."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Print the help page."""
+        from dropout_lab.cli.help_page import print_help
+
+        print_help(self, ctx, {})
 
 
 class StudyCommand(Command):

@@ -6,11 +6,13 @@ from typing import Annotated
 import typer
 
 from dropout_lab.cli import encoding, options
-from dropout_lab.cli.command import Command
+from dropout_lab.cli.command import Command, Group
 from dropout_lab.cli.config_files import ConfigOption, GivenConfig, config_path, config_paths
 from dropout_lab.cli.examples import examples_of
 
-config_app = typer.Typer(no_args_is_help=True, help="Check, show and describe config files.")
+config_app = typer.Typer(
+    cls=Group, no_args_is_help=True, help="Check, show and describe config files."
+)
 
 
 @config_app.command(cls=Command, epilog=examples_of("config check"))

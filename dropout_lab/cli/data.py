@@ -5,12 +5,12 @@ from typing import Annotated
 import typer
 
 from dropout_lab.cli import encoding, options
-from dropout_lab.cli.command import Command
+from dropout_lab.cli.command import Command, Group
 from dropout_lab.cli.examples import examples_of
 from dropout_lab.datasets import DATASETS
 from dropout_lab.errors import ConfigError
 
-data_app = typer.Typer(no_args_is_help=True, help="List and fetch data sets.")
+data_app = typer.Typer(cls=Group, no_args_is_help=True, help="List and fetch data sets.")
 
 
 @data_app.command("list", cls=Command, epilog=examples_of("data list"))

@@ -9,6 +9,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+_LONGEST = 200  # characters of what a list of commands says of one
 _WIDEST_LABEL = 26  # columns of an option's name; a longer name begins a line of its own
 
 
@@ -28,6 +29,13 @@ def print_help(command: Any, ctx: Any, panels: Mapping[str, Sequence[str]]) -> N
         console.print(Text(textwrap.fill(" ".join(paragraph.split()), console.width)))
     console.print()
     rows = _rows(command.get_params(ctx), panels)
+    if commands := getattr(command, "commands", {}):
+        rows = {
+            "Commands": [
+                (name, each.get_short_help_str(_LONGEST)) for name, each in commands.items()
+            ],
+            **rows,
+        }
     labels = [len(label) for entries in rows.values() for label, _ in entries]
     width = max((each for each in labels if each <= _WIDEST_LABEL), default=_WIDEST_LABEL)
     for title, entries in rows.items():

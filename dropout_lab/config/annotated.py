@@ -58,11 +58,8 @@ def config_text(
             value = changed[top]  # published and figure have no defaults of their own to show
         if top == "published" and value is not None:
             value = {**value, "values": [v for v in value.get("values", ()) if _is_here(v, config)]}
-        if top in _SECTIONS or top == "sizes":
-            shown = bool(value)
-        else:
-            shown = value is not None and top in wanted
-        if shown:
+        of_several = top in _SECTIONS or top == "sizes"
+        if value if of_several else value is not None and top in wanted:
             lines += _part(top, value, comments=comments, unicode=unicode)
     return "\n".join(lines).lstrip("\n") + "\n"
 
