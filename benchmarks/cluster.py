@@ -48,11 +48,10 @@ from dropout_lab.cluster.trainer import cluster_trainer
 from dropout_lab.config.grid import Run
 from dropout_lab.config.overrides import Changes
 from dropout_lab.folder.study_folder import RunEnd
-from dropout_lab.results import read_rows
+from dropout_lab.results import INFERENCE, columns_after_key, read_rows
 from dropout_lab.study import run_study
 from dropout_lab.study.fleet_runner import FleetEnd
 from dropout_lab.training import Epoch, Record
-from dropout_lab.training.inference import INFERENCE_COLUMNS
 
 CONFIG = "configs/mnist_placement.yaml"
 RATE = 200.0  # records per second
@@ -84,7 +83,7 @@ def report_made_up(order: Order, data: object, start: object) -> Delivery:
         store.append({runs[index].run_id: record for index, record in records.items()})
         events.epoch_ended(runs, Epoch(epoch, epochs, records))
     values = [0.1 + run.seed / 1e5 for run in runs]
-    scores = [dict.fromkeys(INFERENCE_COLUMNS, value) for value in values]
+    scores = [dict.fromkeys(columns_after_key(INFERENCE), value) for value in values]
     rows = [row | {"inference": "mean", "samples": 1, "test_errors": 500} for row in scores]
     by_run = {run.run_id: [row] for run, row in zip(runs, rows, strict=True)}
     store.add_rows(results.INFERENCE, by_run)

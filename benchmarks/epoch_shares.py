@@ -27,7 +27,7 @@ from dropout_lab.training import Fleet, loop
 CONFIG = "configs/mnist_placement.yaml"
 EVALUATION, FILES = 0.15, 0.02
 WRITING = (
-    "write_manifest", "keep_plugins", "rewrite", "forget_after", "append", "add_rows",
+    "write_manifest", "save_plugins", "rewrite", "truncate_after", "append", "add_rows",
     "write_ensembles", "set_status",
 )  # fmt: skip
 

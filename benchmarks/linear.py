@@ -21,7 +21,7 @@ from studies import swept
 from dropout_lab import data
 from dropout_lab.cli.progress import QuietProgress
 from dropout_lab.config.overrides import Changes
-from dropout_lab.study import Study, planned_fleets, run_study
+from dropout_lab.study import Study, preview, run_study
 
 SIZES = (10, 100, 1_000)
 FLEET = 10
@@ -72,7 +72,7 @@ def bookkeeping(runs: int) -> float:
     with tempfile.TemporaryDirectory() as folder:
         tracemalloc.start()
         asked = study(runs, Path(folder) / "study")
-        fleets = planned_fleets(asked)  # kept while it is measured
+        fleets = preview(asked).fleets  # kept while it is measured
         held, _ = tracemalloc.get_traced_memory()
         tracemalloc.stop()
     return held / sum(map(len, fleets)) / 1e3

@@ -51,11 +51,10 @@ class Progress(QuietProgress):
         self.before = resident("VmRSS")
 
 def train(runs, folder, *settings):
-    config = load(None, Changes(settings, epochs=2))
+    config = load(None, Changes(settings, epochs=2, seeds=str(runs)))
     study = Study(
-        name="memory", about="", settings=config, cells=single_cell(config), seeds=range(runs),
-        out=Path(folder), data_dir=Path(), device=torch.device("cpu"), fleet_size=runs,
-        memory=2**50,
+        config=config, cells=single_cell(config), out=Path(folder), data_dir=Path(),
+        device=torch.device("cpu"), fleet_size=runs, memory=2**50,
     )
     progress = Progress()
     run_study(study, progress, lambda line: None)

@@ -35,6 +35,7 @@ from dropout_lab.config.grid import run_id, runs_of, sweep_cells, without
 from dropout_lab.config.load import load
 from dropout_lab.config.overrides import Changes
 from dropout_lab.config.schema import without_dropout
+from dropout_lab.folder.manifest import new_manifest
 from dropout_lab.results import cell_text
 
 NOMINAL = 1 - statistics.LEVEL
@@ -156,10 +157,9 @@ def template(shape: Shape) -> StudyTables:
         if numbers.notna().all():
             frame[key] = numbers
     empty = pd.DataFrame()
-    sections = config.model_dump(mode="json")
     return StudyTables(
         path=None,  # type: ignore[arg-type]  # nothing is read from a folder
-        manifest={"name": shape.name, "settings": sections, "runs": {}, "sessions": []},
+        manifest=new_manifest(config),
         swept=swept,
         runs_by_id={run.run_id: run for run in runs},
         runs=frame,
@@ -210,7 +210,7 @@ def found_by(study: StudyTables, against: dict[str, object], *, read: bool) -> f
     if read and not pairs:
         for sentence in conclusions(study, table):
             if CLAIM.search(sentence):
-                raise AssertionError(f"{study.manifest['name']}: no verdict says {sentence!r}")
+                raise AssertionError(f"{study.manifest.name}: no verdict says {sentence!r}")
     return pairs
 
 

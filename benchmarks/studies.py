@@ -5,19 +5,16 @@ from typing import Any
 
 import torch
 
-from dropout_lab.config.grid import seeds_of, sweep_cells
+from dropout_lab.config.grid import sweep_cells
 from dropout_lab.config.load import load
 from dropout_lab.config.overrides import Changes
 from dropout_lab.study import Study
 
 
-def swept(
-    name: str, out: Path, changes: Changes, *, baseline: bool | None = None, **more: Any
-) -> Study:
+def swept(out: Path, changes: Changes, *, baseline: bool | None = None, **more: Any) -> Study:
     """Return the sweep of the defaults with some changes, on the CPU.
 
     Args:
-        name: What it is called.
         out: Its folder.
         changes: To the defaults.
         baseline: Whether the cell without dropout is added; None leaves it to the config.
@@ -25,11 +22,8 @@ def swept(
     """
     config = load(None, changes)
     return Study(
-        name=name,
-        about="",
-        settings=config,
+        config=config,
         cells=sweep_cells(config, baseline=baseline),
-        seeds=seeds_of(config),
         out=out,
         **{"data_dir": Path(), "device": torch.device("cpu")} | more,
     )

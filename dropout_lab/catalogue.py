@@ -37,6 +37,7 @@ _JMLR = "Srivastava et al. 2014, JMLR 15"
 _KINGMA = "Kingma, Salimans, Welling 2015, NIPS"
 
 _TYPE_A = BuiltInVariant(
+    summary="Gaussian noise on units; learns its variance.",
     cost=1.43,
     formula="x r, r ~ N(1, alpha); loss + KL/N",
     p=_ALPHA,
@@ -56,6 +57,7 @@ LOSS_WEIGHTS = {"r_drop": 1.0, "expectation_linear": 1.0, "fraternal": 0.1}
 
 BUILT_IN: dict[str, BuiltInVariant] = {
     "none": BuiltInVariant(
+        summary="No dropout: the baseline.",
         formula="x",
         p="ignored",
         noisy=False,
@@ -64,6 +66,7 @@ BUILT_IN: dict[str, BuiltInVariant] = {
         marker="o",
     ),
     "inverted": BuiltInVariant(
+        summary="Drops units; scales the kept ones during training.",
         cost=1.12,
         formula="x k / (1-p), k ~ Bernoulli(1-p)",
         p=_DROP,
@@ -75,6 +78,7 @@ BUILT_IN: dict[str, BuiltInVariant] = {
         marker="o",
     ),
     "standard": BuiltInVariant(
+        summary="Drops units; scales all units in evaluation.",
         cost=1.09,
         formula="x k, k ~ Bernoulli(1-p); in evaluation (1-p) x",
         p=_DROP,
@@ -87,6 +91,7 @@ BUILT_IN: dict[str, BuiltInVariant] = {
         marker="s",
     ),
     "unscaled": BuiltInVariant(
+        summary="Drops units without scaling: an intentional mistake.",
         cost=1.10,
         formula="x k, k ~ Bernoulli(1-p); in evaluation x",
         p=_DROP,
@@ -99,6 +104,7 @@ BUILT_IN: dict[str, BuiltInVariant] = {
         marker="X",
     ),
     "gaussian": BuiltInVariant(
+        summary="Multiplies units by Gaussian noise.",
         cost=1.34,
         formula="x r, r ~ N(1, p/(1-p))",
         p=_VARIANCE,
@@ -111,6 +117,7 @@ BUILT_IN: dict[str, BuiltInVariant] = {
         marker="^",
     ),
     "uniform": BuiltInVariant(
+        summary="Multiplies units by uniform noise.",
         cost=1.08,
         formula="x r, r ~ U(1-w, 1+w), w^2 = 3 p/(1-p)",
         p=_VARIANCE,
@@ -123,6 +130,7 @@ BUILT_IN: dict[str, BuiltInVariant] = {
         marker="v",
     ),
     "alpha": BuiltInVariant(
+        summary="Drops SELU units; keeps mean 0 and variance 1.",
         cost=1.26,
         formula="a (x k + alpha' (1-k)) + b, keeping mean 0 and variance 1",
         p=_DROP,
@@ -137,6 +145,7 @@ BUILT_IN: dict[str, BuiltInVariant] = {
         marker="P",
     ),
     "standout": BuiltInVariant(
+        summary="Drops a unit more often the less it is activated.",
         cost=1.16,
         formula="x k, k ~ Bernoulli(sigmoid(slope z + beta)); in evaluation the mean",
         p="chance of dropping a unit whose pre-activation z is 0: beta = log((1-p)/p)",
@@ -149,6 +158,7 @@ BUILT_IN: dict[str, BuiltInVariant] = {
         marker="*",
     ),
     "concrete": BuiltInVariant(
+        summary="Learns p, with a smooth form of the mask.",
         cost=1.32,
         formula="x (1-z) / (1-p), z = sigmoid((logit p + logit u) / 0.1), u ~ U(0,1)",
         p="initial chance of dropping a unit",
@@ -165,9 +175,14 @@ BUILT_IN: dict[str, BuiltInVariant] = {
     ),
     "variational_a": _TYPE_A,
     "variational_a2": replace(
-        _TYPE_A, cost=1.53, formula="x r, r ~ N(1, alpha); loss + KL/(3N)", marker="v"
+        _TYPE_A,
+        summary="variational_a with a third of the KL term.",
+        cost=1.53,
+        formula="x r, r ~ N(1, alpha); loss + KL/(3N)",
+        marker="v",
     ),
     "variational_b": BuiltInVariant(
+        summary="Gaussian noise on weights; learns its variance.",
         cost=1.87,
         formula="z ~ N(x W + b, x^2 (alpha W^2)); loss + KL/N",
         p=_ALPHA,
@@ -184,6 +199,7 @@ BUILT_IN: dict[str, BuiltInVariant] = {
         marker="D",
     ),
     "sparse_variational": BuiltInVariant(
+        summary="Learns the noise of each weight; prunes noisy ones.",
         cost=2.96,
         formula="z ~ N(x W + b, x^2 s^2); loss + KL/N; in evaluation W where s^2/W^2 < e^3",
         p="s^2 at the start is p / (1 - p) of the weights' mean square",
@@ -201,6 +217,7 @@ BUILT_IN: dict[str, BuiltInVariant] = {
         marker="X",
     ),
     "multinomial": BuiltInVariant(
+        summary="Draws a fixed number of units, with replacement.",
         cost=1.36,
         formula="x m / (k/d), m ~ Multinomial(k; 1/d, ..., 1/d)",
         p="1 - k/d: k draws among the d units",
@@ -214,6 +231,7 @@ BUILT_IN: dict[str, BuiltInVariant] = {
         marker="h",
     ),
     "evolutional": BuiltInVariant(
+        summary="multinomial that draws active units more often.",
         cost=2.40,
         formula="x m / (k q), m ~ Multinomial(k; q), q_i ~ sqrt(mean of x_i^2 over the batch)",
         p="1 - k/d: k draws among the d units",
@@ -227,6 +245,7 @@ BUILT_IN: dict[str, BuiltInVariant] = {
         marker="p",
     ),
     "shakeout": BuiltInVariant(
+        summary="Flips or enlarges all weights of a unit at once.",
         cost=1.85,
         formula="W -> -c sign(W) or (W + c p sign(W)) / (1-p), one draw for each unit",
         p="chance of setting the weights of a unit to -c sign(W)",
@@ -244,6 +263,7 @@ BUILT_IN: dict[str, BuiltInVariant] = {
         marker="P",
     ),
     "targeted_unit": BuiltInVariant(
+        summary="Drops only units with small incoming weights.",
         cost=1.39,
         formula="x k for the share of units with the lowest incoming norms, else x",
         p="chance of dropping a candidate unit",
@@ -260,6 +280,7 @@ BUILT_IN: dict[str, BuiltInVariant] = {
         marker="s",
     ),
     "targeted_weight": BuiltInVariant(
+        summary="Drops only small weights.",
         cost=2.08,
         formula="W k for the share of weights with the smallest |W| of each output unit, else W",
         p="chance of dropping a candidate weight; one mask for a batch",
@@ -276,6 +297,7 @@ BUILT_IN: dict[str, BuiltInVariant] = {
         marker="D",
     ),
     "fast": BuiltInVariant(
+        summary="Computes the mean effect of Gaussian noise.",
         cost=1.75,
         formula="the mean of the next activation under z ~ N(x W + b, p/(1-p) x^2 W^2)",
         p=_VARIANCE,
@@ -294,6 +316,7 @@ BUILT_IN: dict[str, BuiltInVariant] = {
         marker="<",
     ),
     "batchwise": BuiltInVariant(
+        summary="Drops the same units for a whole batch.",
         cost=0.75,
         formula="x d/k for exactly k of d units, the same for a batch; the others are not computed",
         p="1 - k/d",
@@ -310,6 +333,7 @@ BUILT_IN: dict[str, BuiltInVariant] = {
         marker="p",
     ),
     "dropconnect": BuiltInVariant(
+        summary="Drops weights instead of units.",
         cost=29.3,
         formula="W M / (1-p), M ~ Bernoulli(1-p)",
         p="chance of dropping a weight",
@@ -325,6 +349,7 @@ BUILT_IN: dict[str, BuiltInVariant] = {
         marker="D",
     ),
     "gaussian_dropconnect": BuiltInVariant(
+        summary="Multiplies weights by Gaussian noise.",
         cost=1.79,
         formula="W r, r ~ N(1, p/(1-p))",
         p=_VARIANCE,

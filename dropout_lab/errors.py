@@ -1,6 +1,7 @@
 """Exceptions with messages for the user; each class has an exit status."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 
 class DropoutLabError(Exception):
@@ -48,6 +49,22 @@ class StorageError(DropoutLabError):
     def __init__(self, message: str, elsewhere: str = "") -> None:
         self.plain = message
         super().__init__(f"{message} {elsewhere}" if elsewhere else message)
+
+
+class TakenFolderError(StorageError):
+    """A results folder that holds something else than the study that was asked for.
+
+    Args:
+        message: What it holds.
+        elsewhere: A remedy with the option ``--out``.
+        differing: The keys that differ, with the values that were asked for; none if unknown.
+    """
+
+    def __init__(
+        self, message: str, elsewhere: str = "", differing: Mapping[str, Any] | None = None
+    ) -> None:
+        self.differing = dict(differing or {})
+        super().__init__(message, elsewhere)
 
 
 class DamageError(StorageError):

@@ -1,4 +1,4 @@
-"""The only ways a results folder is changed: a file whole or not at all, a row at the end, away.
+"""Durable file operations: atomic replace, append, delete; each ends with an fsync.
 
 Every call but a removal ends with its effect on the disk, so that what was written in an order
 stays in that order when the power fails; what was removed may be there again.
@@ -52,7 +52,7 @@ _NO_FILES = {
 
 
 def open_file(path: Path) -> BufferedReader:
-    """Open a file for reading. Every file that a user names or a study holds is read by this.
+    """Open a file for reading. Every read of a user's or a study's file goes through here.
 
     Raises:
         OSError: The system does not open it, or it is a pipe, a socket or a device, for whose
@@ -73,8 +73,8 @@ def read_file(path: Path) -> bytes:
         return file.read()
 
 
-def not_written(path: Path, error: OSError, what: str = "written") -> StorageError:
-    """Return what to raise where the system refuses to write: why, and what helps against that."""
+def write_error(path: Path, error: OSError, what: str = "written") -> StorageError:
+    """Return the error for a refused write, with the reason and a remedy."""
     advice = _ADVICE.get(error.errno or 0, "Remove the cause")
     return StorageError(
         f"{path} cannot be {what}: {error.strerror}. {advice}. Then run the same command again.",
@@ -84,7 +84,7 @@ def not_written(path: Path, error: OSError, what: str = "written") -> StorageErr
 
 @contextmanager
 def reading() -> Iterator[None]:
-    """Report a file or folder that the system does not let us read.
+    """Convert errors of the system in reading a path to :class:`StorageError`.
 
     Raises:
         StorageError: There is one; it is named.
@@ -94,11 +94,11 @@ def reading() -> Iterator[None]:
     except OSError as error:
         if error.filename is None:  # of an output, or of a connection
             raise
-        raise not_read(Path(error.filename), error) from error
+        raise read_error(Path(error.filename), error) from error
 
 
-def not_read(path: Path, error: OSError) -> StorageError:
-    """Return what to raise where the system refuses to read. That says nothing of the content."""
+def read_error(path: Path, error: OSError) -> StorageError:
+    """Return the error for a refused read."""
     denied = error.errno in (errno.EACCES, errno.EPERM)
     advice = _TO_READ if denied else _ADVICE.get(error.errno or 0, "Remove the cause")
     return StorageError(f"{path} cannot be read: {error.strerror}. {advice}.")
@@ -115,7 +115,7 @@ def read_optional_file(path: Path) -> bytes | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
-        raise not_read(path, error) from error
+        raise read_error(path, error) from error
 
 
 def sha256_of(path: Path) -> str | None:
@@ -129,7 +129,7 @@ def sha256_of(path: Path) -> str | None:
 
 
 def replace_file(path: Path, content: str | bytes | Iterable[str]) -> None:
-    """Give ``path`` a new content, whole or not at all, even if the power fails.
+    """Replace the content of ``path`` atomically and durably.
 
     The content goes to a temporary file in the same folder, is forced to the disk, and takes the
     old file's place in one step. A large one may be given in parts.
@@ -156,7 +156,7 @@ def replace_file(path: Path, content: str | bytes | Iterable[str]) -> None:
 
 
 def append_text(path: Path, text: str) -> None:
-    """Add ``text`` at the end of an existing file and force it to the disk.
+    """Append ``text`` to an existing file durably.
 
     Raises:
         StorageError: The file is missing or cannot be written; it is as it was, unless the disk
@@ -178,7 +178,7 @@ def append_text(path: Path, text: str) -> None:
 
 
 def make_folder(path: Path) -> None:
-    """Make a folder and its parents; one that is there already is fine.
+    """Make a folder and its parents if they do not exist.
 
     Raises:
         StorageError: Something else stands at that path, or it may not be written.
@@ -191,7 +191,7 @@ def make_folder(path: Path) -> None:
 
 
 def remove_file(path: Path) -> None:
-    """Remove a file; one that is not there is fine.
+    """Remove a file if it exists.
 
     Raises:
         StorageError: It may not be removed.
@@ -201,13 +201,13 @@ def remove_file(path: Path) -> None:
 
 
 def remove_empty_folder(path: Path) -> None:
-    """Remove a folder if nothing is in it."""
+    """Remove a folder if it is empty."""
     with suppress(OSError):
         os.rmdir(path)
 
 
-def keep_beside(path: Path) -> Path:
-    """Copy a damaged file to a name of its own beside it before it is mended; return that path.
+def backup_file(path: Path) -> Path:
+    """Copy a damaged file to a new name next to it before its repair; return the copy's path.
 
     A copy, not a new name for the old: at no moment is the file itself gone. What was kept before
     is not kept again.
@@ -228,22 +228,22 @@ def keep_beside(path: Path) -> Path:
 
 
 def is_temporary(path: Path) -> bool:
-    """Whether a file is one that :func:`replace_file` makes on its way."""
+    """Return whether a file is a temporary file of :func:`replace_file`."""
     return path.name.startswith(".") and path.name.endswith(_TEMPORARY)
 
 
-def temporaries(folder: Path) -> list[Path]:
-    """Return what a process killed in :func:`replace_file` left in a folder."""
+def find_temporary_files(folder: Path) -> list[Path]:
+    """Return the temporary files that a killed process left in a folder."""
     return sorted(filter(is_temporary, folder.glob(".*")))
 
 
-def remove_temporaries(folder: Path) -> None:
-    """Remove them.
+def remove_temporary_files(folder: Path) -> None:
+    """Remove the temporary files in a folder.
 
     Raises:
         StorageError: One may not be removed.
     """
-    for path in temporaries(folder):
+    for path in find_temporary_files(folder):
         remove_file(path)
 
 
@@ -253,14 +253,14 @@ def _bytes(content: str | bytes) -> bytes:
 
 
 def _write(handle: int, data: bytes) -> None:
-    """Write all of ``data``; the system may take it in pieces."""
+    """Write all of ``data``, in several pieces if needed."""
     rest = memoryview(data)
     while rest:
         rest = rest[os.write(handle, rest) :]
 
 
 def _keep_entries(folder: Path) -> None:
-    """Force the names in ``folder`` to the disk: a renamed file is kept only with its entry."""
+    """Flush the entries of ``folder`` to disk, so that a rename is durable."""
     if os.name == "nt":  # which has no handle of a folder, and keeps the names itself
         return
     handle = os.open(folder, os.O_RDONLY)
@@ -275,4 +275,4 @@ def _reported(path: Path, what: str = "written") -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise not_written(path, error, what) from error
+        raise write_error(path, error, what) from error

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from dropout_lab.catalogue import CATALOGUE
 from dropout_lab.config.schema import DropoutSettings, ModelSettings, Settings, p_of_places
-from dropout_lab.config.sizes import CLASSES, inputs_of
+from dropout_lab.config.sizes import layer_sizes
 from dropout_lab.layers import VARIANTS, Dropout, NoDropout, UnitInputs, affine
 from dropout_lab.rng import FleetNoise, Purpose, stream
 
@@ -76,7 +76,7 @@ class MLP(nn.Module):
         device: torch.device,
     ) -> None:
         super().__init__()
-        sizes = (inputs_of(settings), *settings.model.hidden, CLASSES)
+        sizes = layer_sizes(settings)
         weights = initial_weights(settings.model, sizes, seeds)
         self.weights = nn.ParameterList([weight.to(device) for weight in weights])
         self.biases = nn.ParameterList(

@@ -7,6 +7,7 @@ passes through :func:`printable`.
 """
 
 import re
+import shlex
 
 # Control characters but the newline, line and paragraph separators, what changes the direction of
 # the text after it, halves of characters, and what is no character at all.
@@ -22,6 +23,16 @@ def printable(text: str) -> str:
     A tab becomes a space, so that a mark in the line below stays in its place.
     """
     return _UNPRINTABLE.sub(_spelled, text)
+
+
+def command(*words: object) -> str:
+    """Return a command of this program as it is typed in a shell."""
+    return shlex.join(["dropout-lab", *map(str, words)])
+
+
+def counted(count: int, noun: str) -> str:
+    """Return a number of things in words: 1 run, 2 runs."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def one_line(text: str) -> str:

@@ -11,6 +11,7 @@ class Variant:
 
     Args:
         formula: The effect on the units x of a place, or on its outgoing weights W.
+        summary: What it does, in a sentence of at most 60 characters.
         p: The meaning of p.
         paper: The publication.
         cost: Time of a training step, relative to ``none``; see ``COST_MEASURED``.
@@ -39,6 +40,7 @@ class Variant:
     """
 
     formula: str
+    summary: str = ""
     p: str = "chance of dropping a unit"
     paper: str = ""
     cost: float = 1.0

@@ -133,10 +133,9 @@ def own_variants() -> Iterator[Callable[[], None]]:
 
 
 def plugin_of_the_readme() -> str:
-    """Return the example of a plugin, as a reader of the README finds it."""
-    readme = (Path(__file__).parents[1] / "README.md").read_text()
-    section = readme.partition("### A variant of your own")[2]
-    return section.partition("```python\n")[2].partition("```")[0]
+    """Return the example of a plugin on the page "Write your own variant"."""
+    page = Path(__file__).parents[1] / "docs" / "pages" / "how-to" / "own-variant.md"
+    return page.read_text().partition("```python\n")[2].partition("```")[0]
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "dropout_lab"
 LINES = [
-    {"errors", "variant", "devices", "printable"},
+    {"errors", "variant", "datasets", "devices", "printable"},
     {"catalogue", "files", "rng"},
     {"layers", "config", "data"},
     {"p_schedules", "lr_schedules", "update_rules"},
@@ -19,7 +19,7 @@ LINES = [
     {"folder"},
     {"study", "analysis"},
     {"cluster", "report", "lessons"},
-    {"cli"},
+    {"cli", "api"},
 ]
 LINE_OF = {name: line for line, names in enumerate(LINES) for name in names}
 

@@ -2,17 +2,20 @@
 
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from dropout_lab.datasets import DATASETS
 from dropout_lab.results.features import features_bytes, read_features
 from dropout_lab.results.predictions import PREDICTIONS, read_predictions
 from tests.faults.mutations import ARRAYS
 
 RUN = "0123456789ab"
+TWENTY = replace(DATASETS["mnist_5k"], test=20)
 Array = np.ndarray[Any, np.dtype[Any]]
 AS_GOOD = {  # they hold the same numbers
     ("labels", "of integers"),
@@ -41,7 +44,7 @@ def of(path: Path, name: str) -> Array:
 
 def test_sound_predictions_are_read(tmp_path: Path) -> None:
     path = predictions(tmp_path)
-    read = read_predictions(path, 20)
+    read = read_predictions(path, TWENTY)
     assert read is not None
     assert [array.shape for array in read] == [(20, 10), (20,)]
     assert read_predictions(tmp_path / RUN / "none.npz") is None
@@ -59,7 +62,7 @@ def test_sound_predictions_are_read(tmp_path: Path) -> None:
 def test_other_arrays_are_no_predictions(tmp_path: Path, name: str, kind: str) -> None:
     path = predictions(tmp_path, **{name: ARRAYS[kind](of(predictions(tmp_path), name))})
     with pytest.raises(ValueError, match=r"^(has arrays|holds|cannot be loaded)"):
-        read_predictions(path, 20)
+        read_predictions(path, TWENTY)
 
 
 @pytest.mark.parametrize(

@@ -12,13 +12,13 @@ import pytest
 from dropout_lab.errors import StorageError
 from dropout_lab.files import (
     append_text,
-    keep_beside,
+    backup_file,
+    find_temporary_files,
     make_folder,
     remove_empty_folder,
     remove_file,
-    remove_temporaries,
+    remove_temporary_files,
     replace_file,
-    temporaries,
 )
 from tests.faults.operations import Died, How, Operations, Part
 
@@ -73,8 +73,8 @@ def test_a_replaced_file_is_the_old_or_the_new(tmp_path: Path, how: How, part: P
         assert content in (OLD.encode(), NEW.encode()), operations.hit
         assert told or how in ("die", "full"), operations.hit
         if how in ("fail", "full"):  # a program that lives on leaves nothing behind
-            assert not temporaries(operations.folder), operations.hit
-        remove_temporaries(operations.folder)
+            assert not find_temporary_files(operations.folder), operations.hit
+        remove_temporary_files(operations.folder)
         replace_file(operations.folder / "a.txt", NEW)
         assert os.listdir(operations.folder) == ["a.txt"]
 
@@ -128,13 +128,13 @@ def test_a_system_that_writes_little_at_a_time_still_writes_all(
 def test_what_is_damaged_is_kept_beside_once(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_text("damaged")
-    assert keep_beside(path) == keep_beside(path) == tmp_path / "a.csv.damaged"
+    assert backup_file(path) == backup_file(path) == tmp_path / "a.csv.damaged"
     path.write_text("damaged otherwise")
-    assert keep_beside(path) == tmp_path / "a.csv.damaged2"
+    assert backup_file(path) == tmp_path / "a.csv.damaged2"
     assert (tmp_path / "a.csv.damaged").read_text() == "damaged"
     assert path.read_text() == "damaged otherwise"
     with pytest.raises(StorageError, match="No such file"):
-        keep_beside(tmp_path / "absent")
+        backup_file(tmp_path / "absent")
 
 
 def test_removing_what_is_not_there_is_fine_and_what_is_full_stays(tmp_path: Path) -> None:

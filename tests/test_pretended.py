@@ -225,11 +225,10 @@ def test_a_whole_study_runs_there(settings, tmp_path, device, monkeypatch) -> No
     """From the data to the files, stopped after an epoch and gone on with."""
     keeps_files(monkeypatch)
     config = make_config(
-        "training.epochs=2", "dropout.p=0.25,0.4", *MEASURED, *settings, sweep=True
+        "training.epochs=2", "dropout.p=0.25,0.4", *MEASURED, *settings, sweep=True, seeds="2"
     )
     study = Study(
-        name="there", about="", settings=config,
-        cells=sweep_cells(config, baseline=False), seeds=(0, 1),
+        config=config, cells=sweep_cells(config, baseline=False),
         out=tmp_path / "there", data_dir=tmp_path, device=DEVICE, save_models=True,
     )  # fmt: skip
     with pytest.raises(InterruptedStudyError):
@@ -242,9 +241,9 @@ def test_a_whole_study_runs_there(settings, tmp_path, device, monkeypatch) -> No
 
 def test_going_on_elsewhere_is_told(tmp_path, device, monkeypatch) -> None:
     keeps_files(monkeypatch)
-    config = make_config("training.epochs=2", "dropout.p=0.4")
+    config = make_config("training.epochs=2", "dropout.p=0.4", seeds="2")
     study = Study(
-        name="here", about="", settings=config, cells=single_cell(config), seeds=(0, 1),
+        config=config, cells=single_cell(config),
         out=tmp_path / "here", data_dir=tmp_path, device=CPU,
     )  # fmt: skip
     with pytest.raises(InterruptedStudyError):

@@ -13,7 +13,6 @@ from dropout_lab.analysis.published import (
     Measurement,
     error_of_value,
     measurements,
-    read_published,
 )
 from dropout_lab.analysis.tables import StudyTables
 from dropout_lab.config.published import PublishedSettings, PublishedValue
@@ -41,7 +40,7 @@ class Pair:
 
 def beside_paper_of(study: StudyTables) -> list[str]:
     """Return the sentences of :func:`beside_paper` for a study without compared cells."""
-    published = read_published(study)
+    published = study.manifest.published
     if published is None or not (published.too_small or published.values):
         return []
     table = compare_cells(study)
@@ -56,7 +55,7 @@ def beside_paper(study: StudyTables, table: pd.DataFrame, family: Family) -> lis
         table: The cells, from :func:`compare_cells`.
         family: All comparisons of the report.
     """
-    published = read_published(study)
+    published = study.manifest.published
     if published is None:
         return []
     text = published.too_small
@@ -74,7 +73,7 @@ def agreement_sentence(study: StudyTables, table: pd.DataFrame, family: Family) 
         table: The cells, from :func:`compare_cells`.
         family: All comparisons of the report.
     """
-    published = read_published(study)
+    published = study.manifest.published
     pairs = [] if published is None else list(pairs_of(study, table, published, family))
     if published is None or not pairs:
         return ""

@@ -292,7 +292,7 @@ def _common_p(study: StudyTables) -> str:
     """Return the common p of all cells, if variants were swept at one p."""
     if "dropout.variant" not in study.swept or "dropout.p" in study.swept:
         return ""
-    return f"p = {style.value_text(study.manifest['settings']['dropout']['p'])}"
+    return f"p = {style.value_text(study.manifest.settings['dropout']['p'])}"
 
 
 def _draw_ranked_cell(

@@ -30,7 +30,6 @@ from dropout_lab.analysis.paired import (
     NOT_SIGNIFICANT,
     SIGNIFICANT,
     TOO_FEW_SEEDS,
-    candidates,
     choose_on_validation,
     seeds_option,
 )
@@ -40,6 +39,7 @@ from dropout_lab.analysis.sampled import sampling_sentence
 from dropout_lab.analysis.tables import (
     StudyTables,
     as_text,
+    candidates,
     describe_epoch,
     paired_differences,
     settings_of_cell,

@@ -92,7 +92,7 @@ def _rows(table: pd.DataFrame, runs: pd.DataFrame) -> Iterable[tuple[Any, pd.Ser
 
 def _highest_label_noise(study: StudyTables, table: pd.DataFrame) -> float:
     key = "dataset.label_noise"
-    own = study.manifest["settings"]["dataset"].get("label_noise", 0.0)
+    own = study.manifest.settings["dataset"].get("label_noise", 0.0)
     return float(table[key].max()) if key in study.swept else float(own)
 
 

@@ -17,6 +17,8 @@ from dropout_lab.analysis.family import Family, correct_comparisons
 from dropout_lab.analysis.statistics import ALPHA, MIN_SEEDS, Array, Optimism
 from dropout_lab.analysis.tables import (
     StudyTables,
+    candidates,
+    chosen_on_validation,
     group_by_cell,
     paired_differences,
     summarize_cells,
@@ -222,20 +224,11 @@ def choose_on_validation(study: StudyTables, table: pd.DataFrame) -> ValidationC
         study: The study.
         table: Rows of :func:`compare_cells` or :func:`summarize_cells`.
     """
-    rows = candidates(table)
-    scores = rows["validation_accuracy_mean"]
-    if len(rows) < 2 or scores.isna().all():
+    rows, chosen = candidates(table), chosen_on_validation(table)
+    if len(rows) < 2 or chosen is None:
         return None
-    chosen = rows.iloc[int(np.nanargmax(scores.to_numpy()))]
     best = rows.iloc[int(np.argmax(rows["test_accuracy_mean"].to_numpy()))]
     frames = study.completed
     columns = {i: frames[int(str(i))]["test_accuracy"] for i in rows.index}
     values = pd.DataFrame(columns).to_numpy(dtype=np.float64)
     return ValidationChoice(chosen, best, statistics.selection_optimism(values))
-
-
-def candidates(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the cells to choose from: cells with dropout, or all cells if none has dropout."""
-    trained = table[table["seeds"] > 0]
-    with_dropout = trained[~trained["is_baseline"]]
-    return with_dropout if len(with_dropout) else trained

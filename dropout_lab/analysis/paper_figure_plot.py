@@ -17,7 +17,7 @@ from dropout_lab.analysis.curves import draw_curve, mean_over_seeds
 from dropout_lab.analysis.intervals import band_edges, bar_lengths, describe_figure_intervals
 from dropout_lab.analysis.notes import describe_not_shown
 from dropout_lab.analysis.paper_table_plot import draw_rows
-from dropout_lab.analysis.published import error_of_value, read_published, settings_of_value
+from dropout_lab.analysis.published import error_of_value, settings_of_value
 from dropout_lab.analysis.published_markers import published_footnote, published_style
 from dropout_lab.analysis.tables import (
     StudyTables,
@@ -54,10 +54,10 @@ def draw_figure(study: StudyTables, table: pd.DataFrame, title: str) -> Figure |
 
     None if the config has neither axes nor published values.
     """
-    figure_settings, published = study.manifest.get("figure"), read_published(study)
-    if figure_settings is None and (published is None or not published.values):
+    published = study.manifest.published
+    if study.manifest.figure is None and (published is None or not published.values):
         return None
-    settings = FigureSettings.model_validate(figure_settings or {})
+    settings = study.manifest.figure or FigureSettings()
     with_title = settings.title or title
     if settings.x is None:
         return draw_rows(study, table, published, with_title)

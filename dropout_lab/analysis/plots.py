@@ -22,6 +22,7 @@ from dropout_lab.analysis.paper_figure_plot import draw_figure
 from dropout_lab.analysis.reliability import draw_reliability
 from dropout_lab.analysis.snapshot_plots import draw_activations, draw_features
 from dropout_lab.analysis.tables import StudyTables, chosen_on_validation, summarize_cells
+from dropout_lab.config.published import FigureSettings
 from dropout_lab.config.schema import KEYS
 from dropout_lab.errors import StorageError
 from dropout_lab.files import make_folder, remove_file
@@ -112,7 +113,7 @@ def draw_plots(study: StudyTables) -> Iterator[tuple[str, Figure]]:
 def _draw_with_notes(study: StudyTables) -> Iterator[tuple[str, Figure, list[str]]]:
     """Yield the name, the figure and the notes of each plot."""
     table = summarize_cells(study)
-    name = style.shorten(str(study.manifest["name"]), 60)
+    name = style.shorten(study.manifest.name, 60)
     groups, left_out = _group_cells(study, table)
     ungrouped = _UNGROUPED if _has_listed_cells(table) and groups[0][0] else ()
     drawings = [
@@ -134,15 +135,15 @@ def _draw_with_notes(study: StudyTables) -> Iterator[tuple[str, Figure, list[str
             yield file, figure, [*notes, *others]
     figure = draw_figure(study, with_runs_table, name)
     if figure is not None:
-        figure_settings = study.manifest.get("figure") or {}
+        settings = study.manifest.figure or FigureSettings()
         yield (
             "figure",
             figure,
             notes_below_plot(
                 study,
                 table,
-                epochs=figure_settings.get("x") in ("updates", "epoch"),
-                training="train_error" in figure_settings.get("y", ()),
+                epochs=settings.x in ("updates", "epoch"),
+                training="train_error" in settings.y,
             ),
         )
     key = second_axis(study, table)
@@ -192,7 +193,7 @@ def _group_cells(
 def _plot_texts(study: StudyTables) -> str:
     """Return the texts of a study that appear in its plots, to find fonts for them."""
     manifest = study.manifest
-    texts = [manifest["name"], manifest.get("figure"), manifest.get("published")]
+    texts = [manifest.name, manifest.figure, manifest.published]
     runs = study.runs_by_id.values()
     texts += [text for run in runs for text in (run.cell.label, *run.cell.values.values())]
     return " ".join(map(str, texts))

@@ -86,12 +86,6 @@ class Measurement:
     ours: Values
 
 
-def read_published(study: StudyTables) -> PublishedSettings | None:
-    """Return the section ``published`` of a study's config; None without it."""
-    found = study.manifest.get("published")
-    return None if found is None else PublishedSettings.model_validate(found)
-
-
 def compare_with_published(study: StudyTables, table: pd.DataFrame) -> PublishedTable | None:
     """Compare the published values of a study with our results; None without published values.
 
@@ -99,7 +93,7 @@ def compare_with_published(study: StudyTables, table: pd.DataFrame) -> Published
         study: The study.
         table: The cells, from :func:`~dropout_lab.analysis.tables.summarize_cells`.
     """
-    published = read_published(study)
+    published = study.manifest.published
     if published is None:
         return None
     rows = (_compare(study, published, each) for each in measurements(study, table, published))
@@ -124,11 +118,11 @@ def settings_of_value(study: StudyTables, value: PublishedValue) -> Settings | N
     If several cells have the label, the cell with the config's own values of the other swept keys
     is meant.
     """
-    config_settings = Settings.model_validate(study.manifest["settings"])
+    config_settings = study.manifest.study_settings()
     if isinstance(value.cell, str):
         named = {run.settings for run in study.runs_by_id.values() if run.cell.label == value.cell}
         if len(named) > 1:
-            rest = [key for key in study.swept if key not in study.manifest.get("labelled", ())]
+            rest = [key for key in study.swept if key not in study.manifest.labelled]
             named = {
                 each for each in named if values_of(each, rest) == values_of(config_settings, rest)
             }

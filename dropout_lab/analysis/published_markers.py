@@ -19,7 +19,7 @@ def published_footnote(study: StudyTables, table: pd.DataFrame, spread: str, dia
         diamonds: A description of the markers of published values.
     """
     parts = [
-        f"{study.manifest['name']}, {describe_epoch(study)}, dropout off",
+        f"{study.manifest.name}, {describe_epoch(study)}, dropout off",
         *([spread] if spread else []),
     ]
     comparison = compare_with_published(study, table)

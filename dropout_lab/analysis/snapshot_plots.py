@@ -12,6 +12,7 @@ from matplotlib.image import AxesImage
 from dropout_lab.analysis import style
 from dropout_lab.analysis.intervals import Floats
 from dropout_lab.analysis.tables import StudyTables, baseline_and_best, completed_rows
+from dropout_lab.datasets import DATASETS, Dataset
 from dropout_lab.results import RUN_FOLDERS, counted
 from dropout_lab.results.features import FEATURES, read_features
 
@@ -41,7 +42,14 @@ def draw_features(study: StudyTables, table: pd.DataFrame, title: str) -> Figure
     if not seeds:
         return None
     images = [own[seeds[0]] for own in by_seed]
-    limit = float(np.percentile(np.abs(np.concatenate(images)), _SCALE_PERCENTILE)) or 1.0
+    limit = (
+        float(
+            np.percentile(
+                np.abs(np.concatenate([own.ravel() for own in images])), _SCALE_PERCENTILE
+            )
+        )
+        or 1.0
+    )
     rows = -(-max(map(len, images)) // _IMAGES_PER_ROW)
     figure = style.new_figure(5.0 * len(shown) + 1.0, 0.43 * rows + 1.3)
     panels = figure.subplots(1, len(shown), squeeze=False)[0]
@@ -64,30 +72,31 @@ def _features_by_seed(study: StudyTables, cell: pd.Series) -> dict[int, Floats]:
     done = completed_rows(study, study.runs, cell)
     images_by_seed = {}
     for seed, run_id in zip(done["seed"], done["run_id"], strict=True):
-        images = _read_images(study.path / RUN_FOLDERS / run_id / FEATURES)
+        dataset = DATASETS[study.runs_by_id[run_id].settings.dataset.name]
+        images = _read_images(study.path / RUN_FOLDERS / run_id / FEATURES, dataset)
         if images is not None:
             images_by_seed[int(seed)] = images
     return images_by_seed
 
 
-def _read_images(path: Path) -> Floats | None:
+def _read_images(path: Path, dataset: Dataset) -> Floats | None:
     try:
-        read = read_features(path)
+        read = read_features(path, dataset)
     except ValueError:  # damaged; `doctor` reports it, and the study's command repairs it
         return None
     return None if read is None else read[0].astype(np.float64)
 
 
 def image_grid(axes: Axes, images: Floats, limit: float, wide: int = _IMAGES_PER_ROW) -> AxesImage:
-    """Draw images ``(units, 28, 28)`` in rows of ``wide`` images, with gaps.
+    """Draw images ``(units, rows, columns)`` in rows of ``wide`` images, with gaps.
 
     The grey scale is from -limit (black) to limit (white).
     """
-    side = images.shape[1] + _GAP
+    height, width = images.shape[1] + _GAP, images.shape[2] + _GAP
     rows = -(-len(images) // wide)
-    field = np.full((rows * side - _GAP, wide * side - _GAP), np.nan)
+    field = np.full((rows * height - _GAP, wide * width - _GAP), np.nan)
     for index, image in enumerate(images):
-        top, left = side * (index // wide), side * (index % wide)
+        top, left = height * (index // wide), width * (index % wide)
         field[top : top + image.shape[0], left : left + image.shape[1]] = image
     axes.set_axis_off()
     greys = colormaps["gray"].resampled(_GREYS)

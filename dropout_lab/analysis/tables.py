@@ -53,7 +53,7 @@ class StudyTables:
     """
 
     path: Path
-    manifest: dict[str, Any]
+    manifest: results.Manifest
     swept: tuple[str, ...]
     runs_by_id: Mapping[str, Run]
     runs: pd.DataFrame
@@ -68,16 +68,12 @@ class StudyTables:
     @property
     def removed(self) -> tuple[str, int]:
         """The cells removed from the study, as text, and the number of comparisons they had."""
-        records = [
-            record
-            for record in self.manifest.get("removed", ())
-            if not self.runs_by_id.keys() & set(record["runs"])  # not added again since
-        ]
+        records = self.manifest.removals()
         words = [
-            ", ".join(f"{key} = {value or 'none'}" for key, value in record["values"].items())
+            ", ".join(f"{key} = {value or 'none'}" for key, value in record.values.items())
             for record in records
         ]
-        return "; ".join(words), sum(record["comparisons"] for record in records)
+        return "; ".join(words), sum(record.comparisons for record in records)
 
     @cached_property
     def completed(self) -> list[pd.DataFrame]:
@@ -98,7 +94,7 @@ def read_study(path: Path) -> StudyTables:
     manifest = results.read_manifest(path)
     if manifest is None:
         raise StorageError(f"{path} has no {results.MANIFEST}; it is not the folder of a study.")
-    known, swept = results.runs_in(manifest), tuple(manifest["swept"])
+    known, swept = manifest.list_runs(), tuple(manifest.swept)
     tables = {name: results.read_table(path / name, known) for name in READING_ORDER}
     if found := damages(path, manifest, known, tables):
         raise DamageError(
@@ -165,7 +161,7 @@ def describe_missing_runs(study: StudyTables) -> str:
 
 def describe_epoch(study: StudyTables) -> str:
     """Return the epoch that final values belong to: ``after the last epoch``, or the best one."""
-    patience = study.manifest["settings"]["training"].get("patience")
+    patience = study.manifest.settings["training"].get("patience")
     if "training.patience" in study.swept or patience is not None:
         return "at the best epoch by validation"
     return "after the last epoch"
@@ -186,7 +182,7 @@ def summarize_cells(study: StudyTables) -> pd.DataFrame:
     runs = study.runs
     completed = _add_difference(runs)
     rows = []
-    keys = frozenset(study.manifest.get("labelled", ()))
+    keys = frozenset(study.manifest.labelled)
     for values, group in group_by_cell(runs, study.swept):
         own = completed[completed["run_id"].isin(group["run_id"])]
         row: dict[str, Any] = dict(zip(study.swept, values, strict=True))
@@ -265,14 +261,22 @@ def half_width(values: "np.ndarray[Any, np.dtype[Any]]") -> float:
     return (high - low) / 2
 
 
+def candidates(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the cells to choose from: cells with dropout, or all cells if none has dropout."""
+    trained = table[table["seeds"] > 0]
+    with_dropout = trained[~trained["is_baseline"]]
+    return with_dropout if len(with_dropout) else trained
+
+
 def chosen_on_validation(table: pd.DataFrame) -> pd.Series | None:
-    """Return the cell with dropout that has the highest mean validation accuracy, or None."""
-    scored = table["validation_accuracy_mean"].notna() & (table["seeds"] > 0)
-    candidates = table[~table["is_baseline"] & scored]
-    if candidates.empty:
+    """Return the candidate with the highest mean validation accuracy; the first of several.
+
+    None if no candidate has a validation accuracy.
+    """
+    scored = candidates(table).dropna(subset="validation_accuracy_mean")
+    if scored.empty:
         return None
-    best = int(np.argmax(candidates["validation_accuracy_mean"].to_numpy()))
-    return candidates.iloc[best]
+    return scored.iloc[int(np.argmax(scored["validation_accuracy_mean"].to_numpy()))]
 
 
 def baseline_and_best(table: pd.DataFrame) -> list[pd.Series]:
@@ -282,9 +286,8 @@ def baseline_and_best(table: pd.DataFrame) -> list[pd.Series]:
     """
     baselines = table[table["is_baseline"] & (table["seeds"] > 0)]
     chosen = chosen_on_validation(table)
-    return [
-        cell for cell in (baselines.iloc[0] if len(baselines) else None, chosen) if cell is not None
-    ]
+    cells = [baselines.iloc[0]] if len(baselines) else []
+    return cells if chosen is None or chosen["is_baseline"] else [*cells, chosen]
 
 
 def settings_of_cell(study: StudyTables, cell: pd.Series) -> Settings:
@@ -342,12 +345,12 @@ def _set_manifest_values(table: Table, known: Mapping[str, Run], swept: Sequence
 
 def _add_new_swept_keys(table: Table, manifest: results.Manifest) -> Table:
     """Add columns for keys that were not swept when ensembles.csv was written, and return it."""
-    for key in manifest["swept"] if table.header else ():
+    for key in manifest.swept if table.header else ():
         if key not in table.header:
             section, _, name = key.partition(".")
             table.header.insert(0, key)
             for row in table.rows:
-                row[key] = results.cell_text(manifest["settings"][section].get(name))
+                row[key] = results.cell_text(manifest.settings[section].get(name))
     return table
 
 

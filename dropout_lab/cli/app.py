@@ -1,10 +1,10 @@
-"""The front door: the list of commands, and what becomes of an error."""
+"""The list of commands, and how an error becomes a message and an exit status."""
 
 import json
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, cast
 
@@ -12,10 +12,12 @@ import typer
 
 from dropout_lab import __version__
 from dropout_lab.cli import encoding, extra
-from dropout_lab.cli.command import Command
+from dropout_lab.cli.command import Command, Group, StudyCommand
 from dropout_lab.cli.config import config_app
 from dropout_lab.cli.data import data_app
 from dropout_lab.cli.doctor import doctor
+from dropout_lab.cli.examples import examples_of
+from dropout_lab.cli.init import init
 from dropout_lab.cli.lesson import lesson
 from dropout_lab.cli.plot import plot
 from dropout_lab.cli.remove import remove
@@ -28,25 +30,24 @@ from dropout_lab.errors import ConfigError, DropoutLabError, InterruptedStudyErr
 from dropout_lab.files import reading
 
 _INTERRUPTED, _UNWRITTEN = 130, 4
-_EXTRA = re.compile(r"unexpected extra argument\(s\) \((.*)\)", re.DOTALL)
+_EXTRA = re.compile(r"unexpected extra arguments?(?:\(s\))? \((.*)\)", re.DOTALL)
+_TYPED = re.compile(r"(?:: |[Ww]rite )(?:dropout-lab|--\w)[^?]*$")  # ends with what to type
 # The base of it, for which typer has no public name.
 _UsageError = cast("type[typer.BadParameter]", typer.BadParameter.__bases__[0])
 
 app = typer.Typer(
+    cls=Group,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    help="The instrument for studying dropout in fully connected networks.",
+    epilog="dropout-lab sweep quickstart\ndropout-lab help sweep",
 )
-app.command(cls=Command)(train)
-app.command(cls=Command)(sweep)
-app.command(cls=Command)(plot)
-app.command(cls=Command)(report)
-app.command(cls=Command)(doctor)
-app.command(cls=Command)(remove)
-app.command(cls=Command)(lesson)
-app.command(cls=Command)(verify)
-app.command(cls=Command)(variants)
+_COMMANDS: tuple[Callable[..., None], ...] = (
+    init, train, sweep, plot, report, doctor, remove, lesson, verify, variants
+)  # fmt: skip
+for _command in _COMMANDS:
+    _kind = StudyCommand if _command in (train, sweep) else Command
+    app.command(cls=_kind, epilog=examples_of(_command.__name__))(_command)
 app.add_typer(config_app, name="config")
 app.add_typer(data_app, name="data")
 
@@ -63,7 +64,7 @@ def _options(
         False, "--version", callback=_version, is_eager=True, help="Print the version and exit."
     ),
 ) -> None:
-    """The instrument for studying dropout in fully connected networks."""
+    """Measure what dropout does: train experiments, plot them, and report their statistics."""
 
 
 def main() -> None:
@@ -90,7 +91,7 @@ def _run() -> int:
         return _tell(f"{where}: {error.strerror}. Change to another: cd ~", _UNWRITTEN)
     try:
         with reading():
-            status = int(app(standalone_mode=False) or 0)
+            status = int(app(_arguments(sys.argv[1:]), standalone_mode=False) or 0)
     except (DropoutLabError, InterruptedStudyError) as error:
         mistakes = error.mistakes if isinstance(error, ConfigError) else None
         return _tell(str(error), error.exit_status, mistakes)
@@ -99,6 +100,13 @@ def _run() -> int:
     if status == _INTERRUPTED:  # typer's word for Ctrl-C
         return _tell("Interrupted.", status)
     return status
+
+
+def _arguments(given: list[str]) -> list[str]:
+    """Return the arguments, with ``help`` and ``version`` in place of their options allowed."""
+    if given[:1] == ["version"]:
+        return ["--version"]
+    return [*given[1:], "--help"] if given[:1] == ["help"] else given
 
 
 def _tell(message: str, status: int, mistakes: Sequence[str] | None = None) -> int:
@@ -122,7 +130,13 @@ def _in_words(error: typer.BadParameter) -> str:
     if error.ctx is None or not message:
         return message
     help_ = f"{error.ctx.command_path} {error.ctx.help_option_names[-1]}"
-    lines = [message if message.endswith((".", "?")) else f"{message}."]
+    command = error.ctx.info_name or ""
+    name = getattr(error, "option_name", None)
+    if name is not None and (option := extra.instead_of_option(command, name, sys.argv[1:])):
+        message = f"No such option: {name}. {option}"
+    lines = [message if message.endswith((".", "?")) or _TYPED.search(message) else f"{message}."]
+    if "No such command" in message:
+        lines += extra.instead_of_command(sys.argv[1:])
     if found := _EXTRA.search(message):
-        lines += extra.advice(error.ctx.info_name or "", found[1].split(" "))
+        lines += extra.advice(command, found[1].split(" "))
     return "\n".join([*lines, f"Try {help_}"])

@@ -1,5 +1,6 @@
 """The variants and the lessons in the terminal: what there is, without running any."""
 
+import re
 from collections.abc import Mapping
 
 from rich import box
@@ -14,8 +15,28 @@ from dropout_lab.variant import Variant
 _TABLE_WIDTH = 150  # columns of a terminal from which six columns of text can be read
 
 
+def print_overview(variants: Mapping[str, Variant]) -> None:
+    """Print each variant in a line: its name, what it does, and the year of its paper."""
+    console = Console(markup=False, highlight=False)
+    names = max(map(len, variants))
+    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column(style="bold", no_wrap=True, width=names)
+    table.add_column(overflow="fold")
+    table.add_column(no_wrap=True, width=4)
+    for name, kind in variants.items():
+        table.add_row(name, kind.summary or kind.formula, _year(kind))
+    console.print(table)
+    console.print("\nFormula, options, cost and paper of a variant: dropout-lab variants NAME")
+
+
+def _year(kind: Variant) -> str:
+    """Return the year of the paper of a variant; nothing if it has none."""
+    found = re.search(r"\b(?:19|20)\d\d\b", kind.paper)
+    return found[0] if found else ""
+
+
 def print_catalogue(chosen: Mapping[str, Variant]) -> None:
-    """Print what each variant does, needs and costs, and what the cost was measured on.
+    """Print what each variant does, needs and costs, and how the cost was measured.
 
     A table where there is room for six columns, else blocks of lines.
     """

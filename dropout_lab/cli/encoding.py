@@ -3,6 +3,7 @@
 import codecs
 import io
 import os
+import re
 import sys
 import textwrap
 from contextlib import suppress
@@ -11,6 +12,7 @@ from dropout_lab.printable import printable
 
 # Not named ascii: typer takes an output of that encoding for a mistake, and writes UTF-8 instead.
 _PLAIN = "dropout_lab_plain"
+_COMMAND = re.compile(r"(.*: | *)(dropout-lab (?:(?!\. ).)*)")  # at the end of a message
 _IN_ASCII = {"±": "+/-", "−": "-", "–": "-", "…": "...", "×": "x"}  # the very signs
 _OUTPUTS = ("stdout", "stderr")
 # Numbers that Rich and Typer take from the environment unchecked: a width of 0 prints nothing.
@@ -58,7 +60,12 @@ def wrapped(text: str) -> str:
 
 
 def _lines(line: str, width: int) -> list[str]:
-    """Return a line in parts that fit, indented as it is; a word that does not fit is not cut."""
+    """Return a line in parts that fit, indented as it is; a word that does not fit is not cut.
+
+    A command at the end of the line is not broken either: it has a line of its own.
+    """
+    if len(line) > width and (found := _COMMAND.fullmatch(line)):
+        return [*_lines(found[1].rstrip(), width), f"  {found[2]}"] if found[1].strip() else [line]
     indent = line[: len(line) - len(line.lstrip())]
     parts = textwrap.wrap(
         line, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False

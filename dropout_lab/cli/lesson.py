@@ -7,43 +7,54 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dropout_lab.cli import options
+from dropout_lab.cli.option_values import folder
 from dropout_lab.errors import ConfigError
 
 if TYPE_CHECKING:
     from dropout_lab.lessons import Lesson
 
+FullMnist = Annotated[
+    Path | None,
+    typer.Option(
+        help="Folder of full MNIST, for lessons that train. (default: 5,000 images)",
+        metavar="DIR",
+        parser=folder,
+    ),
+]
+FigureFolder = Annotated[
+    Path,
+    typer.Option(
+        help="Folder for the figure. (default: results/lessons)", metavar="DIR", parser=folder
+    ),
+]
+
 
 def lesson(
     name: Annotated[
-        str | None, typer.Argument(metavar="[NAME]", help="Which; without one, they are listed.")
+        str | None,
+        typer.Argument(metavar="NAME", help="Lesson to run. Without one, all lessons are listed."),
     ] = None,
     p: Annotated[
         str | None,
-        typer.Option("--p", help="The chance of dropping, where it takes one.", metavar="P|LIST"),
-    ] = None,
-    seed: Annotated[
-        int, typer.Option(help="Of every draw.", min=0, max=2**31 - 1, metavar="N")
-    ] = 0,
-    out: Annotated[
-        Path, typer.Option(help="Where its picture goes.", metavar="DIR", parser=options.folder)
-    ] = Path("results/lessons"),
-    quick: options.QuickLessons = False,
-    pause: Annotated[
-        bool, typer.Option("--pause", help="Wait for Enter before each further step.")
-    ] = False,
-    data_dir: Annotated[
-        Path | None,
         typer.Option(
-            help="Folder of full MNIST, for lessons that train on it. (default: 5,000 images)",
-            metavar="DIR",
-            parser=options.folder,
+            "--p", help="Chance of dropping, in a lesson that takes one.", metavar="P|LIST"
         ),
     ] = None,
+    seed: Annotated[
+        int, typer.Option(help="Random seed. (default: 0)", min=0, max=2**31 - 1, metavar="N")
+    ] = 0,
+    out: FigureFolder = Path("results/lessons"),
+    quick: options.QuickLessons = False,
+    pause: Annotated[
+        bool, typer.Option("--pause", help="Wait for Enter before each next step.")
+    ] = False,
+    data_dir: FullMnist = None,
     json: options.Json = False,
 ) -> None:
-    """Show a claim about dropout by an experiment: steps, a picture, and checks that can fail.
+    """Test a textbook claim about dropout with an experiment.
 
-    The exit status is 1 if a check fails.
+    A lesson prints its steps, draws a figure, and checks the claim. The exit status is 1 if a
+    check fails.
     """
     from dropout_lab.lessons import LESSONS, LessonOptions
 

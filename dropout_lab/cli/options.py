@@ -1,6 +1,5 @@
 """The options that train and sweep share, and how they become a study."""
 
-import os
 import re
 import shlex
 import sys
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dropout_lab.catalogue import CATALOGUE
+from dropout_lab.cli.option_values import folder, memory_size, whole_number
 from dropout_lab.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -20,47 +20,60 @@ if TYPE_CHECKING:
     from dropout_lab.study import Study
 
 
-_SIZE = re.compile(r"\s*([0-9]{1,9}(?:\.[0-9]{1,9})?)\s*([KMGTkmgt])(?:i?[Bb])?\s*")
-_LARGEST_SIZE = 2**60
+_DEVICES = ("auto", "cpu", "cuda")
 _ADDRESS = re.compile(r"[a-z]+://\S+:[0-9]{1,5}")
 
 
-def folder(text: str) -> Path:
-    """Return the folder that an option names; what is there is looked at later."""
-    if not text:
-        raise typer.BadParameter("it is empty; name a folder, or leave it out.")
-    return Path(text)
-
-
-def memory_size(text: str) -> int:
-    """Return the bytes that an option names: 8G, 1.5 GB, 500M; in powers of 1,024."""
-    found = _SIZE.fullmatch(text)
-    amount = int(float(found[1]) * 1024 ** ("KMGT".index(found[2].upper()) + 1)) if found else 0
-    if not 0 < amount <= _LARGEST_SIZE:
-        raise typer.BadParameter(
-            f"{text!r} is no size; write a number above 0 and K, M, G or T: 8G, 1.5G, 500M."
-        )
-    return amount
-
-
-ConfigFile = Annotated[
-    Path | None,
-    typer.Option("--config", "-c", help="YAML file; without one, the defaults.", metavar="FILE"),
-]
 Set = Annotated[
     list[str] | None,
     typer.Option(
-        "--set", help="Change a key: --set training.epochs=5. May be repeated.", metavar="KEY=VALUE"
+        "--set",
+        help="Set a key of the config: --set training.epochs=5. Repeat it for more keys.",
+        metavar="KEY=VALUE",
     ),
 ]
-P = Annotated[
+TrainP = Annotated[
+    str | None,
+    typer.Option("--p", help="Chance of dropping (the key dropout.p).", metavar="P"),
+]
+SweepP = Annotated[
     str | None,
     typer.Option(
-        "--p", help="What to sweep: --p 0,0.25,0.5 or --p 0:0.9:0.1.", metavar="LIST|RANGE"
+        "--p", help="Values of p to compare: 0,0.25,0.5 or 0:0.9:0.1.", metavar="P|LIST|RANGE"
+    ),
+]
+TrainRate = Annotated[
+    str | None,
+    typer.Option("--lr", help="Learning rate (the key training.learning_rate).", metavar="X"),
+]
+SweepRate = Annotated[
+    str | None,
+    typer.Option(
+        "--lr", help="Learning rate, or several to compare: 0.05,0.1.", metavar="X|LIST|RANGE"
     ),
 ]
 Seeds = Annotated[
-    str | None, typer.Option(help="A count, or a list: --seeds 5, --seeds 3,7.", metavar="N|LIST")
+    str | None,
+    typer.Option(
+        help="Number of seeds, or a list of seeds: 5 or 3,7. (default: as in the config)",
+        metavar="N|LIST",
+    ),
+]
+Seed = Annotated[str | None, typer.Option(help="Train with this one seed only.", metavar="SEED")]
+Baseline = Annotated[
+    bool | None,
+    typer.Option(
+        "--baseline/--no-baseline",
+        help="Add a baseline (no dropout) for each seed. (default: as in the config)",
+        show_default=False,
+    ),
+]
+Name = Annotated[
+    str | None,
+    typer.Option(
+        help="Name of the study; its results go to results/NAME. (default: as in the config)",
+        metavar="NAME",
+    ),
 ]
 Out = Annotated[
     Path | None,
@@ -74,7 +87,7 @@ Elsewhere = Annotated[
     Path | None,
     typer.Option(
         "--out",
-        help="Folder to write to, such as for a study you may only read. (default: the study's)",
+        help="Folder to write to, for a study that you may only read. (default: the study's)",
         metavar="DIR",
         parser=folder,
     ),
@@ -82,30 +95,47 @@ Elsewhere = Annotated[
 Results = Annotated[
     Path,
     typer.Argument(
-        help="A study's folder, or a folder of studies.", metavar="RESULTS", parser=folder
+        help="Folder of a study, or a folder of studies. (default: results)",
+        metavar="RESULTS",
+        parser=folder,
     ),
 ]
-Epochs = Annotated[int | None, typer.Option(help="Passes over the training part.", metavar="N")]
-Device = Annotated[str, typer.Option(help="auto, cpu or cuda.", metavar="NAME")]
+Epochs = Annotated[
+    int | None,
+    typer.Option(
+        help="Number of passes over the training set.", metavar="N", parser=whole_number()
+    ),
+]
+Device = Annotated[
+    str, typer.Option(help="Where to train: auto, cpu or cuda. (default: auto)", metavar="NAME")
+]
 DataDir = Annotated[
     Path | None,
     typer.Option(
-        help="Where the data sets lie. (default: the user's cache)",
+        help="Folder of the data sets. (default: $DROPOUT_LAB_DATA, or the user's cache)",
         envvar="DROPOUT_LAB_DATA",
         metavar="DIR",
         parser=folder,
     ),
 ]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the plan; train and write nothing.")]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Show what would be trained. Train and write nothing.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
 FleetSize = Annotated[
-    int | None, typer.Option("--fleet", help="Most runs trained in lockstep.", min=1, metavar="N")
+    int | None,
+    typer.Option(
+        "--fleet",
+        help="Maximum number of runs trained together as one batch (a fleet).",
+        metavar="N",
+        parser=whole_number(least=1),
+    ),
 ]
 Memory = Annotated[
     int | None,
     typer.Option(
-        help="What a fleet may take: 8G, 500M. (default: half of the machine's)",
+        help="Maximum memory of a fleet: 8G, 500M. (default: half of the machine's)",
         metavar="SIZE",
         parser=memory_size,
         show_default=False,
@@ -114,7 +144,9 @@ Memory = Annotated[
 Workers = Annotated[
     int | None,
     typer.Option(
-        help="Train with N processes of this machine, by Dask.", min=1, max=1024, metavar="N"
+        help="Train with N processes on this machine, with Dask.",
+        metavar="N",
+        parser=whole_number(least=1, most=1024),
     ),
 ]
 Scheduler = Annotated[
@@ -124,35 +156,27 @@ Scheduler = Annotated[
     ),
 ]
 QuickLessons = Annotated[
-    bool, typer.Option("--quick", help="Lessons for a class: fewer draws, smaller networks.")
+    bool, typer.Option("--quick", help="Use fewer draws and smaller networks in the lessons.")
 ]
 Plugins = Annotated[
     list[Path] | None,
     typer.Option(
-        "--plugin", help="Python file with a variant of your own. May be repeated.", metavar="FILE"
+        "--plugin",
+        help="Python file with a variant of your own. Repeat it for more files.",
+        metavar="FILE",
     ),
 ]
 Retry = Annotated[
     str | None,
-    typer.Option(help="failed: train again the runs that failed before.", metavar="STATUS"),
+    typer.Option(help="Which runs to retry: failed.", metavar="STATUS"),
 ]
 ForcePrecision = Annotated[
     bool,
     typer.Option(
-        "--force-precision", help="Train in bfloat16 even where this processor is slow at it."
+        "--force-precision", help="Train in bfloat16 even if this processor is slow at it."
     ),
 ]
-SaveModels = Annotated[bool, typer.Option("--save-models", help="Keep each run's weights.")]
-
-
-def data_folder(data_dir: Path | None) -> Path:
-    """Return where data sets lie: as asked, or in the user's cache.
-
-    A ``~`` in it is resolved where a file is needed: mnist_5k needs none, and no home directory.
-    """
-    if data_dir is not None:
-        return data_dir
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "dropout-lab"
+SaveModels = Annotated[bool, typer.Option("--save-models", help="Save the weights of each run.")]
 
 
 def variant_names(names: Sequence[str] | None) -> list[str]:
@@ -197,13 +221,19 @@ def variant_and_lesson_names(names: Sequence[str] | None) -> tuple[list[str], li
 
 def _check_names(names: Sequence[str] | None, known: Mapping[str, Collection[str]]) -> None:
     """Refuse names that are in none of the tables; their keys say what is in them."""
-    from dropout_lab.config.messages import nearest
+    from dropout_lab.config.messages import instead_of_variant, nearest
 
     every = list(dict.fromkeys(name for each in known.values() for name in each))
-    lists = "; ".join(f"known {kind}s: {', '.join(each)}" for kind, each in known.items())
-    own = " A variant of your own: --plugin FILE." if "variant" in known else ""
+    lessons = known.get("lesson", ())
+
+    def instead(name: str) -> str:
+        if "variant" in known:
+            more = ". To list the lessons: dropout-lab lesson" if lessons else ""
+            return f"{instead_of_variant(name, lessons)}{more}"
+        return f";{nearest(name, every)} known: {', '.join(every)}."
+
     unknown = [
-        f"{name!r} is not a {' or a '.join(known)};{nearest(name, every)} {lists}.{own}"
+        f"{name!r} is not a {' or a '.join(known)}{instead(name)}"
         for name in names or ()
         if name not in every
     ]
@@ -217,8 +247,11 @@ def check_device(device: str) -> None:
     Raises:
         ConfigError: The name is unknown.
     """
-    if device not in ("auto", "cpu", "cuda"):
-        raise ConfigError([f"--device is {device!r}; allowed: auto, cpu, cuda."])
+    if device not in _DEVICES:
+        from dropout_lab.config.messages import nearest
+
+        near = " write cuda;" if device.lower() == "gpu" else nearest(device, _DEVICES)
+        raise ConfigError([f"--device is {device!r};{near} allowed: {', '.join(_DEVICES)}."])
 
 
 def check_cluster(workers: int | None, scheduler: str | None) -> None:
@@ -263,8 +296,8 @@ def check_retry(retry: str | None) -> None:
     if retry not in (None, "failed"):
         raise ConfigError(
             [
-                f"--retry is {retry!r}; allowed: failed. Interrupted runs go on by themselves; "
-                "a run that diverged would do so again."
+                f"--retry is {retry!r}; allowed: failed. Interrupted runs resume without it, and "
+                "a run that diverged would diverge again."
             ]
         )
 
@@ -302,9 +335,9 @@ def make_study(
     """
     import torch
 
-    from dropout_lab.config.grid import seeds_of
+    from dropout_lab.data import data_folder
     from dropout_lab.devices import explain_missing_cuda
-    from dropout_lab.study import Study, notes
+    from dropout_lab.study import Study
 
     # The workers of a cluster have a GPU only if they are asked for it.
     available = torch.cuda.is_available() if scheduler is None else device == "cuda"
@@ -316,11 +349,8 @@ def make_study(
             ]
         )
     return Study(
-        name=config.name,
-        about=config.about,
-        settings=config,
+        config=config,
         cells=cells,
-        seeds=seeds_of(config),
         out=out or Path("results") / config.name,
         data_dir=data_folder(data_dir),
         device=torch.device("cuda" if device != "cpu" and available else "cpu"),
@@ -331,5 +361,4 @@ def make_study(
         save_models=save_models,
         retry_failed=retry == "failed",
         command=shlex.join(["dropout-lab", *sys.argv[1:]]),
-        notes=notes(config),
     )

@@ -13,9 +13,9 @@ def plot(
     out: options.Elsewhere = None,
     json: Annotated[bool, typer.Option("--json", help="Print the files as JSON.")] = False,
 ) -> None:
-    """Draw the pictures of a study, or of every study below a folder, as PNG and SVG.
+    """Draw the plots of a study, or of every study in a folder, as PNG and SVG.
 
-    A study that is damaged is not drawn: what is damaged is named.
+    A damaged study is not drawn; the message says what is damaged.
     """
     import json as json_module
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from dropout_lab.config.grid import without
 from dropout_lab.config.schema import Settings, without_dropout
-from dropout_lab.results import Manifest, counted, read_manifest, runs_in
+from dropout_lab.results import counted, read_manifest
 from dropout_lab.study import Study
 
 
@@ -51,7 +51,7 @@ def power_of(study: Study) -> Power:
     from dropout_lab.analysis.statistics import ALPHA, REFERENCE_SHARE, min_seeds, smallest_p
 
     manifest = read_manifest(study.out)
-    known = [] if manifest is None else list(runs_in(manifest).values())
+    known = [] if manifest is None else list(manifest.list_runs().values())
     seeds_of: dict[Settings, set[int]] = {}
     for run in (*study.runs, *known):
         seeds_of.setdefault(run.settings, set()).add(run.seed)
@@ -60,7 +60,8 @@ def power_of(study: Study) -> Power:
         for settings, seeds in seeds_of.items()
         if not without_dropout(settings) and without(settings) in seeds_of
     ]
-    comparisons = len(shared) + _removed(manifest)
+    removals = manifest.removals() if manifest else []
+    comparisons = len(shared) + sum(record.comparisons for record in removals)
     needed = min_seeds(max(1, comparisons))
     enough = comparisons / REFERENCE_SHARE * smallest_p(needed) < ALPHA
     return Power(
@@ -68,17 +69,6 @@ def power_of(study: Study) -> Power:
         max(shared, default=0),
         needed if shared and enough else None,
         tuple(sorted(set().union(*seeds_of.values()))),
-    )
-
-
-def _removed(manifest: Manifest | None) -> int:
-    """Return how many comparisons were removed from a study; they stay in the correction."""
-    if manifest is None:
-        return 0
-    return sum(
-        int(record["comparisons"])
-        for record in manifest.get("removed", ())
-        if not manifest["runs"].keys() & set(record["runs"])  # else they are trained again
     )
 
 

@@ -3,7 +3,7 @@
 from dropout_lab.cli import encoding
 from dropout_lab.config.grid import Run
 from dropout_lab.errors import ConfigError
-from dropout_lab.study import Study, planned_fleets
+from dropout_lab.study import Study, preview
 from dropout_lab.training import precision
 
 _ON_WORKERS = (
@@ -24,7 +24,7 @@ def check_precision(study: Study, *, forced: bool) -> None:
     """
     if study.device.type != "cpu" or not any(map(_is_rough, study.runs)):
         return
-    asked = {r.settings for fleet in planned_fleets(study) for r in fleet if _is_rough(r)}
+    asked = {r.settings for fleet in preview(study).fleets for r in fleet if _is_rough(r)}
     if not asked:
         return
     if study.scheduler is not None:

@@ -22,6 +22,7 @@ from dropout_lab.cli.encoding import tell, wrapped
 from dropout_lab.config.grid import Run
 from dropout_lab.results import counted
 from dropout_lab.study import Events
+from dropout_lab.study.fleet_runner import QuietEvents
 from dropout_lab.training import Epoch
 
 _LINE_EVERY = 10.0  # seconds between plain lines
@@ -50,8 +51,8 @@ def new_progress(*, quiet: bool) -> StudyProgress:
     return LiveProgress() if sys.stderr.isatty() else PlainProgress()
 
 
-class QuietProgress:
-    """Shows nothing but problems."""
+class QuietProgress(QuietEvents):
+    """Shows only warnings and problems."""
 
     def __enter__(self) -> Self:
         return self
@@ -61,34 +62,6 @@ class QuietProgress:
 
     def say(self, line: str) -> None:
         """Show nothing."""
-
-    def planned(self, fleets: Sequence[Sequence[Run]], finished: int) -> None:
-        """Show nothing."""
-
-    def fleet_started(
-        self, fleet: Sequence[Run], epochs_done: int, epochs: int, worker: str = ""
-    ) -> None:
-        """Show nothing."""
-
-    def epoch_ended(self, fleet: Sequence[Run], epoch: Epoch) -> None:
-        """Show nothing."""
-
-    def warned(self, text: str) -> None:
-        """Show it."""
-        self.show(f"warning: {text}")
-
-    def fleet_ended(self, fleet: Sequence[Run], problems: Sequence[str]) -> None:
-        """Show each problem."""
-        for problem in problems:
-            self.show(problem)
-
-    def fleet_split(self, fleet: Sequence[Run], parts: Sequence[Sequence[Run]], why: str) -> None:
-        """Show why, and what is tried now."""
-        sizes = [len(part) for part in parts]
-        how = f"in fleets of {' and '.join(map(str, sizes))}" if max(sizes) > 1 else "one by one"
-        self.show(
-            f"{counted(len(fleet), 'run')} cannot go on as one fleet: {why}. They go on {how}."
-        )
 
     def show(self, line: str) -> None:
         """Show a line that is told even when quiet."""

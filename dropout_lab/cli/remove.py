@@ -5,20 +5,24 @@ from typing import Annotated
 
 import typer
 
-from dropout_lab.cli import encoding, options
+from dropout_lab.cli import encoding
 
 
 def remove(
-    results: Annotated[Path, typer.Argument(help="The folder of a study.", show_default=False)],
+    results: Annotated[
+        Path, typer.Argument(metavar="RESULTS", help="Folder of a study.", show_default=False)
+    ],
     values: Annotated[
         list[str],
         typer.Argument(
-            help="The values of the settings to remove: dropout.p=0.95.",
-            metavar="KEY=VALUE...",
+            help="Values of the settings to remove: dropout.p=0.95.",
+            metavar="KEY=VALUE",
             show_default=False,
         ),
     ],
-    dry_run: options.DryRun = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would be removed. Remove nothing.")
+    ] = False,
 ) -> None:
     """Remove settings and their runs from a study, such as one value of p.
 

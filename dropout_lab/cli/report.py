@@ -21,25 +21,23 @@ _SHOWN = 80  # characters of an option that a message repeats
 Against = Annotated[
     list[str] | None,
     typer.Option(
-        help="Compare with the cell of these values, not with the one without dropout: "
-        "--against dropout.p=0.25. May be repeated.",
+        help="Compare with the setting of these values instead of the baseline: "
+        "--against dropout.p=0.25. Repeat it for more keys.",
         metavar="KEY=VALUE[,...]",
     ),
 ]
-Errors = Annotated[
-    bool, typer.Option("--errors", help="Test errors in per cent, as the papers tell them.")
-]
+Errors = Annotated[bool, typer.Option("--errors", help="Show test errors in %, as papers do.")]
 Mcnemar = Annotated[
     str | None,
     typer.Option(
-        help="Test two runs of one study against each other on their stored predictions.",
+        help="Compare two runs of a study with McNemar's test on their stored predictions.",
         metavar="RUN,RUN",
     ),
 ]
 Difference = Annotated[
     float,
     typer.Option(
-        help="Points of accuracy: how many seeds it takes to find such a difference.",
+        help="Difference in percentage points to compute the needed seeds for. (default: 0.1)",
         metavar="POINTS",
     ),
 ]
@@ -54,9 +52,9 @@ def report(
     out: options.Elsewhere = None,
     json: options.Json = False,
 ) -> None:
-    """Tell the findings of a study, or of every study below a folder, with their statistics.
+    """Report the results of a study, or of every study in a folder, with their statistics.
 
-    Writes report.html, one page with all of it, and the table as CSV, Markdown and LaTeX.
+    Writes report.html, and the table as CSV, Markdown and LaTeX.
     """
     asked = against or ()
     reference, runs = values_of("--against", asked), _runs(mcnemar)
@@ -71,7 +69,7 @@ def report(
     reports: list[tuple[Report, Path]] = []
     problems: list[StorageError] = []
     mistakes: list[str] = []
-    for path in find_studies(results):
+    for path in find_studies(results, asking="report"):
         try:
             place = folder_for(path, results, out)
             with reading():

@@ -1,10 +1,9 @@
 """What train and sweep do once the request is clear: plan or run, show, and set the status."""
 
 import json as json_module
-import shlex
 import sys
-from collections.abc import Sequence
-from contextlib import redirect_stdout, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,12 +12,13 @@ from rich.console import Console
 
 from dropout_lab.cli import encoding
 from dropout_lab.cli.encoding import as_shown
+from dropout_lab.cli.free_name import with_free_name
 from dropout_lab.cli.power import power_of
 from dropout_lab.cli.precision import check_precision
 from dropout_lab.cli.progress import new_progress
-from dropout_lab.config.grid import Run
+from dropout_lab.config.grid import Run, get
 from dropout_lab.config.rules import cautions_of
-from dropout_lab.errors import StorageError
+from dropout_lab.errors import StorageError, TakenFolderError
 from dropout_lab.results import (
     AT_END,
     ENSEMBLES,
@@ -26,6 +26,7 @@ from dropout_lab.results import (
     PLOTS,
     RUNS,
     cell_text,
+    command,
     counted,
     old_report,
 )
@@ -36,6 +37,12 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from dropout_lab.analysis.tables import StudyTables
+
+# What --dry-run shows of a setting that varies nothing.
+_OF_ONE_SETTING = (
+    "dropout.variant", "dropout.p", "dropout.placement", "model.hidden", "dataset.name",
+    "training.epochs", "training.updates",
+)  # fmt: skip
 
 
 def run(
@@ -53,16 +60,11 @@ def run(
     for text in cautions_of(cell.settings for cell in study.cells):
         encoding.tell(f"warning: {text}")
     if dry_run:
-        _print_preview(study, as_json=json)
+        with _naming_another(study):
+            _print_preview(study, as_json=json)
         return
     check_precision(study, forced=force)
-    if not quiet:
-        with suppress(StorageError):  # the study itself says what is wrong with its folder
-            if sentence := power_of(study).sentence:
-                encoding.tell(sentence)
-    # What a variant of one's own prints is no result.
-    with new_progress(quiet=quiet) as progress, redirect_stdout(sys.stderr):
-        outcome = run_study(study, progress, progress.say, _trainer(study))
+    outcome = _trained(study, quiet=quiet)
 
     # Only now: pandas and matplotlib take a second that the first epoch should not wait for.
     from dropout_lab.analysis.agreement import beside_paper_of
@@ -86,10 +88,12 @@ def run(
         for sentence in beside_paper:
             console.print(f"\n{encoding.as_shown(sentence, console.file)}", highlight=False)
         _print_end(console, study, outcome, files)
+        if not quiet and outcome.count("completed"):
+            _print_next(console, study, plots=plots)
     for run_id, message in marked.items():
         encoding.tell(f"run {run_id} has a layer that does not do what it says: {message}")
     if outcome.trained and not plots and any((study.out / PLOTS).glob("*.png")):
-        again = shlex.join(["dropout-lab", "plot", str(study.out)])
+        again = command("plot", study.out)
         notes.append(f"{PLOTS}/ is older than the runs; redraw it with: {again}")
     for note in filter(None, [*notes, old_report(study.out)]):
         encoding.tell(note)
@@ -98,6 +102,30 @@ def run(
         raise typer.Exit(unsaved.exit_status)
     if marked or outcome.count("completed") < len(outcome.statuses):
         raise typer.Exit(1)
+
+
+def _trained(study: Study, *, quiet: bool) -> Outcome:
+    """Train what is missing of a study, and show its progress."""
+    if not quiet:
+        with suppress(StorageError):  # the study itself says what is wrong with its folder
+            if sentence := power_of(study).sentence:
+                encoding.tell(sentence)
+    # What a variant of one's own prints is no result.
+    with (
+        new_progress(quiet=quiet) as progress,
+        redirect_stdout(sys.stderr),
+        _naming_another(study),
+    ):
+        return run_study(study, progress, progress.say, _trainer(study))
+
+
+@contextmanager
+def _naming_another(study: Study) -> Iterator[None]:
+    """Add the command to type to the refusal of a folder that holds something else."""
+    try:
+        yield
+    except TakenFolderError as error:
+        raise with_free_name(error, study.out, study.config.name, sys.argv[1:]) from error
 
 
 def _pictures(tables: "StudyTables") -> tuple[list[Path], list[str], StorageError | None]:
@@ -156,7 +184,7 @@ def _print_plan(study: Study, fleets: Sequence[Sequence[Run]], *, as_json: bool)
     missing = {run.run_id for fleet in fleets for run in fleet}
     power = power_of(study)
     plan = {
-        "name": study.name,
+        "name": study.config.name,
         "out": str(study.out),
         "runs": len(runs),
         "finished": sum(run.run_id not in missing for run in runs),
@@ -170,15 +198,16 @@ def _print_plan(study: Study, fleets: Sequence[Sequence[Run]], *, as_json: bool)
         encoding.say(json_module.dumps(plan, indent=1))
         return
     encoding.say(
-        f"{study.name}: {counted(len(runs), 'run')} ({counted(len(study.cells), 'cell')} x "
+        f"{study.config.name}: {counted(len(runs), 'run')} ({counted(len(study.cells), 'cell')} x "
         f"{counted(len(study.seeds), 'seed')}), {plan['finished']} of them finished, "
         f"{counted(len(fleets), 'fleet')} to train; into {study.out}"
     )
     for cell in study.cells:
+        shown = cell.values or {key: get(cell.settings, key) for key in _OF_ONE_SETTING}
         values = ", ".join(
-            f"{key} = {cell_text(value)}" for key, value in cell.values.items() if value is not None
+            f"{key} = {cell_text(value)}" for key, value in shown.items() if value is not None
         )
-        encoding.say(f"  {values or 'the setting of the config'}")
+        encoding.say(f"  {values}")
     if power.sentence:
         encoding.tell(power.sentence)
     encoding.say("Nothing was trained or written.")
@@ -196,7 +225,7 @@ def _plain(table: "pd.DataFrame") -> "pd.DataFrame":
 
 def _result(study: Study, outcome: Outcome, table: Any, files: Sequence[Path]) -> dict[str, Any]:
     return {
-        "name": study.name,
+        "name": study.config.name,
         "out": str(study.out),
         "seconds": outcome.seconds,
         "trained": outcome.trained,
@@ -207,7 +236,7 @@ def _result(study: Study, outcome: Outcome, table: Any, files: Sequence[Path]) -
 
 
 def _print_end(console: Console, study: Study, outcome: Outcome, files: Sequence[Path]) -> None:
-    """Say what was done and where the files are."""
+    """Print what was done and where the files are."""
     before = f", {outcome.finished} finished before" if outcome.finished else ""
     console.print(
         f"{counted(outcome.trained, 'run')} trained in {outcome.seconds:.1f} s{before}.",
@@ -215,7 +244,7 @@ def _print_end(console: Console, study: Study, outcome: Outcome, files: Sequence
     )
     for status in ("diverged", "failed", "interrupted"):
         if count := outcome.count(status):
-            again = "; --retry failed trains them again" if status == "failed" else ""
+            again = "; to retry them, add --retry failed" if status == "failed" else ""
             console.print(
                 as_shown(f"{count} {status}; see {study.out / RUNS}{again}.", console.file),
                 highlight=False,
@@ -225,3 +254,12 @@ def _print_end(console: Console, study: Study, outcome: Outcome, files: Sequence
     paths += [files[0].parent / "*.png"] if files else []
     listed = as_shown("Files: " + ", ".join(map(str, paths)), console.file)
     console.print(listed, highlight=False, soft_wrap=True)
+
+
+def _print_next(console: Console, study: Study, *, plots: bool) -> None:
+    """Print what to type next."""
+    steps = {"Report": command("report", study.out)}
+    if not plots:
+        steps["Plots"] = command("plot", study.out)
+    for what, typed in steps.items():
+        console.print(as_shown(f"{what}: {typed}", console.file), highlight=False, soft_wrap=True)

@@ -1,26 +1,20 @@
 """``dropout-lab sweep``: every combination of the grid, for each seed, and its pictures."""
 
-from typing import Annotated
-
-import typer
-
 from dropout_lab.cli import options
+from dropout_lab.cli.config_files import ConfigOption, GivenConfig, config_path
 
 
 def sweep(
-    config: options.ConfigFile = None,
-    p: options.P = None,
+    given: GivenConfig = None,
+    config: ConfigOption = None,
+    p: options.SweepP = None,
+    lr: options.SweepRate = None,
     set_: options.Set = None,
+    seed: options.Seed = None,
     seeds: options.Seeds = None,
     epochs: options.Epochs = None,
-    baseline: Annotated[
-        bool | None,
-        typer.Option(
-            "--baseline/--no-baseline",
-            help="Add a run without dropout for each seed. (default: as the config says)",
-            show_default=False,
-        ),
-    ] = None,
+    baseline: options.Baseline = None,
+    name: options.Name = None,
     out: options.Out = None,
     data_dir: options.DataDir = None,
     device: options.Device = "auto",
@@ -36,9 +30,10 @@ def sweep(
     json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Train every combination of the grid for each seed, then draw the pictures.
+    """Train every setting of the sweep, once for each seed, and draw the plots.
 
-    The same command resumes it, or with more p or seeds extends it; no finished run is retrained.
+    Run the same command again to resume an interrupted study, or with more values or seeds to
+    extend it. Completed runs are not trained again.
     """
     from dropout_lab.config.grid import sweep_cells
     from dropout_lab.config.load import load
@@ -48,7 +43,8 @@ def sweep(
     options.check_retry(retry)
     options.check_cluster(workers, scheduler)
     options.load_plugins(plugin)
-    settings = load(config, Changes(tuple(set_ or ()), epochs, seeds, p, sweep=True))
+    changes = Changes(tuple(set_ or ()), epochs, seeds, p, True, seed, lr, name)
+    settings = load(config_path("sweep", given, config), changes)
     cells = sweep_cells(settings, baseline=baseline)
 
     from dropout_lab.cli.study_output import run

@@ -1,13 +1,19 @@
 """``dropout-lab train``: the config's own setting, for each seed."""
 
 from dropout_lab.cli import options
+from dropout_lab.cli.config_files import ConfigOption, GivenConfig, config_path
 
 
 def train(
-    config: options.ConfigFile = None,
+    given: GivenConfig = None,
+    config: ConfigOption = None,
+    p: options.TrainP = None,
+    lr: options.TrainRate = None,
     set_: options.Set = None,
+    seed: options.Seed = None,
     seeds: options.Seeds = None,
     epochs: options.Epochs = None,
+    name: options.Name = None,
     out: options.Out = None,
     data_dir: options.DataDir = None,
     device: options.Device = "auto",
@@ -23,9 +29,10 @@ def train(
     json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Train the config's own setting, once for each seed.
+    """Train one setting, once for each seed.
 
-    The same command resumes what was interrupted; finished runs are never trained again.
+    Run the same command again to resume an interrupted study or to add seeds. Completed runs are
+    not trained again.
     """
     from dropout_lab.config.grid import single_cell
     from dropout_lab.config.load import load
@@ -35,8 +42,8 @@ def train(
     options.check_retry(retry)
     options.check_cluster(workers, scheduler)
     options.load_plugins(plugin)
-    changes = Changes(settings=tuple(set_ or ()), epochs=epochs, seeds=seeds)
-    settings = load(config, changes)
+    changes = Changes(tuple(set_ or ()), epochs, seeds, p, seed=seed, lr=lr, name=name)
+    settings = load(config_path("train", given, config), changes)
     cells = single_cell(settings)
 
     from dropout_lab.cli.study_output import run

@@ -1,4 +1,4 @@
-"""``dropout-lab variants``: the catalogue."""
+"""``dropout-lab variants``: the catalogue of dropout variants."""
 
 import json as json_module
 from typing import Annotated
@@ -11,12 +11,16 @@ from dropout_lab.cli import options
 
 def variants(
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="[NAME...]", help="All, without a name.")
+        list[str] | None,
+        typer.Argument(metavar="NAME", help="Variants to show in full. (default: list all)"),
     ] = None,
     json: options.Json = False,
     plugin: options.Plugins = None,
 ) -> None:
-    """Print the catalogue: formula, what p means, what is learned, cost of a step, paper."""
+    """List the variants of dropout, or show some in full.
+
+    In full means: formula, meaning of p, what is learned, keys, cost of a training step, paper.
+    """
     options.load_plugins(plugin)
     chosen = {name: CATALOGUE[name] for name in options.variant_names(names)}
     if json:
@@ -24,6 +28,6 @@ def variants(
         typer.echo(json_module.dumps(entries, indent=1))
         return
 
-    from dropout_lab.cli.catalogue import print_catalogue
+    from dropout_lab.cli.catalogue import print_catalogue, print_overview
 
-    print_catalogue(chosen)
+    (print_catalogue if names else print_overview)(chosen)

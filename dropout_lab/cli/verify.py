@@ -19,18 +19,16 @@ if TYPE_CHECKING:
 def verify(
     names: Annotated[
         list[str] | None,
-        typer.Argument(
-            metavar="[NAME...]", help="Of variants or lessons; without one, all of both."
-        ),
+        typer.Argument(metavar="NAME", help="Variants or lessons to check. (default: all)"),
     ] = None,
     plugin: options.Plugins = None,
     quick: options.QuickLessons = False,
     json: options.Json = False,
 ) -> None:
-    """Check every variant and every lesson: a line for each check, with number and bound.
+    """Check every variant and every lesson.
 
-    Statistical checks are seeded, and their bounds are 5 standard errors computed from n. The exit
-    status is 1 if one fails.
+    Each check prints what it measured and the bound. Statistical checks are seeded; their bounds
+    are 5 standard errors. The exit status is 1 if a check fails.
     """
     options.load_plugins(plugin)
     variants, lessons = options.variant_and_lesson_names(names)

@@ -109,7 +109,8 @@ def _check_certificate(scheduler: str) -> None:
         raise ConfigError(
             [
                 f"--scheduler is {scheduler!r}, and Dask has no certificate for it ({why}). Set "
-                f"{', '.join(keys)} to the paths of its files; docs/cluster.md has an example."
+                f"{', '.join(keys)} to the paths of its files; the page on clusters in docs/ "
+                "has an example."
             ]
         )
 

@@ -17,6 +17,7 @@ import torch
 from dropout_lab.cluster.journal import Delivery, Held, Journal, Order, Report
 from dropout_lab.config.schema import DatasetSettings
 from dropout_lab.data import Splits, load, present
+from dropout_lab.datasets import DATASETS
 from dropout_lab.devices import configure_device
 from dropout_lab.errors import DataError
 from dropout_lab.plugins import take_plugins
@@ -145,7 +146,9 @@ def _own_splits(order: Order) -> Splits | None:
     settings = order.runs[0].settings.dataset
     folder = os.environ.get("DROPOUT_LAB_DATA")
     try:
-        if settings.name != "mnist_5k" and not (folder and present(settings.name, Path(folder))):
+        if not DATASETS[settings.name].package and not (
+            folder and present(settings.name, Path(folder))
+        ):
             return None
         return load(data_dir=Path(folder or ""), say=print, **settings.model_dump())
     except DataError:

@@ -6,8 +6,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from dropout_lab.config.document import KeyPath
+from dropout_lab.config.foreign_keys import grid_of
 from dropout_lab.config.grid import axis_values
-from dropout_lab.config.hints import fits, flow, grid_of
+from dropout_lab.config.hints import fits, flow
 from dropout_lab.config.inference_rules import NOT_SWEPT
 from dropout_lab.config.messages import shown, unknown_dotted, wrong_value
 from dropout_lab.config.mistakes import Mistakes

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from dropout_lab.catalogue import CATALOGUE
 from dropout_lab.config.conditional_keys import keys_read
-from dropout_lab.config.schema import Settings, places, without_dropout
+from dropout_lab.config.schema import Settings, p_of_places, places, without_dropout
 from dropout_lab.config.sizes import length, training_examples
 
 Complaint = tuple[str, str]  # dotted key to blame, message without its place
@@ -137,6 +137,10 @@ def schedule_fits(settings: Settings) -> Iterator[Complaint]:
 def cautions_of_dropout(settings: Settings) -> Iterator[str]:
     """What is allowed but hardly meant: told, not refused."""
     variant, model, training = settings.dropout.variant, settings.model, settings.training
+    full = [place for place, p in p_of_places(settings).items() if p == 1]
+    if full and CATALOGUE[variant].keep_rate:
+        where = " and ".join("the input" if place == 0 else f"layer {place}" for place in full)
+        yield f"p is 1 at {where}: all is dropped there, so the network learns nothing."
     if variant == "alpha" and model.activation != "selu":
         yield (
             f"dropout.variant is alpha with activation {model.activation}: alpha dropout keeps "

@@ -16,33 +16,36 @@ AtEnd = Annotated[tuple[AtEndName, ...], Field(strict=False)]
 
 
 class EvaluationSettings(Section):
-    """When, on what and how the network is measured; the training never feels it."""
+    """When and how the network is evaluated. This does not change its training."""
 
-    every: Count = Field(1, description="epochs from one evaluation to the next; the last always")
+    every: Count = Field(
+        1, description="Evaluate every so many epochs. The last epoch is always evaluated."
+    )
     train_examples: Count = Field(
-        10_000, description="training examples measured (stratified); all if there are fewer"
+        10_000,
+        description="Number of training examples to evaluate on, drawn by class; all if there are "
+        "fewer.",
     )
     inference: InferenceName | Inferences = Field(
         "mean",
-        description="how the trained network is used on the test part, for inference.csv: a word "
-        "or a list; mean is always there, see the README",
+        description="How to use the trained network on the test set, for inference.csv: a word or "
+        "a list. mean is always included.",
     )
     samples: Count | None = Field(
         None,
-        description="networks drawn by monte_carlo and geometric, draws per unit of "
-        "moment_matching; null = 50",
+        description="Number of networks drawn by monte_carlo and geometric, and of draws for each "
+        "unit by moment_matching. null: 50.",
     )
     curve: Count | None = Field(
         None,
-        description="with monte_carlo: measure averages of 1, 2, ... up to so many of the samples, "
-        "for monte_carlo.csv",
+        description="Measure averages of 1, 2, ... up to so many of the samples, with inference: "
+        "monte_carlo, for monte_carlo.csv.",
     )
     diagnostics: DiagnosticName | Diagnostics = Field(
         (),
-        description="what else is measured at each evaluation, as more columns: a word or a list",
+        description="What else to measure at each evaluation, as more columns: a word or a list.",
     )
     at_end: AtEndName | AtEnd = Field(
         (),
-        description="what is kept of the trained network beside its scores: a word or a list; see "
-        "docs/measuring.md",
+        description="What else to keep of the trained network: a word or a list.",
     )

@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from dropout_lab.config.axes import checked_axes, checked_cells, checked_values
 from dropout_lab.config.document import Document, KeyPath, read_document
+from dropout_lab.config.foreign_keys import foreign_search, outside_the_grid
 from dropout_lab.config.grid import (
     LARGEST_STUDY,
     Cell,
@@ -17,7 +18,7 @@ from dropout_lab.config.grid import (
     sweep_cells,
     with_values,
 )
-from dropout_lab.config.hints import foreign_search, instead_of_sweep, outside_the_grid
+from dropout_lab.config.hints import instead_of_sweep
 from dropout_lab.config.inference_rules import unread_measures
 from dropout_lab.config.labels import check_distinct, check_labels, check_references, check_texts
 from dropout_lab.config.messages import (
@@ -57,7 +58,7 @@ def load(path: Path | None, changes: Changes | None = None) -> Config:
         document = Document("the defaults")
     else:
         document = read_document(path)
-        document.data.setdefault("name", _name_from(path))
+        document.data.setdefault("name", name_from(path))
     choose_size(document, changes)
     if changes is not None:
         apply(changes, document)
@@ -288,6 +289,7 @@ def _places(key: str, listed: Sequence[Mapping[str, Any]]) -> list[KeyPath]:
     ]
 
 
-def _name_from(path: Path) -> str:
+def name_from(path: Path) -> str:
+    """Return the name of the study that a config file without a name describes."""
     kept = "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "_" for c in path.stem)
     return kept.strip("._-")[:100] or "study"

@@ -1,49 +1,53 @@
-"""What a key allows, said in words: made from the schema, so that a range is written once."""
+"""Messages about a value or a key that is not allowed: what was given, and what to write."""
 
 import json
 from collections.abc import Iterable
-from typing import Any
 
+from dropout_lab.catalogue import CATALOGUE
+from dropout_lab.config.allowed_values import allowed, choices
+from dropout_lab.config.foreign_keys import instead_of_key, key_of
 from dropout_lab.config.hints import (
     MEANT_BY_A_WORD,
     example,
-    fits,
     instead_of_section,
-    key_of,
     of_seeds,
     of_value,
-    option,
-    setting,
 )
-from dropout_lab.config.schema import KEYS, SECTION_CLASSES, Config
-from dropout_lab.config.synonyms import OPTIONS, OTHER_KEYS, OTHER_VALUES, OTHER_WORDS, nearest_word
+from dropout_lab.config.schema import KEYS, SECTION_CLASSES
+from dropout_lab.config.synonyms import OTHER_VALUES, nearest_word, similar_words
 from dropout_lab.config.types import LARGEST_COUNT
 
 _SHOWN = 60  # characters of a wrong value that a message repeats
-
-
-def allowed(key: str) -> str:
-    """Return in words what the dotted ``key`` allows."""
-    section, _, name = key.rpartition(".")
-    kind = SECTION_CLASSES[section] if section else Config
-    schema = kind.model_json_schema()
-    return _in_words(schema["properties"][name], schema.get("$defs", {}))
+_LISTED = 16  # keys that a message lists
+_EVERY_KEY = "To see every key and what it means: dropout-lab config show --comments"
 
 
 def wrong_value(key: str, value: object, place: str = "") -> str:
     """Return the message for a value that ``key`` does not allow, given at ``place``."""
-    words = allowed(key)
+    if key == "dropout.variant" and isinstance(value, str):
+        return f"{key} is {shown(value)}{instead_of_variant(value)}"
     near = of_seeds(value, place) if key == "seeds" else ""
     if key in KEYS:
         near = of_value(key, value, place)
     if isinstance(value, str) and not near:
-        known = words.removeprefix("one of ").replace(" or ", ", ").split(", ")
-        others = {theirs: ours for theirs, ours in OTHER_VALUES.items() if ours in known}
-        near = nearest(value, [*(word for word in known if word != value), *others])
-        for theirs, ours in others.items():
-            near = near.replace(repr(theirs), repr(ours))
-    own = " A variant of your own: --plugin FILE." if key == "dropout.variant" else ""
-    return f"{key} is {shown(value)};{near} allowed: {words}.{own}"
+        near = _nearest_choice(value, [word for word in choices(key) if word != value])
+    return f"{key} is {shown(value)};{near} allowed: {allowed(key, large=_is_large(value))}."
+
+
+def instead_of_variant(name: str, others: Iterable[str] = ()) -> str:
+    """Return what to add to a message on an unknown variant: the nearest names, how to list all.
+
+    Args:
+        name: The unknown name.
+        others: Names of other things that are allowed in its place.
+    """
+    known = [*(word for word in CATALOGUE if word != name), *others]
+    near = [OTHER_VALUES.get(each, each) for each in similar_words(name, [*known, *OTHER_VALUES])]
+    near = [each for each in dict.fromkeys([*near, *similar_words(name, known)]) if each in known]
+    return (
+        f"{';' if near else '.'}{_did_you_mean(near)} A variant of your own needs --plugin FILE. "
+        "To list the variants: dropout-lab variants"
+    )
 
 
 def wrong_section(section: str, value: object, place: str) -> str:
@@ -66,46 +70,45 @@ def unknown_key(dotted: str, known: Iterable[str], value: object = None, place: 
         place: Where.
     """
     section, _, name = dotted.rpartition(".")
-    if other := _other_word(name, section, value, place):
-        return f"{dotted} is not a setting; {other}."
     known = list(known)
     word = nearest_word(name, known)
-    key = None if word else key_of(name)
-    if key is not None and fits(key, value):
-        return f"{dotted} is not a setting; write {setting(key, value, place)}."
-    near = f" did you mean {word or key}?" if word is None and key else nearest(name, known)
-    here = f" in {section}" if section else ""
-    return f"{dotted} is not a setting;{near} known{here}: {', '.join(known)}."
+    if other := instead_of_key(dotted, value, place):
+        return f"{dotted} is not a setting; {other}."
+    if word is not None:
+        return f"{dotted} is not a setting; did you mean {word!r}?"
+    if key := key_of(dotted) or _similar_key(name):
+        return f"{dotted} is not a setting; did you mean {key}? Allowed: {allowed(key)}."
+    if len(known) > _LISTED:
+        return f"{dotted} is not a setting. {_EVERY_KEY}"
+    place = f" in {section}" if section else ""
+    return f"{dotted} is not a setting; known{place}: {', '.join(known)}."
 
 
 def unknown_dotted(
     dotted: str, *, extra: Iterable[str] = (), value: object = None, place: str = ""
 ) -> str:
     """Return the message for a dotted key (of a grid, of --set) that is no setting."""
-    section, _, name = dotted.rpartition(".")
+    section = dotted.rpartition(".")[0]
     if section in SECTION_CLASSES:
         return unknown_key(dotted, SECTION_CLASSES[section].model_fields, value, place)
     if dotted in SECTION_CLASSES and value is not None:
         return wrong_section(dotted, value, place)
-    if other := _other_word(name, section, value, place):
+    if other := instead_of_key(dotted, value, place):
         return f"{dotted} is not a setting; {other}."
-    key = key_of(name)
-    if key is not None and not section and fits(key, value):
-        return f"{dotted} is not a setting; write {setting(key, value, place)}."
+    key = key_of(dotted)
     near = f" did you mean {key}?" if key else nearest(dotted, [*KEYS, *extra])
-    return f"{dotted} is not a setting;{near} `dropout-lab config schema` lists them all."
+    if not near and (key := _similar_key(dotted)):
+        near = f" did you mean {key}?"
+    return (
+        f"{dotted} is not a setting;{near} {_EVERY_KEY}"
+        if near
+        else f"{dotted} is not a setting. {_EVERY_KEY}"
+    )
 
 
-def _other_word(name: str, section: str, value: object, place: str) -> str:
-    """Return what to write for a key in another program's words; nothing for any other."""
-    key = OTHER_KEYS.get(name)
-    if key is not None and not section and fits(key, value):
-        return f"write {setting(key, value, place)}"
-    if name == "seed" and type(value) is int and not place.startswith("--"):
-        return f"write seeds: [{value}]"
-    if name in OPTIONS:
-        return f"give it on the command line: {option(name, value)}"
-    return OTHER_WORDS.get(name, "")
+def _similar_key(name: str) -> str | None:
+    """Return the dotted key whose name, without its section, a misspelled name is for."""
+    return key_of(nearest_word(name, [key.partition(".")[2] for key in KEYS]) or "")
 
 
 def shown(value: object) -> str:
@@ -117,44 +120,23 @@ def shown(value: object) -> str:
 def nearest(word: str, known: Iterable[str]) -> str:
     """Return `` did you mean ...?`` with the nearest known word, or nothing."""
     near = nearest_word(word, known)
-    return f" did you mean {near!r}?" if near else ""
+    return _did_you_mean([near] if near else [])
 
 
-def _in_words(schema: dict[str, Any], definitions: dict[str, Any]) -> str:
-    if "$ref" in schema:
-        return _in_words(definitions[schema["$ref"].rpartition("/")[2]], definitions)
-    if "enum" in schema:
-        return "one of " + ", ".join(map(str, schema["enum"]))
-    if "anyOf" in schema:
-        return " or ".join(_in_words(part, definitions) for part in schema["anyOf"])
-    match schema.get("type"):
-        case "number" | "integer" as kind:
-            return ("a number" if kind == "number" else "a whole number") + _range(schema)
-        case "array":
-            length = schema.get("minItems")
-            of = f" of {length}" if length is not None and length == schema.get("maxItems") else ""
-            each = _in_words(schema["items"], definitions)
-            return f"a list{of}, each {f'({each})' if 'anyOf' in schema['items'] else each}"
-        case "boolean":
-            return "true or false"
-        case "string" if "pattern" in schema:
-            return "up to 100 letters, digits, '.', '_' and '-', not starting or ending with '.'"
-        case "string":
-            return f"a text of at most {schema.get('maxLength', 'any')} characters"
-        case "object":
-            return "a mapping"
-        case _:
-            return "null"
+def _nearest_choice(value: str, known: list[str]) -> str:
+    """Return the nearest of the words that are allowed, those of other programs translated."""
+    others = {theirs: ours for theirs, ours in OTHER_VALUES.items() if ours in known}
+    near = nearest_word(value, [*known, *others])
+    return _did_you_mean([others.get(near, near)] if near else [])
 
 
-def _range(schema: dict[str, Any]) -> str:
-    low = schema.get("minimum", schema.get("exclusiveMinimum"))
-    high = schema.get("maximum", schema.get("exclusiveMaximum"))
-    if high is None:
-        return (
-            "" if low is None else f" {'of at least' if 'minimum' in schema else 'above'} {low:g}"
-        )
-    opening = "[" if "minimum" in schema else "("
-    closing = "]" if "maximum" in schema else ")"
-    upper = f"2**{int(high).bit_length() - 1}" if high >= LARGEST_COUNT else f"{high:g}"
-    return f" in {opening}{low:g}, {upper}{closing}"
+def _did_you_mean(words: list[str]) -> str:
+    *first, last = map(repr, words) if words else [""]
+    return f" did you mean {', '.join(first)}{' or ' if first else ''}{last}?" if last else ""
+
+
+def _is_large(value: object) -> bool:
+    """Whether a value, or one in a list, is beyond what a whole number may be."""
+    if isinstance(value, list):
+        return any(map(_is_large, value))
+    return isinstance(value, int | float) and value >= LARGEST_COUNT

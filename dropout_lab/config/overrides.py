@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from dropout_lab.config.document import Document, KeyPath, parse_value
+from dropout_lab.config.hints import fits, setting
 from dropout_lab.config.messages import shown, unknown_dotted
 from dropout_lab.config.schema import KEYS
 from dropout_lab.config.sweep import LABEL, SweepSettings
+from dropout_lab.config.types import LARGEST_SEED
 from dropout_lab.errors import ConfigError
 
 _SHOWN = 80  # characters of an option that a message repeats
@@ -23,8 +25,11 @@ class Changes:
         settings: ``key=value`` texts, dotted; in a sweep a comma list makes an axis.
         epochs: Training epochs.
         seeds: A count, or a comma list of seeds.
-        p: The axis ``dropout.p``: a comma list or ``start:stop:step``.
+        p: ``dropout.p``; in a sweep the axis: a comma list or ``start:stop:step``.
         sweep: Whether axes are allowed.
+        seed: The one seed.
+        lr: ``training.learning_rate``.
+        name: The study's name.
     """
 
     settings: tuple[str, ...] = ()
@@ -32,6 +37,22 @@ class Changes:
     seeds: str | None = None
     p: str | None = None
     sweep: bool = False
+    seed: str | None = None
+    lr: str | None = None
+    name: str | None = None
+
+    @property
+    def options(self) -> dict[str, tuple[str, str]]:
+        """The options that were given and stand for a key: each with its key and its text."""
+        given = {
+            "--p": ("dropout.p", self.p),
+            "--lr": ("training.learning_rate", self.lr),
+            "--epochs": ("training.epochs", self.epochs),
+            "--seed": ("seeds", self.seed),
+            "--seeds": ("seeds", self.seeds),
+            "--name": ("name", self.name),
+        }
+        return {name: (key, str(text)) for name, (key, text) in given.items() if text is not None}
 
 
 def choose_size(document: Document, changes: Changes | None = None) -> None:
@@ -90,6 +111,7 @@ def _merge(document: Document, part: Mapping[str, Any], of: KeyPath, at: KeyPath
 
 def apply(changes: Changes, document: Document) -> None:
     """Write the command line's changes into the document."""
+    _note_repeated(changes, document)
     if changes.epochs is not None:
         document.set(("training", "epochs"), changes.epochs, "--epochs")
         document.set(("training", "updates"), None, "--epochs")
@@ -97,6 +119,51 @@ def apply(changes: Changes, document: Document) -> None:
             for key in ("training.epochs", "training.updates"):
                 _grid(document, "--epochs").pop(key, None)
                 _refuse_in_cells(document, key, f"--epochs {changes.epochs}")
+    if changes.name is not None:
+        document.set(("name",), changes.name, _place("--name", changes.name))
+    _apply_seeds(changes, document)
+    if changes.p is not None:
+        place = _place("--p", changes.p)
+        if changes.sweep:
+            axis = changes.p if ":" in changes.p else _split(changes.p, place)
+            _grid(document, place)["dropout.p"] = axis
+            document.places[("sweep", "grid", "dropout.p")] = place
+        else:
+            _set_key("dropout.p", changes.p, place, document, sweep=False)
+    if changes.lr is not None:
+        place = _place("--lr", changes.lr)
+        _set_key("training.learning_rate", changes.lr, place, document, sweep=changes.sweep)
+    for text in changes.settings:
+        _apply_setting(text, document, sweep=changes.sweep)
+
+
+def _note_repeated(changes: Changes, document: Document) -> None:
+    """Note a key that two options set: it is unclear which of them is meant."""
+    given: dict[str, str] = {}
+    for option, (key, text) in changes.options.items():
+        if key in given:
+            document.mistakes.append(f"{given[key]} and {_place(option, text)}: give one of them.")
+        given.setdefault(key, _place(option, text))
+    for text in changes.settings:
+        key = text.partition("=")[0]
+        if key in given:
+            document.mistakes.append(
+                f"{_place('--set', text)}: {given[key]} sets {key} too; give one of them."
+            )
+
+
+def _apply_seeds(changes: Changes, document: Document) -> None:
+    """Write --seeds, a count or a list, or --seed, the one seed, into the document."""
+    if changes.seed is not None:
+        place = _place("--seed", changes.seed)
+        seed = parse_value(changes.seed, place)
+        if type(seed) is int and 0 <= seed < LARGEST_SEED:
+            document.set(("seeds",), [seed], place)
+        else:
+            document.mistakes.append(
+                f"{place}: give one seed, a whole number of at least 0, such as --seed 7; for "
+                "several seeds write --seeds 5 or --seeds 3,7."
+            )
     if changes.seeds is not None:
         place = _place("--seeds", changes.seeds)
         text = changes.seeds.strip()
@@ -104,13 +171,6 @@ def apply(changes: Changes, document: Document) -> None:
         values = _split(text[1:-1] if bracketed else text, place)
         listed = len(values) > 1 or "," in text or bracketed
         document.set(("seeds",), values if listed else values[0], place)
-    if changes.p is not None:
-        place = _place("--p", changes.p)
-        axis = changes.p if ":" in changes.p else _split(changes.p, place)
-        _grid(document, place)["dropout.p"] = axis
-        document.places[("sweep", "grid", "dropout.p")] = place
-    for text in changes.settings:
-        _apply_setting(text, document, sweep=changes.sweep)
 
 
 def _apply_setting(text: str, document: Document, *, sweep: bool) -> None:
@@ -135,6 +195,11 @@ def _apply_setting(text: str, document: Document, *, sweep: bool) -> None:
     if key in own:
         document.set((key,), parse_value(value_text, place), place)
         return
+    _set_key(key, value_text, place, document, sweep=sweep)
+
+
+def _set_key(key: str, value_text: str, place: str, document: Document, *, sweep: bool) -> None:
+    """Set a dotted key to a value; in a sweep, several values make an axis."""
     if sweep and _refuse_in_cells(document, key, place):
         return
     is_range = value_text.count(":") == 2
@@ -147,9 +212,14 @@ def _apply_setting(text: str, document: Document, *, sweep: bool) -> None:
         _grid(document, place)[key] = values
         document.places[("sweep", "grid", key)] = place
     else:
+        listed = (
+            ""
+            if is_range or not fits(key, values)
+            else (f" For one list of them: {setting(key, values, place)}.")
+        )
         document.mistakes.append(
-            f"{place}: several values make an axis, which is for `dropout-lab sweep`; "
-            "for one list write it in brackets, e.g. --set model.hidden=[512,512]."
+            f"{place}: train takes one value of {key}.{listed} To train with each of them: "
+            f"dropout-lab sweep {place}"
         )
 
 

@@ -21,54 +21,63 @@ KL_TARGET, KL_DAMPING = 0.1, 0.9
 
 
 class RegularizationSettings(Section):
-    """What is done against overfitting beside dropout. Biases are left alone."""
+    """Regularizers other than dropout. Biases are not regularized."""
 
     l2: Strength = Field(
-        0.0, description="adds l2 * w to a weight's gradient; with adamw, decoupled from it"
+        0.0,
+        description="L2 penalty: adds l2 * w to the gradient of a weight; with adamw, decoupled "
+        "weight decay.",
     )
-    l1: Strength = Field(0.0, description="adds l1 * sign(w) to a weight's gradient")
+    l1: Strength = Field(
+        0.0, description="L1 penalty: adds l1 * sign(w) to the gradient of a weight."
+    )
     l1_from: Whole | None = Field(
-        None, description="updates done when l1 begins to act; null = 0, from the first on"
+        None, description="Number of updates after which l1 begins to act. null: 0."
     )
     max_norm: Positive | Bounds | None = Field(
         None,
-        description="bound on the norm of each unit's incoming weights: one number, or a list of "
-        "one for each weight matrix, null for one without a bound",
+        description="Largest norm of each unit's incoming weights: one number, or a list with one "
+        "for each weight matrix (null for no bound).",
     )
     max_squared_norm: Positive | Bounds | None = Field(
         None,
-        description="bound on the squared norm of each unit's incoming weights: a number or a "
-        "list, as for max_norm",
+        description="Largest squared norm of each unit's incoming weights: a number or a list, as "
+        "for max_norm.",
     )
     max_norm_on: Literal["all", "hidden"] | LayerIndices | None = Field(
         None,
-        description="the weight matrices bounded: a word, or indices, matrix i leaving place i; "
-        "hidden = all but that of the output units; null = all",
+        description="Weight matrices that the bound acts on: all; hidden (all but that of the "
+        "output units); or a list of matrix numbers (0 leaves the input). null: all.",
     )
     kl_sparsity: Strength = Field(
-        0.0, description="draws each hidden unit's mean activation to kl_sparsity_target"
+        0.0,
+        description="Strength of the penalty that moves each hidden unit's mean activation to "
+        "kl_sparsity_target.",
     )
     kl_sparsity_target: Strength | None = Field(
-        None, description="the mean activation wanted, with kl_sparsity; null = 0.1"
+        None, description="Wanted mean activation, with kl_sparsity. null: 0.1."
     )
     kl_sparsity_damping: BelowOne | None = Field(
-        None, description="share of the running mean that a batch leaves; null = 0.9"
+        None,
+        description="Share of the running mean activation that a batch keeps, with kl_sparsity. "
+        "null: 0.9.",
     )
     label_smoothing: BelowOne = Field(
-        0.0, description="s: the targets are (1 - s) one-hot + s / 10, in training only"
+        0.0, description="Label smoothing s: training targets are (1 - s) one-hot + s / classes."
     )
     confidence_penalty: Strength = Field(
         0.0,
-        description="beta: subtracts beta times the entropy of the class probabilities, in nats, "
-        "from the loss, in training only",
+        description="Confidence penalty beta: subtracts beta times the entropy of the predicted "
+        "probabilities (nats) from the training loss.",
     )
     input_noise: Strength = Field(
-        0.0, description="s.d. of the normal noise added to each pixel, in training only"
+        0.0,
+        description="Standard deviation of the normal noise added to each pixel during training.",
     )
     input_noise_schedule: Literal["constant", "linear"] | None = Field(
         None,
-        description="how that s.d. changes from update to update; linear: evenly to 0 after the "
-        "last; null = constant",
+        description="How that standard deviation changes during training. linear: falls to 0. "
+        "null: constant.",
     )
 
 

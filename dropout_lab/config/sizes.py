@@ -3,24 +3,27 @@
 import math
 
 from dropout_lab.config.schema import Settings
+from dropout_lab.datasets import DATASETS
 
-# Examples of the training part, before validation is taken from it.
-TRAINING_PARTS = {"mnist_5k": 4_000, "mnist": 60_000, "fashion_mnist": 60_000, "kmnist": 60_000}
-TEST_PARTS = {"mnist_5k": 1_000, "mnist": 10_000, "fashion_mnist": 10_000, "kmnist": 10_000}
-PIXELS, CLASSES = 784, 10
 BINS = 15  # of confidence, in which the calibration is measured
 HISTOGRAM_EXAMPLES = 128  # of the test part, one mini-batch, with evaluation.at_end histograms
 
 
 def inputs_of(settings: Settings) -> int:
     """Return how many inputs the network has: the pixels, or the components in their place."""
-    return settings.dataset.pca or PIXELS
+    return settings.dataset.pca or DATASETS[settings.dataset.name].pixels
+
+
+def layer_sizes(settings: Settings) -> tuple[int, ...]:
+    """Return the inputs of the network, the units of each hidden layer, and the classes."""
+    classes = DATASETS[settings.dataset.name].classes
+    return (inputs_of(settings), *settings.model.hidden, classes)
 
 
 def training_examples(settings: Settings) -> int:
     """Return how many examples are trained on."""
     data = settings.dataset
-    left = TRAINING_PARTS[data.name] - data.validation_size
+    left = DATASETS[data.name].train - data.validation_size
     return left if data.train_size is None else data.train_size
 
 

@@ -14,21 +14,22 @@ def _default_grid() -> dict[str, list[Any] | str]:
 
 
 class SweepSettings(Section):
-    """What is varied."""
+    """What `dropout-lab sweep` varies."""
 
     grid: dict[str, list[Any] | str] = Field(
         default_factory=_default_grid,
-        description="dotted key: list of values, or start:stop:step; all combinations are run",
+        description="What to vary: each dotted key with a list of values, or start:stop:step. All "
+        "combinations are trained.",
     )
     cells: list[dict[str, Any]] = Field(
         default_factory=list,
-        description="settings that are no combinations: each a mapping of dotted keys to values, "
-        "with a `label` if it has a name; each is run with every combination of the grid, which "
-        "is then empty if none is given",
+        description="Settings that are not a grid: a list of mappings of dotted keys to values, "
+        "each with a `label` if it has a name. Each is combined with the grid, which is then "
+        "empty if none is given.",
     )
 
     baseline: bool = Field(
-        True, description="add a run without dropout for each setting and seed where there is none"
+        True, description="Add a baseline (no dropout) for each setting and seed that has none."
     )
 
     @model_validator(mode="before")

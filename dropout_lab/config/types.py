@@ -1,9 +1,20 @@
 """What every section of the config shares: its strictness, and the kinds of value with a range."""
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+)
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, core_schema
 
+LARGEST_SEED = 2**63  # beyond it, torch takes none
 LARGEST_COUNT = 2**31  # beyond it, arithmetic of floats and tensors' sizes overflows
 # Numbers are strict: true is not 1, and "0.5" is not 0.5. An integer passes where a float is meant.
 _no_minus_zero = AfterValidator(lambda value: value + 0.0)  # -0.0 and 0.0 are one setting
@@ -11,7 +22,7 @@ Probability = Annotated[float, Field(ge=0, le=1), _no_minus_zero]
 Strength = Annotated[float, Field(ge=0), _no_minus_zero]
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1, lt=LARGEST_COUNT)]
-Seed = Annotated[int, Field(ge=0, lt=2**63)]
+Seed = Annotated[int, Field(ge=0, lt=LARGEST_SEED)]
 LayerIndex = Annotated[int, Field(ge=0, lt=LARGEST_COUNT)]
 Share = Annotated[float, Field(gt=0, le=1)]
 Between = Annotated[float, Field(gt=0, lt=1)]
@@ -29,6 +40,28 @@ Strengths = Annotated[tuple[Strength, ...], Field(strict=False, min_length=1)]
 Whole = Annotated[int, Field(ge=0, lt=LARGEST_COUNT)]
 Span = Annotated[tuple[Whole, ...], Field(strict=False, min_length=2, max_length=2)]
 WarmUp = Annotated[tuple[ShareOfTraining, ...], Field(strict=False, min_length=2, max_length=2)]
+
+
+class KeyOf:
+    """Allow the keys that a table has at the moment: plugins add variants to theirs."""
+
+    def __init__(self, table: Mapping[str, object]) -> None:
+        self.table = table
+
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        return core_schema.no_info_after_validator_function(self._check, handler(source))
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        return {"enum": list(self.table), "type": "string"}
+
+    def _check(self, key: str) -> str:
+        if key not in self.table:
+            raise ValueError("not in the table")  # config.messages says it in full
+        return key
 
 
 class Section(BaseModel):

@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+import math
 import os
 import shlex
 import socket
@@ -17,42 +18,21 @@ import numpy as np
 import torch
 from filelock import FileLock, Timeout
 
-from dropout_lab.data.splits import CLASSES, Examples
+from dropout_lab.data.splits import Examples
+from dropout_lab.datasets import DATASETS, Dataset
 from dropout_lab.errors import DataError
 from dropout_lab.files import open_file
 
-FOLDERS = {"mnist": "MNIST", "fashion_mnist": "FashionMNIST", "kmnist": "KMNIST"}
 FILES = (
     "train-images-idx3-ubyte",
     "train-labels-idx1-ubyte",
     "t10k-images-idx3-ubyte",
     "t10k-labels-idx1-ubyte",
 )
-_SIZES = {"train": 60_000, "t10k": 10_000}
-_SIDE = 28
-# SHA-256 of each unpacked file, in the order of FILES. Computed from files whose MD5 is the one
-# that OpenMMLab and others publish for the unpacked files: of the training images of MNIST
-# 6bbc9ace898e44ae57da46a324031adb, of Fashion-MNIST f4a8712d7a061bf5bd6d2ca38dc4d50a. For unpacked
-# files of KMNIST no digest is published. Its packed files are checked, as all packed files are,
-# by the MD5 in torchvision.
-_PUBLISHED = {
-    "mnist": (
-        "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
-        "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
-        "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
-        "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
-    ),
-    "fashion_mnist": (
-        "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
-        "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
-        "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
-        "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
-    ),
-}
-_MOST_BLANK = 0.01  # of the images of KMNIST
+_MOST_BLANK = 0.01  # of the images of a data set without published digests
 _HEADER = 16  # bytes of an IDX file's header at most: a magic number and three lengths
 _PATIENCE = 30.0  # seconds for a server's next sign of life
-_IMAGES_MAGIC, _LABELS_MAGIC = 2051, 2049  # unsigned bytes in three axes, in one
+_UNSIGNED_BYTES = 0x0800  # the magic number of an IDX file, less its number of axes
 
 
 def expanded(data_dir: Path) -> Path:
@@ -76,7 +56,7 @@ def raw_folder(name: str, data_dir: Path) -> Path:
     Raises:
         DataError: It is below a home directory, and there is none.
     """
-    return expanded(data_dir) / FOLDERS[name] / "raw"
+    return expanded(data_dir) / DATASETS[name].path / "raw"
 
 
 def present(name: str, data_dir: Path) -> bool:
@@ -109,7 +89,7 @@ def fetch(name: str, data_dir: Path, say: Callable[[str], None]) -> None:
 
     from torchvision import datasets
 
-    source: Any = getattr(datasets, FOLDERS[name])
+    source: Any = getattr(datasets, DATASETS[name].path)
     folder = raw_folder(name, data_dir)
     with _writable(folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -123,22 +103,37 @@ def fetch(name: str, data_dir: Path, say: Callable[[str], None]) -> None:
         for packed_name, md5 in source.resources:
             unpacked = folder / packed_name.removesuffix(".gz")
             if not unpacked.is_file():
-                failures = _get(source.mirrors, folder / packed_name, md5, unpacked, say)
+                most = _HEADER + math.prod(_axes(DATASETS[name], unpacked.name))
+                failures = _get(source.mirrors, folder / packed_name, md5, unpacked, most, say)
                 if failures:
                     raise DataError(_offline(name, data_dir, packed_name, failures))
 
 
 def _get(
-    mirrors: Sequence[str], packed: Path, md5: str, unpacked: Path, say: Callable[[str], None]
+    mirrors: Sequence[str],
+    packed: Path,
+    md5: str,
+    unpacked: Path,
+    most: int,
+    say: Callable[[str], None],
 ) -> list[str]:
-    """Unpack a file that is here, or is fetched from one of the mirrors; return why not."""
+    """Unpack a file that is here, or is fetched from one of the mirrors; return why not.
+
+    Args:
+        mirrors: The addresses of the folders to fetch it from.
+        packed: The packed file.
+        md5: Its published checksum.
+        unpacked: The unpacked file.
+        most: The bytes that the unpacked file may have.
+        say: Takes a line that tells the user what is going on.
+    """
     from torchvision.datasets.utils import check_md5, download_url
 
     failures = []
     if packed.is_file():
         if check_md5(str(packed), md5):
             say(f"unpacking {packed}")
-            return _unpack(packed, unpacked)
+            return _unpack(packed, unpacked, most)
         failures.append(f"{packed}: its checksum is not the published one")
     fetched = packed.with_name(f".{packed.name}.tmp")
     for mirror in mirrors:
@@ -146,7 +141,7 @@ def _get(
         say(f"downloading {url}")
         try:
             download_url(url, str(fetched.parent), fetched.name, md5)
-            problems = _unpack(fetched, unpacked)
+            problems = _unpack(fetched, unpacked, most)
         except (OSError, RuntimeError, HTTPException) as error:
             problems = [str(error)]
         finally:
@@ -157,10 +152,8 @@ def _get(
     return failures
 
 
-def _unpack(packed: Path, unpacked: Path) -> list[str]:
+def _unpack(packed: Path, unpacked: Path, most: int) -> list[str]:
     """Unpack a file, whole or not at all, and no more of it than it may hold; return why not."""
-    part = "train" if unpacked.name.startswith("train") else "t10k"
-    most = _HEADER + _SIZES[part] * (_SIDE**2 if "images" in unpacked.name else 1)
     unfinished = unpacked.with_name(f".{unpacked.name}.tmp")
     try:
         with open_file(packed) as file, gzip.open(file) as unzipped:
@@ -177,38 +170,42 @@ def _unpack(packed: Path, unpacked: Path) -> list[str]:
 
 
 def load_family(name: str, data_dir: Path) -> tuple[Examples, Examples]:
-    """Read and check the training part (60,000) and the test part (10,000).
+    """Read and check the training set and the test set.
 
     Raises:
         DataError: A file is missing, truncated, too long, or not the one that was published.
     """
-    folder = raw_folder(name, data_dir)
-    return _part(name, folder, "train"), _part(name, folder, "t10k")
+    folder, dataset = raw_folder(name, data_dir), DATASETS[name]
+    train_images, train_labels, test_images, test_labels = (folder / file for file in FILES)
+    return (
+        _examples(dataset, train_images, train_labels),
+        _examples(dataset, test_images, test_labels),
+    )
 
 
-def _part(name: str, folder: Path, part: str) -> Examples:
-    path = folder / f"{part}-images-idx3-ubyte"
-    images = _idx(name, path, _IMAGES_MAGIC, (_SIZES[part], _SIDE, _SIDE))
+def _examples(dataset: Dataset, path: Path, labels_path: Path) -> Examples:
+    images = _idx(dataset, path)
     images = images.reshape(len(images), -1)
-    blank = 0 if name in _PUBLISHED else int((~images.any(axis=1)).sum())
+    blank = 0 if dataset.sha256 else int((~images.any(axis=1)).sum())
     if blank > _MOST_BLANK * len(images):
-        raise DataError(f"{path} holds {blank:,} blank images. {_remedy(name, path)}")
-    path = folder / f"{part}-labels-idx1-ubyte"
-    labels = _idx(name, path, _LABELS_MAGIC, (_SIZES[part],))
-    if labels.max() >= CLASSES:
-        raise DataError(f"{path} holds the label {labels.max()}; labels are 0 to {CLASSES - 1}.")
+        raise DataError(f"{path} holds {blank:,} blank images. {_remedy(dataset.name, path)}")
+    labels = _idx(dataset, labels_path)
+    if labels.max() >= dataset.classes:
+        raise DataError(
+            f"{labels_path} holds the label {labels.max()}; labels are 0 to {dataset.classes - 1}."
+        )
     return Examples(torch.from_numpy(images), torch.from_numpy(labels.astype(np.int64)))
 
 
-def _check_published(name: str, path: Path, content: bytearray) -> None:
+def _check_published(dataset: Dataset, path: Path, content: bytearray) -> None:
     """Refuse a file that is not the one of its data set, as far as that is known.
 
     Raises:
         DataError: It is another.
     """
-    found = hashlib.sha256(content).hexdigest()
-    wanted = dict(zip(FILES, _PUBLISHED.get(name, ()), strict=False)).get(path.name)
-    owner = next((other for other, files in _PUBLISHED.items() if found in files), None)
+    name, found = dataset.name, hashlib.sha256(content).hexdigest()
+    wanted = dict(zip(FILES, dataset.sha256, strict=False)).get(path.name)
+    owner = next((other.name for other in DATASETS.values() if found in other.sha256), None)
     if found == wanted or (wanted is None and owner is None):
         return
     whose = f"it is a file of {owner}" if owner else f"its SHA-256 is {found}"
@@ -224,14 +221,20 @@ def _remedy(name: str, path: Path) -> str:
     return f"Remove the file and run: {shlex.join(again)}; or copy it again."
 
 
-def _idx(
-    name: str, path: Path, magic: int, shape: tuple[int, ...]
-) -> "np.ndarray[Any, np.dtype[np.uint8]]":
+def _axes(dataset: Dataset, file: str) -> tuple[int, ...]:
+    """Return the lengths of the axes of one of the ``FILES``."""
+    examples = dataset.train if file.startswith("train") else dataset.test
+    return (examples, *dataset.shape) if "images" in file else (examples,)
+
+
+def _idx(dataset: Dataset, path: Path) -> "np.ndarray[Any, np.dtype[np.uint8]]":
     """Read one IDX file: a magic number, the lengths of the axes, then a byte for each entry."""
+    shape = _axes(dataset, path.name)
+    magic = _UNSIGNED_BYTES + len(shape)
     wanted = f"expected {' x '.join(map(str, shape))} bytes after a header with {magic}"
     header = struct.Struct(f">{1 + len(shape)}i")
-    size = header.size + int(np.prod(shape))
-    remedy = _remedy(name, path)
+    size = header.size + math.prod(shape)
+    remedy = _remedy(dataset.name, path)
     try:
         # One byte more than it should have: a longer file shows, and is not read whole.
         with open_file(path) as file:
@@ -243,7 +246,7 @@ def _idx(
     if len(content) != size:
         fault = "is truncated" if len(content) < size else "is too long"
         raise DataError(f"{path} {fault}: {wanted}. {remedy}")
-    _check_published(name, path, content)
+    _check_published(dataset, path, content)
     return np.frombuffer(content, dtype=np.uint8, offset=header.size).reshape(shape)
 
 

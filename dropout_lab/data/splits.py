@@ -10,7 +10,6 @@ from torch import Tensor
 from dropout_lab.data.components import principal_components
 from dropout_lab.rng import Purpose, stream
 
-CLASSES = 10
 Indices = np.ndarray[tuple[int], np.dtype[np.int64]]
 
 
@@ -19,8 +18,8 @@ class Examples:
     """Images and their labels.
 
     Shape:
-        ``images``: ``(examples, 784)``, uint8; or their N principal components,
-        ``(examples, N)``, float32. ``labels``: ``(examples,)``, int64 in [0, 10).
+        ``images``: ``(examples, pixels)``, uint8; or their N principal components,
+        ``(examples, N)``, float32. ``labels``: ``(examples,)``, int64 in [0, classes).
     """
 
     images: Tensor
@@ -53,6 +52,8 @@ class Splits:
         digest: SHA-256 of the three parts, labels included; of the pixels, also where there are
             components in their place, whose last bits may differ between machines.
         checksum: SHA-256 of the three parts as they are here.
+        shape: Rows and columns of pixels of an image.
+        classes: Number of classes.
     """
 
     train: Examples
@@ -62,6 +63,8 @@ class Splits:
     scale: float
     digest: str
     checksum: str
+    shape: tuple[int, int]
+    classes: int
 
     def pixels(self, images: Tensor) -> Tensor:
         """Return images as the numbers the network sees, in torch's default dtype."""
@@ -86,6 +89,8 @@ def split(
     training: Examples,
     test: Examples,
     *,
+    shape: tuple[int, int],
+    classes: int,
     validation_size: int,
     train_size: int | None,
     label_noise: float,
@@ -103,6 +108,8 @@ def split(
     Args:
         training: The training part of the data set.
         test: Its test part, left as it is.
+        shape: Rows and columns of pixels of an image.
+        classes: Number of classes.
         validation_size: Examples held out, stratified; 0 for none.
         train_size: Examples kept of what is left; none for all.
         label_noise: Fraction of the kept labels that are moved to another class, in [0, 1].
@@ -123,17 +130,17 @@ def split(
         chosen = stratified(labels[left], train_size, stream(Purpose.TRAIN_SUBSET, split_seed))
         left = left[chosen]
     validation, train = training[torch.from_numpy(held_out)], training[torch.from_numpy(left)]
-    train = Examples(train.images, _mislabelled(train.labels, label_noise, split_seed))
+    train = Examples(train.images, _mislabelled(train.labels, classes, label_noise, split_seed))
     digest = _digest(train, validation, test)
     if pca is None:
         shift, scale = _normalization(train.images, normalize)
-        return Splits(train, validation, test, shift, scale, digest, digest)
+        return Splits(train, validation, test, shift, scale, digest, digest, shape, classes)
     components = principal_components(train.images, pca, normalize)
     train, validation, test = (
         Examples(components(part.images), part.labels) for part in (train, validation, test)
     )
     checksum = _digest(train, validation, test)
-    return Splits(train, validation, test, 0.0, 1.0, digest, checksum)
+    return Splits(train, validation, test, 0.0, 1.0, digest, checksum, shape, classes)
 
 
 def stratified(labels: Indices, size: int, generator: np.random.Generator) -> Indices:
@@ -146,7 +153,7 @@ def stratified(labels: Indices, size: int, generator: np.random.Generator) -> In
     """
     if size > len(labels):
         raise ValueError(f"{size} examples were asked for and there are {len(labels)}.")
-    counts = np.bincount(labels, minlength=CLASSES)
+    counts = np.bincount(labels, minlength=1)
     exact = counts * (size / max(len(labels), 1))
     shares = np.floor(exact).astype(np.int64)
     remainders = np.argsort(shares - exact, kind="stable")
@@ -158,13 +165,13 @@ def stratified(labels: Indices, size: int, generator: np.random.Generator) -> In
     return np.sort(np.concatenate(chosen)).astype(np.int64)
 
 
-def _mislabelled(labels: Tensor, fraction: float, split_seed: int) -> Tensor:
+def _mislabelled(labels: Tensor, classes: int, fraction: float, split_seed: int) -> Tensor:
     generator = stream(Purpose.LABEL_NOISE, split_seed)
     order = generator.permutation(len(labels))
-    offsets = generator.integers(1, CLASSES, size=len(labels))
+    offsets = generator.integers(1, classes, size=len(labels))
     moved = torch.from_numpy(order[: round(fraction * len(labels))])
     noisy = labels.clone()
-    noisy[moved] = (labels[moved] + torch.from_numpy(offsets)[moved]) % CLASSES
+    noisy[moved] = (labels[moved] + torch.from_numpy(offsets)[moved]) % classes
     return noisy
 
 

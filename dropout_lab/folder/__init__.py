@@ -1,1 +1,1 @@
-"""The results folder of a study: what is in it, and how it changes without losing anything."""
+"""The results folder of a study on disk, and its checks and repair."""

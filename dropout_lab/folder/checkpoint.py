@@ -1,4 +1,4 @@
-"""What one run needs to resume, on disk: tensors and plain numbers, with their SHA-256.
+"""Checkpoints of single runs: tensors and numbers with their SHA-256.
 
 The newest checkpoint and the one before it are kept, so that a damaged file costs an epoch, not
 the run. Nothing is ever unpickled: only tensors, numbers, texts and their containers are read.
@@ -12,11 +12,11 @@ from pathlib import Path
 import torch
 
 from dropout_lab.files import (
-    keep_beside,
+    backup_file,
     make_folder,
     read_optional_file,
     remove_file,
-    remove_temporaries,
+    remove_temporary_files,
     replace_file,
 )
 from dropout_lab.folder.completeness import checkpoints_in
@@ -29,11 +29,11 @@ _KEYS = {"epoch", "updates", "seconds", "diverged", "parameters", "optimizer"}
 
 
 class DamagedCheckpointError(Exception):
-    """A checkpoint that is not what was written, or not of this run; the message says why."""
+    """Raised for a checkpoint that is damaged or belongs to another run."""
 
 
 def save_checkpoints(folders: Sequence[Path], checkpoints: Sequence[RunCheckpoint]) -> None:
-    """Write the checkpoint of each run of a fleet; drop all but the last two when all are written.
+    """Write a checkpoint for each run of a fleet, then remove all but the last two.
 
     Args:
         folders: Those of the runs, each named by its run's id.
@@ -48,7 +48,7 @@ def save_checkpoints(folders: Sequence[Path], checkpoints: Sequence[RunCheckpoin
 
 
 def save_contents(folders: Sequence[Path], epoch: int, contents: Iterable[bytes]) -> None:
-    """Write checkpoints of an epoch, made by :func:`content_of`, as :func:`save_checkpoints`."""
+    """Write the serialized checkpoints of an epoch, then remove all but the last two."""
     for folder, content in zip(folders, contents, strict=True):
         make_folder(folder)
         replace_file(folder / f"checkpoint_{epoch:06d}.pt", content)
@@ -56,7 +56,7 @@ def save_contents(folders: Sequence[Path], epoch: int, contents: Iterable[bytes]
 
 
 def content_of(checkpoint: RunCheckpoint, run_id: str) -> bytes:
-    """Return the content of a run's checkpoint file: the SHA-256 of what follows, and that."""
+    """Serialize a run's checkpoint: its SHA-256, then its bytes."""
     buffer = io.BytesIO()
     torch.save({"format": FORMAT, "run_id": run_id, **checkpoint}, buffer)
     content = buffer.getvalue()
@@ -68,7 +68,7 @@ def usable_checkpoints(
     warn: Callable[[str], None],
     has_records: Callable[[int, int], bool] = lambda run, epoch: True,
 ) -> tuple[list[Path], list[int]]:
-    """Return the newest checkpoints that all runs of a fleet can go on from; none without any.
+    """Return the newest checkpoints from which all runs of a fleet can resume; else none.
 
     A damaged one is kept beside, under another name. That, and one whose records are lost, is told.
 
@@ -89,7 +89,7 @@ def usable_checkpoints(
             try:
                 recorded = _recorded(_read(path))
             except DamagedCheckpointError as error:
-                kept = keep_beside(path)
+                kept = backup_file(path)
                 remove_file(path)
                 warn(f"{path} {error}; it is kept as {kept.name} and not used.")
                 continue
@@ -106,16 +106,16 @@ def usable_checkpoints(
 
 
 def drop_checkpoints(folders: Sequence[Path], keep: int = 0) -> None:
-    """Remove the checkpoints of runs, all but the newest ``keep``, and what was half written."""
+    """Remove all checkpoints of runs except the newest ``keep``, and partial files."""
     for folder in folders:
-        remove_temporaries(folder)
+        remove_temporary_files(folder)
         paths = checkpoints_in(folder)
         for epoch in sorted(paths)[: len(paths) - keep]:
             remove_file(paths[epoch])
 
 
 def drop_later_checkpoints(folders: Sequence[Path], epoch: int) -> None:
-    """Remove the checkpoints of later epochs than a fleet stands at; they are made again.
+    """Remove checkpoints of later epochs than a fleet has reached; training writes them again.
 
     They would be taken for the newest, and the ones made from now on for the oldest.
     """
@@ -126,7 +126,7 @@ def drop_later_checkpoints(folders: Sequence[Path], epoch: int) -> None:
 
 
 def recorded_until(path: Path) -> int:
-    """Return up to which epoch the run of a checkpoint has records; 0 if it is damaged."""
+    """Return the last epoch with a record in a checkpoint's run; 0 if the checkpoint is damaged."""
     try:
         return _recorded(_read(path))
     except DamagedCheckpointError:
@@ -134,7 +134,7 @@ def recorded_until(path: Path) -> int:
 
 
 def damage_of(path: Path) -> str:
-    """Return what is wrong with a checkpoint, as the end of a sentence; nothing if it is sound."""
+    """Describe the damage of a checkpoint as the end of a sentence; empty if it is intact."""
     try:
         _read(path)
     except DamagedCheckpointError as error:
@@ -143,13 +143,13 @@ def damage_of(path: Path) -> str:
 
 
 def _recorded(checkpoint: RunCheckpoint) -> int:
-    """Return up to which epoch the run of a checkpoint has records: one may have ended early."""
+    """Return the last epoch with a record; a run may have ended early."""
     stopped = checkpoint.get("early_stopping", {}).get("stopped", 0)
     return int(checkpoint["diverged"] or stopped or checkpoint["epoch"])
 
 
 def _read(path: Path) -> RunCheckpoint:
-    """Return the checkpoint in a file.
+    """Read a checkpoint file.
 
     Raises:
         DamagedCheckpointError: It is not what was written, or not of this run and epoch.
@@ -165,12 +165,12 @@ def _read(path: Path) -> RunCheckpoint:
 
 
 def epoch_of(path: Path) -> int:
-    """Return the epoch that a checkpoint's name says."""
+    """Return the epoch in a checkpoint's file name."""
     return int(path.stem.rpartition("_")[2])
 
 
 def read_content(content: bytes, run_id: str, device: torch.device | None = None) -> RunCheckpoint:
-    """Return the checkpoint that a file holds, its tensors on a device; without one, on the CPU.
+    """Deserialize a checkpoint with its tensors on a device; by default the CPU.
 
     Raises:
         DamagedCheckpointError: It is not what was written, or not of this run.

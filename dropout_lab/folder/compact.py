@@ -1,4 +1,4 @@
-"""The rows that a study holds of each run, in little memory."""
+"""The rows of each run in compact form."""
 
 from collections.abc import Iterable, Iterator, MutableMapping
 
@@ -7,7 +7,7 @@ from dropout_lab.results.packed import joined, names_of, rows_of, values_of
 
 
 class CompactRows(MutableMapping[str, list[Row]]):
-    """The rows of each run, by its id: kept as a text or two, and made into rows when asked for.
+    """A mapping from run id to rows, which stores each run's rows as one text.
 
     As dictionaries of strings they take five times as much. What is returned is a copy; to change
     what is kept, set it.
@@ -22,7 +22,7 @@ class CompactRows(MutableMapping[str, list[Row]]):
             self.add(row)
 
     def add(self, row: Row) -> None:
-        """Add a row to those of its run."""
+        """Append a row to the rows of its run."""
         self._add(row["run_id"], row)
 
     def _add(self, run_id: str, row: Row) -> None:

@@ -1,4 +1,4 @@
-"""What must be on disk of a run that is done, and whether it is."""
+"""Check whether everything that a completed run must have is on disk."""
 
 import re
 from collections import Counter
@@ -14,29 +14,30 @@ from dropout_lab.config.schema import Settings
 from dropout_lab.config.sizes import (
     BINS,
     HISTOGRAM_EXAMPLES,
-    TEST_PARTS,
     is_evaluated,
     length,
     training_examples,
 )
-from dropout_lab.folder.run_summary import end_of_records, metrics_in, summary
+from dropout_lab.datasets import DATASETS, Dataset
+from dropout_lab.folder.run_summary import end_from_records, metric_columns, summary
 from dropout_lab.folder.weights import WEIGHTS, check_weights
 from dropout_lab.results import Row
 from dropout_lab.results.features import FEATURES, read_features
 from dropout_lab.results.predictions import PREDICTIONS, read_predictions
 
-Reader = Callable[[Path], object]  # None where there is no file; ValueError where it is damaged
+# None where there is no file; ValueError where it is damaged, or of another data set than the given
+Reader = Callable[[Path, Dataset | None], object]
 READERS: dict[str, Reader] = {
     PREDICTIONS: read_predictions,
     FEATURES: read_features,
-    WEIGHTS: check_weights,
+    WEIGHTS: lambda path, dataset: check_weights(path),
 }
 _CHECKPOINT = re.compile(r"checkpoint_(\d+)\.pt")
 
 
 @dataclass
 class RunRows:
-    """A run's rows: those of metrics.csv, and of each table that it is added to at its end."""
+    """The rows of one run in metrics.csv and in the tables written at its end."""
 
     metrics: list[Row] = field(default_factory=list)
     at_end: dict[str, list[Row]] = field(
@@ -45,7 +46,7 @@ class RunRows:
 
 
 class RowsByRun(Mapping[str, RunRows]):
-    """The rows of each of some runs, put together when asked for.
+    """A mapping from run id to :class:`RunRows`, built on access.
 
     Args:
         metrics: Those of metrics.csv, by run.
@@ -74,25 +75,25 @@ class RowsByRun(Mapping[str, RunRows]):
 
 
 def missing_epochs(settings: Settings, rows: Sequence[Row], until: int) -> list[int]:
-    """Return the epochs up to one that are to be measured and have no record."""
+    """Return the epochs up to ``until`` that should have a record and have none."""
     last_epoch, _ = length(settings, training_examples(settings))
     there = {int(row["epoch"]) for row in rows}
     every = range(1, min(until, last_epoch) + 1)
     return [e for e in every if is_evaluated(e, last_epoch, settings) and e not in there]
 
 
-def keeps_inferences(manifest: results.Manifest | None) -> bool:
-    """Whether a study was begun by a version that writes inference.csv; the first ones did not."""
-    return manifest is None or "inference" in manifest["settings"].get("evaluation", {})
+def has_inference_table(manifest: results.Manifest | None) -> bool:
+    """Return whether a study has inference.csv; the first versions did not write it."""
+    return manifest is None or "inference" in manifest.settings.get("evaluation", {})
 
 
 def missing_at_end(settings: Settings, rows: RunRows, *, kept: bool) -> str:
-    """Return in words what was asked of the trained network and has no row; empty if nothing.
+    """Describe the final measurements that have no row; empty if none is missing.
 
     Args:
         settings: Those of the run.
         rows: Its rows.
-        kept: Whether the row of the mean network alone is kept; see :func:`keeps_inferences`.
+        kept: Whether the row of the mean network alone is kept; see :func:`has_inference_table`.
     """
     evaluation = settings.evaluation
     tables = rows.at_end
@@ -119,25 +120,25 @@ def missing_at_end(settings: Settings, rows: RunRows, *, kept: bool) -> str:
 
 
 def _missing_histograms(settings: Settings, rows: Sequence[Row]) -> Iterator[str]:
-    """Yield in words the histograms that do not hold what was counted: empty bins have no row."""
+    """Describe the histograms whose counts are incomplete; empty bins have no row."""
     counts: Counter[tuple[int, str]] = Counter()
     for row in rows:
         counts[int(row["layer"]), row["of"]] += int(row["count"])
-    examples = min(HISTOGRAM_EXAMPLES, TEST_PARTS[settings.dataset.name])
+    examples = min(HISTOGRAM_EXAMPLES, DATASETS[settings.dataset.name].test)
     for layer, units in enumerate(settings.model.hidden, start=1):
         for of, expected in (("unit_mean", units), ("activation", units * examples)):
             if counts[layer, of] != expected:
                 yield f"{of} of layer {layer}"
 
 
-def lacking(run: Run, row: Row, rows: RunRows, *, kept: bool) -> str:
-    """Return in words what a completed run lacks in the tables; empty if it is complete.
+def describe_missing(run: Run, row: Row, rows: RunRows, *, kept: bool) -> str:
+    """Describe what the tables lack of a completed run; empty if it is complete.
 
     Args:
         run: The run.
         row: Its row of runs.csv.
         rows: Its other rows.
-        kept: Whether inferences are; see :func:`keeps_inferences`.
+        kept: Whether inferences are; see :func:`has_inference_table`.
     """
     settings = run.settings
     last_epoch, _ = length(settings, training_examples(settings))
@@ -156,8 +157,8 @@ def lacking(run: Run, row: Row, rows: RunRows, *, kept: bool) -> str:
     return missing_at_end(settings, rows, kept=kept)
 
 
-def kept_files(settings: Settings) -> list[str]:
-    """Return the names of the files that the settings keep of a trained run.
+def files_of_run(settings: Settings) -> list[str]:
+    """Return the names of the files that a trained run keeps under these settings.
 
     They may be absent: they are not published with a study.
     """
@@ -165,16 +166,16 @@ def kept_files(settings: Settings) -> list[str]:
     return predictions + ([FEATURES] if "features" in at_end(settings.evaluation) else [])
 
 
-def restored_end(run: Run, rows: RunRows, folder: Path, *, kept: bool) -> Row | None:
-    """Return a run's row of runs.csv made again from its records; None if they do not prove it.
+def rebuild_end(run: Run, rows: RunRows, folder: Path, *, kept: bool) -> Row | None:
+    """Rebuild a run's row of runs.csv from its records; None if they are not sufficient.
 
     Args:
         run: The run.
         rows: Its rows.
         folder: Where it keeps its files.
-        kept: Whether inferences are; see :func:`keeps_inferences`.
+        kept: Whether inferences are; see :func:`has_inference_table`.
     """
-    end = end_of_records(run, rows.metrics) if rows.metrics else None
+    end = end_from_records(run, rows.metrics) if rows.metrics else None
     if end is None or missing_epochs(run.settings, rows.metrics, end.epochs):
         return None
     if missing_at_end(run.settings, rows, kept=kept):
@@ -183,24 +184,21 @@ def restored_end(run: Run, rows: RunRows, folder: Path, *, kept: bool) -> Row | 
     if end.epochs == 1 or checkpoints_in(folder):
         return None
     columns = [name for name in rows.metrics[0] if results.is_number_column(name)]
-    return summary(end, rows.metrics, metrics_in(columns))
+    return summary(end, rows.metrics, metric_columns(columns))
 
 
-def damage_of_kept(path: Path, examples: int | None = None) -> str:
-    """Return what is wrong with a file that is kept of a run; empty if it is sound or absent.
+def damage_of_run_file(path: Path, dataset: Dataset | None = None) -> str:
+    """Describe the damage of a file that a run keeps; empty if it is intact or absent.
 
     Args:
         path: The file.
-        examples: How many test examples predictions are of; by default any number.
+        dataset: The data set of the run; None if it is not known.
 
     Raises:
         StorageError: The system refuses to read it.
     """
     try:
-        if path.name == PREDICTIONS:
-            read_predictions(path, examples)
-        else:
-            READERS[path.name](path)
+        READERS[path.name](path, dataset)
     except ValueError as error:
         return str(error)
     return ""

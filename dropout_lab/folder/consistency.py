@@ -1,15 +1,15 @@
-"""Numbers of a study that contradict each other, or that another program rounded."""
+"""Find numbers that contradict each other or were rounded by another program."""
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from dropout_lab import results
 from dropout_lab.config.grid import Run
-from dropout_lab.config.sizes import TEST_PARTS
+from dropout_lab.datasets import DATASETS
 from dropout_lab.folder.rounding import Precision, precision_of
-from dropout_lab.folder.run_summary import RunEnd, metrics_in, summary
+from dropout_lab.folder.run_summary import RunEnd, metric_columns, summary
 from dropout_lab.results import Row, counted
-from dropout_lab.results.names import WHOLE
+from dropout_lab.results.columns import WHOLE_NUMBERS
 
 _ROUNDING = 1e-6  # a spreadsheet may have rounded what it saved
 _BEST = ("best_epoch", "best_validation_accuracy", "best_test_accuracy")
@@ -19,8 +19,8 @@ _DIFFERENCES = (
 )
 
 
-def contradicted(run: Run, end: Row, records: Sequence[Row]) -> str:
-    """Return where a completed run's row of runs.csv is not what its records make it.
+def find_contradiction(run: Run, end: Row, records: Sequence[Row]) -> str:
+    """Describe where a completed run's row of runs.csv contradicts its records.
 
     Args:
         run: The run.
@@ -35,10 +35,10 @@ def contradicted(run: Run, end: Row, records: Sequence[Row]) -> str:
     return ""
 
 
-def with_digits(
+def restore_digits(
     runs: Mapping[str, Run], ends: Mapping[str, Row], records: Callable[[str], Sequence[Row]]
 ) -> tuple[dict[str, Row], str]:
-    """Return rows of runs.csv with the digits that they lost, and what is to be said of digits.
+    """Restore the lost digits of rows of runs.csv; return the rows and notices.
 
     A program that saved a table with fewer digits rounded the numbers of all its rows. So the first
     completed run tells whether that was done to one of the two tables.
@@ -64,16 +64,16 @@ def with_digits(
         made, names = _made(runs[run_id], end, own)
         if precision_of(made) is not None:
             break
-        if not contradicted(runs[run_id], end, own):
+        if not find_contradiction(runs[run_id], end, own):
             restored[run_id] = {**end, **{name: made[name] for name in names if name in end}}
     count = counted(len(restored), "run")
     return restored, f"{results.RUNS} has lost digits of {count}" if restored else ""
 
 
 def _made(run: Run, end: Row, records: Sequence[Row]) -> tuple[Row, list[str]]:
-    """Return the row that records make, and the names of the columns to compare."""
+    """Return the row that the records imply, and the columns to compare."""
     columns = [name for name in records[0] if results.is_number_column(name) and name in end]
-    measured = metrics_in(columns)
+    measured = metric_columns(columns)
     ended = RunEnd(run, end["status"], epochs=int(end["epochs"]))
     made = summary(ended, records, measured)
     told = [row for row in records if row["epoch"] == end.get("best_epoch")]
@@ -88,12 +88,12 @@ def _made(run: Run, end: Row, records: Sequence[Row]) -> tuple[Row, list[str]]:
 
 
 def impossible(run: Run, records: Sequence[Row]) -> str:
-    """Return where a run's records cannot be true; empty if nowhere."""
+    """Describe where a run's records cannot be true; empty if nowhere."""
     return next(_impossible(run, records), "")
 
 
 def _impossible(run: Run, records: Sequence[Row]) -> Iterator[str]:
-    examples = TEST_PARTS[run.settings.dataset.name]
+    examples = DATASETS[run.settings.dataset.name].test
     for row in records:
         values = {
             name: float(text)
@@ -124,12 +124,12 @@ def _impossible(run: Run, records: Sequence[Row]) -> Iterator[str]:
 
 
 def _differ(one: float, other: float, allowed: float) -> bool:
-    """Whether two numbers differ by more than is allowed; one that is not there does not."""
+    """Return whether two numbers differ by more than the tolerance; a missing number does not."""
     return math.isfinite(one) and math.isfinite(other) and abs(one - other) > allowed
 
 
 def _same(name: str, one: str, other: str, kept: Sequence[Precision | None]) -> bool:
-    """Whether two fields of a column say the same number, as far as their digits go."""
+    """Return whether two fields are the same number up to their digits."""
     if one == other or {one, other} <= {"", "nan"}:  # other programs write nothing for nan
         return True
     try:
@@ -137,6 +137,6 @@ def _same(name: str, one: str, other: str, kept: Sequence[Precision | None]) -> 
     except ValueError:
         return False
     allowed = _ROUNDING / 1e3
-    if name not in WHOLE:
+    if name not in WHOLE_NUMBERS:
         allowed += sum(precision.error_of(numbers[1]) for precision in kept if precision)
     return math.isclose(*numbers, rel_tol=_ROUNDING, abs_tol=allowed)

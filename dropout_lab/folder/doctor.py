@@ -1,4 +1,4 @@
-"""What is damaged in a study's folder, and its repair: nothing goes that is not kept beside."""
+"""Find and repair damage in a study's folder; back up every file first."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -6,16 +6,16 @@ from pathlib import Path
 from dropout_lab import results
 from dropout_lab.config.grid import Run
 from dropout_lab.errors import StorageError
-from dropout_lab.files import keep_beside, remove_file, replace_file, sha256_of
+from dropout_lab.files import backup_file, remove_file, replace_file, sha256_of
 from dropout_lab.folder.checkpoint import damage_of, recorded_until
 from dropout_lab.folder.completeness import (
     READERS,
     RowsByRun,
     checkpoints_in,
-    damage_of_kept,
+    damage_of_run_file,
     missing_epochs,
 )
-from dropout_lab.folder.consistency import with_digits
+from dropout_lab.folder.consistency import restore_digits
 from dropout_lab.folder.digests import rows_digest
 from dropout_lab.folder.headers import header_of, record_columns
 from dropout_lab.folder.judge import (
@@ -28,8 +28,8 @@ from dropout_lab.folder.judge import (
     strange_runs,
     unbound,
 )
-from dropout_lab.folder.leftovers import leftovers, with_the_claim
-from dropout_lab.folder.lock import Claim, is_alive, refuse_links, writer_of
+from dropout_lab.folder.leftovers import leftovers, removed_with_the_lock
+from dropout_lab.folder.lock import FolderLock, describe_writer, is_alive, refuse_links
 from dropout_lab.folder.notices import Finding
 from dropout_lab.results import DamagedManifestError, Manifest, Row, Table, counted, table_parts
 
@@ -40,7 +40,7 @@ _AGAIN = "the command that made the study"
 
 
 def examine(folder: Path) -> list[Finding]:
-    """Return what is damaged in a study's folder. Nothing is written.
+    """Return the damage in a study's folder. Nothing is written.
 
     Raises:
         StorageError: It cannot be read, or a newer dropout-lab wrote it.
@@ -53,39 +53,39 @@ def examine(folder: Path) -> list[Finding]:
         return [Finding(folder, error.plain.removesuffix("."))]
     found = list(_Patient(folder, set()).findings())
     if is_alive(folder):
-        words = f"is being written by {writer_of(folder)}; what is found is of the moment"
+        words = f"is being written by {describe_writer(folder)}; what is found is of the moment"
         found.insert(0, Finding(folder, words, damaged=False))
     return found
 
 
-def mend(folder: Path) -> tuple[list[Finding], list[Finding]]:
-    """Mend what can be; return what was mended and what is left.
+def repair(folder: Path) -> tuple[list[Finding], list[Finding]]:
+    """Repair what can be repaired; return the repaired and the remaining damage.
 
     Raises:
         StorageError: The folder is being written, or cannot be read or written.
     """
     before = examine(folder)
-    if not any(finding.mend for finding in before):
+    if not any(finding.repair for finding in before):
         return [], before
-    claim, kept = Claim(folder), set[Path]()
-    claim.take()
-    mended = [finding for finding in before if finding.mend is with_the_claim]
+    lock, kept = FolderLock(folder), set[Path]()
+    lock.acquire()
+    mended = [finding for finding in before if finding.repair is removed_with_the_lock]
     try:
         for _ in range(_ROUNDS):
-            found = [f for f in _Patient(folder, kept, claimed=True).findings() if f.mend]
-            for action in dict.fromkeys(finding.mend for finding in found):
+            found = [f for f in _Patient(folder, kept, claimed=True).findings() if f.repair]
+            for action in dict.fromkeys(finding.repair for finding in found):
                 if action is not None:
                     action()
             mended += found
             if not found:
                 break
     finally:
-        claim.give_back()
+        lock.release()
     return mended, examine(folder)
 
 
 class _Patient:
-    """One look at a folder.
+    """One examination of a folder.
 
     Args:
         folder: That of a study.
@@ -128,14 +128,14 @@ class _Patient:
         if self.manifest is None:
             yield Finding(path, "is not there", f"{_AGAIN} makes it anew")
         else:
-            self.runs = results.runs_in(self.manifest)
+            self.runs = self.manifest.list_runs()
 
     def _tables(self) -> dict[str, Table]:
-        """Read the tables; rows of runs that the manifest does not list are faults."""
+        """Read the tables; report rows of runs that the manifest does not list."""
         known = dict.fromkeys(_TABLES, self.runs) | {results.ENSEMBLES: None}
         headers: dict[str, list[str]] = {}
         if self.manifest is not None and self.runs:
-            columns, swept = record_columns(self.runs.values()), self.manifest["swept"]
+            columns, swept = record_columns(self.runs.values()), self.manifest.swept
             headers = {name: header_of(name, swept, columns) for name in _TABLES[:-1]}
         return {
             name: results.scan_table(self.folder / name, known[name], headers.get(name, ()))
@@ -143,7 +143,7 @@ class _Patient:
         }
 
     def _strange_manifest(self, tables: Mapping[str, Table]) -> Finding | None:
-        """Return that the manifest is of another study, if it lists none of the runs there are."""
+        """Report a manifest of another study: one that lists none of the runs in the tables."""
         strange = strange_runs(self.runs, tables)
         if not strange:
             return None
@@ -177,7 +177,7 @@ class _Patient:
             yield Finding(path, words, damaged=False)
 
     def _runs(self, runs: Mapping[str, Run], tables: Mapping[str, Table]) -> Iterator[Finding]:
-        """Tell what the judge finds in the rows of the runs, and in the files that they keep."""
+        """Report what the judge finds in the rows and files of the runs."""
         rows = rows_of(runs, tables)
         ends = {row["run_id"]: row for row in tables[results.RUNS].rows}
         found = judge_tables(self.folder, self.manifest, runs, tables)
@@ -206,7 +206,7 @@ class _Patient:
         yield from self._notes(found, {finding.path.name for finding in digits})
 
     def _notes(self, found: Judgement, told: set[str]) -> Iterator[Finding]:
-        """Tell what cannot be checked, or is not there, and is no damage."""
+        """Report what cannot be checked or is absent and is no damage."""
         for name, count in found.absent.items():
             words = f"{name} of {counted(count, 'run')} is not there; the tables stay"
             yield Finding(self.folder / results.RUN_FOLDERS, words, damaged=False)
@@ -219,8 +219,8 @@ class _Patient:
     def _digits(
         self, runs: Mapping[str, Run], ends: Mapping[str, Row], rows: RowsByRun
     ) -> Iterator[Finding]:
-        """Look for numbers that another program rounded."""
-        restored, words = with_digits(runs, ends, lambda run_id: rows[run_id].metrics)
+        """Find numbers that another program rounded."""
+        restored, words = restore_digits(runs, ends, lambda run_id: rows[run_id].metrics)
         name, _, words = words.partition(" ")
         path = self.folder / name
 
@@ -237,7 +237,7 @@ class _Patient:
             yield Finding(path, words, damaged=False)
 
     def _checkpoints(self, run: Run, records: Sequence[Row]) -> Iterator[Finding]:
-        """Look for the records that a checkpoint goes on from."""
+        """Check that a checkpoint's records exist."""
         for path in checkpoints_in(self.folder / results.RUN_FOLDERS / run.run_id).values():
             missing = missing_epochs(run.settings, records, recorded_until(path))
             if missing:
@@ -253,32 +253,32 @@ class _Patient:
                 continue
             damaged = {path: damage_of(path) for path in checkpoints_in(folder).values()}
             if self.runs is None:  # else the judge looks at them
-                damaged |= {folder / name: damage_of_kept(folder / name) for name in READERS}
+                damaged |= {folder / name: damage_of_run_file(folder / name) for name in READERS}
             for path, words in damaged.items():
                 if words:
                     remedy = f"kept beside and taken away; {_AGAIN} goes on without it"
                     yield Finding(path, words, remedy, self._away(path))
 
     def _plugins(self) -> Iterator[Finding]:
-        recorded = {} if self.manifest is None else self.manifest.get("plugins", {})
+        recorded = {} if self.manifest is None else self.manifest.plugins
         for name, entry in recorded.items():
             path = self.folder / results.PLUGINS / f"{name}.py"
             if not name.isidentifier() or not path.exists():
                 continue
-            if sha256_of(path) != entry["sha256"]:
+            if sha256_of(path) != entry.sha256:
                 words = f"has another SHA-256 than {results.MANIFEST} says"
                 remedy = f"kept beside and taken away; {_AGAIN}, with --plugin, writes it again"
                 yield Finding(path, words, remedy, self._away(path))
 
     def _unbind(self, run_ids: Collection[str]) -> None:
-        """Forget the digests of rows of runs.csv: they may differ in the columns of times."""
+        """Remove the digests of rows of runs.csv; the rows may differ in the columns of times."""
         digests = results.scan_table(self.folder / results.DIGESTS)
         kept = [r for r in digests.rows if r["file"] != results.RUNS or r["run_id"] not in run_ids]
         if len(kept) < len(digests.rows):
             replace_file(digests.path, table_parts(digests.header, kept))
 
     def put_averages_aside(self) -> None:
-        """Take the rows of ensembles.csv out that are not what was written, and their digests."""
+        """Remove damaged rows of ensembles.csv and their digests."""
         lost = self.lost_averages
         digests = results.scan_table(self.folder / results.DIGESTS)
         known = {row["sha256"] for row in digests.rows if row["file"] == results.ENSEMBLES} - lost
@@ -292,7 +292,7 @@ class _Patient:
             self._rewrite(table)()
 
     def put_aside(self) -> None:
-        """Take the rows of the runs to be trained again out of the tables, and their checkpoints.
+        """Remove the rows and checkpoints of the runs that must be retrained.
 
         Each file that changes is kept beside.
         """
@@ -324,5 +324,5 @@ class _Patient:
 
     def _keep(self, path: Path) -> None:
         if path not in self.kept:
-            keep_beside(path)
+            backup_file(path)
             self.kept.add(path)

@@ -1,4 +1,4 @@
-"""The rows of ensembles.csv, put together from those that are there and those made now."""
+"""Merge the rows of ensembles.csv on disk with new ones."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,14 +8,14 @@ from typing import Any
 from dropout_lab import results
 from dropout_lab.config.grid import Cell, Run
 from dropout_lab.config.schema import Settings
-from dropout_lab.files import keep_beside, replace_file
+from dropout_lab.files import backup_file, replace_file
 from dropout_lab.folder.digests import rows_digest
 from dropout_lab.results import Row, cell_text
 
 
 @dataclass(frozen=True)
 class Ensembles:
-    """What ensembles.csv is to be.
+    """The new content of ensembles.csv.
 
     Args:
         path: The file.
@@ -32,10 +32,10 @@ class Ensembles:
     damaged: bool
 
     def write(self) -> list[str]:
-        """Write the file; return in a sentence what was wrong with it."""
+        """Write the file; describe the damage of the old one in a sentence."""
         told = []
         if self.damaged:
-            beside = keep_beside(self.path).name
+            beside = backup_file(self.path).name
             told = [f"{self.path} was damaged; as it was, it is {beside}."]
         if self.lines:
             replace_file(self.path, results.table_text(self.header, self.lines))
@@ -50,7 +50,7 @@ def new_ensembles(
     base: Mapping[str, Any],
     believed: Collection[str] | None,
 ) -> Ensembles:
-    """Return what ensembles.csv is to be, see :func:`merged`.
+    """Return the new content of ensembles.csv; see :func:`merged`.
 
     A row that is there and averages more networks than can be had now stays: predictions that are
     no longer there make no result less.
@@ -86,7 +86,7 @@ def merged(
     runs: Iterable[Run],
     base: Mapping[str, Any],
 ) -> tuple[list[str], dict[str, Row], int]:
-    """Return header and rows: for each cell the row that averages more networks, of two the new.
+    """Return header and rows; each cell has the row that averages the most networks.
 
     A row has the id of the first run of its cell.
 
@@ -119,7 +119,7 @@ def merged(
 
 
 def _is_of(row: Row, cell: Cell, values: Row, base: Mapping[str, Any]) -> bool:
-    """Whether a row that is there is of a cell."""
+    """Return whether a row belongs to a cell."""
     for key, text in values.items():
         section, _, name = key.partition(".")
         at_base = ("", cell_text(base.get(section, {}).get(name)))

@@ -1,28 +1,12 @@
-"""The columns of a study's tables, in their order."""
+"""The headers of a study's tables."""
 
 from collections.abc import Iterable, Sequence
 
 from dropout_lab import results
 from dropout_lab.config.diagnostic_columns import diagnostic_columns
 from dropout_lab.config.grid import Run
-from dropout_lab.folder.run_summary import metrics_in
-from dropout_lab.training import (
-    ACTIVATION_COLUMNS,
-    CURVE_COLUMNS,
-    INFERENCE_COLUMNS,
-    RECORD_COLUMNS,
-    RELIABILITY_COLUMNS,
-)
-
-_ADDED = {
-    results.INFERENCE: INFERENCE_COLUMNS,
-    results.MONTE_CARLO: CURVE_COLUMNS,
-    results.RELIABILITY: RELIABILITY_COLUMNS,
-    results.ACTIVATIONS: ACTIVATION_COLUMNS,
-    results.DIGESTS: ("file", "sha256"),
-}
-_BEST = ("best_epoch", "best_validation_accuracy", "best_test_accuracy")
-_PACE = ("seconds", "examples_per_second", "message")
+from dropout_lab.folder.run_summary import metric_columns
+from dropout_lab.training import RECORD_COLUMNS
 
 
 def record_columns(runs: Iterable[Run]) -> tuple[str, ...]:
@@ -39,9 +23,11 @@ def header_of(name: str, swept: Sequence[str], columns: Sequence[str]) -> list[s
         swept: The swept keys.
         columns: Those of a record, see :func:`record_columns`.
     """
+    own = results.columns_after_key(name)
     if name == results.RUNS:
-        after = ("epochs", "updates", *metrics_in(columns), *_BEST, *_PACE)
-        return ["run_id", "status", "seed", *swept, *after]
+        status, epochs, updates, *rest = own
+        after = rest[rest.index("best_epoch") :]
+        return ["run_id", status, "seed", *swept, epochs, updates, *metric_columns(columns), *after]
     if name == results.DIGESTS:
-        return ["run_id", *_ADDED[name]]
-    return ["run_id", "seed", *swept, *_ADDED.get(name, columns)]
+        return ["run_id", *own]
+    return ["run_id", "seed", *swept, *(columns if name == results.METRICS else own)]

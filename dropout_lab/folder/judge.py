@@ -1,4 +1,4 @@
-"""The one judge of a study's results: ``report``, ``plot``, ``sweep``, ``train`` and ``doctor``.
+"""Decide which runs of a study are complete and which are damaged, for every command.
 
 It reads and writes nothing but the files that runs keep, and is given the rows of the tables. So
 every command says the same of a folder. A row counts as sound if it contradicts no other and has
@@ -12,21 +12,21 @@ from pathlib import Path
 
 from dropout_lab import results
 from dropout_lab.config.grid import Run
-from dropout_lab.config.sizes import TEST_PARTS
-from dropout_lab.files import not_read, sha256_of
+from dropout_lab.datasets import DATASETS, Dataset
+from dropout_lab.files import read_error, sha256_of
 from dropout_lab.folder import digests
 from dropout_lab.folder.compact import CompactRows
 from dropout_lab.folder.completeness import (
     READERS,
     RowsByRun,
     RunRows,
-    damage_of_kept,
-    keeps_inferences,
-    kept_files,
-    lacking,
-    restored_end,
+    damage_of_run_file,
+    describe_missing,
+    files_of_run,
+    has_inference_table,
+    rebuild_end,
 )
-from dropout_lab.folder.consistency import contradicted, impossible
+from dropout_lab.folder.consistency import find_contradiction, impossible
 from dropout_lab.results import Manifest, Row, Table, counted
 
 ENDED = ("completed", "diverged")
@@ -38,7 +38,7 @@ _SHOWN = 5
 
 @dataclass
 class Judgement:
-    """What is damaged in a study's folder, as far as its tables can be read.
+    """The damage of a study's folder, as far as its tables can be read.
 
     Args:
         again: The runs that must be trained again, by id, and why.
@@ -65,7 +65,7 @@ class Judgement:
     rounded: set[str] = field(default_factory=set)
 
     def sentences(self, folder: Path) -> list[str]:
-        """Return each damage in a sentence without its stop; none if the folder is sound."""
+        """Return a sentence without its period for each damage."""
         told = [f"{folder}: run {run_id}: {words}" for run_id, words in self.again.items()]
         told += [
             f"{folder / results.RUNS} has no row of run {run_id}, whose records are complete"
@@ -78,7 +78,7 @@ class Judgement:
 
 
 def unbound(judgement: Judgement) -> str:
-    """Return in words which runs have no digest."""
+    """Describe which runs have no digest."""
     return (
         f"has no SHA-256 of {counted(len(judgement.unbound), 'run')}, as of those of an older "
         "dropout-lab; the command that made the study adds it"
@@ -86,7 +86,7 @@ def unbound(judgement: Judgement) -> str:
 
 
 def lost_ensembles(judgement: Judgement) -> str:
-    """Return in words what is wrong with ensembles.csv."""
+    """Describe the damage of ensembles.csv."""
     rows = counted(len(judgement.ensembles), "row")
     return f"lacks {rows} as written: their SHA-256 is in {results.DIGESTS}"
 
@@ -114,7 +114,7 @@ def judge(
     Raises:
         StorageError: The system refuses to read a file that a run keeps.
     """
-    found, kept, averages = Judgement(), keeps_inferences(manifest), set[str]()
+    found, kept, averages = Judgement(), has_inference_table(manifest), set[str]()
     folders = _folders(folder / results.RUN_FOLDERS)
     for run_id, run in runs.items():
         own, end = rows[run_id], ends.get(run_id)
@@ -123,11 +123,11 @@ def judge(
         ended = end is not None and end["status"] in ENDED
         place = folder / results.RUN_FOLDERS / run_id
         if run_id in folders:
-            examples = TEST_PARTS[run.settings.dataset.name]
-            _judge_files(place, bound if ended else {}, examples, found)
+            dataset = DATASETS[run.settings.dataset.name]
+            _judge_files(place, bound if ended else {}, dataset, found)
         words = _why(found, run, end, own, bound, kept=kept)
         if not words and not ended and run_id not in distrusted:
-            made = restored_end(run, own, place, kept=kept) if end is None else None
+            made = rebuild_end(run, own, place, kept=kept) if end is None else None
             if made is not None:
                 found.ends[run_id] = made
             if results.RUNS in bound and made is None:
@@ -138,10 +138,10 @@ def judge(
         if words:
             found.again[run_id] = words
         elif _is_completed(end):
-            damaged = [n for n in kept_files(run.settings) if place / n in found.files]
+            damaged = [n for n in files_of_run(run.settings) if place / n in found.files]
             if damaged:
                 found.again[run_id] = f"its {damaged[0]} {found.files[place / damaged[0]]}"
-            absent = {*kept_files(run.settings), *(bound.keys() & READERS.keys())}
+            absent = {*files_of_run(run.settings), *(bound.keys() & READERS.keys())}
             found.absent.update(name for name in absent if not (place / name).exists())
         if ended and results.METRICS not in bound:
             found.unbound.append(run_id)
@@ -158,7 +158,7 @@ def rows_of(runs: Iterable[str], tables: Mapping[str, Table]) -> RowsByRun:
 def judge_tables(
     folder: Path, manifest: Manifest | None, runs: Mapping[str, Run], tables: Mapping[str, Table]
 ) -> Judgement:
-    """Judge a study by its tables as they were read, see :func:`judge`."""
+    """Judge a study by its tables; see :func:`judge`."""
     rows = rows_of(runs, tables)
     ends = {row["run_id"]: row for row in tables[results.RUNS].rows}
     distrusted = set().union(
@@ -171,7 +171,7 @@ def judge_tables(
 def damages(
     folder: Path, manifest: Manifest, runs: Mapping[str, Run], tables: Mapping[str, Table]
 ) -> list[str]:
-    """Return each damage of a study in a sentence without its stop, for a reader of its results."""
+    """Return a sentence without its period for each damage of a study."""
     told = [f"{table.path}: {fault}" for table in tables.values() for fault in table.damage]
     if strange := strange_runs(runs, tables):
         words = f"lists none of the {counted(len(strange), 'run')} in the tables next to it"
@@ -180,7 +180,7 @@ def damages(
 
 
 def strange_runs(runs: Mapping[str, Run] | None, tables: Mapping[str, Table]) -> set[str]:
-    """Return the runs in the tables if the manifest lists none of them, else nothing."""
+    """Return the runs in the tables if the manifest lists none of them, otherwise nothing."""
     own = (tables[results.METRICS], tables[results.RUNS])
     strange = {fault.run_id for table in own for fault in table.faults} - {""}
     listed = runs is None or any(table.rows for table in own) or strange & set(runs)
@@ -188,7 +188,7 @@ def strange_runs(runs: Mapping[str, Run] | None, tables: Mapping[str, Table]) ->
 
 
 def in_short(sentences: Sequence[str]) -> str:
-    """Return some sentences as one text: the first, and how many more there are."""
+    """Join sentences: the first, and how many more there are."""
     rest = len(sentences) - _SHOWN
     more = [f"{rest} more"] if rest > 0 else []
     return "\n".join(f"{sentence}." for sentence in [*sentences[:_SHOWN], *more])
@@ -207,11 +207,11 @@ def _why(
     *,
     kept: bool,
 ) -> str:
-    """Return in words why a run's rows are not those of a run as it was; empty if they are."""
+    """Describe why a run's rows are not what was written; empty if they are."""
     untrue, lack = impossible(run, rows.metrics), ""
     if end is not None and end["status"] == "completed":
-        lack = lacking(run, end, rows, kept=kept)
-        untrue = untrue or ("" if lack else contradicted(run, end, rows.metrics))
+        lack = describe_missing(run, end, rows, kept=kept)
+        untrue = untrue or ("" if lack else find_contradiction(run, end, rows.metrics))
     changed = _changed(found, run.run_id, end, rows, bound)
     if untrue or changed:
         found.untrue.add(run.run_id)
@@ -227,7 +227,7 @@ def _why(
 def _changed(
     found: Judgement, run_id: str, end: Row | None, rows: RunRows, bound: Mapping[str, str]
 ) -> list[str]:
-    """Return the tables in which the rows of a run that ended are not what was written."""
+    """Return the tables in which the rows of an ended run differ from what was written."""
     if end is None or end["status"] not in ENDED:
         return []
     own = {results.METRICS: rows.metrics, results.RUNS: [end], **rows.at_end}
@@ -238,22 +238,22 @@ def _changed(
     return [name for name, verdict in verdicts.items() if verdict == "other"]
 
 
-def _judge_files(place: Path, bound: Mapping[str, str], examples: int, found: Judgement) -> None:
-    """Look at the files that a run keeps."""
+def _judge_files(place: Path, bound: Mapping[str, str], dataset: Dataset, found: Judgement) -> None:
+    """Check the files that a run keeps."""
     for name in READERS:
         path = place / name
         if name in bound:
             sound = sha256_of(path) in (None, bound[name])
             other = "is not what was written: its SHA-256 is another"
-            words = "" if sound else damage_of_kept(path, examples) or other
+            words = "" if sound else damage_of_run_file(path, dataset) or other
         else:
-            words = damage_of_kept(path, examples)
+            words = damage_of_run_file(path, dataset)
         if words:
             found.files[path] = words
 
 
 def _judge_ensembles(rows: Sequence[Row], expected: set[str], found: Judgement) -> None:
-    """Look for rows of ensembles.csv that are lost or changed."""
+    """Find rows of ensembles.csv that are lost or changed."""
     there = {digests.rows_digest(results.ENSEMBLES, "", [row]): row for row in rows}
     lost = expected - there.keys()
     if (
@@ -276,4 +276,4 @@ def _folders(path: Path) -> set[str]:
     except (FileNotFoundError, NotADirectoryError):
         return set()
     except OSError as error:
-        raise not_read(path, error) from error
+        raise read_error(path, error) from error

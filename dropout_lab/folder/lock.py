@@ -1,4 +1,4 @@
-"""One writer at a time: the lock of a study's folder, who holds it, and what may stand there."""
+"""The lock of a study's folder, and what the folder may contain."""
 
 import json
 import os
@@ -14,15 +14,17 @@ from pathlib import Path
 from filelock import FileLock, SoftFileLock, Timeout
 
 from dropout_lab import results
-from dropout_lab.errors import StorageError
+from dropout_lab.errors import StorageError, TakenFolderError
 from dropout_lab.files import (
     ELSEWHERE,
     is_temporary,
-    not_read,
-    not_written,
+    make_folder,
     open_file,
+    read_error,
+    remove_empty_folder,
     remove_file,
     replace_file,
+    write_error,
 )
 from dropout_lab.results import one_line
 
@@ -34,23 +36,27 @@ _FOLDERS = (results.RUN_FOLDERS, results.PLOTS, results.PLUGINS, results.TABLES)
 _LONGEST_NOTE = 100_000
 
 
-class Claim:
-    """The right to write a folder: a lock that goes with its process, and a note whose it is.
+class FolderLock:
+    """A lock that ends with its process, and a note that names its holder.
 
     Args:
-        folder: The folder, which is there when it is claimed.
+        folder: The folder. It is made if it does not exist.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._lock = FileLock(folder / results.LOCK, timeout=0)
+        self._created: list[Path] = []
 
-    def take(self) -> None:
-        """Take the lock and say who did.
+    def acquire(self) -> None:
+        """Acquire the lock and write the note.
 
         Raises:
             StorageError: Another process has it, or nothing can be written there.
         """
+        paths = (self.folder, *self.folder.parents)
+        self._created = [path for path in paths if not path.exists()]
+        make_folder(self.folder)
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # of a file system without locks, see below
@@ -58,7 +64,7 @@ class Claim:
         except Timeout:
             raise StorageError(self._held(), ELSEWHERE) from None
         except OSError as error:
-            raise not_written(self.folder, error) from error
+            raise write_error(self.folder, error) from error
         except NotImplementedError as error:
             raise StorageError(
                 f"{self.folder} cannot be written: its file system has no locks. Copy the study to "
@@ -71,26 +77,30 @@ class Claim:
             self._release()
             raise
 
-    def give_back(self) -> None:
-        """Remove the note and let the lock go."""
+    def release(self, *, unused: bool = False) -> None:
+        """Remove the note and release the lock; remove a new folder that was ``unused``."""
         with suppress(StorageError):  # a note that stays harms nobody, and the work is done
             remove_file(self.folder / results.WRITER)
+            if unused and self._created:
+                remove_file(self.folder / results.LOCK)
         self._release()
+        for folder in self._created if unused else ():
+            remove_empty_folder(folder)
 
     def _release(self) -> None:
         with suppress(OSError):
             self._lock.release()
 
     def _held(self) -> str:
-        who = writer_of(self.folder) if is_alive(self.folder) is not False else ""
+        who = describe_writer(self.folder) if is_alive(self.folder) is not False else ""
         advice = "wait for it to end."
         if isinstance(self._lock, SoftFileLock):  # without locks, a file stands for one
             advice += f" If no program works there, remove {self.folder / results.LOCK}."
         return f"{self.folder} is being written by {who or 'another dropout-lab'}; {advice}"
 
 
-def writer_of(folder: Path) -> str:
-    """Return in words who noted to be writing a folder; empty if nobody did."""
+def describe_writer(folder: Path) -> str:
+    """Describe the process that holds a folder; empty if none does."""
     note = _read_note(folder)
     if note is None:
         return ""
@@ -100,7 +110,7 @@ def writer_of(folder: Path) -> str:
 
 
 def is_alive(folder: Path) -> bool | None:
-    """Whether the process that noted to be writing lives; None if that cannot be told from here."""
+    """Return whether the holder is alive; None if this machine cannot know."""
     note = _read_note(folder)
     if note is None or note["host"] != socket.gethostname() or os.name == "nt":
         return None
@@ -114,7 +124,7 @@ def is_alive(folder: Path) -> bool | None:
 
 
 def refuse_links(folder: Path) -> None:
-    """Refuse a folder in which something stands in the place of a file or folder of ours.
+    """Raise if a link or another kind of file replaces one of our files.
 
     The folder itself may be reached through a symbolic link, as when results lie on another disk;
     through one inside it nothing is written or removed.
@@ -139,11 +149,11 @@ def refuse_links(folder: Path) -> None:
                 kind = "folder" if path.name in _FOLDERS else "file"
                 raise StorageError(f"{path} is no {kind}; move it away.", ELSEWHERE)
     except OSError as error:
-        raise not_read(Path(error.filename or folder), error) from error
+        raise read_error(Path(error.filename or folder), error) from error
 
 
-def stands(path: Path) -> bool:
-    """Return whether a folder is there already.
+def folder_exists(path: Path) -> bool:
+    """Return whether a folder exists; raise if the path is a file.
 
     Raises:
         StorageError: Something else is, or it cannot be told.
@@ -160,7 +170,7 @@ def stands(path: Path) -> bool:
 
 
 def refuse_foreign(folder: Path) -> None:
-    """Refuse a folder without a manifest that holds anything but what a study left there.
+    """Raise if a folder without a manifest contains other files than a study's.
 
     That is what a killed first start leaves, or the tables of a study that lost its manifest.
 
@@ -170,20 +180,20 @@ def refuse_foreign(folder: Path) -> None:
     try:
         entries = list(folder.iterdir())
     except OSError as error:
-        raise not_read(folder, error) from error
+        raise read_error(folder, error) from error
     names = {entry.name for entry in entries if not is_temporary(entry)}
     if results.MANIFEST in names:  # another process has just begun the study
         return
     foreign = names - {results.LOCK, results.WRITER}
     if foreign and not results.has_our_tables(folder):
-        raise StorageError(
-            f"{folder} has files in it and is not the folder of a study; nothing is written "
-            "there. Give another folder with --out."
+        raise TakenFolderError(
+            f"{folder} has files in it and is not the folder of a study; nothing is written there.",
+            "Give another folder with --out.",
         )
 
 
 def _mode(path: Path) -> int:
-    """Return the kind of thing that stands at a path, as the system says it; 0 if nothing does."""
+    """Return the file type bits of a path; 0 if it does not exist."""
     try:
         return path.lstat().st_mode
     except FileNotFoundError:
@@ -200,7 +210,7 @@ def _note() -> dict[str, object]:
 
 
 def _read_note(folder: Path) -> dict[str, str] | None:
-    """Return who noted to be writing, in short printable texts; None if that cannot be read."""
+    """Return the holder's note as printable texts; None if it is unreadable."""
     try:
         with open_file(folder / results.WRITER) as file:
             note = json.loads(file.read(_LONGEST_NOTE))

@@ -1,4 +1,4 @@
-"""What was asked of a study, by which program, on which machine, and how its runs are packed."""
+"""Build and extend the manifest of a study."""
 
 import json
 import os
@@ -18,15 +18,16 @@ from dropout_lab.catalogue import CATALOGUE
 from dropout_lab.config.grid import Cell, Run, labelled_keys, values_of
 from dropout_lab.config.schema import KEYS, SECTIONS, Config, Settings
 from dropout_lab.devices import describe_device
-from dropout_lab.errors import StorageError
+from dropout_lab.errors import StorageError, TakenFolderError
 from dropout_lab.plugins import sources_of
 from dropout_lab.results import (
     MANIFEST_FORMAT,
     PLUGINS,
     Manifest,
+    RunEntry,
+    Session,
     digest,
     recorded_plugin,
-    runs_in,
 )
 
 _PACKAGES = (
@@ -41,117 +42,113 @@ _PACKAGES = (
 )
 
 
-def new_manifest(name: str, about: str, settings: Settings) -> Manifest:
+def new_manifest(config: Config) -> Manifest:
     """Return the manifest of a study that has no runs yet."""
-    return {
-        "format": MANIFEST_FORMAT,
-        "name": name,
-        "about": about,
-        "settings": settings_data(settings),
-        "settings_digest": digest(settings_data(settings)),
-        "swept": [],
-        "data_digests": {},
-        "plugins": {},
-        "fleets": [],
-        "runs": {},
-        "sessions": [],
-    }
+    data = settings_data(config)
+    return Manifest(
+        format=MANIFEST_FORMAT,
+        name=config.name,
+        about=config.about,
+        settings=data,
+        settings_digest=digest(data),
+        swept=[],
+        data_digests={},
+        fleets=[],
+        runs={},
+        sessions=[],
+    )
 
 
-def notes(config: Config) -> dict[str, Any]:
-    """Return what a manifest keeps of a config for pictures and the report, beside ``about``."""
-    return {
-        "labelled": labelled_keys(config),
-        "published": config.published and config.published.model_dump(mode="json"),
-        "figure": config.figure and config.figure.model_dump(mode="json"),
-    }
+def record_config(manifest: Manifest, config: Config) -> None:
+    """Record what plots and the report take from a config, such as a paper's values."""
+    manifest.about, manifest.labelled = config.about, labelled_keys(config)
+    manifest.published, manifest.figure = config.published, config.figure
 
 
 def settings_data(settings: Settings) -> dict[str, Any]:
-    """Return settings as JSON data, the sections that decide a run's numbers only."""
+    """Return the sections that decide a run's numbers as JSON data."""
     return {section: getattr(settings, section).model_dump(mode="json") for section in SECTIONS}
 
 
 def join_study(manifest: Manifest, settings: Settings, cells: Iterable[Cell], path: Path) -> None:
-    """Add the swept keys of a request to a manifest, if both are of one study.
+    """Add the swept keys of a request to the manifest of the same study.
 
     They are when their settings agree in every key that neither sweeps.
 
     Raises:
         StorageError: They are not; the differing keys are named.
     """
-    swept = list(dict.fromkeys([*manifest["swept"], *(key for c in cells for key in c.values)]))
+    swept = list(dict.fromkeys([*manifest.swept, *(key for c in cells for key in c.values)]))
     # Through the schema, since an older program's manifest lacks the keys that came later.
-    there = settings_data(Settings.model_validate(manifest["settings"]))
+    there = settings_data(manifest.study_settings())
     asked = settings_data(settings)
-    differing = [
-        f"{key} (there {json.dumps(_get(there, key))}, asked {json.dumps(_get(asked, key))})"
+    differing = {
+        key: _get(asked, key)
         for key in KEYS
         if key not in swept and _get(there, key) != _get(asked, key)
-    ]
+    }
     if differing:
-        raise StorageError(
-            f"{path} holds another study; it differs in {', '.join(differing)}. "
-            "Give another folder with --out."
-        )
-    manifest["swept"] = swept
+        texts = [
+            f"{key} (there {json.dumps(_get(there, key))}, asked {json.dumps(value)})"
+            for key, value in differing.items()
+        ]
+        message = f"{path} holds another study; it differs in {', '.join(texts)}."
+        raise TakenFolderError(message, "Give another folder with --out.", differing)
+    manifest.swept = swept
 
 
 def join_plugins(manifest: Manifest, asked: Iterable[Settings], path: Path) -> None:
-    """Add to a manifest the variants of plugins that a request names.
+    """Add the plugin variants of a request to a manifest.
 
     Raises:
         StorageError: The study was begun with another version of one.
     """
     names = {settings.dropout.variant for settings in asked}
-    recorded = manifest.setdefault("plugins", {})
     for name, plugin in sorted(sources_of(names).items()):
         entry = recorded_plugin(plugin.path.name, CATALOGUE[name])
-        there = recorded.setdefault(name, entry)
-        if there["sha256"] != entry["sha256"]:
+        there = manifest.plugins.setdefault(name, entry)
+        if there.sha256 != entry.sha256:
             raise StorageError(
                 f"{path} was begun with another version of the variant {name}: the SHA-256 of "
-                f"{there['file']} was {there['sha256'][:12]}, that of {plugin.path} is "
-                f"{entry['sha256'][:12]}. Its runs are not comparable; give another folder with "
+                f"{there.file} was {there.sha256[:12]}, that of {plugin.path} is "
+                f"{entry.sha256[:12]}. Its runs are not comparable; give another folder with "
                 f"--out, or the file that is kept in {path / PLUGINS}."
             )
 
 
 def add_runs(manifest: Manifest, fleets: Iterable[tuple[Run, ...]]) -> None:
-    """Add fleets and their runs, with what makes the runs again."""
+    """Add fleets and their runs to a manifest."""
     for fleet in fleets:
-        manifest["fleets"].append([run.run_id for run in fleet])
+        manifest.fleets.append([run.run_id for run in fleet])
         for run in fleet:
-            manifest["runs"][run.run_id] = {
-                "seed": run.seed,
-                "settings": _difference(settings_data(run.settings), manifest["settings"]),
-            }
+            manifest.runs[run.run_id] = RunEntry(
+                seed=run.seed,
+                settings=_difference(settings_data(run.settings), manifest.settings),
+            )
 
 
 def label_runs(manifest: Manifest, runs: Iterable[Run]) -> None:
-    """Give the runs of a request their labels: those of its cells.
+    """Set the labels of a request's runs to those of its cells.
 
     A run of an earlier request loses its label where that now is the name of another setting.
     """
-    keys = manifest.get("labelled", ())
     named: dict[str, list[Any]] = {}  # each label, and what it stands for
     for run in runs:
-        entry = manifest["runs"][run.run_id]
-        entry.pop("label", None)
+        manifest.runs[run.run_id].label = run.cell.label
         if run.cell.label:
-            entry["label"] = run.cell.label
-            named.setdefault(run.cell.label, []).append(values_of(run.settings, keys))
-    earlier = any(entry.get("label") in named for entry in manifest["runs"].values())
-    for run_id, run in runs_in(manifest).items() if earlier else ():
+            values = values_of(run.settings, manifest.labelled)
+            named.setdefault(run.cell.label, []).append(values)
+    earlier = any(entry.label in named for entry in manifest.runs.values())
+    for run_id, run in manifest.list_runs().items() if earlier else ():
         label = run.cell.label
-        if label in named and values_of(run.settings, keys) not in named[label]:
-            del manifest["runs"][run_id]["label"]
+        if label in named and values_of(run.settings, manifest.labelled) not in named[label]:
+            manifest.runs[run_id].label = ""
 
 
 def repack(manifest: Manifest, fleet: tuple[Run, ...], parts: Iterable[tuple[Run, ...]]) -> None:
-    """Put smaller fleets in the place of a fleet."""
-    place = manifest["fleets"].index([run.run_id for run in fleet])
-    manifest["fleets"][place : place + 1] = [[run.run_id for run in part] for part in parts]
+    """Replace a fleet by smaller fleets."""
+    place = manifest.fleets.index([run.run_id for run in fleet])
+    manifest.fleets[place : place + 1] = [[run.run_id for run in part] for part in parts]
 
 
 def add_session(
@@ -161,7 +158,7 @@ def add_session(
     packing: Mapping[str, Any],
     cluster: Mapping[str, Any] | None = None,
 ) -> None:
-    """Note that a command worked on the study: when, with which versions, on which machine.
+    """Record a command that works on the study: when, with which versions, on which machine.
 
     Args:
         manifest: That of the study.
@@ -170,35 +167,36 @@ def add_session(
         packing: By what its fleets were made, see :func:`~dropout_lab.study.packing.packing_of`.
         cluster: What was asked of a cluster, if its workers train.
     """
-    manifest["sessions"].append(
-        {
-            "command": command,
-            "started": datetime.now(UTC).isoformat(timespec="seconds"),
-            "dropout_lab": __version__,
-            "git_commit": _git_commit(),
-            "python": platform.python_version(),
-            "packages": {package: version(package) for package in _PACKAGES},
-            "machine": {
+    cluster_entry = {"cluster": dict(cluster)} if cluster else {}
+    manifest.sessions.append(
+        Session(
+            command=command,
+            started=datetime.now(UTC).isoformat(timespec="seconds"),
+            dropout_lab=__version__,
+            git_commit=_git_commit(),
+            python=platform.python_version(),
+            packages={package: version(package) for package in _PACKAGES},
+            machine={
                 "system": platform.platform(),
                 "processor": _processor(),
                 "cores": os.cpu_count(),
                 "threads": torch.get_num_threads(),
                 **describe_device(device),
             },
-            "packing": dict(packing),
-            **({"cluster": dict(cluster)} if cluster else {}),
-        }
+            packing=dict(packing),
+            **cluster_entry,
+        )
     )
 
 
 def note_session(
     manifest: Manifest, fleets: Iterable[tuple[Run, ...]], begun: Callable[[Run], bool]
 ) -> None:
-    """Note that the last session trains fleets, after others where a run was begun in those."""
-    last = len(manifest["sessions"]) - 1
+    """Record the last session for the runs that it trains."""
+    last = len(manifest.sessions) - 1
     for run in (run for fleet in fleets for run in fleet):
-        entry = manifest["runs"][run.run_id]
-        entry["sessions"] = [*(entry.get("sessions", []) if begun(run) else []), last]
+        entry = manifest.runs[run.run_id]
+        entry.sessions = [*(entry.sessions if begun(run) else []), last]
 
 
 def _difference(data: Mapping[str, Any], base: Mapping[str, Any]) -> dict[str, Any]:
@@ -215,7 +213,7 @@ def _get(data: Mapping[str, Any], key: str) -> Any:
 
 
 def _git_commit() -> str | None:
-    """Return the commit of the program's own checkout, marked if it was changed since."""
+    """Return the commit of the program's checkout, marked if it has changes."""
     folder = Path(__file__).parents[2]
     if not (folder / ".git").exists():
         return None

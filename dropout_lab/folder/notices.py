@@ -1,4 +1,4 @@
-"""What was found damaged in a study's folder, in sentences."""
+"""Sentences for the user about a study's folder."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -13,12 +13,12 @@ class Findings(list[str]):
     """Sentences for the user, each once."""
 
     def add(self, sentence: str) -> None:
-        """Add a sentence that is not there."""
+        """Add a sentence unless it is there already."""
         if sentence not in self:
             self.append(sentence)
 
     def add_all(self, sentences: Iterable[str]) -> None:
-        """Add some sentences."""
+        """Add several sentences."""
         for sentence in sentences:
             self.add(sentence)
 
@@ -30,7 +30,7 @@ class Findings(list[str]):
             self.add(f"{len(sentences) - _SHOWN} more {rest}")
 
     def of_table(self, table: Table) -> bool:
-        """Add what is wrong with a table, and return whether anything is lost by mending it."""
+        """Add the damage of a table; return whether repairing it loses anything."""
         for sentence in table.sentences:
             self.add(sentence)
         if table.foreign_columns:
@@ -41,23 +41,23 @@ class Findings(list[str]):
 
 @dataclass(frozen=True)
 class Finding:
-    """Something that is not as it was written.
+    """A difference between a folder and what was written.
 
     Args:
         path: The file, or the folder.
         words: What is wrong.
         remedy: What is done about it; empty where nothing can be.
-        mend: Does it; none where the remedy is the study's own command, or there is none.
+        repair: Does it; none where the remedy is the study's own command, or there is none.
         damaged: Whether it is damage; otherwise it is only told.
     """
 
     path: Path
     words: str
     remedy: str = ""
-    mend: Callable[[], None] | None = None
+    repair: Callable[[], None] | None = None
     damaged: bool = True
 
     @property
     def hopeless(self) -> bool:
-        """Whether it is damage that neither ``--fix`` nor the study's own command mends."""
+        """Whether neither ``--fix`` nor the study's own command can repair it."""
         return self.damaged and not self.remedy

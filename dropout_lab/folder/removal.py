@@ -1,4 +1,4 @@
-"""Taking cells out of a study: their rows go, and what they were stays on record."""
+"""Remove cells from a study; the manifest records the removal."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,12 +10,12 @@ from dropout_lab.config.grid import Run
 from dropout_lab.config.schema import without_dropout
 from dropout_lab.errors import ConfigError, StorageError
 from dropout_lab.folder.study_folder import StudyFolder
-from dropout_lab.results import cell_text, comparable, runs_in
+from dropout_lab.results import RemovalEntry, cell_text, comparable
 
 
 @dataclass(frozen=True)
 class Removal:
-    """What was taken out of a study.
+    """The result of a removal.
 
     Args:
         runs: The runs, without their results.
@@ -27,7 +27,7 @@ class Removal:
 
 
 def remove_cells(path: Path, values: Mapping[str, Any], *, dry_run: bool = False) -> Removal:
-    """Take the cells that have some values out of a study.
+    """Remove the cells that have some values from a study.
 
     Each table that loses rows is kept beside first. The manifest records what was removed, so that
     the comparisons still count in the correction of a report: results were seen.
@@ -45,8 +45,8 @@ def remove_cells(path: Path, values: Mapping[str, Any], *, dry_run: bool = False
     folder = StudyFolder(path)
     if folder.manifest is None:
         raise StorageError(f"{path} is not the folder of a study.")
-    known = runs_in(folder.manifest)
-    removed = _matching(tuple(known.values()), folder.manifest["swept"], values)
+    known = folder.manifest.list_runs()
+    removed = _matching(tuple(known.values()), folder.manifest.swept, values)
     rest = {run_id: run for run_id, run in known.items() if run not in removed}
     if not rest:
         raise StorageError(
@@ -56,19 +56,19 @@ def remove_cells(path: Path, values: Mapping[str, Any], *, dry_run: bool = False
     if dry_run:
         return Removal(removed, ())
     with folder:
-        manifest = dict(folder.manifest)
-        manifest["runs"] = {i: entry for i, entry in manifest["runs"].items() if i in rest}
-        fleets = [[i for i in fleet if i in rest] for fleet in manifest["fleets"]]
-        manifest["fleets"] = [fleet for fleet in fleets if fleet]
-        record = {
-            "values": {key: cell_text(value) for key, value in values.items()},
-            "removed": datetime.now(UTC).isoformat(timespec="seconds"),
-            "runs": [run.run_id for run in removed],
-            "comparisons": len({run.cell.settings for run in removed if _is_compared(run)}),
-        }
-        manifest["removed"] = [*manifest.get("removed", []), record]
+        manifest = folder.manifest
+        manifest.runs = {i: entry for i, entry in manifest.runs.items() if i in rest}
+        fleets = [[i for i in fleet if i in rest] for fleet in manifest.fleets]
+        manifest.fleets = [fleet for fleet in fleets if fleet]
+        record = RemovalEntry(
+            values={key: cell_text(value) for key, value in values.items()},
+            removed=datetime.now(UTC).isoformat(timespec="seconds"),
+            runs=[run.run_id for run in removed],
+            comparisons=len({run.cell.settings for run in removed if _is_compared(run)}),
+        )
+        manifest.removed = [*manifest.removed, record]
         folder.write_manifest(manifest)  # first: rows that no manifest lists are left out
-        folder.rewrite(rest, manifest["swept"])
+        folder.rewrite(rest, manifest.swept)
         folder.write_ensembles([])
         return Removal(removed, tuple(folder.findings))
 

@@ -1,4 +1,4 @@
-"""How many digits the numbers of a row were rounded to, where another program saved them."""
+"""Find to how many digits another program rounded the numbers of a row."""
 
 import math
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ _ROUNDED = 12  # significant digits; a float as it was written has 15 to 17 but 
 
 @dataclass(frozen=True)
 class Precision:
-    """What is left of the digits of a row's numbers.
+    """The precision of a row's numbers.
 
     Args:
         decimals: The most decimals of one.
@@ -22,7 +22,7 @@ class Precision:
     digits: int
 
     def error_of(self, number: float) -> float:
-        """Return how far a rounded number may be from what was written."""
+        """Return the largest rounding error of a number."""
         if not math.isfinite(number):
             return 0.0
         magnitude = math.floor(math.log10(abs(number))) if number else 0
@@ -31,7 +31,7 @@ class Precision:
 
 
 def precision_of(row: Mapping[str, str]) -> Precision | None:
-    """Return to what a row's numbers were rounded; None if they have all their digits."""
+    """Return the precision of a row's numbers; None if they have all their digits."""
     decimals = digits = 0
     for name in _CONTINUOUS:
         try:

@@ -1,4 +1,4 @@
-"""A run's row of runs.csv, from its records."""
+"""Make a run's row of runs.csv from its records."""
 
 import math
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ _TRAINED = ("noisy_train_loss", "dropout_loss", "train_loss", "test_loss")  # fi
 
 @dataclass(frozen=True)
 class RunEnd:
-    """How a run ended, or was broken off.
+    """How a run ended or was interrupted.
 
     Args:
         run: The run.
@@ -37,7 +37,7 @@ class RunEnd:
 
 
 def summary(end: RunEnd, rows: Sequence[Row], columns: Sequence[str]) -> Row:
-    """Return a run's row: its last finite record, its best epoch by validation, its pace.
+    """Return a run's row of runs.csv: its last finite record, best epoch and speed.
 
     Args:
         end: How it ended.
@@ -70,13 +70,13 @@ def summary(end: RunEnd, rows: Sequence[Row], columns: Sequence[str]) -> Row:
     }
 
 
-def metrics_in(columns: Sequence[str]) -> tuple[str, ...]:
-    """Return those of a record's columns that are measured."""
+def metric_columns(columns: Sequence[str]) -> tuple[str, ...]:
+    """Return the measured columns of a record."""
     return tuple(columns[columns.index(_FIRST_METRIC) :])
 
 
-def end_of_records(run: Run, rows: Sequence[Row]) -> RunEnd | None:
-    """Return how a run ended that has all its records, if these alone can tell; else None.
+def end_from_records(run: Run, rows: Sequence[Row]) -> RunEnd | None:
+    """Return how a run with all its records ended; None if the records cannot tell.
 
     They do not tell when early stopping gave up, what the diagnostic of the noise found, nor how
     a training given in updates was cut.

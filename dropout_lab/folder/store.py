@@ -1,4 +1,4 @@
-"""What the training of a fleet leaves behind, put into the study's folder or sent to it."""
+"""Where the training of a fleet saves its results."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -14,7 +14,7 @@ LOG = "log.txt"
 
 
 class Store(Protocol):
-    """Takes what a fleet gives: in this process the folder itself, on a worker a journal of it.
+    """Receives a fleet's results: the folder itself, or on a worker a journal.
 
     Attributes:
         path: That of the study's folder.
@@ -23,26 +23,26 @@ class Store(Protocol):
     path: Path
 
     def append(self, records: Mapping[str, Record]) -> None:
-        """Keep an epoch's records, by the id of their run."""
+        """Append an epoch's records, by run id."""
 
     def keep_checkpoints(self, fleet: Fleet) -> None:
-        """Keep what each run of a fleet needs to resume from here."""
+        """Save a checkpoint of each run of a fleet."""
 
     def add_rows(self, name: str, rows: Mapping[str, Iterable[Mapping[str, Any]]]) -> None:
-        """Keep rows, by the id of their run, of a table of what is measured at the end."""
+        """Append rows, by run id, to a table of final measurements."""
 
     def keep_file(self, run_id: str, name: str, content: bytes | str) -> None:
-        """Keep a file of a run: its weights, its predictions, its log."""
+        """Save a file of a run: its weights, predictions or log."""
 
     def set_status(self, ends: Iterable[RunEnd]) -> None:
-        """Keep how runs ended."""
+        """Save how runs ended."""
 
     def clear(self, run_ids: Sequence[str]) -> None:
-        """Take away what finished runs needed to resume, and the logs of failures now mended."""
+        """Remove the checkpoints of completed runs and the logs of resolved failures."""
 
 
 class FolderStore:
-    """The store that is the study's folder, open for writing.
+    """Saves results in the study's folder.
 
     Args:
         folder: That of the study.
@@ -56,16 +56,16 @@ class FolderStore:
         self.set_status = folder.set_status
 
     def keep_checkpoints(self, fleet: Fleet) -> None:
-        """Write them, and drop older ones than the last two."""
+        """Save checkpoints and remove all but the last two."""
         folders = [self._folder.run_folder(run) for run in fleet.runs]
         save_checkpoints(folders, fleet.checkpoint())
 
     def keep_contents(self, run_ids: Sequence[str], epoch: int, contents: Iterable[bytes]) -> None:
-        """Write checkpoints of runs that were made elsewhere."""
+        """Save checkpoints that another process serialized."""
         save_contents([self._folder.folder_of(run_id) for run_id in run_ids], epoch, contents)
 
     def keep_file(self, run_id: str, name: str, content: bytes | str) -> None:
-        """Write it into the folder of the run."""
+        """Save a file in the folder of a run."""
         folder = self._folder.folder_of(run_id)
         make_folder(folder)
         replace_file(folder / name, content)

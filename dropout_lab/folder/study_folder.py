@@ -1,12 +1,7 @@
-"""A study's results folder: what stands in it, written in an order that loses nothing.
+"""A study's results folder, written in an order that loses nothing.
 
-At each epoch the rows of metrics.csv come first, then the checkpoints; at the end of a fleet its
-rows of runs.csv, then those of digests.csv, then the checkpoints go. So whatever a checkpoint is
-about is on disk already, and rows beyond the newest checkpoint are those of an epoch that will be
-done again.
-
-Rows that are damaged are left out and their runs trained again; before a file with such rows is
-written anew, the old one is kept beside.
+README.md in this folder has the order of writes. Rows that are damaged are left out and their runs
+retrained; a file with such rows is backed up before it is rewritten.
 """
 
 import itertools
@@ -20,25 +15,29 @@ from dropout_lab.config.grid import Run
 from dropout_lab.errors import StorageError
 from dropout_lab.files import (
     append_text,
-    keep_beside,
+    backup_file,
     make_folder,
     remove_file,
-    remove_temporaries,
+    remove_temporary_files,
     replace_file,
 )
-from dropout_lab.folder.binding import digest_row, digest_rows, of_ensembles
 from dropout_lab.folder.compact import CompactRows
-from dropout_lab.folder.completeness import RowsByRun, keeps_inferences, missing_epochs
-from dropout_lab.folder.consistency import with_digits
-from dropout_lab.folder.digests import expected
+from dropout_lab.folder.completeness import RowsByRun, has_inference_table, missing_epochs
+from dropout_lab.folder.consistency import restore_digits
+from dropout_lab.folder.digests import digest_row, digest_rows, ensemble_digests, expected
 from dropout_lab.folder.ensembles import new_ensembles
 from dropout_lab.folder.headers import header_of, record_columns
 from dropout_lab.folder.judge import ENDED, READING_ORDER, Judgement, judge
-from dropout_lab.folder.lock import Claim, refuse_foreign, refuse_links, stands
+from dropout_lab.folder.lock import (
+    FolderLock,
+    folder_exists,
+    refuse_foreign,
+    refuse_links,
+)
 from dropout_lab.folder.notices import Findings
-from dropout_lab.folder.run_summary import RunEnd, metrics_in, summary
+from dropout_lab.folder.run_summary import RunEnd, metric_columns, summary
 from dropout_lab.plugins import Plugin
-from dropout_lab.results import Row, TableText, cell_text, counted, runs_in, table_parts
+from dropout_lab.results import Manifest, Row, TableText, cell_text, counted, table_parts
 from dropout_lab.training import Record
 
 __all__ = ["RunEnd", "StudyFolder"]
@@ -65,8 +64,8 @@ class StudyFolder:
     def __init__(self, path: Path, asked: Iterable[Run] = ()) -> None:
         self.path = path
         self._asked = {run.run_id: run for run in asked}
-        there = stands(path)
-        self._claim = Claim(path)
+        there = folder_exists(path)
+        self._lock = FolderLock(path)
         self.findings = Findings()
         self.finished: set[str] = set()
         self.damages: list[str] = []
@@ -84,26 +83,25 @@ class StudyFolder:
             refuse_foreign(path)
 
     def __enter__(self) -> "StudyFolder":
-        make_folder(self.path)
         refuse_links(self.path)
-        self._claim.take()
+        self._lock.acquire()
         try:
-            remove_temporaries(self.path)  # those of a process that was killed while writing
+            remove_temporary_files(self.path)  # those of a process that was killed while writing
             self.read()
         except BaseException:
-            self._claim.give_back()
+            self._lock.release()
             raise
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._claim.give_back()
+        self._lock.release(unused=self.manifest is None)
 
     def read(self) -> None:
-        """Read the manifest and the rows that stand there now."""
+        """Read the manifest and the tables."""
         self.manifest = results.read_manifest(self.path)
         self._lossy, self._distrusted, self.damages = set(), set(), []
-        known = None if self.manifest is None else {**self._asked, **runs_in(self.manifest)}
-        taken = {name: self._taken(name, known) for name in READING_ORDER}
+        known = None if self.manifest is None else {**self._asked, **self.manifest.list_runs()}
+        taken = {name: self._load_rows(name, known) for name in READING_ORDER}
         self._metrics = CompactRows(taken[results.METRICS])
         self._runs = {row["run_id"]: row for row in taken[results.RUNS]}
         self._tables = {name: CompactRows(taken[name]) for name in results.ADDED}
@@ -111,10 +109,10 @@ class StudyFolder:
         for run_id in self._distrusted:  # what is left of it may look complete
             self._runs.pop(run_id, None)
         if known is not None:
-            self.recognise(known)
+            self.judge_runs(known)
 
-    def recognise(self, runs: Mapping[str, Run]) -> None:
-        """Judge by their settings which of the runs are whole, once it is known what they are.
+    def judge_runs(self, runs: Mapping[str, Run]) -> None:
+        """Judge which runs are complete, once their settings are known.
 
         Reading does so for the runs of the manifest. Where that is lost, a study calls it with
         the runs that its new manifest lists. A run that has all its records and no row in runs.csv
@@ -158,32 +156,32 @@ class StudyFolder:
         return {run_id: row["status"] for run_id, row in self._runs.items()}
 
     def lacks_records(self, run: Run, epoch: int) -> bool:
-        """Whether a record up to an epoch is missing: a checkpoint of then is no use."""
+        """Return whether a record up to an epoch is missing. A checkpoint is then useless."""
         if run.run_id in self._judged.untrue:
             return True
         return bool(missing_epochs(run.settings, self._metrics.get(run.run_id, []), epoch))
 
     def run_folder(self, run: Run) -> Path:
-        """Return where a run keeps what it needs to resume, its log and its weights."""
+        """Return the folder of a run's checkpoints, log and weights."""
         return self.folder_of(run.run_id)
 
     def folder_of(self, run_id: str) -> Path:
-        """Return the folder of the run of an id."""
+        """Return the folder of the run with an id."""
         return self.path / results.RUN_FOLDERS / run_id
 
-    def write_manifest(self, manifest: Mapping[str, Any]) -> None:
+    def write_manifest(self, manifest: Manifest) -> None:
         """Replace the manifest."""
-        self.manifest = dict(manifest)
-        replace_file(self.path / results.MANIFEST, json.dumps(manifest, indent=1) + "\n")
+        self.manifest = manifest
+        replace_file(self.path / results.MANIFEST, json.dumps(manifest.to_json(), indent=1) + "\n")
 
-    def keep_plugins(self, plugins: Mapping[str, Plugin]) -> None:
-        """Keep the source of plugins, by the names of their variants: what makes the runs again."""
+    def save_plugins(self, plugins: Mapping[str, Plugin]) -> None:
+        """Save the source of plugins, by the names of their variants."""
         for name, plugin in plugins.items():
             make_folder(self.path / results.PLUGINS)
             replace_file(self.path / results.PLUGINS / f"{name}.py", plugin.text)
 
     def rewrite(self, runs: Mapping[str, Run], swept: Sequence[str]) -> None:
-        """Write the CSV files anew with the columns of ``swept``, rows of known runs only.
+        """Rewrite the CSV files with the columns of ``swept`` and the rows of known runs.
 
         The rows stand in the order of the runs, whatever the order they were trained in. A file
         that loses more by it than a torn row is kept beside first.
@@ -196,7 +194,7 @@ class StudyFolder:
         self._lossy |= {name for name, every in ids.items() if not runs.keys() >= set(every)}
         self._put_files_aside()
         for name in sorted(n for n in self._lossy if (self.path / n).exists()):
-            beside = keep_beside(self.path / name)
+            beside = backup_file(self.path / name)
             self.findings.add(f"{self.path / name} as it was is kept in {beside.name}.")
         self._lossy.clear()
         before, self._metrics = self._metrics, CompactRows()
@@ -212,7 +210,7 @@ class StudyFolder:
         rows = itertools.chain.from_iterable(self._metrics.values())
         replace_file(
             self.path / results.METRICS,
-            table_parts(header, map(self._whole, rows)),
+            table_parts(header, map(self._full_row, rows)),
         )
         self._runs_text = None  # the columns may be others
         for row in self._digests_of(i for i in self._runs if i in self.finished):
@@ -221,8 +219,8 @@ class StudyFolder:
             self._write_table(name)
         self._write_runs()
 
-    def forget_after(self, runs: Iterable[Run], epoch: int) -> None:
-        """Drop the rows of runs beyond an epoch, and what runs.csv says of them."""
+    def truncate_after(self, runs: Iterable[Run], epoch: int) -> None:
+        """Remove the rows of runs after an epoch, and their rows of runs.csv."""
         ids = {run.run_id for run in runs}
         before = {run_id: self._metrics[run_id] for run_id in ids & self._metrics.keys()}
         kept = {i: [r for r in rows if int(r["epoch"]) <= epoch] for i, rows in before.items()}
@@ -237,18 +235,18 @@ class StudyFolder:
             self.rewrite(self._known, self._swept)
 
     def append(self, records: Mapping[str, Record]) -> None:
-        """Add records, by the id of their run, to metrics.csv."""
+        """Append records, by run id, to metrics.csv."""
         header = self._header_of(results.METRICS)
         lines = []
         for run_id, record in records.items():
             row = {column: cell_text(value) for column, value in record.columns().items()}
             self._metrics.add({"run_id": run_id, **row})
-            lines.append(results.fields(header, {**row, **self._leading(run_id)}))
+            lines.append(results.fields(header, {**row, **self._key_columns(run_id)}))
         if lines:
             append_text(self.path / results.METRICS, results.csv_text(lines))
 
     def add_rows(self, name: str, rows: Mapping[str, Iterable[Mapping[str, Any]]]) -> None:
-        """Put rows, by the id of their run, into a table of what is measured at the end."""
+        """Append rows, by run id, to a table of final measurements."""
         table = self._tables[name]
         new: list[Row] = []
         for run_id, own in rows.items():
@@ -262,14 +260,14 @@ class StudyFolder:
         self._add(name, new)
 
     def write_ensembles(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Write ensembles.csv anew: a row for each cell.
+        """Rewrite ensembles.csv with a row for each cell.
 
         While it is replaced, digests.csv says nothing of it.
         """
-        base = self.manifest["settings"] if self.manifest else {}
+        base = self.manifest.settings if self.manifest else {}
         path = self.path / results.ENSEMBLES
         digests = self._tables[results.DIGESTS]
-        before = {row["run_id"]: row["sha256"] for row in of_ensembles(digests)}
+        before = {row["run_id"]: row["sha256"] for row in ensemble_digests(digests)}
         believed = set(before.values()) if self._judged.ensembles else None
         table = new_ensembles(path, rows, self._swept, self._known.values(), base, believed)
         if before == table.digests:
@@ -284,20 +282,20 @@ class StudyFolder:
         self._add(results.DIGESTS, new)
 
     def set_status(self, ends: Iterable[RunEnd]) -> None:
-        """Write the rows of runs.csv of some runs, then the digests of those that ended."""
+        """Write the rows of runs in runs.csv, then the digests of the runs that ended."""
         ended = []
         for end in ends:
             run_id = end.run.run_id
             rows = self._metrics.get(run_id, [])
-            self._runs[run_id] = summary(end, rows, metrics_in(self._columns))
+            self._runs[run_id] = summary(end, rows, metric_columns(self._columns))
             if end.status in ENDED:
                 ended.append(run_id)
         self._write_runs()
         if ended:
             self._add(results.DIGESTS, self._digests_of(ended))
 
-    def _taken(self, name: str, known: Mapping[str, Run] | None) -> Sequence[Row]:
-        """Return the rows of a table that stand; note what does not."""
+    def _load_rows(self, name: str, known: Mapping[str, Run] | None) -> Sequence[Row]:
+        """Return the intact rows of a table; note the others."""
         table = results.read_table(self.path / name, known)
         self.damages += [f"{table.path}: {fault}." for fault in table.damage]
         if name == results.ENSEMBLES:  # which tells of its damage when it is written
@@ -309,7 +307,7 @@ class StudyFolder:
         return table.rows
 
     def _restore_ends(self) -> None:
-        """Make the rows of runs.csv again that are lost, and the digits that are."""
+        """Rebuild lost rows and lost digits of runs.csv."""
         ends = self._judged.ends
         self._runs |= ends
         if ends:
@@ -317,12 +315,12 @@ class StudyFolder:
                 f"{self.path / results.RUNS} had lost {counted(len(ends), 'run')}; made again "
                 f"from {results.METRICS}."
             )
-        if ends and not keeps_inferences(self.manifest):
+        if ends and not has_inference_table(self.manifest):
             self.findings.add(
                 f"{self.path / results.INFERENCE} has no rows of them, and gets none."
             )
         sound = {i: row for i, row in self._runs.items() if i not in self._judged.again}
-        restored, words = with_digits(
+        restored, words = restore_digits(
             self._known, sound, lambda run_id: self._metrics.get(run_id, [])
         )
         self._runs |= restored
@@ -335,15 +333,15 @@ class StudyFolder:
             self._lossy.add(results.RUNS)
 
     def _put_files_aside(self) -> None:
-        """Keep the files of runs that are not what was written under another name."""
+        """Rename damaged files of runs."""
         for path, words in self._judged.files.items():
-            kept = keep_beside(path)
+            kept = backup_file(path)
             remove_file(path)
             self.findings.add(f"{path} {words}; it is kept as {kept.name} and not used.")
         self._judged.files.clear()
 
     def _digests_of(self, run_ids: Iterable[str]) -> list[Row]:
-        """Return the rows that digests.csv lacks of runs that ended."""
+        """Return the missing rows of digests.csv for runs that ended."""
         rows = RowsByRun(self._metrics, self._tables, self._known)
         new = []
         for run_id in run_ids:
@@ -354,13 +352,13 @@ class StudyFolder:
         return new
 
     def _unbind(self, run_id: str, name: str) -> None:
-        """Forget the digest of a run's rows in a table."""
+        """Remove the digest of a run's rows in a table."""
         digests = self._tables[results.DIGESTS]
         if run_id in digests:
             digests[run_id] = [row for row in digests[run_id] if row["file"] != name]
 
     def _add(self, name: str, rows: Sequence[Row]) -> None:
-        """Add rows to a table of what is written at the end."""
+        """Append rows to a table of final measurements."""
         table = self._tables[name]
         begun = bool(table)
         for row in rows:
@@ -369,7 +367,7 @@ class StudyFolder:
             self._write_table(name)
         elif rows:
             header = self._header_of(name)
-            lines = [results.fields(header, self._whole(row)) for row in rows]
+            lines = [results.fields(header, self._full_row(row)) for row in rows]
             append_text(self.path / name, results.csv_text(lines))
 
     def _write_table(self, name: str) -> None:
@@ -378,7 +376,7 @@ class StudyFolder:
             remove_file(self.path / name)
             return
         rows = itertools.chain.from_iterable(table[i] for i in self._known if i in table)
-        parts = table_parts(self._header_of(name), map(self._whole, rows))
+        parts = table_parts(self._header_of(name), map(self._full_row, rows))
         replace_file(self.path / name, parts)
 
     def _header_of(self, name: str) -> list[str]:
@@ -388,13 +386,13 @@ class StudyFolder:
         ends = self._runs
         self._runs_text = self._runs_text or TableText(self._header_of(results.RUNS))
         rows = [ends[i] for i in self._known if i in ends]
-        replace_file(self.path / results.RUNS, self._runs_text(rows, self._whole))
+        replace_file(self.path / results.RUNS, self._runs_text(rows, self._full_row))
 
-    def _whole(self, row: Row) -> Row:
-        return {**row, **self._leading(row["run_id"])}
+    def _full_row(self, row: Row) -> Row:
+        return {**row, **self._key_columns(row["run_id"])}
 
-    def _leading(self, run_id: str) -> Row:
-        """Return what every row of a run begins with."""
+    def _key_columns(self, run_id: str) -> Row:
+        """Return the first columns of each row of a run."""
         run = self._known[run_id]
         values = {key: cell_text(run.cell.values.get(key)) for key in self._swept}
         return {"run_id": run_id, "seed": str(run.seed), **values}

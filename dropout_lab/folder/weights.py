@@ -1,4 +1,4 @@
-"""The file weights.pt of a run, read back: a ZIP archive, as torch writes it, and its digest.
+"""Read and check a run's weights.pt, a ZIP archive with a digest.
 
 The comment of the archive holds the run's id and the SHA-256 of everything before it. So the file
 is bound to its run and to its bytes in one write, and ``torch.load`` reads it as any other.
@@ -22,7 +22,7 @@ COMMENT_BYTES = len(_MARK) + 12 + 1 + 2 * hashlib.sha256().digest_size
 
 
 def read_weights(path: Path) -> "dict[str, Tensor] | None":
-    """Return the weights that a run keeps; None if there are none.
+    """Read a run's weights; None if there are none.
 
     Weights of an older dropout-lab have no digest. They are read as they are.
 
@@ -38,7 +38,7 @@ def read_weights(path: Path) -> "dict[str, Tensor] | None":
 
 
 def check_weights(path: Path) -> object:
-    """Check the weights that a run keeps; load them only where they have no digest.
+    """Check a run's weights; load them only if they have no digest.
 
     Raises:
         ValueError: They are not what was written, or those of another run.
@@ -51,7 +51,7 @@ def check_weights(path: Path) -> object:
 
 
 def comment(body: bytes, run_id: str) -> bytes:
-    """Return the comment of an archive: the run's id, and the SHA-256 of all before it."""
+    """Return the comment of an archive: the run id and the SHA-256 of the preceding bytes."""
     before = _MARK + f"{run_id} ".encode()
     return before + hashlib.sha256(body + before).hexdigest().encode()
 

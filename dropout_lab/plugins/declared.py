@@ -10,7 +10,8 @@ from typing import Any, get_type_hints
 from pydantic import TypeAdapter, ValidationError
 
 from dropout_lab.catalogue import BUILT_IN
-from dropout_lab.config.messages import allowed, nearest, shown
+from dropout_lab.config.allowed_values import allowed, choices
+from dropout_lab.config.messages import nearest, shown
 from dropout_lab.config.schema import DropoutSettings
 from dropout_lab.layers import Dropout, UnitDropout
 from dropout_lab.layers.sample_inputs import required_options
@@ -86,7 +87,7 @@ def _field_mistakes(variant: Variant) -> Iterator[str]:
         yield f"variant.highest_p is {variant.highest_p:g}; say why not more: beyond='...'."
     if not 0 < variant.cost < math.inf:
         yield f"variant.cost is {variant.cost:g}; it must be above 0, and 1 is that of none."
-    activations = allowed("model.activation").removeprefix("one of ").split(", ")
+    activations = choices("model.activation")
     for key, values, known in (
         ("activations", variant.activations, activations),
         ("surrogate", variant.surrogate, _INPUTS),

@@ -287,13 +287,13 @@ def _reference_words(against: Mapping[str, Any] | None) -> str:
 def chosen_cells(study: StudyTables, table: pd.DataFrame) -> set[Any]:
     """Return the rows of the cells with dropout that validation chose, one for each dataset."""
     chosen = [chosen_on_validation(group) for group in group_by_dataset(study, table)]
-    return {cell.name for cell in chosen if cell is not None}
+    return {cell.name for cell in chosen if cell is not None and not cell["is_baseline"]}
 
 
 def table_title(study: StudyTables) -> str:
     """Return the title of a study's table, which includes the number of missing runs."""
     missing = describe_missing_runs(study)
-    title = f"{study.manifest['name']}: {describe_epoch(study)}, dropout off"
+    title = f"{study.manifest.name}: {describe_epoch(study)}, dropout off"
     return f"{title} ({missing})" if missing else title
 
 

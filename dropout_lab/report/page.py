@@ -62,7 +62,7 @@ def render_page(
         conclusions=conclusions,
         published=published,
         unverified=UNVERIFIED,
-        unit=(study.manifest.get("published") or {}).get("unit", "%"),
+        unit=study.manifest.published.unit if study.manifest.published else "%",
         figures=list(inline_figures(study)),
         plots=PLOTS,
         unfinished=unfinished,

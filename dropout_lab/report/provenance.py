@@ -14,12 +14,12 @@ from pydantic import ValidationError
 from dropout_lab.analysis.style import value_text
 from dropout_lab.analysis.tables import MISSING, StudyTables, group_by_cell
 from dropout_lab.config.grid import Cell, Run, sweep_cells
-from dropout_lab.config.schema import Config, Settings, without_dropout
-from dropout_lab.config.sizes import CLASSES, inputs_of
+from dropout_lab.config.schema import Config, without_dropout
+from dropout_lab.config.sizes import layer_sizes
 from dropout_lab.config.sweep import LABEL
 from dropout_lab.files import sha256_of
 from dropout_lab.report.cell_table import CellTable
-from dropout_lab.results import MANIFEST, NEEDED, counted, one_line, runs_in
+from dropout_lab.results import MANIFEST, NEEDED, counted, one_line
 
 _MAX_RUNS = 200
 _MAX_MESSAGE = 500  # characters
@@ -62,19 +62,19 @@ def unfinished(study: StudyTables, cells: CellTable) -> tuple[list[Unfinished], 
 
 def overview(study: StudyTables) -> dict[str, str]:
     """Return an overview of the study: varied keys, runs, data, network, training time."""
-    runs, settings = study.runs, Settings.model_validate(study.manifest["settings"])
+    runs, settings = study.runs, study.manifest.study_settings()
     done = int((runs["status"] == "completed").sum())
     varied = [f"{key} ({_shown_values(study, key)})" for key in study.swept]
     cells = len(runs[list(study.swept)].drop_duplicates()) if study.swept else 1
     count = int((runs["status"] == MISSING).sum())
     missing = f", {count} not finished yet" if count else ""
-    network = "-".join(map(str, (inputs_of(settings), *settings.model.hidden, CLASSES)))
+    networks = {layer_sizes(run.settings) for run in study.runs_by_id.values()}
     return {
         "Varied": "; ".join(varied) or "nothing: one setting",
         "Cells and seeds": f"{counted(cells, 'cell')}, {counted(runs['seed'].nunique(), 'seed')}",
         "Runs": f"{done} of {len(runs)} completed{missing}",
         "Data": settings.dataset.name,
-        "Network": "varied" if {"model.hidden", "dataset.pca"} & {*study.swept} else network,
+        "Network": "varied" if len(networks) > 1 else "-".join(map(str, *networks)),
         "Training time": _duration(float(runs["seconds"].fillna(0).sum())) + ", all runs together",
     }
 
@@ -82,32 +82,33 @@ def overview(study: StudyTables) -> dict[str, str]:
 def config_text(study: StudyTables) -> str:
     """Return a config for the runs of the study as YAML, including all defaults."""
     manifest = study.manifest
-    runs = list(runs_in(manifest).values())
+    runs = list(manifest.list_runs().values())
     seeds = sorted({run.seed for run in runs})
-    data: dict[str, Any] = {key: manifest[key] for key in ("name", "about")}
-    data |= manifest["settings"]
-    data |= {key: manifest[key] for key in ("published", "figure") if manifest.get(key)}
+    data: dict[str, Any] = {"name": manifest.name, "about": manifest.about, **manifest.settings}
+    for key, noted in (("published", manifest.published), ("figure", manifest.figure)):
+        if noted:
+            data[key] = noted.model_dump(mode="json")
     data["seeds"] = len(seeds) if seeds == list(range(len(seeds))) else seeds
-    data["sweep"] = _sweep_section(data, runs, study.swept, manifest.get("labelled", ()))
+    data["sweep"] = _sweep_section(data, runs, study.swept, manifest.labelled)
     return yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=100)
 
 
 def commands(study: StudyTables) -> list[str]:
     """Return the distinct commands that trained the study, in order."""
-    sessions = (str(session.get("command") or "") for session in study.manifest["sessions"])
+    sessions = (session.command for session in study.manifest.sessions)
     return [command for command in dict.fromkeys(sessions) if command]
 
 
 def environments(study: StudyTables) -> list[dict[str, str]]:
     """Return the distinct versions and machines that the study was trained with."""
     found = []
-    for session in study.manifest["sessions"]:
+    for session in study.manifest.sessions:
         facts = {
-            "dropout-lab": session.get("dropout_lab"),
-            "git commit": session.get("git_commit"),
-            "python": session.get("python"),
-            **_as_mapping(session.get("packages")),
-            **_as_mapping(session.get("machine")),
+            "dropout-lab": session.dropout_lab or None,
+            "git commit": session.git_commit,
+            "python": session.python or None,
+            **session.packages,
+            **session.machine,
         }
         found.append({key: str(value) for key, value in facts.items() if value is not None})
     return [dict(facts) for facts in dict.fromkeys(tuple(each.items()) for each in found)]
@@ -120,10 +121,9 @@ def digests(study: StudyTables) -> dict[str, str]:
         StorageError: A file cannot be read.
     """
     manifest = study.manifest
-    found = {"settings": str(manifest["settings_digest"])}
-    found |= {f"data {key}": str(value) for key, value in manifest["data_digests"].items()}
-    plugins = _as_mapping(manifest.get("plugins"))
-    found |= {f"plugin {name}": str(entry["sha256"]) for name, entry in plugins.items()}
+    found = {"settings": manifest.settings_digest}
+    found |= {f"data {key}": value for key, value in manifest.data_digests.items()}
+    found |= {f"plugin {name}": entry.sha256 for name, entry in manifest.plugins.items()}
     for name in (MANIFEST, *NEEDED):
         if digest := sha256_of(study.path / name):
             found[name] = digest
@@ -189,10 +189,6 @@ def _values_as_json(cell: Cell) -> dict[str, Any]:
     """Return the swept values of a cell except null, with tuples as lists."""
     values: dict[str, Any] = json.loads(json.dumps(dict(cell.values)))
     return {key: value for key, value in values.items() if value is not None}
-
-
-def _as_mapping(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, dict) else {}
 
 
 def _duration(seconds: float) -> str:

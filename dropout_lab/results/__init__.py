@@ -1,10 +1,11 @@
-"""The files of a results folder as text: their names, the manifest, and CSV rows out and in.
+"""The file formats of a results folder: names, manifest, tables.
 
 Reading, writing and mending need only the standard library; every table opens as it is in pandas,
 R and Excel.
 """
 
-from dropout_lab.printable import one_line
+from dropout_lab.printable import command, counted, one_line
+from dropout_lab.results.columns import NEEDED, STATUSES, columns_after_key, is_number_column
 from dropout_lab.results.faults import Fault, Table
 from dropout_lab.results.manifest import (
     LARGEST_MANIFEST,
@@ -12,11 +13,14 @@ from dropout_lab.results.manifest import (
     DamagedManifestError,
     Manifest,
     NewerManifestError,
+    PluginEntry,
+    RemovalEntry,
+    RunEntry,
+    Session,
     digest,
     read_manifest,
     recorded_plugin,
     recorded_variants,
-    runs_in,
 )
 from dropout_lab.results.names import (
     ACTIVATIONS,
@@ -29,7 +33,6 @@ from dropout_lab.results.names import (
     MANIFEST,
     METRICS,
     MONTE_CARLO,
-    NEEDED,
     PLOTS,
     PLUGINS,
     RELIABILITY,
@@ -37,10 +40,8 @@ from dropout_lab.results.names import (
     RUN_FOLDERS,
     RUN_ID,
     RUNS,
-    STATUSES,
     TABLES,
     WRITER,
-    is_number_column,
 )
 from dropout_lab.results.studies import find_studies, folder_for, has_our_tables, old_report
 from dropout_lab.results.table import (
@@ -54,9 +55,7 @@ from dropout_lab.results.text import (
     Row,
     TableText,
     cell_text,
-    command,
     comparable,
-    counted,
     csv_text,
     fields,
     message_cell,
@@ -96,10 +95,15 @@ __all__ = [
     "Fault",
     "Manifest",
     "NewerManifestError",
+    "PluginEntry",
+    "RemovalEntry",
     "Row",
+    "RunEntry",
+    "Session",
     "Table",
     "TableText",
     "cell_text",
+    "columns_after_key",
     "command",
     "comparable",
     "counted",
@@ -120,7 +124,6 @@ __all__ = [
     "read_table",
     "recorded_plugin",
     "recorded_variants",
-    "runs_in",
     "scan_table",
     "table_parts",
     "table_text",

@@ -1,4 +1,4 @@
-"""How another program wrote a table, and its values in our spelling.
+"""Read tables that a spreadsheet or another program saved.
 
 A spreadsheet or a statistics program writes the same numbers in another way: another delimiter, a
 decimal comma, UTF-16, ``NA``, ``TRUE``, ``1E-05``. Where every number can be read in one way only,
@@ -16,7 +16,7 @@ from typing import TextIO
 
 from dropout_lab.files import open_file
 from dropout_lab.printable import printable
-from dropout_lab.results import names
+from dropout_lab.results import columns, names
 from dropout_lab.results.ids import possible_ids
 from dropout_lab.results.text import cell_text, split_line
 
@@ -46,7 +46,7 @@ _GROUPED = re.compile(
 
 @dataclass
 class Dialect:
-    """How a table is written.
+    """The encoding, separator and decimal mark of a table.
 
     Args:
         path: The file.
@@ -77,7 +77,7 @@ class Dialect:
 
     @property
     def words(self) -> str:
-        """What is another program's about it, as the rest of a sentence; empty if nothing is."""
+        """Describe how the table differs from ours; empty if it does not."""
         odd = []
         if self.encoding.startswith("utf-16"):
             odd.append("it is UTF-16 text")
@@ -96,7 +96,7 @@ class Dialect:
         return f"was written by another program: {', '.join(odd)}" if odd else ""
 
     def lines(self) -> Iterator[tuple[int, str]]:
-        """Yield all lines but the header with their numbers.
+        """Yield all lines except the header with their numbers.
 
         A last line without a line end counts if the other lines end in a carriage return.
         """
@@ -105,31 +105,31 @@ class Dialect:
                 yield number, line
 
     def fields(self, text: str) -> list[str] | None:
-        """Return the fields of a line in the named columns; None if they are not quoted as CSV."""
+        """Return the fields of a line; None if it is not valid CSV."""
         values = split_line(text, self.delimiter)
         if values is None or len(values) != self.width:
             return values
         return [values[place].strip() for place in self.places]
 
     def disagrees(self, values: list[str]) -> str:
-        """Return in words which number is not written as most are; empty if none is."""
+        """Describe a number in another notation than most; empty if there is none."""
         for name, value in zip(self.header, values, strict=True):
-            if name in names.WHOLE and _THREE.fullmatch(value):
+            if name in columns.WHOLE_NUMBERS and _THREE.fullmatch(value):
                 return f"has {value!r} in the column {name}, perhaps with a thousands separator"
             point = self.mark == "," and "." in value and _MARKED.fullmatch(value)
-            if point and names.is_number_column(name):
+            if point and columns.is_number_column(name):
                 return f"has {value!r} in the column {name}; other numbers have a decimal comma"
         return ""
 
     def translated(self, values: list[str], known: Collection[str] | None) -> list[str]:
-        """Return the fields of a row in our spelling; what cannot be is left as it is."""
+        """Return the fields of a row in our spelling; other fields stay unchanged."""
         row = dict(zip(self.header, values, strict=True))
         new = {name: self._value(name, value) for name, value in row.items()}
         completed = row.get("status", "completed") == "completed"
         for name, value in row.items():
             missing = value != "nan" and value.casefold() in MISSING
-            if missing and names.is_number_column(name):
-                always = name in names.MEASURED and completed
+            if missing and columns.is_number_column(name):
+                always = name in columns.MEASURED and completed
                 new[name] = "nan" if always else ""
         if "run_id" in new and not names.RUN_ID.fullmatch(new["run_id"]):
             found = possible_ids(new["run_id"].replace(self.mark, "."), new, known)
@@ -140,11 +140,11 @@ class Dialect:
         return result
 
     def _value(self, name: str, value: str) -> str:
-        if name == names.MESSAGE or not (names.is_number_column(name) or "." in name):
+        if name == columns.MESSAGE or not (columns.is_number_column(name) or "." in name):
             return value
         plain = value.translate(_MINUS)
         folded = plain.casefold()
-        if "." in name and not names.is_number_column(name):
+        if "." in name and not columns.is_number_column(name):
             if folded in _TRUE | _FALSE:
                 return "true" if folded in _TRUE else "false"
             if folded in MISSING and value != "none":  # which is a variant
@@ -152,20 +152,20 @@ class Dialect:
         sign = "-" if folded.startswith("-") else ""
         if folded.removeprefix("-") in _INFINITE:
             return sign + _INFINITE[folded.removeprefix("-")]
-        if name in names.LISTS and value.startswith("["):
+        if name in columns.LISTS and value.startswith("["):
             return value
         if not (_PLAIN.fullmatch(plain) or _MARKED.fullmatch(plain)):
             return value
         if self.mark == "." and "," in plain:
             return value
         number = plain.replace(self.mark, ".")
-        if name in names.WHOLE or ("." in name and number.lstrip("+-").isdecimal()):
+        if name in columns.WHOLE_NUMBERS or ("." in name and number.lstrip("+-").isdecimal()):
             return _whole(number) or cell_text(float(number))
         return cell_text(float(number))
 
 
 def dialect_of(path: Path, needed: Sequence[str]) -> Dialect | None:
-    """Return how a file is written; None if it has no header with the columns needed."""
+    """Detect the dialect of a file; None if its header lacks needed columns."""
     dialect = Dialect(path, _encoding(path))
     for number, line in _lines(path, dialect.encoding):
         if number > _HEADER_WITHIN:
@@ -180,7 +180,7 @@ def dialect_of(path: Path, needed: Sequence[str]) -> Dialect | None:
 
 
 def advice(how: str) -> str:
-    """Return what to do about a table whose numbers are there and cannot be read."""
+    """Return a remedy for a table whose numbers cannot be read."""
     return (
         f"nothing was thrown away; save the table again {how}, or restore the file. To train its "
         "runs again instead, remove the file"
@@ -200,7 +200,7 @@ def _encoding(path: Path) -> str:
 
 
 def _lines(path: Path, encoding: str) -> Iterator[tuple[int, str]]:
-    """Yield the lines of a text with their numbers, each with its end as a newline."""
+    """Yield the lines of a text with their numbers; each ends in a newline."""
     errors = "surrogateescape" if encoding.startswith("utf-8") else "replace"
     with io.TextIOWrapper(open_file(path), encoding, errors, newline=None) as file:
         number = 0
@@ -214,19 +214,19 @@ def _lines(path: Path, encoding: str) -> Iterator[tuple[int, str]]:
 
 
 def _ends_like_another_program(file: TextIO) -> bool:
-    """Whether the lines so far end in a carriage return, which we never write."""
+    """Return whether the lines end in a carriage return, which we never write."""
     return file.newlines in ("\r\n", "\r")
 
 
 def _as_text(line: str) -> str:
-    """Return a line with what is no UTF-8 read as Windows writes it."""
+    """Decode a line; bytes that are not UTF-8 as Windows-1252."""
     if line.isascii() or not any("\udc80" <= c <= "\udcff" for c in line):
         return line
     return line.encode("utf-8", "surrogateescape").decode("cp1252", "replace")
 
 
 def _take_header(dialect: Dialect, line: str, needed: Sequence[str]) -> bool:
-    """Take in the header, if a line is one."""
+    """Read the header, if a line is one."""
     for delimiter in _DELIMITERS:
         header = [printable(n.strip()) for n in split_line(line.rstrip("\n"), delimiter) or []]
         named = [name for name in header if name]
@@ -238,7 +238,7 @@ def _take_header(dialect: Dialect, line: str, needed: Sequence[str]) -> bool:
 
 
 def _take_sample(dialect: Dialect) -> None:
-    """Tell from the first rows the decimal mark and how wide a row is, or why that cannot be."""
+    """Detect the decimal mark and the number of fields from the first rows."""
     rows = []
     for _, line in dialect.lines():
         rows.append(split_line(line.rstrip("\n"), dialect.delimiter) or [])
@@ -253,16 +253,16 @@ def _take_sample(dialect: Dialect) -> None:
         for row in rows
         if len(row) == dialect.width
         for place, name in zip(dialect.places, dialect.header, strict=True)
-        if names.is_number_column(name)
+        if columns.is_number_column(name)
     ]
     _take_mark(dialect, numbers)
 
 
 def _take_mark(dialect: Dialect, numbers: Sequence[tuple[str, str]]) -> None:
-    """Tell the decimal mark, or why it cannot be told."""
+    """Detect the decimal mark, or describe why it is ambiguous."""
     how = "without thousands separators"
     for name, value in numbers:
-        if _GROUPED.fullmatch(value) or (name in names.WHOLE and _THREE.fullmatch(value)):
+        if _GROUPED.fullmatch(value) or (name in columns.WHOLE_NUMBERS and _THREE.fullmatch(value)):
             dialect.refused = (
                 f"has {value!r} in the column {name}: a thousands separator and a decimal mark "
                 "cannot be told apart"
@@ -285,7 +285,7 @@ def _take_mark(dialect: Dialect, numbers: Sequence[tuple[str, str]]) -> None:
 
 
 def _whole(number: str) -> str:
-    """Return a whole number without decimals and exponent; empty if it is none."""
+    """Return a whole number without decimals and exponent; empty for other numbers."""
     try:
         value = Decimal(number)
     except InvalidOperation:

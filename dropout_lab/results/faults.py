@@ -1,11 +1,11 @@
-"""What could be read of a CSV table, and in words what is wrong with the rest."""
+"""A CSV table as read, with its faults in words."""
 
 from collections.abc import MutableSequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from dropout_lab.results import names
+from dropout_lab.results import columns
 from dropout_lab.results.packed import PackedRows
 from dropout_lab.results.text import Row
 
@@ -14,7 +14,7 @@ _TOLD = 5  # faults in sentences, before the rest is counted
 
 @dataclass(frozen=True)
 class Fault:
-    """Something wrong in a table.
+    """A fault of a table.
 
     Args:
         line: Of the file, the header's is 1.
@@ -40,7 +40,7 @@ class Fault:
 
 @dataclass
 class Table:
-    """What could be read of a CSV file.
+    """The readable rows of a CSV file, and its faults.
 
     Args:
         path: The file.
@@ -64,17 +64,17 @@ class Table:
 
     @property
     def damage(self) -> list[Fault]:
-        """What is wrong that no kill and no other program leaves."""
+        """The faults that neither a kill nor another program explains."""
         return [fault for fault in self.faults if fault.kind == "left out"]
 
     @property
     def damaged_runs(self) -> set[str]:
-        """The runs of which a row was left out."""
+        """The runs that lost a row."""
         return {fault.run_id for fault in self.damage} - {""}
 
     @property
     def sentences(self) -> list[str]:
-        """What is wrong, in a few lines. A torn last row is what a kill leaves, and not told."""
+        """The faults in a few lines, without a torn last row, which a kill leaves."""
         told = [f"{self.path} {self.foreign}."] if self.foreign else []
         told += [f"{self.path}: {fault}." for fault in self.faults if fault.kind != "torn"]
         rest = len(told) - _TOLD
@@ -83,10 +83,10 @@ class Table:
 
     @property
     def left_out(self) -> int:
-        """How many rows were left out; not one that is cut short as a kill leaves it."""
+        """The number of omitted rows, without a torn last row."""
         return sum(fault.kind in ("left out", "unlisted") or fault.odd for fault in self.faults)
 
     @property
     def foreign_columns(self) -> list[str]:
         """The columns that another program added."""
-        return [name for name in self.header if not names.is_ours(name)]
+        return [name for name in self.header if not columns.is_ours(name)]

@@ -1,20 +1,21 @@
-"""The file features.npz of a run: the incoming weights of units of its first hidden layer."""
+"""Read and write features.npz: incoming weights of first-layer units."""
 
 import io
 from pathlib import Path
 
 import numpy as np
 
+from dropout_lab.datasets import Dataset
 from dropout_lab.results.predictions import Array, is_floating, read_arrays
 
 FEATURES = "features.npz"
 
 
 def features_bytes(images: Array, units: Array, run_id: str) -> bytes:
-    """Return the content of the file.
+    """Serialize features for the file.
 
     Args:
-        images: ``(units, 28, 28)``.
+        images: ``(units, rows, columns)``.
         units: Which units they are of, ``(units,)``.
         run_id: The run.
     """
@@ -23,8 +24,12 @@ def features_bytes(images: Array, units: Array, run_id: str) -> bytes:
     return buffer.getvalue()
 
 
-def read_features(path: Path) -> tuple[Array, Array] | None:
-    """Return what :func:`features_bytes` was given of a run; None if there is no such file.
+def read_features(path: Path, dataset: Dataset | None = None) -> tuple[Array, Array] | None:
+    """Read a run's features; None without the file.
+
+    Args:
+        path: The file.
+        dataset: The data set of the run; None allows images of any shape.
 
     Raises:
         ValueError: It is not what was written, or that of another run.
@@ -34,7 +39,8 @@ def read_features(path: Path) -> tuple[Array, Array] | None:
     if arrays is None:
         return None
     images, units = arrays
-    if images.ndim != 3 or images.shape[1:] != (28, 28) or units.shape != images.shape[:1]:
+    shape = images.shape[1:] if dataset is None else dataset.shape
+    if images.ndim != 3 or images.shape[1:] != shape or units.shape != images.shape[:1]:
         raise ValueError("does not hold features")
     if not is_floating(images) or not np.isfinite(images).all() or units.dtype.kind != "i":
         raise ValueError("holds numbers that are no weights")

@@ -1,4 +1,4 @@
-"""Run ids that a spreadsheet took for numbers: 123e45678901, 000123456789."""
+"""Recover run ids that a spreadsheet changed to numbers: 123e45678901, 000123456789."""
 
 from collections.abc import Collection, Mapping
 from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal, InvalidOperation
@@ -10,7 +10,7 @@ _LARGEST = 308  # the exponent of the largest double; a larger number is infinit
 
 
 def possible_ids(text: str, row: Row, known: Collection[str] | None) -> list[str]:
-    """Return the ids that may have become a number.
+    """Return the run ids that a number may have been.
 
     Args:
         text: The number, with a decimal point.
@@ -28,7 +28,7 @@ def possible_ids(text: str, row: Row, known: Collection[str] | None) -> list[str
 
 
 def _became(run_id: str, number: Decimal) -> bool:
-    """Whether a number may be what is left of an id."""
+    """Return whether a run id may have become this number."""
     try:
         value = Decimal(run_id)
     except InvalidOperation:  # most ids have letters
@@ -43,7 +43,7 @@ def _became(run_id: str, number: Decimal) -> bool:
 
 
 def _is_of(row: Row, run: Run) -> bool:
-    """Whether a row has the seed and the swept values of a run, as far as it has any."""
+    """Return whether a row's seed and swept values match a run."""
     values = {key: cell_text(value) for key, value in run.cell.values.items()}
     values["seed"] = str(run.seed)
     return all(_same(row[key], text) for key, text in values.items() if key in row)

@@ -1,9 +1,10 @@
-"""manifest.json read back: sound, or refused in one sentence that says what to do."""
+"""The manifest of a study: what was asked, by which commands, and how its runs are packed."""
 
 import hashlib
 import json
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any
@@ -17,18 +18,15 @@ from dropout_lab.config.published import FigureSettings, PublishedSettings
 from dropout_lab.config.schema import KEYS, SECTIONS, Settings
 from dropout_lab.config.types import Seed, Whole
 from dropout_lab.errors import DamageError, StorageError
-from dropout_lab.files import not_read, read_file
-from dropout_lab.printable import one_line
+from dropout_lab.files import read_error, read_file
+from dropout_lab.printable import command, one_line
 from dropout_lab.results.names import MANIFEST, RUN_ID
-from dropout_lab.results.text import command
 from dropout_lab.variant import Variant
 
 MANIFEST_FORMAT = 1
 LARGEST_MANIFEST = 2**26  # bytes; 100,000 runs take less
 _DEEPEST = 30  # lists and mappings inside each other; ours have 5
 _VERSION = re.compile(r"\d{1,9}(\.\d{1,9})*", re.ASCII)
-
-Manifest = dict[str, Any]
 
 
 class DamagedManifestError(DamageError):
@@ -43,27 +41,40 @@ _RunId = Annotated[str, StringConstraints(pattern=f"^{RUN_ID.pattern}$")]
 _Sections = dict[str, dict[str, Any]]
 
 
-class _Entry(BaseModel, strict=True):
+class _Part(BaseModel, strict=True, extra="allow"):
+    """A part of a manifest. Keys that are unknown here are kept as they are."""
+
+
+class RunEntry(_Part):
+    """A run: its seed, its settings where they differ from the study's, and its label.
+
+    ``sessions`` has the sessions that trained it; an older study does not record them.
+    """
+
     seed: Seed
     settings: _Sections
     label: str = ""
-    sessions: list[Whole] = []  # that trained it; an older study has none
+    sessions: list[Whole] = []
 
 
-class _Plugin(BaseModel, strict=True):
+class PluginEntry(_Part):
+    """A variant of a plugin: its file, the SHA-256 of the file, and its catalogue entry."""
+
     file: str
     sha256: Annotated[str, StringConstraints(pattern="^[0-9a-f]{64}$")]
     variant: dict[str, Any]
 
 
-class _Removed(BaseModel, strict=True):
+class RemovalEntry(_Part):
+    """Runs that were removed, and how many comparisons with them."""
+
     values: dict[str, str]
     runs: list[_RunId]
     comparisons: Whole
 
 
-class _Session(BaseModel, strict=True):
-    """What is read of a session. All of it is told, and nothing needs it."""
+class Session(_Part):
+    """A command that worked on the study: with which versions, on which machine."""
 
     command: str = ""
     dropout_lab: str = ""
@@ -73,8 +84,8 @@ class _Session(BaseModel, strict=True):
     machine: dict[str, str | int | float | None] = {}
 
 
-class _Manifest(BaseModel, strict=True):
-    """The types of what is read of a manifest; what else is in it is kept as it is."""
+class Manifest(_Part):
+    """The contents of manifest.json."""
 
     format: Annotated[int, Field(ge=1)]
     name: str
@@ -86,11 +97,39 @@ class _Manifest(BaseModel, strict=True):
     published: PublishedSettings | None = None
     figure: FigureSettings | None = None
     data_digests: dict[str, str]
-    plugins: dict[str, _Plugin] = {}
+    plugins: dict[str, PluginEntry] = {}
     fleets: list[Annotated[list[_RunId], Field(min_length=1)]]
-    runs: dict[_RunId, _Entry]
-    sessions: list[_Session]
-    removed: list[_Removed] = []
+    runs: dict[_RunId, RunEntry]
+    sessions: list[Session]
+    removed: list[RemovalEntry] = []
+
+    def study_settings(self) -> Settings:
+        """Return the config's own settings. Keys that an older program lacked have defaults."""
+        return Settings.model_validate(self.settings)
+
+    def list_runs(self) -> dict[str, Run]:
+        """Return the runs by their id."""
+        runs = {}
+        cells: dict[str, Cell] = {}  # the seeds of a cell share it
+        for name, entry in self.runs.items():
+            key = json.dumps([entry.settings, entry.label])
+            if key not in cells:
+                data = {
+                    section: {**keys, **entry.settings.get(section, {})}
+                    for section, keys in self.settings.items()
+                }
+                settings = Settings.model_validate(data)
+                cells[key] = Cell(values_of(settings, self.swept), settings, entry.label)
+            runs[name] = Run(name, entry.seed, cells[key])
+        return runs
+
+    def removals(self) -> list[RemovalEntry]:
+        """Return what was removed and not added again since."""
+        return [record for record in self.removed if not self.runs.keys() & {*record.runs}]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the manifest as JSON data. Keys at their defaults are left out."""
+        return self.model_dump(mode="json", exclude_defaults=True)
 
 
 def digest(data: object) -> str:
@@ -114,15 +153,16 @@ def read_manifest(folder: Path) -> Manifest | None:
     try:
         if path.stat().st_size > LARGEST_MANIFEST:
             raise ValueError(f"it has more than {LARGEST_MANIFEST:,} bytes")
-        manifest = _plain(json.loads(read_file(path).decode()))
-        if not isinstance(manifest, dict):
+        data = _plain(json.loads(read_file(path).decode()))
+        if not isinstance(data, dict):
             raise ValueError("it is no JSON object")
-        _refuse_newer(path, manifest.get("format"))
+        _refuse_newer(path, data.get("format"))
+        manifest = Manifest.model_validate(data)
         _check(manifest)
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise not_read(path, error) from error
+        raise read_error(path, error) from error
     except (ValueError, RecursionError) as error:
         _refuse_unknown(path, error)
         raise DamagedManifestError(
@@ -130,34 +170,16 @@ def read_manifest(folder: Path) -> Manifest | None:
             f"aside with: {command('doctor', '--fix', folder)}; the command that made the study "
             "then makes it anew."
         ) from error
-    return dict(manifest)
+    return manifest
 
 
-def runs_in(manifest: Manifest) -> dict[str, Run]:
-    """Return the runs a manifest lists, by their id."""
-    runs = {}
-    cells: dict[str, Cell] = {}  # the seeds of a cell share it
-    for name, entry in manifest["runs"].items():
-        label = entry.get("label", "")
-        key = json.dumps([entry["settings"], label])
-        if key not in cells:
-            data = {
-                section: {**keys, **entry["settings"].get(section, {})}
-                for section, keys in manifest["settings"].items()
-            }
-            settings = Settings.model_validate(data)
-            cells[key] = Cell(values_of(settings, manifest["swept"]), settings, label)
-        runs[name] = Run(name, entry["seed"], cells[key])
-    return runs
+def recorded_plugin(file: str, kind: Variant) -> PluginEntry:
+    """Return what a manifest records of a plugin's variant."""
+    return PluginEntry(file=file, sha256=kind.source, variant=kind.public_fields())
 
 
-def recorded_plugin(file: str, kind: Variant) -> dict[str, Any]:
-    """Return what a manifest keeps of a plugin's variant, as JSON data."""
-    return {"file": file, "sha256": kind.source, "variant": kind.public_fields()}
-
-
-def recorded_variants(plugins: Manifest) -> dict[str, Variant]:
-    """Return the variants that :func:`recorded_plugin` kept, by name.
+def recorded_variants(plugins: Mapping[str, PluginEntry]) -> dict[str, Variant]:
+    """Return the variants that :func:`recorded_plugin` recorded, by name.
 
     Raises:
         ValueError: What is there is no variant.
@@ -165,7 +187,7 @@ def recorded_variants(plugins: Manifest) -> dict[str, Variant]:
     known = {field.name for field in fields(Variant)}
     variants = {}
     for name, entry in plugins.items():
-        data = {key: _tuples(value) for key, value in entry["variant"].items() if key in known}
+        data = {key: _tuples(value) for key, value in entry.variant.items() if key in known}
         kind = TypeAdapter(Variant).validate_python(data)
         options = {key: _tuples(value) for key, value in kind.options.items()}
         variants[name] = Variant(**{**data, "options": options})
@@ -193,33 +215,32 @@ def _plain(value: Any, depth: int = 0) -> Any:
 
 def _check(manifest: Manifest) -> None:
     """Raise ValueError with what is wrong."""
-    _Manifest.model_validate(manifest)
-    if digest(manifest["settings"]) != manifest["settings_digest"]:
+    if digest(manifest.settings) != manifest.settings_digest:
         raise ValueError("settings_digest is not the digest of its settings")
-    if lost := [section for section in SECTIONS if section not in manifest["settings"]]:
+    if lost := [section for section in SECTIONS if section not in manifest.settings]:
         raise ValueError(f"settings.{lost[0]} is not there")
-    if len(set(manifest["swept"])) < len(manifest["swept"]):
+    if len(set(manifest.swept)) < len(manifest.swept):
         raise ValueError("it sweeps a key twice")
-    drawn = (manifest.get("figure") or {}).get("by") or ()
-    for verb, keys in (("sweeps", manifest["swept"]), ("draws lines by", drawn)):
+    drawn = (manifest.figure.by if manifest.figure else None) or ()
+    for verb, keys in (("sweeps", manifest.swept), ("draws lines by", drawn)):
         unknown = [key for key in keys if key not in KEYS]
         if unknown:
             raise _UnknownError(f"it {verb} {unknown[0]!r}, which is no key")
-    listed = [name for fleet in manifest["fleets"] for name in fleet]
-    if sorted(listed) != sorted(manifest["runs"]):
+    listed = [name for fleet in manifest.fleets for name in fleet]
+    if sorted(listed) != sorted(manifest.runs):
         raise ValueError("its fleets are not made of its runs, each once")
-    for name, entry in manifest["runs"].items():
-        strange = entry["settings"].keys() - manifest["settings"].keys()
+    for name, entry in manifest.runs.items():
+        strange = entry.settings.keys() - manifest.settings.keys()
         if strange:
             raise _UnknownError(f"run {name} has a section {min(strange)!r}")
-        if max(entry.get("sessions", ()), default=0) >= max(len(manifest["sessions"]), 1):
+        if max(entry.sessions, default=0) >= max(len(manifest.sessions), 1):
             raise ValueError(f"run {name} is of a session that is not there")
-    recorded = recorded_variants(manifest.get("plugins", {}))
+    recorded = recorded_variants(manifest.plugins)
     for name, kind in recorded.items():
         CATALOGUE.setdefault(name, kind)
     try:
-        Settings.model_validate(manifest["settings"])
-        runs = runs_in(manifest)
+        manifest.study_settings()
+        runs = manifest.list_runs()
     except ValidationError as error:
         raise _UnknownError(_in_words(error)) from error
     for run in runs.values():
@@ -266,7 +287,7 @@ def _in_words(error: Exception) -> str:
         first = error.errors(include_url=False, include_input=False)[0]
         place = ".".join(str(part)[:40] for part in first["loc"])
         words = f"{place}: {first['msg']}"
-        if first["loc"][-1:] == ("variant",) and "catalogue" in words:
+        if first["loc"][-1:] == ("variant",) and first["type"] == "value_error":
             words += "; where it is a plugin's, train and sweep take it with --plugin FILE"
     elif isinstance(error, RecursionError):
         words = "it is nested too deeply"

@@ -1,4 +1,4 @@
-"""Rows of a table in little memory: a study of thousands of runs has hundreds of thousands."""
+"""Store rows of tables compactly: large studies have hundreds of thousands."""
 
 from collections.abc import Iterable, MutableSequence
 from sys import intern
@@ -10,7 +10,7 @@ _BETWEEN = "\0"  # stands in no field: a file with it is damaged
 
 
 class PackedRows(MutableSequence[Row]):
-    """A list of rows, each kept as one text and made into a row when asked for.
+    """A list of rows that stores each row as one text.
 
     As a dictionary of strings a row takes four times as much. What is returned is a copy; to change
     what is kept, set it.
@@ -52,7 +52,7 @@ class PackedRows(MutableSequence[Row]):
         del self._rows[index]
 
     def insert(self, index: int, value: Row) -> None:
-        """Put a row before another."""
+        """Insert a row before an index."""
         self._rows.insert(index, (names_of(value), values_of(value)))
 
     def __len__(self) -> int:
@@ -66,7 +66,7 @@ class PackedRows(MutableSequence[Row]):
 
 
 def names_of(row: Row) -> str:
-    """Return the names of a row's fields as one text, the same object for rows of one kind."""
+    """Return the names of a row's fields as one interned text."""
     return intern(_BETWEEN.join(row))
 
 
@@ -76,7 +76,7 @@ def values_of(row: Row) -> str:
 
 
 def rows_of(names: str, values: str) -> list[Row]:
-    """Return the rows of one kind that a text was made of."""
+    """Return the rows that a text stores."""
     keys, fields = names.split(_BETWEEN), values.split(_BETWEEN)
     width = len(keys)
     return [
@@ -85,5 +85,5 @@ def rows_of(names: str, values: str) -> list[Row]:
 
 
 def joined(one: str, other: str) -> str:
-    """Return two texts of rows of one kind as one."""
+    """Join two texts of rows with the same fields."""
     return f"{one}{_BETWEEN}{other}"

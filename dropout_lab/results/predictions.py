@@ -1,4 +1,4 @@
-"""What a run predicts of the test part, as it keeps it; numpy's, so not among the text files."""
+"""Read a run's predictions on the test set (predictions.npz)."""
 
 import io
 import zipfile
@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from dropout_lab.config.sizes import CLASSES
+from dropout_lab.datasets import Dataset
 from dropout_lab.files import read_optional_file
 from dropout_lab.printable import one_line
 
@@ -17,12 +17,12 @@ _ROUNDING = 1e-3  # of a sum of probabilities in float32
 Array = np.ndarray[Any, np.dtype[Any]]
 
 
-def read_predictions(path: Path, examples: int | None = None) -> tuple[Array, Array] | None:
-    """Return a run's test log-probabilities and the labels; None if there are none.
+def read_predictions(path: Path, dataset: Dataset | None = None) -> tuple[Array, Array] | None:
+    """Read a run's test log-probabilities and labels; None without the file.
 
     Args:
         path: The file.
-        examples: How many test examples there are; by default any number.
+        dataset: The data set of the run; None allows any number of test examples and classes.
 
     Raises:
         ValueError: They are not what was written, or those of another run.
@@ -34,7 +34,10 @@ def read_predictions(path: Path, examples: int | None = None) -> tuple[Array, Ar
     log_probabilities, labels = arrays
     if not is_floating(log_probabilities) or labels.dtype.kind not in "iu":
         raise ValueError("holds numbers of another type than predictions")
-    expected = (len(labels) if examples is None else examples, CLASSES)
+    if dataset is None:
+        expected = (labels.size, log_probabilities.size // max(labels.size, 1))
+    else:
+        expected = (dataset.test, dataset.classes)
     if labels.shape != expected[:1] or log_probabilities.shape != expected:
         shapes = f"{log_probabilities.shape} and {labels.shape}"
         raise ValueError(f"has arrays of shape {shapes}, not {expected} and {expected[:1]}")
@@ -42,13 +45,13 @@ def read_predictions(path: Path, examples: int | None = None) -> tuple[Array, Ar
         sums = np.exp(log_probabilities, dtype=np.float64).sum(axis=1)
     if not (np.abs(sums - 1) < _ROUNDING).all():  # not, so that nan is wrong too
         raise ValueError("holds numbers that are no log-probabilities")
-    if ((labels < 0) | (labels >= CLASSES)).any():
-        raise ValueError(f"holds labels beyond the {CLASSES} classes")
+    if ((labels < 0) | (labels >= expected[1])).any():
+        raise ValueError(f"holds labels beyond the {expected[1]} classes")
     return log_probabilities, labels
 
 
 def read_arrays(path: Path, *names: str) -> tuple[Array, ...] | None:
-    """Return arrays of a file that a run keeps in its folder; None if there is no such file.
+    """Read arrays of a file in a run's folder; None without the file.
 
     Raises:
         ValueError: They are not what was written, or are those of another run.
@@ -75,5 +78,5 @@ def read_arrays(path: Path, *names: str) -> tuple[Array, ...] | None:
 
 
 def is_floating(array: Array) -> bool:
-    """Whether an array holds floating-point numbers."""
+    """Return whether an array has floating-point numbers."""
     return np.issubdtype(array.dtype, np.floating)

@@ -1,10 +1,10 @@
-"""The check of a table's rows, one after the other."""
+"""Check the rows of a table one by one."""
 
 import re
 from collections.abc import Collection
 
 from dropout_lab.printable import printable
-from dropout_lab.results import names
+from dropout_lab.results import columns, names
 from dropout_lab.results.dialect import LONGEST_LINE, MISSING, Dialect
 from dropout_lab.results.faults import Fault, Table
 from dropout_lab.results.text import Row, message_text, split_line
@@ -24,21 +24,23 @@ _WHOLE = re.compile(r"|nan|\d{1,19}", re.ASCII)  # a seed has up to 19 digits
 
 
 class RowCheck:
-    """Says of each line what is wrong with it, and keeps the rows that stand."""
+    """Checks each line of a table and collects the valid rows."""
 
     def __init__(
         self, table: Table, known: Collection[str] | None, dialect: Dialect | None = None
     ) -> None:
         self.table, self.known, self.dialect = table, known, dialect
-        self.ours = table.path.name in names.NEEDED
+        self.ours = table.path.name in columns.NEEDED
         self.id_at = table.header.index("run_id") if "run_id" in table.header else None
         self.numbers = [
-            (index, name) for index, name in enumerate(table.header) if names.is_number_column(name)
+            (index, name)
+            for index, name in enumerate(table.header)
+            if columns.is_number_column(name)
         ]
         self.words = [
-            (index, name) for index, name in enumerate(table.header) if name in names.WORDS
+            (index, name) for index, name in enumerate(table.header) if name in columns.WORDS
         ]
-        self.key = names.KEYS.get(table.path.name, ())
+        self.key = columns.KEYS.get(table.path.name, ())
         self.lines: dict[tuple[str, ...], tuple[int, int]] = {}  # index of the row, line
         self.of_run: dict[str, list[int]] = {}
         self.last_epoch: dict[str, int] = {}
@@ -46,7 +48,7 @@ class RowCheck:
         self.returned = False  # whether the line before ended in a carriage return
 
     def __call__(self, number: int, line: bytes | str) -> tuple[Fault | None, Row | None]:
-        """Return what is wrong with a line, and its row if nothing is."""
+        """Return the fault of a line, or its row."""
         end = line[-2:] if isinstance(line, bytes) else line[-1:].encode()
         if not end.endswith(b"\n"):
             if len(line) >= LONGEST_LINE:
@@ -90,18 +92,18 @@ class RowCheck:
                     return Fault(number, shown, words, "unlisted"), None
                 return Fault(number, shown, words, odd=bool(odd)), None
         row = dict(zip(header, values, strict=True))
-        if names.MESSAGE in row:
-            message = message_text(row[names.MESSAGE])
+        if columns.MESSAGE in row:
+            message = message_text(row[columns.MESSAGE])
             missing = row.get("status") == "completed" and message.casefold() in MISSING
-            row[names.MESSAGE] = "" if missing else message
+            row[columns.MESSAGE] = "" if missing else message
         return None, row
 
     def add(self, number: int, row: Row) -> None:
-        """Keep a row; of two with one key the later holds."""
+        """Add a row; it replaces an earlier row with the same key."""
         rows, faults = self.table.rows, self.table.faults
         run_id = row.get("run_id", "")
         key = tuple(
-            str(int(row[name])) if name in names.COUNTED else row[name] for name in self.key
+            str(int(row[name])) if name in columns.COUNTS else row[name] for name in self.key
         )
         if key and key in self.lines:
             index, before = self.lines[key]
@@ -123,7 +125,7 @@ class RowCheck:
         rows.append(row)
 
     def sort(self) -> None:
-        """Put the epochs of runs that were out of order in order, in the places of these runs."""
+        """Sort the rows of runs whose epochs are out of order."""
         rows = self.table.rows
         for run_id in self.unordered:
             places = self.of_run[run_id]
@@ -142,17 +144,23 @@ class RowCheck:
     def _wrong_value(self, values: list[str]) -> str:
         for index, name in self.numbers:
             value = values[index]
-            if name in names.COUNTED:
+            if name in columns.COUNTS:
                 if not _COUNT.fullmatch(value):
                     return f"has {_shown(value)} in the column {name}, which counts from 1"
                 continue
-            kind = _WHOLE if name in names.WHOLE else _FINITE if name in names.EDGES else _NUMBER
-            if not kind.fullmatch(value) and not (name in names.LISTS and _LIST.fullmatch(value)):
+            kind = (
+                _WHOLE
+                if name in columns.WHOLE_NUMBERS
+                else _FINITE
+                if name in columns.EDGES
+                else _NUMBER
+            )
+            if not kind.fullmatch(value) and not (name in columns.LISTS and _LIST.fullmatch(value)):
                 date = ", but perhaps a date made of one" if _DATE.search(value) else ""
                 noun = "whole number" if kind is _WHOLE else "number"
                 return f"has {_shown(value)} in the column {name}, which is no {noun}{date}"
         for index, name in self.words:
-            if values[index] not in names.WORDS[name]:
+            if values[index] not in columns.WORDS[name]:
                 return f"has the {name} {_shown(values[index])}"
         header = self.table.header
         if "sha256" in header and not names.SHA256.fullmatch(values[header.index("sha256")]):

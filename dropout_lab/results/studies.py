@@ -1,29 +1,31 @@
-"""Where the studies are, below a folder."""
+"""Find studies below a folder."""
 
 import hashlib
-import shlex
 from contextlib import suppress
 from pathlib import Path
 
 from dropout_lab.errors import DamageError, StorageError
 from dropout_lab.files import read_file
+from dropout_lab.printable import command
 from dropout_lab.results.names import MANIFEST, METRICS, REPORT, RUNS, TABLES
 from dropout_lab.results.table import scan_table
-from dropout_lab.results.text import command
+
+_RESULTS = Path("results")  # where studies are unless --out says otherwise
 
 
-def find_studies(path: Path, *, without_manifest: bool = False) -> list[Path]:
-    """Return the folders of the studies at or below a folder, in order of name.
+def find_studies(path: Path, *, without_manifest: bool = False, asking: str = "plot") -> list[Path]:
+    """Return the folders of all studies at or below a folder, sorted.
 
     Args:
         path: A study's folder, or one of studies.
         without_manifest: Also those of which only the tables are left.
+        asking: The command that asks, for the message.
 
     Raises:
         StorageError: There is none.
     """
     if not path.is_dir():
-        raise StorageError(f"{path} is not a folder; give that of a study, or of studies.")
+        raise StorageError(f"{str(path)!r} is not a folder. {_instead(path, asking)}")
     found = {manifest.parent for manifest in path.rglob(MANIFEST)}
     if without_manifest:
         tables = {table.parent for name in (METRICS, RUNS) for table in path.rglob(name)}
@@ -31,20 +33,29 @@ def find_studies(path: Path, *, without_manifest: bool = False) -> list[Path]:
     if found:
         return sorted(found)
     if not without_manifest:
-        lost = next(iter(find_studies(path, without_manifest=True)))
+        lost = next(iter(find_studies(path, without_manifest=True, asking=asking)))
         raise DamageError(
             f"{lost} has the tables of a study, and its {MANIFEST} is not there. Run the command "
-            "that made the study again: it makes the manifest anew, and trains no finished run "
-            f"again. {command('doctor', lost)} says what else is damaged."
+            "that made the study again: it writes the manifest again and does not retrain "
+            f"completed runs. {command('doctor', lost)} says what else is damaged."
         )
-    raise StorageError(
-        f"{str(path)!r} holds no study that can be read; train one first, for instance: "
-        f"{command('sweep', '--out', path / 'quickstart')}"
-    )
+    raise StorageError(f"{str(path)!r} holds no study. {_instead(path, asking)}")
+
+
+def _instead(path: Path, asking: str) -> str:
+    """Return what to type instead of a path at which there is no study."""
+    if path.is_file() and path.suffix in (".yaml", ".yml"):
+        return f"To train this config: {command('sweep', path)}"
+    for parent in path.parents:
+        if (parent / MANIFEST).is_file():
+            return f"It is part of the study {parent}: {command(asking, parent)}"
+    if path != _RESULTS and next(_RESULTS.rglob(MANIFEST), None) is not None:
+        return f"Studies are in {_RESULTS}: {command(asking, _RESULTS)}"
+    return f"Train a study first: {command('sweep', 'quickstart')}"
 
 
 def folder_for(study: Path, results: Path, out: Path | None) -> Path:
-    """Return where the files made of a study go: its own folder, or with ``--out`` another.
+    """Return where the files made from a study go: its folder, or another with ``--out``.
 
     Args:
         study: The study's folder.
@@ -62,7 +73,7 @@ def folder_for(study: Path, results: Path, out: Path | None) -> Path:
 
 
 def has_our_tables(folder: Path) -> bool:
-    """Whether metrics.csv or runs.csv of a study are in a folder, damaged or not, or put aside.
+    """Return whether a folder has metrics.csv or runs.csv, or a backup of them.
 
     What cannot be read may be of a study: whoever reads it says why it cannot.
     """
@@ -74,7 +85,7 @@ def has_our_tables(folder: Path) -> bool:
 
 
 def old_report(path: Path) -> str:
-    """Say that a study's report is of other runs than the study has now; empty where it is not.
+    """Describe an outdated report of a study; empty if it is up to date.
 
     A report names the SHA-256 of the runs.csv that it was made from.
     """
@@ -84,6 +95,6 @@ def old_report(path: Path) -> str:
         if runs.encode() not in page:
             return (
                 f"{REPORT} and {TABLES}/ are older than the runs; update them with: "
-                f"{shlex.join(['dropout-lab', 'report', str(path)])}"
+                f"{command('report', path)}"
             )
     return ""

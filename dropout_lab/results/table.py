@@ -1,4 +1,4 @@
-"""A CSV table read back: its whole rows, and in words what is wrong with the others.
+"""Read CSV tables: the intact rows, and the faults of the others in words.
 
 Whatever bytes stand in the file, reading ends in a table; how bad it is is for the reader to say.
 """
@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import BinaryIO
 
 from dropout_lab.errors import DamageError
-from dropout_lab.files import not_read, open_file
-from dropout_lab.printable import printable
-from dropout_lab.results import names
+from dropout_lab.files import open_file, read_error
+from dropout_lab.printable import command, printable
+from dropout_lab.results import columns, names
 from dropout_lab.results.dialect import LONGEST_LINE, advice, dialect_of
 from dropout_lab.results.faults import Table
 from dropout_lab.results.row_check import CONTROL, RowCheck
-from dropout_lab.results.text import Row, command, split_line
+from dropout_lab.results.text import Row, split_line
 
 LARGEST_TABLE = 2_000_000_000  # bytes; rows in memory take several times that
 _NO_HEADER = "its first line is a row, not the header"
@@ -47,14 +47,14 @@ def read_table(path: Path, known: Collection[str] | None = None) -> Table:
 
 
 def read_rows(path: Path) -> list[Row]:
-    """Return the whole rows of a CSV file; see :func:`read_table`."""
+    """Return the intact rows of a CSV file; see :func:`read_table`."""
     return list(read_table(path).rows)
 
 
 def scan_table(
     path: Path, known: Collection[str] | None = None, header: Sequence[str] = ()
 ) -> Table:
-    """Return what can be read of a CSV file, whatever it holds; see :func:`read_table`.
+    """Read as much as possible of any CSV file; see :func:`read_table`.
 
     It is read as it was written here. Where that fails, perhaps another program wrote it.
 
@@ -84,13 +84,13 @@ def scan_table(
             if table.unreadable or table.left_out or table.foreign:
                 table = _better(table, _of_another_program(path, known))
     except OSError as error:
-        raise not_read(path, error) from error
+        raise read_error(path, error) from error
     return table
 
 
 def _of_another_program(path: Path, known: Collection[str] | None) -> Table | None:
-    """Return what can be read of a table that another program wrote; None if it is none of ours."""
-    dialect = dialect_of(path, names.NEEDED.get(path.name, ("run_id",)))
+    """Read a table that another program wrote; None if it is not one of ours."""
+    dialect = dialect_of(path, columns.NEEDED.get(path.name, ("run_id",)))
     if dialect is None:
         return None
     table = Table(path, dialect.header, unreadable=dialect.refused, advice=dialect.advice)
@@ -102,7 +102,7 @@ def _of_another_program(path: Path, known: Collection[str] | None) -> Table | No
 
 
 def _better(table: Table, other: Table | None) -> Table:
-    """Return of two readings of a file the one that leaves less out."""
+    """Return the reading of a file that omits fewer rows."""
     fails = bool(table.unreadable or table.foreign)
     if other is not None and (fails or other.advice or other.left_out < table.left_out):
         table = other
@@ -114,11 +114,11 @@ def _better(table: Table, other: Table | None) -> Table:
 
 
 def _read_header(table: Table, line: bytes, lost: Sequence[str]) -> None:
-    """Take in the first line; without a header of ours, say why not.
+    """Read the header; describe why it is not ours.
 
     Where the first line is a row as wide as the header that the table had, that is its header.
     """
-    needed = names.NEEDED.get(table.path.name, ("run_id",))
+    needed = columns.NEEDED.get(table.path.name, ("run_id",))
     try:
         text = line.decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -147,7 +147,7 @@ def _read_header(table: Table, line: bytes, lost: Sequence[str]) -> None:
 def _read_rows(
     table: Table, check: RowCheck, lines: Iterable[tuple[int, bytes]] | Iterable[tuple[int, str]]
 ) -> None:
-    """Take in the rows, and what is wrong with them."""
+    """Read the rows and their faults."""
     worse = 0
     for number, line in lines:
         fault, row = check(number, line)
@@ -165,7 +165,7 @@ def _read_rows(
 
 
 def _lines(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
-    """Yield the lines that are left with their numbers; of one too long, only its beginning."""
+    """Yield the remaining lines with their numbers; only the beginning of overlong lines."""
     number = 1 if file.tell() else 0
     while line := file.readline(LONGEST_LINE):
         number += 1

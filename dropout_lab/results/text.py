@@ -1,4 +1,4 @@
-"""Values as CSV fields and rows as CSV text, as pandas, R and Excel open them."""
+"""Format values and rows as CSV that pandas, R and Excel read."""
 
 import csv
 import io
@@ -6,11 +6,10 @@ import itertools
 import json
 import math
 import re
-import shlex
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from dropout_lab.printable import one_line
-from dropout_lab.results.names import MESSAGE
+from dropout_lab.results.columns import MESSAGE
 
 Row = dict[str, str]
 
@@ -21,7 +20,7 @@ _ROWS_A_PART = 500
 
 
 def cell_text(value: object) -> str:
-    """Return a value as a CSV field: empty for none, ``nan``, a JSON list for a list."""
+    """Format a value as a CSV field: empty for None, ``nan``, a JSON list for a list."""
     if value is None:
         return ""
     if isinstance(value, bool):
@@ -34,7 +33,7 @@ def cell_text(value: object) -> str:
 
 
 def comparable(value: object) -> str:
-    """Return a swept value in one form, wherever it is from: 512, 512.0 and the text of either."""
+    """Return one form for equal swept values: 512, 512.0 and their texts."""
     if value is None or value != value or value == "":
         return "none"
     text = cell_text(value)
@@ -47,37 +46,37 @@ def comparable(value: object) -> str:
 
 
 def message_cell(text: str) -> str:
-    """Return free text as a field that no spreadsheet takes for a formula."""
+    """Format free text so that no spreadsheet reads it as a formula."""
     line = one_line(text)
     return f"'{line}" if _FORMULA.match(line) else line
 
 
 def message_text(cell: str) -> str:
-    """Return the text that :func:`message_cell` was given."""
+    """Reverse :func:`message_cell`."""
     return cell[1:] if cell.startswith("'") and _FORMULA.match(cell) else cell
 
 
 def csv_text(rows: Iterable[Sequence[str]]) -> str:
-    """Return rows as CSV text, each ending in a newline."""
+    """Format rows as CSV text; each row ends in a newline."""
     buffer = io.StringIO()
     csv.writer(buffer, lineterminator="\n").writerows(rows)
     return buffer.getvalue()
 
 
 def table_text(header: Sequence[str], rows: Iterable[Row]) -> str:
-    """Return a table as CSV text; what a row does not have is empty."""
+    """Format a table as CSV text; missing fields are empty."""
     return "".join(table_parts(header, rows))
 
 
 def table_parts(header: Sequence[str], rows: Iterable[Row]) -> Iterator[str]:
-    """Yield a table's CSV text in parts of some hundred rows: a large one is written so."""
+    """Yield a table's CSV text in parts of some hundred rows."""
     lines = itertools.chain([header], (fields(header, row) for row in rows))
     while part := list(itertools.islice(lines, _ROWS_A_PART)):
         yield csv_text(part)
 
 
 class TableText:
-    """Makes the CSV text of a table that is written again and again: each row's text once.
+    """Formats a table that is rewritten often; caches the text of each row.
 
     A table that is replaced whole after each fleet would otherwise cost the square of its rows.
 
@@ -107,7 +106,7 @@ class TableText:
 
 
 def split_line(line: str, delimiter: str = ",") -> list[str] | None:
-    """Return the fields of a line; None if they are not quoted as CSV is."""
+    """Split a CSV line into fields; None if its quoting is invalid."""
     try:
         return next(csv.reader([line], delimiter=delimiter, strict=True), [""])
     except csv.Error:
@@ -119,13 +118,3 @@ def fields(header: Sequence[str], row: Row) -> list[str]:
     return [
         message_cell(row.get(name, "")) if name == MESSAGE else row.get(name, "") for name in header
     ]
-
-
-def command(*words: object) -> str:
-    """Return a command of this program as it is typed in a shell."""
-    return shlex.join(["dropout-lab", *map(str, words)])
-
-
-def counted(count: int, noun: str) -> str:
-    """Return a number of things in words: 1 run, 2 runs."""
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

@@ -1,39 +1,37 @@
-"""With which versions the runs of a study were trained, as its manifest records it."""
+"""Compare the versions that trained a study's runs."""
 
-from collections.abc import Collection, Mapping
-from typing import Any
+from collections.abc import Collection
 
-from dropout_lab.results.text import counted
+from dropout_lab.printable import counted
+from dropout_lab.results.manifest import Manifest, Session
 
-Manifest = Mapping[str, Any]
 Versions = tuple[tuple[str, str], ...]
 _PACKAGES = ("torch", "numpy")  # beside dropout-lab's own version; these make the numbers
 _BLAME = "Differences between runs of different versions can come from the versions."
 
 
-def versions_of(session: Mapping[str, Any]) -> Versions:
-    """Return the versions of a session that a run's numbers depend on."""
-    packages = session.get("packages", {})
+def versions_of(session: Session) -> Versions:
+    """Return the versions of a session that affect numbers."""
     found = [
-        ("dropout-lab", session.get("dropout_lab")),
-        *((n, packages.get(n)) for n in _PACKAGES),
+        ("dropout-lab", session.dropout_lab),
+        *((n, session.packages.get(n)) for n in _PACKAGES),
     ]
     return tuple((name, str(version)) for name, version in found if version)
 
 
 def version_mix(manifest: Manifest, run_ids: Collection[str] | None = None) -> str:
-    """Say that runs of a study were trained with different versions; empty if they were not.
+    """Describe runs of a study with different versions; empty if all have the same.
 
     Args:
         manifest: That of the study.
         run_ids: The runs that count, such as the completed ones; by default all.
     """
-    sessions = [versions_of(session) for session in manifest["sessions"]]
+    sessions = [versions_of(session) for session in manifest.sessions]
     counts: dict[tuple[Versions, ...], int] = {}
     unknown = 0
-    for run_id, entry in manifest["runs"].items():
+    for run_id, entry in manifest.runs.items():
         if run_ids is None or run_id in run_ids:
-            own = tuple(dict.fromkeys(sessions[i] for i in entry.get("sessions", ())))
+            own = tuple(dict.fromkeys(sessions[i] for i in entry.sessions))
             unknown += not own
             counts[own] = counts.get(own, 0) + bool(own)
     known = {versions: count for versions, count in counts.items() if count}
@@ -52,16 +50,16 @@ def version_mix(manifest: Manifest, run_ids: Collection[str] | None = None) -> s
 
 
 def newer_session(manifest: Manifest) -> str:
-    """Say that the last session has other versions than the runs trained before it.
+    """Describe how the last session's versions differ from earlier ones; empty if they do not.
 
     Empty if it has not, or if nothing was trained before.
     """
-    if not manifest["sessions"]:
+    if not manifest.sessions:
         return ""
-    *before, now = [versions_of(session) for session in manifest["sessions"]]
+    *before, now = [versions_of(session) for session in manifest.sessions]
     used: set[int] = set()
-    for entry in manifest["runs"].values():  # an older version did not record it: any may be
-        used.update(entry.get("sessions", range(len(before))))
+    for entry in manifest.runs.values():  # an older version did not record it: any may be
+        used.update(entry.sessions or range(len(before)))
     then = [versions for i, versions in enumerate(before) if i in used and versions != now]
     differing = _differing([*then, now])
     if not differing:
@@ -74,7 +72,7 @@ def newer_session(manifest: Manifest) -> str:
 
 
 def _differing(every: Collection[Versions]) -> list[str]:
-    """Return the packages of which there is more than one version."""
+    """Return the packages with several versions."""
     found: dict[str, set[str]] = {}
     for versions in every:
         for name, version in versions:

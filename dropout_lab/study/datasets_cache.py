@@ -49,7 +49,7 @@ class Source:
         folder: StudyFolder,
         manifest: Manifest,
     ) -> None:
-        digests = manifest["data_digests"]
+        digests = manifest.data_digests
         key = digest(section_data("dataset", settings))[:12]
         if key not in digests:
             digests[key] = splits.digest

@@ -12,12 +12,11 @@ import torch
 from dropout_lab import results
 from dropout_lab.config.grid import Run
 from dropout_lab.config.inference_rules import at_end, inferences
-from dropout_lab.config.sizes import TEST_PARTS
 from dropout_lab.data import Splits
+from dropout_lab.datasets import DATASETS
 from dropout_lab.folder.store import Store
 from dropout_lab.folder.study_folder import StudyFolder
 from dropout_lab.probabilities import ProbabilityTally, entropy_of
-from dropout_lab.results import runs_in
 from dropout_lab.results.features import FEATURES, features_bytes
 from dropout_lab.results.predictions import PREDICTIONS, read_predictions
 from dropout_lab.training import Fleet, infer
@@ -50,7 +49,7 @@ def keep_inferences(fleet: Fleet, splits: Splits, store: Store) -> None:
         every = activation_rows(fleet.model, splits, fleet.seeds)
         store.add_rows(results.ACTIVATIONS, {run.run_id: every[index] for index, run in trained})
     if "features" in wanted:
-        kept = features(fleet.model, fleet.seeds)
+        kept = features(fleet.model, splits, fleet.seeds)
         for index, run in trained:
             content = features_bytes(*kept[index], run.run_id)
             store.keep_file(run.run_id, FEATURES, content)
@@ -71,7 +70,7 @@ def ensembles(folder: StudyFolder) -> list[dict[str, Any]]:
         return []
     cells: dict[Any, list[Run]] = {}
     statuses = folder.statuses
-    for run in runs_in(folder.manifest).values():
+    for run in folder.manifest.list_runs().values():
         completed = statuses.get(run.run_id) == "completed"
         if completed and "ensemble" in inferences(run.settings.evaluation):
             cells.setdefault(run.settings, []).append(run)
@@ -111,9 +110,9 @@ def _predictions_bytes(
 
 def _load(run: Run, folder: StudyFolder) -> tuple[torch.Tensor, torch.Tensor] | None:
     """Return a run's test log-probabilities and the labels; None if they are not there."""
-    examples = TEST_PARTS[run.settings.dataset.name]
+    dataset = DATASETS[run.settings.dataset.name]
     try:
-        read = read_predictions(folder.run_folder(run) / PREDICTIONS, examples)
+        read = read_predictions(folder.run_folder(run) / PREDICTIONS, dataset)
     except ValueError:  # told when the folder was read
         return None
     return None if read is None else (torch.from_numpy(read[0]), torch.from_numpy(read[1]).long())

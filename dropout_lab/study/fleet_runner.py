@@ -1,5 +1,6 @@
 """One fleet from wherever it stands to its end, every epoch kept before the next begins."""
 
+import sys
 import traceback
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
@@ -24,6 +25,7 @@ from dropout_lab.folder.checkpoint import (
 from dropout_lab.folder.store import LOG, Store
 from dropout_lab.folder.study_folder import RunEnd, StudyFolder
 from dropout_lab.folder.weights import WEIGHTS
+from dropout_lab.printable import counted
 from dropout_lab.study import failures
 from dropout_lab.study.final_measurements import keep_inferences
 from dropout_lab.study.weights import weights_bytes
@@ -53,6 +55,42 @@ class Events(Protocol):
 
     def fleet_split(self, fleet: Sequence[Run], parts: Sequence[Sequence[Run]], why: str) -> None:
         """A fleet could not go on as one, and is tried again in parts."""
+
+
+class QuietEvents:
+    """Prints warnings and problems on stderr, and nothing else."""
+
+    def show(self, line: str) -> None:
+        """Print a line."""
+        sys.stderr.write(f"{line}\n")
+
+    def planned(self, fleets: Sequence[Sequence[Run]], finished: int) -> None:
+        """Print nothing."""
+
+    def fleet_started(
+        self, fleet: Sequence[Run], epochs_done: int, epochs: int, worker: str = ""
+    ) -> None:
+        """Print nothing."""
+
+    def epoch_ended(self, fleet: Sequence[Run], epoch: Epoch) -> None:
+        """Print nothing."""
+
+    def warned(self, text: str) -> None:
+        """Print the warning."""
+        self.show(f"warning: {text}")
+
+    def fleet_ended(self, fleet: Sequence[Run], problems: Sequence[str]) -> None:
+        """Print each problem."""
+        for problem in problems:
+            self.show(problem)
+
+    def fleet_split(self, fleet: Sequence[Run], parts: Sequence[Sequence[Run]], why: str) -> None:
+        """Print why a fleet was split, and how."""
+        sizes = [len(part) for part in parts]
+        how = f"in fleets of {' and '.join(map(str, sizes))}" if max(sizes) > 1 else "one by one"
+        self.show(
+            f"{counted(len(fleet), 'run')} cannot go on as one fleet: {why}. They go on {how}."
+        )
 
 
 @dataclass(frozen=True)
@@ -94,7 +132,7 @@ def resumed(
         return FleetEnd(parts)
     epoch = epoch_of(paths[0]) if paths else 0
     drop_later_checkpoints(folders, epoch)
-    folder.forget_after(runs, epoch)
+    folder.truncate_after(runs, epoch)
     return paths
 
 

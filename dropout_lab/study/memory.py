@@ -1,11 +1,11 @@
-"""The memory that a fleet needs, by a formula, and what the machine has for it.
+"""Estimate the memory that a fleet needs.
 
 A fleet of R runs needs, beside the process itself and the data,
 
     R (held + order + 1.2 max(step, evaluation, gradients, checkpoint)) + once
 
 bytes, each term that of one run. With P the parameters of a run (weights, biases and what its
-dropout layers learn), W_l the weights that leave place l, u_l the units of place l (784 pixels, or
+dropout layers learn), W_l the weights that leave place l, u_l the units of place l (pixels, or
 principal components, at the input; under maxout the pieces of all units), B the batch and s the
 values that the optimizer remembers of each parameter (0 for SGD, 1 with momentum or RMSprop, 2
 for Adam):
@@ -45,13 +45,8 @@ from dropout_lab.config.inference_rules import (
     keeps_predictions,
 )
 from dropout_lab.config.schema import Settings, p_of_places
-from dropout_lab.config.sizes import (
-    CLASSES,
-    TEST_PARTS,
-    inputs_of,
-    length,
-    training_examples,
-)
+from dropout_lab.config.sizes import inputs_of, layer_sizes, length, training_examples
+from dropout_lab.datasets import DATASETS
 from dropout_lab.training.evaluation import CHUNK
 
 _FLOAT, _DOUBLE = 4, 8
@@ -64,22 +59,22 @@ _PLUGIN_BYTES = (42, 130)  # per unit and per weight of a plugin, the highest of
 
 @dataclass(frozen=True)
 class Need:
-    """What a fleet takes, in bytes: so much for each of its runs, and so much once."""
+    """The memory of a fleet in bytes: for each run, and once."""
 
     each: int
     once: int
 
     def of(self, runs: int) -> int:
-        """Return what a fleet of so many runs takes."""
+        """Return the bytes that a fleet of ``runs`` runs takes."""
         return runs * self.each + self.once
 
     def most(self, memory: int) -> int:
-        """Return how many runs there can be in so much memory; 0 if not even one."""
+        """Return how many runs fit into ``memory`` bytes."""
         return max(0, (memory - self.once) // self.each)
 
 
 def need(settings: Iterable[Settings]) -> Need:
-    """Return what a fleet of runs of these settings takes: as if all were of the hungriest.
+    """Return the need of a fleet, as if all runs had the largest of these settings.
 
     Args:
         settings: Those of the runs of a fleet, each of them once.
@@ -114,19 +109,20 @@ def _need(settings: Settings) -> Need:
 
 
 def _columns(settings: Settings) -> tuple[int, ...]:
-    """Return the units of each place, then the classes; of maxout the pieces of all units."""
+    """Return the columns of each place, then the classes; under maxout all pieces count."""
     pieces = settings.model.pieces or 1
-    return (inputs_of(settings), *(units * pieces for units in settings.model.hidden), CLASSES)
+    inputs, *hidden, classes = layer_sizes(settings)
+    return (inputs, *(units * pieces for units in hidden), classes)
 
 
 def matrices(settings: Settings) -> list[int]:
     """Return the number of weights that leave each place."""
-    before = (inputs_of(settings), *settings.model.hidden)
+    before = layer_sizes(settings)[:-1]
     return [a * b for a, b in zip(before, _columns(settings)[1:], strict=True)]
 
 
 def _parameters(settings: Settings) -> int:
-    """Return the number of weights, biases and what the dropout layers learn, of one run."""
+    """Return the number of parameters of one run, those of dropout layers included."""
     of_place, dropout = matrices(settings), settings.dropout
     learned = 0
     if dropout.variant == "sparse_variational" or dropout.alpha_per == "weight":
@@ -135,7 +131,7 @@ def _parameters(settings: Settings) -> int:
 
 
 def _state(settings: Settings) -> int:
-    """Return how many values the optimizer remembers of each parameter."""
+    """Return the number of values in the optimizer's state per parameter."""
     training = settings.training
     if training.optimizer == "rmsprop":
         return 1
@@ -159,7 +155,7 @@ def _costs(settings: Settings, examples: int) -> tuple[int, int]:
 
 
 def _step(settings: Settings, examples: int | None = None) -> int:
-    """Return what a training step needs beside parameters, gradients and optimizer state."""
+    """Return the bytes of a training step, without parameters, gradients and optimizer state."""
     size = min(examples or settings.training.batch_size, max(training_examples(settings), 1))
     noisy = p_of_places(settings)
     of_unit, of_weight = _costs(settings, size)
@@ -178,11 +174,12 @@ def _step(settings: Settings, examples: int | None = None) -> int:
 
 
 def _evaluation(settings: Settings) -> int:
-    """Return what measuring a chunk of examples needs, and what it leaves."""
+    """Return the bytes of evaluating a chunk of examples."""
     wanted = inferences(settings.evaluation)
     sampled = bool({"monte_carlo", "geometric"} & set(wanted))
     noisy = p_of_places(settings)
     of_unit, of_weight = _costs(settings, CHUNK if sampled else 0)
+    dataset = DATASETS[settings.dataset.name]
     before = [inputs_of(settings), *settings.model.hidden]
     kind = BUILT_IN.get(settings.dropout.variant)
     own = 0 in noisy and (sampled or kind is None or not kind.shares_pixels)
@@ -199,16 +196,16 @@ def _evaluation(settings: Settings) -> int:
     if settings.training.precision == "bfloat16":
         bytes_ += 2 * max(of_place)
     if len(wanted) > 1:
-        bytes_ += 12 * _DOUBLE * CHUNK * CLASSES
+        bytes_ += 12 * _DOUBLE * CHUNK * dataset.classes
     if keeps_predictions(settings.evaluation):
-        bytes_ += 2 * _FLOAT * TEST_PARTS[settings.dataset.name] * CLASSES
+        bytes_ += 2 * _FLOAT * dataset.test * dataset.classes
     if settings.evaluation.curve is not None:
-        bytes_ += _FLOAT * (settings.evaluation.samples or SAMPLES) * CHUNK * CLASSES
+        bytes_ += _FLOAT * (settings.evaluation.samples or SAMPLES) * CHUNK * dataset.classes
     return bytes_
 
 
 def _diagnosed(settings: Settings) -> int:
-    """Return what the diagnostics need."""
+    """Return the bytes of the diagnostics."""
     wanted = diagnostics(settings.evaluation)
     needed = 0
     if "gradients" in wanted:
@@ -224,9 +221,10 @@ def _diagnosed(settings: Settings) -> int:
 
 
 def _curve_of_one(settings: Settings) -> int:
-    """Return what averaging the samples of one run for the curve needs."""
+    """Return the bytes of averaging the samples of one run for the curve."""
     curve = settings.evaluation.curve
     if curve is None:
         return 0
     samples = settings.evaluation.samples or SAMPLES
-    return 2 * _DOUBLE * CHUNK * CLASSES * (samples + 2 * curve)
+    classes = DATASETS[settings.dataset.name].classes
+    return 2 * _DOUBLE * CHUNK * classes * (samples + 2 * curve)

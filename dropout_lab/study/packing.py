@@ -1,4 +1,4 @@
-"""Packing runs into fleets: the same request packs the same way, on machines of one class.
+"""Pack runs into fleets: the same request gives the same fleets on similar machines.
 
 A fleet's runs share the fixed cost of a step, and each core takes products of its own. So there
 are at least two runs for each thread, and more as long as their weights take no more than twice the
@@ -16,7 +16,7 @@ from dropout_lab.catalogue import CATALOGUE
 from dropout_lab.config.grid import Run
 from dropout_lab.config.regularization import RegularizationSettings
 from dropout_lab.config.schema import Settings
-from dropout_lab.config.sizes import CLASSES, inputs_of
+from dropout_lab.config.sizes import layer_sizes
 from dropout_lab.errors import ConfigError
 from dropout_lab.study.machine import Machine
 from dropout_lab.study.memory import Need, matrices, need
@@ -36,7 +36,7 @@ _FLOAT = 4  # bytes of a weight
 def pack(
     runs: Iterable[Run], machine: Machine, fleet_size: int | None = None
 ) -> list[tuple[Run, ...]]:
-    """Return fleets of runs that can be trained as one program.
+    """Pack runs that one program can train into fleets.
 
     Runs of a kind are split as evenly as can be into the fewest fleets; within a fleet, runs of
     equal learning rate and l2 stand together.
@@ -69,14 +69,14 @@ def pack(
 
 
 def suitable_size(settings: Settings, machine: Machine) -> int:
-    """Return the most runs of these settings to train in one fleet, for speed alone."""
+    """Return the fleet size that is fastest for these settings."""
     in_cache = _CACHES * machine.cache // (_FLOAT * sum(matrices(settings)))
     for_threads = min(_PER_THREAD * machine.threads, _MOST_FOR_THREADS)
     return min(LARGEST_FLEET, max(for_threads, in_cache - in_cache % machine.threads))
 
 
 def need_of(runs: Iterable[Run]) -> Need:
-    """Return the memory that a fleet of these runs takes."""
+    """Return the memory that a fleet of these runs needs."""
     return need(dict.fromkeys(run.settings for run in runs))
 
 
@@ -90,7 +90,7 @@ def most_that_fit(runs: Sequence[Run], machine: Machine) -> int:
     most = needed.most(machine.memory)
     if not most:
         settings = runs[0].settings
-        layers = "-".join(map(str, (inputs_of(settings), *settings.model.hidden, CLASSES)))
+        layers = "-".join(map(str, layer_sizes(settings)))
         variant = settings.dropout.variant
         dropout = "without dropout" if variant == "none" else f"with {variant} dropout"
         masks = ", dropout.mask: batch" if variant == "dropconnect" else ""
@@ -109,7 +109,7 @@ def most_that_fit(runs: Sequence[Run], machine: Machine) -> int:
 def packing_of(
     fleets: Iterable[tuple[Run, ...]], machine: Machine, fleet_size: int | None
 ) -> dict[str, Any]:
-    """Return by what fleets were made, for the manifest.
+    """Describe how fleets were packed, for the manifest.
 
     That is what the machine offers, what ``--fleet`` said, and for each program its runs, the size
     that suits it for speed, the most that fit into the memory, and the bytes of a fleet: so much
@@ -142,12 +142,12 @@ def packing_of(
 
 
 def shown_bytes(amount: int) -> str:
-    """Return an amount of memory in words: 512 MB, 1.5 GB; in powers of 1,024."""
+    """Format an amount of memory: 512 MB, 1.5 GB; in powers of 1,024."""
     return f"{amount / 2**20:.0f} MB" if amount < 2**30 else f"{amount / 2**30:.1f} GB"
 
 
 def program(settings: Settings) -> str:
-    """Return what must be equal for two runs to share a fleet, as a text to compare."""
+    """Return a text that is equal for runs that can share a fleet."""
     data = settings.model_dump()
     fixed = {"p", "input_p"} if CATALOGUE[settings.dropout.variant].one_p else set()
     for section, keys in FREE_KEYS.items():

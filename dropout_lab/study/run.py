@@ -1,4 +1,4 @@
-"""Running a study: start, resume, extend and repair are one thing, training what is missing."""
+"""Run a study: starting, resuming, extending and repairing all train what is missing."""
 
 import shlex
 import time
@@ -16,7 +16,7 @@ from dropout_lab.folder.store import clear
 from dropout_lab.folder.study_folder import StudyFolder
 from dropout_lab.folder.weights import WEIGHTS
 from dropout_lab.plugins import sources_of
-from dropout_lab.results import Manifest, cell_text, counted, newer_session, runs_in
+from dropout_lab.results import Manifest, cell_text, counted, newer_session
 from dropout_lab.study.datasets_cache import Source
 from dropout_lab.study.final_measurements import ensembles
 from dropout_lab.study.fleet_runner import Events, tell
@@ -78,34 +78,34 @@ def run_study(
     if folder.manifest is None:
         pack(study.runs, study.machine)  # refuses what does not fit
         source.splits(study.cells[0].settings.dataset)  # nothing is written before data are there
-    wanted = {run.run_id for run in study.runs}
     warn = partial(tell, events.warned)
-    with trainer(study, told_of, warn) as train, folder, StopRequest() as stop:
-        fleets = _plan(study, folder)
-        finished = (wanted & folder.finished) - {run.run_id for fleet in fleets for run in fleet}
-        tell(events.planned, fleets, len(finished))
-        mixed = newer_session(folder.manifest) if fleets and folder.manifest else ""
-        for text in (*folder.findings, *_notices(study, folder), *filter(None, [mixed])):
-            tell(events.warned, text)
-        told = len(folder.findings)
-        train(RunningStudy(study, folder, source, events, stop), fleets)
-        if fleets and folder.manifest is not None:
-            folder.rewrite(runs_in(folder.manifest), folder.manifest["swept"])  # in order
+    with folder:
+        plan = make_plan(study, folder)
+        with trainer(study, plan.fleets, told_of, warn) as train, StopRequest() as stop:
+            _write_plan(study, folder, plan)
+            tell(events.planned, plan.fleets, len(plan.completed))
+            mixed = newer_session(plan.manifest) if plan.fleets else ""
+            for text in (*folder.findings, *_notices(study, folder), *filter(None, [mixed])):
+                tell(events.warned, text)
+            told = len(folder.findings)
+            train(RunningStudy(study, folder, source, events, stop), plan.fleets)
+        if plan.fleets:
+            folder.rewrite(plan.manifest.list_runs(), plan.manifest.swept)  # in order
         folder.write_ensembles(ensembles(folder))
         for text in folder.findings[told:]:
             tell(events.warned, text)
         statuses = folder.statuses
     return Outcome(
-        statuses={run_id: statuses[run_id] for run_id in wanted},
-        trained=sum(len(fleet) for fleet in fleets),
-        finished=len(finished),
+        statuses={run.run_id: statuses[run.run_id] for run in study.runs},
+        trained=sum(len(fleet) for fleet in plan.fleets),
+        finished=len(plan.completed),
         seconds=time.perf_counter() - began,
     )
 
 
 @dataclass(frozen=True)
 class Preview:
-    """What a study would do.
+    """What a study would train.
 
     Args:
         fleets: What it would train.
@@ -118,11 +118,6 @@ class Preview:
     damaged: bool
 
 
-def planned_fleets(study: Study) -> list[tuple[Run, ...]]:
-    """Return what :func:`run_study` would train, writing nothing; see :func:`preview`."""
-    return list(preview(study).fleets)
-
-
 def preview(study: Study) -> Preview:
     """Return what :func:`run_study` would do, writing nothing.
 
@@ -132,67 +127,80 @@ def preview(study: Study) -> Preview:
     """
     folder = StudyFolder(study.out, study.runs)
     folder.read()
-    fleets = _joined(study, folder)[1]
+    fleets = make_plan(study, folder).fleets
     return Preview(fleets, tuple(folder.findings), bool(folder.damages))
 
 
-def _plan(study: Study, folder: StudyFolder) -> list[tuple[Run, ...]]:
-    """Write what is planned into the folder; return the fleets to train."""
-    manifest, fleets = _joined(study, folder)
-    packing = packing_of(fleets, study.machine, study.fleet_size)
-    cluster = {"workers": study.workers, "scheduler": study.scheduler}
-    manifests.add_session(
-        manifest, study.command, study.device, packing, cluster if study.on_cluster else None
-    )
-    manifests.note_session(
-        manifest, fleets, lambda run: bool(checkpoints_in(folder.run_folder(run)))
-    )
-    folder.write_manifest(manifest)
-    folder.keep_plugins(sources_of(manifest["plugins"]))
-    runs, finished = runs_in(manifest), folder.finished
-    folder.rewrite(runs, manifest["swept"])
-    for fleet in manifest["fleets"]:
-        if finished.issuperset(fleet):  # a kill may have come before they were cleared
-            clear([folder.run_folder(runs[run_id]) for run_id in fleet])
-    return fleets
+@dataclass(frozen=True)
+class Plan:
+    """What a study will train.
 
-
-def _joined(study: Study, folder: StudyFolder) -> tuple[Manifest, list[tuple[Run, ...]]]:
-    """Return the manifest with this request in it, and the fleets that have runs to train.
-
-    Fleets that were begun stay packed as they were, so that they go on to the same bits.
+    Args:
+        manifest: The manifest with this request in it.
+        fleets: The fleets that have runs to train.
+        completed: The ids of the runs asked for that need no training.
     """
-    manifest = folder.manifest
-    if manifest is None:
-        manifest = manifests.new_manifest(study.name, study.about, study.settings)
-    manifests.join_study(manifest, study.settings, study.cells, study.out)
-    manifest |= {"about": study.about, **study.notes}
-    asked = [study.settings, *(cell.settings for cell in study.cells)]
+
+    manifest: Manifest
+    fleets: Sequence[tuple[Run, ...]]
+    completed: frozenset[str]
+
+
+def make_plan(study: Study, folder: StudyFolder) -> Plan:
+    """Return what a request leaves to train in a folder that was read. Nothing is written.
+
+    Fleets that were begun stay packed as they were, so that they resume to the same bits.
+    """
+    manifest = folder.manifest or manifests.new_manifest(study.config)
+    manifests.join_study(manifest, study.config, study.cells, study.out)
+    manifests.record_config(manifest, study.config)
+    asked = [study.config, *(cell.settings for cell in study.cells)]
     manifests.join_plugins(manifest, asked, study.out)
-    known = runs_in(manifest)
-    new = [run for run in study.runs if run.run_id not in known]
+    new = [run for run in study.runs if run.run_id not in manifest.runs]
     manifests.add_runs(manifest, pack(new, study.machine, study.fleet_size))
     manifests.label_runs(manifest, study.runs)
-    known = runs_in(manifest)
+    known = manifest.list_runs()
     if folder.manifest is None:
-        folder.recognise(known)
-    missing = {run.run_id for run in study.runs} - folder.finished
+        folder.judge_runs(known)
+    wanted = {run.run_id for run in study.runs}
+    missing = wanted - folder.finished
     if not study.retry_failed:
         missing -= {run_id for run_id, status in folder.statuses.items() if status == "failed"}
     fleets = []
-    for run_ids in list(manifest["fleets"]):
+    for run_ids in list(manifest.fleets):
         fleet = tuple(known[run_id] for run_id in run_ids)
         parts = _parts(fleet, missing, folder, study)
         if len(parts) > 1:
             manifests.repack(manifest, fleet, parts)
         fleets += [part for part in parts if missing & {run.run_id for run in part}]
-    return manifest, fleets
+    trained = {run.run_id for fleet in fleets for run in fleet}
+    return Plan(manifest, fleets, frozenset((wanted & folder.finished) - trained))
+
+
+def _write_plan(study: Study, folder: StudyFolder, plan: Plan) -> None:
+    """Write a plan into the folder and remove checkpoints of completed fleets."""
+    manifest = plan.manifest
+    packing = packing_of(plan.fleets, study.machine, study.fleet_size)
+    cluster = {"workers": study.workers, "scheduler": study.scheduler}
+    manifests.add_session(
+        manifest, study.command, study.device, packing, cluster if study.on_cluster else None
+    )
+    manifests.note_session(
+        manifest, plan.fleets, lambda run: bool(checkpoints_in(folder.run_folder(run)))
+    )
+    folder.write_manifest(manifest)
+    folder.save_plugins(sources_of(manifest.plugins))
+    runs, finished = manifest.list_runs(), folder.finished
+    folder.rewrite(runs, manifest.swept)
+    for fleet in manifest.fleets:
+        if finished.issuperset(fleet):  # a kill may have come before they were cleared
+            clear([folder.run_folder(runs[run_id]) for run_id in fleet])
 
 
 def _parts(
     fleet: tuple[Run, ...], missing: set[str], folder: StudyFolder, study: Study
 ) -> list[tuple[Run, ...]]:
-    """Return a fleet as it is, or the parts in which its missing runs are to be trained.
+    """Return a fleet, or the parts in which its missing runs will be trained.
 
     A fleet that was begun goes on as it was, to the same bits, unless smaller fleets are asked
     for, or it does not fit into the memory there is now, perhaps of another machine. Of one that
@@ -210,8 +218,8 @@ def _parts(
 
 
 def _not_asked_for(study: Study, folder: StudyFolder) -> str:
-    """Say which settings are in the folder and not in the request; empty if none is."""
-    runs = runs_in(folder.manifest) if folder.manifest else {}
+    """Describe the settings in the folder that the request lacks; empty if there are none."""
+    runs = folder.manifest.list_runs() if folder.manifest else {}
     asked = {cell.settings for cell in study.cells}
     others = {run.cell.settings: run.cell for run in runs.values() if run.settings not in asked}
     if not others:
@@ -229,7 +237,7 @@ def _not_asked_for(study: Study, folder: StudyFolder) -> str:
 
 
 def _notices(study: Study, folder: StudyFolder) -> list[str]:
-    """Return what the user may not expect of a study that goes on."""
+    """Return notices about a study that is resumed."""
     notices = [text] if (text := _not_asked_for(study, folder)) else []
     statuses = folder.statuses
     failed = sum(statuses.get(run.run_id) == "failed" for run in study.runs)
@@ -245,8 +253,8 @@ def _notices(study: Study, folder: StudyFolder) -> list[str]:
             "to have them, train into another folder with --out."
         )
     devices = [
-        session.get("machine", {}).get("device", "cpu")
-        for session in (folder.manifest or {"sessions": []})["sessions"][-2:]
+        session.machine.get("device", "cpu")
+        for session in (folder.manifest.sessions[-2:] if folder.manifest else ())
     ]
     begun = sum(bool(checkpoints_in(folder.run_folder(run))) for run in study.runs)
     if begun and devices[0] != devices[-1]:

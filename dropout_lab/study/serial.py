@@ -1,4 +1,4 @@
-"""Train a study's fleets in this process, one after the other."""
+"""Train a study's fleets in this process, one after another."""
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -19,7 +19,7 @@ from dropout_lab.study.spec import Study
 
 @dataclass(frozen=True)
 class RunningStudy:
-    """A study while it is trained.
+    """A study in training.
 
     Args:
         study: The request.
@@ -36,13 +36,13 @@ class RunningStudy:
     stop: StopRequest
 
     def repack(self, fleet: Sequence[Run], parts: Sequence[tuple[Run, ...]]) -> None:
-        """Record that a fleet is split: the packing decides the last bits of its runs."""
+        """Record that a fleet was split; the packing decides the last bits of its runs."""
         if self.folder.manifest is not None:
             manifests.repack(self.folder.manifest, tuple(fleet), parts)
             self.folder.write_manifest(self.folder.manifest)
 
     def interrupted(self, done: str) -> InterruptedStudyError:
-        """Return what to raise where the study stops on request."""
+        """Return the error that stops the study on request."""
         return InterruptedStudyError(
             f"Stopped {done}; everything so far is in {self.study.out}. "
             "The same command goes on from there.",
@@ -51,7 +51,7 @@ class RunningStudy:
 
 
 def train_serially(running: RunningStudy, fleets: Sequence[tuple[Run, ...]]) -> None:
-    """Train fleets one after the other. A fleet that fails is split, and its parts are trained.
+    """Train fleets one after another. Split a fleet that fails and train its parts.
 
     Raises:
         StorageError: The folder cannot be written.
@@ -87,11 +87,15 @@ def train_serially(running: RunningStudy, fleets: Sequence[tuple[Run, ...]]) -> 
 
 TrainFleets = Callable[[RunningStudy, Sequence[tuple[Run, ...]]], None]
 Say = Callable[[str], None]
-# Called with the request, a receiver of lines for the user, and a receiver of warnings.
-Trainer = Callable[[Study, Say, Say], AbstractContextManager[TrainFleets]]
+# Called with the request, its fleets, a receiver of lines for the user, and one of warnings.
+Trainer = Callable[
+    [Study, Sequence[tuple[Run, ...]], Say, Say], AbstractContextManager[TrainFleets]
+]
 
 
 @contextmanager
-def serial_trainer(study: Study, say: Say, warn: Say) -> Iterator[TrainFleets]:
+def serial_trainer(
+    study: Study, fleets: Sequence[tuple[Run, ...]], say: Say, warn: Say
+) -> Iterator[TrainFleets]:
     """Yield the function that trains fleets in this process."""
     yield train_serially

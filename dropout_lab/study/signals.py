@@ -1,4 +1,4 @@
-"""Stopping on request: a first signal ends after the epoch in progress, a second one now."""
+"""Stop on a signal: the first one after the current epoch, the second one immediately."""
 
 import signal
 from types import FrameType
@@ -10,7 +10,7 @@ _NAMES = ("SIGINT", "SIGTERM", "SIGHUP")
 
 
 class StopRequest:
-    """While active, turns a signal into a request that is looked at after each epoch.
+    """While active, turns a signal into a request that is checked after each epoch.
 
     A signal that the user had ignored, as ``nohup`` does with SIGHUP, stays ignored.
     """
@@ -32,7 +32,7 @@ class StopRequest:
             signal.signal(number, handler)
 
     def asked(self) -> bool:
-        """Whether a signal has come."""
+        """Return whether a signal has arrived."""
         return self.signal_number is not None
 
     def _note(self, number: int, frame: FrameType | None) -> None:

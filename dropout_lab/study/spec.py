@@ -1,28 +1,24 @@
-"""What is asked of a study."""
+"""The request for a study."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import torch
 
-from dropout_lab.config.grid import Cell, Run, runs_of
-from dropout_lab.config.schema import Settings
+from dropout_lab.config.grid import Cell, Run, runs_of, seeds_of
+from dropout_lab.config.schema import Config
 from dropout_lab.study.machine import Machine, this_machine
 
 
 @dataclass(frozen=True)
 class Study:
-    """What was asked: the runs, where they go, and how they are trained.
+    """A request: the config, the runs, the folder, and how to train.
 
     Args:
-        name: Name of the study.
-        about: One sentence on it.
-        settings: The config's own setting, the swept keys at their unswept values.
-        cells: What is to be there when the study is done.
-        seeds: The seeds of each cell.
+        config: The config: the name, the settings that are not swept, the seeds, a paper's values.
+        cells: The settings that the study shall have when it is completed.
         out: The results folder.
         data_dir: Where the data sets lie.
         device: Where training happens.
@@ -33,15 +29,10 @@ class Study:
         save_models: Whether each run's weights are kept.
         retry_failed: Whether runs that failed before are trained again.
         command: The command line, for the manifest.
-        notes: What the manifest keeps for pictures and the report, see
-            :func:`~dropout_lab.folder.manifest.notes`.
     """
 
-    name: str
-    about: str
-    settings: Settings
+    config: Config
     cells: Sequence[Cell]
-    seeds: Sequence[int]
     out: Path
     data_dir: Path
     device: torch.device
@@ -52,19 +43,23 @@ class Study:
     save_models: bool = False
     retry_failed: bool = False
     command: str = ""
-    notes: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """The seeds of each cell."""
+        return seeds_of(self.config)
 
     @cached_property
     def runs(self) -> list[Run]:
-        """All runs that were asked for."""
+        """All runs of the request."""
         return runs_of(self.cells, self.seeds)
 
     @property
     def on_cluster(self) -> bool:
-        """Whether the fleets are trained on workers, not in this process."""
+        """Whether workers train the fleets."""
         return self.workers is not None or self.scheduler is not None
 
     @cached_property
     def machine(self) -> Machine:
-        """What the packing goes by."""
+        """The machine that the packing assumes."""
         return this_machine(self.device, self.memory)

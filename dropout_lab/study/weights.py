@@ -1,4 +1,4 @@
-"""A trained network for use elsewhere: the state dict of a plain ``nn.Sequential``."""
+"""Export a trained network as the state dict of a plain ``nn.Sequential``."""
 
 import io
 import struct
@@ -12,7 +12,7 @@ _STEP = 3  # Linear, activation, dropout
 
 
 def weights_bytes(model: MLP, index: int, run_id: str) -> bytes:
-    """Return one run's weights as the content of ``weights.pt``.
+    """Serialize one run's weights for ``weights.pt``.
 
     They load into ``nn.Sequential(Linear, activation, Dropout, Linear, ..., Linear)``, with
     dropout or any module without state at every third place, by ``load_state_dict(torch.load(path,

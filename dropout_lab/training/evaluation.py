@@ -2,7 +2,7 @@
 
 import torch
 
-from dropout_lab.data import CLASSES, Examples, Splits
+from dropout_lab.data import Examples, Splits
 from dropout_lab.metrics import Scores, Tally
 from dropout_lab.model import MLP
 
@@ -26,7 +26,7 @@ def evaluate(model: MLP, examples: Examples, splits: Splits, *, pruned: bool = F
         pruned: Whether to prune the units or weights that targeted dropout may drop.
     """
     device = examples.labels.device
-    tally = Tally(model.runs, CLASSES, device)
+    tally = Tally(model.runs, splits.classes, device)
     was_training = model.training
     model.eval()
     model.prune(pruned)

@@ -21,27 +21,6 @@ from dropout_lab.training.evaluation import CHUNK
 REPEATS = 100  # random choices of networks for each point of a curve, as in JMLR 2014, Fig. 11
 _SAMPLING_METHODS = ("monte_carlo", "geometric")
 
-INFERENCE_COLUMNS = (
-    "inference",
-    "samples",
-    "test_accuracy",
-    "test_errors",
-    "test_loss",
-    "test_brier",
-    "test_ece",
-    "test_entropy",
-    "test_mutual_information",
-)
-RELIABILITY_COLUMNS = ("inference", "bin", "examples", "confidence", "accuracy")
-CURVE_COLUMNS = (
-    "samples",
-    "repeats",
-    "test_accuracy_mean",
-    "test_accuracy_sd",
-    "test_loss_mean",
-    "test_loss_sd",
-)
-
 
 @dataclass(frozen=True)
 class Curve:

@@ -1,47 +1,23 @@
-"""One row of metrics.csv: the fields are the columns, and the docstring defines them."""
+"""One row of metrics.csv."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any
 
 from torch import Tensor
 
 from dropout_lab.metrics import Scores
+from dropout_lab.results import METRICS, columns_after_key
 
 
 @dataclass(frozen=True)
 class Record:
     """The measurements of one run after one epoch. Losses in nats, accuracies in [0, 1].
 
+    The fields are the columns of metrics.csv; :mod:`dropout_lab.results.columns` says what each
+    holds.
+
     Args:
-        epoch: Epochs completed.
-        updates: Optimizer steps completed.
-        seconds: Wall-clock time of training and evaluation so far; the fleet's time divided by its
-            number of runs.
-        learning_rate: Learning rate of the last update in this epoch.
-        p: Dropout rate in the last update, at the places of the placement, as used (rounded to
-            1/65,536 where masks are drawn from 16-bit integers) or as learned; for
-            sparse_variational, the initial value. A JSON list if the places differ. input_p is not
-            recorded if the placement does not name the input.
-        noisy_train_loss: Mean cross-entropy in the training steps of this epoch, dropout on, each
-            batch before its update; with unsmoothed labels, also under label smoothing.
-        noisy_train_accuracy: Accuracy in these steps.
-        train_loss: Mean loss on the evaluated training examples, dropout off.
-        train_accuracy: Accuracy on these examples.
-        validation_loss: Mean loss on the validation set, dropout off; nan if it is empty.
-        validation_accuracy: Accuracy on the validation set.
-        test_loss: Mean loss on the test set, dropout off.
-        test_accuracy: Accuracy on the test set.
-        test_errors: Number of misclassified test examples.
-        test_macro_f1: Macro F1 on the test set.
-        accuracy_gap: train_accuracy - test_accuracy.
-        loss_gap: test_loss - train_loss.
-        dropout_loss: Mean, over the training steps of this epoch, of the terms that dropout adds to
-            the cross-entropy: the penalties of variants that learn their noise, and the terms of
-            r_drop, expectation_linear and fraternal; 0 without any. Excludes regularizers.
-        sparsity: Share of the weights or units that pruning removes, for variants that prune; a
-            JSON list if the places differ.
-        pruned_test_accuracy: Accuracy on the test set after pruning, for targeted dropout.
         diagnostics: The columns that ``evaluation.diagnostics`` requests, by name.
     """
 
@@ -74,7 +50,7 @@ class Record:
 
 
 # The columns of every record. Columns of diagnostics follow them.
-RECORD_COLUMNS: tuple[str, ...] = tuple(field.name for field in fields(Record))[:-1]
+RECORD_COLUMNS = columns_after_key(METRICS)
 
 
 @dataclass(frozen=True)

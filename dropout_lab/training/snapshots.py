@@ -17,10 +17,8 @@ from dropout_lab.model import MLP
 from dropout_lab.rng import Purpose, stream
 
 MAX_FEATURES = 100
-_SIDE = 28  # pixels of an image
 _APPROXIMATE_BINS = 100
 
-ACTIVATION_COLUMNS = ("layer", "of", "low", "high", "count", "mean")
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 
 
@@ -88,7 +86,7 @@ def histogram(values: Floats) -> list[dict[str, float]]:
 
 
 def features(
-    model: MLP, seeds: Sequence[int]
+    model: MLP, splits: Splits, seeds: Sequence[int]
 ) -> "list[tuple[np.ndarray[Any, np.dtype[np.float16]], np.ndarray[Any, np.dtype[np.int64]]]]":
     """Return for each run the incoming weights and the indices of units of the first hidden layer.
 
@@ -96,17 +94,17 @@ def features(
     have the same sample. With maxout, each linear piece of a unit counts as one unit.
 
     Shape:
-        Weights: ``(units, 28, 28)``, float16; indices: ``(units,)``.
+        Weights: ``(units, rows, columns)``, an image of each unit, float16; indices: ``(units,)``.
 
     Paper:
         Srivastava et al. (2014), JMLR 15:1929-1958, section 7.1 and Fig. 7.
     """
-    weights = model.weights[0].detach()  # (runs, 784, units)
+    weights = model.weights[0].detach()  # (runs, pixels, units)
     features_of_runs = []
     for run, seed in enumerate(seeds):
         count = weights.shape[2]
         sample = stream(Purpose.SNAPSHOTS, seed, 1).permutation(count)[:MAX_FEATURES]
         units = np.sort(sample)
-        images = weights[run][:, torch.from_numpy(units).to(weights.device)].T  # (units, 784)
-        features_of_runs.append((images.half().cpu().numpy().reshape(-1, _SIDE, _SIDE), units))
+        images = weights[run][:, torch.from_numpy(units).to(weights.device)].T  # (units, pixels)
+        features_of_runs.append((images.half().cpu().numpy().reshape(-1, *splits.shape), units))
     return features_of_runs

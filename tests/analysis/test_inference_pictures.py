@@ -19,6 +19,7 @@ from dropout_lab.analysis.inference import draw_inference, draw_monte_carlo
 from dropout_lab.analysis.paper_figure_plot import draw_figure
 from dropout_lab.analysis.plots import plot_study
 from dropout_lab.analysis.tables import StudyTables, half_width, read_study, summarize_cells
+from dropout_lab.config.published import FigureSettings
 from tests.analysis.test_plots import words
 from tests.study.test_run import go, study
 
@@ -234,7 +235,8 @@ def test_a_run_that_diverged_is_in_no_plot(kind: str, measured: StudyTables) -> 
 
 
 def test_a_run_that_diverged_is_in_no_course(measured: StudyTables) -> None:
-    manifest = measured.manifest | {"figure": {"x": "epoch", "y": ["test_error", "train_error"]}}
+    figure = FigureSettings(x="epoch", y=("test_error", "train_error"))
+    manifest = measured.manifest.model_copy(update={"figure": figure})
     assert same_without(replace(measured, manifest=manifest), draw_figure)
 
 

@@ -13,6 +13,7 @@ from dropout_lab.analysis.paper_figure_plot import draw_figure
 from dropout_lab.analysis.published import compare_with_published
 from dropout_lab.analysis.style import PUBLISHED, cell_label, p_colour, style
 from dropout_lab.analysis.tables import StudyTables, read_study, summarize_cells
+from dropout_lab.config.published import FigureSettings
 from tests.analysis.test_tables import made_study
 
 # Errors in per cent 6, 7, 8 at p = 0 and 4, 5, 6 at p = 0.5: t(0.975, 2) = 4.3027, s.d. 1,
@@ -129,7 +130,7 @@ def test_lines_that_the_axis_cuts_off_are_named(tmp_path: Path) -> None:
     note = " ".join(drawn(study).get_supxlabel().split())
     assert "in part above 6%, where the axis ends: without dropout" in note
     assert "p = 0.5" not in note
-    study.manifest["figure"]["y_max"] = 8
+    study.manifest.figure = FigureSettings(x="updates", y_max=8)
     assert "above" not in drawn(study).get_supxlabel()
 
 

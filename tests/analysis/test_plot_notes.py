@@ -19,6 +19,7 @@ from dropout_lab.analysis.intervals import bar_lengths, describe_interval
 from dropout_lab.analysis.plots import draw_plots, plot_notes, plot_study
 from dropout_lab.analysis.style import WITHOUT
 from dropout_lab.analysis.tables import StudyTables, baseline_and_best, read_study, summarize_cells
+from dropout_lab.config.published import FigureSettings
 from dropout_lab.report.report import build_report
 from tests.analysis.test_paper_figure_plot import study_of, value
 from tests.analysis.test_plots import words
@@ -259,7 +260,7 @@ def test_a_figure_over_p_draws_the_baseline_apart_where_the_input_layer_drops(
 ) -> None:
     monkeypatch.setattr(plots, "_DRAW_FUNCTIONS", {})
     study = made(tmp_path, "dropout.input_p=0.2", "dropout.p=0,0.5", n=6)
-    study.manifest["figure"] = {"x": "p"}
+    study.manifest.figure = FigureSettings(x="p")
     (figure,) = (figure for name, figure in draw_plots(study) if name == "figure")
     lines = {
         str(container.get_label()): np.asarray(container.lines[0].get_xdata())
@@ -343,7 +344,7 @@ def test_moved_training_labels_are_said_and_no_overfitting_gap(tmp_path: Path) -
 
 def test_a_font_that_has_the_characters_is_used(tmp_path: Path) -> None:
     study = made(tmp_path, "dropout.p=0,0.5", n=4)
-    study.manifest["name"] = f"study {ELSEWHERE}"
+    study.manifest.name = f"study {ELSEWHERE}"
     chosen, missing = fonts.fonts_for(f"abc é {ELSEWHERE}")
     assert len(chosen) == 1
     assert missing == ""
@@ -363,7 +364,7 @@ def test_a_character_that_no_font_has_is_one_plain_note_and_no_warning(
 ) -> None:
     monkeypatch.setattr(plots, "_DRAW_FUNCTIONS", {})
     study = made(tmp_path, "dropout.p=0,0.5", n=4)
-    study.manifest["name"] = f"study {NOWHERE}"
+    study.manifest.name = f"study {NOWHERE}"
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         files = plot_study(study)

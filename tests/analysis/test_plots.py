@@ -153,7 +153,7 @@ def test_settings_beside_dropout_have_their_own_pictures(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("name", ["$x_{", "%s", "<script>alert(1)</script>", "a" * 300, "\\frac"])
 def test_any_name_can_be_drawn(name: str, by_p: StudyTables) -> None:
-    by_p.manifest["name"] = name
+    by_p.manifest.name = name
     for file in plot_study(by_p):
         if file.suffix == ".svg":  # the name is text in it, and nothing else
             texts = "".join(ElementTree.parse(file).getroot().itertext())

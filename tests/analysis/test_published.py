@@ -143,7 +143,7 @@ def test_a_label_of_a_whole_grid_is_that_at_the_own_setting(tmp_path: Path) -> N
     study = study_with(tmp_path, value, settings=settings, noted={"labelled": ["dropout.p"]})
     for run in study.runs_by_id.values():
         run.cell.__dict__["label"] = "half" if run.settings.dropout.p == 0.5 else ""
-    own = study.manifest["settings"]["training"]
+    own = study.manifest.settings["training"]
     for rate, expected in ((0.5, 2.6), (0.1, 1.6)):
         own["learning_rate"] = rate
         assert rows_of(study)[0].ours == pytest.approx(expected)

@@ -18,9 +18,16 @@ from dropout_lab.analysis.tables import (
     summarize_cells,
 )
 from dropout_lab.config.grid import runs_of, sweep_cells
-from dropout_lab.config.sizes import TEST_PARTS, length, training_examples
+from dropout_lab.config.sizes import length, training_examples
+from dropout_lab.datasets import DATASETS
 from dropout_lab.errors import DamageError, StorageError
-from dropout_lab.folder.manifest import add_runs, join_study, label_runs, new_manifest, notes
+from dropout_lab.folder.manifest import (
+    add_runs,
+    join_study,
+    label_runs,
+    new_manifest,
+    record_config,
+)
 from dropout_lab.folder.run_summary import RunEnd, summary
 from dropout_lab.results import Row, cell_text, find_studies, table_text
 from dropout_lab.training import RECORD_COLUMNS
@@ -51,16 +58,17 @@ def made_study(
     made = sweep_cells(config)
     runs = runs_of(made, tuple(range(seeds)))
     assert len(runs) == len(accuracies)
-    manifest = new_manifest(folder.name, "", config)
-    del manifest["settings"]["evaluation"]["inference"]  # as of before there was inference.csv
-    manifest["settings_digest"] = results.digest(manifest["settings"])
+    manifest = new_manifest(config)
+    manifest.name = folder.name
+    del manifest.settings["evaluation"]["inference"]  # as of before there was inference.csv
+    manifest.settings_digest = results.digest(manifest.settings)
     join_study(manifest, config, made, folder)
     add_runs(manifest, [(run,) for run in runs])
     label_runs(manifest, runs)
-    manifest |= notes(config)
+    record_config(manifest, config)
     folder.mkdir(parents=True)
-    (folder / results.MANIFEST).write_text(json.dumps(manifest))
-    swept = manifest["swept"]
+    (folder / results.MANIFEST).write_text(json.dumps(manifest.to_json()))
+    swept = manifest.swept
     statuses = statuses or ["completed"] * len(runs)
     metrics: list[Row] = []
     ends = []
@@ -73,7 +81,7 @@ def made_study(
             "train_accuracy": 0.99,
             "accuracy_gap": 0.99 - accuracy,
             "loss_gap": 0.0,
-            "test_errors": round((1 - accuracy) * TEST_PARTS[run.settings.dataset.name]),
+            "test_errors": round((1 - accuracy) * DATASETS[run.settings.dataset.name].test),
         }
         swept_values = {key: run.cell.values.get(key) for key in swept}
         values |= {"seed": run.seed, **swept_values, "updates": 8}

@@ -201,9 +201,9 @@ def test_bfloat16_is_trained_where_it_is_fast_or_forced(
 def test_bfloat16_is_not_measured_where_it_is_not_trained(
     slow_bfloat16: list[tuple[int, int, int]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    config = load(None, Changes(("training.precision=bfloat16",)))
-    given = {"name": "s", "about": "", "settings": config, "cells": single_cell(config)}
-    places = {"seeds": (0,), "out": tmp_path / "s", "data_dir": tmp_path}
+    config = load(None, Changes(("training.precision=bfloat16",), seeds="1"))
+    given = {"config": config, "cells": single_cell(config)}
+    places = {"out": tmp_path / "s", "data_dir": tmp_path}
     for device, scheduler in (("cuda", None), ("cuda", "tcp://h:1"), ("cpu", "tcp://h:1")):
         study = Study(**given, **places, device=torch.device(device), scheduler=scheduler)
         check_precision(study, forced=False)
@@ -299,7 +299,7 @@ def test_plot_draws_every_study_below_a_folder(run, tmp_path: Path) -> None:
 def test_config_check_show_and_schema(run, tmp_path: Path) -> None:
     (tmp_path / "c.yaml").write_text("dropout: {p: 0.3}\n")
     checked = run("config", "check", "c.yaml")
-    assert (checked.status, "4 cells x 3 seeds" in checked.out) == (0, True)
+    assert (checked.status, "4 settings × 3 seeds = 12 runs." in checked.out) == (0, True)
     shown = run("config", "show", "c.yaml", "--set", "training.epochs=7")
     data = yaml.safe_load(shown.out)
     assert data["name"] == "c"
@@ -316,7 +316,7 @@ def test_variants_prints_the_whole_catalogue_at_any_width(
     run, columns: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", columns)
-    result = run("variants")
+    result = run("variants", *CATALOGUE)
     assert (result.status, result.err) == (0, "")
     assert max(map(len, result.out.splitlines())) <= int(columns)
     words = "".join(result.out.split())
@@ -353,7 +353,7 @@ def test_config_check_tells_what_only_train_takes(run) -> None:
     Path("c.yaml").write_text("dropout: {variant: variational_a, p: 0.3}")
     result = run("config", "check", "c.yaml")
     assert result.status == 0
-    assert "c.yaml: right for train; sweep refuses it" in result.out
+    assert "c.yaml: OK for train. sweep refuses it" in result.out
     assert "dropout.p is 0.75" in result.out
 
 
@@ -381,7 +381,9 @@ def test_version_and_help(run) -> None:
     assert run().status == 2
 
 
-@pytest.mark.parametrize("default", ["the user's cache", "half of the machine's", "results/<name>"])
+@pytest.mark.parametrize(
+    "default", ["$DROPOUT_LAB_DATA, or the user's cache", "half of the machine's", "results/<name>"]
+)
 def test_help_says_what_is_done_where_nothing_is_said(run, default: str) -> None:
     """A default in brackets would be taken for markup, and vanish."""
     words = re.sub(r"[│\s]+", " ", run("sweep", "--help").out)

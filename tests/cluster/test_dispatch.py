@@ -94,7 +94,7 @@ def test_whatever_becomes_of_the_reports_the_folder_is_that_of_this_process(
     assert (cluster.sent, cluster.carried) == (1, 2)  # the data, once to each worker
     manifest = results.read_manifest(tmp_path / "s")
     assert manifest is not None
-    assert manifest["sessions"][-1]["cluster"] == {"workers": 2, "scheduler": None}
+    assert manifest.to_json()["sessions"][-1]["cluster"] == {"workers": 2, "scheduler": None}
     gc.collect()
     assert not cluster.there  # and nothing is left
 

@@ -26,7 +26,7 @@ def loaded(*settings: str):
             ["dataset.subset=first", "dataset.train_size=99"],
             "dataset.subset is first, but mnist_5k is sorted by class",
         ),
-        (["dataset.pca=0"], "dataset.pca is 0; allowed: a whole number in [1, 2**31) or null"),
+        (["dataset.pca=0"], "dataset.pca is 0; allowed: a positive whole number or null"),
         (["dataset.pca=785"], "give at most 784, or null for the pixels."),
         (
             ["dataset.pca=100", "dataset.train_size=100", "training.batch_size=10"],

@@ -57,7 +57,10 @@ def test_the_others_take_p_one(name: str) -> None:
     [
         (["variant=targeted_weight"], "which needs dropout.share, e.g. share: 0.5"),
         (["variant=targeted_unit"], "which needs dropout.share, e.g. share: 0.5"),
-        (["variant=targeted_unit", "share=0"], r"dropout.share is 0; allowed: a number in (0, 1]"),
+        (
+            ["variant=targeted_unit", "share=0"],
+            r"dropout.share is 0; allowed: a number above 0 and at most 1",
+        ),
         (["variant=standout", "placement=all"], "dropout.placement names the input, but standout"),
         (["variant=standout", "input_p=0.2"], "dropout.input_p names the input, but standout"),
         (

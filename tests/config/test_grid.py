@@ -1,6 +1,5 @@
 """Cells, the run without dropout beside them, and ids that follow the numbers only."""
 
-import json
 from pathlib import Path
 
 import pytest
@@ -17,7 +16,7 @@ from dropout_lab.config.grid import (
 from dropout_lab.config.load import load
 from dropout_lab.config.overrides import Changes
 from dropout_lab.config.schema import Config, p_of_places, without_dropout
-from dropout_lab.results import digest, runs_in
+from dropout_lab.results import digest, read_manifest
 from tests.conftest import make_config
 
 
@@ -27,13 +26,14 @@ def swept(*settings: str, **changes: str) -> Config:
 
 @pytest.mark.parametrize("path", sorted(Path("results/reference").glob("*/manifest.json")), ids=str)
 def test_keys_that_came_later_leave_published_run_ids_alone(path: Path) -> None:
-    manifest = json.loads(path.read_text())
-    runs = runs_in(manifest)
+    manifest = read_manifest(path.parent)
+    assert manifest is not None
+    runs = manifest.list_runs()
     assert runs
     assert all(run_id(run.settings, run.seed) == name for name, run in runs.items())
     data = {run.settings.dataset for run in runs.values()}
     names = {digest(section_data("dataset", each))[:12] for each in data}
-    assert names == manifest["data_digests"].keys()  # the data are compared with theirs still
+    assert names == manifest.data_digests.keys()  # the data are compared with theirs still
 
 
 def test_a_later_key_counts_when_it_is_set() -> None:

@@ -47,6 +47,33 @@ WRITE = [
     ("training: {num_epochs: 3}", "training: {epochs: 3}"),
     ("model: {layers: [3]}", "model: {hidden: [3]}"),
     ("seed: 7", "seeds: [7]"),
+    ("random_state: 7", "seeds: [7]"),
+    ("n_runs: 4", "seeds: 4"),
+    ("experiment: mine", "name: mine"),
+    ("description: mine", "about: mine"),
+    ("layers: [100]", "model: {hidden: [100]}"),
+    ("hidden_size: 100", "model: {hidden: [100]}"),
+    ("n_layers: 2", "model: {hidden: [512, 512]}"),
+    ("batch: 32", "training: {batch_size: 32}"),
+    ("training: {batch: 32}", "training: {batch_size: 32}"),
+    ("dropout_rate: 0.3", "dropout: {p: 0.3}"),
+    ("dropout: {rate: 0.3}", "dropout: {p: 0.3}"),
+    ("model: {dropout: 0.3}", "dropout: {p: 0.3}"),
+    ("dropout: {layers: [1]}", "dropout: {placement: [1]}"),
+    ("dropout: {type: gaussian}", "dropout: {variant: gaussian}"),
+    ("wd: 0.1", "regularization: {l2: 0.1}"),
+    ("weight_decay: 0.1", "regularization: {l2: 0.1}"),
+    ("training: {weight_decay: 0.1}", "regularization: {l2: 0.1}"),
+    ("momentum: 0.5", "training: {momentum: 0.5}"),
+    ("optimizer: Adam", "training: {optimizer: adam}"),
+    ("activation: ReLU", "model: {activation: relu}"),
+    ("nonlinearity: sigmoid", "model: {activation: logistic}"),
+    ("lr_scheduler: cosine", "training: {learning_rate_schedule: cosine}"),
+    ("training: {schedule: cosine}", "training: {learning_rate_schedule: cosine}"),
+    ("data: mnist", "dataset: {name: mnist}"),
+    ("n_train: 500", "dataset: {train_size: 500}"),
+    ("lr: '0.5'", "training: {learning_rate: 0.5}"),
+    ("iterations: 1e3", "training: {updates: 1000}"),
     ("seeds: '0:5'", "seeds: [0, 1, 2, 3, 4]"),
     ("seeds: 2-4", "seeds: [2, 3, 4]"),
     ("seeds: 0..4", "seeds: 5 "),
@@ -69,6 +96,53 @@ def test_what_to_write_is_told_once_and_is_accepted(text: str, right: str) -> No
     (mistake,) = mistakes_of(text)
     assert right in mistake
     assert check(parse_document(right, "c.yaml"), sweep=True)
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("dropout: {keep_prob: 0.9}", "for keep_prob: 0.9 write p: 0.1."),
+        ("extends: base.yaml", "copy the keys of the other file into this one, or use sizes."),
+        ("optimizer: {name: adam}", "write its keys in the section training."),
+        ("data: {name: mnist}", "write its keys in the section dataset."),
+        ("num_classes: 10", "leave it out, because the data set decides it."),
+        ("model: {batch_norm: true}", "leave it out, because the networks are fully connected."),
+        ("hiden: 3", "did you mean model.hidden? Allowed: a list of positive whole numbers."),
+        ("training: {mometum: 0.9}", "did you mean 'momentum'?"),
+        (
+            "training: {foo: 1}",
+            "To see every key and what it means: dropout-lab config show --comm",
+        ),
+        ("model: {foo: 1}", "known in model: hidden, activation, pieces, init, init_std, init_ra"),
+    ],
+)
+def test_what_has_no_key_here_is_answered_in_words(text: str, answer: str) -> None:
+    (mistake,) = mistakes_of(text)
+    assert answer in mistake
+
+
+@pytest.mark.parametrize(
+    ("text", "right"),
+    [
+        ("model: {hidden: 512}", "hidden: [512]"),
+        ("model: {hidden: '512'}", "hidden: [512]"),
+        ("model: {hidden: '512, 256'}", "hidden: [512, 256]"),
+        ("training: {learning_rate: '0.1'}", "learning_rate: 0.1"),
+        ("training: {epochs: 1e3}", "epochs: 1000"),
+        ("dropout: {p: '0.5'}", "p: 0.5"),
+    ],
+)
+def test_a_value_that_is_almost_right_is_answered_with_the_right_one(text: str, right: str) -> None:
+    (mistake,) = mistakes_of(text)
+    section = text.partition(":")[0]
+    assert f"; write {right}; allowed: " in mistake
+    assert check(parse_document(f"{section}: {{{right}}}", "c.yaml"))
+
+
+def test_a_list_without_brackets_is_answered_with_brackets() -> None:
+    first, second = mistakes_of("model: {hidden: 512, 256}")
+    assert "write a list in brackets, such as hidden: [512, 512]" in first
+    assert "write hidden: [512]" in second
 
 
 IN_THE_GRID = [
@@ -137,7 +211,8 @@ def test_nothing_is_suggested_for_what_is_not_here(value: str, key: str) -> None
     section, _, name = key.partition(".")
     (mistake,) = mistakes_of(f"{section}: {{{name}: {value}}}")
     assert "did you mean" not in mistake
-    assert "allowed: one of" in mistake
+    listed = "dropout-lab variants" if key == "dropout.variant" else "allowed: one of"
+    assert listed in mistake
 
 
 @pytest.mark.parametrize(
@@ -182,7 +257,7 @@ OPTIONS = [
     (["--set", "seeds=0-4"], "--seeds 5"),
     (["--p", "0.1-0.5"], "--p 0:0.9:0.1"),
     (["--p", "0 0.5"], "--p 0,0.25,0.5"),
-    (["--set", "model.hidden=[[16],[32]]"], "--set model.hidden=[16],[32]"),
+    (["--set", "model.hidden=[[16],[32]]"], "--set 'model.hidden=[16],[32]'"),
     (["--set", "training.learning_rate=[0.1,0.2]"], "--set training.learning_rate=0.1,0.2"),
     (["--set", "dropout=0.5"], "--set dropout.p=0.5"),
     (["--set", "dataset=mnist"], "--set dataset.name=mnist"),

@@ -11,8 +11,14 @@ from dropout_lab.config.load import load, sizes_in
 from dropout_lab.config.overrides import Changes
 from dropout_lab.config.schema import Config, without_dropout
 from dropout_lab.errors import ConfigError
-from dropout_lab.folder.manifest import add_runs, join_study, label_runs, new_manifest, notes
-from dropout_lab.results import runs_in
+from dropout_lab.folder.manifest import (
+    add_runs,
+    join_study,
+    label_runs,
+    new_manifest,
+    record_config,
+)
+from dropout_lab.results import Manifest
 
 TEXT = """\
 name: paper
@@ -71,7 +77,9 @@ def test_listed_cells_are_run_with_the_missing_ones_without_dropout(path: Path) 
 
 
 def test_a_cell_is_the_setting_that_an_axis_of_the_same_value_makes(path: Path) -> None:
-    plain = load(None, Changes(("regularization.l2=0.001", "dropout.input_p=0.2"), 2, p="0.5"))
+    plain = load(
+        None, Changes(("regularization.l2=0.001", "dropout.input_p=0.2"), 2, p="0.5", sweep=True)
+    )
     listed = {c.label: c.settings for c in sweep_cells(loaded(path))}
     assert run_id(listed["both"], 3) == run_id(sweep_cells(plain)[-1].settings, 3)
 
@@ -194,31 +202,35 @@ def test_the_manifest_keeps_labels_and_published_values(path: Path) -> None:
     config = loaded(path)
     cells = sweep_cells(config)
     runs = runs_of(cells, (0,))
-    manifest = new_manifest("paper", "", config) | notes(config)
+    manifest = new_manifest(config)
+    record_config(manifest, config)
     join_study(manifest, config, cells, Path("x"))
     add_runs(manifest, [tuple(runs)])
     label_runs(manifest, runs)
-    read = runs_in(json.loads(json.dumps(manifest)))
+    read = Manifest.model_validate(json.loads(json.dumps(manifest.to_json()))).list_runs()
     assert [run.cell.label for run in read.values()] == ["L2", "", "both", ""]
-    assert manifest["published"]["values"][1]["cell"] == {"regularization.max_norm": 2.0}
+    assert manifest.published is not None
+    assert manifest.published.values[1].cell == {"regularization.max_norm": 2.0}
     assert {run.settings for run in read.values()} == {cell.settings for cell in cells}
 
 
 def test_a_label_that_is_given_to_another_setting_leaves_the_first(path: Path) -> None:
     """Else an extended study has two rows of one name."""
     text = "sweep: {{grid: {{model.hidden: [[{}]]}}, cells: [{{label: A, dropout.p: {}}}]}}\n"
-    manifest: dict[str, Any] = {}
+    manifest: Manifest | None = None
     for hidden, p in ((8, 0.1), (9, 0.1), (8, 0.5)):
         path.write_text(text.format(hidden, p))
         config = loaded(path)
         runs = runs_of(sweep_cells(config, baseline=False), (0,))
-        manifest = (manifest or new_manifest("paper", "", config)) | notes(config)
+        manifest = manifest or new_manifest(config)
+        record_config(manifest, config)
         join_study(manifest, config, [run.cell for run in runs], Path("x"))
         add_runs(manifest, [tuple(runs)])
         label_runs(manifest, runs)
         if p == 0.1:  # another combination of the grid keeps the label
-            assert {entry["label"] for entry in manifest["runs"].values()} == {"A"}
-    assert [entry.get("label") for entry in manifest["runs"].values()] == [None, None, "A"]
+            assert {entry.label for entry in manifest.runs.values()} == {"A"}
+    assert manifest is not None
+    assert [entry.label for entry in manifest.runs.values()] == ["", "", "A"]
 
 
 PAPERS = sorted(Path("configs/papers").glob("*.yaml"))

@@ -66,7 +66,7 @@ def test_they_are_those_of_the_svd_of_the_centred_images(seven: Splits) -> None:
 
 
 def test_all_components_keep_all_distances_and_standard_has_variance_1() -> None:
-    training, _ = data.load_mnist_5k()
+    training, _ = data.load_packaged("mnist_5k")
     images = training.images[::4]
     turned = principal_components(images, 784, "unit")(images).double()
     pixels = images.double() / 255

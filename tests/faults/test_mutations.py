@@ -5,7 +5,6 @@ import json
 import re
 import shutil
 from collections.abc import Iterator
-from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from xml.etree import ElementTree
@@ -14,7 +13,6 @@ import pytest
 
 from dropout_lab import results
 from dropout_lab.analysis import style
-from dropout_lab.folder.manifest import notes
 from dropout_lab.printable import unprintable
 from tests.faults.mutations import UNPRINTABLE, mutate
 from tests.faults.rights import as_a_user
@@ -54,7 +52,7 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("sound")
     (folder / "c.yaml").write_text(CONFIG)
     asked = study(folder / "s", *SIZE, file=folder / "c.yaml", seeds="2", save_models=True)
-    go(replace(asked, notes=notes(asked.settings)))
+    go(asked)
     return folder
 
 

@@ -5,6 +5,7 @@ import os
 import shutil
 import socket
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,9 @@ import pytest
 
 from dropout_lab import results
 from dropout_lab.analysis.tables import read_study
+from dropout_lab.catalogue import CATALOGUE
 from dropout_lab.errors import StorageError
-from dropout_lab.folder.doctor import Finding, examine, mend
+from dropout_lab.folder.doctor import Finding, examine, repair
 from dropout_lab.folder.study_folder import StudyFolder
 from dropout_lab.results import INFERENCE, METRICS, RUNS, csv_text, find_studies, read_rows
 from dropout_lab.results.predictions import PREDICTIONS
@@ -184,17 +186,17 @@ def test_damage_is_named_mended_and_finished_by_the_same_command(
     assert all(finding.remedy for finding in damages(found))
     assert content(out) == before  # looking writes nothing
 
-    mended, left = mend(out)
-    assert not [finding for finding in left if finding.hopeless or finding.mend]
+    mended, left = repair(out)
+    assert not [finding for finding in left if finding.hopeless or finding.repair]
     kept = {data for path, data in content(out).items() if ".damaged" in path}
     for path, data in before.items():
         changed = not (out / path).exists() or (out / path).read_bytes() != data
         if changed and not path.endswith((".tmp", ".lock", results.WRITER)):
             assert data in kept, path  # nothing goes that is not kept beside
     after = content(out)
-    assert mend(out) == ([], left)
+    assert repair(out) == ([], left)
     assert content(out) == after  # a second time does nothing
-    assert bool(mended) == any(finding.mend for finding in found)
+    assert bool(mended) == any(finding.repair for finding in found)
 
     go(study(out, *ASKED, **MODELS))
     assert_same_rows(out, whole)
@@ -209,14 +211,14 @@ def test_a_lost_header_is_written_again_and_nothing_is_trained(
     out: Path, whole: Path, name: str
 ) -> None:
     text_damage(name, lines(lambda r: r[1:]))(out)
-    mend(out)
+    repair(out)
     assert (out / name).read_text() == (whole / name).read_text()
     assert go(study(out, *ASKED, **MODELS)).trained == 0
 
 
 def test_a_sound_study_has_no_damage(out: Path) -> None:
     assert examine(out) == []
-    assert mend(out) == ([], [])
+    assert repair(out) == ([], [])
 
 
 def test_the_published_studies_are_sound() -> None:
@@ -249,7 +251,7 @@ def test_a_damaged_checkpoint_is_put_aside(tmp_path: Path) -> None:
     flip(checkpoint)
     (finding,) = examine(out)
     assert finding.path == checkpoint
-    mended, left = mend(out)
+    mended, left = repair(out)
     assert (len(mended), left) == (1, [])
     assert not checkpoint.exists()
     assert checkpoint.with_name(f"{checkpoint.name}.damaged").exists()
@@ -267,7 +269,7 @@ def test_a_lost_record_before_a_checkpoint_takes_the_checkpoint_along(tmp_path: 
     assert [finding.words for finding in examine(out)] == [
         "goes on from a record of epoch 1, which is lost"
     ] * 2
-    assert mend(out)[1] == []
+    assert repair(out)[1] == []
     go(study(out, **asked))
     assert_same_rows(out, tmp_path / "undisturbed")
 
@@ -275,7 +277,7 @@ def test_a_lost_record_before_a_checkpoint_takes_the_checkpoint_along(tmp_path: 
 def test_a_newer_manifest_is_never_touched(out: Path) -> None:
     edit_manifest(lambda m: m.update(format=2))(out)
     before = content(out)
-    for look in (examine, mend):
+    for look in (examine, repair):
         with pytest.raises(StorageError, match="has format 2"):
             look(out)
     assert content(out) == before
@@ -293,7 +295,7 @@ def test_a_study_being_written_is_left_to_its_writer(tmp_path: Path) -> None:
             assert "is being written by process" in note.words
             assert "cut short" in torn.words
             with pytest.raises(StorageError, match="is being written by process"):
-                mend(out)
+                repair(out)
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -305,7 +307,7 @@ def test_a_note_of_another_machine_is_told_not_taken(out: Path) -> None:
     note = {"process": os.getpid(), "host": f"not-{socket.gethostname()}", "command": "x"}
     (out / results.WRITER).write_text(json.dumps({**note, "started": "2026"}))
     (finding,) = examine(out)
-    assert (finding.damaged, finding.mend) == (False, None)
+    assert (finding.damaged, finding.repair) == (False, None)
     assert "it is not on this machine" in finding.words
 
 
@@ -315,7 +317,7 @@ def test_links_are_damage_that_is_not_mended(out: Path, tmp_path: Path) -> None:
     (finding,) = examine(out)
     assert finding.hopeless
     assert "symbolic link" in finding.words
-    assert mend(out) == ([], [finding])
+    assert repair(out) == ([], [finding])
 
 
 def test_run_folders_and_columns_of_others_are_told_and_left_alone(out: Path) -> None:
@@ -327,23 +329,20 @@ def test_run_folders_and_columns_of_others_are_told_and_left_alone(out: Path) ->
     before = content(out)
     found = examine(out)
     assert [finding.damaged for finding in found] == [False, False]
-    assert mend(out) == ([], found)
+    assert repair(out) == ([], found)
     assert content(out) == before
 
 
 def test_a_plugin_whose_text_was_changed_is_put_aside(out: Path) -> None:
     manifest = json.loads((out / results.MANIFEST).read_text())
-    from dropout_lab.catalogue import CATALOGUE
-    from dropout_lab.results import recorded_plugin
-
-    entry = recorded_plugin("mine.py", CATALOGUE["inverted"])
-    manifest["plugins"] = {"inverted": {**entry, "sha256": "0" * 64}}
+    entry = {"file": "mine.py", "sha256": "0" * 64, "variant": asdict(CATALOGUE["inverted"])}
+    manifest["plugins"] = {"inverted": entry}
     (out / results.MANIFEST).write_text(json.dumps(manifest))
     (out / "plugins").mkdir()
     (out / "plugins" / "inverted.py").write_text("changed")
     (finding,) = examine(out)
     assert "has another SHA-256 than manifest.json says" in finding.words
-    mend(out)
+    repair(out)
     assert (out / "plugins" / "inverted.py.damaged").read_text() == "changed"
     assert examine(out) == []
 
@@ -353,11 +352,11 @@ def test_damage_upon_damage_is_mended_in_one_go(out: Path, whole: Path) -> None:
         DAMAGE[name][0](out)
     flip(out / results.MANIFEST, 0.01)
     assert len(damages(examine(out))) >= 4
-    _, left = mend(out)
+    _, left = repair(out)
     assert [finding.path.name for finding in damages(left)] == [results.MANIFEST]
     StudyFolder(out)
     go(study(out, *ASKED, **MODELS))
-    mend(out)  # what only the manifest could tell
+    repair(out)  # what only the manifest could tell
     go(study(out, *ASKED, **MODELS))
     assert_same_rows(out, whole)
     assert damages(examine(out)) == []
@@ -374,9 +373,9 @@ def test_random_bytes_in_any_file_are_no_traceback(out: Path, whole: Path, seed:
     data[at : at + int(generator.integers(1, 50))] = generator.bytes(int(generator.integers(60)))
     path.write_bytes(data)
     examine(out)
-    mend(out)
+    repair(out)
     go(study(out, *ASKED, **MODELS))
-    mend(out)
+    repair(out)
     go(study(out, *ASKED, **MODELS))
     assert damages(examine(out)) == []
     ids = [row["run_id"] for row in read_rows(out / RUNS)]
@@ -405,7 +404,7 @@ def test_what_a_kill_leaves_is_told_and_no_damage(
     (finding,) = examine(out)
     assert words in finding.words
     assert not finding.damaged
-    mend(out)
+    repair(out)
     assert not (out / name).exists()
     assert examine(out) == []
 
@@ -415,9 +414,9 @@ def test_the_manifest_of_another_study_is_put_aside_not_the_rows(out: Path, tmp_
     before = {name: (out / name).read_bytes() for name in (METRICS, RUNS)}
     strange = (tmp_path / "other" / results.MANIFEST).read_bytes()
     (out / results.MANIFEST).write_bytes(strange)
-    (finding,) = [finding for finding in examine(out) if finding.mend]
+    (finding,) = [finding for finding in examine(out) if finding.repair]
     assert "lists none of the 4 runs in the tables beside it" in finding.words
-    mend(out)
+    repair(out)
     assert (out / f"{results.MANIFEST}.damaged").read_bytes() == strange
     assert {name: (out / name).read_bytes() for name in before} == before
     assert go(study(out, *ASKED, **MODELS)).trained == 0

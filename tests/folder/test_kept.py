@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import torch
 
-from dropout_lab.folder.doctor import examine, mend
+from dropout_lab.folder.doctor import examine, repair
 from dropout_lab.folder.study_folder import StudyFolder
 from dropout_lab.folder.weights import read_weights
 from dropout_lab.results import ACTIVATIONS, INFERENCE, METRICS, RELIABILITY, RUNS
@@ -133,7 +133,7 @@ def test_lost_rows_are_made_again(name: str, how: str, out: Path) -> None:
     assert any(f"{name} lacks" in finding.words for finding in found)
     with StudyFolder(out) as folder:
         assert any(f"{name} lacks" in text for text in folder.findings)
-    mend(out)
+    repair(out)
     assert again(out) == (4 if how == "the file" else 1)
     assert path.read_text() == before
     assert not [finding for finding in examine(out) if finding.damaged]
@@ -161,7 +161,7 @@ def test_damaged_rows_are_told_and_made_again(how: str, out: Path) -> None:
     damage, words = DAMAGE[how]
     damage(out)
     assert any(words in finding.words for finding in examine(out))
-    mend(out)
+    repair(out)
     assert again(out) == 1
     assert (out / RELIABILITY).read_text() == before
 
@@ -185,7 +185,7 @@ def test_doctor_puts_damaged_features_aside(out: Path) -> None:
     path = sorted((out / "runs").glob(f"*/{FEATURES}"))[0]
     before = path.read_bytes()
     path.write_bytes(before[:100])
-    mend(out)
+    repair(out)
     assert not path.exists()
     assert path.with_name(f"{FEATURES}.damaged").read_bytes() == before[:100]
     assert not [finding for finding in examine(out) if finding.damaged]

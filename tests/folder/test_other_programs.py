@@ -14,7 +14,7 @@ import pytest
 from dropout_lab import results
 from dropout_lab.analysis.tables import read_study
 from dropout_lab.errors import StorageError
-from dropout_lab.folder.doctor import examine, mend
+from dropout_lab.folder.doctor import examine, repair
 from dropout_lab.results import ENSEMBLES, METRICS, RUNS, Row, scan_table
 from tests.study.test_run import Silent, go, study
 
@@ -142,9 +142,9 @@ def test_a_table_of_another_program_is_read_and_written_as_ours(
     found = examine(out)
     if words:
         assert {f.path.name for f in found if words in f.words} >= {METRICS, RUNS}, found
-    assert all(f.mend for f in found if f.damaged), found
+    assert all(f.repair for f in found if f.damaged), found
     assert len(read_study(out).completed) == 2
-    assert not [f for f in mend(out)[1] if f.damaged]
+    assert not [f for f in repair(out)[1] if f.damaged]
     for path in tables(out):
         assert rows_of(path) == rows_of(whole / path.name)
         if path.read_bytes() != written[path]:
@@ -238,7 +238,7 @@ def test_what_cannot_be_read_in_one_way_only_is_refused_and_kept(out: Path, how:
     assert words in finding.words
     assert "nothing was thrown away" in finding.words
     assert finding.hopeless
-    mend(out)
+    repair(out)
     with pytest.raises(StorageError, match="save the table again"):
         go(study(out, *SETTINGS, **ASKED))
     assert (out / METRICS).read_bytes() == content
@@ -252,7 +252,7 @@ def test_one_number_with_another_mark_is_damage_of_its_row_alone(out: Path) -> N
     lines[1] = f"{head}0.{last}"
     (out / METRICS).write_text("".join(lines))
     assert any("other numbers have a decimal comma" in finding.words for finding in examine(out))
-    mend(out)
+    repair(out)
     assert go(study(out, *SETTINGS, **ASKED)).trained == 1
     assert examine(out) == []
 
@@ -284,7 +284,7 @@ def test_ids_are_restored_where_the_manifest_leaves_one_possibility(
     """Two of the runs get ids that a spreadsheet takes for numbers, which look the same then."""
     manifest = results.read_manifest(whole)
     assert manifest is not None
-    runs = results.runs_in(manifest)
+    runs = manifest.list_runs()
     old = list(runs)
     new = dict(zip(old, ["123456100001", "123456100002", "000000000007", old[3]], strict=True))
     known = {new[run_id]: run for run_id, run in runs.items()}
@@ -311,7 +311,7 @@ def rounded(out: Path, name: str, decimals: int) -> None:
 
 def test_digits_that_runs_lost_are_taken_from_metrics(out: Path, whole: Path) -> None:
     rounded(out, RUNS, 3)
-    mended, left = mend(out)
+    mended, left = repair(out)
     assert any("has lost digits of 4 runs" in finding.words for finding in mended)
     assert left == []
     measured = [name for name in frame(whole / RUNS) if name not in ("seconds", "message")]
@@ -331,7 +331,7 @@ def test_digits_that_cannot_be_restored_are_said_and_nothing_is_trained(
     out: Path, decimals: int
 ) -> None:
     rounded(out, METRICS, decimals)
-    left = mend(out)[1]
+    left = repair(out)[1]
     words = f"has lost digits, which cannot be restored: its numbers have at most {decimals} deci"
     assert [finding.damaged for finding in left] == [False]
     assert words in left[0].words
@@ -348,14 +348,14 @@ def test_rounding_everything_is_no_contradiction(tmp_path: Path, patience: str |
     go(study(tmp_path / "s", *settings, **ASKED))
     for path in tables(tmp_path / "s"):
         rounded(tmp_path / "s", path.name, 1)
-    assert [f.words for f in mend(tmp_path / "s")[1] if f.damaged] == []
+    assert [f.words for f in repair(tmp_path / "s")[1] if f.damaged] == []
     assert go(study(tmp_path / "s", *settings, **ASKED)).trained == 0
 
 
 def test_a_wrong_number_among_rounded_ones_is_still_damage(out: Path) -> None:
     for path in tables(out):
         rounded(out, path.name, 3)
-    mend(out)
+    repair(out)
     table = scan_table(out / METRICS)
     table.rows[0] = {**table.rows[0], "accuracy_gap": "0.5"}
     (out / METRICS).write_text(results.table_text(table.header, table.rows))

@@ -74,7 +74,7 @@ def test_a_kill_in_the_middle_leaves_a_study_that_reads_and_is_repaired(
     assert set(read_study(path).runs["dropout.p"]) == {0.0, 0.5}
     found = examine(path)
     assert not [finding for finding in found if finding.damaged]
-    assert any("does not list" in finding.words and finding.mend for finding in found)
+    assert any("does not list" in finding.words and finding.repair for finding in found)
 
 
 @pytest.mark.parametrize(

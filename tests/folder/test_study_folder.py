@@ -15,11 +15,11 @@ import pytest
 from dropout_lab import files, results
 from dropout_lab.config.grid import Run
 from dropout_lab.errors import StorageError
-from dropout_lab.folder.lock import is_alive, writer_of
+from dropout_lab.folder.lock import describe_writer, is_alive
 from dropout_lab.folder.study_folder import StudyFolder
 from dropout_lab.results import INFERENCE, METRICS, MONTE_CARLO, RUNS, read_rows
 from dropout_lab.study import fleet_runner as engine_module
-from dropout_lab.study import planned_fleets
+from dropout_lab.study import preview
 from dropout_lab.training import Epoch
 from tests.study.test_final_measurements import ASKED
 from tests.study.test_run import Silent, StopsAfter, assert_same_results, go, study, without_times
@@ -306,7 +306,7 @@ def test_a_run_broken_off_before_its_inference_is_not_taken_for_whole(
 
 def test_a_lost_manifest_is_made_again_by_the_same_command(out: Path, whole: Path) -> None:
     (out / results.MANIFEST).unlink()
-    assert planned_fleets(small(out)) == []
+    assert preview(small(out)).fleets == []
     assert go(small(out)).trained == 0
     assert_same_results(out, whole)
     made, before = (json.loads((f / results.MANIFEST).read_text()) for f in (out, whole))
@@ -432,7 +432,7 @@ def test_the_note_and_the_lock_of_a_dead_process_are_harmless(out: Path) -> None
 )  # fmt: skip
 def test_a_note_that_says_nothing_is_no_obstacle(out: Path, text: str) -> None:
     (out / results.WRITER).write_text(text)
-    assert "\x07" not in writer_of(out)
+    assert "\x07" not in describe_writer(out)
     is_alive(out)
     assert go(small(out)).trained == 0
 
@@ -476,7 +476,7 @@ def test_a_message_of_a_spreadsheets_formula_is_kept_as_text(
         for row in folder._runs.values():
             row["message"] = "=1+1"
         assert folder.manifest is not None
-        folder.rewrite(results.runs_in(folder.manifest), folder.manifest["swept"])
+        folder.rewrite(folder.manifest.list_runs(), folder.manifest.swept)
     assert (tmp_path / "s" / RUNS).read_text().count(",'=1+1\n") == 2
     assert {row["message"] for row in read_rows(tmp_path / "s" / RUNS)} == {"=1+1"}
 
@@ -484,7 +484,7 @@ def test_a_message_of_a_spreadsheets_formula_is_kept_as_text(
 def test_leftovers_of_a_killed_write_go(out: Path) -> None:
     (out / ".metrics.csv.0123.tmp").write_text("half")
     with StudyFolder(out):
-        assert files.temporaries(out) == []
+        assert files.find_temporary_files(out) == []
 
 
 def test_a_manifest_put_back_to_before_an_extension_loses_no_run(out: Path) -> None:

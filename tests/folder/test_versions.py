@@ -8,19 +8,29 @@ import pytest
 
 from dropout_lab import results
 from dropout_lab.folder import manifest as manifests
-from dropout_lab.results import DamagedManifestError, newer_session, version_mix
+from dropout_lab.results import (
+    DamagedManifestError,
+    Manifest,
+    RunEntry,
+    Session,
+    newer_session,
+    version_mix,
+)
+from tests.conftest import make_config
 from tests.study.test_run import Silent, StopsAfter, go, study
 
 
-def session(torch: str, numpy: str = "2.3.0") -> dict[str, Any]:
-    return {"dropout_lab": "0.1.0", "packages": {"torch": torch, "numpy": numpy}}
+def session(torch: str, numpy: str = "2.3.0") -> Session:
+    return Session(dropout_lab="0.1.0", packages={"torch": torch, "numpy": numpy})
 
 
-def with_runs(*sessions: dict[str, Any], runs: list[list[int] | None]) -> dict[str, Any]:
-    entries: dict[str, dict[str, Any]] = {
-        f"{i:012x}": {} if own is None else {"sessions": own} for i, own in enumerate(runs)
+def with_runs(*sessions: Session, runs: list[list[int] | None]) -> Manifest:
+    manifest = manifests.new_manifest(make_config())
+    manifest.sessions = list(sessions)
+    manifest.runs = {
+        f"{i:012x}": RunEntry(seed=i, settings={}, sessions=own or []) for i, own in enumerate(runs)
     }
-    return {"sessions": list(sessions), "runs": entries}
+    return manifest
 
 
 BLAME = " Differences between runs of different versions can come from the versions."
@@ -75,7 +85,7 @@ def test_each_run_says_which_sessions_trained_it(
     go(of("3"), events)
     manifest = results.read_manifest(tmp_path / "s")
     assert manifest is not None
-    told = [entry["sessions"] for entry in manifest["runs"].values()]
+    told = [entry.sessions for entry in manifest.runs.values()]
     # A run without dropout, and one with it, for each seed: one was begun before the first stop.
     assert sorted(told) == [[0, 1], [1], [1], [1], [2], [2]]
     assert not any("begun with" in text for text in same.warnings)
@@ -98,4 +108,6 @@ def test_a_session_that_is_not_there_is_a_damaged_manifest(tmp_path: Path) -> No
     for entry in manifest["runs"].values():
         del entry["sessions"]
     path.write_text(json.dumps(manifest))
-    assert results.read_manifest(tmp_path / "s") == manifest
+    read = results.read_manifest(tmp_path / "s")
+    assert read is not None
+    assert read.to_json() == manifest

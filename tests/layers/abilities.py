@@ -1,7 +1,7 @@
 """What a layer in anybody's PyTorch model must be able to do: one function for each ability.
 
 A function takes a subject and raises where the ability is missing. tests/layers/test_abilities.py
-runs each with each variant, and compares the table in docs/layers.md with what is here.
+runs each with each variant, and compares the table in how-to/layers.md with what is here.
 """
 
 import copy
@@ -89,7 +89,7 @@ def ability(
     missing_as_layer: dict[str, str] | None = None,
     missing_in_linear: dict[str, str] | None = None,
 ) -> Callable[[Ability], Ability]:
-    """Enter an ability under the words of its row in docs/layers.md."""
+    """Enter an ability under the words of its row in how-to/layers.md."""
 
     def enter(function: Ability) -> Ability:
         ABILITIES[words] = function
@@ -100,7 +100,7 @@ def ability(
 
 
 def shown(words: str, linear: bool) -> str:
-    """Return what the table in docs/layers.md says: for which variants an ability holds."""
+    """Return what the table in how-to/layers.md says: for which variants an ability holds."""
     missing = MISSING[words][linear]
     if not missing:
         return "all"

@@ -1,4 +1,4 @@
-"""Every ability with every variant, and the table of docs/layers.md; what cannot hold says why."""
+"""Every ability with every variant, and the table of how-to/layers.md; exceptions give a reason."""
 
 import os
 import re
@@ -30,7 +30,7 @@ from tests.layers.abilities import ABILITIES, MISSING, SUBJECTS, Subject, compil
 from tests.layers.cases import CPU, UNIT, make
 
 SLOW = pytest.mark.slow
-PAGE = Path(__file__).parents[2] / "docs" / "layers.md"
+PAGE = Path(__file__).parents[2] / "docs" / "pages" / "how-to" / "layers.md"
 # Of PyTorch: jvp and trace load a deprecated compiler; vmap copies what searchsorted is given.
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*torch.jit"),

@@ -1,6 +1,5 @@
 """What is loaded joins the tables: configs, run ids, layers and looks follow, nothing else does."""
 
-import json
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
@@ -15,7 +14,7 @@ from dropout_lab.config.grid import runs_of, single_cell
 from dropout_lab.data import Splits
 from dropout_lab.layers import VARIANTS, Variant
 from dropout_lab.plugins import load_plugin
-from dropout_lab.results import recorded_plugin, recorded_variants
+from dropout_lab.results import PluginEntry, recorded_plugin, recorded_variants
 from dropout_lab.study.memory import need
 from dropout_lab.training import Fleet, train
 from tests.conftest import make_config, make_runs, plugin_of_the_readme
@@ -144,18 +143,16 @@ def test_one_that_takes_the_entry_of_a_built_in_variant_has_the_defaults_of_plug
     assert mine == pairs
     assert mine.each > inverted.each
     assert style.variant_look("mine") not in [style.variant_look(name) for name in BUILT_IN]
-    entry = recorded_plugin("mine.py", CATALOGUE["mine"])
-    assert entry["variant"].keys() == {field.name for field in fields(Variant)}
-    assert (
-        recorded_plugin("mine.py", CATALOGUE["inverted"])["variant"].keys()
-        == entry["variant"].keys()
-    )
+    for name in ("mine", "inverted"):
+        entry = recorded_plugin("mine.py", CATALOGUE[name])
+        assert entry.variant.keys() == {field.name for field in fields(Variant)}
 
 
 def test_what_a_manifest_records_of_it_is_json(load) -> None:
     load(WITH_KEY)
     kind = CATALOGUE["needing"]
-    entry = json.loads(json.dumps(recorded_plugin("mine.py", kind)))
+    text = recorded_plugin("mine.py", kind).model_dump_json()
+    entry = PluginEntry.model_validate_json(text)
     assert recorded_variants({"needing": entry}) == {"needing": kind}
-    entry["variant"]["of_a_newer_version"] = 1
+    entry.variant["of_a_newer_version"] = 1
     assert recorded_variants({"needing": entry}) == {"needing": kind}

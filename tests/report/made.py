@@ -9,8 +9,14 @@ import numpy as np
 
 from dropout_lab import results
 from dropout_lab.config.grid import Run, runs_of, seeds_of, sweep_cells
-from dropout_lab.folder.manifest import add_runs, join_study, label_runs, new_manifest, notes
-from dropout_lab.results import Row, cell_text, table_text
+from dropout_lab.folder.manifest import (
+    add_runs,
+    join_study,
+    label_runs,
+    new_manifest,
+    record_config,
+)
+from dropout_lab.results import Row, Session, cell_text, table_text
 from dropout_lab.training import RECORD_COLUMNS
 from tests.conftest import make_config
 
@@ -58,28 +64,28 @@ def make_study(
     config = make_config(f"training.epochs={epochs}", *settings, sweep=True, **changes)
     cells = sweep_cells(config)
     runs = runs_of(cells, seeds_of(config))
-    manifest = new_manifest(config.name, config.about, config)
-    del manifest["settings"]["evaluation"]["inference"]  # as of before there was inference.csv
-    manifest["settings_digest"] = results.digest(manifest["settings"])
+    manifest = new_manifest(config)
+    del manifest.settings["evaluation"]["inference"]  # as of before there was inference.csv
+    manifest.settings_digest = results.digest(manifest.settings)
     join_study(manifest, config, cells, folder)
-    manifest |= {**notes(config), **(noted or {})}
-    manifest["data_digests"] = {"0123456789ab": "d" * 64}
+    record_config(manifest, config)
+    manifest.data_digests = {"0123456789ab": "d" * 64}
     add_runs(manifest, [(run,) for run in runs])
     label_runs(manifest, runs)
-    manifest["sessions"] = [_SESSION]
+    manifest.sessions = [Session.model_validate(_SESSION)]
     records, summaries = [], []
     for run in runs:
         status, message = ends(run)
         mine = [_record(run, accuracy(run), epoch, epochs) for epoch in range(1, epochs + 1)]
         records += mine
         summaries.append(_summary(mine[-1], status, message))
-    led = ["run_id", "seed", *manifest["swept"]]
+    led = ["run_id", "seed", *manifest.swept]
     folder.mkdir(parents=True)
-    (folder / results.MANIFEST).write_text(json.dumps(manifest, indent=1))
+    (folder / results.MANIFEST).write_text(json.dumps(manifest.to_json() | (noted or {}), indent=1))
     header = [*led, *RECORD_COLUMNS]
     (folder / results.METRICS).write_text(table_text(header, records))
     ends_header = [
-        "run_id", "status", "seed", *manifest["swept"], "epochs", *RECORD_COLUMNS[1:],
+        "run_id", "status", "seed", *manifest.swept, "epochs", *RECORD_COLUMNS[1:],
         "best_epoch", "best_validation_accuracy", "best_test_accuracy", "examples_per_second",
         "message",
     ]  # fmt: skip

@@ -17,12 +17,19 @@ from dropout_lab.analysis.tables import read_study
 from dropout_lab.config.grid import Run, labelled_keys, runs_of, seeds_of, sweep_cells
 from dropout_lab.config.load import load
 from dropout_lab.config.overrides import Changes
-from dropout_lab.folder.manifest import add_runs, join_study, label_runs, new_manifest, notes
+from dropout_lab.folder.manifest import (
+    add_runs,
+    join_study,
+    label_runs,
+    new_manifest,
+    record_config,
+)
 from dropout_lab.report import inline_figures
 from dropout_lab.report import page as page_module
 from dropout_lab.report.page import UNVERIFIED
 from dropout_lab.report.provenance import config_text
 from dropout_lab.report.report import Report, build_report
+from dropout_lab.results import Session
 from tests.report.made import make_study
 from tests.report.test_table import HOSTILE
 
@@ -88,11 +95,9 @@ def test_the_page_has_everything_that_was_promised(report: Report, text: str) ->
 def test_what_stands_in_a_name_or_a_message_makes_no_tag(report: Report, text: str) -> None:
     """Every text of the study is made hostile; the page has the tags that it has without."""
     study = report.study
-    manifest = {
-        **study.manifest, "name": HOSTILE, "about": HOSTILE,
-        "sessions": [{"command": HOSTILE, "packages": {HOSTILE: HOSTILE}, "machine": 3}],
-        "data_digests": {HOSTILE: HOSTILE},
-    }  # fmt: skip
+    session = Session(command=HOSTILE, packages={HOSTILE: HOSTILE}, machine={HOSTILE: 3})
+    changes = {"name": HOSTILE, "about": HOSTILE, "data_digests": {HOSTILE: HOSTILE}}
+    manifest = study.manifest.model_copy(update={**changes, "sessions": [session]})
     lines = tuple(
         replace(line, fields=(replace(line.fields[0], text=HOSTILE), *line.fields[1:]))
         for line in report.cells.rows
@@ -176,7 +181,7 @@ def test_the_config_in_the_page_asks_for_the_same_runs(report: Report, tmp_path:
         (tmp_path / f"{name}.yaml").write_text(config_text(study))
         config = load(tmp_path / f"{name}.yaml")
         asked = {run.run_id for run in runs_of(sweep_cells(config), seeds_of(config))}
-        assert asked == set(study.manifest["runs"])
+        assert asked == set(study.manifest.runs)
 
 
 @pytest.mark.parametrize("paper", ["hinton2012", "jmlr2014_table9", "jmlr2014_fig9b"])
@@ -184,13 +189,14 @@ def test_the_config_in_the_page_names_the_same_cells(tmp_path: Path, paper: str)
     """Listed cells are told with their labels, each once, and beside them the grid they meet."""
     own = load(Path(f"configs/papers/{paper}.yaml"), Changes(sweep=True))
     cells = sweep_cells(own)
-    manifest = new_manifest(own.name, own.about, own) | notes(own)
+    manifest = new_manifest(own)
+    record_config(manifest, own)
     join_study(manifest, own, cells, tmp_path)
     runs = runs_of(cells, seeds_of(own))
     add_runs(manifest, [tuple(runs)])
     label_runs(manifest, runs)
     study = read_study(make_study(tmp_path / "s"))
-    told = config_text(replace(study, manifest=manifest, swept=tuple(manifest["swept"])))
+    told = config_text(replace(study, manifest=manifest, swept=tuple(manifest.swept)))
     (tmp_path / "c.yaml").write_text(told)
     config = load(tmp_path / "c.yaml", Changes(sweep=True))
     assert sweep_cells(config) == cells
@@ -201,14 +207,15 @@ def test_cells_that_are_no_grid_come_one_by_one(report: Report, tmp_path: Path) 
     """A study whose seed 1 and p = 0.6 were added later, each alone, is still told whole."""
     folder = make_study(tmp_path / "s", "dropout.variant=inverted,gaussian", "dropout.p=0.25,0.5")
     study = build_report(folder).study
-    runs = study.manifest["runs"]
+    runs = study.manifest.runs
     some = {
         run_id: entry
         for run_id, entry in runs.items()
-        if entry["settings"].get("dropout", {}) != {"variant": "gaussian"}
+        if entry.settings.get("dropout", {}) != {"variant": "gaussian"}
     }
     assert len(some) < len(runs)
-    data = yaml.safe_load(config_text(replace(study, manifest={**study.manifest, "runs": some})))
+    manifest = study.manifest.model_copy(update={"runs": some})
+    data = yaml.safe_load(config_text(replace(study, manifest=manifest)))
     assert "grid" not in data["sweep"]
     assert len(data["sweep"]["cells"]) == 4
     (tmp_path / "c.yaml").write_text(yaml.safe_dump(data))

@@ -46,7 +46,7 @@ def fails(
 
 
 def packing(out: Path) -> list[int]:
-    return sorted(len(fleet) for fleet in read_manifest(out)["fleets"])
+    return sorted(len(fleet) for fleet in read_manifest(out).fleets)
 
 
 def test_a_run_at_fault_is_found_and_the_others_of_its_fleet_go_on(

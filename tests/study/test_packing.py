@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 
 from dropout_lab import results
-from dropout_lab.cli import options
+from dropout_lab.cli import option_values
 from dropout_lab.errors import ConfigError
 from dropout_lab.results import RUNS
-from dropout_lab.study import planned_fleets
+from dropout_lab.study import preview
 from dropout_lab.study import spec as request
 from dropout_lab.study.machine import Machine, this_machine
 from dropout_lab.study.packing import need_of
@@ -37,7 +37,7 @@ def test_runs_that_fit_alone_and_not_together_are_packed_smaller(tmp_path: Path)
 
 def test_a_run_that_does_not_fit_is_refused_before_anything_is_written(tmp_path: Path) -> None:
     small = study(tmp_path / "s", **ASKED, memory=2**20)
-    for refused in (go, planned_fleets):
+    for refused in (go, preview):
         with pytest.raises(ConfigError, match="a fleet may take 1 MB"):
             refused(small)
     assert not list(tmp_path.iterdir())
@@ -75,7 +75,7 @@ def test_the_manifest_says_by_what_the_runs_were_packed(tmp_path: Path) -> None:
 
 
 def test_two_calls_on_a_machine_pack_alike(tmp_path: Path) -> None:
-    fleets = [planned_fleets(study(tmp_path / "s", **ASKED)) for _ in range(2)]
+    fleets = [preview(study(tmp_path / "s", **ASKED)).fleets for _ in range(2)]
     assert fleets[0] == fleets[1]
 
 
@@ -131,4 +131,4 @@ def test_what_fits_goes_on_as_it_was_packed_on_another_machine(
     ],
 )  # fmt: skip
 def test_a_size_is_a_number_and_a_letter(text: str, size: int) -> None:
-    assert options.memory_size(text) == size
+    assert option_values.memory_size(text) == size

@@ -14,10 +14,10 @@ from torch import nn
 
 from dropout_lab import results
 from dropout_lab.cluster.trainer import cluster_trainer
-from dropout_lab.config.grid import Run, seeds_of, single_cell, sweep_cells
+from dropout_lab.config.grid import Run, single_cell, sweep_cells
 from dropout_lab.errors import DataError, InterruptedStudyError, StorageError
 from dropout_lab.results import RUNS, read_rows
-from dropout_lab.study import Outcome, Study, planned_fleets, run_study
+from dropout_lab.study import Outcome, Study, preview, run_study
 from dropout_lab.study.serial import serial_trainer
 from dropout_lab.training import RECORD_COLUMNS, Epoch
 from tests.conftest import make_config
@@ -80,7 +80,7 @@ def study(out: Path, *settings: str, sweep: bool = True, **changes: Any) -> Stud
     config = make_config("training.epochs=3", *settings, sweep=sweep, **changes)
     cells = sweep_cells(config) if sweep else single_cell(config)
     return Study(
-        name=config.name, about="", settings=config, cells=cells, seeds=seeds_of(config), out=out,
+        config=config, cells=cells, out=out,
         data_dir=more.pop("data_dir", Path("unused")), device=torch.device("cpu"), **more,
     )  # fmt: skip
 
@@ -370,7 +370,7 @@ def test_saved_weights_load_into_a_plain_network(tmp_path: Path) -> None:
     net.load_state_dict(torch.load(path, weights_only=True))
     from dropout_lab import data
 
-    dataset = asked.settings.dataset.model_dump()
+    dataset = asked.config.dataset.model_dump()
     test = data.load(data_dir=Path("unused"), say=lambda line: None, **dataset).test
     right = (net.eval()(test.images / 255).argmax(1) == test.labels).float().mean()
     (row,) = read_rows(tmp_path / "s" / RUNS)
@@ -379,11 +379,11 @@ def test_saved_weights_load_into_a_plain_network(tmp_path: Path) -> None:
 
 def test_a_plan_writes_nothing_and_names_what_is_missing(tmp_path: Path) -> None:
     asked = study(tmp_path / "s", p="0,0.5", seeds="2")
-    assert sum(map(len, planned_fleets(asked))) == 4
+    assert sum(map(len, preview(asked).fleets)) == 4
     assert not (tmp_path / "s").exists()
     go(asked)
-    assert planned_fleets(asked) == []
-    assert sum(map(len, planned_fleets(study(tmp_path / "s", p="0,0.5", seeds="3")))) == 2
+    assert preview(asked).fleets == []
+    assert sum(map(len, preview(study(tmp_path / "s", p="0,0.5", seeds="3")).fleets)) == 2
 
 
 def test_different_data_sizes_in_one_study(tmp_path: Path) -> None:

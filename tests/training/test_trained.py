@@ -95,7 +95,7 @@ def test_the_runs_of_a_seed_see_the_same_examples_whatever_their_company(
 def test_features_are_the_weights_of_a_hundred_units_as_images(small_splits: Splits) -> None:
     runs = make_sweep("model.hidden=[130]", "dropout.p=0.2,0.5", seeds=(0, 1))
     fleet = Fleet(runs, CPU)
-    kept = features(fleet.model, fleet.seeds)
+    kept = features(fleet.model, small_splits, fleet.seeds)
     for run, (images, units) in enumerate(kept):
         assert images.dtype == np.float16
         assert images.shape == (100, 28, 28)
@@ -110,9 +110,9 @@ def test_features_are_the_weights_of_a_hundred_units_as_images(small_splits: Spl
     assert set(kept[first][1]) != set(kept[other][1])
 
 
-def test_of_few_units_all_are_kept_and_of_maxout_each_piece() -> None:
+def test_of_few_units_all_are_kept_and_of_maxout_each_piece(small_splits: Splits) -> None:
     fleet = Fleet(make_runs("model.activation=maxout", "model.pieces=3"), CPU)
-    ((images, units),) = features(fleet.model, fleet.seeds)
+    ((images, units),) = features(fleet.model, small_splits, fleet.seeds)
     assert_array_equal(units, np.arange(48))  # 16 units of 3 pieces
     assert images.shape == (48, 28, 28)
 
@@ -151,7 +151,7 @@ def test_nothing_of_it_is_felt_by_the_training(small_splits: Splits) -> None:
     for _ in train(looked, small_splits):
         mode = looked.model.training
         activation_rows(looked.model, small_splits, looked.seeds)
-        features(looked.model, looked.seeds)
+        features(looked.model, small_splits, looked.seeds)
         assert looked.model.training == mode
     list(train(undisturbed, small_splits))
     assert_same_bits(looked, undisturbed)

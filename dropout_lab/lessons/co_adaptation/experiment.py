@@ -115,7 +115,7 @@ def measure_trained_units(training: PairedTraining) -> TrainedUnits:
             | {LENGTH_SPREAD: PairedRuns.from_fleet(length_spread(weight))}
             for activations, weight in zip(hidden, model.weights[1:], strict=True)
         ],
-        first_weights.mT.unflatten(-1, (28, 28)),
+        first_weights.mT.unflatten(-1, images.shape),
         len(labels),
     )
 

