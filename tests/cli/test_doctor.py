@@ -161,8 +161,8 @@ def test_a_lost_manifest_is_told_with_what_helps(run, command: str) -> None:
     )
     told = run("doctor", "my results/d 3", "--fix")
     assert told.out.splitlines()[-1] == (
-        "1 study: --fix has nothing to repair. Run the command that made the study again: it repairs "
-        "the rest."
+        "1 study: --fix has nothing to repair. Run the command that made the study again: it "
+        "repairs the rest."
     )
     told = run(*train)
     assert (told.status, "0 runs trained" in told.out) == (0, True)
