@@ -229,6 +229,6 @@ def test_old_classes_are_found_in_their_modules(module) -> None:
 
 
 def test_the_page_lists_every_renamed_name() -> None:
-    page = (ROOT / "docs/layers.md").read_text().partition("## Renamed hooks")[2]
+    page = (ROOT / "docs/pages/how-to/layers.md").read_text().partition("## Renamed hooks")[2]
     rows = re.findall(r"^\| `(\w+)` \| `(\w+)` \|", page, flags=re.MULTILINE)
     assert dict(rows) == {**RENAMED_HOOKS, **RENAMED_CLASSES}
