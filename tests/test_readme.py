@@ -35,10 +35,18 @@ def test_no_command_in_a_block_is_expanded_by_zsh() -> None:
             assert not re.search(r"=\[|\.\[|\*", bare), (page.name, text)
 
 
-def test_the_python_code_runs(capsys: pytest.CaptureFixture[str]) -> None:
-    (code,) = blocks_of(README, "python")
-    exec(code, {})
+def test_the_python_code_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    layer, study = blocks_of(README, "python")
+    exec(layer, {})
     assert capsys.readouterr().out == "torch.Size([8, 10])\n"
+    (tmp_path / "configs").symlink_to(ROOT / "configs")
+    monkeypatch.chdir(tmp_path)
+    exec(study, {})
+    assert "test_accuracy_mean" in capsys.readouterr().out
+    assert (tmp_path / "gap.png").stat().st_size > 10_000
+    assert (tmp_path / "results/from_python/runs.csv").exists()
 
 
 def test_the_config_is_one_that_sweep_takes() -> None:

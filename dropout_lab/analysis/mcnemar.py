@@ -7,7 +7,6 @@ import numpy as np
 from dropout_lab.analysis import statistics
 from dropout_lab.analysis.statistics import Array
 from dropout_lab.analysis.tables import StudyTables
-from dropout_lab.datasets import DATASETS
 from dropout_lab.errors import ConfigError, StorageError
 from dropout_lab.results import RUN_FOLDERS
 from dropout_lab.results.predictions import PREDICTIONS, read_predictions
@@ -73,8 +72,7 @@ def _predicted_classes(study: StudyTables, run_id: str) -> tuple[Array, Array]:
     """Return the predicted classes of a run for the test examples, and the labels."""
     path = study.path / RUN_FOLDERS / run_id / PREDICTIONS
     try:
-        dataset = DATASETS[study.runs_by_id[run_id].settings.dataset.name]
-        predictions = read_predictions(path, dataset)
+        predictions = read_predictions(path)
     except ValueError as error:
         raise StorageError(f"{path} {error}.") from error
     if predictions is None:

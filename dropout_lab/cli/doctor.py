@@ -64,7 +64,7 @@ def doctor(
         mended = sum(each["mended"] for each in found)
         count = f"{len(studies)} {'study' if len(studies) == 1 else 'studies'}"
         if problems:
-            encoding.say(f"{count}, of which {len(problems)} cannot be read or mended.")
+            encoding.say(f"{count}, of which {len(problems)} cannot be read or repaired.")
         elif fix:
             encoding.say(f"{count}{_closing_of_fix(mended, left, ways)}")
         else:
@@ -79,12 +79,14 @@ def doctor(
 def _line(finding: "Finding", *, mended: bool) -> str:
     text = f"{finding.path}: {finding.words}"
     if mended:
-        return f"{text}. Mended: {finding.remedy}."
+        return f"{text}. Repaired: {finding.remedy}."
     if not finding.damaged:
         return f"note: {text}." + (f" With --fix: {finding.remedy}." if finding.repair else "")
     if finding.repair is not None:
         return f"{text}. With --fix: {finding.remedy}."
-    return f"{text}; {finding.remedy}." if finding.remedy else f"{text}; it cannot be mended here."
+    return (
+        f"{text}; {finding.remedy}." if finding.remedy else f"{text}; it cannot be repaired here."
+    )
 
 
 def _as_data(finding: "Finding", *, mended: bool) -> dict[str, Any]:
@@ -112,17 +114,17 @@ def _closing(path: Path, left: int, ways: Collection[str]) -> str:
     if "--fix" in ways:
         from dropout_lab.results import command
 
-        return f"{count} To mend: {command('doctor', '--fix', path)}"
+        return f"{count} To repair: {command('doctor', '--fix', path)}"
     return f"{count} {_BY_COMMAND}" if "command" in ways else count
 
 
 def _closing_of_fix(mended: int, left: int, ways: Collection[str]) -> str:
     """Return how it stands after ``--fix``, and what to do."""
     if left:
-        return f": {mended} damages mended, {left} cannot be."
+        return f": {mended} damages repaired, {left} cannot be."
     if mended:
         return (
-            f": {mended} damages mended, the old files kept beside; the command that made the "
+            f": {mended} damages repaired, the old files kept beside; the command that made the "
             "study does what is left to do."
         )
-    return f": --fix has nothing to mend. {_BY_COMMAND}" if ways else ", nothing is damaged."
+    return f": --fix has nothing to repair. {_BY_COMMAND}" if ways else ", nothing is damaged."

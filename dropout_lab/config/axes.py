@@ -110,7 +110,8 @@ def _is_axis(key: str, path: KeyPath, mistakes: Mistakes, axis: Any = None) -> b
         name = key.partition(".")[2]
         message = (
             f"{key} is no axis: every run is measured in all the ways asked for; write one "
-            f"setting, e.g. --set {key}=" + ("50." if name in ("samples", "curve") else "[a,b].")
+            "setting, e.g. --set "
+            + (f"{key}=50." if name in ("samples", "curve") else f"'{key}=[a,b]'.")
         )
         mistakes.add(key, message, path=path)
     return key in KEYS and key not in NOT_SWEPT

@@ -196,7 +196,7 @@ def _mode(path: Path) -> int:
     """Return the file type bits of a path; 0 if it does not exist."""
     try:
         return path.lstat().st_mode
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return 0
 
 

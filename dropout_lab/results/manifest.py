@@ -159,7 +159,7 @@ def read_manifest(folder: Path) -> Manifest | None:
         _refuse_newer(path, data.get("format"))
         manifest = Manifest.model_validate(data)
         _check(manifest)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
         raise read_error(path, error) from error

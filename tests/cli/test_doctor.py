@@ -49,11 +49,11 @@ def test_damage_is_told_on_a_line_of_its_own_mended_once_and_then_none(run) -> N
     assert first.startswith("results/defaults/metrics.csv: line 2 (run ")
     assert ". With --fix: the sound rows written anew, the file as it is kept beside." in first
     assert "metrics.csv lacks its epoch 1. With --fix: its rows put aside" in second
-    assert last == "1 study, 2 damages. To mend: dropout-lab doctor --fix results"
+    assert last == "1 study, 2 damages. To repair: dropout-lab doctor --fix results"
     assert content(Path("results")) == before
     told = run("doctor", "--fix", "results/defaults")
     assert (told.status, told.err) == (0, "")
-    assert told.out.count("Mended: ") == 2
+    assert told.out.count("Repaired: ") == 2
     assert (
         Path("results/defaults/metrics.csv.damaged").read_bytes() == before["defaults/metrics.csv"]
     )
@@ -99,7 +99,7 @@ def test_what_cannot_be_read_has_status_4_and_hides_nothing(run, tmp_path: Path)
     assert "nothing is damaged" not in told.out
     told = run("doctor", "--fix", ".")
     assert told.status == 4
-    assert "Mended: kept beside and taken away" in told.out
+    assert "Repaired: kept beside and taken away" in told.out
     assert '"format": 7' in manifest.read_text()
 
 
@@ -117,7 +117,7 @@ def test_what_cannot_be_mended_has_status_4_with_fix(run, tmp_path: Path) -> Non
     assert run("doctor", "s").status == 1
     told = run("doctor", "s", "--fix")
     assert told.status == 4
-    assert "it cannot be mended here" in told.out
+    assert "it cannot be repaired here" in told.out
 
 
 def test_help_imports_no_torch() -> None:
@@ -161,8 +161,8 @@ def test_a_lost_manifest_is_told_with_what_helps(run, command: str) -> None:
     )
     told = run("doctor", "my results/d 3", "--fix")
     assert told.out.splitlines()[-1] == (
-        "1 study: --fix has nothing to mend. Run the command that made the study again: it repairs "
-        "the rest."
+        "1 study: --fix has nothing to repair. Run the command that made the study again: it "
+        "repairs the rest."
     )
     told = run(*train)
     assert (told.status, "0 runs trained" in told.out) == (0, True)

@@ -108,7 +108,7 @@ def test_without_a_grid_the_default_one_is_not_run(path: Path) -> None:
         ("{regularization.max_norm: 2}\npub", "{regularization.maxnorm: 2}\npub", "did you mean"),
         ("label: both, ", "label: [1], ", "label of a cell is [1]"),
         ("label: both, ", 'label: "a\\nb", ', "give a line of text"),
-        ("label: both, ", "label: both, evaluation.at_end: features, ", "evaluation.at_end=[a,b]."),
+        ("label: both, ", "label: both, evaluation.at_end: features, ", "at_end=[a,b]'."),
         ("sweep:\n  cells:\n    - {label: L2", "sweep:\n  baseline: 2\n  cells:\n    - {label: L2",
          ": sweep.baseline is wrong: Input should be a valid boolean" ),
         ("label: both, ", "label: both, dropout.variant: none, ", "listed twice"),

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from dropout_lab.config import synonyms
+from dropout_lab.config import foreign_keys
 from dropout_lab.layers import InvertedDropout, StandardDropout
 from dropout_lab.lessons.conventions.experiment import (
     DividedByP,
@@ -99,9 +99,9 @@ def test_the_tables_say_what_to_write(told: Told) -> None:
 def test_the_answers_are_the_programs_own(told: Told, monkeypatch: pytest.MonkeyPatch) -> None:
     answers = [part.text for part in told("conventions") if isinstance(part, Formula)][-3:]
     assert "for keep_prob: 0.8 write p: 0.2" in " ".join(answers[0].split())
-    assert "p, the chance of dropping" in " ".join(answers[1].split())
+    assert "p is the chance of dropping" in " ".join(answers[1].split())
     assert "dropout.p is 80" in answers[2]
-    monkeypatch.delitem(synonyms.OTHER_WORDS, "keep_prob")
+    monkeypatch.setattr(foreign_keys, "KEPT", foreign_keys.KEPT - {"keep_prob"})
     assert failed_in(told("conventions")) == ["keep_prob is refused"]
 
 
