@@ -1,78 +1,19 @@
 """The catalogue of dropout variants: formula, meaning and range of p, options, claimed properties.
 
 ``dropout-lab variants`` prints the catalogue, the config is checked against it, each layer takes
-its range of p from it, and ``dropout-lab verify`` tests its claims. This module does not use torch.
+its range of p from it, and ``dropout-lab verify`` tests its claims. For built-in variants it also
+has the memory that they need and their look in plots. This module does not use torch.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import replace
+
+from dropout_lab.variant import BuiltInVariant, Variant
 
 _INFINITE = "the variance p / (1 - p) of its noise is infinite there"
-_NOTHING_LEFT = "nothing would be kept to be divided by 1 - p"
-_AT_MOST_ONE = "alpha = p / (1 - p) is at most 1, the range of the KL's approximation"
+_DIVISION_BY_0 = "kept weights are divided by 1 - p, which would be 0"
+_AT_MOST_ONE = "alpha = p / (1 - p) must be at most 1, where the approximation of the KL is valid"
 _ALPHA_OPTIONS = {"alpha_per": "layer", "kl_weight": 1.0, "kl_warmup": (0.0, 0.0)}
 _ALPHA = "alpha = p / (1 - p) at the start"
-
-
-@dataclass(frozen=True)
-class Variant:
-    """A dropout variant.
-
-    Args:
-        formula: The effect on the units x of a place, or on its outgoing weights W.
-        summary: What it does, in a sentence of at most 60 characters.
-        p: The meaning of p.
-        paper: The publication.
-        cost: Time of a training step, relative to ``none``; see ``COST_MEASURED``.
-        learned: The learned parameters, except weights and biases.
-        highest_p: The largest allowed p; below 1 if the formula has no value at 1.
-        beyond: Why a larger p is not allowed.
-        options: Keys of the section ``dropout`` that only some variants read, with their defaults.
-        needed: The options without a default.
-        between: Whether it acts between the activation and the outgoing weights. Such a variant
-            cannot have a position before the activation.
-        hidden_only: Whether it needs incoming weights or pre-activations, which the input does not
-            have.
-        reads_mask: Whether it distinguishes masks per example and masks per batch.
-        activations: The allowed activations; empty if all are allowed.
-        noisy: Whether it uses random numbers.
-        one_p: Whether all runs of a fleet need the same p, since p determines the shapes.
-        moments: Whether mean and variance of the pre-activations are known in closed form.
-        biased: Why evaluation is not the mean of training; empty if it is the mean.
-        keep_rate: Whether a unit or a weight is 0 with probability exactly p, and otherwise kept.
-        matched: Whether its noise, relative to evaluation, has variance p / (1 - p); for learned
-            noise, at the start.
-        surrogate: The tensors, ``x`` or ``weight``, whose gradient intentionally differs from the
-            derivative of the output.
-        source: SHA-256 of the plugin; empty for built-in variants.
-        remark: What to know before comparing it with other variants.
-    """
-
-    formula: str
-    summary: str = ""
-    p: str = "chance of dropping a unit"
-    paper: str = ""
-    cost: float = 1.0
-    learned: str = ""
-    highest_p: float = 1.0
-    beyond: str = ""
-    options: Mapping[str, Any] = field(default_factory=dict)
-    needed: tuple[str, ...] = ()
-    between: bool = False
-    hidden_only: bool = False
-    reads_mask: bool = True
-    activations: tuple[str, ...] = ()
-    noisy: bool = True
-    one_p: bool = False
-    moments: bool = False
-    biased: str = ""
-    keep_rate: bool = False
-    matched: bool = False
-    surrogate: tuple[str, ...] = ()
-    source: str = ""
-    remark: str = ""
-
 
 COST_MEASURED = (
     "time of a training step over one of none: 784-512-512-10, batch 128, 4 runs, SGD, p = 0.5 "
@@ -84,35 +25,47 @@ _BELOW_ONE = 1 - 2.0**-53
 _DROP = "chance of dropping a unit"
 _VARIANCE = "the noise has variance p / (1 - p)"
 _TO_BE_PRUNED = (
-    "made to be pruned: pruned_test_accuracy is its measure; for a pruned net without dropout "
-    "write a p near 0"
+    "designed for pruning: compare pruned_test_accuracy; for a pruned network without dropout, "
+    "use a p near 0"
 )
 _EVERY_MOMENT = ("relu", "logistic", "tanh", "linear")
 _ONE_PRE_ACTIVATION = ("relu", "logistic", "tanh", "selu", "linear")
+# Paul Tol's bright scheme and two more of his colours, distinct with any colour vision.
+BLUE, CYAN, RED, GREEN, YELLOW = "#4477AA", "#66CCEE", "#EE6677", "#228833", "#CCBB44"
+PURPLE, TEAL, ORANGE, BLACK = "#AA3377", "#44AA99", "#EE7733", "#000000"
 _JMLR = "Srivastava et al. 2014, JMLR 15"
 _KINGMA = "Kingma, Salimans, Welling 2015, NIPS"
 
-_TYPE_A = Variant(
+_TYPE_A = BuiltInVariant(
     summary="Gaussian noise on units; learns its variance.",
     cost=1.43,
     formula="x r, r ~ N(1, alpha); loss + KL/N",
     p=_ALPHA,
     paper=_KINGMA,
-    learned="alpha <= 1, of each place or unit",
+    learned="alpha <= 1 of each place or unit",
     highest_p=0.5,
     beyond=_AT_MOST_ONE,
     options=_ALPHA_OPTIONS,
     matched=True,
+    bytes_per_unit=36,
+    colour=YELLOW,
+    marker="^",
 )
 
 # Default weight of the term that each loss adds.
 LOSS_WEIGHTS = {"r_drop": 1.0, "expectation_linear": 1.0, "fraternal": 0.1}
 
-CATALOGUE: dict[str, Variant] = {
-    "none": Variant(
-        summary="No dropout: the baseline.", formula="x", p="no part", paper="", noisy=False
+BUILT_IN: dict[str, BuiltInVariant] = {
+    "none": BuiltInVariant(
+        summary="No dropout: the baseline.",
+        formula="x",
+        p="ignored",
+        noisy=False,
+        bytes_per_unit=10,
+        colour=BLACK,
+        marker="o",
     ),
-    "inverted": Variant(
+    "inverted": BuiltInVariant(
         summary="Drops units; scales the kept ones during training.",
         cost=1.12,
         formula="x k / (1-p), k ~ Bernoulli(1-p)",
@@ -120,8 +73,11 @@ CATALOGUE: dict[str, Variant] = {
         paper=_JMLR,
         keep_rate=True,
         matched=True,
+        bytes_per_unit=18,
+        colour=BLUE,
+        marker="o",
     ),
-    "standard": Variant(
+    "standard": BuiltInVariant(
         summary="Drops units; scales all units in evaluation.",
         cost=1.09,
         formula="x k, k ~ Bernoulli(1-p); in evaluation (1-p) x",
@@ -129,18 +85,25 @@ CATALOGUE: dict[str, Variant] = {
         paper=_JMLR,
         keep_rate=True,
         matched=True,
+        bytes_per_unit=18,
+        shares_pixels=False,
+        colour=CYAN,
+        marker="s",
     ),
-    "unscaled": Variant(
-        summary="Drops units without scaling: a mistake, on purpose.",
+    "unscaled": BuiltInVariant(
+        summary="Drops units without scaling: an intentional mistake.",
         cost=1.10,
         formula="x k, k ~ Bernoulli(1-p); in evaluation x",
         p=_DROP,
-        paper="",
-        remark="a mistake, on purpose: the scaling is forgotten",
+        remark="an intentional mistake: there is no scaling",
         keep_rate=True,
-        biased="scaling forgotten, on purpose",
+        biased="no scaling, an intentional mistake",
+        bytes_per_unit=18,
+        shares_pixels=False,
+        colour=RED,
+        marker="X",
     ),
-    "gaussian": Variant(
+    "gaussian": BuiltInVariant(
         summary="Multiplies units by Gaussian noise.",
         cost=1.34,
         formula="x r, r ~ N(1, p/(1-p))",
@@ -149,8 +112,11 @@ CATALOGUE: dict[str, Variant] = {
         highest_p=_BELOW_ONE,
         beyond=_INFINITE,
         matched=True,
+        bytes_per_unit=30,
+        colour=GREEN,
+        marker="^",
     ),
-    "uniform": Variant(
+    "uniform": BuiltInVariant(
         summary="Multiplies units by uniform noise.",
         cost=1.08,
         formula="x r, r ~ U(1-w, 1+w), w^2 = 3 p/(1-p)",
@@ -159,8 +125,11 @@ CATALOGUE: dict[str, Variant] = {
         highest_p=_BELOW_ONE,
         beyond=_INFINITE,
         matched=True,
+        bytes_per_unit=38,
+        colour=GREEN,
+        marker="v",
     ),
-    "alpha": Variant(
+    "alpha": BuiltInVariant(
         summary="Drops SELU units; keeps mean 0 and variance 1.",
         cost=1.26,
         formula="a (x k + alpha' (1-k)) + b, keeping mean 0 and variance 1",
@@ -168,11 +137,14 @@ CATALOGUE: dict[str, Variant] = {
         paper="Klambauer et al. 2017, NIPS",
         highest_p=_BELOW_ONE,
         beyond="no affine map restores the variance of a constant",
-        remark="made for activation: selu with init: lecun; with relu it is 1.5 points behind "
+        remark="designed for activation: selu with init: lecun; with relu it scores 1.5 pp below "
         "inverted on mnist_5k at p = 0.25 (25 epochs of Adam, n = 3)",
         biased="mean 0 and variance 1 over units",
+        bytes_per_unit=30,
+        colour=RED,
+        marker="P",
     ),
-    "standout": Variant(
+    "standout": BuiltInVariant(
         summary="Drops a unit more often the less it is activated.",
         cost=1.16,
         formula="x k, k ~ Bernoulli(sigmoid(slope z + beta)); in evaluation the mean",
@@ -181,18 +153,25 @@ CATALOGUE: dict[str, Variant] = {
         options={"slope": 1.0},
         hidden_only=True,
         activations=_ONE_PRE_ACTIVATION,
+        bytes_per_unit=18,
+        colour=CYAN,
+        marker="*",
     ),
-    "concrete": Variant(
+    "concrete": BuiltInVariant(
         summary="Learns p, with a smooth form of the mask.",
         cost=1.32,
         formula="x (1-z) / (1-p), z = sigmoid((logit p + logit u) / 0.1), u ~ U(0,1)",
-        p="chance of dropping at the start",
+        p="initial chance of dropping a unit",
         paper="Gal, Hron, Kendall 2017, NIPS",
         learned="p of each place",
         highest_p=_BELOW_ONE,
         beyond="logit p is infinite there",
         options={"length_scale": 1e-4},
         biased="E[1 - z] is only close to 1 - p",
+        bytes_per_unit=40,
+        bytes_per_weight=4,
+        colour=YELLOW,
+        marker="o",
     ),
     "variational_a": _TYPE_A,
     "variational_a2": replace(
@@ -200,21 +179,26 @@ CATALOGUE: dict[str, Variant] = {
         summary="variational_a with a third of the KL term.",
         cost=1.53,
         formula="x r, r ~ N(1, alpha); loss + KL/(3N)",
+        marker="v",
     ),
-    "variational_b": Variant(
+    "variational_b": BuiltInVariant(
         summary="Gaussian noise on weights; learns its variance.",
         cost=1.87,
         formula="z ~ N(x W + b, x^2 (alpha W^2)); loss + KL/N",
         p=_ALPHA,
         paper=_KINGMA,
-        learned="alpha <= 1, of each place, unit or weight",
+        learned="alpha <= 1 of each place, unit or weight",
         highest_p=0.5,
         beyond=_AT_MOST_ONE,
         options=_ALPHA_OPTIONS,
         between=True,
         matched=True,
+        bytes_per_unit=20,
+        bytes_per_weight=13,
+        colour=YELLOW,
+        marker="D",
     ),
-    "sparse_variational": Variant(
+    "sparse_variational": BuiltInVariant(
         summary="Learns the noise of each weight; prunes noisy ones.",
         cost=2.96,
         formula="z ~ N(x W + b, x^2 s^2); loss + KL/N; in evaluation W where s^2/W^2 < e^3",
@@ -225,10 +209,14 @@ CATALOGUE: dict[str, Variant] = {
         beyond=_INFINITE,
         options={"kl_weight": 1.0, "kl_warmup": (0.025, 0.1)},
         between=True,
-        remark="made for optimizer: adam; it gives accuracy away for zeros where N is small",
-        biased="drowned weights are 0 there",
+        remark="designed for optimizer: adam; with few examples N, it loses accuracy by pruning",
+        biased="pruned weights are 0 in evaluation",
+        bytes_per_unit=20,
+        bytes_per_weight=130,
+        colour=YELLOW,
+        marker="X",
     ),
-    "multinomial": Variant(
+    "multinomial": BuiltInVariant(
         summary="Draws a fixed number of units, with replacement.",
         cost=1.36,
         formula="x m / (k/d), m ~ Multinomial(k; 1/d, ..., 1/d)",
@@ -236,10 +224,13 @@ CATALOGUE: dict[str, Variant] = {
         paper="Li, Gong, Yang 2016, NIPS",
         highest_p=_BELOW_ONE,
         beyond="no draw would be left",
-        remark="its noise has variance (1 - 1/d) / (1 - p), against p / (1 - p) of inverted, so it "
-        "learns more slowly at the same p",
+        remark="its noise has variance (1 - 1/d) / (1 - p), more than p / (1 - p) of inverted, so "
+        "it learns more slowly at the same p",
+        bytes_per_unit=42,
+        colour=TEAL,
+        marker="h",
     ),
-    "evolutional": Variant(
+    "evolutional": BuiltInVariant(
         summary="multinomial that draws active units more often.",
         cost=2.40,
         formula="x m / (k q), m ~ Multinomial(k; q), q_i ~ sqrt(mean of x_i^2 over the batch)",
@@ -247,29 +238,35 @@ CATALOGUE: dict[str, Variant] = {
         paper="Li, Gong, Yang 2016, NIPS",
         highest_p=_BELOW_ONE,
         beyond="no draw would be left",
-        remark="units that are active in the batch share most of the draws; it learns more slowly "
-        "at the same p",
+        remark="active units get most of the draws; it learns more slowly at the same p",
         surrogate=("x",),
+        bytes_per_unit=42,
+        colour=TEAL,
+        marker="p",
     ),
-    "shakeout": Variant(
+    "shakeout": BuiltInVariant(
         summary="Flips or enlarges all weights of a unit at once.",
         cost=1.85,
-        formula="W -> -c sign(W) or (W + c p sign(W)) / (1-p), by the unit's coin",
-        p="chance of a unit's weights going to -c sign(W)",
+        formula="W -> -c sign(W) or (W + c p sign(W)) / (1-p), one draw for each unit",
+        p="chance of setting the weights of a unit to -c sign(W)",
         paper="Kang, Li, Tao 2016, AAAI",
         highest_p=_BELOW_ONE,
-        beyond=_NOTHING_LEFT,
+        beyond=_DIVISION_BY_0,
         options={"strength": 0.1},
         between=True,
-        remark="the authors' strength 0.1 learns slowly beside He's initial weights; "
-        "configs/variants.yaml takes 0.01",
+        remark="with He initialization, the authors' strength 0.1 learns slowly; "
+        "configs/variants.yaml uses 0.01",
         surrogate=("weight",),
+        bytes_per_unit=26,
+        bytes_per_weight=6,
+        colour=PURPLE,
+        marker="P",
     ),
-    "targeted_unit": Variant(
+    "targeted_unit": BuiltInVariant(
         summary="Drops only units with small incoming weights.",
         cost=1.39,
-        formula="x k where a unit's incoming norm is among the share's lowest, else x",
-        p="chance of dropping a unit that is a candidate",
+        formula="x k for the share of units with the lowest incoming norms, else x",
+        p="chance of dropping a candidate unit",
         paper="Gomez et al. 2019, arXiv:1905.13678",
         options={"share": None},
         needed=("share",),
@@ -277,22 +274,29 @@ CATALOGUE: dict[str, Variant] = {
         hidden_only=True,
         activations=_ONE_PRE_ACTIVATION,
         remark=_TO_BE_PRUNED,
-        biased="nothing is rescaled",
+        biased="no scaling",
+        bytes_per_unit=18,
+        colour=ORANGE,
+        marker="s",
     ),
-    "targeted_weight": Variant(
+    "targeted_weight": BuiltInVariant(
         summary="Drops only small weights.",
         cost=2.08,
-        formula="W k where |W| is among the share's smallest of its output unit, else W",
-        p="chance of dropping a weight that is a candidate; one mask for a batch",
+        formula="W k for the share of weights with the smallest |W| of each output unit, else W",
+        p="chance of dropping a candidate weight; one mask for a batch",
         paper="Gomez et al. 2019, arXiv:1905.13678",
         options={"share": None},
         needed=("share",),
         between=True,
         remark=_TO_BE_PRUNED,
         reads_mask=False,
-        biased="nothing is rescaled",
+        biased="no scaling",
+        bytes_per_unit=10,
+        bytes_per_weight=13,
+        colour=ORANGE,
+        marker="D",
     ),
-    "fast": Variant(
+    "fast": BuiltInVariant(
         summary="Computes the mean effect of Gaussian noise.",
         cost=1.75,
         formula="the mean of the next activation under z ~ N(x W + b, p/(1-p) x^2 W^2)",
@@ -304,11 +308,17 @@ CATALOGUE: dict[str, Variant] = {
         activations=_EVERY_MOMENT,
         noisy=False,
         reads_mask=False,
+        bytes_per_unit=34,
+        bytes_per_weight=4,
+        evaluation_bytes_per_unit=34,
+        shares_pixels=False,
+        colour=GREEN,
+        marker="<",
     ),
-    "batchwise": Variant(
+    "batchwise": BuiltInVariant(
         summary="Drops the same units for a whole batch.",
         cost=0.75,
-        formula="exactly k of d units, the same for a batch, times d/k; the rest not computed",
+        formula="x d/k for exactly k of d units, the same for a batch; the others are not computed",
         p="1 - k/d",
         paper="Graham, Reizenstein, Robinson 2015",
         highest_p=_BELOW_ONE,
@@ -317,8 +327,12 @@ CATALOGUE: dict[str, Variant] = {
         reads_mask=False,
         keep_rate=True,
         matched=True,
+        bytes_per_unit=16,
+        bytes_per_weight=4,
+        colour=BLUE,
+        marker="p",
     ),
-    "dropconnect": Variant(
+    "dropconnect": BuiltInVariant(
         summary="Drops weights instead of units.",
         cost=29.3,
         formula="W M / (1-p), M ~ Bernoulli(1-p)",
@@ -328,9 +342,13 @@ CATALOGUE: dict[str, Variant] = {
         moments=True,
         keep_rate=True,
         matched=True,
-        remark="mask: batch draws one weight mask for a batch, at a cost of 1.21",
+        remark="mask: batch draws one weight mask for a batch; its cost is 1.21",
+        bytes_per_unit=14,
+        bytes_per_weight=8,
+        colour=PURPLE,
+        marker="D",
     ),
-    "gaussian_dropconnect": Variant(
+    "gaussian_dropconnect": BuiltInVariant(
         summary="Multiplies weights by Gaussian noise.",
         cost=1.79,
         formula="W r, r ~ N(1, p/(1-p))",
@@ -341,8 +359,12 @@ CATALOGUE: dict[str, Variant] = {
         between=True,
         matched=True,
         moments=True,
+        bytes_per_unit=20,
+        bytes_per_weight=13,
+        colour=PURPLE,
+        marker="d",
     ),
 }
 
-# Plugins add their variants to the catalogue at run time.
-BUILT_IN = frozenset(CATALOGUE)
+# The built-in variants, and the variants of plugins, which are added at run time.
+CATALOGUE: dict[str, Variant] = dict(BUILT_IN)

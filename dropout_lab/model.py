@@ -137,7 +137,7 @@ class MLP(nn.Module):
                     if hidden is not None:
                         hidden.append(h)
                     entering = UnitInputs(self._places[place - 1][1], z)
-                if self.position == "after":  # what is dropped for a whole batch is not computed
+                if self.position == "after":  # batchwise dropout does not compute dropped units
                     weight = dropout.select_outgoing(weight)
                     if place + 1 < len(self._places):
                         weight, bias = self._places[place + 1][0].select_incoming(weight, bias)

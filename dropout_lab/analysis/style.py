@@ -17,40 +17,12 @@ from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from dropout_lab.catalogue import CATALOGUE
+from dropout_lab.catalogue import BLUE, BUILT_IN, CATALOGUE, GREEN, ORANGE, PURPLE
 from dropout_lab.files import open_file, replace_file
 
 PUBLISHED = "#777777"  # colour of published values
-WITHOUT = "#000000"  # colour of baselines
+WITHOUT = BUILT_IN["none"].colour  # colour of baselines
 BARS = "bars: 95% t interval of the mean over seeds"
-# Paul Tol's bright scheme and two more of his colours, distinct with any colour vision.
-# Related variants share a colour and differ by marker.
-_BLUE, _CYAN, _RED, _GREEN, _YELLOW = "#4477AA", "#66CCEE", "#EE6677", "#228833", "#CCBB44"
-_PURPLE, _TEAL, _ORANGE = "#AA3377", "#44AA99", "#EE7733"
-_VARIANT_STYLES = {
-    "none": (WITHOUT, "o"),
-    "inverted": (_BLUE, "o"),
-    "standard": (_CYAN, "s"),
-    "unscaled": (_RED, "X"),
-    "gaussian": (_GREEN, "^"),
-    "uniform": (_GREEN, "v"),
-    "alpha": (_RED, "P"),
-    "standout": (_CYAN, "*"),
-    "concrete": (_YELLOW, "o"),
-    "variational_a": (_YELLOW, "^"),
-    "variational_a2": (_YELLOW, "v"),
-    "variational_b": (_YELLOW, "D"),
-    "sparse_variational": (_YELLOW, "X"),
-    "multinomial": (_TEAL, "h"),
-    "evolutional": (_TEAL, "p"),
-    "shakeout": (_PURPLE, "P"),
-    "targeted_unit": (_ORANGE, "s"),
-    "targeted_weight": (_ORANGE, "D"),
-    "fast": (_GREEN, "<"),
-    "batchwise": (_BLUE, "p"),
-    "dropconnect": (_PURPLE, "D"),
-    "gaussian_dropconnect": (_PURPLE, "d"),
-}
 INFERENCE_NAMES = {
     "mean": "mean",
     "monte_carlo": "Monte Carlo",
@@ -60,10 +32,10 @@ INFERENCE_NAMES = {
 }
 _INFERENCE_STYLES = {
     "mean": (WITHOUT, "o"),
-    "monte_carlo": (_BLUE, "s"),
-    "geometric": (_GREEN, "^"),
-    "moment_matching": (_PURPLE, "D"),
-    "ensemble": (_ORANGE, "*"),
+    "monte_carlo": (BLUE, "s"),
+    "geometric": (GREEN, "^"),
+    "moment_matching": (PURPLE, "D"),
+    "ensemble": (ORANGE, "*"),
 }
 _OTHER_STYLE = ("#888888", "o")
 _PLUGIN_COLOURS = ("#332288", "#882255", "#888888")
@@ -117,9 +89,9 @@ def variant_marker(variant: object) -> str:
 def variant_look(variant: object) -> tuple[str, str]:
     """Return the colour and the marker of a variant; for plugins, by the order of their names."""
     name = str(variant)
-    if name in _VARIANT_STYLES:
-        return _VARIANT_STYLES[name]
-    index = sorted({name, *CATALOGUE} - _VARIANT_STYLES.keys()).index(name)
+    if name in BUILT_IN:
+        return BUILT_IN[name].colour, BUILT_IN[name].marker
+    index = sorted({name, *CATALOGUE} - BUILT_IN.keys()).index(name)
     colours, markers = len(_PLUGIN_COLOURS), len(_PLUGIN_MARKERS)
     return _PLUGIN_COLOURS[index % colours], _PLUGIN_MARKERS[(index + index // colours) % markers]
 

@@ -8,8 +8,9 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
 
-from dropout_lab.catalogue import COST_MEASURED, Variant
+from dropout_lab.catalogue import COST_MEASURED
 from dropout_lab.lessons import Lesson
+from dropout_lab.variant import Variant
 
 _TABLE_WIDTH = 150  # columns of a terminal from which six columns of text can be read
 

@@ -1,7 +1,6 @@
 """``dropout-lab variants``: the catalogue of dropout variants."""
 
 import json as json_module
-from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -25,9 +24,8 @@ def variants(
     options.load_plugins(plugin)
     chosen = {name: CATALOGUE[name] for name in options.variant_names(names)}
     if json:
-        typer.echo(
-            json_module.dumps({name: asdict(kind) for name, kind in chosen.items()}, indent=1)
-        )
+        entries = {name: kind.public_fields() for name, kind in chosen.items()}
+        typer.echo(json_module.dumps(entries, indent=1))
         return
 
     from dropout_lab.cli.catalogue import print_catalogue, print_overview

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from dropout_lab.catalogue import Variant
 from dropout_lab.layers.affine import affine
 from dropout_lab.layers.alpha import AlphaDropout
 from dropout_lab.layers.base import (
@@ -37,6 +36,7 @@ from dropout_lab.layers.variational import (
     VariationalADropout,
     VariationalBDropout,
 )
+from dropout_lab.variant import Variant
 
 VARIANTS: dict[str, type[Dropout]] = {
     "none": NoDropout,

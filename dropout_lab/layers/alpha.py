@@ -26,7 +26,7 @@ class AlphaDropout(BernoulliDropout):
     Args:
         p: Probability of dropping a unit, in [0, 1), rounded to a multiple of 1/65,536; the paper
             recommends 0.05 or 0.1. At 0 the output is bit-identical to ``x``.
-        mask: ``element`` draws a mask for each example, ``batch`` one mask for the whole batch.
+        mask: ``element`` draws a mask for each example, ``batch`` one mask for the batch.
         noise: Source of the random draws; by default PyTorch's global generator.
 
     Shape:

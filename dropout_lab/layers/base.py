@@ -7,7 +7,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from dropout_lab.catalogue import Variant
 from dropout_lab.devices import runs_eagerly
 from dropout_lab.layers.affine import affine
 from dropout_lab.layers.coins import (
@@ -25,6 +24,7 @@ from dropout_lab.layers.constants import (
 )
 from dropout_lab.layers.old_names import renamed_class, support_old_hooks
 from dropout_lab.rng import Noise, TorchNoise
+from dropout_lab.variant import Variant
 
 Mask = Literal["element", "batch"]
 MASKS: tuple[Mask, ...] = ("element", "batch")
@@ -57,7 +57,7 @@ class Dropout(nn.Module):
     Args:
         p: The drop probability, in [0, 1]: one number, or a tensor whose axes are the leading axes
             of the input. Shape ``(runs,)`` gives each run of a fleet its own p.
-        mask: ``element`` draws a mask for each example, ``batch`` one mask for the whole batch.
+        mask: ``element`` draws a mask for each example, ``batch`` one mask for the batch.
         noise: Source of the random draws; by default PyTorch's global generator.
 
     Raises:
@@ -311,8 +311,8 @@ class BernoulliDropout(UnitDropout):
     """Base class of the layers that keep each unit with probability 1 - p.
 
     The layer compares 16-bit random integers with a threshold. So p is rounded to a multiple of
-    1/65,536, but never to 0 or 1. The layer uses and reports the rounded p. Masks are nested: with
-    the same draws, a unit that is kept at some p is kept at every lower p.
+    1/65,536; a p between 0 and 1 is never rounded to 0 or 1. The layer uses and reports the rounded
+    p. Masks are nested: with the same draws, a unit that is kept at some p is kept at all lower p.
     """
 
     rounds_p = True

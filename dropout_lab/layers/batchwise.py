@@ -15,7 +15,7 @@ from dropout_lab.rng import Noise
 
 
 class BatchwiseDropout(UnitDropout):
-    r"""Keep exactly k of the d units for the whole batch, and multiply them by d / k.
+    r"""Keep exactly k of the d units for a batch, and multiply them by d / k.
 
     .. math:: y_i = x_i \frac{d}{k} \mathbb{1}[i \in S], \qquad S \text{ uniform among the subsets
               of size } k = \operatorname{round}((1 - p) d)

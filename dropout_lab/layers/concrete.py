@@ -33,7 +33,7 @@ class ConcreteDropout(LearnedDropout, UnitDropout):
     Args:
         p: Initial drop probability, in [0, 1); the authors start at 0.1. Each run learns its own.
         length_scale: ``l``, at least 0.
-        mask: ``element`` draws for each example, ``batch`` once for the whole batch.
+        mask: ``element`` draws for each example, ``batch`` once for the batch.
         noise: Source of the random draws, of 16 bits; by default PyTorch's global generator.
 
     Shape:

@@ -26,7 +26,7 @@ class GaussianDropConnect(WeightDropout):
     Args:
         p: Sets the variance ``p / (1 - p)``; in [0, 1). At 0 the layer changes nothing.
         mask: ``element`` draws the pre-activations of each example, ``batch`` draws the weights
-            once for the whole batch.
+            once for the batch.
         noise: Source of the random draws; by default PyTorch's global generator.
 
     Shape:

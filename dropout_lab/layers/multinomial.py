@@ -25,7 +25,7 @@ class MultinomialDropout(UnitDropout):
     Args:
         p: ``1 - k/d``, in [0, 1). :meth:`setup` rounds it to an integer k of at least 1. At 0 the
             layer has no noise, although k = d draws would have some.
-        mask: ``element`` draws for each example, ``batch`` once for the whole batch.
+        mask: ``element`` draws for each example, ``batch`` once for the batch.
         noise: Source of the random draws; by default PyTorch's global generator. The layer always
             makes d draws and counts the first k. So the draws of a higher p are a subset of the
             draws of a lower p.
@@ -90,7 +90,7 @@ class EvolutionalDropout(MultinomialDropout):
     .. math:: q_i = \frac{s_i}{\sum_j s_j}, \qquad s_i = \sqrt{\tfrac{1}{B} \sum_b x_{bi}^2}
 
     These probabilities minimize a bound on the variance that the noise adds. They pass no gradient.
-    A unit that is 0 in the whole batch remains 0. See :class:`MultinomialDropout`.
+    A unit that is 0 in all examples of a batch remains 0. See :class:`MultinomialDropout`.
 
     Shape:
         ``x``: ``(*p.shape, ..., batch, d)``. Output: the same shape and dtype.

@@ -10,6 +10,8 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
+import torch
+
 # Old name: new name.
 RENAMED_HOOKS = {
     "begin": "setup",
@@ -65,7 +67,8 @@ def _alias(old: str, new: str, method: Callable[..., Any]) -> Callable[..., Any]
 
     @functools.wraps(method)
     def alias(self: Any, *args: Any, **kwargs: Any) -> Any:
-        _warn(f"{type(self).__name__}.{old}", new, stacklevel=3)
+        if not torch.compiler.is_compiling():  # torch.compile cannot trace a warning
+            _warn(f"{type(self).__name__}.{old}", new, stacklevel=3)
         return method(self, *args, **kwargs)
 
     alias._is_alias = True  # type: ignore[attr-defined]

@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dropout_lab.catalogue import Variant
 from dropout_lab.layers.base import Dropout, Mask, UnitInputs
 from dropout_lab.rng import Noise
+from dropout_lab.variant import Variant
 
 # Values of required options; other required options have the value _NUMBER.
 _VALUES = {"alpha_per": "layer", "kl_warmup": (0.0, 0.1)}

@@ -45,7 +45,7 @@ class SparseVariationalDropout(LearnedDropout, WeightDropout):
         kl_warmup: Fractions of the training between which the factor rises from 0; in the paper,
             epochs 5 and 20 of 200.
         mask: ``element`` draws the pre-activations of each example, ``batch`` draws the weights
-            once for the whole batch.
+            once for the batch.
         noise: Source of the random draws; by default PyTorch's global generator.
 
     Shape:

@@ -25,7 +25,7 @@ class StandoutDropout(UnitDropout):
         p: Probability of dropping a unit whose pre-activation is 0, in [0, 1]. At 0 the output is
             bit-identical to ``x``.
         slope: ``s``, the paper's alpha; any number. At 0 this is standard dropout.
-        mask: ``element`` draws for each example, ``batch`` once for the whole batch. Each example
+        mask: ``element`` draws for each example, ``batch`` once for the batch. Each example
             has its own probability in both cases.
         noise: Source of the random draws; by default PyTorch's global generator.
 

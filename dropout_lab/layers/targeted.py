@@ -78,7 +78,7 @@ class TargetedUnitDropout(TargetedDropout):
         p: Probability of dropping a candidate (the paper's alpha), in [0, 1], rounded to a multiple
             of 1/65,536.
         share: Fraction of the units that are candidates (the paper's gamma), in (0, 1].
-        mask: ``element`` draws for each example, ``batch`` once for the whole batch.
+        mask: ``element`` draws for each example, ``batch`` once for the batch.
         noise: Source of the random draws; by default PyTorch's global generator.
 
     Shape:

@@ -17,7 +17,7 @@ class UniformDropout(UnitDropout):
 
     Args:
         p: Sets the variance ``p / (1 - p)``; in [0, 1). At 0 the output is bit-identical to ``x``.
-        mask: ``element`` draws noise for each example, ``batch`` once for the whole batch.
+        mask: ``element`` draws noise for each example, ``batch`` once for the batch.
         noise: Source of the random draws, of 16 bits; by default PyTorch's global generator.
 
     Shape:

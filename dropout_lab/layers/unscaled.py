@@ -17,7 +17,7 @@ class UnscaledDropout(BernoulliDropout):
     Args:
         p: Probability of dropping a unit, in [0, 1], rounded to a multiple of 1/65,536. At 0 the
             output is bit-identical to ``x``; at 1 output and gradient are 0 in training.
-        mask: ``element`` draws a mask for each example, ``batch`` one mask for the whole batch.
+        mask: ``element`` draws a mask for each example, ``batch`` one mask for the batch.
         noise: Source of the random draws; by default PyTorch's global generator.
 
     Shape:

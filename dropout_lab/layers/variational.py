@@ -141,7 +141,7 @@ class VariationalADropout(VariationalDropout, UnitDropout):
         alpha_per: ``layer`` learns one alpha, ``unit`` an alpha for each unit.
         kl_weight: Factor of the KL, at least 0. Type A2 multiplies it by 1/3.
         kl_warmup: Fractions of the training between which the factor rises from 0.
-        mask: ``element`` draws noise for each example, ``batch`` once for the whole batch.
+        mask: ``element`` draws noise for each example, ``batch`` once for the batch.
         noise: Source of the random draws; by default PyTorch's global generator.
 
     Shape:
@@ -198,7 +198,7 @@ class VariationalBDropout(VariationalDropout, WeightDropout):
         kl_weight: Factor of the KL, at least 0.
         kl_warmup: Fractions of the training between which the factor rises from 0.
         mask: ``element`` draws the pre-activations of each example, ``batch`` draws the weights
-            once for the whole batch.
+            once for the batch.
         noise: Source of the random draws; by default PyTorch's global generator.
 
     Shape:

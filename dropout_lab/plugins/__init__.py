@@ -9,7 +9,7 @@ import hashlib
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from dropout_lab.catalogue import CATALOGUE
@@ -18,6 +18,7 @@ from dropout_lab.layers import VARIANTS, Dropout
 from dropout_lab.plugins.declared import mistakes_in
 from dropout_lab.plugins.source import import_text, lines_of_classes, read_text, variants_in
 from dropout_lab.plugins.trial import mistake_in_use
+from dropout_lab.variant import Variant
 
 
 @dataclass(frozen=True)
@@ -137,7 +138,7 @@ def _checked(
 def _register(classes: Iterable[type[Dropout]], plugin: Plugin) -> None:
     for kind in classes:
         name = _name(kind)
-        kind.variant = replace(kind.variant, source=plugin.digest)
+        kind.variant = Variant(**{**kind.variant.public_fields(), "source": plugin.digest})
         CATALOGUE[name] = kind.variant
         VARIANTS[name] = kind
         LOADED[name] = plugin

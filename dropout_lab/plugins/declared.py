@@ -9,12 +9,13 @@ from typing import Any, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
-from dropout_lab.catalogue import BUILT_IN, CATALOGUE, Variant
+from dropout_lab.catalogue import BUILT_IN
 from dropout_lab.config.allowed_values import allowed, choices
 from dropout_lab.config.messages import nearest, shown
 from dropout_lab.config.schema import DropoutSettings
 from dropout_lab.layers import Dropout, UnitDropout
 from dropout_lab.layers.sample_inputs import required_options
+from dropout_lab.variant import Variant
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 _NOT_WORDS = {"null", "true", "false", "nan", "inf"}  # in YAML or CSV
@@ -100,7 +101,7 @@ def _field_mistakes(variant: Variant) -> Iterator[str]:
 
 def _option_mistakes(variant: Variant) -> Iterator[str]:
     """A plugin reads keys that the section dropout has, and brings none of its own."""
-    known = sorted({key for name in BUILT_IN for key in CATALOGUE[name].options})
+    known = sorted({key for kind in BUILT_IN.values() for key in kind.options})
     for key, default in variant.options.items():
         if key not in known:
             yield (

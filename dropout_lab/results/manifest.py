@@ -5,14 +5,14 @@ import json
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, fields
+from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import BaseModel, Field, StringConstraints, TypeAdapter, ValidationError
 
 from dropout_lab import __version__
-from dropout_lab.catalogue import CATALOGUE, Variant
+from dropout_lab.catalogue import CATALOGUE
 from dropout_lab.config.grid import Cell, Run, run_id, values_of
 from dropout_lab.config.published import FigureSettings, PublishedSettings
 from dropout_lab.config.schema import KEYS, SECTIONS, Settings
@@ -21,6 +21,7 @@ from dropout_lab.errors import DamageError, StorageError
 from dropout_lab.files import read_error, read_file
 from dropout_lab.printable import command, one_line
 from dropout_lab.results.names import MANIFEST, RUN_ID
+from dropout_lab.variant import Variant
 
 MANIFEST_FORMAT = 1
 LARGEST_MANIFEST = 2**26  # bytes; 100,000 runs take less
@@ -174,7 +175,7 @@ def read_manifest(folder: Path) -> Manifest | None:
 
 def recorded_plugin(file: str, kind: Variant) -> PluginEntry:
     """Return what a manifest records of a plugin's variant."""
-    return PluginEntry(file=file, sha256=kind.source, variant=asdict(kind))
+    return PluginEntry(file=file, sha256=kind.source, variant=kind.public_fields())
 
 
 def recorded_variants(plugins: Mapping[str, PluginEntry]) -> dict[str, Variant]:

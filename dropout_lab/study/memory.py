@@ -14,13 +14,13 @@ for Adam):
   stopping, for the weights of the best epoch, and with averaged weights, for the average.
 * order: ``16 N``, the order of the N training examples as it is drawn.
 * step: ``B sum_l a_l u_l + sum_l w_l W_l``, what autograd keeps of a batch, masks and draws. a and
-  w are the bytes of the variant per unit and example and per weight, ``_UNIT`` and ``_WEIGHT``, as
+  w are the bytes of the variant per unit and example and per weight, which the catalogue has, as
   measured; at places without dropout a is that of none. Dropconnect with a mask per example keeps
   a byte for each weight *and example*, and the allocator up to two more in the gaps between them:
   ``w = 3 B + 8``. Two more bytes for the copies of bfloat16, 8 per weight of the
   largest matrix for l1 and for RMSprop, and twice the whole for a loss of two passes.
 * evaluation: the same for one layer, from its units to what its weights make of them (of maxout
-  the pieces), and 1,000 examples, with a = 15 and without w's
+  the pieces), and 1,000 examples, with a = 15 (34 for fast) and without w's
   byte per example unless networks are sampled (Monte Carlo); with the probabilities kept, and
   the pool of a curve.
 * gradients: with that diagnostic, three gradients more and what autograd keeps of 1,000 examples.
@@ -37,6 +37,7 @@ for Adam):
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from dropout_lab.catalogue import BUILT_IN
 from dropout_lab.config.inference_rules import (
     SAMPLES,
     diagnostics,
@@ -51,25 +52,9 @@ from dropout_lab.training.evaluation import CHUNK
 _FLOAT, _DOUBLE = 4, 8
 _SLACK = 1.2
 _LIBRARIES = 32 * 2**20
-# Bytes per unit and example of a training step, by the variant; measured, rounded up.
-_BARE = 10
-_UNIT = {
-    "none": _BARE, "inverted": 18, "standard": 18, "unscaled": 18, "gaussian": 30, "uniform": 38,
-    "alpha": 30, "standout": 18, "targeted_unit": 18, "concrete": 40, "variational_a": 36,
-    "variational_a2": 36, "multinomial": 42, "evolutional": 42, "shakeout": 26,
-    "targeted_weight": _BARE, "fast": 34, "batchwise": 16, "dropconnect": 14,
-    "gaussian_dropconnect": 20, "variational_b": 20, "sparse_variational": 20,
-}  # fmt: skip
-# Variants that leave the pixels as they are, the same for all runs, where there is no noise.
-_PIXELS_SHARED = _UNIT.keys() - {"standard", "unscaled", "fast"}
-_EVALUATED = 15  # bytes per unit and example of an evaluation without noise
-# Bytes per weight that leaves a place with dropout, beyond its gradient.
-_WEIGHT = {
-    "concrete": 4, "shakeout": 6, "targeted_weight": 13, "fast": 4, "batchwise": 4,
-    "dropconnect": 8, "gaussian_dropconnect": 13, "variational_b": 13, "sparse_variational": 130,
-}  # fmt: skip
-_ALPHA_OF_EACH = 105  # variational_b with an alpha for each weight
-_OF_PLUGIN = (42, 130)  # what a variant of one's own does is not known
+_WITHOUT_DROPOUT = BUILT_IN["none"].bytes_per_unit
+_ALPHA_PER_WEIGHT = 105  # bytes per weight of variational_b with an alpha for each weight
+_PLUGIN_BYTES = (42, 130)  # per unit and per weight of a plugin, the highest of all variants
 
 
 @dataclass(frozen=True)
@@ -158,14 +143,15 @@ def _state(settings: Settings) -> int:
 def _costs(settings: Settings, examples: int) -> tuple[int, int]:
     """Return the bytes per unit and example, and per weight, at a place with dropout."""
     dropout = settings.dropout
-    if dropout.variant not in _UNIT:
-        return _OF_PLUGIN
-    weight = _WEIGHT.get(dropout.variant, 0)
+    kind = BUILT_IN.get(dropout.variant)
+    if kind is None:
+        return _PLUGIN_BYTES
+    weight = kind.bytes_per_weight
     if dropout.variant == "dropconnect" and dropout.mask == "element":
         weight += 3 * examples
     if dropout.variant == "variational_b" and dropout.alpha_per == "weight":
-        weight = _ALPHA_OF_EACH
-    return _UNIT[dropout.variant], weight
+        weight = _ALPHA_PER_WEIGHT
+    return kind.bytes_per_unit, weight
 
 
 def _step(settings: Settings, examples: int | None = None) -> int:
@@ -175,7 +161,7 @@ def _step(settings: Settings, examples: int | None = None) -> int:
     of_unit, of_weight = _costs(settings, size)
     copies = 2 * (settings.training.precision == "bfloat16")
     units = sum(
-        columns * ((of_unit if place in noisy else _BARE) + copies)
+        columns * ((of_unit if place in noisy else _WITHOUT_DROPOUT) + copies)
         for place, columns in enumerate(_columns(settings))
     )
     if settings.regularization.input_noise:
@@ -195,13 +181,14 @@ def _evaluation(settings: Settings) -> int:
     of_unit, of_weight = _costs(settings, CHUNK if sampled else 0)
     dataset = DATASETS[settings.dataset.name]
     before = [inputs_of(settings), *settings.model.hidden]
-    own = 0 in noisy and (sampled or settings.dropout.variant not in _PIXELS_SHARED)
+    kind = BUILT_IN.get(settings.dropout.variant)
+    own = 0 in noisy and (sampled or kind is None or not kind.shares_pixels)
     if not own and settings.training.precision == "float32":
         before[0] = 0  # the runs share the pixels
     at_once = max(a + b for a, b in zip(before, _columns(settings)[1:], strict=True))
     of_place = matrices(settings)
-    if not sampled and settings.dropout.variant in _UNIT.keys() - {"fast"}:
-        of_unit = _EVALUATED
+    if not sampled and kind is not None:
+        of_unit = kind.evaluation_bytes_per_unit
     if "moment_matching" in wanted:
         of_unit, of_weight = max(of_unit, 32), max(of_weight, 2 * _FLOAT)
     bytes_ = CHUNK * of_unit * at_once
@@ -223,7 +210,7 @@ def _diagnosed(settings: Settings) -> int:
     needed = 0
     if "gradients" in wanted:
         needed = 3 * _FLOAT * _parameters(settings) + _step(settings)
-        needed += CHUNK * _BARE * sum(_columns(settings)[1:])  # the runs share the pixels
+        needed += CHUNK * _WITHOUT_DROPOUT * sum(_columns(settings)[1:])  # the runs share pixels
     if "noise" in wanted:
         needed = max(needed, _step(settings, 100))
     if {"activations", "co_adaptation"} & set(wanted):

@@ -160,7 +160,7 @@ def test_verify_as_json_is_pure_and_names_must_be_known(run) -> None:
     entry = data["checks"][0]
     assert list(entry) == ["check", "variant", "measured", "bound", "passed", "reason"]
     skipped = [c for c in data["checks"] if c["variant"] == "unscaled" and c["passed"] is None]
-    assert "scaling forgotten, on purpose" in {check["reason"] for check in skipped}
+    assert "no scaling, an intentional mistake" in {check["reason"] for check in skipped}
     unknown = run("verify", "gausian")
     assert unknown.status == 2
     assert "did you mean 'gaussian'?" in unknown.err

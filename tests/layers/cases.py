@@ -1,4 +1,4 @@
-"""For each variant: how to make it, what to give it, and the law of what comes out of it."""
+"""The facts of each variant that the tests use: options, inputs, masks, law of the output."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -22,8 +22,18 @@ UNIT = [name for name, kind in VARIANTS.items() if issubclass(kind, UnitDropout)
 NOISY = [name for name in NAMES if CATALOGUE[name].noisy]
 NOISY_UNIT = [name for name in UNIT if name in NOISY]
 LEARNED = [name for name in NAMES if CATALOGUE[name].learned]
+QUIET = ["none", "fast"]  # without noise
 ONE_MASK = ["batchwise", "targeted_weight"]  # one for a batch, whatever ``mask`` says
 OWN_MASKS = [name for name in NOISY if name not in ONE_MASK]
+# Variants whose evaluation leaves units and weights unchanged and is not the mean of training.
+APART = ["unscaled", "alpha", "concrete", "targeted_unit", "targeted_weight"]
+# Variants whose masks are nested: what is kept at some p is kept at every lower p.
+NESTING = [
+    "inverted", "standard", "unscaled", "alpha", "standout", "multinomial", "batchwise",
+    "shakeout", "targeted_unit", "targeted_weight", "dropconnect",
+]  # fmt: skip
+# The input whose gradient intentionally differs; the variant's own test file checks it.
+SURROGATE = {"evolutional": "x", "shakeout": "weight"}
 OPTIONS: dict[str, dict[str, float]] = {
     "targeted_unit": {"share": 0.5},
     "targeted_weight": {"share": 0.5},

@@ -17,6 +17,7 @@ from dropout_lab.rng import FleetNoise
 from tests.layers.cases import (
     CPU,
     NAMES,
+    NESTING,
     NOISY,
     NOISY_UNIT,
     OWN_MASKS,
@@ -37,10 +38,6 @@ unit = pytest.mark.parametrize("name", UNIT)
 noisy_unit = pytest.mark.parametrize("name", NOISY_UNIT)
 own_masks = pytest.mark.parametrize("name", OWN_MASKS)
 MASKS = ["element", "batch"]
-NESTING = [
-    "inverted", "standard", "unscaled", "alpha", "standout", "multinomial", "batchwise",
-    "shakeout", "targeted_unit", "targeted_weight", "dropconnect",
-]  # fmt: skip
 
 
 def bits(x: Tensor) -> Tensor:

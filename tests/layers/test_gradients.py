@@ -6,10 +6,17 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from dropout_lab.layers import Dropout
-from tests.layers.cases import LEARNED, NAMES, LayerInputs, act, make, place, ps_of_runs, seeded
-
-# What passes its gradient as if something were constant; their own files say what and check it.
-ON_PURPOSE = {"evolutional": "x", "shakeout": "weight"}
+from tests.layers.cases import (
+    LEARNED,
+    NAMES,
+    SURROGATE,
+    LayerInputs,
+    act,
+    make,
+    place,
+    ps_of_runs,
+    seeded,
+)
 
 
 class Connected(nn.Module):
@@ -62,7 +69,7 @@ def test_of_what_the_weights_make(name: str, mode: str, float64: None) -> None:
     layer = make(name, ps_of_runs(name, 0.2, 0.4), at, **mask).train(training)
     inputs = {"x": at.x, "weight": at.weight, "bias": at.bias}
     for key, tensor in inputs.items():
-        tensor.requires_grad_(not training or key != ON_PURPOSE.get(name))
+        tensor.requires_grad_(not training or key != SURROGATE.get(name))
     assert agrees_with_differences(Connected(layer, at), **inputs)
 
 

@@ -7,11 +7,13 @@ import torch
 
 from dropout_lab.layers import VARIANTS, Dropout, LearnedDropout
 from tests.layers.cases import (
+    APART,
     LAWS,
     NAMES,
     NOISY,
     ONE_MASK,
     OWN_MASKS,
+    QUIET,
     LayerInputs,
     act,
     make,
@@ -19,8 +21,6 @@ from tests.layers.cases import (
 )
 from tests.recorded import Forbidden
 
-# Those whose evaluation is not the mean of training: on purpose, or but nearly.
-APART = ["unscaled", "alpha", "concrete", "targeted_unit", "targeted_weight"]
 PAIRS = [(n, p) for n in NOISY for p in (0.1, 0.4, 0.8) if p <= VARIANTS[n].variant.highest_p]
 
 
@@ -70,9 +70,8 @@ def test_evaluation_leaves_units_and_weights_as_they_are(name: str, float64: Non
 
 
 def test_what_draws_nothing_is_the_same_in_training_and_in_evaluation() -> None:
-    quiet = [name for name in NAMES if name not in NOISY]
-    assert quiet == ["none", "fast"]
-    for name in quiet:
+    assert [name for name in NAMES if name not in NOISY] == QUIET
+    for name in QUIET:
         at = place()
         layer = make(name, 0.4, at, noise=Forbidden())
         trained = act(layer, at)

@@ -1,18 +1,21 @@
 """What is loaded joins the tables: configs, run ids, layers and looks follow, nothing else does."""
 
 from collections.abc import Callable
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
 import torch
 
 from dropout_lab.analysis import style
-from dropout_lab.catalogue import CATALOGUE
+from dropout_lab.catalogue import BUILT_IN, CATALOGUE
 from dropout_lab.config.conditional_keys import readers
 from dropout_lab.config.grid import runs_of, single_cell
 from dropout_lab.data import Splits
-from dropout_lab.layers import VARIANTS
+from dropout_lab.layers import VARIANTS, Variant
 from dropout_lab.plugins import load_plugin
+from dropout_lab.results import PluginEntry, recorded_plugin, recorded_variants
+from dropout_lab.study.memory import need
 from dropout_lab.training import Fleet, train
 from tests.conftest import make_config, make_runs, plugin_of_the_readme
 
@@ -123,9 +126,30 @@ def test_variants_that_are_not_built_in_have_looks_of_their_own(load) -> None:
     assert not {marker for _, marker in own} & {marker for _, marker in looks.values()}
 
 
-def test_what_a_manifest_records_of_it_is_json(load) -> None:
-    from dropout_lab.results import PluginEntry, recorded_plugin, recorded_variants
+def test_one_that_takes_the_entry_of_a_built_in_variant_has_the_defaults_of_plugins(load) -> None:
+    """Its memory, colour and marker are those of no built-in variant, and are not recorded."""
+    load(plugin_of_the_readme(), "pairs.py")
+    load(
+        "from dataclasses import replace\n"
+        "from dropout_lab.layers import InvertedDropout\n\n"
+        "class Mine(InvertedDropout):\n"
+        '    name = "mine"\n'
+        '    variant = replace(InvertedDropout.variant, formula="x k / q")\n'
+    )
+    mine, pairs, inverted = (
+        need([make_config(f"dropout.variant={name}", "training.batch_size=500")])
+        for name in ("mine", "pairs", "inverted")
+    )
+    assert mine == pairs
+    assert mine.each > inverted.each
+    assert style.variant_look("mine") not in [style.variant_look(name) for name in BUILT_IN]
+    for name in ("mine", "inverted"):
+        kind = replace(CATALOGUE[name], source="0" * 64)
+        entry = recorded_plugin("mine.py", kind)
+        assert entry.variant.keys() == {field.name for field in fields(Variant)}
 
+
+def test_what_a_manifest_records_of_it_is_json(load) -> None:
     load(WITH_KEY)
     kind = CATALOGUE["needing"]
     text = recorded_plugin("mine.py", kind).model_dump_json()
