@@ -7,7 +7,7 @@ study.cells
 study.plot("gap")
 """
 
-import copy
+import html
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import redirect_stdout
@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from dropout_lab.analysis.family import correct_comparisons
 from dropout_lab.analysis.paired import compare_cells
 from dropout_lab.analysis.plots import draw_plots
 from dropout_lab.analysis.tables import (
@@ -34,7 +33,7 @@ from dropout_lab.config.schema import KEYS, Config
 from dropout_lab.data import data_folder
 from dropout_lab.errors import ConfigError
 from dropout_lab.plugins import load_plugins
-from dropout_lab.report.report import build_report
+from dropout_lab.report.report import Report, build_report
 from dropout_lab.study import Study as StudyRequest
 from dropout_lab.study import run_study
 from dropout_lab.study.fleet_runner import QuietEvents
@@ -82,10 +81,14 @@ class Study:
         """A row for each setting (cell): mean and SD over seeds after the last epoch."""
         return with_exported_names(summarize_cells(self.tables))
 
+    @cached_property
+    def _report(self) -> Report:
+        return build_report(self.path)
+
     @property
     def conclusions(self) -> tuple[str, ...]:
         """The conclusions of the report, as sentences."""
-        return build_report(self.path).conclusions
+        return self._report.conclusions
 
     def compare(self, **against: Any) -> "pd.DataFrame":
         """Compare each setting with a reference by pairs of runs with the same seed.
@@ -98,9 +101,7 @@ class Study:
             ConfigError: No setting has these values.
         """
         values = {_full_key(key): value for key, value in against.items()}
-        table = compare_cells(self.tables, values or None)
-        correct_comparisons(self.tables, table)
-        return with_exported_names(table)
+        return with_exported_names(compare_cells(self.tables, values or None))
 
     @cached_property
     def plots(self) -> dict[str, "Figure"]:
@@ -131,7 +132,7 @@ class Study:
         Raises:
             StorageError: A file cannot be written.
         """
-        return build_report(self.path).write(None if folder is None else Path(folder))[0]
+        return self._report.write(None if folder is None else Path(folder))[0]
 
     def __repr__(self) -> str:
         done = int((self.runs["status"] == "completed").sum())
@@ -139,7 +140,7 @@ class Study:
 
     def _repr_html_(self) -> str:
         """Return the table of settings for a notebook."""
-        return f"<p>{_escaped(repr(self))}</p>{self.cells.to_html(index=False, border=0)}"
+        return f"<p>{html.escape(repr(self))}</p>{self.cells.to_html(index=False, border=0)}"
 
 
 def sweep(
@@ -176,7 +177,7 @@ def sweep(
     load_plugins(map(Path, plugins))
     axes = {**({"p": p} if p is not None else {}), **(grid or {})}
     checked = _config(config, overrides, {_full_key(key): axes[key] for key in axes}, sweep=True)
-    return _run(checked, sweep_cells(checked), out, data_dir, device)
+    return _run("sweep", checked, sweep_cells(checked), out, data_dir, device)
 
 
 def train(
@@ -194,7 +195,7 @@ def train(
     """
     load_plugins(map(Path, plugins))
     checked = _config(config, overrides, {}, sweep=False)
-    return _run(checked, single_cell(checked), out, data_dir, device)
+    return _run("train", checked, single_cell(checked), out, data_dir, device)
 
 
 def load(path: str | Path) -> Study:
@@ -216,7 +217,7 @@ def _config(
     if source is None:
         document = Document("the defaults")
     elif isinstance(source, Mapping):
-        document = Document("the config", _plain(copy.deepcopy(source)))
+        document = Document("the config", _plain(source))
     else:
         document = read_document(Path(source))
         document.data.setdefault("name", name_from(Path(source)))
@@ -261,6 +262,7 @@ def _plain(value: Any) -> Any:
 
 
 def _run(
+    function: str,
     config: Config,
     cells: Sequence[Cell],
     out: str | Path | None,
@@ -273,13 +275,9 @@ def _run(
         out=Path(out) if out is not None else Path("results") / config.name,
         data_dir=data_folder(None if data_dir is None else Path(data_dir)),
         device=torch.device(device),
-        command="dropout_lab.sweep" if len(cells) > 1 else "dropout_lab.train",
+        command=f"dropout_lab.{function}(...)  # Python",
     )
     events = QuietEvents()
     with redirect_stdout(sys.stderr):  # what a plugin prints is no result
         run_study(request, events, events.show)
     return Study(request.out)
-
-
-def _escaped(text: str) -> str:
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

@@ -43,9 +43,10 @@ class Column:
 
 _RUN_ID = Column("run_id", "Digest of everything that can change the run's numbers.", "text")
 _SEED = Column("seed", "Seed of the run.", "whole", first=False)
+_ERRORS = Column("test_errors", "Number of misclassified test examples.", "whole", measured=True)
 _SCORES = (
     Column("test_accuracy", "Accuracy of the most probable class on the test set.", measured=True),
-    Column("test_errors", "Number of misclassified test examples.", "whole", measured=True),
+    _ERRORS,
     Column("test_loss", "Mean negative log-likelihood of the labels, in nats.", measured=True),
     Column(
         "test_brier",
@@ -111,7 +112,7 @@ RECORD = (
     Column("validation_accuracy", "Accuracy on the validation set.", measured=True),
     Column("test_loss", "Mean loss on the test set, dropout off, in nats.", measured=True),
     Column("test_accuracy", "Accuracy on the test set, in [0, 1].", measured=True),
-    Column("test_errors", "Number of misclassified test examples.", "whole", measured=True),
+    _ERRORS,
     Column("test_macro_f1", "F1 score on the test set, averaged over the classes.", measured=True),
     Column("accuracy_gap", "train_accuracy − test_accuracy.", measured=True),
     Column("loss_gap", "test_loss − train_loss.", measured=True),
@@ -143,7 +144,7 @@ TABLES: dict[str, tuple[Column, ...]] = {
         _SEED,
         Column("epochs", "Epochs trained.", "whole"),
         RECORD[1],
-        *(column for column in RECORD[5:]),
+        *RECORD[5:],  # what is measured
         Column("best_epoch", "Epoch of the highest validation accuracy.", "whole"),
         Column("best_validation_accuracy", "Validation accuracy after the best epoch."),
         Column("best_test_accuracy", "Test accuracy after the best epoch."),
