@@ -81,7 +81,7 @@ class FolderLock:
         """Remove the note and release the lock; remove a new folder that was ``unused``."""
         with suppress(StorageError):  # a note that stays harms nobody, and the work is done
             remove_file(self.folder / results.WRITER)
-            if unused and self._created:
+            if unused:
                 remove_file(self.folder / results.LOCK)
         self._release()
         for folder in self._created if unused else ():

@@ -532,3 +532,14 @@ def test_fewer_epochs_than_asked_are_not_whole(out: Path) -> None:
     path.write_text("".join([header, ",".join(fields), *rest]))
     assert findings(out)[0].endswith("after 2 of 3 epochs; it is to be trained again.")
     assert go(small(out)).trained == 1
+
+
+@pytest.mark.parametrize("existing", [False, True])
+def test_a_study_that_cannot_begin_leaves_nothing(tmp_path: Path, existing: bool) -> None:
+    out = tmp_path / "results" / "s"
+    if existing:
+        out.mkdir(parents=True)
+    with pytest.raises(KeyError), StudyFolder(out):
+        raise KeyError  # as where the workers of a cluster cannot be used
+    assert not any(out.glob("*"))
+    assert out.exists() == (tmp_path / "results").exists() == existing
