@@ -23,7 +23,6 @@ from dropout_lab.analysis.tables import (
     StudyTables,
     read_study,
     summarize_cells,
-    with_exported_names,
 )
 from dropout_lab.config.document import Document, read_document
 from dropout_lab.config.grid import Cell, single_cell, sweep_cells
@@ -79,7 +78,7 @@ class Study:
     @cached_property
     def cells(self) -> "pd.DataFrame":
         """A row for each setting (cell): mean and SD over seeds after the last epoch."""
-        return with_exported_names(summarize_cells(self.tables))
+        return summarize_cells(self.tables)
 
     @cached_property
     def _report(self) -> Report:
@@ -101,7 +100,7 @@ class Study:
             ConfigError: No setting has these values.
         """
         values = {_full_key(key): value for key, value in against.items()}
-        return with_exported_names(compare_cells(self.tables, values or None))
+        return compare_cells(self.tables, values or None)
 
     @cached_property
     def plots(self) -> dict[str, "Figure"]:

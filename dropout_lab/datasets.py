@@ -1,4 +1,4 @@
-"""The data sets: what is known of each before a file is read, written once."""
+"""The data sets: shape, classes, sizes and source of each."""
 
 from dataclasses import dataclass
 from math import prod

@@ -215,7 +215,7 @@ def backup_file(path: Path) -> Path:
     Raises:
         StorageError: It cannot be read, or the copy cannot be written.
     """
-    with _reported(path, "kept beside"):
+    with _reported(path, "backed up"):
         content = read_file(path)
         beside, number = path.with_name(path.name + _DAMAGED), 1
         while os.path.lexists(beside):

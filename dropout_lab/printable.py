@@ -18,7 +18,7 @@ _BREAKS = re.compile("[\t-\r\x1c-\x1e\x85\u2028\u2029]")
 
 
 def printable(text: str) -> str:
-    r"""Return a text with what cannot be shown spelled out, such as ``\x1b``; newlines stay.
+    r"""Replace unprintable characters by their code, such as ``\x1b``. Newlines stay.
 
     A tab becomes a space, so that a mark in the line below stays in its place.
     """
@@ -26,7 +26,7 @@ def printable(text: str) -> str:
 
 
 def command(*words: object) -> str:
-    """Return a command of this program as it is typed in a shell."""
+    """Return a command of this program, quoted for a shell."""
     return shlex.join(["dropout-lab", *map(str, words)])
 
 

@@ -77,15 +77,11 @@ class BuiltInVariant(Variant):
             measured by ``benchmarks/memory.py`` and rounded up.
         bytes_per_weight: Memory of a training step per outgoing weight at such a place, besides the
             gradient.
-        evaluation_bytes_per_unit: Memory of an evaluation without noise per unit and example.
-        shares_pixels: Whether all runs can share the pixels in an evaluation without noise.
         colour: Colour in plots. Related variants have the same colour and different markers.
         marker: Marker in plots.
     """
 
     bytes_per_unit: int
     bytes_per_weight: int = 0
-    evaluation_bytes_per_unit: int = 15
-    shares_pixels: bool = True
     colour: str
     marker: str

@@ -78,7 +78,7 @@ def draw_by_p(study: StudyTables, table: pd.DataFrame, title: str) -> Figure | N
         figure,
         "dots: seeds" if seeds.max() > 1 else "",
         describe_figure_intervals(figure, seeds),
-        "" if first_points.empty else "black, at p = 0: without dropout",
+        "" if first_points.empty else "black, at p = 0: no dropout",
         "lines moved apart at each p" if len(lines) > 1 else "",
         describe_not_shown(left_out, "line", LOWER_VALIDATION),
     )
@@ -192,7 +192,7 @@ def draw_variants(study: StudyTables, table: pd.DataFrame, title: str) -> Figure
     axes.grid(visible=False)
     figure.colorbar(image, label="test accuracy,\ndifference (percentage points)")
     pairs = style.n_seeds(dropped["pairs"])
-    style.heading(figure, f"{title}: test accuracy, difference from no dropout")
+    style.heading(figure, f"{title}: test accuracy, difference from the baseline")
     rest = len(every) - len(placements)
     style.footnote(
         figure,
@@ -264,7 +264,7 @@ def draw_cells(study: StudyTables, table: pd.DataFrame, title: str) -> Figure:
     panels[0].set_xlabel("test accuracy (%)")
     if paired:
         panels[1].axvline(0, **line)
-        panels[1].set_xlabel("difference from no dropout\n(percentage points, paired by seed)")
+        panels[1].set_xlabel("difference from the baseline\n(percentage points, paired by seed)")
     for axes in panels:
         style.percent_axis(axes, "x")
     n = style.n_seeds(shown["seeds"])
@@ -275,7 +275,7 @@ def draw_cells(study: StudyTables, table: pd.DataFrame, title: str) -> Figure:
         _common_p(study),
         "dots: seeds" if shown["seeds"].max() > 1 else "",
         describe_interval(style.BARS, shown["seeds"]),
-        "dotted line: without dropout" if len(baseline) == 1 or paired else "",
+        "dotted line: baseline (no dropout)" if len(baseline) == 1 or paired else "",
         describe_not_shown(left_out, "setting", "with lower test accuracy"),
     )
     return figure

@@ -272,7 +272,7 @@ def _reference_name(study: StudyTables, table: pd.DataFrame) -> str:
     """Return the name of the reference of all comparisons."""
     rows = table.loc[sorted({int(row) for row in table["reference"].dropna()})]
     if rows["is_baseline"].all():
-        return "the baseline without dropout"
+        return "the baseline (no dropout)"
     return style.cell_name(rows.iloc[0], study.swept) if len(rows) == 1 else "their references"
 
 

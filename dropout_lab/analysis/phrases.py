@@ -62,7 +62,7 @@ def join_some(texts: Sequence[str]) -> str:
 
 
 def cell_phrase(cell: pd.Series, swept: Sequence[str]) -> str:
-    """Return the name of a cell with a preposition: ``without dropout``, ``with p = 0.25``."""
+    """Return the name of a cell with a preposition: ``with no dropout``, ``with p = 0.25``."""
     words = style.cell_name(cell, swept)
     return words if words.startswith(("with ", "without ")) else f"with {words}"
 

@@ -113,7 +113,7 @@ def cell_colour(cell: pd.Series, swept: tuple[str, ...]) -> str:
 def cell_label(
     values: Mapping[str, Any] | pd.Series, swept: tuple[str, ...], is_baseline: bool
 ) -> str:
-    """Return the name of a cell: ``without dropout``, ``gaussian, p = 0.5, placement = input``."""
+    """Return the name of a cell: ``no dropout``, ``gaussian, p = 0.5, placement = input``."""
     parts = []
     label = values.get("label")
     if label is not None and label.keys <= set(swept):
@@ -129,7 +129,7 @@ def cell_label(
         parts.append(text if key == "dropout.variant" else f"{name} = {text}")
     words = shorten(", ".join(parts), _MAX_LABEL)
     if is_baseline:
-        return "without dropout" + (f", {words}" if words else "")
+        return "no dropout" + (f", {words}" if words else "")
     return words or "with dropout"
 
 

@@ -19,7 +19,6 @@ from dropout_lab.results import Table
 
 Values = np.ndarray[tuple[int], np.dtype[np.float64]]
 MISSING = "missing"  # status of a planned run without a row in runs.csv
-_EXPORTED_NAMES = {"is_baseline": "bare"}  # columns with another name in CSV and JSON
 
 
 @dataclass(frozen=True)
@@ -199,11 +198,6 @@ def summarize_cells(study: StudyTables) -> pd.DataFrame:
         row["pairs"] = len(pairs)
         rows.append(row)
     return _label_baselines(pd.DataFrame(rows), keys)
-
-
-def with_exported_names(table: pd.DataFrame) -> pd.DataFrame:
-    """Return a table of cells with the column names that CSV and JSON output have."""
-    return table.set_axis([_EXPORTED_NAMES.get(name, name) for name in table.columns], axis=1)
 
 
 def _label_baselines(table: pd.DataFrame, keys: frozenset[str]) -> pd.DataFrame:

@@ -68,7 +68,7 @@ def _options(
 
 
 def main() -> None:
-    """Run the command line and exit: with 0, or the status of what stopped it."""
+    """Run the command line and exit with its status."""
     encoding.prepare()
     os.environ["MPLBACKEND"] = "Agg"  # pictures go to files, whatever the environment asks for
     try:
@@ -76,29 +76,29 @@ def main() -> None:
     except OSError as error:  # of an output
         # One without a number is of a library, such as Matplotlib's of a folder for its cache.
         written = f"The output cannot be written: {error.strerror}."
-        status = _tell(written if error.errno is not None else str(error), _UNWRITTEN)
+        status = _print_error(written if error.errno is not None else str(error), _UNWRITTEN)
     finally:
         encoding.finish()
     sys.exit(status)
 
 
 def _run() -> int:
-    """Run the command; return its exit status, with what went wrong told."""
+    """Run the command, report errors, and return the exit status."""
     try:
         os.getcwd()  # libraries take its absence for damage of their own, and abort
     except OSError as error:
         where = "The current folder cannot be used"
-        return _tell(f"{where}: {error.strerror}. Change to another: cd ~", _UNWRITTEN)
+        return _print_error(f"{where}: {error.strerror}. Change to another: cd ~", _UNWRITTEN)
     try:
         with reading():
             status = int(app(_arguments(sys.argv[1:]), standalone_mode=False) or 0)
     except (DropoutLabError, InterruptedStudyError) as error:
         mistakes = error.mistakes if isinstance(error, ConfigError) else None
-        return _tell(str(error), error.exit_status, mistakes)
+        return _print_error(str(error), error.exit_status, mistakes)
     except _UsageError as error:  # of no arguments the message is the help, and printed already
-        return _tell(_in_words(error), error.exit_code)
+        return _print_error(_in_words(error), error.exit_code)
     if status == _INTERRUPTED:  # typer's word for Ctrl-C
-        return _tell("Interrupted.", status)
+        return _print_error("Interrupted.", status)
     return status
 
 
@@ -109,8 +109,8 @@ def _arguments(given: list[str]) -> list[str]:
     return [*given[1:], "--help"] if given[:1] == ["help"] else given
 
 
-def _tell(message: str, status: int, mistakes: Sequence[str] | None = None) -> int:
-    """Tell on stderr what went wrong and, where JSON was asked for, as JSON on stdout.
+def _print_error(message: str, status: int, mistakes: Sequence[str] | None = None) -> int:
+    """Print an error on stderr and, with --json, as JSON on stdout.
 
     An output that nobody reads any more is no second mishap.
     """
@@ -125,7 +125,7 @@ def _tell(message: str, status: int, mistakes: Sequence[str] | None = None) -> i
 
 
 def _in_words(error: typer.BadParameter) -> str:
-    """Return what is wrong with the command line, and where its help is."""
+    """Describe a mistake on the command line and name its help page."""
     message = error.format_message()
     if error.ctx is None or not message:
         return message

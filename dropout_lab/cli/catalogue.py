@@ -1,4 +1,4 @@
-"""The variants and the lessons in the terminal: what there is, without running any."""
+"""List the variants and the lessons in the terminal."""
 
 import re
 from collections.abc import Mapping
@@ -30,7 +30,7 @@ def print_overview(variants: Mapping[str, Variant]) -> None:
 
 
 def _year(kind: Variant) -> str:
-    """Return the year of the paper of a variant; nothing if it has none."""
+    """Return the year of a variant's paper; empty without a paper."""
     found = re.search(r"\b(?:19|20)\d\d\b", kind.paper)
     return found[0] if found else ""
 

@@ -1,4 +1,4 @@
-"""What all commands have in common: how their options are read, and their help page."""
+"""The base class of all commands: it reads options and prints the help page."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,7 +14,7 @@ _PATHS = ("DIR", "FILE")  # the metavars of the options that take a path
 
 
 class Command(TyperCommand):
-    """A command that takes no option, and no path that looks like one, for an option's value.
+    """A command that refuses an option in the place of an option's value.
 
     Otherwise ``--out --dry-run`` would train, into a folder of the name ``--dry-run``.
     """
@@ -44,7 +44,7 @@ class Command(TyperCommand):
 
 
 class Group(TyperGroup):
-    """A command that has commands, with a help page like theirs."""
+    """A group of commands, with the same help page."""
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Print the help page."""
@@ -54,7 +54,7 @@ class Group(TyperGroup):
 
 
 class StudyCommand(Command):
-    """A command that trains a study: its many options are in panels."""
+    """A command that trains a study; its help page has panels."""
 
     panels: ClassVar[Mapping[str, Sequence[str]]] = {
         "Experiment": (

@@ -24,7 +24,7 @@ def check(
     config: ConfigOption = None,
     plugin: options.Plugins = None,
 ) -> None:
-    """Check configs: list everything that is wrong with them, or that nothing is."""
+    """Check configs and list all mistakes."""
     from dropout_lab.config.grid import seeds_of, sweep_cells
     from dropout_lab.config.load import load, sizes_in
     from dropout_lab.config.overrides import Changes

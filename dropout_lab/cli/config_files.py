@@ -1,4 +1,4 @@
-"""The config that a command is given: a path, or the name of a shipped config."""
+"""Find the config of a command: a path, or the name of a shipped config."""
 
 import shlex
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ ConfigOption = Annotated[
 
 
 def config_path(command: str, given: str | None, option: str | None) -> Path | None:
-    """Return the path of the config that a command is given; None if it is given none.
+    """Return the path of a command's config; None without a config.
 
     Args:
         command: The command, for the messages.
@@ -46,7 +46,7 @@ def config_path(command: str, given: str | None, option: str | None) -> Path | N
 
 
 def config_paths(command: str, given: Sequence[str] | None, option: str | None) -> list[Path]:
-    """Return the paths of the configs that a command is given, each once.
+    """Return the paths of a command's configs without repetition.
 
     Raises:
         ConfigError: There is none, or one does not exist.
@@ -78,7 +78,7 @@ def found_config(command: str, text: str) -> Path:
 
 
 def _missing(command: str, text: str) -> str:
-    """Return the message for a text in the place of a config that names none."""
+    """Return the message for a config that does not exist."""
     from dropout_lab.config.shipped import similar_shipped
     from dropout_lab.config.synonyms import similar_words
 

@@ -1,4 +1,4 @@
-"""``dropout-lab data``: which data sets are here, and fetching one."""
+"""``dropout-lab data``: list and download data sets."""
 
 from typing import Annotated
 
@@ -15,7 +15,7 @@ data_app = typer.Typer(cls=Group, no_args_is_help=True, help="List and fetch dat
 
 @data_app.command("list", cls=Command, epilog=examples_of("data list"))
 def list_(data_dir: options.DataDir = None) -> None:
-    """List the data sets, and which of them are on this machine."""
+    """List the data sets and show which are on this machine."""
     from dropout_lab.data import data_folder, expanded, present
 
     folder = expanded(data_folder(data_dir))

@@ -1,4 +1,4 @@
-"""``dropout-lab doctor``: what is damaged in a results folder, and its repair."""
+"""``dropout-lab doctor``: find and repair damage in a results folder."""
 
 from collections.abc import Collection
 from pathlib import Path
@@ -41,18 +41,18 @@ def doctor(
     for folder in studies:
         try:
             with reading():
-                mended, rest = repair(folder) if fix else ([], examine(folder))
+                repaired, rest = repair(folder) if fix else ([], examine(folder))
         except StorageError as error:  # one that cannot be read does not hide the others
             problems.append(error)
             continue
-        # What the study's own command mends is mended, as far as --fix goes.
+        # What the study's own command mends is repaired, as far as --fix goes.
         left += sum(each.hopeless if fix else each.damaged for each in rest)
         ways |= {_way(each) for each in rest if each.damaged}
-        for kind, findings in (("mended", mended), ("left", rest)):
+        for kind, findings in (("repaired", repaired), ("left", rest)):
             for each in findings:
-                found.append(_as_data(each, mended=kind == "mended"))
+                found.append(_as_data(each, repaired=kind == "repaired"))
                 if not json:
-                    encoding.say(_line(each, mended=kind == "mended"))
+                    encoding.say(_line(each, repaired=kind == "repaired"))
     if json:
         texts = [problem.plain for problem in problems]
         encoding.say(
@@ -61,12 +61,12 @@ def doctor(
             )
         )
     else:
-        mended = sum(each["mended"] for each in found)
+        repaired = sum(each["repaired"] for each in found)
         count = f"{len(studies)} {'study' if len(studies) == 1 else 'studies'}"
         if problems:
             encoding.say(f"{count}, of which {len(problems)} cannot be read or repaired.")
         elif fix:
-            encoding.say(f"{count}{_closing_of_fix(mended, left, ways)}")
+            encoding.say(f"{count}{_closing_of_fix(repaired, left, ways)}")
         else:
             encoding.say(f"{count}{_closing(results, left, ways)}")
     for problem in problems:
@@ -76,9 +76,9 @@ def doctor(
     raise typer.Exit(1 if left else 0)
 
 
-def _line(finding: "Finding", *, mended: bool) -> str:
+def _line(finding: "Finding", *, repaired: bool) -> str:
     text = f"{finding.path}: {finding.words}"
-    if mended:
+    if repaired:
         return f"{text}. Repaired: {finding.remedy}."
     if not finding.damaged:
         return f"note: {text}." + (f" With --fix: {finding.remedy}." if finding.repair else "")
@@ -89,13 +89,13 @@ def _line(finding: "Finding", *, mended: bool) -> str:
     )
 
 
-def _as_data(finding: "Finding", *, mended: bool) -> dict[str, Any]:
+def _as_data(finding: "Finding", *, repaired: bool) -> dict[str, Any]:
     return {
         "file": str(finding.path),
         "words": finding.words,
         "remedy": finding.remedy,
         "damaged": finding.damaged,
-        "mended": mended,
+        "repaired": repaired,
     }
 
 
@@ -107,7 +107,7 @@ def _way(finding: "Finding") -> str:
 
 
 def _closing(path: Path, left: int, ways: Collection[str]) -> str:
-    """Return how it stands with all studies, and what to do."""
+    """Return the end of the summary: the damage left, and how to repair it."""
     if not left:
         return ", nothing is damaged."
     count = f", {left} {'damage' if left == 1 else 'damages'}."
@@ -118,13 +118,13 @@ def _closing(path: Path, left: int, ways: Collection[str]) -> str:
     return f"{count} {_BY_COMMAND}" if "command" in ways else count
 
 
-def _closing_of_fix(mended: int, left: int, ways: Collection[str]) -> str:
-    """Return how it stands after ``--fix``, and what to do."""
+def _closing_of_fix(repaired: int, left: int, ways: Collection[str]) -> str:
+    """Return the end of the summary after ``--fix``."""
     if left:
-        return f": {mended} damages repaired, {left} cannot be."
-    if mended:
+        return f": {repaired} damages repaired, {left} cannot be."
+    if repaired:
         return (
-            f": {mended} damages repaired, the old files kept beside; the command that made the "
-            "study does what is left to do."
+            f": {repaired} damages repaired, the old files are backed up. "
+            "The command that made the study trains what is missing."
         )
     return f": --fix has nothing to repair. {_BY_COMMAND}" if ways else ", nothing is damaged."

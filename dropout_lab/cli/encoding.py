@@ -1,4 +1,4 @@
-"""Standard output and error, fit for any locale, and for a reader or a terminal that has gone."""
+"""Make standard output and error work in any locale, and with a closed terminal or pipe."""
 
 import codecs
 import io
@@ -21,7 +21,7 @@ _LEAST_SIZE, _LARGEST_SIZE = 20, 1_000
 
 
 def prepare() -> None:
-    """Let both outputs take any text: as UTF-8 where that is their encoding, else in plain ASCII.
+    """Make both outputs accept any text: as UTF-8 if possible, else as plain ASCII.
 
     One that the shell has closed (``>&-``) leads nowhere from here on.
     """
@@ -39,7 +39,7 @@ def prepare() -> None:
 
 
 def tell(text: str) -> None:
-    """Print a message on stderr; on a terminal in lines that break between words."""
+    """Print a message on stderr, wrapped between words on a terminal."""
     print(wrapped(text), file=sys.stderr, flush=True)  # noqa: T201
 
 
@@ -49,7 +49,7 @@ def say(text: str) -> None:
 
 
 def wrapped(text: str) -> str:
-    """Return a message as stderr shows it: on a terminal in lines that break between words."""
+    """Return a message as stderr shows it, wrapped between words on a terminal."""
     text = printable(text)
     if not sys.stderr.isatty():
         return text
@@ -60,7 +60,7 @@ def wrapped(text: str) -> str:
 
 
 def _lines(line: str, width: int) -> list[str]:
-    """Return a line in parts that fit, indented as it is; a word that does not fit is not cut.
+    """Wrap a line between words and keep its indentation. Long words are not cut.
 
     A command at the end of the line is not broken either: it has a line of its own.
     """
@@ -74,7 +74,7 @@ def _lines(line: str, width: int) -> list[str]:
 
 
 def finish() -> None:
-    """Write out what is left; where that is refused, keep the interpreter from trying again."""
+    """Flush both outputs; if that fails, stop the interpreter from trying again."""
     for name in _OUTPUTS:
         try:
             getattr(sys, name).flush()
@@ -84,18 +84,18 @@ def finish() -> None:
 
 
 def is_utf8(stream: object) -> bool:
-    """Whether an output takes every character as it is."""
+    """Whether an output's encoding is UTF-8."""
     return codecs.lookup(getattr(stream, "encoding", None) or "ascii").name == "utf-8"
 
 
 def as_shown(text: str, stream: object) -> str:
-    """Return a text as an output will show it, for its width to be known."""
+    """Return a text as an output will show it, to measure its width."""
     text = printable(text)
     return text if is_utf8(stream) else "".join(_IN_ASCII.get(c, c) for c in text)
 
 
 def _bound_sizes() -> None:
-    """Remove a terminal's size that is not a number above 0; bound one that is."""
+    """Bound the terminal size in COLUMNS and LINES; remove invalid sizes."""
     for name in _SIZES:
         text = os.environ.get(name, "").strip()
         if not (text.isascii() and text.isdecimal() and text.strip("0")):
@@ -119,7 +119,7 @@ def _plain_codec(name: str) -> codecs.CodecInfo | None:
 
 
 def _in_ascii(error: UnicodeError) -> tuple[str, int]:
-    """Write what an encoding lacks in ASCII: our own signs readably, others by their number."""
+    """Replace characters that an encoding lacks with ASCII."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
     lacking = error.object[error.start : error.end]

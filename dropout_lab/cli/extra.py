@@ -1,4 +1,4 @@
-"""What to type instead of arguments and options that a command does not take."""
+"""Suggest what to type instead of unknown arguments and options."""
 
 import itertools
 import re
@@ -50,7 +50,7 @@ def advice(command: str, arguments: Sequence[str]) -> list[str]:
 
 
 def joined_values(option: str, metavar: str, value: str, rest: Sequence[str]) -> str:
-    """Return the message for values of an option with spaces between them; nothing without any.
+    """Return the message for option values separated by spaces; empty without such values.
 
     Args:
         option: The option.
@@ -75,12 +75,12 @@ def joined_values(option: str, metavar: str, value: str, rest: Sequence[str]) ->
 
 
 def _numbers(arguments: Sequence[str]) -> list[str]:
-    """Return the numbers that arguments begin with."""
+    """Return the leading numbers of arguments."""
     return list(itertools.takewhile(_VALUE.fullmatch, arguments))
 
 
 def _values(arguments: Sequence[str]) -> list[str]:
-    """Return what arguments begin with that may be values of a key: numbers, or one word."""
+    """Return the leading arguments that may be values: numbers, or one word."""
     first = arguments[0] if arguments else "-"
     if first == "=":
         return [first, *_values(arguments[1:])]
@@ -147,7 +147,7 @@ def instead_of_option(command: str, option: str, arguments: Sequence[str]) -> st
 
 
 def _value_of(option: str, arguments: Sequence[str]) -> str:
-    """Return the value that an unknown option is given on the command line; empty without one."""
+    """Return the value of an unknown option on the command line; empty without a value."""
     for argument, following in itertools.pairwise([*arguments, "-"]):
         name, equals, value = argument.partition("=")
         if name == option:
@@ -166,7 +166,7 @@ def _parsed(value: str) -> object:
 
 
 def instead_of_command(arguments: Sequence[str]) -> list[str]:
-    """Return what to type instead of a config in the place of a command; nothing for any other."""
+    """Return what to type instead of a config in the place of a command; empty otherwise."""
     if not arguments or not is_config_name(arguments[0]):
         return []
     return [f"To train a config: {typed('sweep', *arguments)}"]

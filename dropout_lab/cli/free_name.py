@@ -1,4 +1,4 @@
-"""The command to type instead of one whose results folder is taken: with a name that is free."""
+"""Suggest a command with a free results folder if the folder holds another study."""
 
 import json
 import os
@@ -17,7 +17,7 @@ _LONGEST = 80  # characters of a name
 def with_free_name(
     error: TakenFolderError, out: Path, name: str, arguments: Sequence[str]
 ) -> StorageError:
-    """Return the error with the command to type: the same, into a folder that does not exist.
+    """Add to the error the same command with a folder that does not exist.
 
     Args:
         error: Why the folder is refused.
@@ -35,7 +35,7 @@ def with_free_name(
 
 
 def _free(out: Path, differing: Mapping[str, Any]) -> Path:
-    """Return a path like this one at which nothing is, named after the key that differs."""
+    """Return a free path like this one, named after the key that differs."""
     suffix = "2"
     if len(differing) == 1:
         ((key, value),) = differing.items()

@@ -1,4 +1,4 @@
-"""``dropout-lab init``: a config to begin with."""
+"""``dropout-lab init``: write a first config."""
 
 import os
 import textwrap
@@ -55,7 +55,7 @@ def init(
 
 
 def _check(path: Path, *, force: bool, source: str | None) -> None:
-    """Refuse a path that is no name of a config, or is taken.
+    """Refuse a path that exists or is no YAML file.
 
     Raises:
         ConfigError: It is refused.
@@ -80,7 +80,7 @@ def _check(path: Path, *, force: bool, source: str | None) -> None:
 
 
 def _free(path: Path) -> Path:
-    """Return a path like this one at which nothing is."""
+    """Return a free path like this one."""
     number = 2
     while os.path.lexists(free := path.with_name(f"{path.stem}_{number}{path.suffix}")):
         number += 1

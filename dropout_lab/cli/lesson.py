@@ -94,7 +94,7 @@ def _list(lessons: "dict[str, Lesson]", *, json: bool) -> None:
 
 
 def _p(text: str | None, name: str, about: "Lesson", mistakes: list[str]) -> tuple[float, ...]:
-    """Return the values of --p, or the lesson's own; note what is wrong with them."""
+    """Return the values of --p, or the lesson's defaults; collect mistakes."""
     if text is None:
         return about.p
     if not about.p:

@@ -1,4 +1,4 @@
-"""A lesson in the terminal: its parts printed as they come, its checks as a table at the end."""
+"""Print a lesson in the terminal: each part as it comes, then a table of checks."""
 
 import textwrap
 import time
@@ -41,7 +41,7 @@ def run_lesson(
     quiet: bool,
     pause: bool = False,
 ) -> dict[str, Any]:
-    """Run a lesson: print its parts as they come, draw its picture, then tell its checks.
+    """Run a lesson: print its parts, draw its plot, and print its checks.
 
     Args:
         name: Of the lesson.
@@ -90,7 +90,7 @@ def run_lesson(
 
 
 class _Page:
-    """The terminal; a lesson's parts go to it one after the other."""
+    """Prints the parts of a lesson in the terminal."""
 
     def __init__(self, *, quiet: bool, pause: bool) -> None:
         self.console = Console(markup=False, highlight=False, quiet=quiet)
@@ -104,7 +104,7 @@ class _Page:
         self.prose(about.paper, style="dim")
 
     def add(self, part: Part) -> None:
-        """Print a part; the picture and the checks are told elsewhere."""
+        """Print a part, except the plot and the checks."""
         match part:
             case Section():
                 if self.pause and self.steps:
@@ -128,7 +128,7 @@ class _Page:
                 self.notes.print(f"... {part.text}", style="dim")
 
     def end(self, checks: Sequence[Check], seconds: float) -> None:
-        """Print what the claim was measured to be, and whether it holds."""
+        """Print the measured result and whether the claim holds."""
         self.console.print("\nThe claim, measured", style="bold")
         for check in checks:
             found = check.outcome
@@ -149,18 +149,18 @@ class _Page:
             input()
 
     def prose(self, text: str, style: str = "") -> None:
-        """Print a paragraph, in lines that can be read."""
+        """Print a paragraph in lines of readable length."""
         width = min(self.console.width, _WIDEST)
         self.console.print("\n".join(textwrap.wrap(text, width)), style=style)
 
 
 def measured_text(value: float | str) -> str:
-    """Return what a check or a lesson measured, in a few characters."""
+    """Format a measured value in a few characters."""
     return value if isinstance(value, str) else f"{value:.4g}"
 
 
 def _reason(found: Outcome) -> str:
-    """Return why a check failed as a sentence: what was measured, and what that is."""
+    """Return why a check failed as a sentence with the measured value."""
     if isinstance(found.measured, str) or found.reason[:1].isdigit():  # it is one already
         return found.reason
     return f"{measured_text(found.measured)} {found.reason}"

@@ -1,4 +1,4 @@
-"""How the values of options are read: folders, whole numbers, sizes of memory."""
+"""Parse the values of options: folders, whole numbers, memory sizes."""
 
 import re
 from collections.abc import Callable
@@ -12,14 +12,14 @@ _LARGEST_SIZE = 2**60
 
 
 def folder(text: str) -> Path:
-    """Return the folder that an option names; what is there is looked at later."""
+    """Return the folder of an option without looking at it."""
     if not text:
         raise typer.BadParameter("it is empty; name a folder, or leave it out.")
     return Path(text)
 
 
 def whole_number(*, least: int | None = None, most: int | None = None) -> Callable[[str], int]:
-    """Return what reads a whole number of an option, in a range where one is given."""
+    """Return a parser of whole numbers within a range."""
     wanted = "a whole number" if least is None else f"a whole number of at least {least}"
     wanted += "" if most is None else f" and at most {most}"
 
@@ -34,7 +34,7 @@ def whole_number(*, least: int | None = None, most: int | None = None) -> Callab
 
 
 def memory_size(text: str) -> int:
-    """Return the bytes that an option names: 8G, 1.5 GB, 500M; in powers of 1,024."""
+    """Return the bytes of a size such as 8G, 1.5 GB or 500M, in powers of 1,024."""
     found = _SIZE.fullmatch(text)
     amount = int(float(found[1]) * 1024 ** ("KMGT".index(found[2].upper()) + 1)) if found else 0
     if not 0 < amount <= _LARGEST_SIZE:

@@ -1,4 +1,4 @@
-"""The options that train and sweep share, and how they become a study."""
+"""Define the options that train and sweep share, and make a study of them."""
 
 import re
 import shlex
@@ -180,7 +180,7 @@ SaveModels = Annotated[bool, typer.Option("--save-models", help="Save the weight
 
 
 def variant_names(names: Sequence[str] | None) -> list[str]:
-    """Return the names of variants that were given, each once; without one, all there are.
+    """Return the given names of variants without repetition; all variants without names.
 
     Raises:
         ConfigError: A name is unknown.
@@ -190,7 +190,7 @@ def variant_names(names: Sequence[str] | None) -> list[str]:
 
 
 def lesson_name(name: str) -> str:
-    """Return the name of a lesson that was given.
+    """Return the given name of a lesson.
 
     Raises:
         ConfigError: It is unknown.
@@ -202,7 +202,7 @@ def lesson_name(name: str) -> str:
 
 
 def variant_and_lesson_names(names: Sequence[str] | None) -> tuple[list[str], list[str]]:
-    """Return the variants and the lessons that were given, each once; without a name, all.
+    """Return the given variants and lessons without repetition; all without names.
 
     A name that a variant and a lesson share stands for both.
 
@@ -220,7 +220,7 @@ def variant_and_lesson_names(names: Sequence[str] | None) -> tuple[list[str], li
 
 
 def _check_names(names: Sequence[str] | None, known: Mapping[str, Collection[str]]) -> None:
-    """Refuse names that are in none of the tables; their keys say what is in them."""
+    """Refuse unknown names."""
     from dropout_lab.config.messages import instead_of_variant, nearest
 
     every = list(dict.fromkeys(name for each in known.values() for name in each))
@@ -242,7 +242,7 @@ def _check_names(names: Sequence[str] | None, known: Mapping[str, Collection[str
 
 
 def check_device(device: str) -> None:
-    """Refuse a device's name that is none, before torch is imported.
+    """Refuse an invalid device name before torch is imported.
 
     Raises:
         ConfigError: The name is unknown.
@@ -255,7 +255,7 @@ def check_device(device: str) -> None:
 
 
 def check_cluster(workers: int | None, scheduler: str | None) -> None:
-    """Refuse a cluster that cannot be meant, before torch is imported.
+    """Refuse invalid cluster options before torch is imported.
 
     Raises:
         ConfigError: Both ways to one are given, or Dask is not installed.
@@ -288,7 +288,7 @@ def check_cluster(workers: int | None, scheduler: str | None) -> None:
 
 
 def check_retry(retry: str | None) -> None:
-    """Refuse a status whose runs are not to be trained again on request.
+    """Refuse a status that --retry does not take.
 
     Raises:
         ConfigError: It is another than failed.
@@ -303,7 +303,7 @@ def check_retry(retry: str | None) -> None:
 
 
 def load_plugins(files: Sequence[Path] | None) -> None:
-    """Let the variants of plugins join, before anything is checked. Imports torch if there are any.
+    """Load plugins before the config is checked. Imports torch if there are plugins.
 
     Raises:
         ConfigError: What is wrong with them.
@@ -328,7 +328,7 @@ def make_study(
     save_models: bool,
     retry: str | None,
 ) -> "Study":
-    """Return the study that a config and the shared options ask for. Imports torch.
+    """Return the requested study. Imports torch.
 
     Raises:
         ConfigError: The device asked for is not there.

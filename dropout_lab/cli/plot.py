@@ -1,4 +1,4 @@
-"""``dropout-lab plot``: the pictures of a study, or of every study in a folder."""
+"""``dropout-lab plot``: draw the plots of studies."""
 
 from pathlib import Path
 from typing import Annotated
@@ -45,7 +45,7 @@ def plot(
 
 
 def _draw(path: Path, folder: Path) -> list[Path]:
-    """Draw one study into a folder; say what is damaged, not drawn or older than its runs.
+    """Draw one study; report damage, missing plots and outdated files.
 
     Raises:
         StorageError: It cannot be read, or its pictures cannot be written.

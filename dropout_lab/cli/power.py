@@ -1,4 +1,4 @@
-"""What a study can show with its seeds, said before it is trained."""
+"""Compute before training what a study can show with its seeds."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ class Power:
 
     @property
     def sentence(self) -> str:
-        """What to add where no comparison can be significant; empty where one can."""
+        """Advice if no comparison can be significant; else empty."""
         if not self.comparisons or (self.needed is not None and self.pairs >= self.needed):
             return ""
         verb = "needs" if self.comparisons == 1 else "need"
@@ -43,7 +43,7 @@ class Power:
 
 
 def power_of(study: Study) -> Power:
-    """Return what a study can show, with the runs that its folder has already.
+    """Return what a study can show, including the runs in its folder.
 
     Raises:
         StorageError: The folder's manifest cannot be read.
@@ -73,7 +73,7 @@ def power_of(study: Study) -> Power:
 
 
 def _option(seeds: Sequence[int], needed: int) -> str:
-    """Return the option that gives a study so many seeds: ``--seeds 7``, ``--seeds 5,6,7``."""
+    """Return the option for a number of seeds: ``--seeds 7``, ``--seeds 5,6,7``."""
     if list(seeds) == list(range(len(seeds))):
         return f"--seeds {needed}"
     more = range(max(seeds) + 1, max(seeds) + 1 + max(0, needed - len(seeds)))

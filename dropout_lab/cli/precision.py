@@ -1,4 +1,4 @@
-"""A study that asks for bfloat16 on a processor that is slow at it is refused before it begins."""
+"""Refuse bfloat16 on a processor on which it is slow."""
 
 from dropout_lab.cli import encoding
 from dropout_lab.config.grid import Run
@@ -13,7 +13,7 @@ _ON_WORKERS = (
 
 
 def check_precision(study: Study, *, forced: bool) -> None:
-    """Measure bfloat16 where runs that ask for it are to be trained on this machine's processor.
+    """Measure the speed of bfloat16 if runs use it on this machine's processor.
 
     Args:
         study: What is asked.

@@ -29,7 +29,7 @@ _LINE_EVERY = 10.0  # seconds between plain lines
 
 
 class StudyProgress(Events, Protocol):
-    """The events of a study, shown while the context is open."""
+    """Shows the events of a study while the context is open."""
 
     def say(self, line: str) -> None:
         """Show a line."""
@@ -45,7 +45,7 @@ class StudyProgress(Events, Protocol):
 
 
 def new_progress(*, quiet: bool) -> StudyProgress:
-    """Return what suits the terminal."""
+    """Return the progress display that suits the terminal."""
     if quiet:
         return QuietProgress()
     return LiveProgress() if sys.stderr.isatty() else PlainProgress()
@@ -64,20 +64,20 @@ class QuietProgress(QuietEvents):
         """Show nothing."""
 
     def show(self, line: str) -> None:
-        """Show a line that is told even when quiet."""
+        """Show a line, also with --quiet."""
         tell(line)
 
 
 @dataclass
-class _Going:
-    """A fleet that is being trained.
+class _TrainingFleet:
+    """A fleet in training.
 
     Args:
         number: Its number among the fleets of the study.
         worker: Where, in a cluster.
         first: Epochs done when it began.
         began: When that was.
-        last_line: When it was last told of.
+        last_line: When its last line was printed.
         done: Epochs done.
         accuracy: In words, when it was last measured.
         bar: On a terminal.
@@ -94,37 +94,37 @@ class _Going:
 
 
 class _Fleets:
-    """Which fleets are being trained, and how many there are; in a cluster several at once."""
+    """The fleets in training; in a cluster there are several at once."""
 
     def __init__(self) -> None:
         self.planned = 0
-        self.going: dict[str, _Going] = {}  # by the id of the first run
+        self.going: dict[str, _TrainingFleet] = {}  # by the id of the first run
         self._numbers = itertools.count(1)
-        self._free: list[int] = []  # of fleets that go on in parts
+        self._free: list[int] = []  # numbers of fleets that were split
 
-    def __getitem__(self, fleet: Sequence[Run]) -> _Going:
+    def __getitem__(self, fleet: Sequence[Run]) -> _TrainingFleet:
         return self.going[fleet[0].run_id]
 
-    def start(self, fleet: Sequence[Run], epochs_done: int, worker: str) -> _Going:
+    def start(self, fleet: Sequence[Run], epochs_done: int, worker: str) -> _TrainingFleet:
         now = time.monotonic()
         before = self.going.get(fleet[0].run_id)  # it begins again: its worker is gone
         number = before.number if before else self._number()
-        going = _Going(number, worker, epochs_done, now, now, epochs_done)
+        going = _TrainingFleet(number, worker, epochs_done, now, now, epochs_done)
         going.bar = before.bar if before else None
         self.going[fleet[0].run_id] = going
         return going
 
-    def end(self, fleet: Sequence[Run]) -> _Going | None:
+    def end(self, fleet: Sequence[Run]) -> _TrainingFleet | None:
         return self.going.pop(fleet[0].run_id, None)
 
-    def split(self, fleet: Sequence[Run], parts: Sequence[Sequence[Run]]) -> _Going | None:
+    def split(self, fleet: Sequence[Run], parts: Sequence[Sequence[Run]]) -> _TrainingFleet | None:
         self.planned += len(parts) - 1
         going = self.end(fleet)
         if going is not None:
             self._free.append(going.number)
         return going
 
-    def name(self, going: _Going) -> str:
+    def name(self, going: _TrainingFleet) -> str:
         place = f" on {going.worker}" if going.worker else ""
         return f"fleet {going.number}/{self.planned}{place}"
 
@@ -143,7 +143,7 @@ class PlainProgress(QuietProgress):
         self.show(line)
 
     def planned(self, fleets: Sequence[Sequence[Run]], finished: int) -> None:
-        """Show what is to be done."""
+        """Show how many runs there are to train."""
         self.fleets.planned = len(fleets)
         before = f", {finished} finished before" if finished else ""
         runs = sum(map(len, fleets))
@@ -154,7 +154,7 @@ class PlainProgress(QuietProgress):
     ) -> None:
         """Show which fleet begins."""
         going = self.fleets.start(fleet, epochs_done, worker)
-        after = f", going on after epoch {epochs_done}" if epochs_done else ""
+        after = f", resuming after epoch {epochs_done}" if epochs_done else ""
         self.say(f"{self.fleets.name(going)}: {fleet_label(fleet)}{after}")
 
     def fleet_ended(self, fleet: Sequence[Run], problems: Sequence[str]) -> None:
@@ -163,12 +163,12 @@ class PlainProgress(QuietProgress):
         super().fleet_ended(fleet, problems)
 
     def fleet_split(self, fleet: Sequence[Run], parts: Sequence[Sequence[Run]], why: str) -> None:
-        """Show why, and what is tried now."""
+        """Show why a fleet was split, and into what."""
         self.fleets.split(fleet, parts)
         super().fleet_split(fleet, parts, why)
 
     def epoch_ended(self, fleet: Sequence[Run], epoch: Epoch) -> None:
-        """Show how far the fleet is, now and then."""
+        """Show the fleet's epoch every few seconds."""
         going = self.fleets[fleet]
         going.accuracy = mean_accuracy(epoch) or going.accuracy
         now = time.monotonic()
@@ -248,13 +248,13 @@ class LiveProgress(QuietProgress):
         self._count(fleet, epoch.number)
 
     def fleet_ended(self, fleet: Sequence[Run], problems: Sequence[str]) -> None:
-        """Take the fleet's bar away; show each problem."""
+        """Remove the fleet's bar; show each problem."""
         self._take_away(self.fleets.end(fleet))
         self.before += self.done.pop(fleet[0].run_id, 0)
         super().fleet_ended(fleet, problems)
 
     def fleet_split(self, fleet: Sequence[Run], parts: Sequence[Sequence[Run]], why: str) -> None:
-        """Take the fleet's bar away, for those of its parts; show why."""
+        """Remove the bar of a fleet that was split; show why."""
         self._take_away(self.fleets.split(fleet, parts))
         self.done.pop(fleet[0].run_id, None)
         super().fleet_split(fleet, parts, why)
@@ -265,24 +265,24 @@ class LiveProgress(QuietProgress):
             completed = self.before + sum(self.done.values())
             self.progress.update(self.study, total=self.total, completed=completed)
 
-    def _take_away(self, going: _Going | None) -> None:
+    def _take_away(self, going: _TrainingFleet | None) -> None:
         if going is not None and going.bar is not None:
             self.progress.remove_task(going.bar)
 
 
 def _epochs_asked(fleet: Sequence[Run]) -> int:
-    """Return the epochs of a fleet; 1 where updates were asked for and the data not yet read."""
+    """Return the epochs of a fleet; 1 if the config has updates and the data are not yet read."""
     return fleet[0].settings.training.epochs or 1
 
 
 def mean_accuracy(epoch: Epoch) -> str:
-    """Return the fleet's mean test accuracy after an epoch; nothing if it was not measured."""
+    """Return the fleet's mean test accuracy after an epoch; empty if not measured."""
     values = [record.test_accuracy for record in epoch.records.values()]
     return f", test {sum(values) / len(values):.2%}" if values else ""
 
 
 def fleet_label(fleet: Sequence[Run]) -> str:
-    """Return a fleet in words: how many runs, and the values they differ in."""
+    """Describe a fleet: its number of runs, and the values that differ."""
     values: dict[str, list[str]] = {}
     for run in fleet:
         for key, value in run.cell.values.items():

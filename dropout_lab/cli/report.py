@@ -1,4 +1,4 @@
-"""``dropout-lab report``: the findings of a study, and of every study in a folder."""
+"""``dropout-lab report``: report the results of studies."""
 
 import re
 from collections.abc import Sequence
@@ -59,7 +59,9 @@ def report(
     asked = against or ()
     reference, runs = values_of("--against", asked), _runs(mcnemar)
     if not 0 < difference <= 100:
-        raise typer.BadParameter("--difference is in points: give a number above 0, up to 100.")
+        raise typer.BadParameter(
+            "--difference is in percentage points: give a number above 0, up to 100."
+        )
 
     from dropout_lab.errors import ConfigError, StorageError
     from dropout_lab.files import reading
@@ -96,12 +98,12 @@ def report(
 
 
 def _of_study(path: Path, mistake: str) -> str:
-    """Return a mistake with the study that it is about."""
+    """Prefix a mistake with its study."""
     return mistake if mistake.startswith(f"{path} ") else f"{path}: {mistake}"
 
 
 def _tell(reports: "Sequence[tuple[Report, Path]]", *, json: bool) -> "list[StorageError]":
-    """Write each report into its folder, and print it; return why some could not be written."""
+    """Write and print each report; return the errors of reports that cannot be written."""
     import json as json_module
 
     from rich.console import Console
@@ -131,7 +133,7 @@ def _tell(reports: "Sequence[tuple[Report, Path]]", *, json: bool) -> "list[Stor
 
 
 def values_of(option: str, texts: Sequence[str]) -> dict[str, Any] | None:
-    """Return the keys and values that name a cell; None without any.
+    """Return the keys and values that name a cell; None without values.
 
     Args:
         option: What they were given to, for the messages; empty for an argument.
@@ -195,7 +197,7 @@ def _command(
     difference: float,
     out: Path | None,
 ) -> str:
-    """Return what makes the report of one study again."""
+    """Return the command that rebuilds the report of one study."""
     from dropout_lab.results import command
 
     asked = [word for text in against for word in ("--against", text)]

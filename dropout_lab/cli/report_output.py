@@ -1,4 +1,4 @@
-"""A report in the terminal, and as JSON data."""
+"""Print a report in the terminal, or return it as JSON data."""
 
 import json
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from rich.console import Console
 
 from dropout_lab.analysis.published import PublishedTable
 from dropout_lab.analysis.style import wrapped
-from dropout_lab.analysis.tables import describe_missing_runs, with_exported_names
+from dropout_lab.analysis.tables import describe_missing_runs
 from dropout_lab.cli.encoding import as_shown
 from dropout_lab.cli.table import print_inferences, print_rows
 from dropout_lab.report.cell_table import GAP, INTERVAL
@@ -49,7 +49,7 @@ def print_report(console: Console, report: Report, files: Sequence[Path]) -> Non
 
 
 def _print_published(console: Console, published: PublishedTable) -> None:
-    """Print the published values beside ours, in the paper's unit, and the departures."""
+    """Print the published values next to ours, in the paper's unit, and the departures."""
     one = len({row.quantity for row in published.rows}) == 1  # then said once, above
     rows = []
     for row in published.rows:
@@ -75,12 +75,12 @@ def _print_published(console: Console, published: PublishedTable) -> None:
 
 
 def as_data(report: Report, files: Sequence[Path]) -> dict[str, Any]:
-    """Return a report as JSON data; what is not a number is null."""
+    """Return a report as JSON data, with null instead of nan."""
     published = None if report.published is None else asdict(report.published)
     if published is not None:
         for row in published["rows"]:
             row |= {key: None for key, value in row.items() if value != value}
-    statistics = with_exported_names(report.statistics.drop(columns="label"))
+    statistics = report.statistics.drop(columns="label")
     numbers = statistics.to_json(orient="records")
     cells = [
         {"cell": line.fields[0].text, **row}

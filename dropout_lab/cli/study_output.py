@@ -1,4 +1,4 @@
-"""What train and sweep do once the request is clear: plan or run, show, and set the status."""
+"""Run or preview a study for ``train`` and ``sweep``: show progress and results."""
 
 import json as json_module
 import sys
@@ -97,7 +97,7 @@ def run(
         notes.append(f"{PLOTS}/ is older than the runs; redraw it with: {again}")
     for note in filter(None, [*notes, old_report(study.out)]):
         encoding.tell(note)
-    if unsaved is not None:  # told here: the result stands on stdout already, as JSON perhaps
+    if unsaved is not None:  # reported here: the result is already on stdout, perhaps as JSON
         encoding.tell(str(unsaved))
         raise typer.Exit(unsaved.exit_status)
     if marked or outcome.count("completed") < len(outcome.statuses):
@@ -105,7 +105,7 @@ def run(
 
 
 def _trained(study: Study, *, quiet: bool) -> Outcome:
-    """Train what is missing of a study, and show its progress."""
+    """Train the missing runs of a study and show the progress."""
     if not quiet:
         with suppress(StorageError):  # the study itself says what is wrong with its folder
             if sentence := power_of(study).sentence:
@@ -121,7 +121,7 @@ def _trained(study: Study, *, quiet: bool) -> Outcome:
 
 @contextmanager
 def _naming_another(study: Study) -> Iterator[None]:
-    """Add the command to type to the refusal of a folder that holds something else."""
+    """Suggest a command if the folder holds something else."""
     try:
         yield
     except TakenFolderError as error:
@@ -129,9 +129,9 @@ def _naming_another(study: Study) -> Iterator[None]:
 
 
 def _pictures(tables: "StudyTables") -> tuple[list[Path], list[str], StorageError | None]:
-    """Draw the pictures; return their files, what they do not show, and why they are not saved.
+    """Draw the plots; return their files, their notes, and the error if they cannot be saved.
 
-    The numbers are there all the same, and told first.
+    The numbers are printed first, even if drawing fails.
     """
     from dropout_lab.analysis.plots import plot_notes, plot_study
 
@@ -142,7 +142,7 @@ def _pictures(tables: "StudyTables") -> tuple[list[Path], list[str], StorageErro
 
 
 def _records(frame: "pd.DataFrame", outcome: Outcome) -> list[dict[str, Any]]:
-    """Return the rows of the runs asked for, by column."""
+    """Return the rows of the requested runs by column."""
     own = frame[frame["run_id"].isin(list(outcome.statuses))].drop(
         columns=["is_baseline", "baseline_run_id", "label"]
     )
@@ -151,7 +151,7 @@ def _records(frame: "pd.DataFrame", outcome: Outcome) -> list[dict[str, Any]]:
 
 
 def _marked(tables: "StudyTables", outcome: Outcome) -> dict[str, str]:
-    """Return, for each completed run whose noise is not what it says, what was measured."""
+    """Describe completed runs whose measured noise differs from the nominal noise."""
     runs = tables.runs
     noted = runs[(runs["status"] == "completed") & runs["message"].astype(bool)]
     return {
@@ -162,7 +162,7 @@ def _marked(tables: "StudyTables", outcome: Outcome) -> dict[str, str]:
 
 
 def _print_preview(study: Study, *, as_json: bool) -> None:
-    """Print what would be trained, and what is not as it should be; exit with 1 on damage."""
+    """Print what would be trained, and any damage; exit with 1 on damage."""
     found = preview(study)
     _print_plan(study, found.fleets, as_json=as_json)
     for text in found.findings:
@@ -214,10 +214,7 @@ def _print_plan(study: Study, fleets: Sequence[Sequence[Run]], *, as_json: bool)
 
 
 def _plain(table: "pd.DataFrame") -> "pd.DataFrame":
-    """Return the table of cells with their labels as text; without the column where none has."""
-    from dropout_lab.analysis.tables import with_exported_names
-
-    table = with_exported_names(table)
+    """Return the table of cells with labels as texts; without labels, drop the column."""
     if table["label"].isna().all():
         return table.drop(columns="label")
     return table.assign(label=table["label"].map(lambda label: label and label.text))

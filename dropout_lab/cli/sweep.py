@@ -33,7 +33,7 @@ def sweep(
     """Train every setting of the sweep, once for each seed, and draw the plots.
 
     Run the same command again to resume an interrupted study, or with more values or seeds to
-    extend it. Completed runs are not trained again.
+    extend it. Completed runs are not retrained.
     """
     from dropout_lab.config.grid import sweep_cells
     from dropout_lab.config.load import load

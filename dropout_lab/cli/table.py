@@ -20,7 +20,7 @@ _NARROWEST = 12  # columns of the names of cells, which go on in a second line
 
 
 def print_cells(console: Console, study: StudyTables, table: pd.DataFrame) -> None:
-    """Print each cell's mean ± SD and its paired difference to the run without dropout."""
+    """Print each cell's mean ± SD and its paired difference from the baseline."""
     rows = []
     best = chosen_cells(study, table)
     for index, cell in table.iterrows():
@@ -36,14 +36,16 @@ def print_cells(console: Console, study: StudyTables, table: pd.DataFrame) -> No
             else _percent(cell["difference_mean"], cell["difference_half"], sign=True),
         )
         rows.append(row)
-    columns = ("cell", "n", "test accuracy %", "gap, points", "vs without,\npoints")
+    columns = ("cell", "n", "test accuracy %", "gap, pp", "vs baseline,\npp")
     print_rows(console, table_title(study), columns, rows)
     notes = [
         *filter(None, [label_noise_caveat(study)]),
         "mean ± SD over n seeds; gap: train − test accuracy",
     ]
     if table["pairs"].any():
-        notes.append("vs without: mean paired difference ± half its 95 % t interval")
+        notes.append(
+            "baseline: no dropout; vs baseline: mean paired difference ± half its 95% t interval"
+        )
     if best and len(table) > 1:
         each = ", for each data set" if len(best) > 1 else ""
         notes.append(f"* best mean validation accuracy with dropout{each}")
@@ -69,7 +71,7 @@ def print_inferences(console: Console, study: StudyTables, table: pd.DataFrame) 
 def print_rows(
     console: Console, title: str | None, columns: Sequence[str], rows: Sequence[Sequence[str]]
 ) -> None:
-    """Print rows as a table or, where it would not fit, each as a block: no number is cut."""
+    """Print rows as a table or, if it does not fit, as blocks. No number is cut."""
     out = Table(box=box.SIMPLE_HEAD, title=title)
     out.add_column(columns[0], min_width=_NARROWEST, overflow="fold")
     for name in columns[1:]:

@@ -32,7 +32,7 @@ def train(
     """Train one setting, once for each seed.
 
     Run the same command again to resume an interrupted study or to add seeds. Completed runs are
-    not trained again.
+    not retrained.
     """
     from dropout_lab.config.grid import single_cell
     from dropout_lab.config.load import load

@@ -92,7 +92,7 @@ def _print(line: str, out: TextIO | None) -> None:
 
 
 def _line(subject: str, what: str, check: "CheckResult | LessonCheckResult") -> str:
-    """Return a check as a line of about 80 columns; the reason, where there is one, may go on."""
+    """Format a check as a line of about 80 columns, plus the reason of a failure."""
     start = f"{subject:<20} {what:<25}"
     if check.passed is None:
         return f"{start} - {check.reason}"

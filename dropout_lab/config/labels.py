@@ -22,7 +22,7 @@ from dropout_lab.config.sweep import LABEL
 from dropout_lab.errors import ConfigError
 from dropout_lab.printable import unprintable
 
-_WITHOUT, _WITH = "without dropout", "with dropout"  # what tables and plots write without a label
+_NONE, _WITH = ("no dropout", "without dropout"), "with dropout"  # names of cells without a label
 _PART = re.compile(r"([a-z][a-z0-9_ ]*?) ?= ?(\S.*)")  # and "p = 0.5" for each key that is swept
 _KEY_OF: dict[str, str] = {}
 for _key in KEYS:
@@ -100,15 +100,15 @@ def _false_words(
         own = with_values(settings, {key: cell[key] for key in cell if key in KEYS})
     except ValidationError:
         return  # its values are noted as wrong
-    bare = without_dropout(own)
+    no_dropout = without_dropout(own)
     variant = own.dropout.variant
     if name in CATALOGUE and name not in ("none", variant) and "dropout.variant" in varied:
         yield f"is the name of a variant, and this cell has {variant}"
     for part in (part.strip() for part in name.split(",")):
         found = _PART.fullmatch(part)
         key = _KEY_OF.get(found[1].replace("_", " ")) if found else None
-        if part in (_WITHOUT, _WITH) and bare != (part == _WITHOUT):
-            yield f"is false: this cell is {_WITHOUT if bare else _WITH}"
+        if part in (*_NONE, _WITH) and no_dropout != (part in _NONE):
+            yield f"is false: this cell is {_NONE[1] if no_dropout else _WITH}"
         elif found and key in axes:
             yield f"names a value of {key}, which sweep.grid varies"
         elif found and key is not None and not _is_value(found[2], get(own, key)):

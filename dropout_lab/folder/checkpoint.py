@@ -70,7 +70,7 @@ def usable_checkpoints(
 ) -> tuple[list[Path], list[int]]:
     """Return the newest checkpoints from which all runs of a fleet can resume; else none.
 
-    A damaged one is kept beside, under another name. That, and one whose records are lost, is told.
+    A damaged checkpoint is backed up under another name. This, and lost records, cause a warning.
 
     Args:
         folders: Those of the runs of a fleet.

@@ -69,19 +69,19 @@ def repair(folder: Path) -> tuple[list[Finding], list[Finding]]:
         return [], before
     lock, kept = FolderLock(folder), set[Path]()
     lock.acquire()
-    mended = [finding for finding in before if finding.repair is removed_with_the_lock]
+    repaired = [finding for finding in before if finding.repair is removed_with_the_lock]
     try:
         for _ in range(_ROUNDS):
             found = [f for f in _Patient(folder, kept, claimed=True).findings() if f.repair]
             for action in dict.fromkeys(finding.repair for finding in found):
                 if action is not None:
                     action()
-            mended += found
+            repaired += found
             if not found:
                 break
     finally:
         lock.release()
-    return mended, examine(folder)
+    return repaired, examine(folder)
 
 
 class _Patient:
@@ -89,7 +89,7 @@ class _Patient:
 
     Args:
         folder: That of a study.
-        kept: The files that were kept beside already; what is mended since is no damage.
+        kept: The files that are backed up already; damage repaired since then is not reported.
         claimed: Whether this process has the right to write it, so that no one else does.
     """
 
@@ -97,7 +97,7 @@ class _Patient:
         self.folder, self.kept, self.claimed = folder, kept, claimed
         self.manifest: Manifest | None = None
         self.runs: dict[str, Run] | None = None
-        self.aside: set[str] = set()  # runs to be trained again
+        self.to_retrain: set[str] = set()  # runs to retrain
         self.lost_averages: set[str] = set()  # the digests of rows of ensembles.csv
 
     def findings(self) -> Iterator[Finding]:
@@ -122,11 +122,11 @@ class _Patient:
             self.manifest = results.read_manifest(self.folder)
         except DamagedManifestError as error:
             words = str(error).removeprefix(f"{path} ").partition(". Restore")[0]
-            remedy = f"kept beside and taken away; {_AGAIN} makes it anew"
+            remedy = f"backed up and removed; {_AGAIN} rebuilds it"
             yield Finding(path, words, remedy, self._away(path))
             return
         if self.manifest is None:
-            yield Finding(path, "is not there", f"{_AGAIN} makes it anew")
+            yield Finding(path, "is not there", f"{_AGAIN} rebuilds it")
         else:
             self.runs = self.manifest.list_runs()
 
@@ -148,24 +148,24 @@ class _Patient:
         if not strange:
             return None
         path = self.folder / results.MANIFEST
-        words = f"lists none of the {counted(len(strange), 'run')} in the tables beside it"
-        remedy = f"kept beside and taken away; {_AGAIN} makes it anew"
+        words = f"lists none of the {counted(len(strange), 'run')} in its tables"
+        remedy = f"backed up and removed; {_AGAIN} rebuilds it"
         return Finding(path, words, remedy, self._away(path))
 
     def _table(self, table: Table) -> Iterator[Finding]:
         path = table.path
         if table.foreign and not table.unreadable:
-            remedy = "written with commas and decimal points again, the file as it is kept beside"
+            remedy = "rewritten with commas and decimal points; the original is backed up"
             yield Finding(path, table.foreign, remedy, self._rewrite(table), damaged=table.headless)
         elif table.advice:
             yield Finding(path, f"{table.unreadable}; {table.advice}")
         elif table.unreadable and path.is_file():
-            remedy = f"kept beside and taken away; {_AGAIN} trains what it needs again"
+            remedy = f"backed up and removed; {_AGAIN} retrains its runs"
             yield Finding(path, table.unreadable, remedy, self._away(path))
         elif table.unreadable:
             yield Finding(path, table.unreadable)
         action = self._rewrite(table)
-        remedy = "the sound rows written anew, the file as it is kept beside"
+        remedy = "the intact rows are rewritten; the original is backed up"
         for fault in [] if table.unreadable else table.faults[:_SHOWN]:
             yield Finding(path, str(fault), remedy, action, damaged=fault in table.damage)
         if len(table.faults) > _SHOWN and not table.unreadable:
@@ -181,26 +181,26 @@ class _Patient:
         rows = rows_of(runs, tables)
         ends = {row["run_id"]: row for row in tables[results.RUNS].rows}
         found = judge_tables(self.folder, self.manifest, runs, tables)
-        again = f"its rows put aside, the files kept beside; {_AGAIN} trains it again"
+        again = f"its rows are removed, its files backed up; {_AGAIN} retrains it"
         for run_id, run in runs.items():
             if run_id not in ends or ends[run_id]["status"] not in ENDED:
                 yield from self._checkpoints(run, rows[run_id].metrics)
             if run_id in found.again:
-                self.aside.add(run_id)
+                self.to_retrain.add(run_id)
                 words = f"run {run_id}: {found.again[run_id]}"
-                yield Finding(self.folder, words, again, self.put_aside)
+                yield Finding(self.folder, words, again, self.remove_rows)
             elif run_id in found.ends:
                 words = f"has no row of run {run_id}, whose records are complete"
-                remedy, lost = f"{_AGAIN} makes it again", run_id in found.lost
+                remedy, lost = f"{_AGAIN} rebuilds it", run_id in found.lost
                 yield Finding(self.folder / results.RUNS, words, remedy, damaged=lost)
         for path, words in found.files.items():
-            remedy = f"kept beside and taken away; {_AGAIN} goes on without it"
+            remedy = f"backed up and removed; {_AGAIN} works without it"
             yield Finding(path, words, remedy, self._away(path))
         if found.ensembles:
             self.lost_averages = found.ensembles
-            remedy = f"its other rows put aside, the file kept beside; {_AGAIN} makes it again"
+            remedy = f"its other rows are removed, the file is backed up; {_AGAIN} rebuilds it"
             path = self.folder / results.ENSEMBLES
-            yield Finding(path, lost_ensembles(found), remedy, self.put_averages_aside)
+            yield Finding(path, lost_ensembles(found), remedy, self.remove_averages)
         digits = list(self._digits(runs, ends, rows))
         yield from digits
         yield from self._notes(found, {finding.path.name for finding in digits})
@@ -231,7 +231,7 @@ class _Patient:
             self._rewrite(table)()
 
         if restored:
-            remedy = f"taken from {results.METRICS} again, the file as it is kept beside"
+            remedy = f"restored from {results.METRICS}; the original is backed up"
             yield Finding(path, words, remedy, restore)
         elif words:
             yield Finding(path, words, damaged=False)
@@ -241,8 +241,8 @@ class _Patient:
         for path in checkpoints_in(self.folder / results.RUN_FOLDERS / run.run_id).values():
             missing = missing_epochs(run.settings, records, recorded_until(path))
             if missing:
-                words = f"goes on from a record of epoch {missing[0]}, which is lost"
-                remedy = f"kept beside and taken away; {_AGAIN} goes on without it"
+                words = f"continues from a row of epoch {missing[0]}, which is lost"
+                remedy = f"backed up and removed; {_AGAIN} works without it"
                 yield Finding(path, words, remedy, self._away(path))
 
     def _run_folders(self) -> Iterator[Finding]:
@@ -256,7 +256,7 @@ class _Patient:
                 damaged |= {folder / name: damage_of_run_file(folder / name) for name in READERS}
             for path, words in damaged.items():
                 if words:
-                    remedy = f"kept beside and taken away; {_AGAIN} goes on without it"
+                    remedy = f"backed up and removed; {_AGAIN} works without it"
                     yield Finding(path, words, remedy, self._away(path))
 
     def _plugins(self) -> Iterator[Finding]:
@@ -267,7 +267,7 @@ class _Patient:
                 continue
             if sha256_of(path) != entry.sha256:
                 words = f"has another SHA-256 than {results.MANIFEST} says"
-                remedy = f"kept beside and taken away; {_AGAIN}, with --plugin, writes it again"
+                remedy = f"backed up and removed; {_AGAIN}, with --plugin, rewrites it"
                 yield Finding(path, words, remedy, self._away(path))
 
     def _unbind(self, run_ids: Collection[str]) -> None:
@@ -277,7 +277,7 @@ class _Patient:
         if len(kept) < len(digests.rows):
             replace_file(digests.path, table_parts(digests.header, kept))
 
-    def put_averages_aside(self) -> None:
+    def remove_averages(self) -> None:
         """Remove damaged rows of ensembles.csv and their digests."""
         lost = self.lost_averages
         digests = results.scan_table(self.folder / results.DIGESTS)
@@ -291,18 +291,18 @@ class _Patient:
         if table.header:
             self._rewrite(table)()
 
-    def put_aside(self) -> None:
+    def remove_rows(self) -> None:
         """Remove the rows and checkpoints of the runs that must be retrained.
 
-        Each file that changes is kept beside.
+        Each file that changes is backed up.
         """
         for name in _TABLES[:-1]:
             table = results.scan_table(self.folder / name)
-            rest = [row for row in table.rows if row["run_id"] not in self.aside]
+            rest = [row for row in table.rows if row["run_id"] not in self.to_retrain]
             if len(rest) < len(table.rows):
                 self._keep(table.path)
                 replace_file(table.path, table_parts(table.header, rest))
-        for run_id in sorted(self.aside):
+        for run_id in sorted(self.to_retrain):
             folder = self.folder / results.RUN_FOLDERS / run_id
             for path in checkpoints_in(folder).values():
                 self._away(path)()

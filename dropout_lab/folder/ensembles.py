@@ -36,7 +36,7 @@ class Ensembles:
         told = []
         if self.damaged:
             beside = backup_file(self.path).name
-            told = [f"{self.path} was damaged; as it was, it is {beside}."]
+            told = [f"{self.path} was damaged; the original is {beside}."]
         if self.lines:
             replace_file(self.path, results.table_text(self.header, self.lines))
         return told

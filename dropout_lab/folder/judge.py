@@ -41,7 +41,7 @@ class Judgement:
     """The damage of a study's folder, as far as its tables can be read.
 
     Args:
-        again: The runs that must be trained again, by id, and why.
+        again: The runs to retrain, by id, and why.
         untrue: Those of them whose records are not to be believed: nothing goes on from them.
         changed: The tables with rows that are not what was written.
         ends: The rows of runs.csv that are lost and can be made again, by run.

@@ -23,7 +23,7 @@ class Findings(list[str]):
             self.add(sentence)
 
     def add_some(self, sentences: Sequence[str], rest: str) -> None:
-        """Add the first sentences of a kind; ``rest`` goes on after the number of the others."""
+        """Add the first sentences of a kind and the number of the others, followed by ``rest``."""
         for sentence in sentences[:_SHOWN]:
             self.add(sentence)
         if len(sentences) > _SHOWN:

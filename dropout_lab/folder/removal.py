@@ -29,7 +29,7 @@ class Removal:
 def remove_cells(path: Path, values: Mapping[str, Any], *, dry_run: bool = False) -> Removal:
     """Remove the cells that have some values from a study.
 
-    Each table that loses rows is kept beside first. The manifest records what was removed, so that
+    Each table that loses rows is backed up first. The manifest records what was removed, so that
     the comparisons still count in the correction of a report: results were seen.
 
     Args:

@@ -76,7 +76,7 @@ class FolderStore:
 
 
 def clear(folders: Sequence[Path]) -> None:
-    """Take away what finished runs needed to resume, and the logs of failures now mended."""
+    """Remove what completed runs needed to resume, and the logs of failures that were retried."""
     drop_checkpoints(folders)
     for folder in folders:
         remove_file(folder / LOG)

@@ -76,7 +76,7 @@ class StudyFolder:
         self._runs: dict[str, Row] = {}
         self._tables = {name: CompactRows() for name in results.ADDED}
         self._ensembles: list[Row] = []
-        self._lossy: set[str] = set()  # files with more than a torn row that are not kept beside
+        self._lossy: set[str] = set()  # files with more than a torn row that have no backup
         self._distrusted: set[str] = set()  # runs of which a row was damaged
         self.manifest = results.read_manifest(path) if there else None
         if self.manifest is None and there:
@@ -147,8 +147,8 @@ class StudyFolder:
             for run_id, row in self._runs.items()
             if row["status"] in ENDED and run_id in runs and run_id not in again
         }
-        told = [f"run {i}: {words}; it is to be trained again." for i, words in again.items()]
-        self.findings.add_some(told, "runs are damaged and are to be trained again.")
+        told = [f"run {i}: {words}; it will be retrained." for i, words in again.items()]
+        self.findings.add_some(told, "runs are damaged and will be retrained.")
 
     @property
     def statuses(self) -> dict[str, str]:
@@ -183,8 +183,8 @@ class StudyFolder:
     def rewrite(self, runs: Mapping[str, Run], swept: Sequence[str]) -> None:
         """Rewrite the CSV files with the columns of ``swept`` and the rows of known runs.
 
-        The rows stand in the order of the runs, whatever the order they were trained in. A file
-        that loses more by it than a torn row is kept beside first.
+        The rows are in the order of the runs, whatever the order they were trained in. A file
+        that loses more than a torn row is backed up first.
         """
         self._swept = list(swept)
         self._known = dict(runs)
@@ -192,7 +192,7 @@ class StudyFolder:
         ids = {name: list(rows) for name, rows in self._tables.items()}
         ids |= {results.METRICS: list(self._metrics), results.RUNS: list(self._runs)}
         self._lossy |= {name for name, every in ids.items() if not runs.keys() >= set(every)}
-        self._put_files_aside()
+        self._back_up_files()
         for name in sorted(n for n in self._lossy if (self.path / n).exists()):
             beside = backup_file(self.path / name)
             self.findings.add(f"{self.path / name} as it was is kept in {beside.name}.")
@@ -332,7 +332,7 @@ class StudyFolder:
         if restored:
             self._lossy.add(results.RUNS)
 
-    def _put_files_aside(self) -> None:
+    def _back_up_files(self) -> None:
         """Rename damaged files of runs."""
         for path, words in self._judged.files.items():
             kept = backup_file(path)

@@ -1,4 +1,4 @@
-"""Variants of one's own: a Python file on the command line, checked in full before any work.
+"""Load variants from users' Python files, and check them before any training.
 
 A plugin is a file with a class that derives from a base layer and carries a ``name`` and a
 ``variant``. What is loaded joins ``VARIANTS`` and the catalogue, and with them configs, sweeps,
@@ -101,7 +101,7 @@ def _load(text: str, path: Path) -> list[str]:
 
 @contextmanager
 def joined(kinds: Mapping[str, type[Dropout]]) -> Iterator[None]:
-    """Let classes take part for a while, under names of their own, as those of a plugin do.
+    """Register classes temporarily, as a plugin's classes are.
 
     Nothing is checked: it is for the program's own, such as mistakes that are shown on purpose.
     """
@@ -115,7 +115,7 @@ def joined(kinds: Mapping[str, type[Dropout]]) -> Iterator[None]:
 
 
 def sources_of(names: Iterable[str]) -> Mapping[str, Plugin]:
-    """Return the plugins behind those of the names that come from one that is loaded."""
+    """Return the loaded plugins that define these variants."""
     return {name: LOADED[name] for name in names if name in LOADED}
 
 

@@ -24,7 +24,7 @@ _INPUTS = ("x", "weight", "bias")
 
 
 def mistakes_in(kind: type[Dropout]) -> Iterator[str]:
-    """Yield what is wrong with a class before anything is done with it."""
+    """Yield the mistakes in a class's declaration, before the class is used."""
     yield from _name_mistakes(kind)
     yield from _method_mistakes(kind)
     variant = _own(kind, "variant")
@@ -54,7 +54,7 @@ def _name_mistakes(kind: type[Dropout]) -> Iterator[str]:
         yield f'class {kind.__name__} has no name; write name = "my_dropout" in it.'
     elif not isinstance(name, str) or not _NAME.fullmatch(name):
         yield (
-            f"name is {name!r}; it must begin with a small letter and go on with small letters, "
+            f"name is {name!r}; it must begin with a small letter; after that come small letters, "
             "digits and '_', 40 at most."
         )
     elif name in _NOT_WORDS:
@@ -100,7 +100,7 @@ def _field_mistakes(variant: Variant) -> Iterator[str]:
 
 
 def _option_mistakes(variant: Variant) -> Iterator[str]:
-    """A plugin reads keys that the section dropout has, and brings none of its own."""
+    """Yield mistakes in the options: a plugin can only use keys of the section dropout."""
     known = sorted({key for kind in BUILT_IN.values() for key in kind.options})
     for key, default in variant.options.items():
         if key not in known:

@@ -90,7 +90,7 @@ def _beside(path: Path, names: set[str]) -> list[str]:
 
 
 def variants_in(module: ModuleType, path: Path) -> list[type[Dropout]]:
-    """Return the layers that a module defines, in the order of its text; those it imports are not.
+    """Return the layers that a module defines, in order, without imported layers.
 
     A class that others of the file derive from, and that has no name, is their base.
 

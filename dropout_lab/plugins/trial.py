@@ -103,7 +103,7 @@ def _gradient_mistakes(
 
 
 def _draw_mistakes(layer: Dropout, noise: FleetNoise, at: LayerInputs) -> Iterator[str]:
-    """The streams are those of each run's seed: what is drawn elsewhere cannot be repeated."""
+    """Yield mistakes in the draws: noise must come from the run's own random stream."""
     noise.open(_EPOCH)
     first = layer.connect(at.x, at.weight, at.bias, at.entering)
     noise.open(_EPOCH)

@@ -16,7 +16,7 @@ from dropout_lab.analysis.tables import (
     describe_missing_runs,
 )
 
-INTERVAL, GAP = "95 % interval", "gap, points"  # columns that narrow tables omit
+INTERVAL, GAP = "95% interval", "gap, pp"  # columns that narrow tables omit
 _EMPTY = "–"
 
 
@@ -177,8 +177,8 @@ def _short_columns(reference: str, *, errors: bool) -> list[tuple[Column, _Field
         ),
         (
             Column(
-                f"vs {reference}, points",
-                f"Difference in {what}, paired by seed: mean and 95 % t interval.",
+                f"vs {reference}, pp",
+                f"Difference in {what}, paired by seed: mean and 95% t interval.",
                 short=True,
             ),
             lambda cell: _difference_field(cell, errors=errors),
@@ -215,7 +215,7 @@ def _long_columns(difference: str, *, errors: bool) -> list[tuple[Column, _Field
             lambda cell: _mean_field(cell, "validation_accuracy", errors=errors),
         ),
         (
-            Column("95 % BCa", "The interval by the bootstrap, bias-corrected and accelerated."),
+            Column("95% BCa", "The interval by the bootstrap, bias-corrected and accelerated."),
             lambda cell: _interval_field(cell, "test_accuracy_bca", errors=errors),
         ),
         (
@@ -233,8 +233,8 @@ def _long_columns(difference: str, *, errors: bool) -> list[tuple[Column, _Field
         (
             Column(
                 f"seeds for {difference}",
-                f"Paired seeds needed to call a difference of {difference} points "
-                "significant with 80 % power, at the corrected level.",
+                f"Paired seeds needed to call a difference of {difference} pp "
+                "significant with 80% power, at the corrected level.",
             ),
             lambda cell: _number_field(cell["seeds_needed"], lambda n: f"{n:.0f}"),
         ),
@@ -277,7 +277,7 @@ def _signed_number(value: float) -> str:
 
 def _reference_words(against: Mapping[str, Any] | None) -> str:
     if not against:
-        return "without dropout"
+        return "baseline"
     return ", ".join(
         f"{key.partition('.')[2].replace('_', ' ')} = {value_text(value)}"
         for key, value in against.items()
@@ -308,7 +308,7 @@ def _note(study: StudyTables, table: pd.DataFrame, rows: list[TableRow]) -> str:
     notes = [label_noise_caveat(study), "mean ± SD over n seeds", "gap: train − test accuracy"]
     if table["pairs"].any():
         notes.append(
-            "difference: mean over pairs of equal seed and its 95 % t interval; p-value: sign-flip "
+            "difference: mean over pairs of equal seed and its 95% t interval; p-value: sign-flip "
             "test, Holm's correction over all comparisons that were planned"
         )
     marked = sum(row.chosen for row in rows)

@@ -4,7 +4,6 @@ import re
 
 import pandas as pd
 
-from dropout_lab.analysis.tables import with_exported_names
 from dropout_lab.report.cell_table import INTERVAL, CellTable, TableRow
 from dropout_lab.results import cell_text, csv_text, message_cell, one_line
 
@@ -42,9 +41,8 @@ def csv(table: pd.DataFrame, cells: CellTable, *, errors: bool) -> str:
         errors: Whether to add the test error in percent.
     """
     rows = []
-    exported = with_exported_names(table)
     names = [row.fields[0].text for row in cells.rows]
-    for name, (_, cell), table_row in zip(names, exported.iterrows(), cells.rows, strict=True):
+    for name, (_, cell), table_row in zip(names, table.iterrows(), cells.rows, strict=True):
         row: dict[str, object] = {"cell": name}
         row |= {str(key): _none_for_nan(value) for key, value in cell.drop("label").items()}
         reference = cell["reference"]

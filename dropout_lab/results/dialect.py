@@ -23,7 +23,7 @@ from dropout_lab.results.text import cell_text, split_line
 LONGEST_LINE = 1_000_000
 _DELIMITERS = (",", ";", "\t", "|")
 _HEADER_WITHIN = 100_000  # lines; a sorted table may have its header anywhere
-_SAMPLE = 5_000  # rows from which the decimal mark is told
+_SAMPLE = 5_000  # rows that decide about the decimal mark
 _MOST_DISAGREE = 0.1  # of the numbers; more are no damage but a mixture
 _MINUS = str.maketrans({"\u2212": "-"})
 MISSING = {
@@ -265,7 +265,7 @@ def _take_mark(dialect: Dialect, numbers: Sequence[tuple[str, str]]) -> None:
         if _GROUPED.fullmatch(value) or (name in columns.WHOLE_NUMBERS and _THREE.fullmatch(value)):
             dialect.refused = (
                 f"has {value!r} in the column {name}: a thousands separator and a decimal mark "
-                "cannot be told apart"
+                "cannot be distinguished"
             )
             dialect.advice = advice(how)
             return

@@ -166,9 +166,9 @@ def read_manifest(folder: Path) -> Manifest | None:
     except (ValueError, RecursionError) as error:
         _refuse_unknown(path, error)
         raise DamagedManifestError(
-            f"{path} cannot be read as a manifest: {_in_words(error)}. Restore the file, or put it "
-            f"aside with: {command('doctor', '--fix', folder)}; the command that made the study "
-            "then makes it anew."
+            f"{path} cannot be read as a manifest: {_in_words(error)}. Restore the file, or back "
+            f"it up and remove it with: {command('doctor', '--fix', folder)}. The command that "
+            "made the study then rebuilds it."
         ) from error
     return manifest
 
@@ -214,7 +214,7 @@ def _plain(value: Any, depth: int = 0) -> Any:
 
 
 def _check(manifest: Manifest) -> None:
-    """Raise ValueError with what is wrong."""
+    """Raise ValueError if parts of the manifest contradict each other."""
     if digest(manifest.settings) != manifest.settings_digest:
         raise ValueError("settings_digest is not the digest of its settings")
     if lost := [section for section in SECTIONS if section not in manifest.settings]:
@@ -264,7 +264,7 @@ def _refuse_newer(path: Path, written: object) -> None:
 
 
 def _refuse_unknown(path: Path, error: Exception) -> None:
-    """Say of what is not known here whether a newer program may have written it."""
+    """Raise an error if a newer program may have written the unknown parts."""
     if not isinstance(error, _UnknownError):
         return
     sessions = json.loads(read_file(path).decode())["sessions"]
@@ -282,7 +282,7 @@ def _version(text: str) -> tuple[int, ...]:
 
 
 def _in_words(error: Exception) -> str:
-    """Return what is wrong, in one line of bounded length."""
+    """Describe an error in one line of bounded length."""
     if isinstance(error, ValidationError):
         first = error.errors(include_url=False, include_input=False)[0]
         place = ".".join(str(part)[:40] for part in first["loc"])

@@ -1,4 +1,4 @@
-"""The data that fleets are trained on, held to what the study began with."""
+"""Load data sets, and check that they are those the study began with."""
 
 from collections.abc import Callable
 
@@ -15,7 +15,7 @@ from dropout_lab.study.spec import Study
 
 
 class Source:
-    """Loads the data a fleet needs; keeps the last, since neighbouring fleets mostly share it.
+    """Loads data sets and caches the last one, which neighbouring fleets mostly share.
 
     Args:
         study: Whose data, and from where.
@@ -28,7 +28,7 @@ class Source:
         self.last: tuple[DatasetSettings, Splits] | None = None
 
     def splits(self, settings: DatasetSettings, folder: StudyFolder | None = None) -> Splits:
-        """Return the data of these settings, if they are those the study in the folder began with.
+        """Return a data set; raise an error if the study in the folder began with other data.
 
         Raises:
             DataError: They are not, are absent, or damaged.

@@ -1,4 +1,4 @@
-"""What to do with runs whose training raised an exception: tell one that is at fault from a fleet.
+"""Split fleets whose training raised an exception, to find the run that caused it.
 
 No run takes the others along. Where memory was too short for all runs of a fleet at once, halves
 of it may do; where anything else went wrong, each run alone shows whether it was at fault.
@@ -16,7 +16,7 @@ _NO_MEMORY = ("can't allocate memory", "not enough memory")
 
 
 def parts(runs: Sequence[Run], error: BaseException) -> list[tuple[Run, ...]]:
-    """Return the smaller fleets in which to try a failed fleet again; none for a single run."""
+    """Return the parts in which to retry a failed fleet; none for a single run."""
     if len(runs) == 1:
         return []
     if out_of_memory(error):
@@ -26,14 +26,14 @@ def parts(runs: Sequence[Run], error: BaseException) -> list[tuple[Run, ...]]:
 
 
 def out_of_memory(error: BaseException) -> bool:
-    """Whether an exception says that memory was too short, on whatever device."""
+    """Whether an exception means that memory was too small, on any device."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
     return isinstance(error, RuntimeError) and any(words in str(error) for words in _NO_MEMORY)
 
 
 def sentence(error: BaseException) -> str:
-    """Return an exception in one line, shortened; one that cannot be printed is named."""
+    """Describe an exception in one short line."""
     try:
         text = str(error)
     except Exception:  # somebody's class, somebody's mistake

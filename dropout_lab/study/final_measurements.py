@@ -1,4 +1,4 @@
-"""What the trained networks of a study predict: each in its ways, and the seeds of a cell together.
+"""Measure trained networks: each run's inference methods, and ensembles over seeds.
 
 The average of a cell's networks is the expensive thing that dropout stands for.
 """
@@ -30,7 +30,7 @@ from dropout_lab.training.snapshots import activation_rows, features
 
 
 def keep_inferences(fleet: Fleet, splits: Splits, store: Store) -> None:
-    """Use each trained network in the ways its settings name, and keep the scores.
+    """Evaluate each trained network with the requested inference methods; save the scores.
 
     What ``at_end`` names is kept too, and the test probabilities of each run that an ensemble is
     made of.
@@ -109,10 +109,10 @@ def _predictions_bytes(
 
 
 def _load(run: Run, folder: StudyFolder) -> tuple[torch.Tensor, torch.Tensor] | None:
-    """Return a run's test log-probabilities and the labels; None if they are not there."""
+    """Return a run's test log-probabilities and labels; None if there are none."""
     dataset = DATASETS[run.settings.dataset.name]
     try:
         read = read_predictions(folder.run_folder(run) / PREDICTIONS, dataset)
-    except ValueError:  # told when the folder was read
+    except ValueError:  # reported when the folder was read
         return None
     return None if read is None else (torch.from_numpy(read[0]), torch.from_numpy(read[1]).long())

@@ -1,4 +1,4 @@
-"""One fleet from wherever it stands to its end, every epoch kept before the next begins."""
+"""Train one fleet from its last checkpoint to its end. Save each epoch before the next."""
 
 import sys
 import traceback
@@ -34,27 +34,27 @@ from dropout_lab.training.fleet import RunCheckpoint
 
 
 class Events(Protocol):
-    """What a study tells while it runs; the terminal's progress is one."""
+    """Receives the events of a running study, such as the terminal's progress display."""
 
     def planned(self, fleets: Sequence[Sequence[Run]], finished: int) -> None:
-        """Fleets are to be trained; so many of the runs asked for were finished before."""
+        """Called with the fleets to train and the number of requested runs completed before."""
 
     def warned(self, text: str) -> None:
-        """Something is not as it should be, and the study goes on."""
+        """Called with a warning."""
 
     def fleet_started(
         self, fleet: Sequence[Run], epochs_done: int, epochs: int, worker: str = ""
     ) -> None:
-        """A fleet begins, or goes on after some epochs; on a worker of a cluster, or here."""
+        """Called when a fleet starts or resumes, on a worker of a cluster or in this process."""
 
     def epoch_ended(self, fleet: Sequence[Run], epoch: Epoch) -> None:
-        """A fleet has done an epoch, and it is on disk."""
+        """Called after each epoch of a fleet, when it is on disk."""
 
     def fleet_ended(self, fleet: Sequence[Run], problems: Sequence[str]) -> None:
-        """A fleet is done; a sentence for each run that diverged or failed."""
+        """Called at the end of a fleet, with a sentence for each run that diverged or failed."""
 
     def fleet_split(self, fleet: Sequence[Run], parts: Sequence[Sequence[Run]], why: str) -> None:
-        """A fleet could not go on as one, and is tried again in parts."""
+        """Called when a fleet is split and its parts are retried."""
 
 
 class QuietEvents:
@@ -89,17 +89,18 @@ class QuietEvents:
         sizes = [len(part) for part in parts]
         how = f"in fleets of {' and '.join(map(str, sizes))}" if max(sizes) > 1 else "one by one"
         self.show(
-            f"{counted(len(fleet), 'run')} cannot go on as one fleet: {why}. They go on {how}."
+            f"{counted(len(fleet), 'run')} cannot continue as one fleet: {why}. "
+            f"They continue {how}."
         )
 
 
 @dataclass(frozen=True)
 class FleetEnd:
-    """How far a fleet has come.
+    """How the training of a fleet ended.
 
     Args:
-        parts: The smaller fleets in which its runs are to be tried again.
-        stopped: Where it was stopped on request, with its checkpoints kept: "epoch 3 of 20".
+        parts: The smaller fleets in which to retry its runs.
+        stopped: Where it was stopped on request, such as "epoch 3 of 20".
     """
 
     parts: Sequence[tuple[Run, ...]] = ()
@@ -109,12 +110,12 @@ class FleetEnd:
 def resumed(
     runs: Sequence[Run], folder: StudyFolder, store: Store, events: Events
 ) -> list[Path] | FleetEnd:
-    """Return what a fleet goes on from, and bring what the folder says of it to there.
+    """Return the checkpoints that a fleet resumes from. Remove later rows and checkpoints.
 
     Returns:
-        The files of its checkpoints, none where it begins. Or its end for now: where some runs have
-        lost their checkpoints, or records from before them, and others have not, these and those
-        are its parts; where the memory is too short to read one, it ends as in training.
+        The files of its checkpoints; none if it starts. Or a :class:`FleetEnd`: if only some runs
+        have lost checkpoints or earlier rows, the fleet is split into these and the others. If the
+        memory is too small to read a checkpoint, the fleet fails as in training.
     """
     folders = [folder.run_folder(run) for run in runs]
     try:
@@ -147,20 +148,21 @@ def train_fleet(
     *,
     save_models: bool,
 ) -> FleetEnd:
-    """Train the runs of a fleet; give their records, checkpoints and statuses to a store.
+    """Train a fleet. Give its rows, checkpoints and statuses to a store.
 
-    An exception in the training of one run is its failure, kept in its log. In that of several it
-    may be the fault of one, or of too little memory: they are to be tried again in parts.
+    If the training of a single run raises an exception, the run fails, and its log has the
+    traceback. If a larger fleet raises one, the fleet is split, and its parts are retried: the
+    cause may be one of its runs, or too little memory.
 
     Args:
-        runs: Those of the fleet.
+        runs: The runs of the fleet.
         splits: The data, on the device.
-        checkpoints: The contents of the files that the runs go on from; none where they begin.
-        store: Takes what comes out.
-        device: Where the training happens.
-        events: Told of the progress.
-        stop: Whether to stop; asked after each epoch, which is kept.
-        save_models: Whether the weights are kept.
+        checkpoints: The contents of the checkpoint files to resume from; none to start.
+        store: Receives rows, files and statuses.
+        device: The device to train on.
+        events: Receives the progress.
+        stop: Asked after each epoch, which is saved, whether to stop.
+        save_models: Whether to save the weights.
 
     Raises:
         StorageError: The store cannot be written.
@@ -193,7 +195,7 @@ def train_fleet(
 def _train(
     fleet: Fleet, splits: Splits, store: Store, events: Events, stop: Callable[[], bool]
 ) -> str:
-    """Train a fleet to its end; or until it is stopped, and return where that was."""
+    """Train a fleet; return the epoch at which it was stopped, or an empty text at its end."""
     last_epoch, _ = length(fleet.settings, len(splits.train))
     tell(events.fleet_started, fleet.runs, fleet.epoch, last_epoch)
     for epoch in train(fleet, splits):
@@ -208,7 +210,7 @@ def _train(
 
 
 def _failed(runs: Sequence[Run], error: BaseException, store: Store, events: Events) -> FleetEnd:
-    """Return the parts in which to try a failed fleet again; keep the failure of a single run."""
+    """Return the parts in which to retry a failed fleet; record the failure of a single run."""
     parts = failures.parts(runs, error)
     if parts:
         tell(events.fleet_split, runs, parts, failures.sentence(error))
@@ -219,7 +221,7 @@ def _failed(runs: Sequence[Run], error: BaseException, store: Store, events: Eve
 
 
 def fail(runs: Sequence[Run], store: Store, events: Events, why: str, log: str) -> None:
-    """Mark runs as failed, and keep in the log of each what is known of it."""
+    """Mark runs as failed and write their logs."""
     problems = []
     for run in runs:
         store.keep_file(run.run_id, LOG, log)
@@ -237,13 +239,13 @@ def _read(
 
 
 def tell(event: Callable[..., None], *arguments: object) -> None:
-    """Tell of an event; a terminal that has gone away is no failure of a run."""
+    """Report an event. Ignore a closed terminal."""
     with suppress(OSError):
         event(*arguments)
 
 
 def _ends(fleet: Fleet, splits: Splits, going: str) -> list[RunEnd]:
-    """Return how each run stands; ``going`` is the status of those that have not diverged."""
+    """Return the status of each run; ``going`` is the status of runs that have not diverged."""
     examples, batch_size = len(splits.train), fleet.settings.training.batch_size
     steps = steps_of_epoch(fleet.settings, examples)
     ends = []

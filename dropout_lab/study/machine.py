@@ -1,4 +1,4 @@
-"""What of the machine decides how runs are packed: threads, cache and memory.
+"""Measure the threads, cache and memory that decide how runs are packed.
 
 Nothing here changes from one moment to the next: two commands on one machine pack alike. So the
 memory is what there is in all, not what is free; its share is rounded down to a coarse step, so
@@ -21,7 +21,7 @@ _CGROUPS = "sys/fs/cgroup"
 
 @dataclass(frozen=True)
 class Machine:
-    """What the packing goes by.
+    """The properties of a machine that decide the packing.
 
     Args:
         threads: That compute.
@@ -35,7 +35,7 @@ class Machine:
 
 
 def this_machine(device: torch.device, memory: int | None = None) -> Machine:
-    """Return what this machine offers to a fleet on a device.
+    """Return the properties of this machine for fleets on a device.
 
     Args:
         device: Where the training happens.
@@ -49,13 +49,13 @@ def this_machine(device: torch.device, memory: int | None = None) -> Machine:
 
 
 def coarse(amount: float) -> int:
-    """Return an amount of bytes rounded down to 1 or 1.5 times a power of two."""
+    """Round bytes down to 1 or 1.5 times a power of two."""
     step = 1 << (max(int(amount), 1).bit_length() - 1)
     return step + step // 2 if amount >= 1.5 * step else step
 
 
 def total_memory(root: Path = Path("/")) -> int:
-    """Return the bytes of memory that this process may take: the machine's, or its cgroup's limit.
+    """Return the memory of the machine, or the limit of its cgroup, in bytes.
 
     Args:
         root: Where the system's files are.
@@ -64,7 +64,7 @@ def total_memory(root: Path = Path("/")) -> int:
 
 
 def physical_memory() -> int:
-    """Return the bytes of memory that the machine has."""
+    """Return the machine's memory in bytes."""
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):  # a system without these names
@@ -72,13 +72,13 @@ def physical_memory() -> int:
 
 
 def cache_bytes(root: Path = Path("/")) -> int:
-    """Return the bytes of the largest cache of a processor; of one unknown, a common number."""
+    """Return the bytes of a processor's largest cache, or a common size if it is unknown."""
     sizes = [_size(_text(path)) for path in sorted((root / _CACHES).glob("index*/size"))]
     return max(sizes, default=0) or _UNKNOWN_CACHE
 
 
 def _limits(root: Path) -> Iterator[int]:
-    """Yield the limits of the process's cgroup and of those around it, of version 2 and 1."""
+    """Yield the memory limits of the process's cgroup and its parents, of version 2 and 1."""
     for line in _text(root / "proc/self/cgroup").splitlines():
         _, _, rest = line.partition(":")
         controllers, _, path = rest.partition(":")
@@ -96,14 +96,14 @@ def _limits(root: Path) -> Iterator[int]:
 
 
 def _size(text: str) -> int:
-    """Return the bytes that a cache's file names: 32768K."""
+    """Parse the size in a cache's file, such as 32768K."""
     number, unit = text.strip()[:-1], text.strip()[-1:]
     scale = {"K": 2**10, "M": 2**20, "G": 2**30}.get(unit, 0)
     return int(number) * scale if number.isdecimal() else 0
 
 
 def _text(path: Path) -> str:
-    """Return the text of a file of the system; nothing where it is not there."""
+    """Return the text of a system file; empty if it does not exist."""
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, ValueError):

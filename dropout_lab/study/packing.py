@@ -39,7 +39,7 @@ def pack(
     """Pack runs that one program can train into fleets.
 
     Runs of a kind are split as evenly as can be into the fewest fleets; within a fleet, runs of
-    equal learning rate and l2 stand together.
+    equal learning rate and l2 are neighbours.
 
     Args:
         runs: In the order they were asked for.

@@ -1,4 +1,4 @@
-"""Run a study: starting, resuming, extending and repairing all train what is missing."""
+"""Run a study: start, resume, extend or repair it by training the runs that are missing."""
 
 import shlex
 import time
@@ -71,9 +71,9 @@ def run_study(
     began = time.perf_counter()
     keep_freed_memory()
     configure_device(study.device)
-    told_of = partial(tell, say)
+    say_safely = partial(tell, say)
     device = torch.device("cpu") if study.on_cluster else study.device
-    source = Source(study, device, told_of)
+    source = Source(study, device, say_safely)
     folder = StudyFolder(study.out, study.runs)
     if folder.manifest is None:
         pack(study.runs, study.machine)  # refuses what does not fit
@@ -81,7 +81,7 @@ def run_study(
     warn = partial(tell, events.warned)
     with folder:
         plan = make_plan(study, folder)
-        with trainer(study, plan.fleets, told_of, warn) as train, StopRequest() as stop:
+        with trainer(study, plan.fleets, say_safely, warn) as train, StopRequest() as stop:
             _write_plan(study, folder, plan)
             tell(events.planned, plan.fleets, len(plan.completed))
             mixed = newer_session(plan.manifest) if plan.fleets else ""
@@ -149,7 +149,7 @@ class Plan:
 def make_plan(study: Study, folder: StudyFolder) -> Plan:
     """Return what a request leaves to train in a folder that was read. Nothing is written.
 
-    Fleets that were begun stay packed as they were, so that they resume to the same bits.
+    Fleets in progress stay packed as they are, so that they resume to the same bits.
     """
     manifest = folder.manifest or manifests.new_manifest(study.config)
     manifests.join_study(manifest, study.config, study.cells, study.out)
@@ -202,9 +202,8 @@ def _parts(
 ) -> list[tuple[Run, ...]]:
     """Return a fleet, or the parts in which its missing runs will be trained.
 
-    A fleet that was begun goes on as it was, to the same bits, unless smaller fleets are asked
-    for, or it does not fit into the memory there is now, perhaps of another machine. Of one that
-    had ended, and has lost some runs since, only those are trained.
+    A fleet in progress resumes to the same bits. It is split if smaller fleets are requested, or if
+    it does not fit into the memory. Of a completed fleet that lost runs, only these are trained.
     """
     wanted = tuple(run for run in fleet if run.run_id in missing)
     if not wanted:
@@ -242,7 +241,7 @@ def _notices(study: Study, folder: StudyFolder) -> list[str]:
     statuses = folder.statuses
     failed = sum(statuses.get(run.run_id) == "failed" for run in study.runs)
     if failed and not study.retry_failed:
-        notices.append(f"{counted(failed, 'run')} failed before; --retry failed trains again.")
+        notices.append(f"{counted(failed, 'run')} failed before; --retry failed retries them.")
     bare = sum(
         statuses.get(run.run_id) == "completed" and not (folder.run_folder(run) / WEIGHTS).exists()
         for run in study.runs
@@ -259,8 +258,8 @@ def _notices(study: Study, folder: StudyFolder) -> list[str]:
     begun = sum(bool(checkpoints_in(folder.run_folder(run))) for run in study.runs)
     if begun and devices[0] != devices[-1]:
         notices.append(
-            f"{counted(begun, 'run')} begun on {devices[0]} will go on on {devices[-1]}, where "
-            "their masks are drawn differently: each run is sound, and neither device alone would "
-            "repeat it."
+            f"{counted(begun, 'run')} begun on {devices[0]} will resume on {devices[-1]}, where "
+            "their masks are drawn differently. Each run is valid, but neither device alone "
+            "reproduces it."
         )
     return notices

@@ -26,7 +26,7 @@ class RunningStudy:
         folder: The study's folder, open for writing.
         source: The data sets.
         events: Receives the progress.
-        stop: Whether a signal asked to stop.
+        stop: Tells whether a signal asked to stop.
     """
 
     study: Study
@@ -45,7 +45,7 @@ class RunningStudy:
         """Return the error that stops the study on request."""
         return InterruptedStudyError(
             f"Stopped {done}; everything so far is in {self.study.out}. "
-            "The same command goes on from there.",
+            "Run the same command again to resume.",
             self.stop.signal_number or 0,
         )
 

@@ -38,6 +38,8 @@ class StopRequest:
     def _note(self, number: int, frame: FrameType | None) -> None:
         if self.signal_number is not None:
             raise InterruptedStudyError(
-                "Stopped at once; the epoch in progress is lost. The same command goes on.", number
+                "Stopped at once; the epoch in progress is lost. "
+                "Run the same command again to resume.",
+                number,
             )
         self.signal_number = number

@@ -27,7 +27,7 @@ class Study:
         workers: How many processes of this machine train; none lets this one do it.
         scheduler: The address of a Dask scheduler whose workers train; none lets this machine.
         save_models: Whether each run's weights are kept.
-        retry_failed: Whether runs that failed before are trained again.
+        retry_failed: Whether to retry runs that failed before.
         command: The command line, for the manifest.
     """
 

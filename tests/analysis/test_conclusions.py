@@ -54,11 +54,11 @@ def test_six_pairs_that_agree_are_called_significant_with_their_numbers(tmp_path
     value, effect, gap = told(study_of(tmp_path, "dropout.p=0,0.5", accuracies=values))
     assert value.startswith("With p = 0.5: 96.55% test accuracy [96.")
     assert effect == (
-        "Test accuracy with p = 0.5 is 0.50 pp [0.35, 0.65] higher than without dropout "
+        "Test accuracy with p = 0.5 is 0.50 pp [0.35, 0.65] higher than with no dropout "
         "(n = 6 paired seeds). The difference is significant (sign-flip p-value 0.031)."
     )
     assert gap == (
-        "The gap between training and test accuracy is 2.45 pp, against 2.95 pp without dropout: "
+        "The gap between training and test accuracy is 2.45 pp, against 2.95 pp with no dropout: "
         "0.50 pp [0.35, 0.65] narrower (n = 6 paired seeds)."
     )
 
@@ -67,7 +67,7 @@ def test_below_six_pairs_it_is_said_what_is_missing(tmp_path: Path) -> None:
     values = [*BARE[:3], *(a + 0.01 for a in BARE[:3])]
     study = study_of(tmp_path, "dropout.p=0,0.5", accuracies=values, seeds=3)
     _, effect, _, seeds = told(study)
-    assert effect.endswith("higher than without dropout (n = 3 paired seeds).")
+    assert effect.endswith("higher than with no dropout (n = 3 paired seeds).")
     assert seeds == (
         "3 paired seeds cannot show a significant difference: 1 comparison needs 6 paired seeds. "
         "Add --seeds 6 to the command."
@@ -207,7 +207,7 @@ def test_over_data_sizes_it_is_said_where_dropout_helps(tmp_path: Path) -> None:
     study = sizes_study(tmp_path)
     first, second, *rest = told(study)
     assert first.startswith(
-        "Test accuracy with dropout, compared with the baseline without dropout, is "
+        "Test accuracy with dropout, compared with the baseline (no dropout), is "
         "significantly higher at train size = 400 (+2."
     )
     assert "significantly lower at train size = 100 (−" in first
@@ -228,7 +228,7 @@ def test_one_pair_has_one_verdict_in_all_sentences(tmp_path: Path) -> None:
     first, second, third, *_ = told(study)
     assert "is not decided with so few seeds at train size = 100 (+2.00 pp [" in first
     assert second.startswith(
-        "In 3 comparisons with the baseline without dropout, the mean test accuracy is higher in 3"
+        "In 3 comparisons with the baseline (no dropout), the mean test accuracy is higher in 3"
     )
     assert third == (
         "2 paired seeds cannot show a significant difference: 3 comparisons need 7 paired seeds. "
@@ -286,7 +286,7 @@ def test_a_gap_below_zero_is_neither_narrow_nor_wide(tmp_path: Path) -> None:
     )
     (line,) = [line for line in told(study) if line.startswith("Train − test accuracy")]
     assert line.startswith(
-        "Train − test accuracy is −27.55 pp, against −27.05 pp without dropout: 0.50 pp "
+        "Train − test accuracy is −27.55 pp, against −27.05 pp with no dropout: 0.50 pp "
         "[0.35, 0.65] lower (n = 6 paired seeds)."
     )
     assert "on the labels as trained, of which 40% were moved to another class" in line
@@ -332,7 +332,7 @@ def test_another_reference_is_named_in_the_sentences(tmp_path: Path) -> None:
     study = study_of(tmp_path, "dropout.p=0,0.5", accuracies=values)
     _, effect, gap = told(study, against={"dropout.p": 0.5})
     assert effect.startswith(
-        "Test accuracy without dropout is 0.50 pp [0.35, 0.65] lower than with p = 0.5"
+        "Test accuracy with no dropout is 0.50 pp [0.35, 0.65] lower than with p = 0.5"
     )
     assert "against 2.45 pp with p = 0.5: 0.50 pp" in gap
 
@@ -347,7 +347,7 @@ def test_a_reference_that_validation_chose_is_compared_with_its_own_cell(tmp_pat
     assert chosen is not None
     assert f"than with {chosen[1]} (n = 6 paired seeds)" in lines[1]
     told_of = chosen[1].replace("p = 0.5, ", "")
-    assert lines[1].startswith(f"Test accuracy without dropout, {told_of} is ")
+    assert lines[1].startswith(f"Test accuracy with no dropout, {told_of} is ")
 
 
 def test_runs_without_dropout_are_not_denied_where_another_reference_is_named(
@@ -356,7 +356,7 @@ def test_runs_without_dropout_are_not_denied_where_another_reference_is_named(
     settings = ("dropout.variant=inverted,gaussian", "dropout.p=0.25,0.5")
     whole = study_of(tmp_path, *settings, accuracies=BARE * 5)
     study = dataclasses.replace(whole, runs=whole.runs[whole.runs["dropout.p"] != 0.25])
-    assert "no runs without dropout" not in " ".join(told(study, against={"dropout.p": 0.5}))
+    assert "no runs no dropout" not in " ".join(told(study, against={"dropout.p": 0.5}))
 
 
 def test_one_seed_is_told_without_intervals(tmp_path: Path) -> None:
@@ -371,7 +371,7 @@ def test_nothing_completed_is_said(tmp_path: Path) -> None:
         study_of(tmp_path, "dropout.p=0,0.5", accuracies=BARE * 2, statuses=["diverged"] * 12)
     )
     assert lines[0] == "No run completed."
-    assert lines[1].startswith("12 runs diverged and are in no mean and no pair: without dropout")
+    assert lines[1].startswith("12 runs diverged and are in no mean and no pair: no dropout")
 
 
 def test_significant_cells_of_a_grid_are_counted_and_named(tmp_path: Path) -> None:
@@ -420,8 +420,8 @@ def test_cells_without_an_ordered_axis_are_told_in_order(tmp_path: Path) -> None
     assert re.match(r"In order of test error: 1\.9\d% \[1\.", line)
     assert re.search(r"with gaussian; 1\.9\d% \[.*with inverted; 3\.9\d% \[", line) is not None
     assert line.endswith(
-        "without dropout (n = 7 seeds). 1 of the 2 steps from one cell to the next is significant: "
-        "inverted is better than without dropout."
+        "no dropout (n = 7 seeds). 1 of the 2 steps from one cell to the next is significant: "
+        "inverted is better than no dropout."
     )
 
 

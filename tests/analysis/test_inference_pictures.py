@@ -47,7 +47,7 @@ def test_every_use_has_its_seeds_and_its_mean(measured: StudyTables) -> None:
     figure = drawn(draw_inference(measured, summarize_cells(measured), "t"))
     labels = [text.get_text() for text in figure.axes[0].get_yticklabels()]
     assert labels == [
-        "without dropout: mean", "ensemble (2)",
+        "no dropout: mean", "ensemble (2)",
         "p = 0.5: mean", "Monte Carlo (6)", "geometric mean (6)", "ensemble (2)",
     ]  # fmt: skip
     titles = [axes.get_xlabel() for axes in figure.axes]
@@ -173,7 +173,7 @@ def test_where_there_is_no_room_for_all_the_best_cells_are_shown(
     monkeypatch.setattr(inference_module, "_MAX_CURVES", 1)
     table = summarize_cells(measured)
     table["validation_accuracy_mean"] = np.where(table.index == best, 0.9, 0.8)
-    name = ("without dropout", "p = 0.5")[best]
+    name = ("no dropout", "p = 0.5")[best]
     uses = drawn(draw_inference(measured, table, "t"))
     assert uses.axes[0].get_yticklabels()[0].get_text() == f"{name}: mean"
     assert "1 setting with lower validation accuracy not shown" in words(uses)
@@ -183,7 +183,7 @@ def test_where_there_is_no_room_for_all_the_best_cells_are_shown(
     labels = curve.axes[0].get_legend_handles_labels()[1]
     assert labels == [f"p = {best / 2:g}: average of k", f"p = {best / 2:g}: mean rule"]
     diagnosed = drawn(draw_diagnostics(measured, table, "t"))
-    assert diagnosed.axes[0].get_legend_handles_labels()[1] == ["without dropout"]
+    assert diagnosed.axes[0].get_legend_handles_labels()[1] == ["no dropout"]
 
 
 FRAMES = ("metrics", "inference", "monte_carlo", "reliability", "activations")

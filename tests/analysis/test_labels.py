@@ -14,10 +14,10 @@ BARE = {"dropout.variant": "none", "dropout.p": 0.0, "training.learning_rate": 0
         # A name that stands for dropout says what its cell has of it.
         (("dropout.variant", "dropout.p"), (*BARE,), "L2, learning rate = 0.1"),
         # One that does not is beside it.
-        (("training.learning_rate",), (*BARE,), "without dropout, L2"),
+        (("training.learning_rate",), (*BARE,), "no dropout, L2"),
         # It is no name of a cell of which only some keys are told.
-        (("dropout.p", "dataset.name"), (*BARE,), "without dropout, learning rate = 0.1"),
-        ((), ("training.learning_rate",), "without dropout, L2, learning rate = 0.1"),
+        (("dropout.p", "dataset.name"), (*BARE,), "no dropout, learning rate = 0.1"),
+        ((), ("training.learning_rate",), "no dropout, L2, learning rate = 0.1"),
     ],
 )
 def test_a_name_stands_for_its_keys_alone(
@@ -29,5 +29,5 @@ def test_a_name_stands_for_its_keys_alone(
 
 def test_a_cell_without_a_name_is_told_by_its_values() -> None:
     assert cell_label({**BARE, "label": None}, (*BARE,), True) == (
-        "without dropout, learning rate = 0.1"
+        "no dropout, learning rate = 0.1"
     )

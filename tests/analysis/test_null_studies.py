@@ -82,7 +82,7 @@ def test_a_claim_in_a_sentence_is_seen(null: ModuleType) -> None:
         assert null.CLAIM.search(text)
     for text in (
         "None of the 2 steps from one cell to the next is significant.",
-        "Test accuracy with p = 0.5 is 0.83 pp [−1.06, 2.73] higher than without dropout.",
+        "Test accuracy with p = 0.5 is 0.83 pp [−1.06, 2.73] higher than with no dropout.",
         "The difference is not significant (sign-flip p-value 1).",
         "is not significantly different at train size = 200. None is significant.",
     ):

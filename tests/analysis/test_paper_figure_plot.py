@@ -63,7 +63,7 @@ def test_a_row_for_each_published_value_and_each_other_cell(tmp_path: Path) -> N
     figure = drawn(study_of(tmp_path, values, figure={"title": "Table 1"}))
     (axes,) = figure.axes
     labels = [label.get_text() for label in axes.get_yticklabels()]
-    assert labels == ["p 0.5", "p 0.9", "without dropout"]
+    assert labels == ["p 0.5", "p 0.9", "no dropout"]
     diamonds = [line for line in axes.lines if line.get_markeredgecolor() == PUBLISHED]
     assert [(line.get_xdata()[0], line.get_ydata()[0]) for line in diamonds] == [(5.5, 2), (2.7, 1)]
     assert [line.get_marker() for line in diamonds] == ["D", "x"]
@@ -128,7 +128,7 @@ def test_lines_that_the_axis_cuts_off_are_named(tmp_path: Path) -> None:
     """The mean errors are 7 % without dropout and 5 % with it."""
     study = study_of(tmp_path, [], figure={"x": "updates", "y_max": 6})
     note = " ".join(drawn(study).get_supxlabel().split())
-    assert "in part above 6%, where the axis ends: without dropout" in note
+    assert "in part above 6%, where the axis ends: no dropout" in note
     assert "p = 0.5" not in note
     study.manifest.figure = FigureSettings(x="updates", y_max=8)
     assert "above" not in drawn(study).get_supxlabel()

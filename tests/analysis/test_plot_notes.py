@@ -61,7 +61,7 @@ def test_runs_that_did_not_complete_are_counted_below_every_plot(tmp_path: Path)
 
     def name(status: str) -> str:
         p, seed = place[status]
-        return f"({'p = 0.2' if p else 'without dropout'}, seed {seed})"
+        return f"({'p = 0.2' if p else 'no dropout'}, seed {seed})"
 
     found = all_words(study)
     assert {"curves", "gap", "by_p", "cells"} == found.keys()
@@ -74,9 +74,9 @@ def test_runs_that_did_not_complete_are_counted_below_every_plot(tmp_path: Path)
 
 def test_of_many_lost_runs_the_first_cells_and_seeds_are_named(tmp_path: Path) -> None:
     study = made(tmp_path, "dropout.p=0,0.1", n=14, seeds=7, statuses=["failed"] * 14)
-    told = "14 runs failed (without dropout, seeds 0, 1, 2 and 4 more; "
+    told = "14 runs failed (no dropout, seeds 0, 1, 2 and 4 more; "
     assert told in " ".join(plot_notes(study))
-    assert "no completed run: without dropout; p = 0.1" in plot_notes(study)
+    assert "no completed run: no dropout; p = 0.1" in plot_notes(study)
     assert "no completed run" in words(draw_cells(study, summarize_cells(study), ""))
     assert all_words(study).keys() == {"cells"}
 
@@ -90,7 +90,7 @@ def test_a_setting_without_a_completed_run_is_named_and_not_drawn(tmp_path: Path
     assert found.keys() == {"curves", "gap", "cells"}  # one p is nothing to draw over p
     for text in found.values():
         assert "incomplete: 4 of 6 runs are missing" in text
-        assert "no completed run: without dropout; p = 0.5" in text
+        assert "no completed run: no dropout; p = 0.5" in text
     assert "p = 0.2 (n = 2 seeds)" in found["curves"]
     assert "p = 0.5 (2 missing)" in found["cells"]
 
@@ -202,7 +202,7 @@ def test_one_epoch_has_a_marker_for_each_part(tmp_path: Path) -> None:
     assert len({float(line.get_xdata()[0]) for line in parts}) == 3
     gap = drawn(draw_gap(study, summarize_cells(study), "t"))
     lines = {line.get_label(): float(line.get_xdata()[0]) for line in gap.axes[0].lines}
-    assert lines["without dropout"] < 1 < lines["p = 0.5"]
+    assert lines["no dropout"] < 1 < lines["p = 0.5"]
 
 
 def test_one_epoch_has_room_for_its_bars(tmp_path: Path) -> None:
@@ -217,9 +217,9 @@ def test_one_epoch_has_room_for_its_bars(tmp_path: Path) -> None:
 
 
 def test_words_that_belong_together_stay_on_one_line() -> None:
-    text = "without dropout, learning rate = 0.01 (n = 2 seeds)"
+    text = "no dropout, learning rate = 0.01 (n = 2 seeds)"
     lines = style.wrapped(text, 35).split("\n")
-    assert lines == ["without dropout, learning", "rate = 0.01 (n = 2 seeds)"]
+    assert lines == ["no dropout, learning", "rate = 0.01 (n = 2 seeds)"]
 
 
 def test_one_seed_has_no_interval_in_any_plot(tmp_path: Path) -> None:
@@ -247,10 +247,10 @@ def test_only_networks_without_any_dropout_are_black(tmp_path: Path) -> None:
     assert points
     assert WITHOUT not in {one.get_color() for one in points}
     bare = table[table["is_baseline"]]["test_accuracy_mean"].item()
-    black = [one for one in axes.lines if one.get_label() == "without dropout"]
+    black = [one for one in axes.lines if one.get_label() == "no dropout"]
     assert [list(one.get_ydata()) for one in black] == [[pytest.approx(bare)]]
     assert {one.get_marker() for one in black}.isdisjoint({one.get_marker() for one in points})
-    assert "at p = 0: without dropout" not in words(figure)
+    assert "at p = 0: no dropout" not in words(figure)
     assert style.cell_colour(table[table["dropout.p"] == 0].iloc[-1], study.swept) != WITHOUT
     assert list(line.get_xdata()) != [0, 0]
 
@@ -267,7 +267,7 @@ def test_a_figure_over_p_draws_the_baseline_apart_where_the_input_layer_drops(
         for container in figure.axes[0].containers
     }
     assert sorted(len(x) for x in lines.values()) == [1, 2]
-    assert list(lines["without dropout"]) == [0]
+    assert list(lines["no dropout"]) == [0]
 
 
 def test_one_p_beside_the_baseline_at_the_same_place_is_nothing_to_draw(tmp_path: Path) -> None:

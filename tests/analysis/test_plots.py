@@ -45,7 +45,7 @@ def test_curves_stand_side_by_side_with_one_scale(by_p: StudyTables) -> None:
     figure = draw_curves(by_p, summarize_cells(by_p), "name")
     assert figure is not None
     top_left, top_right, *_ = figure.axes
-    assert "without dropout (n = 2 seeds)" in top_left.get_title()
+    assert "no dropout (n = 2 seeds)" in top_left.get_title()
     assert "p = 0.25 (n = 2 seeds)" in top_right.get_title()  # the best on validation
     assert top_left.get_ylim() == top_right.get_ylim()
     test_curve = next(line for line in top_right.lines if line.get_label() == "test")
@@ -60,7 +60,7 @@ def test_the_gap_has_a_curve_for_each_cell_and_the_band_of_the_seeds(by_p: Study
     assert figure is not None
     accuracy = figure.axes[0]
     curves = {line.get_label(): line.get_ydata() for line in accuracy.lines}
-    np.testing.assert_allclose(curves["without dropout"], [0.08, 0.08])
+    np.testing.assert_allclose(curves["no dropout"], [0.08, 0.08])
     np.testing.assert_allclose(curves["p = 0.25"], [0.05, 0.05])
     (low, high) = accuracy.collections[0].get_paths()[0].get_extents().intervaly
     assert (high - low) / 2 == pytest.approx(12.7062 * 0.01, rel=1e-4)  # t(0.975, 1) * 0.01
@@ -113,7 +113,7 @@ def test_every_cell_is_listed_with_its_seeds(by_variant: StudyTables) -> None:
     figure = draw_cells(by_variant, table, "name")
     labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
     assert len(labels) == len(table) == 9
-    assert "without dropout" in labels
+    assert "no dropout" in labels
     assert "gaussian, placement = input, p = 0.5" in labels
 
 
@@ -260,9 +260,7 @@ def test_a_study_without_a_record_lists_its_failed_runs(tmp_path: Path) -> None:
     (path / "metrics.csv").write_text((path / "metrics.csv").read_text().splitlines()[0] + "\n")
     study = read_study(path)
     assert {file.name for file in plot_study(study)} == {"cells.png", "cells.svg"}
-    assert "without dropout (2 not completed)" in words(
-        draw_cells(study, summarize_cells(study), "")
-    )
+    assert "no dropout (2 not completed)" in words(draw_cells(study, summarize_cells(study), ""))
 
 
 def test_a_key_without_meaning_is_no_part_of_a_label() -> None:
@@ -272,7 +270,7 @@ def test_a_key_without_meaning_is_no_part_of_a_label() -> None:
 
 def test_every_variant_has_a_look_of_its_own() -> None:
     looks = {name: (style.variant_colour(name), style.variant_marker(name)) for name in VARIANTS}
-    looks["none"] = ("", "")  # never drawn beside inverted: it is "without dropout"
+    looks["none"] = ("", "")  # never drawn beside inverted: it is "no dropout"
     assert len(set(looks.values())) == len(VARIANTS)
 
 
@@ -348,7 +346,7 @@ def test_the_cell_added_without_dropout_has_the_name_of_its_network(tmp_path: Pa
     labels = [
         cell_label(cell, study.swept, bool(cell["is_baseline"])) for _, cell in table.iterrows()
     ]
-    assert labels == ["without dropout, small net", "small net, p = 0.5"]
+    assert labels == ["no dropout, small net", "small net, p = 0.5"]
 
 
 def test_no_two_lines_look_alike() -> None:

@@ -12,7 +12,7 @@ from dropout_lab.config.grid import Run
 from tests.report.made import make_study
 
 ERRORS = {0: 0.015, 1: 0.016, 2: 0.017}  # of 4,000 examples after 3 epochs, by seed
-SPREAD = 0.1 * 4.302653 / 3**0.5  # half of the 95 % t interval, in %
+SPREAD = 0.1 * 4.302653 / 3**0.5  # half of the 95% t interval, in %
 
 
 def accuracy(run: Run) -> float:

@@ -54,7 +54,7 @@ def test_features_stand_side_by_side_in_one_scale(kept: StudyTables) -> None:
     assert without.get_clim() == dropped.get_clim()
     assert without.get_clim()[0] == -without.get_clim()[1]
     titles = [axes.get_title() for axes in figure.axes[:2]]
-    assert titles == ["without dropout", "p = 0.5"]
+    assert titles == ["no dropout", "p = 0.5"]
     for image, p in ((without, 0.0), (dropped, 0.5)):
         runs = kept.runs[(kept.runs["dropout.p"] == p) & (kept.runs["seed"] == 0)]
         path = kept.path / RUN_FOLDERS / runs["run_id"].iloc[0] / FEATURES
@@ -108,7 +108,7 @@ def test_histograms_show_every_unit_and_the_exact_means(kept: StudyTables) -> No
     assert shown == f"mean {np.mean(means):.3f} ± {np.std(means, ddof=1):.3f}"
     legend = figure.axes[1].get_legend()
     assert legend is not None
-    assert [text.get_text() for text in legend.get_texts()] == ["without dropout", "p = 0.5"]
+    assert [text.get_text() for text in legend.get_texts()] == ["no dropout", "p = 0.5"]
     assert figure.axes[3].get_yscale() == "log"
     assert "n = 2 seeds" in words(figure)
 

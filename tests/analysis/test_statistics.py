@@ -192,7 +192,7 @@ def test_hedges_correction_takes_out_the_bias() -> None:
 
 @pytest.mark.parametrize(("d", "n"), [(0.2, 199), (0.5, 34), (0.8, 15), (1.0, 10), (0.1, 787)])
 def test_seeds_needed_are_the_textbooks(d: float, n: int) -> None:
-    """Two-sided paired t test at 5 % and 80 % power, as G*Power and Cohen's tables have it."""
+    """Two-sided paired t test at 5 % and 80% power, as G*Power and Cohen's tables have it."""
     assert seeds_needed(d * 0.003, 0.003) == n
     assert seeds_needed(-d * 0.003, 0.003) == n
 

@@ -34,7 +34,7 @@ from tests.report.made import make_study
 def test_sweep_ends_with_a_table_and_the_files(run, tmp_path: Path) -> None:
     result = run("sweep", "--p", "0,0.5", "--seeds", "2", *SMALL)
     assert result.status == 0
-    for words in ("without dropout", "p = 0.5", "test accuracy %", "4 runs trained", "metrics.csv"):
+    for words in ("no dropout", "p = 0.5", "test accuracy %", "4 runs trained", "metrics.csv"):
         assert words in result.out
     first, second, *_ = result.err.splitlines()
     assert first.startswith("2 seeds: no comparison can be called significant. 1 comparison")
@@ -80,7 +80,7 @@ def test_json_is_pure(run) -> None:
     assert data["trained"] == 2
     assert set(data["statuses"].values()) == {"completed"}
     assert [cell["dropout.p"] for cell in data["cells"]] == [0.0, 0.5]
-    assert [cell["bare"] for cell in data["cells"]] == [True, False]
+    assert [cell["is_baseline"] for cell in data["cells"]] == [True, False]
     assert json.loads(run("plot", "--json").out)
 
 
@@ -467,7 +467,7 @@ def test_an_interrupt_finishes_the_epoch_and_exits_130(tmp_path: Path) -> None:
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert "The same command goes on from there." in err
+    assert "Run the same command again to resume." in err
     assert "Traceback" not in err
     assert "interrupted" in (tmp_path / "s" / "runs.csv").read_text()
 

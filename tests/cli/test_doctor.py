@@ -47,8 +47,8 @@ def test_damage_is_told_on_a_line_of_its_own_mended_once_and_then_none(run) -> N
     assert (told.status, told.err) == (1, "")
     first, second, last = told.out.splitlines()
     assert first.startswith("results/defaults/metrics.csv: line 2 (run ")
-    assert ". With --fix: the sound rows written anew, the file as it is kept beside." in first
-    assert "metrics.csv lacks its epoch 1. With --fix: its rows put aside" in second
+    assert ". With --fix: the intact rows are rewritten; the original is backed up." in first
+    assert "metrics.csv lacks its epoch 1. With --fix: its rows are removed" in second
     assert last == "1 study, 2 damages. To repair: dropout-lab doctor --fix results"
     assert content(Path("results")) == before
     told = run("doctor", "--fix", "results/defaults")
@@ -71,7 +71,7 @@ def test_json_is_pure_and_says_the_same(run, tmp_path: Path) -> None:
     data = json.loads(told.out)
     assert told.status == 1
     assert (data["studies"], data["problems"]) == (1, [])
-    assert {"file", "words", "remedy", "damaged", "mended"} == data["findings"][0].keys()
+    assert {"file", "words", "remedy", "damaged", "repaired"} == data["findings"][0].keys()
 
 
 def test_a_study_without_its_manifest_is_found(run, tmp_path: Path) -> None:
@@ -79,7 +79,7 @@ def test_a_study_without_its_manifest_is_found(run, tmp_path: Path) -> None:
     Path("results/defaults/manifest.json").unlink()
     told = run("doctor")
     assert told.status == 1
-    words = "manifest.json: is not there; the command that made the study makes it anew."
+    words = "manifest.json: is not there; the command that made the study rebuilds it."
     assert words in told.out
     assert run("doctor", "--fix").status == 0
     assert run(*SWEEP).status == 0
@@ -99,7 +99,7 @@ def test_what_cannot_be_read_has_status_4_and_hides_nothing(run, tmp_path: Path)
     assert "nothing is damaged" not in told.out
     told = run("doctor", "--fix", ".")
     assert told.status == 4
-    assert "Repaired: kept beside and taken away" in told.out
+    assert "Repaired: backed up and removed" in told.out
     assert '"format": 7' in manifest.read_text()
 
 

@@ -39,11 +39,11 @@ def test_the_table_and_the_findings_fit_the_terminal(
     shown = [line for line in lines if not line.startswith("Files: ")]
     assert max(map(len, shown)) <= columns
     plain = " ".join(result.out.split())
-    for words in ("without dropout" if columns > 80 else "without", "p = 0.3 *", "Holm"):
+    for words in ("no dropout" if columns > 80 else "without", "p = 0.3 *", "Holm"):
         assert words in plain
     assert "Among the cells with dropout, validation chose p = 0.3" in plain
     if columns == 200:
-        assert "95 % interval" in plain
+        assert "95% interval" in plain
     files = next(line for line in lines if line.startswith("Files: "))
     for path in files.removeprefix("Files: ").split(", "):
         assert Path(path).stat().st_size > 100
@@ -53,13 +53,13 @@ def test_json_is_pure_and_has_every_number(run, folder: Path) -> None:
     result = run("report", "results/one", "--json")
     (told,) = json.loads(result.out).values()
     cells = {cell["cell"]: cell for cell in told["cells"]}
-    assert all("bare" in cell for cell in told["cells"])
-    assert list(cells) == ["without dropout", "p = 0.3", "p = 0.6"]
+    assert all("is_baseline" in cell for cell in told["cells"])
+    assert list(cells) == ["no dropout", "p = 0.3", "p = 0.6"]
     assert cells["p = 0.6"]["pairs"] == 6
     assert cells["p = 0.6"]["difference_mean"] == pytest.approx(
-        cells["p = 0.6"]["test_accuracy_mean"] - cells["without dropout"]["test_accuracy_mean"]
+        cells["p = 0.6"]["test_accuracy_mean"] - cells["no dropout"]["test_accuracy_mean"]
     )
-    assert cells["without dropout"]["p_holm"] is None
+    assert cells["no dropout"]["p_holm"] is None
     assert told["published"] is None
     assert len(told["conclusions"]) > 1
     assert [Path(path).name for path in told["files"]] == [
@@ -72,7 +72,7 @@ def test_against_another_cell_and_as_errors(run, folder: Path) -> None:
     (told,) = json.loads(result.out).values()
     assert [cell["pairs"] for cell in told["cells"]] == [6, 6, 0]
     page = (folder / "report.html").read_text()
-    assert "vs p = 0.6, points" in page
+    assert "vs p = 0.6, pp" in page
     assert "test error %, mean" in page
     assert "dropout-lab report results/one --against dropout.p=0.6 --errors" in page
 

@@ -50,7 +50,7 @@ def test_killed_one_after_the_other_the_study_is_the_undisturbed_one(
         kill(cluster.scheduler)
         ends(three, tmp_path / "three", status=1)
         printed = json.loads((tmp_path / "three.stdout").read_text())
-        assert "The same command goes on" in printed["error"]
+        assert "Run the same command again to resume" in printed["error"]
     three = driver(tmp_path / "three", *ASKED, "--workers", "1")
     ends(three, tmp_path / "three")
     assert_same_results(tmp_path / "three", whole)

@@ -62,7 +62,7 @@ def test_a_text_that_cannot_be_shown_is_refused_with_its_line(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("cell", "words"),
     [
-        ("label: without dropout, dropout.p: 0.5", "is false: this cell is with dropout"),
+        ("label: no dropout, dropout.p: 0.5", "is false: this cell is with dropout"),
         ("label: 'ReLU, without dropout', dropout.p: 0.5", "is false: this cell is with dropout"),
         ("label: With Dropout, dropout.variant: none", "is false: this cell is without dropout"),
         ("label: p = 0.5, dropout.p: 0.1", "is false: this cell has dropout.p = 0.1"),
@@ -84,7 +84,7 @@ def test_a_label_in_the_words_of_the_program_is_true(tmp_path: Path, cell: str, 
 @pytest.mark.parametrize(
     "cell",
     [
-        "label: without dropout, dropout.variant: none",
+        "label: no dropout, dropout.variant: none",
         "label: Without dropout, dropout.p: 0",
         "label: with dropout, dropout.p: 0.5",
         "label: p = 0.5, dropout.p: 0.5",
@@ -164,7 +164,7 @@ def test_mistakes_in_names_are_told_together_and_with_the_others(tmp_path: Path)
         tmp_path,
         "label: A, dropout.p: 0.1",
         "label: A, dropout.p: 0.2",
-        "label: without dropout, dropout.p: 3",
+        "label: no dropout, dropout.p: 3",
         "label: with dropout, dropout.p: 0",
         more="training: {epochs: 0}\n",
     )

@@ -58,7 +58,7 @@ def test_a_signal_finishes_the_epoch(
     log = (tmp_path / "first.log").read_text()
     assert "Traceback" not in log
     assert "Stopped after epoch" in log or "Stopped between two fleets" in log
-    assert "The same command goes on from there." in log
+    assert "Run the same command again to resume." in log
     assert_goes_on(start, tmp_path / "s", undisturbed)
 
 
@@ -72,7 +72,10 @@ def test_a_second_signal_stops_now(tmp_path: Path, start: Start) -> None:
         process.send(number)
     assert process.wait() == 128 + signal.SIGTERM
     log = (tmp_path / "first.log").read_text()
-    assert "Stopped at once; the epoch in progress is lost. The same command goes on." in log
+    assert (
+        "Stopped at once; the epoch in progress is lost. Run the same command again to resume."
+        in log
+    )
     assert "Traceback" not in log
     assert rows(tmp_path / "s" / results.METRICS) == 0
     assert_reads_clean(tmp_path / "s")

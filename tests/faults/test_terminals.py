@@ -344,7 +344,7 @@ def test_39_ctrl_c_anywhere_is_one_line(module: str, tmp_path: Path) -> None:
 def test_68_nothing_is_called_significant(run) -> None:
     """Three seeds are too few for the word, whatever the numbers are."""
     result = run("sweep", "--p", "0,0.5", "--seeds", "3", *SMALL)
-    assert "vs without" in result.out
+    assert "vs baseline" in result.out
     svgs = list(Path("results/defaults/plots").glob("*.svg"))
     assert svgs
     advice, _, err = result.err.partition("\n")

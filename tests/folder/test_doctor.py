@@ -192,7 +192,7 @@ def test_damage_is_named_mended_and_finished_by_the_same_command(
     for path, data in before.items():
         changed = not (out / path).exists() or (out / path).read_bytes() != data
         if changed and not path.endswith((".tmp", ".lock", results.WRITER)):
-            assert data in kept, path  # nothing goes that is not kept beside
+            assert data in kept, path  # nothing is removed without a backup
     after = content(out)
     assert repair(out) == ([], left)
     assert content(out) == after  # a second time does nothing
@@ -267,7 +267,7 @@ def test_a_lost_record_before_a_checkpoint_takes_the_checkpoint_along(tmp_path: 
     head, _, *rest = (out / METRICS).read_text().splitlines(keepends=True)
     (out / METRICS).write_text("".join([head, *rest]))
     assert [finding.words for finding in examine(out)] == [
-        "goes on from a record of epoch 1, which is lost"
+        "continues from a row of epoch 1, which is lost"
     ] * 2
     assert repair(out)[1] == []
     go(study(out, **asked))
@@ -415,7 +415,7 @@ def test_the_manifest_of_another_study_is_put_aside_not_the_rows(out: Path, tmp_
     strange = (tmp_path / "other" / results.MANIFEST).read_bytes()
     (out / results.MANIFEST).write_bytes(strange)
     (finding,) = [finding for finding in examine(out) if finding.repair]
-    assert "lists none of the 4 runs in the tables beside it" in finding.words
+    assert "lists none of the 4 runs in its tables" in finding.words
     repair(out)
     assert (out / f"{results.MANIFEST}.damaged").read_bytes() == strange
     assert {name: (out / name).read_bytes() for name in before} == before

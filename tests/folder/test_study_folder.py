@@ -530,7 +530,7 @@ def test_fewer_epochs_than_asked_are_not_whole(out: Path) -> None:
     assert fields[at] == "3"
     fields[at] = "2"
     path.write_text("".join([header, ",".join(fields), *rest]))
-    assert findings(out)[0].endswith("after 2 of 3 epochs; it is to be trained again.")
+    assert findings(out)[0].endswith("after 2 of 3 epochs; it will be retrained.")
     assert go(small(out)).trained == 1
 
 

@@ -58,7 +58,7 @@ def test_even_a_script_of_its_own_could_send_nothing(page: Browser) -> None:
 
 def test_a_click_sorts_and_another_turns_it_round(page: Browser) -> None:
     written = page.value(CELLS)
-    assert written == ["without dropout", "p = 0.15", "p = 0.3", "p = 0.6"]
+    assert written == ["no dropout", "p = 0.15", "p = 0.3", "p = 0.6"]
     page.click("#cells thead th:nth-child(2) button")
     rising = page.value(CELLS)
     assert page.value(ORDER.format(1)) == "ascending"
@@ -94,7 +94,7 @@ def test_what_has_no_value_stays_last(page: Browser) -> None:
     """The cell without dropout has no difference to itself."""
     for _ in range(2):
         page.click("#cells thead th:nth-child(5) button")
-        assert page.value(CELLS)[-1] == "without dropout"
+        assert page.value(CELLS)[-1] == "no dropout"
 
 
 def test_the_first_key_leads_past_the_head(page: Browser) -> None:

@@ -56,22 +56,22 @@ def named(report: Report, text: str) -> Report:
 def test_the_numbers_are_those_worked_by_hand(report: Report) -> None:
     bare, half = fields(report, 0), fields(report, 1)
     assert bare["test accuracy %, mean ± SD (n)"] == "92.00 ± 2.00 (3)"
-    assert bare["95 % interval"] == "[87.03, 96.97]"
+    assert bare["95% interval"] == "[87.03, 96.97]"
     assert half["test accuracy %, mean ± SD (n)"] == "95.00 ± 4.00 (3)"
-    assert half["vs without dropout, points"] == "+3.00 [−1.97, 7.97]"
+    assert half["vs baseline, pp"] == "+3.00 [−1.97, 7.97]"
     assert half["verdict"] == "too few seeds"
     # mean / s.d. = 1.5, times Hedges' gamma(1) / (sqrt(1) * gamma(1/2)) = 0.56419
     assert half["effect size"] == "+0.85"
-    assert bare["vs without dropout, points"] == bare["p-value, Holm"] == bare["verdict"] == "–"
+    assert bare["vs baseline, pp"] == bare["p-value, Holm"] == bare["verdict"] == "–"
 
 
 def test_errors_are_the_same_numbers_from_the_other_side(tmp_path: Path) -> None:
     folder = make_study(tmp_path / "s", p="0,0.5", seeds="3", accuracy=by_hand)
     half = fields(build_report(folder, errors=True), 1)
     assert half["test error %, mean ± SD (n)"] == "5.00 ± 4.00 (3)"
-    assert half["95 % interval"] == "[−4.94, 14.94]"
-    assert half["vs without dropout, points"] == "−3.00 [−7.97, 1.97]"
-    assert half["gap, points"] == "2.33 ± 1.15"  # 3, 3 and, up to 100 % in training, 1
+    assert half["95% interval"] == "[−4.94, 14.94]"
+    assert half["vs baseline, pp"] == "−3.00 [−7.97, 1.97]"
+    assert half["gap, pp"] == "2.33 ± 1.15"  # 3, 3 and, up to 100 % in training, 1
     assert half["effect size"].startswith("−")
 
 
@@ -82,8 +82,8 @@ def test_the_best_by_validation_and_the_reference_are_marked(tmp_path: Path) -> 
     assert [line.reference for line in lines] == [True, False, False]
     against = build_report(folder, {"dropout.p": 0.6})
     assert [line.reference for line in against.cells.rows] == [False, False, True]
-    assert "vs p = 0.6, points" in fields(against, 0)
-    assert fields(against, 2)["vs p = 0.6, points"] == "–"
+    assert "vs p = 0.6, pp" in fields(against, 0)
+    assert fields(against, 2)["vs p = 0.6, pp"] == "–"
 
 
 def test_of_one_seed_nothing_is_told_that_is_not_known(tmp_path: Path) -> None:
@@ -91,8 +91,8 @@ def test_of_one_seed_nothing_is_told_that_is_not_known(tmp_path: Path) -> None:
     half = fields(report, 1)
     assert half["test accuracy %, mean ± SD (n)"].endswith(" (1)")
     assert "±" not in half["test accuracy %, mean ± SD (n)"]
-    assert half["95 % interval"] == half["effect size"] == "–"
-    assert half["vs without dropout, points"][1:].replace(".", "").isdigit()
+    assert half["95% interval"] == half["effect size"] == "–"
+    assert half["vs baseline, pp"][1:].replace(".", "").isdigit()
 
 
 def test_pairs_are_told_where_they_are_fewer_than_the_runs(tmp_path: Path) -> None:
@@ -104,7 +104,7 @@ def test_pairs_are_told_where_they_are_fewer_than_the_runs(tmp_path: Path) -> No
 
     report = build_report(make_study(tmp_path / "s", p="0,0.5", seeds="3", ends=ends))
     assert fields(report, 1)["test accuracy %, mean ± SD (n)"].endswith("(3)")
-    assert fields(report, 1)["vs without dropout, points"].endswith("(2)")
+    assert fields(report, 1)["vs baseline, pp"].endswith("(2)")
     assert "1 run did not complete and do not count" not in report.cells.note
     assert "1 run did not complete and does not count" in report.cells.note
 
@@ -129,10 +129,10 @@ def test_the_csv_has_every_number_at_full_precision(report: Report) -> None:
     assert frame["test_error_percent_mean"][1] == pytest.approx(
         100 * (1 - frame["test_accuracy_mean"][1])
     )
-    assert frame["cell"].tolist() == ["without dropout", "p = 0.5"]
-    assert frame["reference"].tolist()[1] == "without dropout"
+    assert frame["cell"].tolist() == ["no dropout", "p = 0.5"]
+    assert frame["reference"].tolist()[1] == "no dropout"
     assert frame["best_by_validation"].tolist() == [False, True]
-    assert frame["bare"].tolist() == [True, False]  # the name that users know
+    assert frame["is_baseline"].tolist() == [True, False]
 
 
 def test_markdown_is_a_table_whatever_a_cell_is_called(report: Report) -> None:
@@ -203,7 +203,7 @@ def test_a_label_of_the_config_names_its_cell(tmp_path: Path) -> None:
     report = build_report(make_study(tmp_path / "s", p="0,0.25", seeds="2"))
     label = Label("the paper's net", frozenset({"dropout.p"}))
     lines = cell_table(report.study, report.statistics.assign(label=[None, label])).rows
-    assert [line.fields[0].text for line in lines] == ["without dropout", "the paper's net"]
+    assert [line.fields[0].text for line in lines] == ["no dropout", "the paper's net"]
 
 
 def test_the_mark_of_a_cell_is_a_plain_bool_wherever_it_stands(tmp_path: Path) -> None:

@@ -185,7 +185,7 @@ def test_failed_runs_are_left_and_told_until_they_are_asked_for(
     events = Silent()
     outcome = go(study(tmp_path / "s", **asked), events)
     assert (outcome.trained, outcome.count("failed")) == (0, 2)
-    assert events.warnings == ["2 runs failed before; --retry failed trains again."]
+    assert events.warnings == ["2 runs failed before; --retry failed retries them."]
     events = Silent()
     outcome = go(study(tmp_path / "s", **asked, retry_failed=True), events)
     assert (outcome.trained, outcome.count("completed")) == (2, 4)

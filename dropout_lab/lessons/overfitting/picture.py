@@ -29,9 +29,7 @@ def draw_figure(curves: Sequence[LearningCurves], p: float) -> Figure:
     _draw_gaps(panels[len(curves)], curves, colours, p)
     style.heading(figure, "Overfitting: with and without dropout, on few images and on more")
     seeds = style.n_seeds([curves[0].seeds])
-    style.footnote(
-        figure, f"{seeds}, paired; band and bars: 95 % t interval of the mean over seeds"
-    )
+    style.footnote(figure, f"{seeds}, paired; band and bars: 95% t interval of the mean over seeds")
     return figure
 
 
