@@ -12,7 +12,7 @@ from dropout_lab.lessons.conventions.experiment import MeasuredUnit
 
 
 def draw_figure(ps: Sequence[float], table: dict[str, list[MeasuredUnit]], draws: int) -> Figure:
-    """Draw mean, evaluation and variance of a unit over p, for correct and mixed conventions."""
+    """Draw mean, evaluation and variance of a unit over p, for correct and confused conventions."""
     figure = style.new_figure(10, 4.4)
     means, ratios, variances = figure.subplots(1, 3)
     correct_look, wrong_look = style.variant_look("inverted"), style.variant_look("unscaled")
@@ -24,11 +24,17 @@ def draw_figure(ps: Sequence[float], table: dict[str, list[MeasuredUnit]], draws
         torch.ones(100),
         ps,
         [unit.mean for unit in table["right"]],
-        "over 1 − p",
+        "divided by 1 − p",
         correct_look,
     )
     _draw_curve(
-        means, grid, 1 / odds, ps, [unit.mean for unit in table["over p"]], "over p", wrong_look
+        means,
+        grid,
+        1 / odds,
+        ps,
+        [unit.mean for unit in table["over p"]],
+        "divided by p",
+        wrong_look,
     )
     standard_ratios = [unit.eval_value / unit.mean for unit in table["standard"]]
     mixed_ratios = [unit.eval_value / unit.mean for unit in table["times p"]]
@@ -60,15 +66,15 @@ def draw_figure(ps: Sequence[float], table: dict[str, list[MeasuredUnit]], draws
         "p keeps",
         wrong_look,
     )
-    means.set(title="kept units divided:\nmean in training", ylabel="a unit of value 1")
-    ratios.set(title="evaluation multiplied:\nevaluation / mean of training")
-    variances.set(title="p taken for the other:\nvariance of the noise")
+    means.set(title="kept units divided:\nmean in training", ylabel="mean of a unit of value 1")
+    ratios.set(title="evaluation multiplied:\nevaluation / mean in training")
+    variances.set(title="drop and keep confused:\nvariance of the noise")
     for axes in (means, ratios, variances):
         axes.axvline(0.5, color="#888888", linewidth=1, zorder=0)
         axes.set(yscale="log", xlabel="p", xlim=(0, 1), ylim=(0.03, 30))
         axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
         axes.legend(loc="lower center" if axes is not means else "lower left")
-    style.heading(figure, "Dropping and keeping mixed up: right at p = 0.5 only")
+    style.heading(figure, "Dropping and keeping confused: right at p = 0.5 only")
     style.footnote(figure, f"markers: measured, n = {draws:,} draws at each p; lines: the formula")
     return figure
 

@@ -53,18 +53,19 @@ def lesson(options: LessonOptions) -> Iterator[Part]:
     size, batch, count = _QUICK if options.quick else _FULL
     images = load_images(options, train_size=size)
     seeds = run_seeds(options, count)
-    yield Section("The network, and six ways to write it")
+    yield Section("The network, and six implementations")
     yield Formula("784 -> 512 -> 512 -> dropout -> 10")
     yield Paragraph(
-        f"ReLU after both hidden layers, dropout at p = {p:g} before the output layer, {EPOCHS} "
-        f"epochs of Adam (learning rate {LEARNING_RATE:g}, batch {batch}) on {len(images.train):,}"
-        f" images of MNIST. Every way begins with the same {len(seeds)} networks and sees the "
-        "images in the same order."
+        f"ReLU follows both hidden layers, and dropout at p = {p:g} precedes the output layer. "
+        f"Training takes {EPOCHS} epochs of Adam (learning rate {LEARNING_RATE:g}, batch size "
+        f"{batch}) on {len(images.train):,} images of MNIST. All implementations start from the "
+        f"same {len(seeds)} networks and see the images in the same order."
     )
     if options.quick:
         yield Paragraph(
-            "So few images leave the network unsure, and the wrong scale costs it little: what "
-            "the scale costs is shown and not checked. The lesson without --quick does."
+            "After so few images the network is unsure, and the wrong scale costs it little. "
+            "The table below shows this cost, and --quick does not check it. Run the lesson "
+            "without --quick to check it."
         )
     yield Progress(f"training {len(IMPLEMENTATIONS)} times {len(seeds)} networks")
     results = train_implementations(p, seeds, batch, images)
@@ -75,7 +76,7 @@ def lesson(options: LessonOptions) -> Iterator[Part]:
     yield from _compare_factors(scaled_networks)
     yield Plot(
         lambda: draw_figure(results, scaled_networks, p),
-        "macro F1 and NLL of six ways; scaling after training",
+        "macro F1 and NLL of six implementations; scaling after training",
     )
     yield from _show_merged_layers(results, images)
     yield from _show_wrong_output(p, options, batch, images)
@@ -83,8 +84,8 @@ def lesson(options: LessonOptions) -> Iterator[Part]:
 
 def _show_results(results: TrainedImplementations, images: Splits) -> Iterator[Part]:
     yield Table(
-        f"after {EPOCHS} epochs, {len(images.test):,} test images, dropout off: mean ± s.d. over "
-        f"n = {results.seeds} seeds",
+        f"after {EPOCHS} epochs, {len(images.test):,} test images, dropout off: mean ± SD over n "
+        f"= {results.seeds} seeds",
         ("layer", "what it does", "macro F1", "NLL, nats"),
         [
             (
@@ -97,34 +98,35 @@ def _show_results(results: TrainedImplementations, images: Splits) -> Iterator[P
         ],
     )
     yield Observation(
-        "Macro F1 is the mean of the ten digits' F1: it sees which class is largest, and nothing "
-        "of how sure the network is. The NLL, the mean of -log of the probability of the right "
-        "class, sees that too."
+        "Macro F1 is the mean F1 of the ten digits. It depends only on which class has the "
+        "largest output, not on how sure the network is. The NLL is the mean of -log of the "
+        "probability of the correct class. It depends on both."
     )
     gain = Difference.between_pairs(results.f1(OUR_LAYER), results.f1(BASELINE))
     yield Paragraph(
-        f"Ours less no dropout, in macro F1: {_format_difference(gain)}. After so short a training "
-        + ("that says" if gain.is_significant else "it is not told from 0, and equal F1 says")
-        + " little about dropout, which is there to keep a long training from overfitting."
+        f"Our layer minus no dropout, in macro F1: {_format_difference(gain)}. "
+        + ("" if gain.is_significant else "The difference is not significant. ")
+        + "So short a training says little about dropout: dropout should reduce overfitting in a "
+        "long training."
     )
 
 
 def _compare_with_torch(results: TrainedImplementations) -> Iterator[Part]:
     f1 = Difference.between_means(results.f1(OUR_LAYER), results.f1(TORCH_LAYER))
     loss = Difference.between_means(results.loss(OUR_LAYER), results.loss(TORCH_LAYER))
-    yield Section("A layer of one's own is as good as nn.Dropout")
-    yield Formula("x k / (1 - p) in training,  x in evaluation,  k = 1 with the chance 1 - p")
-    title = f"ours less nn.Dropout: difference of two means over n = {results.seeds} seeds each"
+    yield Section("Our layer is as good as nn.Dropout")
+    yield Formula("x k / (1 - p) in training,  x in evaluation,  k = 1 with probability 1 - p")
+    title = f"ours minus nn.Dropout: difference of two means over n = {results.seeds} seeds each"
     yield _difference_table(title, {"macro F1": f1, "NLL, nats": loss})
     yield Observation(
-        "The two differ by their draws alone, so the difference must be 0 within its error. That "
-        "holds of a layer that is right; the next steps are about one that is not."
+        "The two layers differ only in their random draws, so the difference must be 0 within "
+        "its error. This holds for a correct layer; the next sections test an incorrect one."
     )
     yield Check(
-        "F1 is that of nn.Dropout", within(f1.mean, 0.0, f1.standard_error, "is the difference")
+        "same F1 as nn.Dropout", within(f1.mean, 0.0, f1.standard_error, "is the difference")
     )
     yield Check(
-        "and so is the NLL", within(loss.mean, 0.0, loss.standard_error, "is the difference")
+        "same NLL as nn.Dropout", within(loss.mean, 0.0, loss.standard_error, "is the difference")
     )
 
 
@@ -132,31 +134,31 @@ def _show_missing_scaling(results: TrainedImplementations, *, checked: bool) -> 
     f1 = Difference.between_pairs(results.f1(PUBLISHED), results.f1(OUR_LAYER))
     loss = Difference.between_pairs(results.loss(PUBLISHED), results.loss(OUR_LAYER))
     batch_mask = Difference.between_pairs(results.loss(CORRECTED), results.loss(OUR_LAYER))
-    yield Section("Without scaling, and with one mask for the whole batch")
-    title = f"as published less ours, paired over n = {results.seeds} seeds"
+    yield Section("Without scaling, and with one mask per batch")
+    title = f"as published minus ours, paired over n = {results.seeds} seeds"
     yield _difference_table(title, {"macro F1": f1, "NLL, nats": loss})
     yield Misconception(
-        "A layer that only multiplies by a mask, drawn once for all examples of a batch, is said "
-        "to do as well as the library's. In evaluation its output layer gets, on average, "
-        f"1 / (1 - p) times what it learned with: its NLL less ours is {loss.mean:+.2g} nats. With "
-        f"the scaling put right and one mask per batch still, it is {batch_mask.mean:+.2g}: "
-        "examples that share a mask do not average its noise out. A layer tosses a coin for each "
-        "of x.shape, not of x.shape[1]."
+        "'A layer that only multiplies by one mask per batch does as well as the library's.' In "
+        "evaluation, the output layer of such a network receives on average 1 / (1 - p) times "
+        f"the values of training. Its NLL minus ours is {loss.mean:+.2g} nats. With correct "
+        f"scaling but still one mask per batch, the difference is {batch_mask.mean:+.2g}: "
+        "examples that share a mask do not average its noise out. Draw a mask of shape x.shape, "
+        "not of x.shape[1]."
     )
-    description = "is the NLL as published less ours, over its error"
+    description = "is the NLL as published minus ours, over its error"
     if checked:
         yield Check.beyond_chance("no scaling costs NLL", loss.z_score, description)
 
 
 def _compare_factors(scaled_networks: Sequence[ScaledNetworks]) -> Iterator[Part]:
     correct, unscaled, upside_down = scaled_networks
-    yield Section("The remedy in evaluation is to shrink, not to grow")
+    yield Section("In evaluation, reduce the weights")
     yield Paragraph(
-        "The networks as published, trained without scaling. Now the weights that leave the "
-        "dropped units are multiplied before evaluation, in three ways."
+        "The published networks were trained without scaling. Before evaluation, their weights "
+        "that leave the dropped units are multiplied by one of three factors."
     )
     yield Table(
-        f"mean ± s.d. over n = {len(correct.loss)} seeds",
+        f"mean ± SD over n = {len(correct.loss)} seeds",
         ("factor of the weights", "macro F1", "NLL, nats"),
         [
             (_format_factor(networks), _format_mean_sd(networks.f1), _format_mean_sd(networks.loss))
@@ -164,43 +166,46 @@ def _compare_factors(scaled_networks: Sequence[ScaledNetworks]) -> Iterator[Part
         ],
     )
     yield Misconception(
-        "'Scale by 1 / (1 - p) at inference' is upside down. A share 1 - p of the units was there "
-        "in training and all are there in evaluation, so weights are multiplied by 1 - p in "
-        "evaluation, or units divided by 1 - p in training: one of the two. Macro F1 cannot "
-        "tell: but for the biases, a factor leaves the largest output the largest."
+        "'Scale by 1 / (1 - p) at inference.' This is the wrong way round. A share 1 - p of the "
+        "units was present in training, and all units are present in evaluation. So either "
+        "multiply the weights by 1 - p in evaluation, or divide the units by 1 - p in training, "
+        "but not both. Macro F1 cannot show the mistake: apart from the biases, a factor does "
+        "not change which output is largest."
     )
     loss_difference = Difference.between_pairs(upside_down.loss, correct.loss)
     harm = Difference.between_pairs(upside_down.loss, unscaled.loss)
-    description = "is the NLL less that of another scale, over its error"
+    description = "is the NLL minus the NLL with another factor, over its error"
     yield Check.beyond_chance("times 1 - p, not over it", loss_difference.z_score, description)
     yield Check.beyond_chance("times 1 / (1 - p) harms", harm.z_score, description)
 
 
 def _show_merged_layers(results: TrainedImplementations, images: Splits) -> Iterator[Part]:
     x = images.pixels(images.test.images[:_COMPARED_IMAGES]).double().unsqueeze(0)
-    yield Section("Without activations, three layers are one")
+    yield Section("Without activations, three layers are one linear map")
     yield Formula("((x W1 + b1) W2 + b2) W3 + b3 = x (W1 W2 W3) + (b1 W2 W3 + b2 W3 + b3)")
     errors = {name: merged_layer_errors(results.fleets[name], x) for name in (LINEAR, OUR_LAYER)}
     yield Table(
-        f"logits of {_COMPARED_IMAGES} test images against those of the one linear map, in float64",
+        f"logits of {_COMPARED_IMAGES} test images, compared with one linear map, in float64",
         ("network", "largest difference"),
         [("without activation", errors[LINEAR][0]), ("with ReLU", errors[OUR_LAYER][0])],
         digits=2,
     )
     f1 = Difference.between_pairs(results.f1(LINEAR), results.f1(OUR_LAYER))
     loss = Difference.between_pairs(results.loss(LINEAR), results.loss(OUR_LAYER))
-    title = f"without activation less ours, paired over n = {results.seeds} seeds"
+    title = f"no activation minus ours, paired over n = {results.seeds} seeds"
     yield _difference_table(title, {"macro F1": f1, "NLL, nats": loss})
     yield Misconception(
-        "nn.Linear layers one after the other look like a deep network. Without an activation "
-        "between them they are softmax regression in more parameters, and dropout between them "
-        "is dropout of a linear model. That model too is far above guessing on MNIST, so its "
-        "score does not tell."
+        "A sequence of nn.Linear layers looks like a deep network. Without activations between "
+        "them, the layers are softmax regression with more parameters, and dropout between them "
+        "is dropout in a linear model. This model also scores far above guessing on MNIST, so "
+        "the score does not show the mistake."
     )
     # Each order of the products has at most one rounding error per term of a sum, relative to the
     # sum of the terms' sizes (Higham 2002, section 3.1).
     terms = sum(weight.shape[1] + 1 for weight in results.fleets[LINEAR].fleet.model.weights)
-    description = "is how far a logit is from that of one linear map, relative to its terms"
+    description = (
+        "is the largest difference between a logit and one linear map, relative to its terms"
+    )
     yield Check(
         "three layers are one map",
         at_most(errors[LINEAR][1], 2 * terms * _FLOAT64_ROUNDING, description),
@@ -220,7 +225,7 @@ def _show_wrong_output(
     ]
     yield Table(
         f"the published network, trained on its 512 outputs; n = {len(results)} seeds",
-        ("seed", "macro F1", "accuracy", "predicted beyond 9", "output weights moved"),
+        ("seed", "macro F1", "accuracy", "predictions above 9", "output weights changed"),
         [
             (
                 str(seed),
@@ -233,31 +238,31 @@ def _show_wrong_output(
         ],
     )
     yield Observation(
-        "Cross-entropy takes 512 outputs as readily as 10: the labels 0 to 9 name the first ten "
-        "hidden units, the other 502 learn to be small, and the output layer never learns at all."
+        "Cross-entropy accepts 512 outputs as readily as 10. The labels 0 to 9 select the first "
+        "ten hidden units. The other 502 units learn to be small, and the output layer never "
+        "learns."
     )
     yield Misconception(
-        "'It trains and the score is good' is taken for a test of the code. It passes with the "
-        "output layer unused. Look at the shape of what is returned: (batch, 10)."
+        "'It trains and the score is good, so the code is right.' This network passes that test "
+        "although its output layer is unused. Check the shape of the returned tensor: (batch, "
+        "10)."
     )
     moved_parameters = sum(result.moved_parameters for result in results)
     yield Check(
-        "the output layer rests", none_of(moved_parameters, "of its weights and biases moved")
+        "output layer unchanged", none_of(moved_parameters, "of its weights and biases changed")
     )
     accuracy = sum(float(result.scores.accuracy) for result in results) / len(results)
     standard_error = math.sqrt(
         0.1 * 0.9 / len(images.test) / len(results)
     )  # of guessing one digit in ten
-    description = "is the accuracy less that of guessing, over its error"
-    yield Check.beyond_chance(
-        "it learns all the same", (accuracy - 0.1) / standard_error, description
-    )
+    description = "is the accuracy minus the accuracy of guessing, over its error"
+    yield Check.beyond_chance("it learns anyway", (accuracy - 0.1) / standard_error, description)
 
 
 def _difference_table(title: str, differences: Mapping[str, Difference]) -> Table:
     return Table(
         title,
-        ("measure", "mean difference", "standard error", "in s.e."),
+        ("measure", "mean difference", "standard error", "in SE"),
         [
             (name, difference.mean, difference.standard_error, difference.z_score)
             for name, difference in differences.items()

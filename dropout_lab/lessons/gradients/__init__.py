@@ -61,10 +61,10 @@ def lesson(options: LessonOptions) -> Iterator[Part]:
 
 def _show_forward_pass(five_examples: ForwardPass) -> Iterator[Part]:
     kept_value = float(five_examples.inputs.max())
-    yield Section("Five examples of ones, dropped once")
-    kept_text = f", which is {kept_value:.3g} now" if kept_value else ""
+    yield Section("Five examples of ones under dropout")
+    kept_text = f", whose value is now {kept_value:.3g}" if kept_value else ""
     yield Table(
-        f"{INPUTS} inputs: 1 where one is kept{kept_text}; 0 where it is dropped",
+        f"masks of {INPUTS} inputs: 1 for a kept input{kept_text}; 0 for a dropped input",
         ("example", "mask", "dropped", "class"),
         [
             (f"{index + 1}", format_mask(mask), int((~mask).sum()), int(label))
@@ -74,9 +74,10 @@ def _show_forward_pass(five_examples: ForwardPass) -> Iterator[Part]:
         ],
     )
     yield Paragraph(
-        "A linear map takes the 10 inputs to 5 classes. The masks are drawn once, and what the "
-        "layer returned is used in all that follows: another draw would be another network. "
-        f"Inputs dropped in all five examples: {format_units(five_examples.always_dropped_inputs)}."
+        "A linear map takes the 10 inputs to 5 classes. The masks are drawn once. All following "
+        "steps use the same output of the layer, since other masks would give another network. "
+        "Inputs dropped in all five examples: "
+        f"{format_units(five_examples.always_dropped_inputs)}."
     )
     yield Formula("z = x W + b,  L = mean over the examples of  -log softmax(z)[class]")
 
@@ -90,8 +91,8 @@ def _show_example_gradients(five_examples: ForwardPass) -> Iterator[Part]:
     yield Section("The gradient of each example alone")
     yield Formula("dL/dW[i, c] = x[i] (softmax(z)[c] - y[c]),  y[c] = 1 for the class, else 0")
     yield Table(
-        "per example: gradient of W by autograd",
-        ("example", "rows not 0", "inputs kept", "norm", "largest difference to the formula"),
+        "gradient of W for each example, by autograd",
+        ("example", "nonzero rows", "inputs kept", "norm", "largest difference from the formula"),
         [
             (
                 f"{index + 1}",
@@ -106,11 +107,11 @@ def _show_example_gradients(five_examples: ForwardPass) -> Iterator[Part]:
         ],
     )
     yield Observation(
-        "A dropped input is x[i] = 0, so its row of the gradient is 0. An example that drops all "
-        "inputs has no gradient by any weight, only by the bias."
+        "A dropped input has x[i] = 0, so its row of the gradient is 0. An example that drops "
+        "all inputs has a gradient for the bias but none for the weights."
     )
     largest_error = float((example_gradients - formula).abs().max())
-    description = "is how far a gradient of one example is from x (softmax - y)"
+    description = "is the largest difference between an example's gradient and x (softmax - y)"
     yield Check(
         "each is x (softmax - y)", at_most(largest_error, five_examples.rounding(), description)
     )
@@ -118,7 +119,7 @@ def _show_example_gradients(five_examples: ForwardPass) -> Iterator[Part]:
 
 def _compare_mean_with_batch(five_examples: ForwardPass) -> Iterator[Part]:
     batch_gradient = five_examples.gradient()
-    yield Section("Their mean, and the gradient of the batch")
+    yield Section("The mean of these gradients, and the gradient of the batch")
     for title, gradient in (
         ("the mean of the five gradients", five_examples.example_gradients().mean(dim=0)),
         ("the gradient of the batch", batch_gradient),
@@ -130,9 +131,9 @@ def _compare_mean_with_batch(five_examples: ForwardPass) -> Iterator[Part]:
             digits=3,
         )
     yield Observation(
-        "The two tables are the same: L is a mean over the examples, and so is its gradient. "
-        "W is stored as (in, out) here, so an input has a row; nn.Linear stores (out, in), and "
-        "there the same numbers are its column."
+        "The two tables are equal. L is a mean over the examples, so its gradient is a mean "
+        "over the examples too. W is stored as (in, out) here, so each input has a row. "
+        "nn.Linear stores (out, in), so there each input has a column with the same numbers."
     )
 
 
@@ -149,7 +150,7 @@ def _compare_divisors(
         "sum / examples that kept the input": gradient_sum / keep_counts,
     }
     batch_norm = float(batch_gradient.norm())
-    yield Section(f"What must be divided by what: {count} examples")
+    yield Section(f"Divide by the number of examples: here {count}")
     rows = [
         (
             name,
@@ -159,27 +160,30 @@ def _compare_divisors(
         for name, estimate in estimates.items()
     ]
     yield Table(
-        "the gradients of single examples put together, against the gradient of the batch",
-        ("", "norm, of the batch's", "largest difference"),
+        "the summed gradients of single examples, compared with the gradient of the batch",
+        ("", "norm / batch's norm", "largest difference"),
         rows,
     )
     redrawn_difference = float((redrawn_examples.gradient() - five_examples.gradient()).abs().max())
     yield Misconception(
-        "Code that shows this with five examples and five classes divides the sum by the first "
-        "axis of nn.Linear's gradient, the classes: right by accident. Nor is the mean over those "
-        "examples only that used a weight: one that does not use it counts, with a gradient of 0 "
+        "Some published code shows this with five examples and five classes, and divides the "
+        "sum by the first axis of nn.Linear's gradient. That axis is the number of classes, so "
+        "the result is right by accident. A mean over only the examples that used a weight is "
+        "wrong too. An example that does not use the weight counts with a gradient of 0 "
         "(Srivastava et al. 2014, section 5.1)."
     )
     yield Paragraph(
-        "And the masks must be the same. Of the first five examples, dropped once more, the "
-        f"gradient differs by up to {redrawn_difference:.3g} from that above."
+        "The masks must be the same, too. If the first five examples are dropped again with new "
+        f"masks, the gradient differs from the table by up to {redrawn_difference:.3g}."
     )
     differences = [
         float((examples.example_gradients().mean(dim=0) - examples.gradient()).abs().max())
         for examples in (five_examples, all_examples)
     ]
     bound = max(five_examples.rounding(), all_examples.rounding())
-    description = "is how far the mean over examples is from the gradient of the batch"
+    description = (
+        "is the largest difference between the mean over examples and the gradient of the batch"
+    )
     yield Check("the mean is the batch's", at_most(max(differences), bound, description))
 
 
@@ -190,14 +194,15 @@ def _show_zero_rows(
     yield Section("Rows that are exactly 0")
     yield Paragraph(
         f"Inputs whose row of the batch's gradient is 0: {format_units(zero_rows)}. A row is 0 "
-        "where the input was dropped in every example; one example that kept it is enough for a "
-        "gradient. How many to expect:"
+        "if every example dropped the input. One example that kept the input is enough for a "
+        "gradient. The table shows how many such inputs to expect:"
     )
     yield always_dropped_table(counts, INPUTS, "inputs", batches)
     yield Observation(
-        "The larger the batch, the fewer. In a batch of 128 at p = 0.5 it is 10 / 2^128: none."
+        "The larger the batch, the fewer inputs every example drops. In a batch of 128 at p = "
+        "0.5 the expected number is 10 / 2^128, which is practically 0."
     )
     wrong_rows = int((zero_rows != five_examples.always_dropped_inputs).sum())
-    description = f"of {INPUTS} rows are 0 though an example kept the input, or the reverse"
+    description = f"of {INPUTS} rows are 0 although an example kept the input, or the reverse"
     yield Check("0 where always dropped", none_of(wrong_rows, description))
     yield check_always_dropped("as many as inputs p^n", counts, "inputs")

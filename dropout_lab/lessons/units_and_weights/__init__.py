@@ -51,12 +51,12 @@ def lesson(options: LessonOptions) -> Iterator[Part]:
     draws = 20_000 if options.quick else 100_000
     yield Section("A layer with 2 inputs and 3 outputs")
     yield Formula(
-        "W = 1 2 3      z_j = sum_i x_i w_ij      x = (1, 1) makes z = (5, 7, 9)\n    4 5 6"
+        "W = 1 2 3      z_j = sum_i x_i w_ij      x = (1, 1) gives z = (5, 7, 9)\n    4 5 6"
     )
     yield Paragraph(
-        "A row holds what leaves an input unit, a column what enters an output unit. To drop a "
-        "unit before the map is to drop its row, to drop it after the map its column. DropConnect "
-        "tosses a coin for each weight instead."
+        "A row of W holds the weights that leave an input unit. A column holds the weights that "
+        "enter an output unit. Dropping an input unit removes its row; dropping an output unit "
+        "removes its column. DropConnect drops each weight independently instead."
     )
     matrices = {name: sample_matrices(name, p, draws, options.seed) for name in DROPPED_PARTS}
     yield from _show_three_draws(p, matrices)
@@ -76,15 +76,15 @@ def lesson(options: LessonOptions) -> Iterator[Part]:
     yield from _show_biases(p, draws, options.seed)
     yield Plot(
         lambda: draw_figure(p, matrices, noisy_outputs, batch_variances, batches),
-        "what is dropped of the matrix, what the outputs become, and the noise of a batch",
+        "the dropped parts of the matrix, the outputs, and the noise of a batch",
     )
 
 
 def _show_three_draws(p: float, matrices_by_part: dict[str, Tensor]) -> Iterator[Part]:
     q = 1 / (1 + dropout_odds(p))
-    yield Section(f"What is left of W, in three draws at p = {p:g}")
+    yield Section(f"The matrix W in three draws at p = {p:g}")
     yield Table(
-        "its two rows, before the division by 1 - p; 0: dropped",
+        "the two rows of W before the division by 1 - p; 0: dropped",
         ("dropped", *(f"draw {index + 1}" for index in range(3))),
         [
             (
@@ -94,7 +94,9 @@ def _show_three_draws(p: float, matrices_by_part: dict[str, Tensor]) -> Iterator
             for name, matrices in matrices_by_part.items()
         ],
     )
-    yield Observation("Units take whole rows or whole columns with them; weights go one by one.")
+    yield Observation(
+        "Dropping a unit removes a full row or column. Dropping weights removes single numbers."
+    )
 
 
 def _format_row(row: Tensor) -> str:
@@ -108,13 +110,14 @@ def _check_independence(matrices: dict[str, Tensor]) -> Iterator[Part]:
         keep_mask = matrices[name] != 0
         partly_dropped += int((keep_mask.any(dim=axis) != keep_mask.all(dim=axis)).sum())
     yield Check(
-        "units are dropped whole", none_of(partly_dropped, "rows or columns are dropped in part")
+        "units: full rows, columns",
+        none_of(partly_dropped, "rows or columns are only partly dropped"),
     )
     keep_mask = (matrices["weights"] != 0).double().flatten(1)
     correlations = torch.corrcoef(keep_mask.T)
     largest = float(correlations.triu(diagonal=1).abs().max()) * math.sqrt(len(keep_mask))
-    description = "is the largest correlation of two weights' coins, in 1 / sqrt(n)"
-    yield Check.within_chance("weights one by one", largest, description)
+    description = "is the largest correlation between the masks of two weights, in 1 / sqrt(n)"
+    yield Check.within_chance("weights: independent", largest, description)
 
 
 def _count_sub_networks(matrices: dict[str, Tensor]) -> Iterator[Part]:
@@ -122,14 +125,14 @@ def _count_sub_networks(matrices: dict[str, Tensor]) -> Iterator[Part]:
     hidden_units = sum(_WAN_NETWORK[1:-1])
     weights = sum(a * b for a, b in itertools.pairwise(_WAN_NETWORK))
     draws = len(matrices["inputs"])
-    yield Section("How many sub-networks")
+    yield Section("The number of sub-networks")
     yield Formula(
         "2^units for dropout, 2^weights for DropConnect; with a mask for each of B\n"
-        "examples, one step is one of (2^units)^B or (2^weights)^B"
+        "examples, a step has (2^units)^B or (2^weights)^B possibilities"
     )
     yield Table(
-        f"this layer, and how many were seen in n = {draws:,} draws",
-        ("dropped", "coins", "sub-networks", "seen"),
+        f"sub-networks of this layer, and how many were seen in n = {draws:,} draws",
+        ("dropped", "random bits", "sub-networks", "seen"),
         [
             (
                 DROPPED_PARTS[name],
@@ -141,19 +144,20 @@ def _count_sub_networks(matrices: dict[str, Tensor]) -> Iterator[Part]:
         ],
     )
     yield Table(
-        "784-800-800-10, of Wan et al. 2013, without the biases: coins tossed in a step, "
+        "network 784-800-800-10 of Wan et al. 2013, without the biases: random bits in a step, "
         f"with {_BATCH_SIZE} examples in a batch",
-        ("dropped", "one mask a batch", "one an example", "sub-networks of a mask"),
+        ("dropped", "one mask per batch", "one mask per example", "sub-networks per mask"),
         [
             (name, count, _BATCH_SIZE * count, f"2^{count:,} = 10^{count * math.log10(2):,.0f}")
             for name, count in (("hidden units", hidden_units), ("weights", weights))
         ],
     )
     yield Observation(
-        "The further p is from 0.5, the more of the draws are the same few. "
-        "Both numbers of the larger network are beyond any count of steps: no training meets more "
-        "than a vanishing share of either. So the larger one is no argument for DropConnect by "
-        "itself. That its coins are independent makes a difference; see the noise below."
+        "The further p is from 0.5, the more often the same few sub-networks are drawn. Both "
+        "numbers for the larger network exceed any possible number of steps: training meets "
+        "only a tiny share of the sub-networks. So the larger number alone is no argument for "
+        "DropConnect. The independence of its masks does make a difference, as the section on "
+        "noise shows."
     )
 
 
@@ -170,42 +174,43 @@ def _compare_mask_kinds(
             rows.append(
                 (name, mask_name, *(_format_row(row / (1 + dropout_odds(p))) for row in outputs))
             )
-    yield Section("One mask for a batch, or one for each example")
+    yield Section("One mask per batch or one mask per example")
     yield Table(
-        "z, before the division by 1 - p, for three times the same example (1, 1)",
-        ("dropped", "mask for each", *(f"example {index + 1}" for index in range(3))),
+        "z before the division by 1 - p, for three copies of the example (1, 1)",
+        ("dropped", "one mask per", *(f"example {index + 1}" for index in range(3))),
         rows,
     )
     yield Observation(
-        "With one mask for the batch the three are the same: the batch has met one sub-network."
+        "With one mask per batch, the three rows are equal: the batch has met one sub-network."
     )
     per_example = batch_variances["element"][_BATCH_SIZE]
     per_batch = batch_variances["batch"][_BATCH_SIZE]
     yield Table(
-        f"variance of the mean of z_1 over a batch of {_BATCH_SIZE}, units dropped, "
-        f"n = {batches:,} batches",
-        ("mask for each", "should be", "measured", "standard error"),
+        f"variance of the mean of z_1 over a batch of {_BATCH_SIZE} with dropped units (n = "
+        f"{batches:,} batches)",
+        ("one mask per", "expected", "measured", "standard error"),
         [
             (mask_name, variance.expected, variance.measured, variance.standard_error)
             for mask_name, variance in (("example", per_example), ("batch", per_batch))
         ],
     )
     yield Observation(
-        f"Masks of their own average out within a batch: {_BATCH_SIZE} times less noise in the "
-        "mean, and so in a gradient, which is a mean over the batch too."
+        "If each example has its own mask, the noise averages out within a batch. The variance "
+        f"of the mean is {_BATCH_SIZE} times smaller. The same holds for a gradient, which is "
+        "also a mean over the batch."
     )
     yield Misconception(
-        "A layer written from scratch often thresholds one uniform vector, as long as a row, and "
-        "multiplies the whole batch by it. That is one mask for the batch. Srivastava et al. 2014 "
-        "and Wan et al. 2013 draw one for each example."
+        "Many layers written from scratch compare one vector of uniform numbers, as long as a "
+        "row, with the rate, and multiply the complete batch by the result. This gives one mask "
+        "per batch. Srivastava et al. 2014 and Wan et al. 2013 draw one mask per example."
     )
     description = "is the variance of the batch's mean"
     yield Check(
-        "of examples: over B",
+        "mask per example",
         within(per_example.measured, per_example.expected, per_example.standard_error, description),
     )
     yield Check(
-        "of a batch: as of one",
+        "mask per batch",
         within(per_batch.measured, per_batch.expected, per_batch.standard_error, description),
     )
 
@@ -226,26 +231,29 @@ def _compare_scalings(draws: int, seed: int) -> Iterator[Part]:
         largest_z_score = max(
             largest_z_score, abs(mean / (eval_value * q) - 1) / math.sqrt(dropout_odds(p) / draws)
         )
-    yield Section("Which way to scale")
+    yield Section("Multiply or divide by 1 - p in evaluation?")
     yield Paragraph(
-        "Where nothing is divided in training, evaluation has to make up for it. A unit of value 1:"
+        "If training does not divide by 1 - p, evaluation must compensate. The table shows a "
+        "unit of value 1:"
     )
     yield Table(
-        f"evaluation over the mean of training, n = {draws:,}",
-        ("p", "mean of training", "times 1 - p", "as it is", "over 1 - p"),
+        f"value in evaluation over the mean in training, n = {draws:,}; evaluation is",
+        ("p", "mean in training", "times 1 - p", "unchanged", "divided by 1 - p"),
         rows,
     )
     yield Observation(
-        "Only times 1 - p makes them equal. As it is, evaluation is 1 / (1 - p) times too "
-        "large; divided, 1 / (1 - p)^2 times."
+        "Only the factor 1 - p makes evaluation equal to the mean in training. Without a "
+        "factor, evaluation is 1 / (1 - p) times too large. Divided by 1 - p, it is 1 / (1 - "
+        "p)^2 times too large."
     )
     yield Misconception(
-        "'Some units are trained more often than others, so in evaluation the weights are scaled "
-        "by 1 / (1 - p).' The direction is wrong, and so is the reason: nothing is averaged by how "
-        "often a unit was trained. The next layer learned with sums of which a share p was missing "
-        "on the mean; in evaluation nothing is missing, and they have to shrink."
+        "'Some units are trained more often than others, so in evaluation the weights are "
+        "scaled by 1 / (1 - p).' The direction is wrong, and so is the reason: no average "
+        "depends on how often a unit was trained. In training, a share p of each sum is missing "
+        "on average, and the next layer learns with these smaller sums. In evaluation nothing "
+        "is missing, so the sums must shrink."
     )
-    description = "is how far off it is, at any p"
+    description = "is the largest deviation from 1, at any p"
     yield Check.within_chance("times 1 - p, not over it", largest_z_score, description)
 
 
@@ -276,20 +284,21 @@ def _show_output_noise(p: float, noisy_outputs: dict[str, NoisyOutputs]) -> Iter
         name: float(outputs.covariances.sum()) for name, outputs in noisy_outputs.items()
     }
     yield Observation(
-        "Each output has as much noise under both. But a dropped unit is missing from all outputs "
-        "at once: under dropout they err together, with a correlation of "
-        f"{_format_correlation(noisy_outputs['units'], 0, 1)} between the first two; under "
-        f"DropConnect of {_format_correlation(noisy_outputs['weights'], 0, 1)}, by chance. Their "
-        f"sum has a variance of {sum_variances['units']:.4g} under dropout and of "
-        f"{sum_variances['weights']:.4g} under DropConnect."
+        "Each output has the same noise variance under both. But a dropped unit is missing from "
+        "all outputs at once, so under dropout the errors of the outputs are correlated. The "
+        "first two outputs have a correlation of "
+        f"{_format_correlation(noisy_outputs['units'], 0, 1)} under dropout, and of "
+        f"{_format_correlation(noisy_outputs['weights'], 0, 1)} by chance under DropConnect. The "
+        f"sum of the three outputs has a variance of {sum_variances['units']:.4g} under dropout "
+        f"and of {sum_variances['weights']:.4g} under DropConnect."
     )
     yield Misconception(
-        "'Dropout multiplies each weight w_ij by a coin e_ij of its own.' The mean, (1 - p) w_ij, "
-        "is right of both. But a coin for each weight is DropConnect; under dropout all weights "
-        "that leave a unit share one coin, and so the outputs share their noise."
+        "'Dropout multiplies each weight w_ij by its own random bit e_ij.' The mean, (1 - p) "
+        "w_ij, is right for both methods. But a bit for each weight is DropConnect. Under "
+        "dropout, all weights that leave a unit share one bit, so the outputs share their noise."
     )
-    description = "is how far a variance or covariance is from the closed form"
-    names = {"units": "dropout: they err as one", "weights": "DropConnect: one by one"}
+    description = "is the largest distance of a variance or covariance from the closed form"
+    names = {"units": "dropout: shared noise", "weights": "DropConnect: own noise"}
     for name, outputs in noisy_outputs.items():
         yield Check.within_chance(names[name], outputs.largest_z_score, description)
 
@@ -305,10 +314,10 @@ def _format_correlation(outputs: NoisyOutputs, first: int, second: int) -> str:
 
 def _show_biases(p: float, draws: int, seed: int) -> Iterator[Part]:
     unbiased, biased = drop_weights(p, 1, seed), drop_weights(p, draws, seed, BIAS)
-    yield Section("And the biases")
+    yield Section("The biases")
     yield Paragraph(
-        "DropConnect as published masks the biases too, and so does this layer; dropout leaves "
-        "them alone. With biases of 1:"
+        "Published DropConnect masks the biases too, and so does this layer. Dropout never "
+        "masks them. The table has biases of 1:"
     )
     matrices = (
         unbiased.expected_covariances,
@@ -321,6 +330,6 @@ def _show_biases(p: float, draws: int, seed: int) -> Iterator[Part]:
         ("", "weights only", "with biases", "measured", "standard error"),
         [(f"Var z_{j + 1}", *(float(matrix[j, j]) for matrix in matrices)) for j in range(3)],
     )
-    yield Observation(f"Each gains p / (1 - p) b^2 = {dropout_odds(p):.4g}.")
-    description = "is how far a variance or covariance is off"
+    yield Observation(f"The biases add p / (1 - p) b^2 = {dropout_odds(p):.4g} to each variance.")
+    description = "is the largest distance of a variance or covariance from the closed form"
     yield Check.within_chance("biases are dropped too", biased.largest_z_score, description)
