@@ -179,7 +179,8 @@ LESSONS: dict[str, Lesson] = {
         claim=(
             "Weight scaling in evaluation gives the geometric mean of all sub-networks: exactly "
             "before a softmax layer, approximately elsewhere. The average of T sampled "
-            "sub-networks approaches the arithmetic mean with an error of 1 / sqrt(T)."
+            "sub-networks approaches the arithmetic mean with an error proportional to 1 / "
+            "sqrt(T)."
         ),
         paper="Srivastava et al. 2014, JMLR 15, section 7.5; Baldi & Sadowski 2013, NIPS",
         p=(0.5,),

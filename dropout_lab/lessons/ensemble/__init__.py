@@ -150,7 +150,7 @@ def _compare_means(networks: dict[str, TrainedNetwork]) -> Iterator[Part]:
     yield Table(
         f"largest difference between weight scaling and a mean of all {2**DROPPED_UNITS} "
         f"({examples:,} images, all classes)",
-        ("after the units", "geometric", "arithmetic", "mean logits"),
+        ("next layer", "geometric", "arithmetic", "mean logits"),
         [(name, *row) for name, row in distances.items()],
         digits=2,
     )
@@ -162,8 +162,8 @@ def _compare_means(networks: dict[str, TrainedNetwork]) -> Iterator[Part]:
     )
     yield Misconception(
         "'Evaluation without dropout is the average of all sub-networks.' It is their "
-        "normalized geometric mean, and only if nothing but linear layers or one softmax layer "
-        "follow the dropped units. Otherwise it is an approximation, in one pass instead of 2^k."
+        "normalized geometric mean, and only if just a softmax layer or linear layers follow "
+        "the dropped units. Otherwise it is an approximation, in one pass instead of 2^k."
     )
     softmax_network, linear_network, relu_network = networks.values()
     description = (

@@ -81,7 +81,7 @@ def _draw_exactness(axes: Axes, networks: Mapping[str, tuple[Tensor, Tensor]]) -
             marker=marker,
             alpha=0.6,
             linewidths=0,
-            label=f"{name} after",
+            label=f"before {name}",
         )
     axes.set_xlabel("geometric mean of all")
     axes.set_ylabel("weight scaling")

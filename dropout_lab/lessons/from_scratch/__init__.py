@@ -106,8 +106,10 @@ def _show_results(results: TrainedImplementations, images: Splits) -> Iterator[P
     yield Paragraph(
         f"Our layer minus no dropout, in macro F1: {_format_difference(gain)}. "
         + ("" if gain.is_significant else "The difference is not significant. ")
-        + "So short a training says little about dropout: dropout should reduce overfitting in a "
-        "long training."
+        + (
+            "So short a training says little about dropout: its purpose is to reduce "
+            "overfitting in a long training."
+        )
     )
 
 
@@ -143,7 +145,7 @@ def _show_missing_scaling(results: TrainedImplementations, *, checked: bool) -> 
         f"the values of training. Its NLL minus ours is {loss.mean:+.2g} nats. With correct "
         f"scaling but still one mask per batch, the difference is {batch_mask.mean:+.2g}: "
         "examples that share a mask do not average its noise out. Draw a mask of shape x.shape, "
-        "not of x.shape[1]."
+        "not of shape x.shape[1]."
     )
     description = "is the NLL as published minus ours, over its error"
     if checked:

@@ -195,7 +195,7 @@ def _compare_training(p: float, seed: int) -> Iterator[Part]:
     yield Observation(
         "If both the weights and the learning rate are scaled, the two networks are the same up "
         "to rounding, in training and in evaluation. If only the weights are scaled, they start "
-        "equal and then learn at different rates. If only the learning rate is scaled, they "
+        "equal and then learn at different speeds. If only the learning rate is scaled, they "
         "differ from the start."
     )
     yield Misconception(
@@ -262,10 +262,10 @@ def _compare_optimizers(p: float, seed: int) -> Iterator[Part]:
         digits=2,
     )
     yield Observation(
-        "Momentum is a sum of gradients, so q^2 still applies. The pull of L2 depends on the "
-        "weights, not on the gradient, so the L2 strength must be divided by q^2. Adam's steps "
-        "do not grow with the gradient, so the factor is q. The remaining difference comes from "
-        "the small constant in Adam's denominator."
+        "Momentum is a sum of gradients, so q^2 still applies. The L2 term depends on the "
+        "weights, not on the gradient of the loss, so the L2 strength must be divided by q^2. "
+        "Adam's steps do not grow with the gradient, so the factor is q. The remaining "
+        "difference comes from the small constant in Adam's denominator."
     )
     description = "is the largest difference in 20 steps"
     yield Check("momentum: same network", at_most(differences[0], _EQUIVALENCE_BOUND, description))

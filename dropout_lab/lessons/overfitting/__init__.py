@@ -132,15 +132,12 @@ def _show_differences(curves: Sequence[LearningCurves]) -> Iterator[Part]:
         for size_curves in curves
     }
     significant = [
-        f"at {images:,} images dropout {'raises' if z_score > 0 else 'lowers'} the test accuracy "
-        f"by more than {ERRORS:g} standard errors"
+        f"at {images:,} images dropout {'raises' if z_score > 0 else 'lowers'} it by more than "
+        f"{ERRORS:g} standard errors"
         for images, z_score in z_scores.items()
         if abs(z_score) > ERRORS
     ]
-    no_change = (
-        f"the test accuracy changes by less than {ERRORS:g} standard errors at every number of "
-        "images"
-    )
+    no_change = f"no change of more than {ERRORS:g} standard errors at any number of images"
     yield Observation(f"Test accuracy: {'; '.join(significant) or no_change}.")
     yield from _show_harmed_sizes(curves)
     yield Misconception(
@@ -210,7 +207,7 @@ def check_claims(curves: Sequence[LearningCurves], gains_from: int | None) -> It
     if gains_from is not None:
         large_sizes = [size_curves for size_curves in curves if size_curves.images >= gains_from]
         lower_losses = [-size_curves.difference("test_loss") for size_curves in large_sizes]
-        yield _check_above_zero(f"test loss, from {gains_from:,}", lower_losses)
+        yield _check_above_zero(f"test loss, {gains_from:,}+ images", lower_losses)
     gaps = [size_curves.final_values("loss_gap")[0] for size_curves in curves]
     shrinkages = [larger_gap - smaller_gap for larger_gap, smaller_gap in itertools.pairwise(gaps)]
     yield _check_above_zero("gap shrinks with images", shrinkages)

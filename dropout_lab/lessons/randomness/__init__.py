@@ -106,7 +106,7 @@ def _show_masks(ps: Sequence[float], keep_masks: Sequence[Tensor]) -> Iterator[P
         yield Table(title, ("", *(f"p = {p:g}" for p in ps[line])), rows)
     likeliest = ", ".join(f"{max(p, 1 - p) ** UNITS:.2g} at p = {p:g}" for p in ps)
     yield Observation(
-        "The further p is from 0.5, the more similar are the masks of the examples. Below p = "
+        "The further p is from 0.5, the more similar the masks of the examples are. Below p = "
         "0.5 the most probable mask keeps all units; above 0.5 it drops all units. Its "
         f"probability is max(p, 1 - p)^{UNITS}: {likeliest}."
     )
