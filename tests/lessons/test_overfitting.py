@@ -81,7 +81,9 @@ def test_more_images_are_said_to_do_more_only_where_they_did() -> None:
             p for p in overfitting._show_differences([few, many]) if isinstance(p, Observation)
         ).text
 
-    assert "5 times as many images reduce overfitting more" in said(made_up(500))  # 0.2 without, below 0.5
+    assert "5 times as many images reduce overfitting more" in said(
+        made_up(500)
+    )  # 0.2 without, below 0.5
     assert "dropout reduces overfitting at least as much" in said(made_up(120))  # 0.83 without
 
 
