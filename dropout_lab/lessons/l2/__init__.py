@@ -8,7 +8,7 @@ from torch import Tensor
 
 from dropout_lab.checks.outcome import at_least, at_most
 from dropout_lab.layers import InvertedDropout
-from dropout_lab.lessons import LessonOptions
+from dropout_lab.lessons import LessonOptions, parts
 from dropout_lab.lessons.draws import noise_source, normal_draws
 from dropout_lab.lessons.l2.experiment import (
     EXAMPLES,
@@ -34,21 +34,9 @@ from dropout_lab.lessons.l2.experiment import (
     run_sgd,
 )
 from dropout_lab.lessons.l2.picture import draw_figure
-from dropout_lab.lessons.parts import (
-    Check,
-    Formula,
-    Misconception,
-    Observation,
-    Paragraph,
-    Part,
-    Plot,
-    Progress,
-    Section,
-    Table,
-)
 
 
-def lesson(options: LessonOptions) -> Iterator[Part]:
+def lesson(options: LessonOptions) -> Iterator[parts.Part]:
     """Yield the parts of the lesson."""
     (p,) = options.p
     problem = make_problem(options.seed)
@@ -56,10 +44,10 @@ def lesson(options: LessonOptions) -> Iterator[Part]:
     realized_p = float(dropout.p[0])  # the layer rounds p to a multiple of 1/65,536
     yield from _show_expectation(problem, dropout)
     plot_rates = (0.1, 0.3, 0.5, 0.7, 0.9) if options.quick else tuple(k / 20 for k in range(1, 20))
-    yield Progress("running gradient descent on the expectation over all masks")
+    yield parts.Progress("running gradient descent on the expectation over all masks")
     path_dropout = EnumeratedDropout((*plot_rates, p), FEATURES)
     minima = descend(path_dropout, problem)
-    yield Progress(f"running SGD with sampled masks {SGD_RUNS} times")
+    yield parts.Progress(f"running SGD with sampled masks {SGD_RUNS} times")
     layer = InvertedDropout(torch.full((SGD_RUNS,), p), noise=noise_source(options.seed, 4))
     sgd_path = run_sgd(problem, layer, 2_000 if options.quick else 4_000)
     yield from _compare_solutions(problem, realized_p, minima[-1], sgd_path)
@@ -74,27 +62,27 @@ def lesson(options: LessonOptions) -> Iterator[Part]:
         minima[-1],
         sgd_path[len(sgd_path) // 2 :].mean(dim=0),
     )
-    yield Plot(
+    yield parts.Plot(
         lambda: draw_figure(problem, solutions, ratios),
         "the solutions, their path over p, and the accuracy of the approximation",
     )
 
 
-def _show_expectation(problem: LeastSquares, dropout: EnumeratedDropout) -> Iterator[Part]:
+def _show_expectation(problem: LeastSquares, dropout: EnumeratedDropout) -> Iterator[parts.Part]:
     p = float(dropout.p[0])
-    yield Section("Least squares under dropout, averaged over all masks")
-    yield Paragraph(
+    yield parts.Section("Least squares under dropout, averaged over all masks")
+    yield parts.Paragraph(
         f"The data are {EXAMPLES} examples with {FEATURES} features of different scale. The "
         "model is linear without a bias: y = X w. Dropout removes features: M holds a mask k / "
         "(1 - p) for each entry, and M * X are the noisy features. A noisy prediction has the "
         "mean X w and a variance. Its mean square is the square of the mean plus the variance:"
     )
-    yield Formula(
+    yield parts.Formula(
         "E |y - (M * X) w|^2 = |y - X w|^2 + p / (1 - p) sum_j (X^T X)_jj w_j^2\n"
         "                    = |y - X w|^2 + p / (1 - p) |Gamma w|^2\n"
         "Gamma = diag(X^T X)^(1/2)"
     )
-    yield Paragraph(
+    yield parts.Paragraph(
         "Srivastava et al. write p for the probability of keeping, and (1 - p) / p for the "
         "factor, after multiplying w by their p. This is the same formula. The lesson computes "
         f"the left side directly. It runs our layer with each of its 2^{FEATURES} = "
@@ -114,17 +102,17 @@ def _show_expectation(problem: LeastSquares, dropout: EnumeratedDropout) -> Iter
         squared = float(penalized_loss(problem, torch.zeros(1), w.unsqueeze(0)))
         largest_error = max(largest_error, abs(expected / penalized - 1))
         rows.append((name, squared, penalized - squared, penalized, expected))
-    yield Table(
+    yield parts.Table(
         f"loss per example, p = {p:.4g}",
         ("weights", "squared error", "penalty", "sum", "mean over all masks"),
         rows,
     )
-    yield Observation(
+    yield parts.Observation(
         "The last two columns agree for any weights, so dropout adds a penalty. Least squares "
         "has the smallest squared error. The ridge solution of the next section has the "
         "smallest sum."
     )
-    yield Check(
+    yield parts.Check(
         "expectation has a penalty",
         at_most(largest_error, ROUNDING, "is the largest relative difference"),
     )
@@ -132,21 +120,21 @@ def _show_expectation(problem: LeastSquares, dropout: EnumeratedDropout) -> Iter
 
 def _compare_solutions(
     problem: LeastSquares, p: float, minimum: Tensor, sgd_path: Tensor
-) -> Iterator[Part]:
+) -> Iterator[parts.Part]:
     solution = closed_form(problem, p)
     sgd_averages = sgd_path[len(sgd_path) // 2 :].mean(dim=0)
     ridge = plain_ridge(problem, matching_ridge_strength(problem, p))
     columns = closed_form(problem, 0.0), solution, minimum, sgd_averages.mean(dim=0), ridge
     feature_sizes = problem.x.square().sum(dim=0)
-    yield Section("The solutions compared")
-    yield Formula("w = (X^T X + p / (1 - p) diag(X^T X))^-1 X^T y")
-    yield Table(
+    yield parts.Section("The solutions compared")
+    yield parts.Formula("w = (X^T X + p / (1 - p) diag(X^T X))^-1 X^T y")
+    yield parts.Table(
         f"coefficients at p = {p:.4g}; SGD: mean of {SGD_RUNS} runs",
         ("scale", "no dropout", "closed form", "all masks", "SGD", "plain ridge"),
         [(f"{scale:g}", *(float(w[index]) for w in columns)) for index, scale in enumerate(SCALES)],
         digits=3,
     )
-    yield Observation(
+    yield parts.Observation(
         "The closed form and gradient descent on the mean over all masks give the same "
         "solution. SGD with sampled masks comes close. Plain ridge penalizes every feature by "
         "the mean of (X^T X)_jj, so its penalties sum to those of dropout. For the smallest "
@@ -158,13 +146,13 @@ def _compare_solutions(
     # error in the worst direction.
     bound = SUM_ROUNDING * condition_number(problem, p) * float(solution.abs().max())
     distance = float((minimum - solution).abs().max())
-    yield Check(
+    yield parts.Check(
         "both have one minimum",
         at_most(distance, bound, "is the largest difference between their coefficients"),
     )
 
 
-def _show_sgd(solution: Tensor, sgd_path: Tensor) -> Iterator[Part]:
+def _show_sgd(solution: Tensor, sgd_path: Tensor) -> Iterator[parts.Part]:
     counts = [len(sgd_path) // 4**k for k in (3, 2, 1, 0)]
     rows = []
     for count in counts:
@@ -174,23 +162,23 @@ def _show_sgd(solution: Tensor, sgd_path: Tensor) -> Iterator[Part]:
         mean_error = float(errors.mean(dim=0).norm() / solution.norm())
         largest_z_score = float((errors.mean(dim=0).abs() / standard_error).max())
         rows.append((count, f"{run_error:.2%}", f"{mean_error:.3%}", largest_z_score))
-    yield Table(
+    yield parts.Table(
         "distance from the closed form: SGD from least squares at a constant rate, average of "
         f"the second half of its steps; {SGD_RUNS} runs",
         ("steps", "one run", "mean of the runs", "worst coefficient, in SE"),
         rows,
         digits=3,
     )
-    yield Observation(
+    yield parts.Observation(
         "At first SGD must forget its start. Then only the random masks cause errors: four "
         "times as many steps about halve the error of one run. The mean of the runs is right "
         "within a few standard errors."
     )
     description = f"is the largest error of a coefficient, mean of {SGD_RUNS} runs"
-    yield Check.within_chance("SGD with masks finds it", rows[-1][3], description)
+    yield parts.Check.within_chance("SGD with masks finds it", rows[-1][3], description)
 
 
-def _compare_units(problem: LeastSquares, dropout: EnumeratedDropout) -> Iterator[Part]:
+def _compare_units(problem: LeastSquares, dropout: EnumeratedDropout) -> Iterator[parts.Part]:
     p = float(dropout.p[0])
     solution, strength = closed_form(problem, p), matching_ridge_strength(problem, p)
     unit_factors = torch.ones(FEATURES).double()
@@ -212,17 +200,17 @@ def _compare_units(problem: LeastSquares, dropout: EnumeratedDropout) -> Iterato
                 f"{float(prediction_change):.2%}",
             )
         )
-    yield Section("Why the scaling by the data matters: units of measurement")
-    yield Paragraph(
+    yield parts.Section("Why the scaling by the data matters: units of measurement")
+    yield parts.Paragraph(
         "The first feature is now measured in a unit a tenth as large, so its numbers are ten "
         "times as large."
     )
-    yield Table(
+    yield parts.Table(
         "coefficient of the first feature, and the change of the predictions",
         ("penalty", "before", "after", "change of predictions"),
         rows,
     )
-    yield Observation(
+    yield parts.Observation(
         "Under dropout, the coefficient becomes a tenth of its old value, and nothing else "
         "changes. Plain ridge becomes another model. If each feature is divided by its root "
         "mean square, dropout and plain ridge are the same."
@@ -234,34 +222,36 @@ def _compare_units(problem: LeastSquares, dropout: EnumeratedDropout) -> Iterato
     gradient_scale = 2 * (rescaled.x * rescaled.y.unsqueeze(1)).abs().mean(dim=0) / (1 - p)
     largest_slope = float((gradient[0] / gradient_scale).abs().max())
     description = "is the gradient of the expectation there, relative to its terms"
-    yield Check("a minimum in any unit", at_most(largest_slope, ROUNDING, description))
+    yield parts.Check("a minimum in any unit", at_most(largest_slope, ROUNDING, description))
     nearest_distance = min(
         float((plain_ridge(problem, strength * 10 ** (k / 20)) - solution).norm() / solution.norm())
         for k in range(-60, 61)
     )
-    yield Paragraph(
+    yield parts.Paragraph(
         "No strength of plain ridge gives dropout's solution. Of 121 strengths over a range of "
         f"a million, the nearest is {nearest_distance:.1%} of |w| away from it."
     )
     description = "of |w| is the smallest distance of plain ridge; rounding alone is smaller"
-    yield Check("plain ridge differs", at_least(nearest_distance, 100 * ROUNDING, description))
-    yield Misconception(
+    yield parts.Check(
+        "plain ridge differs", at_least(nearest_distance, 100 * ROUNDING, description)
+    )
+    yield parts.Misconception(
         "'Dropout does not restrict the weights, so it needs L2 as well.' Averaged over its "
         "masks, dropout on a linear model is a penalty on the weights: the larger p, the "
         "smaller |Gamma w|. You may use both, but you need not."
     )
 
 
-def _show_logistic(problem: LeastSquares, p: float) -> Generator[Part, None, PenaltyRatios]:
+def _show_logistic(problem: LeastSquares, p: float) -> Generator[parts.Part, None, PenaltyRatios]:
     """Yield the section on logistic regression; return the ratios for the plot."""
-    yield Section("Logistic regression: only approximately")
-    yield Paragraph(
+    yield parts.Section("Logistic regression: only approximately")
+    yield parts.Paragraph(
         "The loss of an example is A(x b) - y x b, with A(z) = log(1 + e^z). Dropout adds "
         "E[A(noisy x b)] - A(x b), which contains no label. Wager, Wang and Liang (2013) "
         "approximate this penalty with the second derivative of A, s (1 - s), where s is the "
         "probability of class 1:"
     )
-    yield Formula("R ~ 1/2 p / (1 - p) sum_i s_i (1 - s_i) sum_j x_ij^2 b_j^2")
+    yield parts.Formula("R ~ 1/2 p / (1 - p) sum_i s_i (1 - s_i) sum_j x_ij^2 b_j^2")
     ps = (0.05, 0.1, 0.3, 0.5, 0.7, 0.9)
     tables = {
         size: logistic_penalties(problem, EnumeratedDropout(ps, FEATURES), size)
@@ -269,7 +259,7 @@ def _show_logistic(problem: LeastSquares, p: float) -> Generator[Part, None, Pen
     }
     exact, quadratic, bounds = logistic_penalties(problem, EnumeratedDropout((p,), FEATURES), 1.0)
     ratios = torch.stack([quadratic / exact for exact, quadratic, _ in tables.values()])
-    yield Table(
+    yield parts.Table(
         f"the approximation divided by the exact penalty (all {2**FEATURES} masks); weights b = "
         "a factor times the true weights above",
         ("p", *(f"factor {size:g}" for size in WEIGHT_FACTORS)),
@@ -277,7 +267,7 @@ def _show_logistic(problem: LeastSquares, p: float) -> Generator[Part, None, Pen
         digits=3,
     )
     largest_miss = float((ratios[:, 0] - 1).abs().max())
-    yield Observation(
+    yield parts.Observation(
         "An exact formula would give 1. The approximation approaches 1 as the weights become "
         f"smaller, at any p. A small p alone is not enough: at p = {ps[0]:g} the error is up to "
         f"{largest_miss:.1%}, since a dropped feature is missing completely. The penalty is "
@@ -289,14 +279,14 @@ def _show_logistic(problem: LeastSquares, p: float) -> Generator[Part, None, Pen
             largest_ratio, float(((exact_penalty - approximation).abs() / bound).max())
         )
     description = "of the bound from Taylor's remainder, |A'''| / 6 E|noise of x b|^3, is the error"
-    yield Check("error of Wager's formula", at_most(largest_ratio, 1.0, description))
+    yield parts.Check("error of Wager's formula", at_most(largest_ratio, 1.0, description))
     largest_error = float((ratios[WEIGHT_FACTORS.index(1.0)] - 1).abs().max())
     description = "is its largest relative error; an exact formula has none"
-    yield Check("Wager's is not exact", at_least(largest_error, 100 * ROUNDING, description))
+    yield parts.Check("Wager's is not exact", at_least(largest_error, 100 * ROUNDING, description))
     return {size: (ps, row.tolist()) for size, row in zip(WEIGHT_FACTORS, ratios, strict=True)}
 
 
-def _show_deep_network(seed: int, p: float) -> Iterator[Part]:
+def _show_deep_network(seed: int, p: float) -> Iterator[parts.Part]:
     """Yield the section on a network with a hidden layer."""
     units = FEATURES
     x, y = normal_draws((EXAMPLES, 4), seed, 5), normal_draws((EXAMPLES,), seed, 6)
@@ -311,28 +301,28 @@ def _show_deep_network(seed: int, p: float) -> Iterator[Part]:
         expected_error = float(expected_loss(dropout, dropout(h), y, v.unsqueeze(0)))
         l2 = float(w.square().sum() + v.square().sum())
         rows.append((name, squared_error, expected_error - squared_error, l2))
-    yield Section("Deeper networks: not an L2 penalty")
-    yield Paragraph(
+    yield parts.Section("Deeper networks: not an L2 penalty")
+    yield parts.Paragraph(
         "The model is y = relu(x W) v with dropout on the hidden units, again with every mask."
     )
-    yield Table(
+    yield parts.Table(
         f"the same function with two sets of weights, p = {p:.4g}",
         ("weights", "squared error", "dropout adds", "L2: |W|^2 + |v|^2"),
         rows,
     )
-    yield Observation(
+    yield parts.Observation(
         "Doubling W and halving v changes neither the outputs nor the penalty that dropout "
         "adds. It does change L2. The same holds for c W and v / c with any c > 0. A sum of "
         "squared weights with fixed positive factors grows without limit as c grows. Dropout's "
         "penalty does not change, so it is no such sum."
     )
-    yield Misconception(
+    yield parts.Misconception(
         "'Dropout is the same as L2 in every network.' In linear regression this is true, with "
         "the scaling by the data. In logistic regression it is approximately true. In deep "
         "networks it is false: the data that scale the penalty would be hidden units, which are "
         "learned themselves."
     )
     change = abs(rows[1][2] / rows[0][2] - 1)  # multiplication by 2 is exact
-    yield Check("deep: dropout's penalty", at_most(change, 0.0, "is the relative change"))
+    yield parts.Check("deep: dropout's penalty", at_most(change, 0.0, "is the relative change"))
     l2_change = abs(rows[1][3] / rows[0][3] - 1)
-    yield Check("deep: L2 penalty", at_least(l2_change, ROUNDING, "is the relative change"))
+    yield parts.Check("deep: L2 penalty", at_least(l2_change, ROUNDING, "is the relative change"))

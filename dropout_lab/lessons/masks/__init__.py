@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from dropout_lab.checks.outcome import at_most, none_of
-from dropout_lab.lessons import LessonOptions
+from dropout_lab.lessons import LessonOptions, parts
 from dropout_lab.lessons.mask_helpers import (
     always_dropped_table,
     check_always_dropped,
@@ -27,17 +27,6 @@ from dropout_lab.lessons.masks.experiment import (
     make_layer,
 )
 from dropout_lab.lessons.masks.picture import draw_figure
-from dropout_lab.lessons.parts import (
-    Check,
-    Formula,
-    Misconception,
-    Observation,
-    Paragraph,
-    Part,
-    Plot,
-    Section,
-    Table,
-)
 from dropout_lab.lessons.two_layers import EXAMPLES, UNITS, TwoLayerNetwork, random_problem
 
 _BATCH_SIZES = (1, 2, 5, EXAMPLES)
@@ -46,7 +35,7 @@ _MASK_DRAWS = 20_000
 _FORMULA_ERROR = "is the largest difference between a dropped unit's weight and the formula"
 
 
-def lesson(options: LessonOptions) -> Iterator[Part]:
+def lesson(options: LessonOptions) -> Iterator[parts.Part]:
     """Yield the parts of the lesson."""
     (p,) = options.p
     network, x, y = random_problem(options.seed)
@@ -60,16 +49,16 @@ def lesson(options: LessonOptions) -> Iterator[Part]:
     changes = {name: WeightChange.measure(rule, batch) for name, rule in UPDATE_RULES.items()}
     yield from _compare_rules(batch, changes)
     measured_steps = {name: change.measured_step for name, change in changes.items()}
-    yield Plot(
+    yield parts.Plot(
         lambda: draw_figure(keep_mask, batch.keep_mask, measured_steps),
         "masks of 15 examples, and the change of each unit's weights in one step",
     )
 
 
-def _show_masks(p: float, keep_mask: Tensor) -> Iterator[Part]:
+def _show_masks(p: float, keep_mask: Tensor) -> Iterator[parts.Part]:
     dropped_counts = (~keep_mask).sum(dim=1)
-    yield Section(f"Masks of {EXAMPLES} examples, one for each")
-    yield Table(
+    yield parts.Section(f"Masks of {EXAMPLES} examples, one for each")
+    yield parts.Table(
         f"masks of {UNITS} hidden units at p = {p:g}: 1 for a kept unit, 0 for a dropped unit",
         ("example", "mask", "dropped"),
         [
@@ -78,7 +67,7 @@ def _show_masks(p: float, keep_mask: Tensor) -> Iterator[Part]:
         ],
     )
     mean, deviation = float(dropped_counts.double().mean()), float(dropped_counts.double().std())
-    yield Observation(
+    yield parts.Observation(
         f"On average, {mean:.2f} of {UNITS} units are dropped, with an SD of {deviation:.2f}. "
         f"The expected values are {UNITS * p:.3g} and sqrt({UNITS} p (1 - p)) = "
         f"{math.sqrt(UNITS * p * (1 - p)):.2f}."
@@ -93,28 +82,28 @@ def _count_always_dropped(
     y: Tensor,
     seed: int,
     batches: int,
-) -> Iterator[Part]:
+) -> Iterator[parts.Part]:
     always_dropped = ~keep_mask.any(dim=0)
     gradients = network.gradients(x, y, make_layer(p, seed, ELEMENT_KEY))
     zero_gradient = (gradients.weights_by_unit() == 0).all(dim=0)
-    yield Section("Which units are dropped for every example?")
-    yield Paragraph(
+    yield parts.Section("Which units are dropped for every example?")
+    yield parts.Paragraph(
         f"Units that all {EXAMPLES} examples above drop: {format_units(always_dropped)}. Now use "
         f"these masks in a network of 5 inputs, {UNITS} hidden units with ReLU, and 1 output. "
         f"Units whose weights have a gradient of 0: {format_units(zero_gradient)}."
     )
-    yield Formula("probability that all n examples drop a unit: p^n")
+    yield parts.Formula("probability that all n examples drop a unit: p^n")
     counts = count_always_dropped(make_layer(p, seed, COUNT_KEY), UNITS, _BATCH_SIZES, batches)
     yield always_dropped_table(counts, UNITS, "units", batches)
     keep_masks = sample_keep_mask(make_layer(p, seed, COUNT_KEY), _MASK_DRAWS, EXAMPLES, UNITS)
     unused_units = _mean_unused_units(keep_masks & (network.hidden(x) > 0))
-    yield Paragraph(
+    yield parts.Paragraph(
         f"For this network and batch, masks were drawn {_MASK_DRAWS:,} times. On average "
         f"{unused_units:.3g} units have a gradient of 0. Of these, "
         f"{_mean_unused_units(keep_masks):.2g} are dropped for every example. In the other cases "
         "ReLU outputs 0 wherever the unit is kept."
     )
-    yield Misconception(
+    yield parts.Misconception(
         "A common demonstration shows a mask of 15 examples by 10 units at p = 0.5, makes a "
         "step, and concludes: 'The weights that were dropped for all examples were not "
         "updated.' This is right for plain SGD, but such a mask does not show it. With a mask "
@@ -133,18 +122,18 @@ def _mean_unused_units(used_units: Tensor) -> float:
     return float((~used_units.any(dim=1)).sum()) / len(used_units)
 
 
-def _show_shared_mask(batch: SharedMaskBatch) -> Iterator[Part]:
+def _show_shared_mask(batch: SharedMaskBatch) -> Iterator[parts.Part]:
     sizes = batch.network.gradients(batch.x, batch.y, batch.layer).weights_by_unit().abs()
     input_weights, bias, output_weights = sizes[:5].amax(dim=0), sizes[5], sizes[6]
-    yield Section("One mask for all examples")
-    yield Paragraph(
+    yield parts.Section("One mask for all examples")
+    yield parts.Paragraph(
         'Now all examples share a mask (mask = "batch"), so every example drops the same units. A '
         "unit is active if it is above 0 for some example. The lesson uses the first mask that "
         "drops an active unit and keeps another. Here this is mask number "
         f"{batch.rejected_masks + 1}: {format_mask(batch.keep_mask[0])}. The table shows the "
         "gradients of one backward pass:"
     )
-    yield Table(
+    yield parts.Table(
         "largest absolute gradient",
         ("unit", "dropped", "5 incoming weights", "bias", "outgoing weight"),
         [
@@ -160,12 +149,12 @@ def _show_shared_mask(batch: SharedMaskBatch) -> Iterator[Part]:
             )
         ],
     )
-    yield Formula(
+    yield parts.Formula(
         "summed over the examples, with d = dL/dyhat:\n"
         "dL/dW1[i, j] = x[i] relu'(z[j]) k[j] / (1 - p) W2[j] d\n"
         "dL/dW2[j]    = h[j] k[j] / (1 - p) d"
     )
-    yield Observation(
+    yield parts.Observation(
         "k[j] is a factor of both gradients. If a unit is dropped, k[j] = 0, so its incoming "
         "and outgoing weights have a gradient of exactly 0. A kept unit that is below 0 for "
         "every example also has a gradient of 0, because of ReLU."
@@ -173,15 +162,15 @@ def _show_shared_mask(batch: SharedMaskBatch) -> Iterator[Part]:
     nonzero_gradients = int((sizes[:, batch.dropped_units] != 0).sum())
     without_gradient = ((input_weights + bias) == 0) | (output_weights == 0)
     missing_gradients = int(without_gradient[~batch.dropped_units & batch.active_units].sum())
-    yield Check(
+    yield parts.Check(
         "dropped: gradient 0",
         none_of(nonzero_gradients, "weights of dropped units have a nonzero gradient"),
     )
     description = "kept and active units have no gradient in their incoming or outgoing weights"
-    yield Check("kept: a gradient", none_of(missing_gradients, description))
+    yield parts.Check("kept: a gradient", none_of(missing_gradients, description))
 
 
-def _show_sgd_step(batch: SharedMaskBatch) -> Iterator[Part]:
+def _show_sgd_step(batch: SharedMaskBatch) -> Iterator[parts.Part]:
     network, weights_before = batch.network.copy(), batch.network.weights_by_unit()
     batch.update(network, UPDATE_RULES["SGD"].make_optimizer(network), batch.layer)
     weights_after = network.weights_by_unit()
@@ -191,9 +180,9 @@ def _show_sgd_step(batch: SharedMaskBatch) -> Iterator[Part]:
         for selection in (batch.dropped_units, ~batch.dropped_units)
     ]
     weight_names = {0: "input 1 to unit {}", 5: "bias of unit {}", 6: "unit {} to output"}
-    yield Section("Before and after a step of plain SGD")
-    yield Formula(f"w after = w before - lr dL/dw,  lr = {LEARNING_RATE:g}")
-    yield Table(
+    yield parts.Section("Before and after a step of plain SGD")
+    yield parts.Formula(f"w after = w before - lr dL/dw,  lr = {LEARNING_RATE:g}")
+    yield parts.Table(
         "weights of a dropped unit and of a kept unit",
         ("weight", "", "before", "gradient", "after"),
         [
@@ -210,7 +199,7 @@ def _show_sgd_step(batch: SharedMaskBatch) -> Iterator[Part]:
     old_weight, slope, new_weight = (
         float(values[0, units[1]]) for values in (weights_before, gradient, weights_after)
     )
-    yield Misconception(
+    yield parts.Misconception(
         "Some demonstrations print 'before' as the weight and 'after' as the weight - lr "
         "gradient, both after optimizer.step(). By then the weight has already moved. From "
         f"input 1 to unit {units[1] + 1}, 'before' would be {new_weight:.6g} and 'after' "
@@ -218,17 +207,19 @@ def _show_sgd_step(batch: SharedMaskBatch) -> Iterator[Part]:
         f"really went from {old_weight:.6g} to {new_weight:.6g}. Dropped units hide this mistake."
     )
     moved_weights = int((weights_before != weights_after)[:, batch.dropped_units].sum())
-    yield Check("SGD: dropped stay", none_of(moved_weights, "weights of dropped units moved"))
+    yield parts.Check("SGD: dropped stay", none_of(moved_weights, "weights of dropped units moved"))
 
 
-def _compare_rules(batch: SharedMaskBatch, changes: Mapping[str, WeightChange]) -> Iterator[Part]:
+def _compare_rules(
+    batch: SharedMaskBatch, changes: Mapping[str, WeightChange]
+) -> Iterator[parts.Part]:
     dropped_units = batch.dropped_units
-    yield Section("Momentum, weight decay, Adam")
-    yield Paragraph(
+    yield parts.Section("Momentum, weight decay, Adam")
+    yield parts.Paragraph(
         f"Each rule first makes {EARLIER_STEPS} steps with a mask for each example. Then it "
         "makes one step with the shared mask, whose dropped units have a gradient of 0."
     )
-    yield Table(
+    yield parts.Table(
         "largest absolute change of a dropped unit's weights in this step",
         ("rule", "incoming weights", "outgoing weight", "change of each weight"),
         [
@@ -241,7 +232,7 @@ def _compare_rules(batch: SharedMaskBatch, changes: Mapping[str, WeightChange]) 
             for name, change in changes.items()
         ],
     )
-    yield Observation(
+    yield parts.Observation(
         "v is the velocity. m and s are Adam's means of earlier gradients and of their squares, "
         "both corrected for their start at 0. Only plain SGD leaves dropped units unchanged. "
         "Momentum keeps moving their weights, weight decay keeps shrinking them, and Adam keeps "
@@ -249,7 +240,7 @@ def _compare_rules(batch: SharedMaskBatch, changes: Mapping[str, WeightChange]) 
     )
     other_changes = {name: change for name, change in changes.items() if name != "SGD"}
     for name, change in other_changes.items():
-        yield Check(
+        yield parts.Check(
             f"{name}: formula",
             at_most(
                 change.formula_error(dropped_units), _MAX_ROUNDINGS, _FORMULA_ERROR, unit=" eps"
@@ -259,6 +250,6 @@ def _compare_rules(batch: SharedMaskBatch, changes: Mapping[str, WeightChange]) 
         int((change.measured_step[:, dropped_units] == 0).all())
         for change in other_changes.values()
     )
-    yield Check(
+    yield parts.Check(
         "all but SGD move them", none_of(unmoved_rules, "of these rules move no dropped unit")
     )
