@@ -129,7 +129,7 @@ class _Page:
 
     def end(self, checks: Sequence[Check], seconds: float) -> None:
         """Print the checks, and whether the claim holds."""
-        self.console.print("\nChecks of the claim", style="bold")
+        self.console.print("\nChecks of the claim (SE: standard error)", style="bold")
         for check in checks:
             found = check.outcome
             number = measured_text(found.measured)
@@ -151,7 +151,9 @@ class _Page:
     def prose(self, text: str, style: str = "") -> None:
         """Print a paragraph, wrapped to the width of the terminal."""
         width = min(self.console.width, _WIDEST)
-        self.console.print("\n".join(textwrap.wrap(text, width)), style=style)
+        self.console.print(
+            "\n".join(textwrap.wrap(text, width, break_on_hyphens=False)), style=style
+        )
 
 
 def measured_text(value: float | str) -> str:

@@ -94,7 +94,7 @@ def _draw_step_errors(axes: Axes, difference_errors: DifferenceErrors) -> None:
         difference_errors.kink_distance,
         color="#EE6677",
         lw=1.4,
-        label="right of this line: units cross 0",
+        label="first unit crosses 0",
     )
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter(lambda value, _: f"{value:.0e}")
