@@ -118,9 +118,9 @@ def _show_mixed_conventions(p: float, draws: int, seed: int) -> Iterator[parts.P
     table = measure_conventions(ps, draws, seed)
     yield parts.Section("Confused: the effect on a unit of value 1")
     yield parts.Formula(
-        "drops with p, divides by p:               mean (1 - p) / p instead of 1\n"
-        "drops with p, evaluation times p:         p / (1 - p) of the mean instead of 1\n"
-        "keeps with p where p should drop:         variance (1 - p) / p instead of p / (1 - p)"
+        "drops with p, divides by p:        mean (1 - p) / p, not 1\n"
+        "drops with p, evaluation times p:  p / (1 - p) of the mean, not 1\n"
+        "keeps with p, should drop with p:  variance (1 - p) / p, not p / (1 - p)"
     )
     correct, divided_by_p, kept_with_p, standard, multiplied_by_p = table.values()
     odds = [unit.drop_probability / (1 - unit.drop_probability) for unit in correct]

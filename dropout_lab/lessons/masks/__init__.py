@@ -221,7 +221,7 @@ def _compare_rules(
     )
     yield parts.Table(
         "largest absolute change of a dropped unit's weights in this step",
-        ("rule", "incoming weights", "outgoing weight", "change of each weight"),
+        ("rule", "incoming", "outgoing", "change of each weight"),
         [
             (
                 name,
