@@ -189,17 +189,9 @@ def _compare_units(problem: LeastSquares, dropout: EnumeratedDropout) -> Iterato
         ("dropout", solution, closed_form(rescaled, p)),
         ("plain ridge", plain_ridge(problem, strength), plain_ridge(rescaled, strength)),
     ):
-        prediction_change = (
-            rescaled.x @ rescaled_solution - problem.x @ solution_before
-        ).norm() / (problem.x @ solution_before).norm()
-        rows.append(
-            (
-                name,
-                float(solution_before[0]),
-                float(rescaled_solution[0]),
-                f"{float(prediction_change):.2%}",
-            )
-        )
+        before, after = problem.x @ solution_before, rescaled.x @ rescaled_solution
+        change = f"{float((after - before).norm() / before.norm()):.2%}"
+        rows.append((name, float(solution_before[0]), float(rescaled_solution[0]), change))
     yield parts.Section("Why the scaling by the data matters: units of measurement")
     yield parts.Paragraph(
         "The first feature is now measured in a unit a tenth as large, so its numbers are ten "
