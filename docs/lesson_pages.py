@@ -55,7 +55,10 @@ def _run_lesson(name: str, folder: Path) -> str:
             lines.append(f"![{part.shows}]({name}.png)")
         else:
             lines.append(_lesson_part(part))
-    lines.append("## Checks\n\n" + table(["check", "measured", "bound", ""], checks))
+    lines.append(
+        "## Checks\n\nSE is the standard error.\n\n"
+        + table(["check", "measured", "bound", ""], checks)
+    )
     return "\n\n".join(filter(None, lines)) + "\n"
 
 

@@ -272,7 +272,7 @@ def test_the_tables_name_every_inference_score_and_diagnostic() -> None:
 
 
 def test_the_table_names_everything_that_is_kept_at_the_end() -> None:
-    section = "What is kept of the trained network"
+    section = "Saving parts of the trained network"
     drawn = ["features", "activations", "reliability", "monte_carlo"]
     assert words_of(1, section) == [*AtEndName.__args__, *drawn]
     assert words_of(2, section) == [

@@ -47,7 +47,7 @@ def evaluation_is_the_mean(subject: Subject) -> Outcome:
                 deviation,
                 f"mean of {_SAMPLES} masks against evaluation, at p = {p:.3g}",
             )
-    return at_most(worst, ERRORS, reason, unit=" s.e.")
+    return at_most(worst, ERRORS, reason, unit=" SE")
 
 
 def keep_rate_is_1_minus_p(subject: Subject) -> Outcome:

@@ -61,8 +61,8 @@ def print_lessons(lessons: Mapping[str, Lesson]) -> None:
         table.add_row(name, about.claim, p, f"{about.seconds[1]:.2g}")
     console.print(table)
     console.print(
-        "dropout-lab lesson NAME runs one; p: what it takes where --p says nothing; "
-        "seconds: on 2 cores, start included (n = 1).",
+        "Run a lesson with dropout-lab lesson NAME. p: the default of --p; "
+        "seconds: on 2 cores, including the start (n = 1).",
         style="dim",
     )
 

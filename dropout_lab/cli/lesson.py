@@ -1,4 +1,4 @@
-"""``dropout-lab lesson``: the textbook claims, shown step by step and checked."""
+"""``dropout-lab lesson``: test textbook claims step by step."""
 
 import json as json_module
 from pathlib import Path
@@ -32,13 +32,11 @@ FigureFolder = Annotated[
 def lesson(
     name: Annotated[
         str | None,
-        typer.Argument(metavar="NAME", help="Lesson to run. Without one, all lessons are listed."),
+        typer.Argument(metavar="NAME", help="Lesson to run. (default: list all lessons)"),
     ] = None,
     p: Annotated[
         str | None,
-        typer.Option(
-            "--p", help="Chance of dropping, in a lesson that takes one.", metavar="P|LIST"
-        ),
+        typer.Option("--p", help="Dropout rate, for lessons that take one.", metavar="P|LIST"),
     ] = None,
     seed: Annotated[
         int, typer.Option(help="Random seed. (default: 0)", min=0, max=2**31 - 1, metavar="N")
@@ -46,7 +44,7 @@ def lesson(
     out: FigureFolder = Path("results/lessons"),
     quick: options.QuickLessons = False,
     pause: Annotated[
-        bool, typer.Option("--pause", help="Wait for Enter before each next step.")
+        bool, typer.Option("--pause", help="Wait for Enter before each step.")
     ] = False,
     data_dir: FullMnist = None,
     json: options.Json = False,
@@ -73,7 +71,7 @@ def lesson(
     from dropout_lab.cli.lesson_page import run_lesson
     from dropout_lab.files import make_folder
 
-    make_folder(out)  # before the work: a picture that cannot be saved is told at once
+    make_folder(out)  # before the lesson, to report an unusable folder at once
     told = run_lesson(name, about, lesson_options, out, quiet=json, pause=pause and not json)
     if json:
         typer.echo(json_module.dumps(told, indent=1))
@@ -94,11 +92,11 @@ def _list(lessons: "dict[str, Lesson]", *, json: bool) -> None:
 
 
 def _p(text: str | None, name: str, about: "Lesson", mistakes: list[str]) -> tuple[float, ...]:
-    """Return the values of --p, or the lesson's defaults; collect mistakes."""
+    """Return the values of --p or the lesson's defaults; append errors to ``mistakes``."""
     if text is None:
         return about.p
     if not about.p:
-        mistakes.append(f"--p: lesson {name} takes no p; leave it out.")
+        mistakes.append(f"--p: lesson {name} takes no p; omit --p.")
         return ()
     from dropout_lab.config.grid import axis_values
 
@@ -111,6 +109,6 @@ def _p(text: str | None, name: str, about: "Lesson", mistakes: list[str]) -> tup
     if not (allowed and 1 <= len(values) <= about.most and len(set(values)) == len(values)):
         mistakes.append(
             f"--p is {text!r}; lesson {name} takes {wanted} from {about.lowest:g} to "
-            f"{about.highest:g}, the chance of dropping."
+            f"{about.highest:g}, the probability of dropping."
         )
     return values

@@ -1,4 +1,4 @@
-"""Print a lesson in the terminal: each part as it comes, then a table of checks."""
+"""Print a lesson in the terminal: each part when it is ready, and the checks at the end."""
 
 import textwrap
 import time
@@ -41,22 +41,22 @@ def run_lesson(
     quiet: bool,
     pause: bool = False,
 ) -> dict[str, Any]:
-    """Run a lesson: print its parts, draw its plot, and print its checks.
+    """Run a lesson: print each part, save the plot, and print the checks at the end.
 
     Args:
-        name: Of the lesson.
-        about: Its entry.
+        name: The name of the lesson.
+        about: The entry of the lesson in ``LESSONS``.
         lesson_options: The options of the lesson.
-        out: Folder of the picture.
-        quiet: Whether nothing is printed.
+        out: The folder for the plot.
+        quiet: Whether to print nothing.
         pause: Whether to wait for Enter before each step but the first.
 
     Returns:
-        What there is to tell a program.
+        The numbers of the lesson, for ``--json``.
 
     Raises:
-        DataError: Its data set is absent or damaged.
-        StorageError: The picture cannot be saved.
+        DataError: The data set is missing or damaged.
+        StorageError: The plot cannot be saved.
     """
     began = time.perf_counter()
     page = _Page(quiet=quiet, pause=pause)
@@ -73,7 +73,7 @@ def run_lesson(
         elif isinstance(part, Plot):
             with style.style():
                 files += style.save(part.draw(), out, name)
-            page.prose(f"Picture: {files[0]}: {part.shows}.")
+            page.prose(f"Plot: {files[0]}: {part.shows}.")
     seconds = time.perf_counter() - began
     page.end(checks, seconds)
     return {
@@ -90,7 +90,7 @@ def run_lesson(
 
 
 class _Page:
-    """Prints the parts of a lesson in the terminal."""
+    """Print the parts of a lesson in the terminal."""
 
     def __init__(self, *, quiet: bool, pause: bool) -> None:
         self.console = Console(markup=False, highlight=False, quiet=quiet)
@@ -128,8 +128,8 @@ class _Page:
                 self.notes.print(f"... {part.text}", style="dim")
 
     def end(self, checks: Sequence[Check], seconds: float) -> None:
-        """Print the measured result and whether the claim holds."""
-        self.console.print("\nThe claim, measured", style="bold")
+        """Print the checks, and whether the claim holds."""
+        self.console.print("\nChecks of the claim (SE: standard error)", style="bold")
         for check in checks:
             found = check.outcome
             number = measured_text(found.measured)
@@ -140,28 +140,30 @@ class _Page:
                 soft_wrap=True,
             )
         failed = sum(not check.outcome.passed for check in checks)
-        verdict = f"{failed} of {len(checks)} checks failed" if failed else "It holds"
+        verdict = f"{failed} of {len(checks)} checks failed" if failed else "The claim holds"
         self.console.print(f"{verdict} ({seconds:.1f} s).")
 
     def _wait(self) -> None:
         self.notes.print("\n[Enter]", style="dim", end="")
-        with suppress(EOFError):  # nobody is there to press it
+        with suppress(EOFError):  # no terminal to read from
             input()
 
     def prose(self, text: str, style: str = "") -> None:
-        """Print a paragraph in lines of readable length."""
+        """Print a paragraph, wrapped to the width of the terminal."""
         width = min(self.console.width, _WIDEST)
-        self.console.print("\n".join(textwrap.wrap(text, width)), style=style)
+        self.console.print(
+            "\n".join(textwrap.wrap(text, width, break_on_hyphens=False)), style=style
+        )
 
 
 def measured_text(value: float | str) -> str:
-    """Format a measured value in a few characters."""
+    """Format a measurement in a few characters."""
     return value if isinstance(value, str) else f"{value:.4g}"
 
 
 def _reason(found: Outcome) -> str:
-    """Return why a check failed as a sentence with the measured value."""
-    if isinstance(found.measured, str) or found.reason[:1].isdigit():  # it is one already
+    """Return why a check failed, as a sentence that starts with the measurement."""
+    if isinstance(found.measured, str) or found.reason[:1].isdigit():  # already a sentence
         return found.reason
     return f"{measured_text(found.measured)} {found.reason}"
 

@@ -22,7 +22,7 @@ class Lesson:
 
     Args:
         claim: The claim that the lesson tests, in one sentence.
-        paper: The paper that states the claim first, or best.
+        paper: The paper that states the claim first, or most clearly.
         p: The default dropout rates; empty if the lesson takes no p.
         most: The largest number of p values that the lesson accepts.
         lowest: The smallest p that the lesson accepts.
@@ -63,7 +63,7 @@ class LessonOptions:
 LESSONS: dict[str, Lesson] = {
     "scaling": Lesson(
         claim=(
-            "Kept units are divided by 1 - p in training, so that the mean of every unit is the "
+            "In training, kept units are divided by 1 - p. The mean of every unit is then the "
             "same with dropout on and off."
         ),
         paper="Srivastava et al. 2014, JMLR 15, sections 4 and 10",
@@ -72,8 +72,8 @@ LESSONS: dict[str, Lesson] = {
     ),
     "randomness": Lesson(
         claim=(
-            "The mask of a unit has the entropy H(p), highest at p = 0.5, where a batch sees the "
-            "most sub-networks; the number of dropped units is binomial."
+            "The mask of a unit has the entropy H(p), which is highest at p = 0.5. There a "
+            "batch sees the most sub-networks. The number of dropped units is binomial."
         ),
         paper="Srivastava et al. 2014, JMLR 15, sections 4 and 7.3; entropy: Shannon 1948",
         p=(0.1, 0.5, 0.9),
@@ -82,8 +82,9 @@ LESSONS: dict[str, Lesson] = {
     ),
     "gradients": Lesson(
         claim=(
-            "The gradient of a batch is the mean of the gradients of its examples, each with its "
-            "own mask; weights of inputs dropped in every example get exactly 0."
+            "The gradient of a batch is the mean of its examples' gradients, and each example "
+            "has its own mask. Weights of inputs that every example drops get a gradient of "
+            "exactly 0."
         ),
         paper="Srivastava et al. 2014, JMLR 15, section 5.1",
         p=(0.9,),
@@ -91,8 +92,8 @@ LESSONS: dict[str, Lesson] = {
     ),
     "masks": Lesson(
         claim=(
-            "Units dropped for every example get no gradient: plain SGD leaves their weights where "
-            "they are; momentum, weight decay and Adam do not."
+            "Units dropped for every example get no gradient. Plain SGD then leaves their "
+            "weights unchanged; momentum, weight decay and Adam still move them."
         ),
         paper="Srivastava et al. 2014, JMLR 15, sections 4 and 5.1",
         p=(0.5,),
@@ -100,8 +101,8 @@ LESSONS: dict[str, Lesson] = {
     ),
     "derivative": Lesson(
         claim=(
-            "dL/dW1 by the matrix formula, with the mask over 1 - p in it, by autograd and by "
-            "finite differences with the mask held fixed are equal."
+            "Three methods give the same dL/dW1: the matrix formula with the mask over 1 - p, "
+            "autograd, and finite differences with a fixed mask."
         ),
         paper="Rumelhart, Hinton & Williams 1986; Srivastava et al. 2014, JMLR 15, section 5.1",
         p=(0.5,),
@@ -110,8 +111,9 @@ LESSONS: dict[str, Lesson] = {
     ),
     "inverted": Lesson(
         claim=(
-            "Inverted dropout is one layer by anybody's hand; and it is standard dropout with the "
-            "weights behind it times 1 - p and their learning rate times (1 - p)^2."
+            "NumPy, PyTorch and this project implement the same inverted dropout. It equals "
+            "standard dropout if the weights after it are multiplied by 1 - p and their "
+            "learning rate by (1 - p)^2."
         ),
         paper="Srivastava et al. 2014, JMLR 15, sections 4 and 10",
         p=(0.4,),
@@ -119,8 +121,9 @@ LESSONS: dict[str, Lesson] = {
     ),
     "units-and-weights": Lesson(
         claim=(
-            "Dropout takes whole units, DropConnect single weights: more sub-networks and the same "
-            "noise of each output, but noise that the outputs do not share."
+            "Dropout removes units; DropConnect removes single weights. DropConnect has more "
+            "sub-networks and the same noise in each output, but its outputs do not share the "
+            "noise."
         ),
         paper="Wan, Zeiler, Zhang, LeCun, Fergus 2013, DropConnect, ICML",
         p=(0.5,),
@@ -128,8 +131,8 @@ LESSONS: dict[str, Lesson] = {
     ),
     "from-scratch": Lesson(
         claim=(
-            "A dropout layer written from scratch reaches the macro F1 of nn.Dropout, if it scales "
-            "and draws a mask for each example; what is often published does neither."
+            "A dropout layer written from scratch reaches the macro F1 of nn.Dropout if it "
+            "scales and draws a mask for each example. Published layers often do neither."
         ),
         paper="Srivastava et al. 2014, JMLR 15, sections 4 and 10",
         p=(0.5,),
@@ -140,8 +143,9 @@ LESSONS: dict[str, Lesson] = {
     ),
     "conventions": Lesson(
         claim=(
-            "p is the chance of dropping in some texts and programs and that of keeping in others; "
-            "mixed up, they are right at 0.5 and wrong by (1 - p) / p elsewhere."
+            "In some texts and programs p is the probability of dropping, in others the "
+            "probability of keeping. Confusing the two is harmless at 0.5 and wrong by a factor "
+            "of (1 - p) / p elsewhere."
         ),
         paper="Srivastava et al. 2014, JMLR 15 (p keeps); Hinton et al. 2012 (dropping)",
         p=(0.2,),
@@ -149,8 +153,8 @@ LESSONS: dict[str, Lesson] = {
     ),
     "bugs": Lesson(
         claim=(
-            "Dropout that is wrong still trains, and the accuracy may hide it; each of eight "
-            "mistakes breaks a check that dropout-lab verify checks."
+            "A wrong dropout layer still trains, and the accuracy may hide the mistake. Each of "
+            "eight mistakes fails a check of dropout-lab verify."
         ),
         paper="Srivastava et al. 2014, JMLR 15, sections 4 and 10",
         p=(0.7,),
@@ -161,8 +165,8 @@ LESSONS: dict[str, Lesson] = {
     ),
     "co-adaptation": Lesson(
         claim=(
-            "A network trained with dropout relies less on any of its units: it loses less when "
-            "units are removed."
+            "A network trained with dropout relies less on any single unit. Removing units "
+            "costs it less accuracy."
         ),
         paper="Hinton et al. 2012, arXiv:1207.0580; Srivastava et al. 2014, JMLR 15, section 7",
         p=(0.5,),
@@ -173,9 +177,10 @@ LESSONS: dict[str, Lesson] = {
     ),
     "ensemble": Lesson(
         claim=(
-            "Evaluation by weight scaling is the geometric mean of all sub-networks, exactly "
-            "behind a softmax layer, roughly elsewhere; Monte Carlo comes to the arithmetic mean "
-            "with 1 / sqrt(T)."
+            "Weight scaling in evaluation gives the geometric mean of all sub-networks: exactly "
+            "before a softmax layer, approximately elsewhere. The average of T sampled "
+            "sub-networks approaches the arithmetic mean with an error proportional to 1 / "
+            "sqrt(T)."
         ),
         paper="Srivastava et al. 2014, JMLR 15, section 7.5; Baldi & Sadowski 2013, NIPS",
         p=(0.5,),
@@ -186,8 +191,8 @@ LESSONS: dict[str, Lesson] = {
     ),
     "l2": Lesson(
         claim=(
-            "Dropout on a linear model equals an L2 penalty scaled by the data; on a logistic one "
-            "approximately, on a deep one not."
+            "On a linear model, dropout equals an L2 penalty scaled by the data. On a logistic "
+            "model this holds approximately; on a deep network it does not hold."
         ),
         paper=("Srivastava et al. 2014, JMLR 15, section 9.1; Wager, Wang & Liang 2013, NIPS 26"),
         p=(0.5,),
@@ -197,8 +202,8 @@ LESSONS: dict[str, Lesson] = {
     ),
     "overfitting": Lesson(
         claim=(
-            "Dropout makes the gap between training and test loss smaller; so do more images, and "
-            "neither closes it."
+            "Dropout makes the gap between training and test loss smaller. More training images "
+            "do so too. Neither closes the gap."
         ),
         paper="Srivastava et al. 2014, JMLR 15, sections 6 and 7.4",
         p=(0.5,),
@@ -211,7 +216,7 @@ LESSONS: dict[str, Lesson] = {
 
 
 def default_options(name: str, *, quick: bool = False) -> LessonOptions:
-    """Return the options of a lesson that is started without any."""
+    """Return the default options of a lesson."""
     return LessonOptions(p=LESSONS[name].p, quick=quick)
 
 

@@ -45,7 +45,7 @@ class ReplayedMasks:
 
     def normal(self, shape: Sequence[int], device: torch.device) -> Tensor:
         """Raise an error, since a mask cannot replace normal draws."""
-        raise TypeError("masks are replayed here; a layer with normal noise has none.")
+        raise TypeError("This layer draws normal noise; ReplayedMasks gives only masks of 0 and 1.")
 
 
 def all_masks(units: int) -> Tensor:

@@ -111,8 +111,8 @@ def always_dropped_table(
 ) -> Table:
     """Create the table of :func:`count_always_dropped`; ``unit_name``: "units" or "inputs"."""
     return Table(
-        f"of {units} {unit_name}, how many are dropped in every example (n = {batches:,} batches; "
-        f"checked where at least {_MIN_EXPECTED} cases are expected)",
+        f"how many of {units} {unit_name} every example drops (n = {batches:,} batches; checked "
+        f"where at least {_MIN_EXPECTED} cases are expected)",
         ("examples", "mean", "standard error", f"{units} p ^ examples"),
         [(count.examples, count.mean, count.standard_error, count.expected) for count in counts],
     )
@@ -121,5 +121,5 @@ def always_dropped_table(
 def check_always_dropped(name: str, counts: Sequence[AlwaysDroppedCount], unit_name: str) -> Check:
     """Check that the counts are close to their expected numbers."""
     largest = max(count.z_score for count in counts if count.has_enough_cases)
-    description = f"is how far a mean number of {unit_name} is from {unit_name} * p ^ examples"
+    description = f"is the distance of a mean number of {unit_name} from {unit_name} * p ^ examples"
     return Check.within_chance(name, largest, description)

@@ -13,7 +13,12 @@ from dropout_lab.lessons import LessonOptions
 from dropout_lab.training import Record
 
 Values = Sequence[float] | Tensor
-PAIR_COLUMNS = ("without", "with dropout", "difference", "in s.e.")  # of PairedRuns.table_cells
+PAIR_COLUMNS = (
+    "without dropout",
+    "with dropout",
+    "difference",
+    "in SE",
+)  # of PairedRuns.table_cells
 
 
 @dataclass(frozen=True)

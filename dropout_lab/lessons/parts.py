@@ -28,7 +28,7 @@ class Paragraph:
 
 @dataclass(frozen=True)
 class Formula:
-    """Show a formula in plain ASCII, on one line or several."""
+    """Show a formula in plain ASCII, on one or more lines."""
 
     text: str
 
@@ -69,8 +69,8 @@ class Plot:
     """Show the plot of the lesson; each lesson has one.
 
     Args:
-        draw: A function that draws the figure. The caller calls the function inside the style of
-            all plots, and only if the plot is needed.
+        draw: A function that draws the figure. It is called only if the plot is needed, with the
+            style of all plots active.
         shows: A sentence that says what the plot shows.
     """
 
@@ -100,12 +100,12 @@ class Check:
     @classmethod
     def within_chance(cls, name: str, z_score: float, description: str) -> Self:
         """Check that a deviation, in standard errors, is small enough to be chance."""
-        return cls(name, at_most(z_score, ERRORS, description, unit=" s.e."))
+        return cls(name, at_most(z_score, ERRORS, description, unit=" SE"))
 
     @classmethod
     def beyond_chance(cls, name: str, z_score: float, description: str) -> Self:
         """Check that a deviation, in standard errors, is too large to be chance."""
-        return cls(name, at_least(z_score, ERRORS, description, unit=" s.e."))
+        return cls(name, at_least(z_score, ERRORS, description, unit=" SE"))
 
 
 Part = Section | Paragraph | Formula | Table | Observation | Misconception | Plot | Progress | Check

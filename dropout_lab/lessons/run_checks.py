@@ -42,7 +42,7 @@ def check_lessons(names: Iterable[str], *, quick: bool = False) -> Iterator[Less
                 if isinstance(part, Check):
                     yield _make_result(name, part.name, part.outcome)
         except Exception as error:  # whatever stops a lesson, the lesson is broken
-            yield _make_result(name, "it can be held", failed_with(error))
+            yield _make_result(name, "the lesson runs", failed_with(error))
 
 
 def _make_result(lesson: str, check: str, outcome: Outcome) -> LessonCheckResult:

@@ -16,7 +16,7 @@ from dropout_lab.analysis.tables import (
     describe_missing_runs,
 )
 
-INTERVAL, GAP = "95% interval", "gap, pp"  # columns that narrow tables omit
+INTERVAL, GAP = "95% interval", "gap, points"  # columns that narrow tables omit
 _EMPTY = "–"
 
 
@@ -121,7 +121,7 @@ def cell_table(
         chosen = index in best and len(table) > 1
         rows.append(TableRow(tuple(fields), chosen, reference))
     names = (
-        Column("cell", "A setting of what was varied.", short=True, numeric=False),
+        Column("cell", "One setting of the varied values.", short=True, numeric=False),
         *(c for c, _ in columns),
     )
     return CellTable(table_title(study), names, tuple(rows), _note(study, table, rows))
@@ -162,13 +162,13 @@ def _short_columns(reference: str, *, errors: bool) -> list[tuple[Column, _Field
         (
             Column(
                 f"{what} %, mean ± SD (n)",
-                "Over the n completed runs, one for each seed.",
+                "Mean over the n completed runs, one for each seed.",
                 short=True,
             ),
             lambda cell: _mean_field(cell, "test_accuracy", errors=errors, n=True),
         ),
         (
-            Column(INTERVAL, "Of the mean over seeds, by Student's t.", short=True),
+            Column(INTERVAL, "Student's t interval of the mean over seeds.", short=True),
             lambda cell: _interval_field(cell, "test_accuracy", errors=errors),
         ),
         (
@@ -177,7 +177,7 @@ def _short_columns(reference: str, *, errors: bool) -> list[tuple[Column, _Field
         ),
         (
             Column(
-                f"vs {reference}, pp",
+                f"vs {reference}, points",
                 f"Difference in {what}, paired by seed: mean and 95% t interval.",
                 short=True,
             ),
@@ -186,7 +186,7 @@ def _short_columns(reference: str, *, errors: bool) -> list[tuple[Column, _Field
         (
             Column(
                 "p-value, Holm",
-                "Of the sign-flip permutation test, corrected over all planned comparisons.",
+                "Sign-flip permutation test, corrected over all planned comparisons.",
                 short=True,
             ),
             lambda cell: _number_field(cell["p_holm"], p_text),
@@ -210,12 +210,12 @@ def _long_columns(difference: str, *, errors: bool) -> list[tuple[Column, _Field
         (
             Column(
                 f"validation {'error' if errors else 'accuracy'} %",
-                "Mean ± SD; what the best cell is chosen on.",
+                "Mean ± SD. The best cell is the cell with the best mean.",
             ),
             lambda cell: _mean_field(cell, "validation_accuracy", errors=errors),
         ),
         (
-            Column("95% BCa", "The interval by the bootstrap, bias-corrected and accelerated."),
+            Column("95% BCa", "The bootstrap interval, bias-corrected and accelerated."),
             lambda cell: _interval_field(cell, "test_accuracy_bca", errors=errors),
         ),
         (
@@ -233,7 +233,7 @@ def _long_columns(difference: str, *, errors: bool) -> list[tuple[Column, _Field
         (
             Column(
                 f"seeds for {difference}",
-                f"Paired seeds needed to call a difference of {difference} pp "
+                f"Paired seeds needed to call a difference of {difference} points "
                 "significant with 80% power, at the corrected level.",
             ),
             lambda cell: _number_field(cell["seeds_needed"], lambda n: f"{n:.0f}"),
@@ -277,7 +277,7 @@ def _signed_number(value: float) -> str:
 
 def _reference_words(against: Mapping[str, Any] | None) -> str:
     if not against:
-        return "baseline"
+        return "without dropout"
     return ", ".join(
         f"{key.partition('.')[2].replace('_', ' ')} = {value_text(value)}"
         for key, value in against.items()
@@ -300,7 +300,7 @@ def table_title(study: StudyTables) -> str:
 def label_noise_caveat(study: StudyTables) -> str:
     """Return a note that the gap does not measure overfitting; empty without label noise."""
     noise = any(run.settings.dataset.label_noise for run in study.runs_by_id.values())
-    return "training labels include moved ones: the gap does not measure overfitting" * noise
+    return "some training labels were moved: the gap does not measure overfitting" * noise
 
 
 def _note(study: StudyTables, table: pd.DataFrame, rows: list[TableRow]) -> str:
@@ -309,7 +309,7 @@ def _note(study: StudyTables, table: pd.DataFrame, rows: list[TableRow]) -> str:
     if table["pairs"].any():
         notes.append(
             "difference: mean over pairs of equal seed and its 95% t interval; p-value: sign-flip "
-            "test, Holm's correction over all comparisons that were planned"
+            "test, Holm's correction over all planned comparisons"
         )
     marked = sum(row.chosen for row in rows)
     if marked:

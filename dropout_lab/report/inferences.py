@@ -9,11 +9,11 @@ from dropout_lab.analysis.tables import StudyTables, rows_of_cell
 from dropout_lab.report.cell_table import CellTable, Column, Field, TableRow, percent_and_sd
 
 _COLUMNS = (
-    Column("cell", "A setting of what was varied.", short=True, numeric=False),
-    Column("inference", "How the trained network is used.", short=True, numeric=False),
-    Column("test accuracy %", "Mean ± s.d. over the seeds.", short=True),
-    Column("NLL, nats", "Negative log-likelihood, mean ± s.d.", short=True),
-    Column("ECE", "Expected calibration error in 15 bins, mean ± s.d.", short=True),
+    Column("cell", "One setting of the varied values.", short=True, numeric=False),
+    Column("inference", "The way to use the trained network.", short=True, numeric=False),
+    Column("test accuracy %", "Mean ± SD over the seeds.", short=True),
+    Column("NLL, nats", "Negative log-likelihood, mean ± SD.", short=True),
+    Column("ECE", "Expected calibration error in 15 bins, mean ± SD.", short=True),
 )
 
 
@@ -46,8 +46,8 @@ def inference_table(study: StudyTables, table: pd.DataFrame) -> CellTable | None
                     Field(_number(ece.mean(), ece.std()), ece.mean()),
                 )
                 table_rows.append(TableRow(fields, chosen=False, reference=False))
-    note = "mean ± s.d. over the seeds; an ensemble is one network made of all seeds."
-    return CellTable("how the trained network is used", _COLUMNS, tuple(table_rows), note)
+    note = "mean ± SD over the seeds; an ensemble averages the networks of all seeds."
+    return CellTable("ways to use the trained network", _COLUMNS, tuple(table_rows), note)
 
 
 def _number(mean: float, spread: float) -> str:

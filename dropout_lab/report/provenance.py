@@ -67,15 +67,15 @@ def overview(study: StudyTables) -> dict[str, str]:
     varied = [f"{key} ({_shown_values(study, key)})" for key in study.swept]
     cells = len(runs[list(study.swept)].drop_duplicates()) if study.swept else 1
     count = int((runs["status"] == MISSING).sum())
-    missing = f", {count} not finished yet" if count else ""
+    missing = f", {count} not completed yet" if count else ""
     networks = {layer_sizes(run.settings) for run in study.runs_by_id.values()}
     return {
-        "Varied": "; ".join(varied) or "nothing: one setting",
+        "Varied": "; ".join(varied) or "nothing (one setting)",
         "Cells and seeds": f"{counted(cells, 'cell')}, {counted(runs['seed'].nunique(), 'seed')}",
         "Runs": f"{done} of {len(runs)} completed{missing}",
         "Data": settings.dataset.name,
         "Network": "varied" if len(networks) > 1 else "-".join(map(str, *networks)),
-        "Training time": _duration(float(runs["seconds"].fillna(0).sum())) + ", all runs together",
+        "Training time": _duration(float(runs["seconds"].fillna(0).sum())) + ", sum of all runs",
     }
 
 

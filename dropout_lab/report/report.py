@@ -62,7 +62,7 @@ class Report:
                 command=self.command,
             )
         except OSError as error:  # for example from matplotlib's own files
-            raise StorageError(f"{self.study.path / REPORT} cannot be made: {error}.") from error
+            raise StorageError(f"{self.study.path / REPORT} cannot be created: {error}.") from error
 
     def write(self, folder: Path | None = None) -> list[Path]:
         """Write the page and the tables to the study's folder, or another; return the files.
@@ -82,9 +82,9 @@ class Report:
             tables / "cells.tex": latex(self.cells),
         }
         for path in (tables, *contents):
-            if os.path.islink(path):  # no, where that cannot be told: then it is not written
+            if os.path.islink(path):  # False if unreadable; then the writing below fails
                 raise StorageError(
-                    f"{path} is a symbolic link, and nothing is written through one."
+                    f"{path} is a symbolic link; the report does not write through links."
                 )
         make_folder(tables)
         for path, content in contents.items():
@@ -113,7 +113,7 @@ def build_report(
         two_runs: Ids of two runs whose stored predictions McNemar's test compares.
 
     Raises:
-        StorageError: The folder has no study, is damaged, has no finished run, or has no stored
+        StorageError: The folder has no study, is damaged, has no completed run, or has no stored
             predictions to compare.
         ConfigError: No cell has the values of the reference, or the two runs do not exist.
     """

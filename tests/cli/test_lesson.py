@@ -33,10 +33,10 @@ def test_a_lesson_is_told_step_by_step_and_ends_with_its_checks(
     assert (told.status, told.err) == (0, "")
     assert max(map(len, told.out.splitlines())) <= int(columns)
     words = ["The claim:", "\n1. Ones", "E[out] = p * 0", "Look: ", "Widely taught, and wrong: "]
-    places = [told.out.index(each) for each in [*words, "Picture: ", "The claim, measured"]]
+    places = [told.out.index(each) for each in [*words, "Plot: ", "Checks of the claim"]]
     assert places[0] == min(places)
     assert places[-1] == max(places)
-    assert told.out.splitlines()[-1].startswith("It holds (")
+    assert told.out.splitlines()[-1].startswith("The claim holds (")
     for suffix, start in (("png", b"\x89PNG"), ("svg", b"<?xml")):
         assert (PICTURES / f"scaling.{suffix}").read_bytes().startswith(start)
 
@@ -109,7 +109,7 @@ def test_json_has_the_numbers_and_nothing_else(run) -> None:
     ("arguments", "words"),
     [
         (["scalng"], "'scalng' is not a lesson; did you mean 'scaling'?"),
-        (["scaling", "--p", "1.5"], "one number from 0.05 to 0.95, the chance of dropping"),
+        (["scaling", "--p", "1.5"], "one number from 0.05 to 0.95, the probability of dropping"),
         (["scaling", "--p", "nan"], "--p is 'nan'"),
         (["scaling", "--p", "half"], "--p is 'half'"),
         (["scaling", "--p", "0.1,0.2"], "takes one number"),

@@ -98,7 +98,7 @@ def test_a_right_layer_that_is_wrong_is_found(
     told: Told, tiny: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(GaussianDropout, "eval_forward", lambda self, x: 2 * x)
-    assert "the right layers pass all" in failed_in(told("bugs"))
+    assert "correct layers pass all" in failed_in(told("bugs"))
 
 
 def test_dividing_by_another_number_is_seen_at_p_05(

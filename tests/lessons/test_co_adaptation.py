@@ -86,7 +86,7 @@ def test_without_training_the_lazy_units_stay_lazy(monkeypatch: pytest.MonkeyPat
     parts = [*co_adaptation._test_story(training)]
     (rows,) = [part for part in parts if isinstance(part, Table)]
     assert all(str(cell).startswith("0.01") for row in rows.rows for cell in row[1:3])
-    assert failed_in(parts) == ["they wake without dropout", "and more of them with it"]
+    assert failed_in(parts) == ["learn without dropout too", "dropout helps lazy units"]
 
 
 def test_results_as_claimed_pass() -> None:
@@ -120,8 +120,8 @@ def changed(name: str, own: PairedRuns) -> Callable[[TrainedUnits], TrainedUnits
     [
         (worse_when_removed, "half the units removed"),
         (changed("mean activation", pair(0.3, 0.6)), "units are less active"),
-        (changed(experiment.LENGTH_SPREAD, pair(0.2, 0.2)), "and share the work evenly"),
-        (changed("|correlation|", pair(0.2, 0.03)), "but remain correlated"),
+        (changed(experiment.LENGTH_SPREAD, pair(0.2, 0.2)), "units share work evenly"),
+        (changed("|correlation|", pair(0.2, 0.03)), "units remain correlated"),
     ],
 )
 def test_a_result_that_is_not_as_claimed_breaks_its_check(

@@ -79,7 +79,7 @@ def test_what_lacks_2_over_n_is_7_and_a_half_times_too_long(told: Told) -> None:
     (table,) = [
         part
         for part in told("derivative")
-        if isinstance(part, Table) and "cosine with it" in part.columns
+        if isinstance(part, Table) and "cosine similarity" in part.columns
     ]
     rows = {row[0]: row for row in table.rows}
     assert rows["with mask, no 2/n"][1] == pytest.approx(7.5)
@@ -104,7 +104,7 @@ def test_a_mask_that_is_not_carried_into_the_gradient_is_seen(
         "formula = autograd",
         "differences = autograd",
         "dropped: gradient 0",
-        "2/n is all it lacks",
+        "only 2/n is missing",
         "without mask: wrong",
     ]
 
@@ -117,7 +117,7 @@ def test_a_loss_that_is_a_sum_has_another_factor(
         TwoLayerNetwork, "loss", lambda self, *batch: len(batch[0]) * mean(self, *batch)
     )
     assert "formula = autograd" in failed_in(told("derivative"))
-    assert "2/n is all it lacks" in failed_in(told("derivative"))
+    assert "only 2/n is missing" in failed_in(told("derivative"))
     assert "without mask: wrong" not in failed_in(told("derivative"))
 
 

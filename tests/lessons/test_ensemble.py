@@ -56,7 +56,7 @@ def test_a_replayed_mask_is_the_one_the_layer_uses(p: float) -> None:
     for mask in masks:
         out = layer(torch.ones(2, 3, dtype=torch.float64))
         assert torch.equal(out, (mask * (1 / (1 - layer.p))).expand(2, 3))
-    with pytest.raises(TypeError, match="masks are replayed"):
+    with pytest.raises(TypeError, match="gives only masks"):
         layer.noise.normal((2,), torch.device("cpu"))
 
 

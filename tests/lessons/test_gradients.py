@@ -52,7 +52,7 @@ def test_the_gradients_are_those_of_nn_linear_and_of_torch_func(told: Told) -> N
 
 def test_eight_examples_over_five_classes_are_too_long_by_8_over_5(told: Told) -> None:
     rows = tables(told("gradients", 0.5))
-    (together,) = [table for title, table in rows.items() if "put together" in title]
+    (together,) = [table for title, table in rows.items() if "summed gradients" in title]
     norms = {row[0]: row[1] for row in together.rows}
     assert norms["sum / 8 examples"] == pytest.approx(1)
     assert norms["sum / 5 classes"] == pytest.approx(1.6)

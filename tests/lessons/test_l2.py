@@ -33,11 +33,11 @@ CHECKS = [
     "both have one minimum",
     "SGD with masks finds it",
     "a minimum in any unit",
-    "plain ridge is another",
-    "Wager's form, its error",
-    "and it is not exact",
-    "deeper: what dropout adds",
-    "deeper: L2 is another",
+    "plain ridge differs",
+    "error of Wager's formula",
+    "Wager's is not exact",
+    "deep: dropout's penalty",
+    "deep: L2 penalty",
 ]
 
 
@@ -142,7 +142,7 @@ def test_dividing_by_p_breaks_what_rests_on_the_layer(
         "both have one minimum",
         "SGD with masks finds it",
         "a minimum in any unit",
-        "Wager's form, its error",
+        "error of Wager's formula",
     }
 
 
@@ -178,7 +178,7 @@ def test_a_quadratic_loss_would_make_wagers_form_exact(monkeypatch: pytest.Monke
     """A(z) = z^2 / 8 has A'' = 1/4 = s (1 - s) at s = 1/2."""
     monkeypatch.setattr(experiment, "softplus", lambda z: z.square() / 8)
     monkeypatch.setattr(torch, "sigmoid", lambda z: torch.full_like(z, 0.5))
-    assert failed_in(list(l2._show_logistic(make_problem(0), 0.5))) == ["and it is not exact"]
+    assert failed_in(list(l2._show_logistic(make_problem(0), 0.5))) == ["Wager's is not exact"]
 
 
 def test_noise_that_is_not_multiplied_breaks_that_of_deeper_networks(
@@ -190,7 +190,7 @@ def test_noise_that_is_not_multiplied_breaks_that_of_deeper_networks(
         return x + drop(self, torch.ones_like(x)) - 1
 
     monkeypatch.setattr(InvertedDropout, "drop", added)
-    assert failed_in(list(l2._show_deep_network(0, 0.5))) == ["deeper: what dropout adds"]
+    assert failed_in(list(l2._show_deep_network(0, 0.5))) == ["deep: dropout's penalty"]
 
 
 def test_weights_whose_l2_would_stay_break_the_last(
@@ -202,4 +202,4 @@ def test_weights_whose_l2_would_stay_break_the_last(
         return torch.full(shape, 0.25 if shape == (4, FEATURES) else 1.0).double()
 
     monkeypatch.setattr(l2, "normal_draws", level)
-    assert failed_in(list(l2._show_deep_network(0, 0.5))) == ["deeper: L2 is another"]
+    assert failed_in(list(l2._show_deep_network(0, 0.5))) == ["deep: L2 penalty"]

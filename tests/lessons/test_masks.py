@@ -60,7 +60,7 @@ def test_a_column_of_a_unit_has_what_leads_into_it_and_out_of_it() -> None:
 def test_batches_with_an_unused_unit_are_counted_and_not_the_units(told: Told) -> None:
     """0.75^15 = 0.013363; 0.986637^10 = 0.874130; 1 / 0.125870 = 7.9447. Of units, 7.4832."""
     text = next(part.text for part in told("masks") if isinstance(part, Misconception))
-    assert "there is such a unit in one of 7.9 batches" in text
+    assert "such a unit occurs in one of 7.9 batches" in text
 
 
 def test_the_dropped_unit_that_is_shown_stays_and_the_kept_one_goes_down(told: Told) -> None:

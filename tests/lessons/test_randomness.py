@@ -75,7 +75,7 @@ def test_it_is_told_how_many_masks_a_batch_has(told: Told) -> None:
     parts = told("randomness", 0.5)
     means = [row[3] for row in [part for part in parts if isinstance(part, Table)][-1].rows]
     text = [part.text for part in parts if isinstance(part, Misconception)][-1]
-    assert f"they have {means[0]:.3g} to {means[-1]:.3g}." in text
+    assert f"The rows have means from {means[0]:.3g} to {means[-1]:.3g}." in text
     assert 30 < float(means[0]) <= 32
     assert 127 < float(means[-1]) <= 128
 

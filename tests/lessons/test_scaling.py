@@ -36,8 +36,8 @@ def test_each_p_has_draws_of_its_own(told: Told, monkeypatch: pytest.MonkeyPatch
 def test_it_is_told_how_far_training_and_evaluation_are_apart(told: Told) -> None:
     """Without scaling least at p = 0.1: 0.1 / sqrt(0.1 * 0.9 / 20,000) = 47 standard errors."""
     *_, text = (part.text for part in told("scaling") if isinstance(part, Observation))
-    assert 42 <= int(text.split("by more than chance, by ")[1].split()[0]) <= 52
-    assert 0 < float(text.split("they differ by ")[1].split()[0]) <= 5
+    assert 42 <= int(text.split("differ by at least ")[1].split()[0]) <= 52
+    assert 0 < float(text.split("differ by at most ")[1].split()[0]) <= 5
 
 
 def test_dividing_by_p_breaks_the_first_and_the_second_check(
@@ -47,7 +47,7 @@ def test_dividing_by_p_breaks_the_first_and_the_second_check(
     assert failed_in(told("scaling", 0.6)) == [
         "kept ones are 1 / (1 - p)",
         "the mean stays 1",
-        "the means of three ways",
+        "the three means",
     ]
 
 

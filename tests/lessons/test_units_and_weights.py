@@ -62,7 +62,7 @@ def test_the_closed_forms_are_those_of_all_masks_enumerated(p: float) -> None:
 
 
 def test_the_matrix_loses_rows_columns_or_weights(told: Told) -> None:
-    rows = {row[0]: row[1:] for row in table(told, "its two rows").rows}
+    rows = {row[0]: row[1:] for row in table(told, "the two rows").rows}
     assert set(rows["input units"]) <= {
         "1 2 3 | 4 5 6", "1 2 3 | 0 0 0", "0 0 0 | 4 5 6", "0 0 0 | 0 0 0"
     }  # fmt: skip
@@ -77,16 +77,16 @@ def test_sub_networks_are_counted(told: Told) -> None:
 
     2^1600 = 10^(1600 * 0.30103) = 10^481.6.
     """
-    small = table(told, "this layer").rows
+    small = table(told, "sub-networks of this layer").rows
     assert [tuple(row[1:]) for row in small] == [(2, 4, 4), (3, 8, 8), (6, 64, 64)]
-    large = table(told, "784-800-800-10").rows
+    large = table(told, "network 784-800-800-10").rows
     assert list(large[0]) == ["hidden units", 1600, 51_200, "2^1,600 = 10^482"]
     assert list(large[1][:3]) == ["weights", 1_275_200, 40_806_400]
 
 
 def test_only_one_way_of_scaling_is_right(told: Told) -> None:
     """At p = 0.75: as it is, 4 times too large; divided, 16 times."""
-    rows = {row[0]: row[1:] for row in table(told, "evaluation over").rows}
+    rows = {row[0]: row[1:] for row in table(told, "value in evaluation over").rows}
     mean, right, bare, divided = rows["0.75"]
     assert mean == pytest.approx(0.25, abs=0.02)
     assert right == pytest.approx(1, abs=0.1)
@@ -103,7 +103,7 @@ def test_one_mask_for_all_examples_is_found(told: Told, monkeypatch: pytest.Monk
         return shape if x.ndim < 3 else (*shape[:-2], 1, shape[-1])
 
     monkeypatch.setattr(InvertedDropout, "noise_shape", shared)
-    assert failed_in(told("units-and-weights", 0.3)) == ["of examples: over B"]
+    assert failed_in(told("units-and-weights", 0.3)) == ["mask per example"]
 
 
 def test_a_mask_for_each_example_where_one_was_asked_for_is_found(
@@ -111,7 +111,7 @@ def test_a_mask_for_each_example_where_one_was_asked_for_is_found(
 ) -> None:
     monkeypatch.setattr(InvertedDropout, "noise_shape", lambda self, x: tuple(x.shape))
     failed = failed_in(told("units-and-weights", 0.3))
-    assert failed == ["units are dropped whole", "of a batch: as of one"]
+    assert failed == ["units: full rows, columns", "mask per batch"]
 
 
 def test_dropconnect_that_drops_rows_is_found(told: Told, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -122,8 +122,8 @@ def test_dropconnect_that_drops_rows_is_found(told: Told, monkeypatch: pytest.Mo
 
     monkeypatch.setattr(DropConnect, "connect", connect)
     assert failed_in(told("units-and-weights")) == [
-        "weights one by one",
-        "DropConnect: one by one",
+        "weights: independent",
+        "DropConnect: own noise",
         "biases are dropped too",
     ]
 
@@ -153,5 +153,5 @@ def test_noise_of_another_variance_is_found(told: Told, monkeypatch: pytest.Monk
     """The square root of the factor that was meant."""
     monkeypatch.setattr(InvertedDropout, "kept_scale", lambda self, p: (1 - p) ** -0.5)
     failed = failed_in(told("units-and-weights", 0.4))
-    assert "dropout: they err as one" in failed
-    assert "DropConnect: one by one" not in failed
+    assert "dropout: shared noise" in failed
+    assert "DropConnect: own noise" not in failed

@@ -167,7 +167,7 @@ def test_a_picture_beyond_the_size_of_a_page_is_named(
     report.write()
     page = Page((report.study.path / results.REPORT).read_text())
     assert len(page.named("svg")) < len(page.named("figure"))
-    assert "draws it into plots/curves.svg" in page.text
+    assert "writes it to plots/curves.svg" in page.text
 
 
 def test_the_config_in_the_page_asks_for_the_same_runs(report: Report, tmp_path: Path) -> None:

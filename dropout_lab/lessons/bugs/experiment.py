@@ -1,4 +1,4 @@
-"""Implement dropout layers with published mistakes, and measure the damage."""
+"""Implement dropout layers with published mistakes, and measure the effects."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -98,7 +98,7 @@ class MaskNotInTheGradient(WrongLayer, InvertedDropout):
 class VarianceForDeviation(WrongLayer, GaussianDropout):
     """Multiply normal noise by its variance p / (1 - p) instead of the root."""
 
-    title = "variance for s.d."
+    title = "variance for SD"
     code = "1 + p / (1 - p) * randn"
     check = "variance is p / (1 - p)"
     gaussian = True
@@ -124,7 +124,7 @@ class ExamplesDropped(WrongLayer, InvertedDropout):
 class QuietAfterEvaluation(WrongLayer, InvertedDropout):
     """Stay in evaluation mode after the first evaluation."""
 
-    title = "mode not put back"
+    title = "mode not restored"
     code = "eval() without train()"
     check = "noise comes back"
     evaluated = False
@@ -163,7 +163,7 @@ class LayerScores:
 
 @dataclass(frozen=True)
 class MeasuredMistake:
-    """Hold the measured damage of a mistake.
+    """Hold the measured effects of a mistake.
 
     Args:
         layer: The wrong layer.

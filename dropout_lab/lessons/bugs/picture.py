@@ -1,4 +1,4 @@
-"""Plot the accuracy and NLL of each mistake against the right layer."""
+"""Plot the accuracy and NLL of each mistake against the correct layer."""
 
 from collections.abc import Sequence
 
@@ -16,8 +16,8 @@ def draw_figure(mistakes: Sequence[MeasuredMistake], p: float, seeds: int) -> Fi
     panels = figure.subplots(1, 2, sharey=True)
     plotted = mistakes[::-1]
     for axes, lower, factor, label in (
-        (panels[0], True, 100.0, "test accuracy less that of the right layer, points"),
-        (panels[1], False, 1.0, "test NLL less that of the right layer, nats"),
+        (panels[0], True, 100.0, "test accuracy minus that of the correct layer, pp"),
+        (panels[1], False, 1.0, "test NLL minus that of the correct layer, nats"),
     ):
         axes.axvline(0, color=style.WITHOUT, linewidth=1)
         for height, mistake in enumerate(plotted):
@@ -31,11 +31,13 @@ def draw_figure(mistakes: Sequence[MeasuredMistake], p: float, seeds: int) -> Fi
     panels[0].set_yticks(range(len(plotted)), [mistake.layer.title for mistake in plotted])
     panels[0].set_title("worse to the left")
     panels[1].set_title("worse to the right")
-    style.heading(figure, f"Eight mistakes beside the right layer, p = {p:g}: what training shows")
+    style.heading(
+        figure, f"Eight mistakes compared with the correct layer, p = {p:g}: what training shows"
+    )
     style.footnote(
         figure,
         f"mean of n = {seeds} paired seeds; bars: 5 standard errors; red X: worse, grey circle: "
-        "not told from 0, blue square: better",
+        "not significant, blue square: better",
     )
     return figure
 

@@ -8,7 +8,7 @@ import torch
 from dropout_lab.checks.outcome import at_least
 from dropout_lab.layers import InvertedDropout
 from dropout_lab.layers.noise_measurement import ERRORS
-from dropout_lab.lessons import LessonOptions
+from dropout_lab.lessons import LessonOptions, parts
 from dropout_lab.lessons.co_adaptation.experiment import (
     HIDDEN_UNITS,
     LAZY_FACTOR,
@@ -23,25 +23,13 @@ from dropout_lab.lessons.co_adaptation.picture import draw_figure
 from dropout_lab.lessons.draws import noise_source
 from dropout_lab.lessons.mask_helpers import binomial_probability, sample_keep_mask
 from dropout_lab.lessons.paired_differences import PAIR_COLUMNS, Difference, PairedRuns, run_seeds
-from dropout_lab.lessons.parts import (
-    Check,
-    Formula,
-    Misconception,
-    Observation,
-    Paragraph,
-    Part,
-    Plot,
-    Progress,
-    Section,
-    Table,
-)
 from dropout_lab.lessons.training import load_images
 
 STORY_UNITS = 4  # A, B, C, D
 AWAKE_LENGTH = 10 * LAZY_FACTOR  # relative to the other units: ten times the initial length
 
 
-def lesson(options: LessonOptions) -> Iterator[Part]:
+def lesson(options: LessonOptions) -> Iterator[parts.Part]:
     """Yield the parts of the lesson."""
     (p,) = options.p
     count, size = 8, 1_000 if options.quick else 2_000
@@ -50,18 +38,18 @@ def lesson(options: LessonOptions) -> Iterator[Part]:
     yield from _show_story(p, options)
     training = PairedTraining(p, seeds, images)
     yield from _test_story(training)
-    yield Section("Two hidden layers, trained with and without")
-    yield Paragraph(
-        f"784-{HIDDEN_UNITS}-{HIDDEN_UNITS}-10, {size:,} images, 20 epochs, {count} seeds. "
-        f"Dropout with p = {p:g} acts on both hidden layers. The same seed begins with the same "
-        "weights and sees the images in the same order, with dropout and without: the seeds are "
-        "pairs. All that follows is measured on test images, with dropout off."
+    yield parts.Section("Two hidden layers, trained with and without dropout")
+    yield parts.Paragraph(
+        f"The network is 784-{HIDDEN_UNITS}-{HIDDEN_UNITS}-10, trained for 20 epochs on {size:,} "
+        f"images with {count} seeds. Dropout with p = {p:g} acts on both hidden layers. Runs of "
+        "the same seed share the initial weights and the order of the images, so the seeds form "
+        "pairs. All following measurements use test images, with dropout off."
     )
-    yield Progress(f"training {2 * count} networks")
+    yield parts.Progress(f"training {2 * count} networks")
     trained_units = measure_trained_units(training)
     yield from _show_removed_units(trained_units)
     yield from _show_unit_measures(trained_units)
-    yield Plot(
+    yield parts.Plot(
         lambda: draw_figure(
             p,
             trained_units.features,
@@ -69,177 +57,186 @@ def lesson(options: LessonOptions) -> Iterator[Part]:
             trained_units.correlations,
             trained_units.independent_correlation,
         ),
-        "what units look for, how many can be removed, and how alike they are",
+        "learned features, accuracy with units removed, and correlation of units",
     )
 
 
-def _show_story(p: float, options: LessonOptions) -> Iterator[Part]:
+def _show_story(p: float, options: LessonOptions) -> Iterator[parts.Part]:
     """Yield the story, and the number of dropped units among four."""
     draws = 2_000 if options.quick else 20_000
     layer = InvertedDropout(p, noise=noise_source(options.seed))
     dropped_units = (~sample_keep_mask(layer, draws, STORY_UNITS)).sum(dim=1)
     p = float(layer.p)
-    yield Section("A story of four units")
-    yield Paragraph(
-        "A layer has four units. The weights of A and B happen to be small, C and D do the work. "
-        "Without dropout, the story goes, A and B stay lazy. With dropout C and D are both "
-        f"dropped at times, here with the chance p * p = {p * p:.3g}, and A and B must learn. How "
-        "many of the four are dropped?"
+    yield parts.Section("A story of four units")
+    yield parts.Paragraph(
+        "A layer has four units. The weights of A and B happen to be small; C and D do the "
+        "work. A common story says that without dropout, A and B stay lazy. With dropout, C "
+        f"and D are sometimes both dropped, here with probability p * p = {p * p:.3g}. Then A "
+        "and B must learn. How many of the four units are dropped?"
     )
-    yield Formula("P(m of n are dropped) = n! / (m! (n - m)!) * p^m * (1 - p)^(n - m)")
+    yield parts.Formula("P(m of n are dropped) = n! / (m! (n - m)!) * p^m * (1 - p)^(n - m)")
     rows = []
     for m in range(STORY_UNITS + 1):
         probability = binomial_probability(STORY_UNITS, m, p)
         standard_error = math.sqrt(probability * (1 - probability) / draws)
         share = float((dropped_units == m).double().mean())
         rows.append((m, probability, share, (share - probability) / standard_error))
-    yield Table(
-        f"how many of four units the layer drops at p = {p:.4g} (n = {draws:,} examples)",
-        ("dropped", "chance", "measured share", "measured - chance, in s.e."),
+    yield parts.Table(
+        f"number of the four units that the layer drops at p = {p:.4g} (n = {draws:,} examples)",
+        ("dropped", "probability", "measured share", "measured - probability, in SE"),
         rows,
     )
     mask_count = len(torch.unique(sample_keep_mask(layer, 100, STORY_UNITS), dim=0))
-    yield Observation(
-        "Any number of them, not a fixed one. And each example of each step draws anew: a batch "
-        f"of 100 examples has just met {mask_count} of the {2**STORY_UNITS} masks."
+    yield parts.Observation(
+        "Any number of units can be dropped, not a fixed number. Each example of each step has "
+        f"a new mask: a batch of 100 examples has just met {mask_count} of the {2**STORY_UNITS} "
+        "masks."
     )
-    yield Misconception(
-        "With p = 0.5, two of four units are dropped at each epoch. The number is binomial, and "
-        "two are dropped in 3 of 8 cases. And a mask lasts for one example of one step, not for "
-        "an epoch."
+    yield parts.Misconception(
+        "'With p = 0.5, two of four units are dropped in each epoch.' The number is binomial, "
+        "and two units are dropped in 3 of 8 cases. A mask lasts for one example of one step, "
+        "not for an epoch."
     )
     largest_z_score = max(abs(row[3]) for row in rows)
-    description = "is how far a share is from the binomial chance"
-    yield Check.within_chance("how many are dropped", largest_z_score, description)
+    description = "is the largest distance of a share from the binomial probability"
+    yield parts.Check.within_chance("how many are dropped", largest_z_score, description)
 
 
-def _test_story(training: PairedTraining) -> Iterator[Part]:
+def _test_story(training: PairedTraining) -> Iterator[parts.Part]:
     """Yield the test of the story: units with small weights, with dropout and without."""
-    yield Section("The story, tried")
-    yield Paragraph(
-        f"784-{LAZY_NETWORK_UNITS}-10; the weights of half of the hidden units are multiplied by "
-        f"{LAZY_FACTOR:g} before training: those that enter them, or those that leave them as "
-        "well. After training, how long are the weights that enter them beside those of the "
-        "others?"
+    yield parts.Section("A test of the story")
+    yield parts.Paragraph(
+        f"The network is 784-{LAZY_NETWORK_UNITS}-10. Before training, the weights of half of "
+        f"the hidden units are multiplied by {LAZY_FACTOR:g}. This is done for the incoming "
+        "weights only, or for all of their weights. After training, how long are the incoming "
+        "weights of these units, compared with those of the other units?"
     )
     input_weights_small, all_weights_small = (
         measure_lazy_units(training, all_weights=all_weights) for all_weights in (False, True)
     )
-    yield Table(
-        "length of the weights that enter the lazy half, over that of the others; before training "
-        f"about {LAZY_FACTOR:g} (mean ± s.e., n = {len(training.seeds)} seeds)",
-        ("made small", *PAIR_COLUMNS),
+    yield parts.Table(
+        "length of the lazy half's incoming weights, divided by that of the other units; about "
+        f"{LAZY_FACTOR:g} before training (mean ± SE, n = {len(training.seeds)} seeds)",
+        ("reduced weights", *PAIR_COLUMNS),
         [
-            ("entering", *input_weights_small.table_cells()),
+            ("incoming", *input_weights_small.table_cells()),
             ("all", *all_weights_small.table_cells()),
         ],
     )
-    yield Observation(
-        "Without dropout the units wake as well where only the weights that enter them are small: "
-        f"they come to {input_weights_small.baseline.mean():.2g} of the others' length. With all "
-        "of their weights small their gradient is small too: they learn little, the others learn "
-        "first, and little is left to learn. They come to "
-        f"{all_weights_small.baseline.mean():.2g}, with dropout to "
-        f"{all_weights_small.dropout.mean():.2g}."
+    yield parts.Observation(
+        "If only the incoming weights are small, the units learn without dropout too. Their "
+        f"incoming weights reach {input_weights_small.baseline.mean():.2g} of the others' "
+        "length. If all weights of a unit are small, its gradient is small too. The unit then "
+        "learns little: the others learn first, and little is left to learn. Such units reach "
+        f"{all_weights_small.baseline.mean():.2g} without dropout and "
+        f"{all_weights_small.dropout.mean():.2g} with dropout."
     )
-    yield Misconception(
-        "Without dropout, units with small weights do not learn since others do the work. There is "
-        "no theorem of it, and the first row shows the opposite. A unit learns as fast as its "
-        "gradient is large; the story is right where that is small, as in the second row."
+    yield parts.Misconception(
+        "'Without dropout, units with small weights do not learn, since others do the work.' No "
+        "theorem says this, and the first row shows the opposite. A unit learns as fast as its "
+        "gradient is large. The story is right if the gradient is small, as in the second row."
     )
     lower_bound = (
         float(input_weights_small.baseline.mean())
         - ERRORS * Difference.between_pairs(input_weights_small.baseline).standard_error
     )
-    description = "of the others' length, less 5 s.e., without dropout"
-    yield Check("they wake without dropout", at_least(lower_bound, AWAKE_LENGTH, description))
-    description = "is what dropout adds to that length, where all weights of the units were small"
-    yield Check.beyond_chance(
-        "and more of them with it", all_weights_small.difference.z_score, description
+    description = "of the others' length, minus 5 SE, without dropout"
+    yield parts.Check("learn without dropout too", at_least(lower_bound, AWAKE_LENGTH, description))
+    description = "is the increase of that length by dropout, with all weights reduced"
+    yield parts.Check.beyond_chance(
+        "dropout helps lazy units", all_weights_small.difference.z_score, description
     )
 
 
-def _show_removed_units(trained_units: TrainedUnits) -> Iterator[Part]:
+def _show_removed_units(trained_units: TrainedUnits) -> Iterator[parts.Part]:
     accuracy = trained_units.accuracy
     n = len(accuracy[0].baseline)
-    yield Section("Units removed")
-    yield Paragraph(
-        "A share of the units of each hidden layer is set to 0, drawn at random in five orders; "
-        "the others stay as they are. A network whose units rely on each other falls apart."
+    yield parts.Section("Removing units")
+    yield parts.Paragraph(
+        "A share of the units in each hidden layer is set to 0, at random and in five orders. "
+        "The other units are unchanged. If the units of a network rely on each other, its "
+        "accuracy collapses."
     )
-    yield Table(
-        f"test accuracy in per cent (mean ± s.e., n = {n} seeds)",
+    yield parts.Table(
+        f"test accuracy in % (mean ± SE, n = {n} seeds)",
         ("% removed", *PAIR_COLUMNS),
         [(share, *pair.scale(100).table_cells(digits=1)) for share, pair in accuracy.items()],
     )
     all_units, half_removed = accuracy[0].scale(100), accuracy[50].scale(100)
-    yield Observation(
-        f"With all units dropout changes the accuracy by {all_units.difference.mean:+.1f} points, "
-        f"with half of them by {half_removed.difference.mean:+.1f}: it is less dependent on any "
-        "of them."
+    yield parts.Observation(
+        "With all units present, dropout changes the accuracy by "
+        f"{all_units.difference.mean:+.1f} pp. With half of them removed, it changes the "
+        f"accuracy by {half_removed.difference.mean:+.1f} pp: the network depends less on any "
+        "single unit."
     )
-    yield Paragraph(
-        "Be careful with what that proves. To work with units missing is what dropout trains a "
-        "network for, so this says that it has learned it, and not yet that its units are better."
+    yield parts.Paragraph(
+        "This result proves less than it seems to. Dropout trains a network to work with units "
+        "missing. The result shows that the network has learned this, but not that its units "
+        "are better."
     )
-    description = "is what dropout adds to the accuracy with half of the units removed"
-    yield Check.beyond_chance(
+    description = "is the increase of accuracy by dropout with half of the units removed"
+    yield parts.Check.beyond_chance(
         "half the units removed", half_removed.difference.z_score, description
     )
 
 
-def _show_unit_measures(trained_units: TrainedUnits) -> Iterator[Part]:
+def _show_unit_measures(trained_units: TrainedUnits) -> Iterator[parts.Part]:
     n = len(trained_units.correlations[0].baseline)
     independent_level = trained_units.independent_correlation
-    yield Section("What the units do")
-    yield Formula(
+    yield parts.Section("Properties of the units")
+    yield parts.Formula(
         "mean |correlation| = mean of |r_ij| over the pairs of units i < j\n"
-        f"of independent units: sqrt(2 / (pi n)) = {independent_level:.2g} at "
-        f"n = {trained_units.examples:,} images\n"
-        "share near 0  = share of the activations of at most 0.01 in size\n"
+        f"for independent units: sqrt(2 / (pi n)) = {independent_level:.2g} at n = "
+        f"{trained_units.examples:,} images\n"
+        "share near 0  = share of activations with an absolute value of at most 0.01\n"
         "effective rank = exp(-sum_k s_k log s_k),  s_k = sigma_k / sum_j sigma_j,\n"
-        "    sigma_k: singular values of the activations, each unit less its mean\n"
-        "length spread = s.d. / mean, over units, of |weights that leave a unit|"
+        "    sigma_k: singular values of the activations, minus the mean of each unit\n"
+        "length spread = SD / mean, over units, of |weights that leave a unit|"
     )
     for layer, measures in enumerate(trained_units.layers, start=1):
-        yield Table(
-            f"units of hidden layer {layer}, dropout off (mean ± s.e., n = {n} seeds)",
+        yield parts.Table(
+            f"units of hidden layer {layer}, dropout off (mean ± SE, n = {n} seeds)",
             ("measure", *PAIR_COLUMNS),
             [(name, *pair.table_cells()) for name, pair in measures.items()],
         )
     changes = " ".join(
-        f"In layer {layer} it {_describe_change(pair)} ({pair.difference.z_score:+.1f} s.e.)."
+        f"In layer {layer} the correlation {_describe_change(pair)} "
+        f"({pair.difference.z_score:+.1f} SE)."
         for layer, pair in enumerate(trained_units.correlations, start=1)
     )
     lowest = min(float(pair.dropout.min()) for pair in trained_units.correlations)
-    yield Observation(
-        "With dropout units are less active, and share the work more evenly: the weights that "
-        f"leave them are more alike in length. And their correlation? {changes} Independent units "
-        f"would come to {independent_level:.2g}; with dropout the least of any layer and seed is "
-        f"{lowest:.3g}."
+    yield parts.Observation(
+        "With dropout, units are less active. They also share the work more evenly: their "
+        f"outgoing weights are more similar in length. {changes} Independent units would have a "
+        f"mean |correlation| of {independent_level:.2g}. With dropout, the lowest value of any "
+        f"layer and seed is {lowest:.3g}."
     )
-    yield Misconception(
-        "Dropout is said to make units independent, or to decorrelate them. Nothing in it asks for "
-        "that: units that may be missing are worth having twice, and copies are correlated. What "
-        "it does to the correlation differs from layer to layer and from one training to another. "
-        "What holds is the table before: the network relies less on any one unit."
+    yield parts.Misconception(
+        "'Dropout makes units independent, or decorrelates them.' Nothing in dropout causes "
+        "this. Since a unit may be missing, it is useful to have two copies of it, and copies "
+        "are correlated. The effect on the correlation differs between layers and between "
+        "trainings. The table on removed units shows what dropout does: the network relies less "
+        "on any single unit."
     )
     for name, measure in (
         ("units are less active", "mean activation"),
-        ("and share the work evenly", LENGTH_SPREAD),
+        ("units share work evenly", LENGTH_SPREAD),
     ):
         smallest_drop = min(-layer[measure].difference.z_score for layer in trained_units.layers)
-        description = f"is how much dropout lowers the {measure}, in the layer where it is least"
-        yield Check.beyond_chance(name, smallest_drop, description)
+        description = (
+            f"is the reduction of the {measure} by dropout, in the layer with the smallest "
+            "reduction"
+        )
+        yield parts.Check.beyond_chance(name, smallest_drop, description)
     # Of independent units, even a single pair's |r|, with SD sqrt((1 - 2 / pi) / n), stays below.
     pair_bound = independent_level + ERRORS * math.sqrt((1 - 2 / math.pi) / trained_units.examples)
     description = (
         "is the lowest mean |correlation| with dropout; independent units are below the bound"
     )
-    yield Check("but remain correlated", at_least(lowest, pair_bound, description))
+    yield parts.Check("units remain correlated", at_least(lowest, pair_bound, description))
 
 
 def _describe_change(pair: PairedRuns) -> str:
     if not pair.difference.is_significant:
-        return "changes by nothing that these seeds can tell"
+        return "does not change significantly"
     return "rises" if pair.difference.mean > 0 else "falls"

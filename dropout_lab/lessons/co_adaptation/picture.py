@@ -50,7 +50,7 @@ def draw_figure(
     style.heading(figure, "Co-adaptation: units with and without dropout")
     style.footnote(
         figure,
-        f"above: first seed, one grey scale; below: n = {n} seeds, test images, dropout off; "
+        f"above: first seed, same grey scale; below: n = {n} seeds, test images, dropout off; "
         "bars: ± 1 standard error of the mean",
     )
     return figure
@@ -69,7 +69,7 @@ def _draw_accuracy(axes: Axes, p: float, accuracy: Mapping[int, PairedRuns]) -> 
             capsize=3,
             label=label,
         )
-    axes.set_xlabel("units removed of each layer (%)")
+    axes.set_xlabel("units removed from each layer (%)")
     axes.set_ylabel("test accuracy (%)")
     axes.set_ylim(0, 100)
     axes.set_xticks(shares)

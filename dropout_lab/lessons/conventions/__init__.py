@@ -1,4 +1,4 @@
-"""Lesson ``conventions``: p as the probability of dropping, of keeping, and mixed up."""
+"""Lesson ``conventions``: p as the probability of dropping or of keeping, and confused."""
 
 import math
 import textwrap
@@ -12,21 +12,10 @@ from dropout_lab.config.overrides import Changes
 from dropout_lab.errors import ConfigError
 from dropout_lab.layers import InvertedDropout, StandardDropout
 from dropout_lab.layers.noise_measurement import ERRORS
-from dropout_lab.lessons import LessonOptions
+from dropout_lab.lessons import LessonOptions, parts
 from dropout_lab.lessons.conventions.experiment import MeasuredUnit, measure_conventions
 from dropout_lab.lessons.conventions.picture import draw_figure
 from dropout_lab.lessons.draws import noise_source
-from dropout_lab.lessons.parts import (
-    Check,
-    Formula,
-    Misconception,
-    Observation,
-    Paragraph,
-    Part,
-    Plot,
-    Section,
-    Table,
-)
 from dropout_lab.lessons.reference_layers import NumpyDropout, torch_dropout
 
 _DROPOUT_RATES = (0.1, 0.25, 0.5, 0.75, 0.9)
@@ -42,7 +31,7 @@ _PAPERS = (
     ("Klambauer et al. 2017", "q", True),
 )
 _PROGRAMS = (
-    ("this program", "p", False),
+    ("dropout-lab", "p", False),
     ("PyTorch nn.Dropout", "p", False),
     ("Keras Dropout", "rate", False),
     ("TensorFlow 1 tf.nn.dropout", "keep_prob", True),
@@ -55,7 +44,7 @@ _PROGRAMS = (
 )
 
 
-def lesson(options: LessonOptions) -> Iterator[Part]:
+def lesson(options: LessonOptions) -> Iterator[parts.Part]:
     """Yield the parts of the lesson."""
     (p,) = options.p
     draws = 20_000 if options.quick else 200_000
@@ -66,122 +55,127 @@ def lesson(options: LessonOptions) -> Iterator[Part]:
     yield from _show_config_errors()
 
 
-def _show_conventions(p: float) -> Iterator[Part]:
-    yield Section("Two conventions")
-    yield Paragraph(
-        "Some give the chance of dropping a unit, some that of keeping it: 1 less the other."
+def _show_conventions(p: float) -> Iterator[parts.Part]:
+    yield parts.Section("Two conventions")
+    yield parts.Paragraph(
+        "Some texts and programs give the probability of dropping a unit, others the "
+        "probability of keeping it. Each is 1 minus the other."
     )
     for title, rows in (("papers", _PAPERS), ("programs", _PROGRAMS)):
-        yield Table(
-            f"{title}; last: the number for one drop in {1 / p:.3g}",
-            ("", "name", "chance of", "number"),
+        yield parts.Table(
+            f"{title}; last column: the number that drops one unit in {1 / p:.3g}",
+            ("", "name", "probability of", "number"),
             [
                 (source, name, "keeping" if keeps else "dropping", f"{1 - p if keeps else p:g}")
                 for source, name, keeps in rows
             ],
         )
-    yield Observation(
-        "From version 1 to 2 of TensorFlow the second argument of tf.nn.dropout went from keeping "
-        "to dropping: a number given by place, not by name, changed its meaning with the update."
+    yield parts.Observation(
+        "In TensorFlow 1 the second argument of tf.nn.dropout was the probability of keeping. "
+        "In TensorFlow 2 it is the probability of dropping. Code that passed the number by "
+        "position changed its meaning with the update."
     )
 
 
-def _measure_layers(p: float, draws: int, seed: int) -> Iterator[Part]:
+def _measure_layers(p: float, draws: int, seed: int) -> Iterator[parts.Part]:
     layer = InvertedDropout(p, noise=noise_source(seed, 1))
     realized_p = float(layer.p)
     ones = torch.ones(draws, dtype=torch.float64)
     numpy_layer = NumpyDropout(realized_p, noise_source(seed, 2).generator)
     outputs_by_layer = {
-        "this program's": (layer(ones), realized_p),
+        "ours": (layer(ones), realized_p),
         "nn.Dropout": (torch_dropout(realized_p, ones, seed), realized_p),
         "NumPy's, prob keeps": (
             torch.from_numpy(numpy_layer.forward(ones.numpy())),
             1 - realized_p,
         ),
     }
-    yield Section("Asked of the layers themselves")
-    yield Table(
-        f"each layer is given {p:g}, and n = {draws:,} ones",
-        ("layer", "share that is 0", "the rest become"),
+    yield parts.Section("Measured: what each layer does with p")
+    yield parts.Table(
+        f"each layer is given {p:g} and n = {draws:,} ones",
+        ("layer", "share of zeros", "value of the rest"),
         [
             (name, float((outputs == 0).double().mean()), float(outputs.max()))
             for name, (outputs, _) in outputs_by_layer.items()
         ],
     )
-    yield Observation(
-        "The third is the layer of many a tutorial, whose prob is the chance of keeping. Other "
-        "tutorials, whether they write p or rate, mean dropping throughout. "
-        "At 0.5 the three would agree: a test at 0.5 tells nothing of the convention."
+    yield parts.Observation(
+        "Many tutorials contain the third layer, whose prob is the probability of keeping. "
+        "Other tutorials mean the probability of dropping, whether they write p or rate. At 0.5 "
+        "the three layers agree, so a test at 0.5 does not reveal the convention."
     )
     error = math.sqrt(realized_p * (1 - realized_p) / draws)
     names = ("p drops here", "nn.Dropout: p drops", "NumPy's prob keeps")
     for name, (outputs, expected_share) in zip(names, outputs_by_layer.values(), strict=True):
         share = float((outputs == 0).double().mean())
-        yield Check(
+        yield parts.Check(
             name, within(share, expected_share, error, f"is the share of zeros of {draws:,} ones")
         )
 
 
-def _show_mixed_conventions(p: float, draws: int, seed: int) -> Iterator[Part]:
+def _show_mixed_conventions(p: float, draws: int, seed: int) -> Iterator[parts.Part]:
     ps = sorted({*_DROPOUT_RATES, p})
     table = measure_conventions(ps, draws, seed)
-    yield Section("Mixed up: what becomes of a unit of value 1")
-    yield Formula(
-        "drops with p, divides by p:         mean (1 - p) / p and not 1\n"
-        "drops with p, evaluation times p:   p / (1 - p) of the mean and not 1\n"
-        "keeps with p where p should drop:   variance (1 - p) / p and not p / (1 - p)"
+    yield parts.Section("Confused: the effect on a unit of value 1")
+    yield parts.Formula(
+        "drops with p, divides by p:        mean (1 - p) / p, not 1\n"
+        "drops with p, evaluation times p:  p / (1 - p) of the mean, not 1\n"
+        "keeps with p, should drop with p:  variance (1 - p) / p, not p / (1 - p)"
     )
     correct, divided_by_p, kept_with_p, standard, multiplied_by_p = table.values()
     odds = [unit.drop_probability / (1 - unit.drop_probability) for unit in correct]
-    yield Table(
-        f"mean in training, n = {draws:,}; what is kept is divided by",
-        ("p", "1 - p: right", "p", "(1 - p) / p"),
+    yield parts.Table(
+        f"mean in training, n = {draws:,}; a kept unit is divided by",
+        ("p", "1 - p: correct", "p", "(1 - p) / p"),
         [
             (f"{rate:g}", a.mean, b.mean, 1 / c)
             for rate, a, b, c in zip(ps, correct, divided_by_p, odds, strict=True)
         ],
     )
-    yield Table(
-        f"evaluation over the mean of training, n = {draws:,}; evaluation is multiplied by",
-        ("p", "1 - p: right", "p", "p / (1 - p)"),
+    yield parts.Table(
+        f"value in evaluation over the mean in training, n = {draws:,}; evaluation is multiplied "
+        "by",
+        ("p", "1 - p: correct", "p", "p / (1 - p)"),
         [
             (f"{rate:g}", a.eval_value / a.mean, b.eval_value / b.mean, c)
             for rate, a, b, c in zip(ps, standard, multiplied_by_p, odds, strict=True)
         ],
     )
-    yield Table(
+    yield parts.Table(
         f"mean and variance of the noise in training, n = {draws:,}",
-        ("p", "drops: mean", "variance", "keeps: mean", "variance"),
+        ("p", "p drops: mean", "variance", "p keeps: mean", "variance"),
         [
             (f"{rate:g}", a.mean, a.variance, b.mean, b.variance)
             for rate, a, b in zip(ps, correct, kept_with_p, strict=True)
         ],
     )
-    yield Observation(
-        "Mixed up, all are right at 0.5 and nowhere else. At p = 0.1 the next layer gets 9 times "
-        "as much in training as in evaluation, be the mistake in the one or in the other."
+    yield parts.Observation(
+        "With the conventions confused, all results are right at 0.5 and wrong elsewhere. At p "
+        "= 0.1 the next layer receives 9 times as much in training as in evaluation. It does "
+        "not matter whether the mistake is in training or in evaluation."
     )
-    yield Misconception(
-        "Published code drops where a uniform number is below the rate, divides by the rate, and "
-        "explains it by p = 0.8 being the chance of keeping. Shown at 0.5, it is right."
+    yield parts.Misconception(
+        "Some published code drops a unit where a uniform number is below the rate, and divides "
+        "by the rate. Its text explains p = 0.8 as the probability of keeping. Its example uses "
+        "0.5, where the code is right."
     )
-    yield Misconception(
-        "'The mean is right, so the layer is.' To keep with p where p should drop leaves the mean "
-        "at 1, since the division is by the chance that keeps. Count the zeros, or measure the "
-        "variance."
+    yield parts.Misconception(
+        "'The mean is right, so the layer is right.' If p is used for keeping where it should "
+        "drop, the mean is still 1, because the layer divides by the probability of keeping. "
+        "Count the zeros or measure the variance."
     )
-    yield Plot(
+    yield parts.Plot(
         lambda: draw_figure(ps, table, draws),
-        "mean, evaluation and variance of a unit over p, with the conventions kept and mixed up",
+        "mean, evaluation and variance of a unit for each p, with correct and confused conventions",
     )
     yield from _check_formulas(table)
 
 
-def _check_formulas(table: dict[str, list[MeasuredUnit]]) -> Iterator[Check]:
-    description = "is how far one is from its formula, at any p"
+def _check_formulas(table: dict[str, list[MeasuredUnit]]) -> Iterator[parts.Check]:
+    description = "is the largest distance from the formula, at any p"
 
-    def check(name: str, z_scores: Iterable[float]) -> Check:
-        return Check.within_chance(name, max(z_scores), description)
+    def check(name: str, z_scores: Iterable[float]) -> parts.Check:
+        return parts.Check.within_chance(name, max(z_scores), description)
 
     correct, divided_by_p, kept_with_p, standard, multiplied_by_p = table.values()
     yield check("right: 1 and p / (1 - p)", (unit.largest_z_score for unit in correct))
@@ -197,7 +191,7 @@ def _check_formulas(table: dict[str, list[MeasuredUnit]]) -> Iterator[Check]:
     yield check("times p: p / (1 - p)", z_scores)
 
 
-def _show_statements(p: float, draws: int, seed: int) -> Iterator[Part]:
+def _show_statements(p: float, draws: int, seed: int) -> Iterator[parts.Part]:
     drop_layer, keep_layer = (
         StandardDropout(rate, noise=noise_source(seed, 7)) for rate in (p, 1 - p)
     )
@@ -210,10 +204,10 @@ def _show_statements(p: float, draws: int, seed: int) -> Iterator[Part]:
         compared_shares = [share if share_of == "dropped" else 1 - share for share in shares]
         return ["yes" if abs(share - p) <= bound else "no" for share in compared_shares]
 
-    yield Section("One p in two senses")
-    yield Table(
-        f"does it hold, measured at p = {p:g}, n = {draws:,}?",
-        ("what is said of p", "if p drops", "if p keeps"),
+    yield parts.Section("One p with two meanings")
+    yield parts.Table(
+        f"is the statement true? measured at p = {p:g}, n = {draws:,}",
+        ("statement", "if p drops", "if p keeps"),
         [
             ("a unit is deleted with probability p", *answers("dropped")),
             ("of n units, n p stay active", *answers("kept")),
@@ -222,26 +216,29 @@ def _show_statements(p: float, draws: int, seed: int) -> Iterator[Part]:
             ("p is the dropout rate", *answers("dropped")),
         ],
     )
-    yield Observation("Each column has its no, except at 0.5 or next to it.")
-    yield Misconception(
-        "'Units are deleted with probability p; n p of them are active, and evaluation scales the "
-        "output by p.' 'Each unit is kept with probability p (the dropout rate).' The sense of p "
-        "changes on the way, and whoever takes that p to nn.Dropout gets the other network."
+    yield parts.Observation("Each column contains a no, except at or near 0.5.")
+    yield parts.Misconception(
+        "'Units are deleted with probability p; n p of them are active, and evaluation scales "
+        "the output by p.' 'Each unit is kept with probability p (the dropout rate).' In these "
+        "texts the meaning of p changes on the way. If you pass that p to nn.Dropout, you get a "
+        "different network."
     )
 
 
-def _show_config_errors() -> Iterator[Part]:
-    yield Section("What this program says to it")
+def _show_config_errors() -> Iterator[parts.Part]:
+    yield parts.Section("What dropout-lab answers")
     for assignment in ("dropout.keep_prob=0.8", "dropout.rate=0.2", "dropout.p=80"):
         lines = textwrap.wrap(_config_error(assignment), 72)
-        yield Formula("\n".join([f"dropout-lab train --set {assignment}", *lines]))
-    yield Observation(
-        "A word of the other convention is an error, not a guess; in the catalogue, the config and "
-        "the tables p is the chance of dropping throughout."
+        yield parts.Formula("\n".join([f"dropout-lab train --set {assignment}", *lines]))
+    yield parts.Observation(
+        "dropout-lab reports a setting of the other convention as an error instead of guessing. "
+        "In the catalogue, the config and the tables, p is always the probability of dropping."
     )
     answer = _config_error("dropout.keep_prob=0.8")
-    result = "refused" if _REFUSAL in answer else "taken"
-    yield Check("keep_prob is refused", must_be("refused", result, "a config may say keep_prob"))
+    result = "refused" if _REFUSAL in answer else "accepted"
+    yield parts.Check(
+        "keep_prob is refused", must_be("refused", result, "a config may use keep_prob")
+    )
 
 
 def _config_error(assignment: str) -> str:

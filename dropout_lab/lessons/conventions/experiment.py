@@ -1,4 +1,4 @@
-"""Measure a unit after layers whose convention for p is right or mixed up."""
+"""Measure a unit after layers that use p correctly or confuse dropping and keeping."""
 
 import math
 from collections.abc import Sequence

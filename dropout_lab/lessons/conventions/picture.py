@@ -12,63 +12,34 @@ from dropout_lab.lessons.conventions.experiment import MeasuredUnit
 
 
 def draw_figure(ps: Sequence[float], table: dict[str, list[MeasuredUnit]], draws: int) -> Figure:
-    """Draw mean, evaluation and variance of a unit over p, for correct and mixed conventions."""
+    """Draw mean, evaluation and variance of a unit over p, for correct and confused conventions."""
     figure = style.new_figure(10, 4.4)
     means, ratios, variances = figure.subplots(1, 3)
-    correct_look, wrong_look = style.variant_look("inverted"), style.variant_look("unscaled")
+    correct, wrong = style.variant_look("inverted"), style.variant_look("unscaled")
+    standard = style.variant_look("standard")
     grid = torch.linspace(0.06, 0.94, 100)
-    odds = grid / (1 - grid)
-    _draw_curve(
-        means,
-        grid,
-        torch.ones(100),
-        ps,
-        [unit.mean for unit in table["right"]],
-        "over 1 − p",
-        correct_look,
-    )
-    _draw_curve(
-        means, grid, 1 / odds, ps, [unit.mean for unit in table["over p"]], "over p", wrong_look
-    )
-    standard_ratios = [unit.eval_value / unit.mean for unit in table["standard"]]
-    mixed_ratios = [unit.eval_value / unit.mean for unit in table["times p"]]
-    _draw_curve(
-        ratios,
-        grid,
-        torch.ones(100),
-        ps,
-        standard_ratios,
-        "times 1 − p",
-        style.variant_look("standard"),
-    )
-    _draw_curve(ratios, grid, odds, ps, mixed_ratios, "times p", wrong_look)
-    _draw_curve(
-        variances,
-        grid,
-        odds,
-        ps,
-        [unit.variance for unit in table["right"]],
-        "p drops",
-        correct_look,
-    )
-    _draw_curve(
-        variances,
-        grid,
-        1 / odds,
-        ps,
-        [unit.variance for unit in table["keeps"]],
-        "p keeps",
-        wrong_look,
-    )
-    means.set(title="kept units divided:\nmean in training", ylabel="a unit of value 1")
-    ratios.set(title="evaluation multiplied:\nevaluation / mean of training")
-    variances.set(title="p taken for the other:\nvariance of the noise")
+    ones, odds = torch.ones(100), grid / (1 - grid)
+    mean = {name: [unit.mean for unit in row] for name, row in table.items()}
+    ratio = {name: [unit.eval_value / unit.mean for unit in row] for name, row in table.items()}
+    variance = {name: [unit.variance for unit in row] for name, row in table.items()}
+    for axes, formula, measured, label, look in (
+        (means, ones, mean["right"], "divided by 1 − p", correct),
+        (means, 1 / odds, mean["over p"], "divided by p", wrong),
+        (ratios, ones, ratio["standard"], "times 1 − p", standard),
+        (ratios, odds, ratio["times p"], "times p", wrong),
+        (variances, odds, variance["right"], "p drops", correct),
+        (variances, 1 / odds, variance["keeps"], "p keeps", wrong),
+    ):
+        _draw_curve(axes, grid, formula, ps, measured, label, look)
+    means.set(title="kept units divided:\nmean in training", ylabel="mean of a unit of value 1")
+    ratios.set(title="evaluation multiplied:\nevaluation / mean in training")
+    variances.set(title="drop and keep confused:\nvariance of the noise")
     for axes in (means, ratios, variances):
         axes.axvline(0.5, color="#888888", linewidth=1, zorder=0)
         axes.set(yscale="log", xlabel="p", xlim=(0, 1), ylim=(0.03, 30))
         axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
         axes.legend(loc="lower center" if axes is not means else "lower left")
-    style.heading(figure, "Dropping and keeping mixed up: right at p = 0.5 only")
+    style.heading(figure, "Dropping and keeping confused: right at p = 0.5 only")
     style.footnote(figure, f"markers: measured, n = {draws:,} draws at each p; lines: the formula")
     return figure
 

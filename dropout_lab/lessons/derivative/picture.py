@@ -43,8 +43,8 @@ def draw_figure(
     figure.colorbar(image, ax=left).ax.set_title("dL/dw", fontsize=9)
     _draw_methods(middle, autograd, formula, central_differences, wrong_gradients)
     _draw_step_errors(right, difference_errors)
-    style.heading(figure, "Derivative: three ways agree; 2/n and the mask belong in the formula")
-    style.footnote(figure, "one batch of 15 examples, one draw of masks; 50 weights; float64")
+    style.heading(figure, "Derivative: three methods agree; the formula needs 2/n and the mask")
+    style.footnote(figure, "one batch of 15 examples, fixed masks; 50 weights; float64")
     return figure
 
 
@@ -69,9 +69,9 @@ def _draw_methods(
         )
     axes.plot(autograd.ravel(), formula.ravel(), "o", ms=6, color="#4477AA", label="formula")
     axes.plot(autograd.ravel(), central_differences.ravel(), "k+", ms=8, label="differences")
-    axes.set_title("each way, weight by weight")
+    axes.set_title("each method, weight by weight")
     axes.set_xlabel("dL/dw by autograd")
-    axes.set_ylabel("dL/dw by the other way")
+    axes.set_ylabel("dL/dw by the other method")
     axes.legend(fontsize=8.5)
 
 
@@ -88,15 +88,18 @@ def _draw_step_errors(axes: Axes, difference_errors: DifferenceErrors) -> None:
         difference_errors.bounds,
         "--",
         color=style.WITHOUT,
-        label="bound by rounding",
+        label="rounding bound",
     )
     axes.axvline(
-        difference_errors.kink_distance, color="#EE6677", lw=1.4, label="beyond: units cross 0"
+        difference_errors.kink_distance,
+        color="#EE6677",
+        lw=1.4,
+        label="first unit crosses 0",
     )
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter(lambda value, _: f"{value:.0e}")
         axis.set_minor_formatter(lambda value, _: "")
-    axes.set_title("differences: error over the step")
-    axes.set_xlabel("step h of a weight")
+    axes.set_title("error of differences by step size")
+    axes.set_xlabel("step size h")
     axes.set_ylabel("largest |differences - autograd|")
     axes.legend(loc="lower left")

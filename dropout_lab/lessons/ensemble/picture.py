@@ -37,7 +37,7 @@ def draw_figure(
     )
     style.footnote(
         figure,
-        "784-8-8-10; left and right: ReLU layer behind the dropped units; right: root of the mean "
+        "784-8-8-10; left and right: ReLU layer after the dropped units; right: root mean "
         "squared error of 10 test images, n = 32 repeats",
     )
     return figure
@@ -60,8 +60,8 @@ def _draw_image(axes: Axes, monte_carlo: MonteCarlo) -> None:
         axes.axvline(value, ymax=0.78, color=colour, linestyle=line, label=name)
     axes.set_xlim(0, 1)
     axes.set_ylim(top=1.35 * axes.get_ylim()[1])
-    axes.set_xlabel(f"probability of the right class, {monte_carlo.label}")
-    axes.set_ylabel("share of sub-networks (by chance)")
+    axes.set_xlabel(f"probability of the correct class, {monte_carlo.label}")
+    axes.set_ylabel("share of sub-networks (by probability)")
     axes.set_title("one image")
     axes.legend(loc="upper center", ncols=2)
 
@@ -81,11 +81,11 @@ def _draw_exactness(axes: Axes, networks: Mapping[str, tuple[Tensor, Tensor]]) -
             marker=marker,
             alpha=0.6,
             linewidths=0,
-            label=f"{name} behind",
+            label=f"before {name}",
         )
     axes.set_xlabel("geometric mean of all")
     axes.set_ylabel("weight scaling")
-    axes.set_title("probability of the right class, test images")
+    axes.set_title("probability of the correct class, test images")
     axes.legend(loc="upper left")
 
 
@@ -104,7 +104,7 @@ def _draw_errors(axes: Axes, monte_carlo: MonteCarlo) -> None:
         color=colour,
         marker=marker,
         linestyle="none",
-        label="average of T drawn",
+        label="average of T samples",
     )
     axes.axhline(
         math.sqrt(monte_carlo.scaling_error),
@@ -119,6 +119,6 @@ def _draw_errors(axes: Axes, monte_carlo: MonteCarlo) -> None:
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
     axes.minorticks_off()
     axes.set_xlabel("T, sub-networks averaged")
-    axes.set_ylabel("error of the probability of the right class")
+    axes.set_ylabel("error of the probability of the correct class")
     axes.set_title("distance from the mean of all")
     axes.legend(loc="lower left")

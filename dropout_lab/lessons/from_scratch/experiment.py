@@ -46,7 +46,7 @@ class Implementation:
 
 IMPLEMENTATIONS = {
     OUR_LAYER: Implementation("mask per example, / (1 - p)", {}),
-    TORCH_LAYER: Implementation("the same, by the library", {"dropout.variant": "library"}),
+    TORCH_LAYER: Implementation("the same, from PyTorch", {"dropout.variant": "library"}),
     PUBLISHED: Implementation(
         "mask per batch, no scaling", {"dropout.variant": "unscaled", "dropout.mask": "batch"}
     ),

@@ -50,7 +50,7 @@ def draw_figure(
         axes.set_ylim(-0.5, len(names) - 0.5)
     f1_axes.set_xlabel("test macro F1")
     loss_axes.set_xlabel("test NLL, nats")
-    f1_axes.set_title("the largest class:\nmacro F1")
+    f1_axes.set_title("which output is largest:\nmacro F1")
     loss_axes.set_title("the probabilities:\nNLL")
     for seed in range(len(scaled_networks[0].loss)):
         scale_axes.plot(
@@ -80,7 +80,7 @@ def draw_figure(
     scale_axes.set_ylim(0, None)
     scale_axes.set_xlabel("factor of the weights in evaluation")
     scale_axes.set_ylabel("test NLL, nats")
-    scale_axes.set_title("trained without scaling:\nwhich remedy?")
+    scale_axes.set_title("trained without scaling:\nwhich factor?")
     style.heading(
         figure, f"Dropout from scratch, 784-512-512-10 on MNIST, p = {p:g}, {EPOCHS} epochs"
     )

@@ -38,7 +38,7 @@ def draw_figure(
     gradients = (mean_gradient, batch_gradient)
     limit = max(float(gradient.abs().max()) for gradient in gradients) or 1.0
     for axes, gradient, title in zip(
-        (mean_axes, batch_axes), gradients, ("mean of the five", "of the batch"), strict=True
+        (mean_axes, batch_axes), gradients, ("mean of five examples", "of the batch"), strict=True
     ):
         image = axes.imshow(
             gradient.numpy(),
@@ -57,7 +57,10 @@ def draw_figure(
         axes.grid(visible=False)
     figure.colorbar(image, ax=batch_axes).ax.set_title("dL/dw", fontsize=9)
     _draw_counts(count_axes, counts)
-    style.heading(figure, "Gradients: the batch's is the mean of the examples', 0 where all drop")
+    style.heading(
+        figure,
+        "Gradients: the batch's gradient is the mean over its examples, and 0 where all drop",
+    )
     style.footnote(figure, f"five examples of ones; right: mean of n = {batches:,} batches")
     return figure
 
@@ -75,11 +78,11 @@ def _draw_counts(axes: Axes, counts: Sequence[AlwaysDroppedCount]) -> None:
         [count.mean for count in counts],
         marker,
         color=colour,
-        label="counted",
+        label="measured",
     )
     axes.set_title("inputs dropped\nin every example")
-    axes.set_xlabel("n, examples of the batch")
-    axes.set_ylabel("mean number, of 10")
+    axes.set_xlabel("n, examples in the batch")
+    axes.set_ylabel("mean number of inputs, of 10")
     axes.set_ylim(bottom=0)
     axes.legend()
 

@@ -1,4 +1,4 @@
-"""Lesson ``inverted``: one layer in three programs, and one network in two scalings."""
+"""Lesson ``inverted``: three programs with one layer; inverted against standard dropout."""
 
 import math
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from torch import Tensor
 
 from dropout_lab.checks.outcome import at_least, at_most, within
 from dropout_lab.layers import InvertedDropout, StandardDropout
-from dropout_lab.lessons import LessonOptions
+from dropout_lab.lessons import LessonOptions, parts
 from dropout_lab.lessons.draws import noise_source, normal_draws
 from dropout_lab.lessons.inverted.experiment import (
     ADAM_RULE,
@@ -24,17 +24,6 @@ from dropout_lab.lessons.inverted.experiment import (
     weight_gradients,
 )
 from dropout_lab.lessons.inverted.picture import draw_figure
-from dropout_lab.lessons.parts import (
-    Check,
-    Formula,
-    Misconception,
-    Observation,
-    Paragraph,
-    Part,
-    Plot,
-    Section,
-    Table,
-)
 from dropout_lab.lessons.reference_layers import torch_dropout
 
 # Each number is a quotient 1 / (1 - p) and a product, both rounded by up to 2^-53 relative; two
@@ -45,37 +34,37 @@ _ROUNDING = 4 * 2.0**-53
 _EQUIVALENCE_BOUND = 1e-10
 
 
-def lesson(options: LessonOptions) -> Iterator[Part]:
+def lesson(options: LessonOptions) -> Iterator[parts.Part]:
     """Yield the parts of the lesson."""
     (p,) = options.p
     yield from _show_numpy_layer(p, options.seed)
     yield from _compare_implementations(p, options)
-    yield Section("Inverted and standard dropout: the algebra")
-    yield Paragraph(
+    yield parts.Section("Inverted and standard dropout: the algebra")
+    yield parts.Paragraph(
         "Standard dropout masks the units in training and multiplies them by q = 1 - p in "
-        "evaluation; inverted dropout divides by q in training. So that both send the same sums "
-        "on, the weights that leave the dropped units must differ by q:"
+        "evaluation. Inverted dropout divides by q in training. Both must give the next layer "
+        "the same sums, so the weights that leave the dropped units must differ by the factor q:"
     )
-    yield Formula(
+    yield parts.Formula(
         "training:   (m x) W_std = (m x / q) W_inv       W_inv = q W_std\n"
-        "gradient:   g_std = (m x)^T s                   s: slope in the sum\n"
+        "gradient:   g_std = (m x)^T s                   s: gradient of the sum\n"
         "            g_inv = (m x / q)^T s = g_std / q\n"
-        "SGD:        W_std moves by  a g_std\n"
-        "            W_inv must by q a g_std = q^2 a g_inv"
+        "SGD:        W_std changes by       a g_std      a: learning rate\n"
+        "            W_inv must change by q a g_std = q^2 a g_inv"
     )
-    yield Observation(
-        "The learning rate of these weights is multiplied by q^2, that of all else stays. Biases "
-        "are not multiplied by anything: nothing was divided on the way to them."
+    yield parts.Observation(
+        "Multiply the learning rate of these weights by q^2. All other learning rates stay the "
+        "same. The biases need no factor, because no division affects them."
     )
     yield from _compare_training(p, options.seed)
     yield from _compare_optimizers(p, options.seed)
     yield from _show_step_lengths(p, options)
 
 
-def _show_numpy_layer(p: float, seed: int) -> Iterator[Part]:
-    yield Section("The layer in NumPy")
-    yield Formula(
-        "mask = (uniform < q) / q      q = 1 - p: the chance of keeping\n"
+def _show_numpy_layer(p: float, seed: int) -> Iterator[parts.Part]:
+    yield parts.Section("The layer in NumPy")
+    yield parts.Formula(
+        "mask = (uniform < q) / q      q = 1 - p: the probability of keeping\n"
         "out  = x * mask               forward\n"
         "dx   = dout * mask            backward, with the same mask"
     )
@@ -93,8 +82,8 @@ def _show_numpy_layer(p: float, seed: int) -> Iterator[Part]:
         "dx, NumPy": numpy_gradient,
         "dx, ours": our_gradient,
     }
-    yield Table(
-        f"five units at p = {p:g}; ours: the program's layer, given the same mask",
+    yield parts.Table(
+        f"five units at p = {p:g}; ours: this project's layer with the same mask",
         ("", *(f"unit {unit + 1}" for unit in range(5))),
         # + 0.0 turns -0.0, a negative gradient times a mask of 0, into 0.0
         [
@@ -103,18 +92,18 @@ def _show_numpy_layer(p: float, seed: int) -> Iterator[Part]:
         ],
         digits=3,
     )
-    yield Observation(
-        "Ours has no backward pass of its own: autograd finds the mask, division and all, in the "
-        "forward pass."
+    yield parts.Observation(
+        "Our layer has no code for the backward pass. Autograd derives it from the forward "
+        "pass, including the division by q."
     )
-    yield Misconception(
-        "The derivative is often given as the bare mask of 0 and 1. That belongs to standard "
-        "dropout; here it is the mask over q. Where one is derived and the other programmed, only "
-        "the program is right."
+    yield parts.Misconception(
+        "'The derivative of dropout is the mask of 0s and 1s.' That derivative belongs to "
+        "standard dropout. For inverted dropout it is the mask divided by q. Some texts print "
+        "one derivative and program the other; then only the program is right."
     )
 
 
-def _compare_implementations(p: float, options: LessonOptions) -> Iterator[Part]:
+def _compare_implementations(p: float, options: LessonOptions) -> Iterator[parts.Part]:
     shape = (40, 25) if options.quick else (400, 25)
     x, output_gradient = normal_draws(shape, options.seed, 4), normal_draws(shape, options.seed, 5)
     numpy_layer, *numpy_results = run_numpy_layer(p, x, output_gradient, options.seed, 6)
@@ -133,23 +122,28 @@ def _compare_implementations(p: float, options: LessonOptions) -> Iterator[Part]
         largest_relative_difference(a, b)
         for a, b in zip(our_results, (torch_output.detach(), gradient), strict=True)
     ]
-    yield Section("Three hands, one layer")
-    yield Paragraph(
-        f"On {x.numel():,} units in float64. The mask of nn.Dropout is read off its output for "
-        "ones; then each layer is given the other's mask."
+    yield parts.Section("NumPy, PyTorch and this project implement the same layer")
+    yield parts.Paragraph(
+        f"The test uses {x.numel():,} units in float64. Our layer gets the masks of the other "
+        "two layers. The mask of nn.Dropout is read from its output for ones."
     )
-    yield Table(
-        "largest relative difference to ours",
+    yield parts.Table(
+        "largest relative difference from our layer",
         ("layer", "forward", "backward"),
         [("NumPy", *numpy_differences), ("nn.Dropout", *torch_differences)],
     )
-    yield Observation(f"At most rounding, {_ROUNDING:.1e}: three programs of the same formula.")
+    yield parts.Observation(
+        f"The differences are at most rounding, {_ROUNDING:.1e}: the three programs compute the "
+        "same formula."
+    )
     description = "is the largest relative difference, forward or backward"
-    yield Check("NumPy's layer is ours", at_most(max(numpy_differences), _ROUNDING, description))
-    yield Check("nn.Dropout is ours", at_most(max(torch_differences), _ROUNDING, description))
+    yield parts.Check(
+        "NumPy's layer is ours", at_most(max(numpy_differences), _ROUNDING, description)
+    )
+    yield parts.Check("nn.Dropout is ours", at_most(max(torch_differences), _ROUNDING, description))
 
 
-def _compare_training(p: float, seed: int) -> Iterator[Part]:
+def _compare_training(p: float, seed: int) -> Iterator[parts.Part]:
     scalings = {
         "both": EQUIVALENT,
         "weights only": PowerScaling(weights=1, learning_rate=0),
@@ -163,14 +157,14 @@ def _compare_training(p: float, seed: int) -> Iterator[Part]:
         for name, scaling in scalings.items()
     }
     equivalent = inverted["both"]
-    yield Section("Measured: 20 SGD steps, in float64")
-    yield Paragraph(
-        "Two networks 784-32-16-10 with dropout after both hidden layers start from the same "
-        "weights, those of the inverted one scaled, and see the same 20 batches of 32 made-up "
-        "examples under the same masks."
+    yield parts.Section("Measured: 20 SGD steps, in float64")
+    yield parts.Paragraph(
+        "Two networks 784-32-16-10 have dropout after both hidden layers. They start from the "
+        "same weights, except that the inverted network's weights are scaled. Both see the same "
+        "20 batches of 32 random examples, with the same masks."
     )
     shown_steps = (1, 2, 5, 10, 20)
-    yield Table(
+    yield parts.Table(
         "cross-entropy of the batch in nats, dropout on",
         ("step", "standard", "inverted", "difference"),
         [
@@ -180,8 +174,8 @@ def _compare_training(p: float, seed: int) -> Iterator[Part]:
         ],
         digits=5,
     )
-    yield Table(
-        "logits in evaluation, largest difference over their root mean square",
+    yield parts.Table(
+        "logits in evaluation: largest difference over their root mean square",
         ("scaled", "at the start", "after 1 step", "after 20 steps"),
         [
             (name, *(course.logit_differences(standard)[step] for step in (0, 1, 20)))
@@ -189,49 +183,50 @@ def _compare_training(p: float, seed: int) -> Iterator[Part]:
         ],
         digits=2,
     )
-    yield Observation(
-        "Only with both scaled it is one network, to rounding, in training and in evaluation. "
-        "With the weights alone it starts as the same and then learns at another pace; with the "
-        "rate alone it is another one from the start."
+    yield parts.Observation(
+        "If both the weights and the learning rate are scaled, the two networks are the same up "
+        "to rounding, in training and in evaluation. If only the weights are scaled, they start "
+        "equal and then learn at different speeds. If only the learning rate is scaled, they "
+        "differ from the start."
     )
-    yield Misconception(
-        "'Inverted dropout is just an implementation of dropout' is true of the layer and not of "
-        "the recipe: a learning rate published with standard dropout is 1 / q^2 times too high "
-        f"for the weights behind inverted layers, {1 / (1 - p) ** 2:.3g} times at p = {p:g}. "
-        "A bound on their norm is 1 / q times too wide."
+    yield parts.Misconception(
+        "'Inverted dropout is just an implementation of dropout.' This is true of the layer but "
+        "not of the training recipe. Take a learning rate published with standard dropout. For "
+        f"the weights after inverted layers it is 1 / q^2 times too high: {1 / (1 - p) ** 2:.3g} "
+        f"times at p = {p:g}. A bound on their norm is 1 / q times too large."
     )
-    yield Plot(
+    yield parts.Plot(
         lambda: draw_figure(p, standard, inverted),
-        "20 SGD steps of the standard network, and of inverted ones scaled in several ways",
+        "20 SGD steps of the standard network and of inverted networks with several scalings",
     )
     yield from _check_equivalence(standard, inverted)
 
 
 def _check_equivalence(
     standard: TrainingCourse, inverted: dict[str, TrainingCourse]
-) -> Iterator[Check]:
+) -> Iterator[parts.Check]:
     equivalent = inverted["both"]
     loss_difference = max(
         abs(a - b) for a, b in zip(standard.losses, equivalent.losses, strict=True)
     )
     description = "is the largest difference in any of 20 steps"
-    yield Check(
+    yield parts.Check(
         "one network, dropout on", at_most(loss_difference, _EQUIVALENCE_BOUND, description)
     )
-    yield Check(
+    yield parts.Check(
         "one network, evaluation",
         at_most(max(equivalent.logit_differences(standard)), _EQUIVALENCE_BOUND, description),
     )
     smallest_difference = min(
         inverted[name].logit_differences(standard)[-1] for name in inverted if name != "both"
     )
-    yield Check(
-        "not with less scaled",
+    yield parts.Check(
+        "partial scaling differs",
         at_least(smallest_difference, _EQUIVALENCE_BOUND, "is the smallest difference"),
     )
 
 
-def _compare_optimizers(p: float, seed: int) -> Iterator[Part]:
+def _compare_optimizers(p: float, seed: int) -> Iterator[parts.Part]:
     momentum, l2 = replace(SGD_RULE, momentum=0.9), replace(SGD_RULE, l2=0.05)
     rows = [
         ("SGD, momentum 0.9", "q^2", momentum, EQUIVALENT),
@@ -247,32 +242,32 @@ def _compare_optimizers(p: float, seed: int) -> Iterator[Part]:
         max(train_network("inverted", p, seed, rule, scaling).logit_differences(standard[rule]))
         for _, _, rule, scaling in rows
     ]
-    yield Section("Other steps than plain SGD")
-    yield Table(
-        "weights scaled by q; largest difference of the logits in 20 steps",
-        ("steps", "rate scaled by", "difference"),
+    yield parts.Section("Momentum, L2 and Adam")
+    yield parts.Table(
+        "weights scaled by q; largest difference of the logits over 20 steps",
+        ("update rule", "learning rate scaled by", "difference"),
         [
             (name, rate_factor, difference)
             for (name, rate_factor, *_), difference in zip(rows, differences, strict=True)
         ],
         digits=2,
     )
-    yield Observation(
-        "Momentum adds up gradients, so q^2 holds on. The pull of L2 goes with the weights, not "
-        "with the gradient: for the same training its strength is divided by q^2. The steps of "
-        "Adam do not grow with the gradient, so there the factor is q; what is left comes from the "
-        "small number in its denominator."
+    yield parts.Observation(
+        "Momentum is a sum of gradients, so q^2 still applies. The L2 term depends on the "
+        "weights, not on the gradient of the loss, so the L2 strength must be divided by q^2. "
+        "Adam's steps do not grow with the gradient, so the factor is q. The remaining "
+        "difference comes from the small constant in Adam's denominator."
     )
     description = "is the largest difference in 20 steps"
-    yield Check(
-        "momentum: the same again", at_most(differences[0], _EQUIVALENCE_BOUND, description)
+    yield parts.Check(
+        "momentum: same network", at_most(differences[0], _EQUIVALENCE_BOUND, description)
     )
-    yield Check(
-        "L2: its strength over q^2", at_most(differences[2], _EQUIVALENCE_BOUND, description)
+    yield parts.Check(
+        "L2: strength over q^2", at_most(differences[2], _EQUIVALENCE_BOUND, description)
     )
 
 
-def _show_step_lengths(p: float, options: LessonOptions) -> Iterator[Part]:
+def _show_step_lengths(p: float, options: LessonOptions) -> Iterator[parts.Part]:
     draws = 20_000 if options.quick else 200_000
     q = 1 - float(InvertedDropout(p).p)
     inverted = weight_gradients(InvertedDropout(p, noise=noise_source(options.seed, 7)), draws)
@@ -282,33 +277,34 @@ def _show_step_lengths(p: float, options: LessonOptions) -> Iterator[Part]:
         "inverted": inverted,
         "standard, of q W": standard,
     }
-    yield Section("How long a step is")
-    yield Paragraph(
-        "One weight behind a unit of value 1, at a slope of 1 and a rate of 1. For standard "
-        "dropout the step is that of q W, the weight that evaluation uses and the inverted network "
-        "has in its place: q times the step of W."
+    yield parts.Section("The size of a step")
+    yield parts.Paragraph(
+        "Take one weight W after a unit of value 1, with a gradient of 1 and a learning rate of "
+        "1. For standard dropout the table shows the steps of q W. Evaluation uses q W, and the "
+        "inverted network has q W in place of W. A step of q W is q times the step of W."
     )
-    yield Table(
+    yield parts.Table(
         f"steps of the weight over n = {draws:,} masks",
-        ("dropout", "share that moves", "length if it moves", "mean"),
+        ("dropout", "share of steps that are not 0", "size of these steps", "mean step"),
         [
             (name, float((steps != 0).double().mean()), float(steps.max()), float(steps.mean()))
             for name, steps in steps_by_name.items()
         ],
     )
-    yield Observation(
-        "Inverted dropout makes steps of 1 / q the length in a share q of the cases: on the mean, "
-        "the rate chosen. Under standard dropout W makes steps of length 1 in a share q of the "
-        f"cases, and so q W steps of length q: on the mean, q^2 = {q * q:.3g} of the rate chosen."
+    yield parts.Observation(
+        "With inverted dropout, a share q of the steps has the size 1 / q, and the others are "
+        "0. The mean step is the chosen learning rate. With standard dropout, a share q of the "
+        "steps of W has the size 1, so the steps of q W have the size q. Their mean is q^2 = "
+        f"{q * q:.3g} of the chosen rate."
     )
-    yield Misconception(
-        "'With dropout the effective learning rate is higher than the rate chosen, and L2 helps to "
-        "choose it.' On the mean it is not higher. It is 1 / q^2 times that of q W under standard "
-        "dropout at the same setting, which is the factor of the algebra; and L2 has to be scaled "
-        "with it rather than to stand in for it."
+    yield parts.Misconception(
+        "'With dropout the effective learning rate is higher than the chosen rate, and L2 helps "
+        "to choose it.' On average it is not higher than the chosen rate. It is 1 / q^2 times "
+        "the rate of q W under standard dropout with the same setting, the factor from the "
+        "algebra above. L2 does not replace this factor: its strength must be scaled too."
     )
     error = math.sqrt((1 - q) / q / draws)  # standard error of the mean of k / q
     name = f"is the mean of {draws:,} steps"
-    yield Check("inverted: the rate chosen", within(float(inverted.mean()), 1.0, error, name))
+    yield parts.Check("inverted: the chosen rate", within(float(inverted.mean()), 1.0, error, name))
     mean = float(standard.mean())
-    yield Check("standard: q^2 of it", within(mean, q * q, q * q * error, name))
+    yield parts.Check("standard: q^2 times that", within(mean, q * q, q * q * error, name))

@@ -38,7 +38,7 @@ def draw_figure(p: float, standard: TrainingCourse, inverted: dict[str, Training
     left.plot(steps[1:], standard.losses, marker, label="standard", **standard_look)
     left.set_title("training, dropout on")
     left.set_ylabel("cross-entropy of the batch, nats")
-    right.set_title("evaluation: distance from standard")
+    right.set_title("evaluation: difference from standard")
     right.set_ylabel("largest difference of the logits\nover their root mean square")
     right.set_yscale("log")
     right.set_ylim(_SMALLEST_SHOWN / 2, None)
@@ -50,10 +50,13 @@ def draw_figure(p: float, standard: TrainingCourse, inverted: dict[str, Training
     left.set_ylim(lowest, highest + 0.4 * (highest - lowest))  # room for the legend
     left.legend(loc="upper right")
     right.legend(loc="center")  # between rounding errors and real differences
-    style.heading(figure, f"Standard and inverted dropout are one network: q = 1 − p, p = {p:g}")
+    style.heading(
+        figure, f"Standard and inverted dropout give the same network: q = 1 − p, p = {p:g}"
+    )
     style.footnote(
         figure,
-        "784-32-16-10, float64, the same masks; n = 1 seed; left out on the left: rate times "
-        "q² only, another network from the start;\nright: a difference of 0 is drawn at 1e-17",
+        "784-32-16-10, float64, the same masks; n = 1 seed; the left plot omits 'rate times q² "
+        "only', which differs from the start;\n"
+        "right: a difference of 0 is drawn at 1e-17",
     )
     return figure

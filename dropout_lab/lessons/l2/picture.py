@@ -31,8 +31,8 @@ def draw_figure(problem: LeastSquares, solutions: Solutions, ratios: PenaltyRati
     style.heading(figure, "Dropout on a linear model is an L2 penalty scaled by the data")
     style.footnote(
         figure,
-        f"{EXAMPLES} examples, {FEATURES} features; all masks: {2**FEATURES} enumerated; SGD: mean "
-        f"of n = {len(solutions.sgd_averages)} runs, bars {ERRORS} standard errors",
+        f"{EXAMPLES} examples, {FEATURES} features; all masks: {2**FEATURES} enumerated; SGD: "
+        f"mean of n = {len(solutions.sgd_averages)} runs, bars: {ERRORS} standard errors",
     )
     return figure
 
@@ -74,7 +74,7 @@ def _draw_coefficients(axes: Axes, problem: LeastSquares, solutions: Solutions) 
         "X",
         color=style.variant_colour("unscaled"),
         markersize=8,
-        label="plain ridge, equal in all",
+        label="plain ridge, same for all",
     )
     axes.plot(
         positions,
@@ -87,7 +87,7 @@ def _draw_coefficients(axes: Axes, problem: LeastSquares, solutions: Solutions) 
     )
     axes.axhline(0, color="#888888", linewidth=0.8)
     axes.set_xticks(positions, [f"{scale:g}" for scale in SCALES])
-    axes.set_xlabel("feature, by its scale")
+    axes.set_xlabel("scale of the feature")
     axes.set_ylabel("coefficient")
     axes.set_title(f"p = {solutions.p:.3g}")
     low, high = axes.get_ylim()
@@ -107,7 +107,7 @@ def _draw_path(axes: Axes, problem: LeastSquares, solutions: Solutions) -> None:
         axes.plot(solutions.ps, solutions.minima[:, feature], "o", color=colour, markersize=4.5)
     axes.axhline(0, color="#888888", linewidth=0.8)
     axes.set_xlim(0, 1)
-    axes.set_xlabel("p, the chance of dropping")
+    axes.set_xlabel("dropout rate p")
     axes.set_ylabel("coefficient")
     axes.set_title("lines: closed form; dots: all masks")
     axes.legend(title="scale of feature", loc="best", ncols=2)
@@ -120,7 +120,7 @@ def _draw_ratios(axes: Axes, ratios: PenaltyRatios) -> None:
         axes.plot(ps, values, "os^Dv"[index] + "-", color=colour, label=f"{size:g}")
     axes.axhline(1, color=style.WITHOUT, linewidth=1)
     axes.set_xlim(0, 1)
-    axes.set_xlabel("p, the chance of dropping")
+    axes.set_xlabel("dropout rate p")
     axes.set_ylabel("approximation / exact penalty")
     axes.set_title("logistic regression: approximate")
-    axes.legend(title="weights, times", loc="best", ncols=2)
+    axes.legend(title="factor of the weights", loc="best", ncols=2)

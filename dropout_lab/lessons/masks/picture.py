@@ -1,4 +1,4 @@
-"""Plot two masks, and how far an update moves the weights of each unit."""
+"""Plot two masks, and the change of each unit's weights in one update."""
 
 from collections.abc import Mapping
 
@@ -14,7 +14,7 @@ from dropout_lab.lessons.mask_helpers import draw_mask
 
 
 def draw_figure(example_masks: Tensor, shared_mask: Tensor, steps: Mapping[str, Tensor]) -> Figure:
-    """Draw two masks, and how far each rule moves the weights of each unit.
+    """Draw two masks, and the change of each unit's weights under each rule.
 
     Args:
         example_masks: A mask for each example, ``(examples, units)``, True for a kept unit.
@@ -33,9 +33,9 @@ def draw_figure(example_masks: Tensor, shared_mask: Tensor, steps: Mapping[str, 
     )
     style.footnote(
         figure,
-        f"blue: kept, grey: dropped; left, {always_dropped} of {example_masks.shape[1]} units are "
-        "dropped for every example; right, one step each with the middle mask after ten others (n "
-        "= 1)",
+        f"blue: kept, grey: dropped; left: {always_dropped} of {example_masks.shape[1]} units "
+        "are dropped for every example; right: one step of each rule with the middle mask, "
+        "after ten other steps (n = 1)",
     )
     return figure
 
@@ -45,7 +45,7 @@ def _draw_mask_panel(axes: Axes, keep_mask: Tensor, title: str) -> None:
     draw_mask(axes, keep_mask, style.variant_colour("inverted"))
     for index, row in enumerate(keep_mask):
         axes.text(units + 0.3, index + 0.5, str(int((~row).sum())), va="center", fontsize=9.5)
-    axes.set_title(f"{title}\n(right: how many it drops)")
+    axes.set_title(f"{title}\n(right: number of dropped units)")
     axes.set_xlabel("hidden unit")
     axes.set_xticks(np.arange(units) + 0.5, [str(unit + 1) for unit in range(units)])
     axes.set_yticks(np.arange(examples) + 0.5, [str(index + 1) for index in range(examples)])
@@ -67,7 +67,7 @@ def _draw_steps(
     axes.set_xticks(range(len(labels)), labels)
     axes.set_yticks(range(len(steps)), [name.replace(" decay", "\ndecay") for name in steps])
     axes.set_xlabel("hidden unit (off: dropped for all examples)")
-    axes.set_title("how far a step moves a unit's weights\n(0: not at all)")
+    axes.set_title("change of a unit's weights in one step\n(0: no change)")
     axes.grid(visible=False)
     bar = figure.colorbar(image, ax=axes)
     bar.ax.set_title("largest\n|change|", fontsize=9)

@@ -27,15 +27,17 @@ def draw_figure(curves: Sequence[LearningCurves], p: float) -> Figure:
         axes.set_ylim(0, loss_limit)
     panels[len(curves) - 1].legend(loc="upper right")  # where the losses are lowest
     _draw_gaps(panels[len(curves)], curves, colours, p)
-    style.heading(figure, "Overfitting: with and without dropout, on few images and on more")
+    style.heading(figure, "Overfitting: with and without dropout, on few and on many images")
     seeds = style.n_seeds([curves[0].seeds])
-    style.footnote(figure, f"{seeds}, paired; band and bars: 95% t interval of the mean over seeds")
+    style.footnote(
+        figure, f"{seeds}, paired; bands and bars: 95% t interval of the mean over seeds"
+    )
     return figure
 
 
 def _draw_losses(axes: Axes, curves: LearningCurves, colours: tuple[str, str], p: float) -> None:
     """Draw the losses on training and test images, and the noisy loss that hides the gap."""
-    for index, (colour, name) in enumerate(zip(colours, ("without", f"p = {p:g}"), strict=True)):
+    for index, (colour, name) in enumerate(zip(colours, ("no dropout", f"p = {p:g}"), strict=True)):
         for column, dashes, split in (
             ("test_loss", "-", "test"),
             ("train_loss", "--", "training"),
@@ -56,7 +58,7 @@ def _draw_gaps(
 ) -> None:
     images = [size_curves.images for size_curves in curves]
     for index, (colour, name, marker) in enumerate(
-        zip(colours, ("without", f"p = {p:g}"), "os", strict=True)
+        zip(colours, ("no dropout", f"p = {p:g}"), "os", strict=True)
     ):
         final_gaps = torch.stack(
             [size_curves.final_values("loss_gap")[index] for size_curves in curves], dim=1
@@ -73,7 +75,7 @@ def _draw_gaps(
     axes.set_ylim(bottom=0)
     axes.set_xlabel("training images")
     axes.set_ylabel("loss gap (nats)")
-    axes.set_title("test loss − train loss, dropout off")
+    axes.set_title("test loss − training loss, dropout off")
     axes.legend(loc="upper right")
 
 

@@ -1,4 +1,4 @@
-"""Lesson ``randomness``: how random dropout masks are, and at which p most."""
+"""Lesson ``randomness``: how random dropout masks are, and at which p they are most random."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -7,20 +7,9 @@ import torch
 from torch import Tensor
 
 from dropout_lab.layers import InvertedDropout
-from dropout_lab.lessons import LessonOptions
+from dropout_lab.lessons import LessonOptions, parts
 from dropout_lab.lessons.draws import noise_source
 from dropout_lab.lessons.mask_helpers import format_mask, sample_keep_mask
-from dropout_lab.lessons.parts import (
-    Check,
-    Formula,
-    Misconception,
-    Observation,
-    Paragraph,
-    Part,
-    Plot,
-    Section,
-    Table,
-)
 from dropout_lab.lessons.randomness.experiment import (
     BATCH_SIZE,
     BATCHES,
@@ -42,7 +31,7 @@ _MASKS_PER_LINE = 4  # masks of ten units in a line of 80 columns
 _MASK_KEY, _COUNT_KEY, _ENTROPY_KEY, _GRID_KEY, _BATCH_KEY = range(5)  # one random stream each
 
 
-def lesson(options: LessonOptions) -> Iterator[Part]:
+def lesson(options: LessonOptions) -> Iterator[parts.Part]:
     """Yield the parts of the lesson."""
     draws = 200 if options.quick else 1_000
     examples = 20_000 if options.quick else 100_000
@@ -79,9 +68,9 @@ def lesson(options: LessonOptions) -> Iterator[Part]:
         f"{examples:,} examples for the counts; {ENTROPY_UNITS:,} units with {draws:,} draws each "
         f"for the entropy; {BATCHES:,} batches of {BATCH_SIZE} for the sub-networks"
     )
-    yield Plot(
+    yield parts.Plot(
         lambda: draw_figure(shown_masks, [*grid_estimates, *estimates], sub_network_counts, n),
-        "masks, how many units they drop, their entropy, and the sub-networks of a batch",
+        "masks, the number of units they drop, their entropy, and the sub-networks of a batch",
     )
 
 
@@ -89,9 +78,9 @@ def _make_layer(p: float, options: LessonOptions, *key: int) -> InvertedDropout:
     return InvertedDropout(p, noise=noise_source(options.seed, *key))
 
 
-def _show_masks(ps: Sequence[float], keep_masks: Sequence[Tensor]) -> Iterator[Part]:
-    yield Section("Masks side by side")
-    title = f"{UNITS} units: 1 where one is kept, 0 where it is dropped"
+def _show_masks(ps: Sequence[float], keep_masks: Sequence[Tensor]) -> Iterator[parts.Part]:
+    yield parts.Section("Masks side by side")
+    title = f"masks of {UNITS} units: 1 for a kept unit, 0 for a dropped unit"
     for start in range(0, len(ps), _MASKS_PER_LINE):
         line = slice(start, start + _MASKS_PER_LINE)
         rows = [
@@ -103,22 +92,25 @@ def _show_masks(ps: Sequence[float], keep_masks: Sequence[Tensor]) -> Iterator[P
         ]
         totals = (str(int((~keep_mask[:_EXAMPLES]).sum())) for keep_mask in keep_masks[line])
         rows.append((f"0s of {_EXAMPLES * UNITS}", *totals))
-        yield Table(title, ("", *(f"p = {p:g}" for p in ps[line])), rows)
+        yield parts.Table(title, ("", *(f"p = {p:g}" for p in ps[line])), rows)
     likeliest = ", ".join(f"{max(p, 1 - p) ** UNITS:.2g} at p = {p:g}" for p in ps)
-    yield Observation(
-        "The further p is from 0.5, the more alike the masks of the examples. The likeliest mask "
-        f"(all kept below 0.5, all dropped above) has the chance max(p, 1 - p)^{UNITS}: "
-        f"{likeliest}."
+    yield parts.Observation(
+        "The further p is from 0.5, the more similar the masks of the examples are. Below p = "
+        "0.5 the most probable mask keeps all units; above 0.5 it drops all units. Its "
+        f"probability is max(p, 1 - p)^{UNITS}: {likeliest}."
     )
 
 
-def _show_counts(counts: Sequence[DroppedCounts], examples: int) -> Iterator[Part]:
-    yield Section("How many units are dropped")
-    yield Paragraph("Each unit has a coin of its own, so the number of dropped units is binomial:")
-    yield Formula(f"mean = k p,  s.d. = sqrt(k p (1 - p)),  here k = {UNITS}")
-    yield Table(
-        f"dropped units of an example, measured | binomial (n = {examples:,} examples)",
-        ("p", "mean", "s.d.", "range", "share at k p, rounded"),
+def _show_counts(counts: Sequence[DroppedCounts], examples: int) -> Iterator[parts.Part]:
+    yield parts.Section("How many units are dropped")
+    yield parts.Paragraph(
+        "Each unit is dropped independently of the others, so the number of dropped units is "
+        "binomial:"
+    )
+    yield parts.Formula(f"mean = k p,  SD = sqrt(k p (1 - p)),  here k = {UNITS}")
+    yield parts.Table(
+        f"number of dropped units in an example, measured | binomial (n = {examples:,} examples)",
+        ("p", "mean", "SD", "range", "share with k p dropped"),
         [
             (
                 f"{count.p:.4g}",
@@ -130,29 +122,30 @@ def _show_counts(counts: Sequence[DroppedCounts], examples: int) -> Iterator[Par
             for count in counts
         ],
     )
-    yield Misconception(
-        "'With dropout p, a share p of the units is dropped.' That is the mean over many examples. "
-        "The last column tells which share of the examples drops just that many (rounded to a "
-        "whole number)."
+    yield parts.Misconception(
+        "'With dropout p, a share p of the units is dropped.' This is true only of the mean "
+        "over many examples. The last column shows the share of examples in which exactly k p "
+        "units are dropped (k p rounded to a whole number)."
     )
     largest_z_score = max(count.z_score for count in counts)
-    description = "is how far a mean, a variance or a share of the counts is from binomial"
-    yield Check.within_chance("the count is binomial", largest_z_score, description)
+    description = "is the largest distance of a mean, a variance or a share from the binomial value"
+    yield parts.Check.within_chance("the count is binomial", largest_z_score, description)
 
 
 def _show_entropies(
     estimates: Sequence[EntropyEstimate], grid_estimates: Sequence[EntropyEstimate], draws: int
-) -> Iterator[Part]:
-    yield Section("The entropy of a unit's mask")
-    yield Paragraph(
-        "How uncertain a coin is before it is tossed, in bits; k units have k times as much:"
+) -> Iterator[parts.Part]:
+    yield parts.Section("The entropy of a unit's mask")
+    yield parts.Paragraph(
+        "Entropy measures in bits how uncertain the mask of a unit is before it is drawn. The "
+        "masks of k units have k times the entropy of one:"
     )
-    yield Formula(
+    yield parts.Formula(
         "H(p) = -p log2(p) - (1 - p) log2(1 - p)\n"
-        "H(f) : the same of the share f of draws in which a unit was dropped"
+        "H(f) : the same formula for f, the share of draws in which a unit was dropped"
     )
-    yield Table(
-        f"bits, mean of {ENTROPY_UNITS:,} units, each from {draws:,} draws",
+    yield parts.Table(
+        f"entropy in bits, mean of {ENTROPY_UNITS:,} units, each from {draws:,} draws",
         ("p", "H(f)", "corrected", "standard error", "H(p)", "2^(10 H(p))"),
         [
             (
@@ -166,10 +159,11 @@ def _show_entropies(
             for estimate in estimates
         ],
     )
-    yield Observation(
-        "H(f) is too low on average, by 1 / (2 n ln 2) bits for n draws of two outcomes (Miller "
-        "1955); corrected, what is left is chance. The last column: a layer of ten units is as "
-        "uncertain as that many equally likely sub-networks; it has 2^10 = 1,024."
+    yield parts.Observation(
+        "On average, H(f) is too low by 1 / (2 n ln 2) bits for n draws with two outcomes "
+        "(Miller 1955). The column 'corrected' adds this amount, so only chance is left. The "
+        "last column: a layer of ten units is as uncertain as a choice among that many equally "
+        "probable sub-networks. The layer has 2^10 = 1,024 sub-networks."
     )
     at_half = min(grid_estimates, key=lambda estimate: abs(estimate.p - 0.5))
     runner_up = max(
@@ -178,38 +172,38 @@ def _show_entropies(
     )
     gap_error = math.hypot(at_half.standard_error, runner_up.standard_error)
     gap = (at_half.corrected - runner_up.corrected) / gap_error
-    yield Paragraph(
-        f"Over a grid of p from {P_GRID[0]:g} to {P_GRID[-1]:g}: {at_half.corrected:.4f} bits at "
-        f"p = 0.5, and next {runner_up.corrected:.4f} at p = {runner_up.p:.4g}; "
-        f"their standard errors are {at_half.standard_error:.2g} and "
-        f"{runner_up.standard_error:.2g}. (A corrected estimate can pass 1 by chance.)"
+    yield parts.Paragraph(
+        f"On a grid of p from {P_GRID[0]:g} to {P_GRID[-1]:g}, the entropy is highest at p = 0.5 "
+        f"with {at_half.corrected:.4f} bits (standard error {at_half.standard_error:.2g}). The "
+        f"next highest is {runner_up.corrected:.4f} bits at p = {runner_up.p:.4g} (standard "
+        f"error {runner_up.standard_error:.2g}). A corrected estimate can exceed 1 by chance."
     )
-    yield Misconception(
-        "'p = 0.5 has the highest entropy, so it is the best p.' The first half is right. But the "
-        "entropy is a fact about masks and says nothing of accuracy: which p trains best depends "
-        "on the network, the data and the place. Srivastava et al. (2014, section 7.3) found the "
-        "test error flat from p = 0.2 to 0.6 (their p is our 1 - p: 0.4 to 0.8), and drop inputs "
-        "with 0.2. Nor is it the p of most noise: the variance p / (1 - p) of inverted dropout "
-        "rises beyond 0.5."
+    yield parts.Misconception(
+        "'p = 0.5 has the highest entropy, so it is the best p.' The first half is right. But "
+        "entropy describes masks, not accuracy. Which p trains best depends on the network, the "
+        "data and the layer. Srivastava et al. (2014, section 7.3) found nearly the same test "
+        "error from p = 0.2 to 0.6 (their p is our 1 - p: 0.4 to 0.8), and drop inputs with "
+        "0.2. Nor does p = 0.5 give the most noise: the variance p / (1 - p) of inverted "
+        "dropout keeps rising above 0.5."
     )
     largest_z_score = max(estimate.z_score for estimate in [*estimates, *grid_estimates])
-    description = "is how far an entropy is from H(p), at any p"
-    yield Check.within_chance("the entropy is H(p)", largest_z_score, description)
-    description = "is how far the entropy at 0.5 is above the next highest of the grid"
-    yield Check.beyond_chance("the maximum is at p = 0.5", gap, description)
+    description = "is the largest distance of an entropy from H(p), at any p"
+    yield parts.Check.within_chance("the entropy is H(p)", largest_z_score, description)
+    description = "is the difference between the entropy at 0.5 and the next highest of the grid"
+    yield parts.Check.beyond_chance("the maximum is at p = 0.5", gap, description)
 
 
-def _show_sub_networks(counts: Sequence[SubNetworkCount]) -> Iterator[Part]:
-    yield Section(f"Sub-networks that a batch of {BATCH_SIZE} sees")
-    yield Paragraph(
-        "k units have 2^k masks, each a sub-network. One that drops m units has the chance "
-        "P = p^m (1 - p)^(k - m), and is among n examples with the chance 1 - (1 - P)^n. So the "
-        "expected number of different ones in a batch is"
+def _show_sub_networks(counts: Sequence[SubNetworkCount]) -> Iterator[parts.Part]:
+    yield parts.Section(f"Sub-networks that a batch of {BATCH_SIZE} sees")
+    yield parts.Paragraph(
+        "k units have 2^k masks, and each mask is a sub-network. A mask that drops m units has "
+        "the probability P = p^m (1 - p)^(k - m). It occurs among n examples with the "
+        "probability 1 - (1 - P)^n. So the expected number of different masks in a batch is"
     )
-    yield Formula("sum over m of  C(k, m) (1 - (1 - P)^n),  P = p^m (1 - p)^(k - m)")
-    yield Table(
+    yield parts.Formula("sum over m of  C(k, m) (1 - (1 - P)^n),  P = p^m (1 - p)^(k - m)")
+    yield parts.Table(
         f"different masks in a batch (n = {BATCHES:,} batches)",
-        ("p", "units k", "2^k", "seen, mean", "standard error", "expected"),
+        ("p", "units k", "2^k", "mean seen", "standard error", "expected"),
         [
             (
                 f"{count.p:.4g}",
@@ -223,21 +217,21 @@ def _show_sub_networks(counts: Sequence[SubNetworkCount]) -> Iterator[Part]:
         ],
         digits=5,
     )
-    yield Observation(
-        f"A batch of {BATCH_SIZE} cannot see more than {BATCH_SIZE} of 16 units' 65,536 "
-        "sub-networks; a layer of 512 units has 2^512, of which no training sees more than a "
-        "vanishing part. The expected number is highest at p = 0.5, where all masks have the same "
-        "chance."
+    yield parts.Observation(
+        f"A layer of 16 units has 65,536 sub-networks. A batch of {BATCH_SIZE} examples sees at "
+        f"most {BATCH_SIZE} of them. A layer of 512 units has 2^512 sub-networks, and no "
+        "training sees more than a tiny share of those. The expected number is highest at p = "
+        "0.5, where all masks have the same probability."
     )
     lowest_mean, highest_mean = (
         function(count.mean for count in counts) for function in (min, max)
     )
-    yield Misconception(
-        "'In each epoch, or in each step, some of the units are dropped.' Not one mask for all: "
-        "each example gets a mask of its own, and another one each time it is seen. With one mask "
-        "for an epoch, or for a batch, each row above would have a mean of 1 sub-network; they "
-        f"have {lowest_mean:.3g} to {highest_mean:.3g}."
+    yield parts.Misconception(
+        "'In each epoch, or in each step, some of the units are dropped.' There is no single "
+        "mask for all examples. Each example gets its own mask, and a new one each time it is "
+        "seen. With one mask for an epoch or for a batch, each row above would have a mean of 1 "
+        f"sub-network. The rows have means from {lowest_mean:.3g} to {highest_mean:.3g}."
     )
     largest_z_score = max(count.z_score for count in counts)
-    description = "is how far a mean number of sub-networks is from the expected one"
-    yield Check.within_chance("sub-networks of a batch", largest_z_score, description)
+    description = "is the largest distance of a mean number of sub-networks from its expected value"
+    yield parts.Check.within_chance("sub-networks of a batch", largest_z_score, description)

@@ -35,7 +35,7 @@ class ShownMasks:
 
 @dataclass(frozen=True)
 class DroppedCounts:
-    """Count how many of ten units each of many examples drops.
+    """Count the dropped units, of ten, in each of many examples.
 
     Args:
         p: The realized dropout rate.

@@ -26,7 +26,7 @@ def draw_figure(
     sub_network_counts: Sequence[SubNetworkCount],
     n: str,
 ) -> Figure:
-    """Draw masks, how many units they drop, their entropy, and the sub-networks of a batch."""
+    """Draw masks, the numbers of dropped units, their entropy, and the sub-networks of a batch."""
     figure = style.new_figure(11, 7)
     grid = figure.add_gridspec(2, 1, height_ratios=(1, 1.25))
     top_row = grid[0].subgridspec(1, max(3, len(shown_masks)))
@@ -40,7 +40,7 @@ def draw_figure(
     _draw_counts(counts, shown_masks)
     _draw_entropy(entropy, entropies)
     _draw_sub_networks(sub_networks, sub_network_counts)
-    style.heading(figure, "Randomness: masks are most varied at p = 0.5")
+    style.heading(figure, "Randomness: masks vary most at p = 0.5")
     style.footnote(figure, style.wrapped(f"n = {n}; bars: {ERRORS} standard errors", 130))
     return figure
 
@@ -66,9 +66,9 @@ def _draw_counts(axes: Axes, shown_masks: Sequence[ShownMasks]) -> None:
             color=style.p_colour(masks.p),
             label=f"p = {masks.p:g}",
         )
-    axes.set_title("how many are dropped:\nnot a fixed share")
-    axes.set_xlabel(f"dropped units of {units}")
-    axes.set_ylabel("share of the examples (line: binomial)")
+    axes.set_title("number of dropped units:\nnot a fixed share")
+    axes.set_xlabel(f"dropped units, of {units}")
+    axes.set_ylabel("share of examples (line: binomial)")
     axes.legend()
 
 
@@ -85,7 +85,7 @@ def _draw_entropy(axes: Axes, entropies: Sequence[EntropyEstimate]) -> None:
             color=style.p_colour(estimate.p),
         )
     axes.set_title("entropy of a unit's mask:\nhighest at p = 0.5")
-    axes.set_xlabel("p, the chance of dropping")
+    axes.set_xlabel("dropout rate p")
     axes.set_ylabel("bits")
     axes.legend(loc="lower center")
 
@@ -95,7 +95,7 @@ def _draw_sub_networks(axes: Axes, sub_network_counts: Sequence[SubNetworkCount]
     layers = list(dict.fromkeys(count.units for count in sub_network_counts))
     for units, line in zip(layers, _LINE_STYLES, strict=True):
         expected = [expected_distinct_masks(float(p), units, BATCH_SIZE)[0] for p in grid]
-        label = f"{units} units have {2**units:,}"
+        label = f"{units} units: {2**units:,} masks"
         axes.plot(grid, expected, line, color="#888888", lw=1.4, label=label, zorder=1)
     for count in sub_network_counts:
         axes.errorbar(
@@ -107,7 +107,7 @@ def _draw_sub_networks(axes: Axes, sub_network_counts: Sequence[SubNetworkCount]
             color=style.p_colour(count.p),
         )
     axes.set_title(f"sub-networks that a batch\nof {BATCH_SIZE} examples sees")
-    axes.set_xlabel("p, the chance of dropping")
-    axes.set_ylabel("different ones (line: expected)")
+    axes.set_xlabel("dropout rate p")
+    axes.set_ylabel("different masks (line: expected)")
     axes.set_ylim(0, 1.45 * BATCH_SIZE)
     axes.legend(loc="upper center")

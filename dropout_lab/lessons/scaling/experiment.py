@@ -1,4 +1,4 @@
-"""Measure a unit behind dropout layers with three kinds of scaling."""
+"""Measure a unit after dropout layers with three kinds of scaling."""
 
 import math
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ DROPOUT_RATES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 SCALINGS = {
     "unscaled": "without scaling",
     "inverted": "divided by 1 - p in training",
-    "standard": "times 1 - p in evaluation",
+    "standard": "multiplied by 1 - p in evaluation",
 }
 
 

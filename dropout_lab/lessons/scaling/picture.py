@@ -1,4 +1,4 @@
-"""Plot the mean of a unit with dropout on and off over p."""
+"""Plot the mean of a unit with dropout on and off for each p."""
 
 from matplotlib.figure import Figure
 
@@ -28,7 +28,7 @@ def draw_figure(table: dict[str, list[ScaledUnit]], draws: int) -> Figure:
             label="dropout on",
         )
         axes.set_title(f"{name}:\n{SCALINGS[name]}")
-        axes.set_xlabel("p, the chance of dropping")
+        axes.set_xlabel("dropout rate p")
         axes.set_xlim(0, 1)
         axes.set_ylim(0, 1.15)
         axes.legend(loc="lower left")

@@ -10,19 +10,8 @@ from torch import Tensor
 from dropout_lab.checks.outcome import none_of, within
 from dropout_lab.layers import DropConnect, InvertedDropout, UnscaledDropout
 from dropout_lab.layers.base import Mask
-from dropout_lab.lessons import LessonOptions
+from dropout_lab.lessons import LessonOptions, parts
 from dropout_lab.lessons.draws import noise_source
-from dropout_lab.lessons.parts import (
-    Check,
-    Formula,
-    Misconception,
-    Observation,
-    Paragraph,
-    Part,
-    Plot,
-    Section,
-    Table,
-)
 from dropout_lab.lessons.units_and_weights.experiment import (
     BIAS,
     DROPPED_PARTS,
@@ -45,18 +34,18 @@ _DROPOUT_RATES = (0.1, 0.25, 0.5, 0.75, 0.9)
 _ENTRIES = ((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2))
 
 
-def lesson(options: LessonOptions) -> Iterator[Part]:
+def lesson(options: LessonOptions) -> Iterator[parts.Part]:
     """Yield the parts of the lesson."""
     (p,) = options.p
     draws = 20_000 if options.quick else 100_000
-    yield Section("A layer with 2 inputs and 3 outputs")
-    yield Formula(
-        "W = 1 2 3      z_j = sum_i x_i w_ij      x = (1, 1) makes z = (5, 7, 9)\n    4 5 6"
+    yield parts.Section("A layer with 2 inputs and 3 outputs")
+    yield parts.Formula(
+        "W = 1 2 3      z_j = sum_i x_i w_ij      x = (1, 1) gives z = (5, 7, 9)\n    4 5 6"
     )
-    yield Paragraph(
-        "A row holds what leaves an input unit, a column what enters an output unit. To drop a "
-        "unit before the map is to drop its row, to drop it after the map its column. DropConnect "
-        "tosses a coin for each weight instead."
+    yield parts.Paragraph(
+        "A row of W holds the weights that leave an input unit. A column holds the weights that "
+        "enter an output unit. Dropping an input unit removes its row; dropping an output unit "
+        "removes its column. DropConnect drops each weight independently instead."
     )
     matrices = {name: sample_matrices(name, p, draws, options.seed) for name in DROPPED_PARTS}
     yield from _show_three_draws(p, matrices)
@@ -74,17 +63,17 @@ def lesson(options: LessonOptions) -> Iterator[Part]:
     }
     yield from _show_output_noise(p, noisy_outputs)
     yield from _show_biases(p, draws, options.seed)
-    yield Plot(
+    yield parts.Plot(
         lambda: draw_figure(p, matrices, noisy_outputs, batch_variances, batches),
-        "what is dropped of the matrix, what the outputs become, and the noise of a batch",
+        "the dropped parts of the matrix, the outputs, and the noise of a batch",
     )
 
 
-def _show_three_draws(p: float, matrices_by_part: dict[str, Tensor]) -> Iterator[Part]:
+def _show_three_draws(p: float, matrices_by_part: dict[str, Tensor]) -> Iterator[parts.Part]:
     q = 1 / (1 + dropout_odds(p))
-    yield Section(f"What is left of W, in three draws at p = {p:g}")
-    yield Table(
-        "its two rows, before the division by 1 - p; 0: dropped",
+    yield parts.Section(f"The matrix W in three draws at p = {p:g}")
+    yield parts.Table(
+        "the two rows of W before the division by 1 - p; 0: dropped",
         ("dropped", *(f"draw {index + 1}" for index in range(3))),
         [
             (
@@ -94,42 +83,45 @@ def _show_three_draws(p: float, matrices_by_part: dict[str, Tensor]) -> Iterator
             for name, matrices in matrices_by_part.items()
         ],
     )
-    yield Observation("Units take whole rows or whole columns with them; weights go one by one.")
+    yield parts.Observation(
+        "Dropping a unit removes a full row or column. Dropping weights removes single numbers."
+    )
 
 
 def _format_row(row: Tensor) -> str:
     return " ".join(f"{value:.3g}" for value in row.tolist())
 
 
-def _check_independence(matrices: dict[str, Tensor]) -> Iterator[Part]:
+def _check_independence(matrices: dict[str, Tensor]) -> Iterator[parts.Part]:
     """Check that units are dropped as rows or columns, and weights independently."""
     partly_dropped = 0
     for name, axis in (("inputs", 2), ("outputs", 1)):
         keep_mask = matrices[name] != 0
         partly_dropped += int((keep_mask.any(dim=axis) != keep_mask.all(dim=axis)).sum())
-    yield Check(
-        "units are dropped whole", none_of(partly_dropped, "rows or columns are dropped in part")
+    yield parts.Check(
+        "units: full rows, columns",
+        none_of(partly_dropped, "rows or columns are only partly dropped"),
     )
     keep_mask = (matrices["weights"] != 0).double().flatten(1)
     correlations = torch.corrcoef(keep_mask.T)
     largest = float(correlations.triu(diagonal=1).abs().max()) * math.sqrt(len(keep_mask))
-    description = "is the largest correlation of two weights' coins, in 1 / sqrt(n)"
-    yield Check.within_chance("weights one by one", largest, description)
+    description = "is the largest correlation between the masks of two weights, in 1 / sqrt(n)"
+    yield parts.Check.within_chance("weights: independent", largest, description)
 
 
-def _count_sub_networks(matrices: dict[str, Tensor]) -> Iterator[Part]:
+def _count_sub_networks(matrices: dict[str, Tensor]) -> Iterator[parts.Part]:
     coins = {"inputs": 2, "outputs": 3, "weights": 6}
     hidden_units = sum(_WAN_NETWORK[1:-1])
     weights = sum(a * b for a, b in itertools.pairwise(_WAN_NETWORK))
     draws = len(matrices["inputs"])
-    yield Section("How many sub-networks")
-    yield Formula(
+    yield parts.Section("The number of sub-networks")
+    yield parts.Formula(
         "2^units for dropout, 2^weights for DropConnect; with a mask for each of B\n"
-        "examples, one step is one of (2^units)^B or (2^weights)^B"
+        "examples, a step has (2^units)^B or (2^weights)^B possibilities"
     )
-    yield Table(
-        f"this layer, and how many were seen in n = {draws:,} draws",
-        ("dropped", "coins", "sub-networks", "seen"),
+    yield parts.Table(
+        f"sub-networks of this layer, and how many were seen in n = {draws:,} draws",
+        ("dropped", "random bits", "sub-networks", "seen"),
         [
             (
                 DROPPED_PARTS[name],
@@ -140,26 +132,27 @@ def _count_sub_networks(matrices: dict[str, Tensor]) -> Iterator[Part]:
             for name, count in coins.items()
         ],
     )
-    yield Table(
-        "784-800-800-10, of Wan et al. 2013, without the biases: coins tossed in a step, "
+    yield parts.Table(
+        "network 784-800-800-10 of Wan et al. 2013, without the biases: random bits in a step, "
         f"with {_BATCH_SIZE} examples in a batch",
-        ("dropped", "one mask a batch", "one an example", "sub-networks of a mask"),
+        ("dropped", "one mask per batch", "one mask per example", "sub-networks per mask"),
         [
             (name, count, _BATCH_SIZE * count, f"2^{count:,} = 10^{count * math.log10(2):,.0f}")
             for name, count in (("hidden units", hidden_units), ("weights", weights))
         ],
     )
-    yield Observation(
-        "The further p is from 0.5, the more of the draws are the same few. "
-        "Both numbers of the larger network are beyond any count of steps: no training meets more "
-        "than a vanishing share of either. So the larger one is no argument for DropConnect by "
-        "itself. That its coins are independent makes a difference; see the noise below."
+    yield parts.Observation(
+        "The further p is from 0.5, the more often the same few sub-networks are drawn. Both "
+        "numbers for the larger network exceed any possible number of steps: training meets "
+        "only a tiny share of the sub-networks. So the larger number alone is no argument for "
+        "DropConnect. The independence of its masks does make a difference, as the section on "
+        "noise shows."
     )
 
 
 def _compare_mask_kinds(
     p: float, batches: int, seed: int, batch_variances: BatchVariances
-) -> Iterator[Part]:
+) -> Iterator[parts.Part]:
     rows = []
     for name, layer in (("units", InvertedDropout), ("weights", DropConnect)):
         for mask, mask_name in _MASK_KINDS.items():
@@ -170,47 +163,48 @@ def _compare_mask_kinds(
             rows.append(
                 (name, mask_name, *(_format_row(row / (1 + dropout_odds(p))) for row in outputs))
             )
-    yield Section("One mask for a batch, or one for each example")
-    yield Table(
-        "z, before the division by 1 - p, for three times the same example (1, 1)",
-        ("dropped", "mask for each", *(f"example {index + 1}" for index in range(3))),
+    yield parts.Section("One mask per batch or one mask per example")
+    yield parts.Table(
+        "z before the division by 1 - p, for three copies of the example (1, 1)",
+        ("dropped", "one mask per", *(f"example {index + 1}" for index in range(3))),
         rows,
     )
-    yield Observation(
-        "With one mask for the batch the three are the same: the batch has met one sub-network."
+    yield parts.Observation(
+        "With one mask per batch, the three rows are equal: the batch has met one sub-network."
     )
     per_example = batch_variances["element"][_BATCH_SIZE]
     per_batch = batch_variances["batch"][_BATCH_SIZE]
-    yield Table(
-        f"variance of the mean of z_1 over a batch of {_BATCH_SIZE}, units dropped, "
-        f"n = {batches:,} batches",
-        ("mask for each", "should be", "measured", "standard error"),
+    yield parts.Table(
+        f"variance of the mean of z_1 over a batch of {_BATCH_SIZE} with dropped units (n = "
+        f"{batches:,} batches)",
+        ("one mask per", "expected", "measured", "standard error"),
         [
             (mask_name, variance.expected, variance.measured, variance.standard_error)
             for mask_name, variance in (("example", per_example), ("batch", per_batch))
         ],
     )
-    yield Observation(
-        f"Masks of their own average out within a batch: {_BATCH_SIZE} times less noise in the "
-        "mean, and so in a gradient, which is a mean over the batch too."
+    yield parts.Observation(
+        "If each example has its own mask, the noise averages out within a batch. The variance "
+        f"of the mean is {_BATCH_SIZE} times smaller. The same holds for a gradient, which is "
+        "also a mean over the batch."
     )
-    yield Misconception(
-        "A layer written from scratch often thresholds one uniform vector, as long as a row, and "
-        "multiplies the whole batch by it. That is one mask for the batch. Srivastava et al. 2014 "
-        "and Wan et al. 2013 draw one for each example."
+    yield parts.Misconception(
+        "Many layers written from scratch compare one vector of uniform numbers, as long as a "
+        "row, with the rate, and multiply the complete batch by the result. This gives one mask "
+        "per batch. Srivastava et al. 2014 and Wan et al. 2013 draw one mask per example."
     )
     description = "is the variance of the batch's mean"
-    yield Check(
-        "of examples: over B",
+    yield parts.Check(
+        "mask per example",
         within(per_example.measured, per_example.expected, per_example.standard_error, description),
     )
-    yield Check(
-        "of a batch: as of one",
+    yield parts.Check(
+        "mask per batch",
         within(per_batch.measured, per_batch.expected, per_batch.standard_error, description),
     )
 
 
-def _compare_scalings(draws: int, seed: int) -> Iterator[Part]:
+def _compare_scalings(draws: int, seed: int) -> Iterator[parts.Part]:
     rows: list[tuple[str, float, float, float, float]] = []
     largest_z_score = 0.0
     for index, p in enumerate(_DROPOUT_RATES):
@@ -226,33 +220,36 @@ def _compare_scalings(draws: int, seed: int) -> Iterator[Part]:
         largest_z_score = max(
             largest_z_score, abs(mean / (eval_value * q) - 1) / math.sqrt(dropout_odds(p) / draws)
         )
-    yield Section("Which way to scale")
-    yield Paragraph(
-        "Where nothing is divided in training, evaluation has to make up for it. A unit of value 1:"
+    yield parts.Section("Multiply or divide by 1 - p in evaluation?")
+    yield parts.Paragraph(
+        "If training does not divide by 1 - p, evaluation must compensate. The table shows a "
+        "unit of value 1:"
     )
-    yield Table(
-        f"evaluation over the mean of training, n = {draws:,}",
-        ("p", "mean of training", "times 1 - p", "as it is", "over 1 - p"),
+    yield parts.Table(
+        f"value in evaluation over the mean in training, n = {draws:,}; evaluation is",
+        ("p", "mean in training", "times 1 - p", "unchanged", "divided by 1 - p"),
         rows,
     )
-    yield Observation(
-        "Only times 1 - p makes them equal. As it is, evaluation is 1 / (1 - p) times too "
-        "large; divided, 1 / (1 - p)^2 times."
+    yield parts.Observation(
+        "Only the factor 1 - p makes evaluation equal to the mean in training. Without a "
+        "factor, evaluation is 1 / (1 - p) times too large. Divided by 1 - p, it is 1 / (1 - "
+        "p)^2 times too large."
     )
-    yield Misconception(
-        "'Some units are trained more often than others, so in evaluation the weights are scaled "
-        "by 1 / (1 - p).' The direction is wrong, and so is the reason: nothing is averaged by how "
-        "often a unit was trained. The next layer learned with sums of which a share p was missing "
-        "on the mean; in evaluation nothing is missing, and they have to shrink."
+    yield parts.Misconception(
+        "'Some units are trained more often than others, so in evaluation the weights are "
+        "scaled by 1 / (1 - p).' The direction is wrong, and so is the reason: no average "
+        "depends on how often a unit was trained. In training, a share p of each sum is missing "
+        "on average, and the next layer learns with these smaller sums. In evaluation nothing "
+        "is missing, so the sums must shrink."
     )
-    description = "is how far off it is, at any p"
-    yield Check.within_chance("times 1 - p, not over it", largest_z_score, description)
+    description = "is the largest deviation from 1, at any p"
+    yield parts.Check.within_chance("times 1 - p, not over it", largest_z_score, description)
 
 
-def _show_output_noise(p: float, noisy_outputs: dict[str, NoisyOutputs]) -> Iterator[Part]:
+def _show_output_noise(p: float, noisy_outputs: dict[str, NoisyOutputs]) -> Iterator[parts.Part]:
     draws = len(noisy_outputs["units"].outputs)
-    yield Section("The noise of the outputs")
-    yield Formula(
+    yield parts.Section("The noise of the outputs")
+    yield parts.Formula(
         "both:          Var z_j        = p / (1 - p) sum_i (x_i w_ij)^2\n"
         "dropout:       Cov(z_j, z_k)  = p / (1 - p) sum_i x_i^2 w_ij w_ik\n"
         "DropConnect:   Cov(z_j, z_k)  = 0"
@@ -267,7 +264,7 @@ def _show_output_noise(p: float, noisy_outputs: dict[str, NoisyOutputs]) -> Iter
                 f"{outputs.covariances[index]:.4g} ± {outputs.standard_error[index]:.2g}",
             ]
         rows.append(cells)
-    yield Table(
+    yield parts.Table(
         f"closed form, and measured ± standard error; x = (1, 1), p = {p:g}, n = {draws:,} masks",
         ("", "dropout", "measured", "DropConnect", "measured"),
         rows,
@@ -275,23 +272,24 @@ def _show_output_noise(p: float, noisy_outputs: dict[str, NoisyOutputs]) -> Iter
     sum_variances = {
         name: float(outputs.covariances.sum()) for name, outputs in noisy_outputs.items()
     }
-    yield Observation(
-        "Each output has as much noise under both. But a dropped unit is missing from all outputs "
-        "at once: under dropout they err together, with a correlation of "
-        f"{_format_correlation(noisy_outputs['units'], 0, 1)} between the first two; under "
-        f"DropConnect of {_format_correlation(noisy_outputs['weights'], 0, 1)}, by chance. Their "
-        f"sum has a variance of {sum_variances['units']:.4g} under dropout and of "
-        f"{sum_variances['weights']:.4g} under DropConnect."
+    yield parts.Observation(
+        "Each output has the same noise variance under both. But a dropped unit is missing from "
+        "all outputs at once, so under dropout the errors of the outputs are correlated. The "
+        "first two outputs have a correlation of "
+        f"{_format_correlation(noisy_outputs['units'], 0, 1)} under dropout, and of "
+        f"{_format_correlation(noisy_outputs['weights'], 0, 1)} by chance under DropConnect. The "
+        f"sum of the three outputs has a variance of {sum_variances['units']:.4g} under dropout "
+        f"and of {sum_variances['weights']:.4g} under DropConnect."
     )
-    yield Misconception(
-        "'Dropout multiplies each weight w_ij by a coin e_ij of its own.' The mean, (1 - p) w_ij, "
-        "is right of both. But a coin for each weight is DropConnect; under dropout all weights "
-        "that leave a unit share one coin, and so the outputs share their noise."
+    yield parts.Misconception(
+        "'Dropout multiplies each weight w_ij by its own random bit e_ij.' The mean, (1 - p) "
+        "w_ij, is right for both methods. But a bit for each weight is DropConnect. Under "
+        "dropout, all weights that leave a unit share one bit, so the outputs share their noise."
     )
-    description = "is how far a variance or covariance is from the closed form"
-    names = {"units": "dropout: they err as one", "weights": "DropConnect: one by one"}
+    description = "is the largest distance of a variance or covariance from the closed form"
+    names = {"units": "dropout: shared noise", "weights": "DropConnect: own noise"}
     for name, outputs in noisy_outputs.items():
-        yield Check.within_chance(names[name], outputs.largest_z_score, description)
+        yield parts.Check.within_chance(names[name], outputs.largest_z_score, description)
 
 
 def _format_correlation(outputs: NoisyOutputs, first: int, second: int) -> str:
@@ -303,12 +301,12 @@ def _format_correlation(outputs: NoisyOutputs, first: int, second: int) -> str:
     return f"{round(correlation, 3) + 0.0:.3f}"  # + 0.0 turns -0.0 into 0.0
 
 
-def _show_biases(p: float, draws: int, seed: int) -> Iterator[Part]:
+def _show_biases(p: float, draws: int, seed: int) -> Iterator[parts.Part]:
     unbiased, biased = drop_weights(p, 1, seed), drop_weights(p, draws, seed, BIAS)
-    yield Section("And the biases")
-    yield Paragraph(
-        "DropConnect as published masks the biases too, and so does this layer; dropout leaves "
-        "them alone. With biases of 1:"
+    yield parts.Section("The biases")
+    yield parts.Paragraph(
+        "Published DropConnect masks the biases too, and so does this layer. Dropout never "
+        "masks them. The table has biases of 1:"
     )
     matrices = (
         unbiased.expected_covariances,
@@ -316,11 +314,13 @@ def _show_biases(p: float, draws: int, seed: int) -> Iterator[Part]:
         biased.covariances,
         biased.standard_error,
     )
-    yield Table(
+    yield parts.Table(
         f"DropConnect, variance of the outputs, n = {draws:,} masks",
         ("", "weights only", "with biases", "measured", "standard error"),
         [(f"Var z_{j + 1}", *(float(matrix[j, j]) for matrix in matrices)) for j in range(3)],
     )
-    yield Observation(f"Each gains p / (1 - p) b^2 = {dropout_odds(p):.4g}.")
-    description = "is how far a variance or covariance is off"
-    yield Check.within_chance("biases are dropped too", biased.largest_z_score, description)
+    yield parts.Observation(
+        f"The biases add p / (1 - p) b^2 = {dropout_odds(p):.4g} to each variance."
+    )
+    description = "is the largest distance of a variance or covariance from the closed form"
+    yield parts.Check.within_chance("biases are dropped too", biased.largest_z_score, description)

@@ -39,12 +39,14 @@ def draw_figure(
     _draw_outputs(middle, noisy_outputs["weights"], "DropConnect", "dropconnect")
     left.set(xlim=middle.get_xlim(), ylim=middle.get_ylim())  # show both panels at one scale
     _draw_batch_variances(right, batch_variances)
-    style.heading(figure, f"Units and weights: what is dropped, and what comes of it, p = {p:g}")
+    style.heading(
+        figure, f"Units and weights: the dropped parts and the noise of the outputs, p = {p:g}"
+    )
     draws = len(noisy_outputs["units"].outputs)
     style.footnote(
         figure,
-        f"areas: share of n = {draws:,} masks, x = (1, 1); cross: dropout off; "
-        f"right: n = {batches:,} batches, lines: closed form, bars: {ERRORS} standard errors",
+        f"areas: share of n = {draws:,} masks, x = (1, 1); cross: dropout off; right: n = "
+        f"{batches:,} batches, lines: closed form, bars: {ERRORS} standard errors",
     )
     return figure
 
@@ -84,8 +86,8 @@ def _draw_outputs(axes: Axes, outputs: NoisyOutputs, title: str, variant: str) -
 
 def _draw_batch_variances(axes: Axes, batch_variances: BatchVariances) -> None:
     masks: tuple[tuple[Mask, str, str], ...] = (
-        ("batch", "s", "a batch"),
-        ("element", "o", "each example"),
+        ("batch", "s", "batch"),
+        ("element", "o", "example"),
     )
     for mask, marker, label in masks:
         axes.errorbar(
@@ -94,7 +96,7 @@ def _draw_batch_variances(axes: Axes, batch_variances: BatchVariances) -> None:
             yerr=[ERRORS * batch_variances[mask][size].standard_error for size in BATCH_SIZES],
             fmt=marker,
             color=style.variant_colour("batchwise" if mask == "batch" else "standard"),
-            label=f"one mask for {label}",
+            label=f"one mask per {label}",
         )
         expected = [batch_variances[mask][size].expected for size in BATCH_SIZES]
         axes.plot(BATCH_SIZES, expected, color="#888888", linewidth=1, zorder=1)
@@ -103,7 +105,7 @@ def _draw_batch_variances(axes: Axes, batch_variances: BatchVariances) -> None:
     axes.minorticks_off()
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter(lambda value, _: f"{value:g}")
-    axes.set_title("noise of z_1,\nmean of a batch, units dropped")
+    axes.set_title("noise of z_1:\nbatch mean with dropped units")
     axes.set_xlabel("examples in the batch")
     axes.set_ylabel("variance")
     axes.legend(loc="lower left")

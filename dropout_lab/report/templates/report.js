@@ -1,5 +1,5 @@
 "use strict";
-// Tables sort by a click or a key on a heading. Without this script they stand as they were written.
+// Sort a table when its heading is clicked or activated by a key. Without this script the order is fixed.
 for (const table of document.querySelectorAll("table.sortable")) {
   const body = table.tBodies[0];
   const said = document.getElementById("said");
@@ -28,7 +28,7 @@ function key(cell) {
   return cell.dataset.number === "" ? null : Number(cell.dataset.number);
 }
 
-// What has no value comes last, in whichever direction.
+// Rows without a value come last in both directions.
 function compare(a, b, direction) {
   if (a === null || b === null) return (a === null) - (b === null);
   if (typeof a === "number" && typeof b === "number") return direction * (a - b);
