@@ -62,7 +62,7 @@ def draw_by_p(study: StudyTables, table: pd.DataFrame, title: str) -> Figure | N
             _draw_line_over_p(axes, study, with_baseline, quantity, *style_args, many=many)
         if first_points.empty:
             _draw_baseline_level(axes, study, baseline, quantity)
-        axes.set_xlabel("p, the chance of dropping")
+        axes.set_xlabel("p, the probability of dropping")
         if numeric.nunique() <= 10:
             axes.set_xticks(ps)
         style.percent_axis(axes)

@@ -71,7 +71,7 @@ def draw_heat_map(study: StudyTables, table: pd.DataFrame, key: str, title: str)
     axes.set_xticks(range(len(columns)), [f"{p:g}" for p in columns])
     words = [_NULL_LABELS.get(key, "") if np.isinf(value) else f"{value:g}" for value in rows]
     axes.set_yticks(range(len(rows)), words)
-    axes.set_xlabel("p, the chance of dropping")
+    axes.set_xlabel("p, the probability of dropping")
     axes.set_ylabel(_AXIS_LABELS.get(key, key.partition(".")[2].replace("_", " ")))
     axes.grid(visible=False)
     figure.colorbar(image, label="test accuracy, difference\n(percentage points)")

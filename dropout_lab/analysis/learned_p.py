@@ -54,7 +54,7 @@ def draw_learned_p(study: StudyTables, table: pd.DataFrame, title: str) -> Figur
         style.epoch_axis(axes)
         axes.set_ylim(-0.02, 1.02)
     for axes in grid[::columns]:
-        axes.set_ylabel("p, the chance of dropping")
+        axes.set_ylabel("p, the probability of dropping")
     style.legend_right(grid[columns - 1], grid[0].get_legend_handles_labels())
     style.heading(figure, f"{title}: learned p ({style.n_seeds(shown['seeds'])})")
     left_out = len(p_of_cells) - len(shown)

@@ -40,7 +40,7 @@ _DASHES: dict[str, Literal["-", ":", "--"]] = {
 }
 _MARKERS = {"test_error": "o", "validation_error": "s", "train_error": "^"}  # for a single epoch
 _AXES = {
-    "p": "p, the chance of dropping",
+    "p": "p, the probability of dropping",
     "keep": "probability of keeping a unit, 1 − p",
     "units": "units of the first hidden layer",
     "train_size": "training examples",

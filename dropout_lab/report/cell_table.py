@@ -16,7 +16,7 @@ from dropout_lab.analysis.tables import (
     describe_missing_runs,
 )
 
-INTERVAL, GAP = "95% interval", "gap, points"  # columns that narrow tables omit
+INTERVAL, GAP = "95% interval", "gap, pp"  # columns that narrow tables omit
 _EMPTY = "–"
 
 
@@ -177,7 +177,7 @@ def _short_columns(reference: str, *, errors: bool) -> list[tuple[Column, _Field
         ),
         (
             Column(
-                f"vs {reference}, points",
+                f"vs {reference}, pp",
                 f"Difference in {what}, paired by seed: mean and 95% t interval.",
                 short=True,
             ),
@@ -233,7 +233,7 @@ def _long_columns(difference: str, *, errors: bool) -> list[tuple[Column, _Field
         (
             Column(
                 f"seeds for {difference}",
-                f"Paired seeds needed to call a difference of {difference} points "
+                f"Paired seeds needed to call a difference of {difference} pp "
                 "significant with 80% power, at the corrected level.",
             ),
             lambda cell: _number_field(cell["seeds_needed"], lambda n: f"{n:.0f}"),
@@ -277,7 +277,7 @@ def _signed_number(value: float) -> str:
 
 def _reference_words(against: Mapping[str, Any] | None) -> str:
     if not against:
-        return "without dropout"
+        return "baseline"
     return ", ".join(
         f"{key.partition('.')[2].replace('_', ' ')} = {value_text(value)}"
         for key, value in against.items()
