@@ -156,7 +156,7 @@ def test_every_picture_has_its_words(report: Report, text: str) -> None:
     names = [name for name, _, _ in titles]
     assert {"curves", "gap", "by_p", "cells"} <= set(names)
     (words,) = (words for name, _, words in titles if name == "by_p")
-    assert "across: p, the chance of dropping, up: test accuracy (%)" in words
+    assert "across: p, the probability of dropping, up: test accuracy (%)" in words
     assert "95% t interval of the mean over seeds" in words
 
 
