@@ -34,7 +34,7 @@ from dropout_lab.analysis.tables import MISSING, StudyTables
 from dropout_lab.config.grid import run_id, runs_of, sweep_cells, without
 from dropout_lab.config.load import load
 from dropout_lab.config.overrides import Changes
-from dropout_lab.config.schema import without_dropout
+from dropout_lab.config.sections.dropout import without_dropout
 from dropout_lab.folder.manifest import new_manifest
 from dropout_lab.results import cell_text
 

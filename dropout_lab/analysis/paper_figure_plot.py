@@ -28,7 +28,8 @@ from dropout_lab.analysis.tables import (
 )
 from dropout_lab.config.grid import values_of
 from dropout_lab.config.published import FigureSettings, PublishedSettings
-from dropout_lab.config.schema import Settings, p_of_places, without_dropout
+from dropout_lab.config.schema import Settings
+from dropout_lab.config.sections.dropout import p_of_places, without_dropout
 from dropout_lab.config.sizes import training_examples
 
 _MAX_LINES = 12

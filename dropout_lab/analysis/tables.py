@@ -12,7 +12,8 @@ import pandas as pd
 from dropout_lab import results
 from dropout_lab.analysis.statistics import t_interval
 from dropout_lab.config.grid import Run, run_id, without
-from dropout_lab.config.schema import Settings, without_dropout
+from dropout_lab.config.schema import Settings
+from dropout_lab.config.sections.dropout import without_dropout
 from dropout_lab.errors import DamageError, StorageError
 from dropout_lab.folder.judge import READING_ORDER, damages, in_short
 from dropout_lab.results import Table

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dropout_lab.config.grid import without
-from dropout_lab.config.schema import Settings, without_dropout
+from dropout_lab.config.schema import Settings
+from dropout_lab.config.sections.dropout import without_dropout
 from dropout_lab.results import counted, read_manifest
 from dropout_lab.study import Study
 

@@ -16,8 +16,9 @@ from dropout_lab.cli.free_name import with_free_name
 from dropout_lab.cli.power import power_of
 from dropout_lab.cli.precision import check_precision
 from dropout_lab.cli.progress import new_progress
-from dropout_lab.config.grid import Run, get
+from dropout_lab.config.grid import Run
 from dropout_lab.config.rules import cautions_of
+from dropout_lab.config.schema import get
 from dropout_lab.errors import StorageError, TakenFolderError
 from dropout_lab.results import (
     AT_END,

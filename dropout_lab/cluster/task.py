@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from dropout_lab.cluster.journal import Delivery, Held, Journal, Order, Report
-from dropout_lab.config.schema import DatasetSettings
+from dropout_lab.config.sections.dataset import DatasetSettings
 from dropout_lab.data import Splits, load, present
 from dropout_lab.datasets import DATASETS
 from dropout_lab.devices import configure_device

@@ -9,11 +9,12 @@ from dropout_lab.config.document import KeyPath
 from dropout_lab.config.foreign_keys import grid_of
 from dropout_lab.config.grid import axis_values
 from dropout_lab.config.hints import fits, flow
-from dropout_lab.config.inference_rules import NOT_SWEPT
-from dropout_lab.config.messages import shown, unknown_dotted, wrong_value
+from dropout_lab.config.messages import unknown_dotted, wrong_value
 from dropout_lab.config.mistakes import Mistakes
 from dropout_lab.config.schema import KEYS, SECTION_CLASSES
+from dropout_lab.config.sections.evaluation import NOT_SWEPT
 from dropout_lab.config.sweep import LABEL
+from dropout_lab.printable import shown
 
 _LONGEST_LABEL = 60  # characters
 

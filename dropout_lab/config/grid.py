@@ -12,18 +12,12 @@ from typing import Any
 
 from dropout_lab.catalogue import CATALOGUE
 from dropout_lab.config.conditional_keys import keys_read, without_unread
-from dropout_lab.config.inference_rules import applicable
-from dropout_lab.config.messages import shown
-from dropout_lab.config.schema import (
-    SECTION_CLASSES,
-    SECTIONS,
-    Config,
-    DropoutSettings,
-    Settings,
-    without_dropout,
-)
+from dropout_lab.config.schema import SECTION_CLASSES, SECTIONS, Config, Settings, get
+from dropout_lab.config.sections.dropout import DropoutSettings, without_dropout
+from dropout_lab.config.sections.evaluation import applicable
 from dropout_lab.config.sweep import LABEL
 from dropout_lab.config.types import Section
+from dropout_lab.printable import shown
 
 # Part of every run id. Raise it, and say so in the changelog, when a change moves any number.
 NUMBERS = 1
@@ -168,12 +162,6 @@ def values_of(settings: Settings, keys: Iterable[str]) -> dict[str, Any]:
         else value
         for key, value in given.items()
     }
-
-
-def get(settings: Settings, key: str) -> Any:
-    """Return the value of a dotted key."""
-    section, _, name = key.partition(".")
-    return getattr(getattr(settings, section), name)
 
 
 def with_values(settings: Settings, values: Mapping[str, Any]) -> Settings:

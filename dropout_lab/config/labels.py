@@ -13,14 +13,15 @@ from pydantic import ValidationError
 
 from dropout_lab.catalogue import CATALOGUE
 from dropout_lab.config.document import KeyPath, parse_value
-from dropout_lab.config.grid import canonical, get, with_values
-from dropout_lab.config.messages import nearest, shown
+from dropout_lab.config.grid import canonical, with_values
+from dropout_lab.config.messages import nearest
 from dropout_lab.config.mistakes import Mistakes
 from dropout_lab.config.published import PublishedValue
-from dropout_lab.config.schema import KEYS, Config, Settings, without_dropout
+from dropout_lab.config.schema import KEYS, Config, Settings, get
+from dropout_lab.config.sections.dropout import without_dropout
 from dropout_lab.config.sweep import LABEL
 from dropout_lab.errors import ConfigError
-from dropout_lab.printable import unprintable
+from dropout_lab.printable import shown, unprintable
 
 _WITHOUT, _WITH = "without dropout", "with dropout"  # what tables and plots write without a label
 _PART = re.compile(r"([a-z][a-z0-9_ ]*?) ?= ?(\S.*)")  # and "p = 0.5" for each key that is swept

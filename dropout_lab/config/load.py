@@ -19,29 +19,18 @@ from dropout_lab.config.grid import (
     with_values,
 )
 from dropout_lab.config.hints import instead_of_sweep
-from dropout_lab.config.inference_rules import unread_measures
 from dropout_lab.config.labels import check_distinct, check_labels, check_references, check_texts
-from dropout_lab.config.messages import (
-    shown,
-    unknown_dotted,
-    unknown_key,
-    wrong_section,
-    wrong_value,
-)
+from dropout_lab.config.messages import unknown_dotted, unknown_key, wrong_section, wrong_value
 from dropout_lab.config.mistakes import Mistakes
 from dropout_lab.config.overrides import Changes, apply, choose_size, get
 from dropout_lab.config.published import PublishedSettings
 from dropout_lab.config.rules import complaints, unread_keys
-from dropout_lab.config.schema import (
-    KEYS,
-    SECTION_CLASSES,
-    SECTIONS,
-    Config,
-    Settings,
-    without_dropout,
-)
+from dropout_lab.config.schema import KEYS, SECTION_CLASSES, SECTIONS, Config, Settings
+from dropout_lab.config.sections.dropout import without_dropout
+from dropout_lab.config.sections.evaluation import unread_measurements
 from dropout_lab.config.sweep import LABEL, SweepSettings
 from dropout_lab.errors import ConfigError
+from dropout_lab.printable import shown
 
 _DEVICES = {f"{device}{number}" for device in ("com", "lpt") for number in "123456789"}
 _RESERVED_NAMES = {"con", "prn", "aux", "nul"} | _DEVICES
@@ -247,7 +236,7 @@ def _check_cells(config: Config, mistakes: Mistakes, *, sweep: bool) -> None:
     swept = [*grid, *(key for cell in listed for key in cell)] if sweep else []
     for key, message in unread_keys(config, (cell.settings for cell in cells), swept):
         mistakes.add(key, message, path=document.first(*_places(key, listed)))
-    for key, message in unread_measures(config, [cell.settings for cell in cells]):
+    for key, message in unread_measurements(config, [cell.settings for cell in cells]):
         mistakes.add(key, message)
     found: dict[tuple[str, str], list[Cell]] = {}
     for cell in cells:

@@ -1,6 +1,5 @@
 """Messages about a value or a key that is not allowed: what was given, and what to write."""
 
-import json
 from collections.abc import Iterable
 
 from dropout_lab.catalogue import CATALOGUE
@@ -16,8 +15,8 @@ from dropout_lab.config.hints import (
 from dropout_lab.config.schema import KEYS, SECTION_CLASSES
 from dropout_lab.config.synonyms import OTHER_VALUES, nearest_word, similar_words
 from dropout_lab.config.types import LARGEST_COUNT
+from dropout_lab.printable import shown
 
-_SHOWN = 60  # characters of a wrong value that a message repeats
 _LISTED = 16  # keys that a message lists
 _EVERY_KEY = "To see every key and what it means: dropout-lab config show --comments"
 
@@ -109,12 +108,6 @@ def unknown_dotted(
 def _similar_key(name: str) -> str | None:
     """Return the dotted key whose name, without its section, a misspelled name is for."""
     return key_of(nearest_word(name, [key.partition(".")[2] for key in KEYS]) or "")
-
-
-def shown(value: object) -> str:
-    """Return a wrong value as the user wrote it, shortened."""
-    text = json.dumps(value, ensure_ascii=False, default=str)
-    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

@@ -8,11 +8,12 @@ from typing import Any
 
 from dropout_lab.config.document import Document, KeyPath, parse_value
 from dropout_lab.config.hints import fits, setting
-from dropout_lab.config.messages import shown, unknown_dotted
+from dropout_lab.config.messages import unknown_dotted
 from dropout_lab.config.schema import KEYS
 from dropout_lab.config.sweep import LABEL, SweepSettings
 from dropout_lab.config.types import LARGEST_SEED
 from dropout_lab.errors import ConfigError
+from dropout_lab.printable import shown
 
 _SHOWN = 80  # characters of an option that a message repeats
 

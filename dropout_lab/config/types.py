@@ -1,7 +1,7 @@
-"""What every section of the config shares: its strictness, and the kinds of value with a range."""
+"""What the sections of a config share: strictness, kinds of value, the form of their rules."""
 
-from collections.abc import Mapping
-from typing import Annotated, Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import (
     AfterValidator,
@@ -13,6 +13,9 @@ from pydantic import (
 )
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
+
+if TYPE_CHECKING:
+    from dropout_lab.config.schema import Settings
 
 LARGEST_SEED = 2**63  # beyond it, torch takes none
 LARGEST_COUNT = 2**31  # beyond it, arithmetic of floats and tensors' sizes overflows
@@ -64,7 +67,20 @@ class KeyOf:
         return key
 
 
+# For each key that decides whether others are read: its values, or ABOVE_0, and the keys of the
+# section that are read with this value, each with its default.
+ConditionalKeys = Mapping[str, Mapping[str, Mapping[str, Any]]]
+ABOVE_0 = "above 0"
+
+
 class Section(BaseModel):
     """A part of the config: no unknown key, no conversion, no infinite number, no change later."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+    conditional_keys: ClassVar[ConditionalKeys] = {}
+
+
+Complaint = tuple[str, str]  # the dotted key to blame, and the message without its place
+# Each rule with the sections that it reads. It is checked if these have no mistake of their own.
+Rules = Mapping[Callable[["Settings"], Iterator[Complaint]], set[str]]

@@ -7,10 +7,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from dropout_lab import results
-from dropout_lab.config.diagnostic_columns import diagnostic_columns
 from dropout_lab.config.grid import Run
-from dropout_lab.config.inference_rules import at_end, inferences, keeps_predictions
 from dropout_lab.config.schema import Settings
+from dropout_lab.config.sections.evaluation import (
+    at_end,
+    diagnostic_columns,
+    inferences,
+    keeps_predictions,
+)
 from dropout_lab.config.sizes import (
     BINS,
     HISTOGRAM_EXAMPLES,

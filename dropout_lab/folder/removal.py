@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from dropout_lab.config.grid import Run
-from dropout_lab.config.schema import without_dropout
+from dropout_lab.config.sections.dropout import without_dropout
 from dropout_lab.errors import ConfigError, StorageError
 from dropout_lab.folder.study_folder import StudyFolder
 from dropout_lab.results import RemovalEntry, cell_text, comparable

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from dropout_lab.config.grid import Run
-from dropout_lab.config.inference_rules import diagnostics
+from dropout_lab.config.sections.evaluation import diagnostics
 from dropout_lab.config.sizes import length, training_examples
 from dropout_lab.results import Row, cell_text
 

@@ -9,7 +9,8 @@ import torch
 
 from dropout_lab import data
 from dropout_lab.config.grid import Cell, canonical, runs_of, with_values
-from dropout_lab.config.schema import Settings, without_dropout
+from dropout_lab.config.schema import Settings
+from dropout_lab.config.sections.dropout import without_dropout
 from dropout_lab.data import Splits
 from dropout_lab.lessons import LessonOptions
 from dropout_lab.training import Fleet, Record, train

@@ -11,10 +11,11 @@ from pydantic import TypeAdapter, ValidationError
 
 from dropout_lab.catalogue import BUILT_IN
 from dropout_lab.config.allowed_values import allowed, choices
-from dropout_lab.config.messages import nearest, shown
-from dropout_lab.config.schema import DropoutSettings
+from dropout_lab.config.messages import nearest
+from dropout_lab.config.sections.dropout import DropoutSettings
 from dropout_lab.layers import Dropout, UnitDropout
 from dropout_lab.layers.sample_inputs import required_options
+from dropout_lab.printable import shown
 from dropout_lab.variant import Variant
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")

@@ -14,7 +14,8 @@ from pydantic import ValidationError
 from dropout_lab.analysis.style import value_text
 from dropout_lab.analysis.tables import MISSING, StudyTables, group_by_cell
 from dropout_lab.config.grid import Cell, Run, sweep_cells
-from dropout_lab.config.schema import Config, without_dropout
+from dropout_lab.config.schema import Config
+from dropout_lab.config.sections.dropout import without_dropout
 from dropout_lab.config.sizes import layer_sizes
 from dropout_lab.config.sweep import LABEL
 from dropout_lab.files import sha256_of

@@ -38,13 +38,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from dropout_lab.catalogue import BUILT_IN
-from dropout_lab.config.inference_rules import (
+from dropout_lab.config.schema import Settings
+from dropout_lab.config.sections.dropout import p_of_places
+from dropout_lab.config.sections.evaluation import (
     SAMPLES,
     diagnostics,
     inferences,
     keeps_predictions,
 )
-from dropout_lab.config.schema import Settings, p_of_places
 from dropout_lab.config.sizes import inputs_of, layer_sizes, length, training_examples
 from dropout_lab.datasets import DATASETS
 from dropout_lab.training.evaluation import CHUNK

@@ -6,9 +6,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from dropout_lab.config.diagnostic_columns import LAYER_COLUMNS, REMOVED_PERCENTAGES
-from dropout_lab.config.inference_rules import diagnostics
-from dropout_lab.config.schema import p_of_places
+from dropout_lab.config.sections.dropout import p_of_places
+from dropout_lab.config.sections.evaluation import LAYER_COLUMNS, REMOVED_PERCENTAGES, diagnostics
 from dropout_lab.data import Examples, Splits, stratified
 from dropout_lab.layers import Dropout, UnitInputs
 from dropout_lab.layers.noise_measurement import (

@@ -5,7 +5,7 @@ import pytest
 from dropout_lab.config.grid import run_id, section_data, single_cell
 from dropout_lab.config.load import load
 from dropout_lab.config.overrides import Changes
-from dropout_lab.config.schema import DatasetSettings
+from dropout_lab.config.sections.dataset import DatasetSettings
 from dropout_lab.config.sizes import inputs_of
 from dropout_lab.errors import ConfigError
 from dropout_lab.study.memory import matrices, need

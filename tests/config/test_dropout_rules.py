@@ -6,11 +6,11 @@ import pytest
 
 from dropout_lab.catalogue import CATALOGUE
 from dropout_lab.config.conditional_keys import readers
-from dropout_lab.config.grid import get, single_cell, sweep_cells
+from dropout_lab.config.grid import single_cell, sweep_cells
 from dropout_lab.config.load import load
 from dropout_lab.config.overrides import Changes
 from dropout_lab.config.rules import cautions
-from dropout_lab.config.schema import Config
+from dropout_lab.config.schema import Config, get
 from dropout_lab.errors import ConfigError
 from dropout_lab.layers import VARIANTS
 

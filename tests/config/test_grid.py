@@ -4,18 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from dropout_lab.config.grid import (
-    get,
-    run_id,
-    runs_of,
-    section_data,
-    single_cell,
-    sweep_cells,
-    without,
-)
+from dropout_lab.config.grid import run_id, runs_of, section_data, single_cell, sweep_cells, without
 from dropout_lab.config.load import load
 from dropout_lab.config.overrides import Changes
-from dropout_lab.config.schema import Config, p_of_places, without_dropout
+from dropout_lab.config.schema import Config, get
+from dropout_lab.config.sections.dropout import p_of_places, without_dropout
 from dropout_lab.results import digest, read_manifest
 from tests.conftest import make_config
 

@@ -9,7 +9,8 @@ import pytest
 from dropout_lab.config.grid import labelled_keys, run_id, runs_of, sweep_cells
 from dropout_lab.config.load import load, sizes_in
 from dropout_lab.config.overrides import Changes
-from dropout_lab.config.schema import Config, without_dropout
+from dropout_lab.config.schema import Config
+from dropout_lab.config.sections.dropout import without_dropout
 from dropout_lab.errors import ConfigError
 from dropout_lab.folder.manifest import (
     add_runs,

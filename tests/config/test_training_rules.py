@@ -4,12 +4,13 @@ import pytest
 
 from dropout_lab.catalogue import CATALOGUE
 from dropout_lab.config.conditional_keys import readers
-from dropout_lab.config.grid import get, run_id, runs_of, single_cell, sweep_cells
+from dropout_lab.config.grid import run_id, runs_of, single_cell, sweep_cells
 from dropout_lab.config.load import load
 from dropout_lab.config.overrides import Changes
-from dropout_lab.config.regularization import RegularizationSettings
 from dropout_lab.config.rules import cautions
-from dropout_lab.config.schema import Config, TrainingSettings
+from dropout_lab.config.schema import Config, get
+from dropout_lab.config.sections.regularization import RegularizationSettings
+from dropout_lab.config.sections.training import TrainingSettings
 from dropout_lab.errors import ConfigError
 
 REGULARIZATION = set(RegularizationSettings.model_fields)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from dropout_lab.catalogue import CATALOGUE
-from dropout_lab.config.diagnostic_columns import diagnostic_columns
+from dropout_lab.config.sections.evaluation import diagnostic_columns
 from dropout_lab.data import Splits, stratified
 from dropout_lab.layers import VARIANTS, Dropout, InvertedDropout, UnitInputs
 from dropout_lab.layers.noise_measurement import Claim, NoiseMeasurement, measure_noise
