@@ -26,8 +26,8 @@ from dropout_lab.analysis.tables import (
     with_exported_names,
 )
 from dropout_lab.config.document import Document, read_document
-from dropout_lab.config.grid import Cell, single_cell, sweep_cells
-from dropout_lab.config.load import check, name_from
+from dropout_lab.config.grid import Cell
+from dropout_lab.config.load import check_with_cells, name_from
 from dropout_lab.config.overrides import choose_size
 from dropout_lab.config.schema import KEYS, Config
 from dropout_lab.data import data_folder
@@ -177,7 +177,7 @@ def sweep(
     load_plugins(map(Path, plugins))
     axes = {**({"p": p} if p is not None else {}), **(grid or {})}
     checked = _config(config, overrides, {_full_key(key): axes[key] for key in axes}, sweep=True)
-    return _run("sweep", checked, sweep_cells(checked), out, data_dir, device)
+    return _run("sweep", checked, out, data_dir, device)
 
 
 def train(
@@ -195,7 +195,7 @@ def train(
     """
     load_plugins(map(Path, plugins))
     checked = _config(config, overrides, {}, sweep=False)
-    return _run("train", checked, single_cell(checked), out, data_dir, device)
+    return _run("train", checked, out, data_dir, device)
 
 
 def load(path: str | Path) -> Study:
@@ -213,7 +213,7 @@ def _config(
     axes: Mapping[str, Sequence[Any]],
     *,
     sweep: bool,
-) -> Config:
+) -> tuple[Config, list[Cell]]:
     if source is None:
         document = Document("the defaults")
     elif isinstance(source, Mapping):
@@ -232,7 +232,7 @@ def _config(
             grid.pop(key, None)  # the argument fixes what the config sweeps
     for key, values in axes.items():
         document.set(("sweep", "grid", key), _plain(values), f"grid {key}")
-    return check(document, sweep=sweep)
+    return check_with_cells(document, sweep=sweep)
 
 
 def _full_key(name: str) -> str:
@@ -263,12 +263,12 @@ def _plain(value: Any) -> Any:
 
 def _run(
     function: str,
-    config: Config,
-    cells: Sequence[Cell],
+    checked: tuple[Config, list[Cell]],
     out: str | Path | None,
     data_dir: str | Path | None,
     device: str,
 ) -> Study:
+    config, cells = checked
     request = StudyRequest(
         config=config,
         cells=cells,

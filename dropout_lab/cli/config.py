@@ -25,8 +25,8 @@ def check(
     plugin: options.Plugins = None,
 ) -> None:
     """Check configs: list everything that is wrong with them, or that nothing is."""
-    from dropout_lab.config.grid import seeds_of, sweep_cells
-    from dropout_lab.config.load import load, sizes_in
+    from dropout_lab.config.grid import seeds_of
+    from dropout_lab.config.load import load, load_with_cells, sizes_in
     from dropout_lab.config.overrides import Changes
     from dropout_lab.config.rules import cautions_of
     from dropout_lab.errors import ConfigError
@@ -44,11 +44,11 @@ def check(
                 mistakes += [text for text in error.mistakes if text not in mistakes]
                 continue
             try:
-                loaded = load(file, Changes(settings=chosen, sweep=True))
+                loaded, cells = load_with_cells(file, Changes(settings=chosen, sweep=True))
             except ConfigError as error:
                 encoding.say(f"{which}: OK for train. sweep refuses it: {error.mistakes[0]}")
                 continue
-            cells, seeds = sweep_cells(loaded), len(seeds_of(loaded))
+            seeds = len(seeds_of(loaded))
             encoding.say(
                 f"{which}: OK: {counted(len(cells), 'setting')} × {counted(seeds, 'seed')} = "
                 f"{counted(len(cells) * seeds, 'run')}."

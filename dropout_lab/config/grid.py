@@ -84,33 +84,69 @@ def single_cell(config: Config) -> list[Cell]:
 
 
 def sweep_cells(config: Config, *, baseline: bool | None = None) -> list[Cell]:
-    """Return the cells of a sweep and, where asked, a cell without dropout where there is none.
-
-    Cells that come to the same settings are one cell: without dropout, a variant, a placement or
-    a mask changes nothing, so one such cell stands for all of them.
+    """Return the cells of a sweep, with their baselines if wanted.
 
     Args:
         config: The config.
-        baseline: Whether to add them; None leaves it to the config.
+        baseline: Whether to add baselines; None leaves it to the config.
+    """
+    cells = make_cells(config, enumerate_settings(config))
+    return with_baselines(config, cells, baseline)
+
+
+def enumerate_settings(config: Config) -> list[list[Settings]]:
+    """Return for each listed cell its settings, one for each combination of the grid.
+
+    Without listed cells, the config's own setting takes the place of one.
     """
     axes = {key: axis_values(axis) for key, axis in config.sweep.grid.items()}
+    combinations = [
+        dict(zip(axes, each, strict=True)) for each in itertools.product(*axes.values())
+    ]
+    listed = [{k: v for k, v in cell.items() if k != LABEL} for cell in config.sweep.cells or [{}]]
+    return [[canonical(with_values(config, {**c, **own})) for c in combinations] for own in listed]
+
+
+def make_cells(config: Config, enumerated: Iterable[Iterable[Settings]]) -> list[Cell]:
+    """Return a cell for each distinct setting.
+
+    With dropout off, a variant, a placement or a mask changes nothing. So settings that differ in
+    them only are one cell.
+
+    Args:
+        config: The config.
+        enumerated: From :func:`enumerate_settings`.
+    """
     labels: dict[Settings, str] = {}
-    for listed, *values in itertools.product(config.sweep.cells or [{}], *axes.values()):
-        changes = {**dict(zip(axes, values, strict=True)), **listed}
-        label = changes.pop(LABEL, "")
-        settings = canonical(with_values(config, changes))
-        labels[settings] = labels.get(settings) or label
-    distinct = list(labels)
-    if config.sweep.baseline if baseline is None else baseline:
-        with_baseline = [each for s in distinct for each in (without(s), s)]
-        with_baseline.sort(key=lambda s: not without_dropout(s))
-        distinct = list(dict.fromkeys(with_baseline))
-    keys = list(dict.fromkeys([*axes, *labelled_keys(config)]))
+    for listed, group in zip(config.sweep.cells or [{}], enumerated, strict=False):
+        for settings in group:
+            labels[settings] = labels.get(settings) or listed.get(LABEL, "")
+    return _cells(labels, list(dict.fromkeys([*config.sweep.grid, *labelled_keys(config)])))
+
+
+def with_baselines(config: Config, cells: list[Cell], wanted: bool | None = None) -> list[Cell]:
+    """Return the cells with dropout off, those that are missing added, then the others.
+
+    Args:
+        config: The config.
+        cells: Some cells.
+        wanted: Whether to do so; None leaves it to the config, and False returns the cells.
+    """
+    if not (config.sweep.baseline if wanted is None else wanted):
+        return cells
+    labels = {cell.settings: cell.label for cell in cells}
+    both = [each for settings in labels for each in (without(settings), settings)]
+    both.sort(key=lambda settings: not without_dropout(settings))
+    return _cells({each: labels.get(each, "") for each in both}, list(cells[0].values))
+
+
+def _cells(labels: Mapping[Settings, str], keys: list[str]) -> list[Cell]:
+    """Return cells with labels and the values of some dotted keys, and of p where cells need it."""
     for key in ("dropout.p", "dropout.input_p"):
-        # What the grid does not name may still tell the cell without dropout from another.
-        if len({json.dumps(values_of(s, keys)) for s in distinct}) < len(distinct):
+        # A key that the grid does not name may still distinguish a baseline from another cell.
+        if len({json.dumps(values_of(each, keys)) for each in labels}) < len(labels):
             keys += [] if key in keys else [key]
-    return [Cell(values_of(s, keys), s, labels.get(s, "")) for s in distinct]
+    return [Cell(values_of(each, keys), each, label) for each, label in labels.items()]
 
 
 def labelled_keys(config: Config) -> list[str]:

@@ -3,17 +3,16 @@
 And every text of a config can be shown.
 """
 
-import itertools
 import re
 import unicodedata
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from pydantic import ValidationError
 
 from dropout_lab.catalogue import CATALOGUE
 from dropout_lab.config.document import KeyPath, parse_value
-from dropout_lab.config.grid import canonical, with_values
+from dropout_lab.config.grid import with_values
 from dropout_lab.config.messages import nearest
 from dropout_lab.config.mistakes import Mistakes
 from dropout_lab.config.published import PublishedValue
@@ -127,35 +126,23 @@ def _is_value(text: str, value: Any) -> bool:
     return bool((tuple(said) if isinstance(said, list) else said) == value)
 
 
-def check_distinct(config: Config, axes: Mapping[str, Sequence[Any]], mistakes: Mistakes) -> None:
-    """Note labelled cells that mean one setting: only one of the labels would be in the results.
+def check_distinct(
+    config: Config, enumerated: Iterable[Iterable[Settings]], mistakes: Mistakes
+) -> None:
+    """Note labelled cells with the same settings: only one of the labels would be in the results.
 
     Args:
-        config: A config that is right in itself.
-        axes: Its grid, spelled out.
-        mistakes: Takes what is wrong.
+        config: A config whose labels differ.
+        enumerated: The settings of each listed cell, one for each combination of the grid.
+        mistakes: Collects the mistakes.
     """
-    labelled = [cell for cell in config.sweep.cells if cell.get(LABEL)]
-    groups = [labelled]
-    for values in itertools.product(*axes.values()):
-        groups = [group for group in groups if len(group) > 1]
-        if not groups:
-            return
-        parted: list[list[dict[str, Any]]] = []
-        for group in groups:
-            same: dict[Settings, list[dict[str, Any]]] = {}
-            for cell in group:
-                changes = {**dict(zip(axes, values, strict=True)), **cell}
-                del changes[LABEL]
-                same.setdefault(canonical(with_values(config, changes)), []).append(cell)
-            parted += same.values()
-        groups = parted
-    for group in groups:
-        for cell in group[1:]:
-            labels = f"the cells {shown(group[0][LABEL])} and {shown(cell[LABEL])}"
-            message = f"{labels} are the same setting; leave one out."
-            number = config.sweep.cells.index(cell)
-            mistakes.add("sweep.cells", message, path=("sweep", "cells", str(number), LABEL))
+    first: dict[tuple[Settings, ...], str] = {}
+    for number, (cell, settings) in enumerate(zip(config.sweep.cells, enumerated, strict=False)):
+        label = cell.get(LABEL)
+        if label and (other := first.setdefault(tuple(settings), label)) != label:
+            message = f"the cells {shown(other)} and {shown(label)} are the same setting"
+            path = ("sweep", "cells", str(number), LABEL)
+            mistakes.add("sweep.cells", f"{message}; leave one out.", path=path)
 
 
 def check_references(config: Config, axes: Mapping[str, Any], mistakes: Mistakes) -> None:

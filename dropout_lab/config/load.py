@@ -13,9 +13,12 @@ from dropout_lab.config.grid import (
     LARGEST_STUDY,
     Cell,
     axis_values,
+    enumerate_settings,
     grid_size,
+    make_cells,
     seeds_of,
-    sweep_cells,
+    single_cell,
+    with_baselines,
     with_values,
 )
 from dropout_lab.config.hints import instead_of_sweep
@@ -38,10 +41,25 @@ _OWN_FOLDERS = {"lessons", "reference"}  # in results, where the folder of a stu
 
 
 def load(path: Path | None, changes: Changes | None = None) -> Config:
-    """Read a config file (without one, the defaults) and apply the command line's changes.
+    """Return the config of :func:`load_with_cells`."""
+    return load_with_cells(path, changes)[0]
+
+
+def load_with_cells(
+    path: Path | None, changes: Changes | None = None, *, baseline: bool | None = None
+) -> tuple[Config, list[Cell]]:
+    """Read and check a config file, with the changes from the command line.
+
+    Args:
+        path: The file; None for the defaults.
+        changes: The changes. They say whether the sweep is run.
+        baseline: Whether to add baselines to the cells of a sweep; None leaves it to the config.
+
+    Returns:
+        The config, and the cells to train: those of its sweep, or only its own setting.
 
     Raises:
-        ConfigError: Everything that is wrong with it.
+        ConfigError: All mistakes in the config and the changes.
     """
     if path is None:
         document = Document("the defaults")
@@ -51,7 +69,8 @@ def load(path: Path | None, changes: Changes | None = None) -> Config:
     choose_size(document, changes)
     if changes is not None:
         apply(changes, document)
-    return check(document, sweep=changes is not None and changes.sweep)
+    sweep = changes is not None and changes.sweep
+    return check_with_cells(document, sweep=sweep, baseline=baseline)
 
 
 def sizes_in(path: Path) -> list[str | None]:
@@ -64,15 +83,26 @@ def sizes_in(path: Path) -> list[str | None]:
 
 
 def check(document: Document, *, sweep: bool = False) -> Config:
-    """Return the config a document means.
+    """Return the config of :func:`check_with_cells`."""
+    return check_with_cells(document, sweep=sweep)[0]
+
+
+def check_with_cells(
+    document: Document, *, sweep: bool, baseline: bool | None = None
+) -> tuple[Config, list[Cell]]:
+    """Check a document.
 
     Args:
-        document: The file, with the command line's changes in it.
-        sweep: Whether the grid is going to be run. One that the document gives is checked anyway;
-            the default one only then, since it need not suit what is trained on its own.
+        document: The file, with the changes from the command line.
+        sweep: Whether the sweep is run. A sweep in the document is always checked. The default
+            sweep is checked only if it is run, because it need not suit a single setting.
+        baseline: Whether to add baselines to the cells of a sweep; None leaves it to the config.
+
+    Returns:
+        The config, and the cells to train: those of its sweep, or only its own setting.
 
     Raises:
-        ConfigError: Everything that is wrong with it, in the order of the file.
+        ConfigError: All mistakes, in the order of the file.
     """
     mistakes = Mistakes(document)
     check_texts(document.data, mistakes)
@@ -91,7 +121,7 @@ def check(document: Document, *, sweep: bool = False) -> Config:
             mistakes.add(key, message)
     asked = data.get("sweep", {})
     axes = checked_axes(asked.get("grid"), mistakes)
-    cells = checked_cells(asked.get("cells"), axes, mistakes)
+    listed = checked_cells(asked.get("cells"), axes, mistakes)
     check_labels(asked.get("cells"), axes, settings, mistakes)
     published = _check_published(config, mistakes)
     if config is not None:
@@ -101,14 +131,14 @@ def check(document: Document, *, sweep: bool = False) -> Config:
             mistakes.add("figure", unknown_dotted(key), path=("figure", "by", str(number)))
     if config is None or mistakes:
         raise ConfigError(mistakes.in_order())
-    varied = ({"grid": axes} if axes else {}) | ({"cells": cells} if cells else {})
+    varied = ({"grid": axes} if axes else {}) | ({"cells": listed} if listed else {})
     config = config.model_copy(
         update={"sweep": config.sweep.model_copy(update=varied), "published": published}
     )
-    _check_cells(config, mistakes, sweep=sweep or bool(varied))
+    cells = _check_cells(config, mistakes, sweep=sweep or bool(varied))
     if mistakes:
         raise ConfigError(mistakes.in_order())
-    return config
+    return config, with_baselines(config, cells, baseline) if sweep else single_cell(config)
 
 
 def _known(data: Mapping[str, Any], mistakes: Mistakes) -> dict[str, Any]:
@@ -221,8 +251,11 @@ def _check_published(config: Config | None, mistakes: Mistakes) -> PublishedSett
     return config.published.model_copy(update={"values": tuple(values)})
 
 
-def _check_cells(config: Config, mistakes: Mistakes, *, sweep: bool) -> None:
-    """Check the rules between keys in every cell, and that the study is not beyond all reason."""
+def _check_cells(config: Config, mistakes: Mistakes, *, sweep: bool) -> list[Cell]:
+    """Check the number of runs and the rules between keys in each cell; return the cells.
+
+    Baselines that a sweep adds are left out: what suits a setting suits its baseline.
+    """
     document = mistakes.document
     grid = {key: axis_values(axis) for key, axis in config.sweep.grid.items()}
     listed = config.sweep.cells
@@ -230,9 +263,10 @@ def _check_cells(config: Config, mistakes: Mistakes, *, sweep: bool) -> None:
     if runs > LARGEST_STUDY:
         message = f"the sweep has {runs:,} runs; at most {LARGEST_STUDY:,}."
         mistakes.add("sweep.grid", message, path=document.first(("sweep", "grid"), ("seeds",)))
-        return
-    cells = sweep_cells(config, baseline=False) if sweep else []
-    check_distinct(config, grid, mistakes)
+        return []
+    enumerated = enumerate_settings(config) if sweep else []
+    cells = make_cells(config, enumerated)
+    check_distinct(config, enumerated, mistakes)
     swept = [*grid, *(key for cell in listed for key in cell)] if sweep else []
     for key, message in unread_keys(config, (cell.settings for cell in cells), swept):
         mistakes.add(key, message, path=document.first(*_places(key, listed)))
@@ -252,6 +286,7 @@ def _check_cells(config: Config, mistakes: Mistakes, *, sweep: bool) -> None:
         values = ", ".join(f"{name}={shown(value)}" for name, value in where[0].values.items())
         more = f" (and in {len(where) - 1} more cells)" if len(where) > 1 else ""
         mistakes.add(key, f"in the sweep, with {values}{more}: {message}", path=path)
+    return cells
 
 
 def _made_of(cell: Cell, listed: Mapping[str, Any]) -> bool:
