@@ -15,40 +15,34 @@ def allowed(key: str, *, large: bool = False) -> str:
         key: The key.
         large: Whether to name bounds that are too large to matter to most values, such as 2**31.
     """
-    schema, definitions = _schema_of(key)
-    return _in_words(schema, definitions, large=large)
+    return _in_words(_schema_of(key), large=large)
 
 
 def choices(key: str) -> list[str]:
     """Return the words that a dotted key allows; empty where it allows anything but words."""
-    schema, definitions = _schema_of(key)
-    return _choices(schema, definitions)
+    return _choices(_schema_of(key))
 
 
-def _schema_of(key: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the JSON Schema of a key, and the definitions it refers to."""
+def _schema_of(key: str) -> dict[str, Any]:
     section, _, name = key.rpartition(".")
     schema = (SECTION_CLASSES[section] if section else Config).model_json_schema()
-    return schema["properties"][name], schema.get("$defs", {})
+    properties: dict[str, dict[str, Any]] = schema["properties"]
+    return properties[name]
 
 
-def _choices(schema: dict[str, Any], definitions: dict[str, Any]) -> list[str]:
-    if "$ref" in schema:
-        return _choices(definitions[schema["$ref"].rpartition("/")[2]], definitions)
+def _choices(schema: dict[str, Any]) -> list[str]:
     parts = [*schema.get("anyOf", ()), *([schema["items"]] if "items" in schema else [])]
     found = [*schema.get("enum", ()), *([schema["const"]] if "const" in schema else [])]
-    found += [word for part in parts for word in _choices(part, definitions)]
+    found += [word for part in parts for word in _choices(part)]
     return list(dict.fromkeys(word for word in found if isinstance(word, str)))
 
 
-def _in_words(
-    schema: dict[str, Any], definitions: dict[str, Any], *, large: bool, plural: bool = False
-) -> str:
+def _in_words(schema: dict[str, Any], *, large: bool, plural: bool = False) -> str:
     def words(part: dict[str, Any], plural: bool = plural) -> str:
-        return _in_words(part, definitions, large=large, plural=plural)
+        return _in_words(part, large=large, plural=plural)
 
-    if "$ref" in schema:
-        return words(definitions[schema["$ref"].rpartition("/")[2]])
+    if "$ref" in schema:  # to another section
+        return "a mapping"
     if "enum" in schema:
         return ("" if plural else "one of ") + ", ".join(map(str, schema["enum"]))
     if "const" in schema:

@@ -1,9 +1,10 @@
 """Check the rules between keys, and find keys that nothing reads."""
 
 from collections.abc import Collection, Iterable, Iterator
+from itertools import chain
 
 from dropout_lab.config.conditional_keys import keys_read, readers
-from dropout_lab.config.schema import Settings, get
+from dropout_lab.config.schema import SECTIONS, Settings, get
 from dropout_lab.config.sections import (
     dataset,
     dropout,
@@ -12,7 +13,7 @@ from dropout_lab.config.sections import (
     regularization,
     training,
 )
-from dropout_lab.config.types import Complaint
+from dropout_lab.config.types import Complaint, Section
 
 RULES = [
     (rule, sections)
@@ -24,13 +25,20 @@ RULES = [
 def complaints(
     settings: Settings, *, except_sections: frozenset[str] = frozenset()
 ) -> list[Complaint]:
-    """Return what does not hold between the keys of the sections that are in order."""
-    return [
-        complaint
-        for rule, sections in RULES
-        if not sections & except_sections
-        for complaint in rule(settings)
-    ]
+    """Return the violations of rules whose sections have no mistake of their own."""
+    sound = [name for name in SECTIONS if name not in except_sections]
+    rules = [rule(settings) for rule, sections in RULES if not sections & except_sections]
+    return [*chain(*(_missing_keys(name, getattr(settings, name)) for name in sound), *rules)]
+
+
+def _missing_keys(name: str, section: Section) -> Iterator[Complaint]:
+    """Yield a complaint for each key that is needed with the value of another, and not given."""
+    for key, values in section.needed_keys.items():
+        value = getattr(section, key)
+        for other, example in values.get(value, {}).items():
+            if getattr(section, other) is None:
+                message = f"{name}.{key} is {value}, which needs {name}.{other}, e.g. {other}: "
+                yield f"{name}.{key}", f"{message}{example}."
 
 
 def unread_keys(

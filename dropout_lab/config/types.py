@@ -67,8 +67,7 @@ class KeyOf:
         return key
 
 
-# For each key that decides whether others are read: its values, or ABOVE_0, and the keys of the
-# section that are read with this value, each with its default.
+# For a key and a value of it, or ABOVE_0: other keys of the section.
 ConditionalKeys = Mapping[str, Mapping[str, Mapping[str, Any]]]
 ABOVE_0 = "above 0"
 
@@ -78,7 +77,8 @@ class Section(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
-    conditional_keys: ClassVar[ConditionalKeys] = {}
+    conditional_keys: ClassVar[ConditionalKeys] = {}  # read with this value only; their defaults
+    needed_keys: ClassVar[ConditionalKeys] = {}  # needed with this value; an example of each
 
 
 Complaint = tuple[str, str]  # the dotted key to blame, and the message without its place

@@ -26,6 +26,10 @@ class ModelSettings(Section):
     """The network: fully connected layers with a softmax output."""
 
     conditional_keys: ClassVar[ConditionalKeys] = {"init": {"uniform": {"init_range": None}}}
+    needed_keys: ClassVar[ConditionalKeys] = {
+        "init": {"normal": {"init_std": "0.01"}, "uniform": {"init_range": "0.05"}},
+        "activation": {"maxout": {"pieces": "5"}},
+    }
 
     hidden: Counts = Field((512, 512), description="Number of units of each hidden layer.")
     activation: Literal["relu", "logistic", "tanh", "selu", "linear", "maxout"] = Field(
@@ -50,40 +54,23 @@ class ModelSettings(Section):
     )
 
 
-def check_needed_keys(settings: "Settings") -> Iterator[Complaint]:
-    """Check that an initialization and maxout have the keys they need, and the others have not."""
+def check_unneeded_keys(settings: "Settings") -> Iterator[Complaint]:
+    """Check that init_std and pieces are given only where they are needed."""
     model = settings.model
-    if model.init == "normal" and model.init_std is None:
-        yield "model.init", "model.init is normal, which needs model.init_std, e.g. init_std: 0.01."
-    if model.init != "normal" and model.init_std is not None:
-        yield (
-            "model.init_std",
-            f"model.init_std is given, but model.init is {model.init}: write init: normal, "
-            "or leave init_std out.",
-        )
-    if model.init == "uniform":
-        yield from _check_init_range(model)
-    if model.activation == "maxout" and model.pieces is None:
-        yield (
-            "model.activation",
-            "model.activation is maxout, which needs model.pieces, e.g. pieces: 5.",
-        )
-    if model.activation != "maxout" and model.pieces is not None:
-        yield (
-            "model.pieces",
-            f"model.pieces is given, but model.activation is {model.activation}: write "
-            "activation: maxout, or leave pieces out.",
-        )
+    for key, value, other in (("init", "normal", "init_std"), ("activation", "maxout", "pieces")):
+        given = getattr(model, key)
+        if given != value and getattr(model, other) is not None:
+            yield (
+                f"model.{other}",
+                f"model.{other} is given, but model.{key} is {given}: write {key}: {value}, or "
+                f"leave {other} out.",
+            )
 
 
-def _check_init_range(model: ModelSettings) -> Iterator[Complaint]:
+def check_init_range(settings: "Settings") -> Iterator[Complaint]:
     """Check that each weight matrix has a range, and that hidden units start different."""
-    matrices, given = len(model.hidden) + 1, model.init_range
-    if given is None:
-        yield (
-            "model.init",
-            "model.init is uniform, which needs model.init_range, e.g. init_range: 0.05.",
-        )
+    matrices, given = len(settings.model.hidden) + 1, settings.model.init_range
+    if settings.model.init != "uniform" or given is None:
         return
     ranges = given if isinstance(given, tuple) else (given,)
     if isinstance(given, tuple) and len(given) != matrices:
@@ -115,6 +102,7 @@ def check_output_weights(settings: "Settings") -> Iterator[Complaint]:
 
 
 RULES: Rules = {
-    check_needed_keys: {"model"},
+    check_unneeded_keys: {"model"},
+    check_init_range: {"model"},
     check_output_weights: {"model", "dropout"},
 }

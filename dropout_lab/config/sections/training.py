@@ -30,19 +30,6 @@ AVERAGE_DECAY = 0.999  # where the config gives none
 # Of learning_rate_schedule one_cycle where the settings give none, as in torch's OneCycleLR:
 # div_factor 25, final_div_factor 1e4, pct_start 0.3.
 ONE_CYCLE_START, ONE_CYCLE_END, ONE_CYCLE_PEAK = 0.04, 4e-6, 0.3
-# The keys that a value of a key needs, each with an example.
-_NEEDED: dict[str, dict[str, dict[str, str]]] = {
-    "learning_rate_schedule": {
-        "exponential": {"learning_rate_decay": "0.998"},
-        "inverse_time": {"learning_rate_updates": "10000"},
-        "steps": {"learning_rate_steps": "[600, 400]", "learning_rate_factors": "[1, 0.5]"},
-    },
-    "momentum_schedule": {
-        "linear": {"start_momentum": "0.5", "momentum_epochs": "500"},
-        "exponential": {"start_momentum": "0.5", "momentum_updates": "100000"},
-    },
-    "average": {"last": {"average_epochs": "10"}},
-}
 
 
 class TrainingSettings(Section):
@@ -69,6 +56,18 @@ class TrainingSettings(Section):
             "linear": {"start_momentum": None, "momentum_epochs": None},
             "exponential": {"start_momentum": None, "momentum_updates": None},
         },
+    }
+    needed_keys: ClassVar[ConditionalKeys] = {
+        "learning_rate_schedule": {
+            "exponential": {"learning_rate_decay": "0.998"},
+            "inverse_time": {"learning_rate_updates": "10000"},
+            "steps": {"learning_rate_steps": "[600, 400]", "learning_rate_factors": "[1, 0.5]"},
+        },
+        "momentum_schedule": {
+            "linear": {"start_momentum": "0.5", "momentum_epochs": "500"},
+            "exponential": {"start_momentum": "0.5", "momentum_updates": "100000"},
+        },
+        "average": {"last": {"average_epochs": "10"}},
     }
 
     epochs: Count | None = Field(20, description="Number of passes over the training set.")
@@ -198,10 +197,9 @@ def check_length(settings: "Settings") -> Iterator[Complaint]:
 
 
 def check_learning_rate(settings: "Settings") -> Iterator[Complaint]:
-    """Check that the learning rate schedule has the keys it needs and fits into the training."""
+    """Check that the learning rate schedule fits into the training."""
     training = settings.training
     schedule = training.learning_rate_schedule
-    yield from _find_missing_keys(training, "learning_rate_schedule")
     steps, factors = training.learning_rate_steps, training.learning_rate_factors
     if schedule == "steps" and steps and factors and len(steps) != len(factors):
         yield (
@@ -236,14 +234,13 @@ def check_learning_rate(settings: "Settings") -> Iterator[Complaint]:
 
 
 def check_momentum(settings: "Settings") -> Iterator[Complaint]:
-    """Check that options of the momentum have a momentum, and the keys they need."""
+    """Check that the optimizer has the momentum that other keys are about."""
     training = settings.training
     sgd = training.optimizer == "sgd"
-    if training.nesterov and (not sgd or training.momentum == 0):
-        yield (
-            "training.nesterov",
-            "training.nesterov is true, which needs optimizer: sgd and a momentum above 0.",
-        )
+    for key in ("nesterov", "dampening"):
+        if getattr(training, key) and (not sgd or training.momentum == 0):
+            message = f"training.{key} is true, which needs optimizer: sgd and a momentum above 0."
+            yield f"training.{key}", message
     if training.momentum_schedule != "constant" and not sgd:
         yield (
             "training.momentum_schedule",
@@ -251,12 +248,6 @@ def check_momentum(settings: "Settings") -> Iterator[Complaint]:
             f"{training.optimizer} has "
             + ("no" if training.optimizer == "rmsprop" else "beta 0.9 and 0.999 in place of a")
             + " momentum; write optimizer: sgd, or leave it out.",
-        )
-    yield from _find_missing_keys(training, "momentum_schedule")
-    if training.dampening and (not sgd or training.momentum == 0):
-        yield (
-            "training.dampening",
-            "training.dampening is true, which needs optimizer: sgd and a momentum above 0.",
         )
     if training.dampening and training.nesterov:
         yield (
@@ -269,7 +260,6 @@ def check_momentum(settings: "Settings") -> Iterator[Complaint]:
 def check_average(settings: "Settings") -> Iterator[Complaint]:
     """Check that the training has the last epochs whose weights are averaged."""
     training = settings.training
-    yield from _find_missing_keys(training, "average")
     if training.average != "last":
         return
     epochs, _ = length(settings, training_examples(settings))
@@ -312,17 +302,6 @@ def check_patience(settings: "Settings") -> Iterator[Complaint]:
             f"training.patience is {patience}, but dataset.validation_size is 0, and early "
             "stopping looks at the validation accuracy; hold some examples out.",
         )
-
-
-def _find_missing_keys(training: TrainingSettings, key: str) -> Iterator[Complaint]:
-    """Yield a complaint for each key that the value of ``key`` needs and that is not given."""
-    value = getattr(training, key)
-    for name, example in _NEEDED[key].get(value, {}).items():
-        if getattr(training, name) is None:
-            yield (
-                f"training.{key}",
-                f"training.{key} is {value}, which needs training.{name}, e.g. {name}: {example}.",
-            )
 
 
 RULES: Rules = {
