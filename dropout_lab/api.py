@@ -30,7 +30,7 @@ from dropout_lab.config.grid import Cell
 from dropout_lab.config.load import check_with_cells, name_from
 from dropout_lab.config.overrides import choose_size
 from dropout_lab.config.schema import KEYS, Config
-from dropout_lab.data import data_folder
+from dropout_lab.datasets import data_folder
 from dropout_lab.errors import ConfigError
 from dropout_lab.plugins import load_plugins
 from dropout_lab.report.report import Report, build_report

@@ -335,7 +335,7 @@ def make_study(
     """
     import torch
 
-    from dropout_lab.data import data_folder
+    from dropout_lab.datasets import data_folder
     from dropout_lab.devices import explain_missing_cuda
     from dropout_lab.study import Study
 

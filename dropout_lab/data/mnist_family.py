@@ -19,55 +19,21 @@ import torch
 from filelock import FileLock, Timeout
 
 from dropout_lab.data.splits import Examples
-from dropout_lab.datasets import DATASETS, Dataset
+from dropout_lab.datasets import (
+    DATASETS,
+    FILES,
+    Dataset,
+    expand_home,
+    is_downloaded,
+    raw_folder,
+)
 from dropout_lab.errors import DataError
 from dropout_lab.files import open_file
 
-FILES = (
-    "train-images-idx3-ubyte",
-    "train-labels-idx1-ubyte",
-    "t10k-images-idx3-ubyte",
-    "t10k-labels-idx1-ubyte",
-)
 _MOST_BLANK = 0.01  # of the images of a data set without published digests
 _HEADER = 16  # bytes of an IDX file's header at most: a magic number and three lengths
 _PATIENCE = 30.0  # seconds for a server's next sign of life
 _UNSIGNED_BYTES = 0x0800  # the magic number of an IDX file, less its number of axes
-
-
-def expanded(data_dir: Path) -> Path:
-    """Return a folder with ``~`` replaced by the user's home directory.
-
-    Raises:
-        DataError: There is no home directory, as in a container whose user has no name.
-    """
-    try:
-        return data_dir.expanduser()
-    except RuntimeError as error:
-        raise DataError(
-            f"{data_dir} cannot be found: there is no home directory. Name the folder of the "
-            "data sets with --data-dir or DROPOUT_LAB_DATA. The data set mnist_5k needs no folder."
-        ) from error
-
-
-def raw_folder(name: str, data_dir: Path) -> Path:
-    """Return the folder the four files of a data set lie in.
-
-    Raises:
-        DataError: It is below a home directory, and there is none.
-    """
-    return expanded(data_dir) / DATASETS[name].path / "raw"
-
-
-def present(name: str, data_dir: Path) -> bool:
-    """Whether all four files are there; nothing is said of what is in them.
-
-    Raises:
-        DataError: The folder is below a home directory, and there is none.
-    """
-    folder = raw_folder(name, data_dir)
-    # Not Path.is_file, which raises where a folder above may not be searched.
-    return all(os.path.isfile(folder / file) for file in FILES)
 
 
 def fetch(name: str, data_dir: Path, say: Callable[[str], None]) -> None:
@@ -84,7 +50,7 @@ def fetch(name: str, data_dir: Path, say: Callable[[str], None]) -> None:
         DataError: There is no home directory, no network, or no server has the files; the message
             names the offline way. No half-fetched file is left behind.
     """
-    if present(name, data_dir):  # the folder may be one that is only read
+    if is_downloaded(name, data_dir):  # the folder may be one that is only read
         return
 
     from torchvision import datasets
@@ -253,7 +219,7 @@ def _idx(dataset: Dataset, path: Path) -> "np.ndarray[Any, np.dtype[np.uint8]]":
 def _offline(name: str, data_dir: Path, file: str, failures: list[str]) -> str:
     tried = "\n".join(f"  tried {failure}" for failure in failures)
     return (
-        f"{name} is not in {expanded(data_dir)} and {file} could not be downloaded.\n{tried}\n"
+        f"{name} is not in {expand_home(data_dir)} and {file} could not be downloaded.\n{tried}\n"
         f"Offline: copy the four files {', '.join(FILES)} (or the same with .gz) from a machine "
         f"that has them into {raw_folder(name, data_dir)}, or name their folder with --data-dir "
         "or DROPOUT_LAB_DATA. The data set mnist_5k needs no download: "
