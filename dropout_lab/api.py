@@ -28,6 +28,7 @@ from dropout_lab.analysis.tables import (
 from dropout_lab.config.document import Document, read_document
 from dropout_lab.config.grid import Cell
 from dropout_lab.config.load import check_with_cells, name_from
+from dropout_lab.config.messages import unknown_dotted
 from dropout_lab.config.overrides import choose_size
 from dropout_lab.config.schema import KEYS, Config
 from dropout_lab.datasets import data_folder
@@ -239,15 +240,14 @@ def _full_key(name: str) -> str:
     """Return the dotted key that a short name means: ``epochs`` is ``training.epochs``.
 
     Raises:
-        ConfigError: No key has the name, or several have it.
+        ConfigError: No key has the name. The message suggests a similar key.
     """
     if name in (*KEYS, *_TOP_LEVEL):
         return name
     keys = [key for key in KEYS if key.rpartition(".")[2] == name]
     if len(keys) == 1:
         return keys[0]
-    choice = f"write one of {', '.join(keys)}" if keys else "`dropout-lab config schema` lists all"
-    raise ConfigError([f"{name} is not a key of the config: {choice}."])
+    raise ConfigError([unknown_dotted(name, extra=_TOP_LEVEL)])
 
 
 def _plain(value: Any) -> Any:

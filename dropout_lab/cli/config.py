@@ -28,7 +28,7 @@ def check(
     from dropout_lab.config.grid import seeds_of
     from dropout_lab.config.load import load, load_with_cells, sizes_in
     from dropout_lab.config.overrides import Changes
-    from dropout_lab.config.rules import cautions_of
+    from dropout_lab.config.rules import cautions
     from dropout_lab.errors import ConfigError
     from dropout_lab.printable import counted
 
@@ -53,7 +53,7 @@ def check(
                 f"{which}: OK: {counted(len(cells), 'setting')} × {counted(seeds, 'seed')} = "
                 f"{counted(len(cells) * seeds, 'run')}."
             )
-            for text in cautions_of(cell.settings for cell in cells):
+            for text in cautions(cell.settings for cell in cells):
                 encoding.tell(f"{which}: warning: {text}")
     if mistakes:
         raise ConfigError(mistakes)

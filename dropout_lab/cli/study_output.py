@@ -17,7 +17,7 @@ from dropout_lab.cli.power import power_of
 from dropout_lab.cli.precision import check_precision
 from dropout_lab.cli.progress import new_progress
 from dropout_lab.config.grid import Run
-from dropout_lab.config.rules import cautions_of
+from dropout_lab.config.rules import cautions
 from dropout_lab.config.schema import get
 from dropout_lab.errors import StorageError, TakenFolderError
 from dropout_lab.results import (
@@ -58,7 +58,7 @@ def run(
         ConfigError: The study asks for bfloat16, which is slow here.
         StorageError: The folder cannot be read or written.
     """
-    for text in cautions_of(cell.settings for cell in study.cells):
+    for text in cautions(cell.settings for cell in study.cells):
         encoding.tell(f"warning: {text}")
     if dry_run:
         with _naming_another(study):

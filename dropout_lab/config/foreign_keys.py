@@ -17,12 +17,12 @@ from dropout_lab.config.synonyms import (
     OTHER_SEEDS,
     OTHER_TOP_KEYS,
     OTHER_WORDS,
+    SEARCHES,
 )
 from dropout_lab.errors import ConfigError
 
 _DEEPEST = 10  # layers of a network whose units a message lists
-# The part of another program's config that says what to vary, and what stands beside it there.
-_SEARCHES = ("parameters", "params", "search_space", "hyperparameters", "param_grid", "grid")
+# Keys that are next to a search in another program's config.
 _BESIDE = frozenset({
     "method", "metric", "program", "project", "entity", "command", "run_cap", "early_terminate",
     "controller", "description", "study_name", "direction", "directions", "n_trials", "sampler",
@@ -127,7 +127,7 @@ def key_of(name: str) -> str | None:
 
 def foreign_search(data: Mapping[str, Any]) -> tuple[str, set[str], str] | None:
     """Return a search in another program's words: its key, the keys beside it, what to write."""
-    found = next((key for key in _SEARCHES if isinstance(data.get(key), dict)), None)
+    found = next((key for key in SEARCHES if isinstance(data.get(key), dict)), None)
     entries = data.get(found) if found else None
     hydra = data.get("hydra")
     if entries is None and isinstance(hydra, dict):

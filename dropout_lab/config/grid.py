@@ -3,7 +3,6 @@
 import hashlib
 import itertools
 import json
-import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -79,19 +78,14 @@ def seeds_of(config: Config) -> tuple[int, ...]:
 
 
 def single_cell(config: Config) -> list[Cell]:
-    """Return the config's own setting as the one cell of a study."""
-    return [Cell({}, canonical(_settings(config)))]
+    """Return the config's own setting as the only cell of a study."""
+    settings = Settings(**{section: getattr(config, section) for section in SECTIONS})
+    return [Cell({}, canonical(settings))]
 
 
 def sweep_cells(config: Config, *, baseline: bool | None = None) -> list[Cell]:
-    """Return the cells of a sweep, with their baselines if wanted.
-
-    Args:
-        config: The config.
-        baseline: Whether to add baselines; None leaves it to the config.
-    """
-    cells = make_cells(config, enumerate_settings(config))
-    return with_baselines(config, cells, baseline)
+    """Return the cells of a sweep. ``baseline`` is as in :func:`with_baselines`."""
+    return with_baselines(config, make_cells(config, enumerate_settings(config)), baseline)
 
 
 def enumerate_settings(config: Config) -> list[list[Settings]]:
@@ -108,14 +102,10 @@ def enumerate_settings(config: Config) -> list[list[Settings]]:
 
 
 def make_cells(config: Config, enumerated: Iterable[Iterable[Settings]]) -> list[Cell]:
-    """Return a cell for each distinct setting.
+    """Return a cell for each distinct setting that :func:`enumerate_settings` returned.
 
     With dropout off, a variant, a placement or a mask changes nothing. So settings that differ in
     them only are one cell.
-
-    Args:
-        config: The config.
-        enumerated: From :func:`enumerate_settings`.
     """
     labels: dict[Settings, str] = {}
     for listed, group in zip(config.sweep.cells or [{}], enumerated, strict=False):
@@ -125,12 +115,9 @@ def make_cells(config: Config, enumerated: Iterable[Iterable[Settings]]) -> list
 
 
 def with_baselines(config: Config, cells: list[Cell], wanted: bool | None = None) -> list[Cell]:
-    """Return the cells with dropout off, those that are missing added, then the others.
+    """Add the missing baselines to the cells, and put all baselines first.
 
-    Args:
-        config: The config.
-        cells: Some cells.
-        wanted: Whether to do so; None leaves it to the config, and False returns the cells.
+    If not ``wanted``, the cells are returned unchanged. None leaves the choice to the config.
     """
     if not (config.sweep.baseline if wanted is None else wanted):
         return cells
@@ -224,11 +211,6 @@ def axis_values(axis: list[Any] | str) -> list[Any]:
     return axis if isinstance(axis, list) else list(_range(axis))
 
 
-def grid_size(grid: Mapping[str, list[Any]]) -> int:
-    """Return how many combinations a grid has."""
-    return math.prod(len(values) for values in grid.values())
-
-
 def _range(text: str) -> Iterator[int | float]:
     """Count from start to stop in exact decimals: 0:0.9:0.1 ends at 0.9, not beside it."""
     wanted = f"{shown(text)} is not a range; write start:stop:step, e.g. 0:0.9:0.1."
@@ -250,10 +232,6 @@ def _decimal(text: str) -> Decimal:
     if not _NUMBER.fullmatch(text.strip()):
         raise ValueError
     return Decimal(text.strip())
-
-
-def _settings(config: Settings) -> Settings:
-    return Settings(**{section: getattr(config, section) for section in SECTIONS})
 
 
 def canonical(settings: Settings) -> Settings:

@@ -15,7 +15,6 @@ from dropout_lab.config.document import KeyPath, parse_value
 from dropout_lab.config.grid import with_values
 from dropout_lab.config.messages import nearest
 from dropout_lab.config.mistakes import Mistakes
-from dropout_lab.config.published import PublishedValue
 from dropout_lab.config.schema import KEYS, Config, Settings, get
 from dropout_lab.config.sections.dropout import without_dropout
 from dropout_lab.config.sweep import LABEL
@@ -64,7 +63,8 @@ def check_labels(cells: Any, axes: Collection[str], settings: Settings, mistakes
         settings: Those of the config.
         mistakes: Takes what is wrong.
     """
-    cells = [cell if isinstance(cell, dict) else {} for cell in _listed(cells)]
+    cells = cells if isinstance(cells, list) else []
+    cells = [cell if isinstance(cell, dict) else {} for cell in cells]
     varied = {key for cell in cells for key in cell} | set(axes)
     given: dict[str, tuple[str, str]] = {}  # each label as it was first given, and where
     for number, cell in enumerate(cells):
@@ -166,7 +166,8 @@ def check_references(config: Config, axes: Mapping[str, Any], mistakes: Mistakes
     given: set[tuple[Any, ...]] = set()
     for number, value in enumerate(config.published.values if config.published else ()):
         path = ("published", "values", str(number))
-        if (row := _row(value)) in given:
+        row = (same_name(value.label), value.quantity, value.inference, value.epoch)
+        if row in given:
             message = f"the published row {shown(value.label)} is given twice; drop one."
             mistakes.add("published", message, path=(*path, "label"))
         given.add(row)
@@ -185,11 +186,3 @@ def check_references(config: Config, axes: Mapping[str, Any], mistakes: Mistakes
                 "this value to the grid, or give cell as a mapping of keys to values."
             )
             mistakes.add("published", message, path=(*path, "cell"))
-
-
-def _listed(cells: Any) -> list[Any]:
-    return cells if isinstance(cells, list) else []
-
-
-def _row(value: PublishedValue) -> tuple[Any, ...]:
-    return same_name(value.label), value.quantity, value.inference, value.epoch

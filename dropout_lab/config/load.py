@@ -1,5 +1,6 @@
 """A document and the command line's changes to it, to a checked config: every mistake at once."""
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,6 @@ from dropout_lab.config.grid import (
     Cell,
     axis_values,
     enumerate_settings,
-    grid_size,
     make_cells,
     seeds_of,
     single_cell,
@@ -48,18 +48,9 @@ def load(path: Path | None, changes: Changes | None = None) -> Config:
 def load_with_cells(
     path: Path | None, changes: Changes | None = None, *, baseline: bool | None = None
 ) -> tuple[Config, list[Cell]]:
-    """Read and check a config file, with the changes from the command line.
+    """Read a config file, apply changes from the command line, and check it.
 
-    Args:
-        path: The file; None for the defaults.
-        changes: The changes. They say whether the sweep is run.
-        baseline: Whether to add baselines to the cells of a sweep; None leaves it to the config.
-
-    Returns:
-        The config, and the cells to train: those of its sweep, or only its own setting.
-
-    Raises:
-        ConfigError: All mistakes in the config and the changes.
+    Without a path, the config has the defaults. :func:`check_with_cells` explains the rest.
     """
     if path is None:
         document = Document("the defaults")
@@ -259,7 +250,7 @@ def _check_cells(config: Config, mistakes: Mistakes, *, sweep: bool) -> list[Cel
     document = mistakes.document
     grid = {key: axis_values(axis) for key, axis in config.sweep.grid.items()}
     listed = config.sweep.cells
-    runs = grid_size(grid) * max(1, len(listed)) * len(seeds_of(config))
+    runs = len(seeds_of(config)) * max(1, len(listed)) * math.prod(map(len, grid.values()))
     if runs > LARGEST_STUDY:
         message = f"the sweep has {runs:,} runs; at most {LARGEST_STUDY:,}."
         mistakes.add("sweep.grid", message, path=document.first(("sweep", "grid"), ("seeds",)))

@@ -98,11 +98,7 @@ def unknown_dotted(
     near = f" did you mean {key}?" if key else nearest(dotted, [*KEYS, *extra])
     if not near and (key := _similar_key(dotted)):
         near = f" did you mean {key}?"
-    return (
-        f"{dotted} is not a setting;{near} {_EVERY_KEY}"
-        if near
-        else f"{dotted} is not a setting. {_EVERY_KEY}"
-    )
+    return f"{dotted} is not a setting{f';{near}' if near else '.'} {_EVERY_KEY}"
 
 
 def _similar_key(name: str) -> str | None:

@@ -58,13 +58,9 @@ def unread_keys(
             yield key, f"{key} is given, and nothing here reads it; it is for {', '.join(words)}."
 
 
-def cautions_of(cells: Iterable[Settings]) -> list[str]:
-    """Return what is allowed in some settings but hardly meant, each thing once."""
-    return list(dict.fromkeys(text for settings in cells for text in cautions(settings)))
-
-
-def cautions(settings: Settings) -> Iterator[str]:
-    """What is allowed but hardly meant: told, not refused."""
-    yield from dropout.cautions(settings)
-    yield from evaluation.cautions(settings)
-    yield from training.cautions(settings)
+def cautions(cells: Iterable[Settings]) -> list[str]:
+    """Return a warning for each value that is allowed but rarely intended, each warning once."""
+    sections = (dropout, evaluation, training)
+    return list(
+        dict.fromkeys(text for cell in cells for s in sections for text in s.cautions(cell))
+    )

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable
 
+# Names of what another program's config varies.
+SEARCHES = ("parameters", "params", "search_space", "hyperparameters", "param_grid", "grid")
 _ONE_FILE = "copy the keys of the other file into this one, or use sizes"
 _FROM_DATA = "leave it out, because the data set decides it"
 _NO_LAYER = "leave it out, because the networks are fully connected"
@@ -11,7 +13,7 @@ OTHER_WORDS: dict[str, str] = {
     "resume": "run the same command again to resume a study",
     "seed": "write seeds: [7] for the one seed 7",
     **dict.fromkeys(
-        ("parameters", "params", "search_space", "hyperparameters", "param_grid", "grid"),
+        SEARCHES,
         "what to vary is a grid: write sweep: {grid: {dropout.p: [0, 0.5]}}",
     ),
     **dict.fromkeys(

@@ -200,6 +200,6 @@ def test_a_run_without_dropout_has_no_schedule_and_no_loss() -> None:
     ],
 )
 def test_what_is_hardly_meant_is_remarked(settings: list[str], words: str | None) -> None:
-    told = list(cautions(loaded(*settings)))
+    told = cautions([loaded(*settings)])
     assert len(told) == (words is not None)
     assert words is None or words in told[0]

@@ -422,11 +422,11 @@ def test_seeds_of_a_regularized_cell_are_runs_of_their_own() -> None:
 def test_an_average_over_most_of_the_training_is_told() -> None:
     """20 epochs of the defaults are 480 updates, a fifth of which are 96."""
     average = "average=exponential"
-    told = list(cautions(loaded(average)))
+    told = cautions([loaded(average)])
     assert told == [
         "training.average_decay is 0.999: the average is over about 1,000 updates, and the "
         "training has 480, so early weights are part of it; give a smaller value, e.g. "
         "average_decay: 0.96."
     ]
-    assert not list(cautions(loaded(average, "average_decay=0.96")))
-    assert not list(cautions(loaded(average, "epochs=209")))
+    assert not cautions([loaded(average, "average_decay=0.96")])
+    assert not cautions([loaded(average, "epochs=209")])
