@@ -27,7 +27,7 @@ from dropout_lab.analysis.tables import (
 )
 from dropout_lab.config.document import Document, read_document
 from dropout_lab.config.grid import Cell
-from dropout_lab.config.load import check_with_cells, name_from
+from dropout_lab.config.load import check_with_cells, name_from_path
 from dropout_lab.config.messages import unknown_dotted
 from dropout_lab.config.overrides import choose_size
 from dropout_lab.config.schema import KEYS, Config
@@ -221,7 +221,7 @@ def _config(
         document = Document("the config", _plain(source))
     else:
         document = read_document(Path(source))
-        document.data.setdefault("name", name_from(Path(source)))
+        document.data.setdefault("name", name_from_path(Path(source)))
     if "size" in overrides:
         document.set(("size",), overrides["size"], "size=")
     choose_size(document)

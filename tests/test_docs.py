@@ -16,7 +16,7 @@ from dropout_lab.catalogue import CATALOGUE
 from dropout_lab.checks import CHECKS
 from dropout_lab.cli import main
 from dropout_lab.cli.app import app
-from dropout_lab.config.conditional_keys import readers
+from dropout_lab.config.conditional_keys import describe_readers
 from dropout_lab.config.document import Document, parse_document
 from dropout_lab.config.load import check
 from dropout_lab.config.overrides import choose_size
@@ -186,7 +186,7 @@ def test_the_table_of_options_names_the_variants_that_read_them() -> None:
 
 
 def test_the_tables_name_every_regularizer_and_every_learning_rate_schedule() -> None:
-    optional = {key.partition(".")[2] for key in readers()}
+    optional = {key.partition(".")[2] for key in describe_readers()}
     strengths = [key for key in RegularizationSettings.model_fields if key not in optional]
     section = TRAINING.partition("## Regularizers")[2].partition("\n## ")[0]
     assert first_cells(TRAINING, "## Regularizers") == strengths

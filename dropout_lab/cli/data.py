@@ -34,11 +34,11 @@ def fetch(
 ) -> None:
     """Download a data set, check it, and unpack it."""
     from dropout_lab import data
-    from dropout_lab.config.messages import nearest
+    from dropout_lab.config.messages import suggest_nearest
 
     if name not in DATASETS:
         known = f"known: {', '.join(DATASETS)}. There are no others."
-        raise ConfigError([f"{name!r} is not a data set;{nearest(name, DATASETS)} {known}"])
+        raise ConfigError([f"{name!r} is not a data set;{suggest_nearest(name, DATASETS)} {known}"])
     if package := DATASETS[name].package:
         typer.echo(f"{name} is inside the package {package}; nothing to fetch.")
         return

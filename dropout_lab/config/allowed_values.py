@@ -8,19 +8,19 @@ from dropout_lab.config.types import LARGEST_COUNT
 _THEM = "a list of them"
 
 
-def allowed(key: str, *, large: bool = False) -> str:
+def describe_allowed(key: str, *, large: bool = False) -> str:
     """Return in words what a dotted key allows.
 
     Args:
         key: The key.
         large: Whether to name bounds that are too large to matter to most values, such as 2**31.
     """
-    return _in_words(_schema_of(key), large=large)
+    return _describe(_schema_of(key), large=large)
 
 
-def choices(key: str) -> list[str]:
+def list_choices(key: str) -> list[str]:
     """Return the words that a dotted key allows; empty where it allows anything but words."""
-    return _choices(_schema_of(key))
+    return _find_choices(_schema_of(key))
 
 
 def _schema_of(key: str) -> dict[str, Any]:
@@ -30,16 +30,16 @@ def _schema_of(key: str) -> dict[str, Any]:
     return properties[name]
 
 
-def _choices(schema: dict[str, Any]) -> list[str]:
+def _find_choices(schema: dict[str, Any]) -> list[str]:
     parts = [*schema.get("anyOf", ()), *([schema["items"]] if "items" in schema else [])]
     found = [*schema.get("enum", ()), *([schema["const"]] if "const" in schema else [])]
-    found += [word for part in parts for word in _choices(part)]
+    found += [word for part in parts for word in _find_choices(part)]
     return list(dict.fromkeys(word for word in found if isinstance(word, str)))
 
 
-def _in_words(schema: dict[str, Any], *, large: bool, plural: bool = False) -> str:
+def _describe(schema: dict[str, Any], *, large: bool, plural: bool = False) -> str:
     def words(part: dict[str, Any], plural: bool = plural) -> str:
-        return _in_words(part, large=large, plural=plural)
+        return _describe(part, large=large, plural=plural)
 
     if "$ref" in schema:  # to another section
         return "a mapping"
@@ -48,10 +48,10 @@ def _in_words(schema: dict[str, Any], *, large: bool, plural: bool = False) -> s
     if "const" in schema:
         return f"the word {schema['const']}"
     if "anyOf" in schema:
-        return _either(schema["anyOf"], words, plural=plural)
+        return _describe_alternatives(schema["anyOf"], words, plural=plural)
     match schema.get("type"):
         case "number" | "integer" as kind:
-            return _number(schema, whole=kind == "integer", large=large, plural=plural)
+            return _describe_number(schema, whole=kind == "integer", large=large, plural=plural)
         case "array":
             length = schema.get("minItems")
             count = f"{length} " if length is not None and length == schema.get("maxItems") else ""
@@ -68,7 +68,7 @@ def _in_words(schema: dict[str, Any], *, large: bool, plural: bool = False) -> s
             return "nulls" if plural else "null"
 
 
-def _either(parts: list[dict[str, Any]], words: Any, *, plural: bool) -> str:
+def _describe_alternatives(parts: list[dict[str, Any]], words: Any, *, plural: bool) -> str:
     """Return the alternatives of a value: ``a number from 0 to 1, or a list of them``."""
     texts = []
     for part in parts:
@@ -81,7 +81,7 @@ def _either(parts: list[dict[str, Any]], words: Any, *, plural: bool) -> str:
     return (", or " if listed and not of_words else " or ").join(texts)
 
 
-def _number(schema: dict[str, Any], *, whole: bool, large: bool, plural: bool) -> str:
+def _describe_number(schema: dict[str, Any], *, whole: bool, large: bool, plural: bool) -> str:
     """Return a range of numbers in words: ``a positive whole number``, ``numbers from 0 to 1``."""
     kind = "whole number" if whole else "number"
     low, above = schema.get("minimum"), schema.get("exclusiveMinimum")

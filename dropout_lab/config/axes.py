@@ -6,9 +6,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from dropout_lab.config.document import KeyPath
-from dropout_lab.config.foreign_keys import grid_of
-from dropout_lab.config.grid import axis_values
-from dropout_lab.config.hints import fits, flow
+from dropout_lab.config.foreign_keys import grid_from_foreign
+from dropout_lab.config.grid import expand_axis
+from dropout_lab.config.hints import is_allowed, short_yaml
 from dropout_lab.config.messages import unknown_dotted, wrong_value
 from dropout_lab.config.mistakes import Mistakes
 from dropout_lab.config.schema import KEYS, SECTION_CLASSES
@@ -19,20 +19,22 @@ from dropout_lab.printable import shown
 _LONGEST_LABEL = 60  # characters
 
 
-def checked_axes(grid: Any, mistakes: Mistakes) -> dict[str, list[Any]]:
+def check_axes(grid: Any, mistakes: Mistakes) -> dict[str, list[Any]]:
     """Return the axes of a grid with ranges spelled out and values in canonical form."""
     axes: dict[str, list[Any]] = {}
     for key, axis in grid.items() if isinstance(grid, dict) else ():
         path = ("sweep", "grid", key)
-        if not _is_axis(key, path, mistakes, axis):
+        if not _check_key(key, path, mistakes, axis):
             continue
         if not isinstance(axis, list | str) or axis == []:
             message = f"the axis {key} is {shown(axis)}; give a list of values or start:stop:step"
-            message += f", e.g. {flow({key: [axis]}).strip('{}')}." if fits(key, axis) else "."
+            message += (
+                f", e.g. {short_yaml({key: [axis]}).strip('{}')}." if is_allowed(key, axis) else "."
+            )
             mistakes.add(key, message, path=path)
             continue
         try:
-            values = axis_values(axis)
+            values = expand_axis(axis)
         except ValueError as error:
             mistakes.add(key, f"the axis {key}: {error}", path=path)
             continue
@@ -53,7 +55,9 @@ def checked_axes(grid: Any, mistakes: Mistakes) -> dict[str, list[Any]]:
     return axes
 
 
-def checked_cells(cells: Any, axes: Container[str], mistakes: Mistakes) -> list[dict[str, Any]]:
+def check_listed_cells(
+    cells: Any, axes: Container[str], mistakes: Mistakes
+) -> list[dict[str, Any]]:
     """Return the listed cells of a sweep with their values in canonical form."""
     checked: list[dict[str, Any]] = []
     for number, cell in enumerate(cells if isinstance(cells, list) else ()):
@@ -70,7 +74,7 @@ def checked_cells(cells: Any, axes: Container[str], mistakes: Mistakes) -> list[
                 "sweep.cells", f"{message}{_LONGEST_LABEL} characters.", path=(*path, LABEL)
             )
         values = {key: value for key, value in cell.items() if key != LABEL}
-        settings = checked_values(values, path, mistakes)
+        settings = check_values(values, path, mistakes)
         for key in settings:
             if key in axes:
                 message = f"{key} is an axis of sweep.grid and a key of this cell; give it once."
@@ -81,11 +85,11 @@ def checked_cells(cells: Any, axes: Container[str], mistakes: Mistakes) -> list[
     return checked
 
 
-def checked_values(values: Mapping[str, Any], path: KeyPath, mistakes: Mistakes) -> dict[str, Any]:
+def check_values(values: Mapping[str, Any], path: KeyPath, mistakes: Mistakes) -> dict[str, Any]:
     """Return the values of dotted keys in canonical form; what is wrong is noted at the path."""
     checked = {}
     for key, value in values.items():
-        if _is_axis(key, (*path, key), mistakes):
+        if _check_key(key, (*path, key), mistakes):
             try:
                 checked[key] = _canonical(key, value)
             except ValidationError:
@@ -94,11 +98,11 @@ def checked_values(values: Mapping[str, Any], path: KeyPath, mistakes: Mistakes)
     return checked
 
 
-def _is_axis(key: str, path: KeyPath, mistakes: Mistakes, axis: Any = None) -> bool:
+def _check_key(key: str, path: KeyPath, mistakes: Mistakes, axis: Any = None) -> bool:
     """Whether a dotted key may differ between cells; note it where not."""
-    meant = {} if axis is None or "." in key else grid_of({key: axis})[0]
+    meant = {} if axis is None or "." in key else grid_from_foreign({key: axis})[0]
     if meant:
-        text = flow(meant).strip("{}")
+        text = short_yaml(meant).strip("{}")
         mistakes.add(key, f"{key} is not a setting; in the grid write {text}.", path=path)
     elif key not in KEYS:
         message = (

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dropout_lab.catalogue import CATALOGUE
-from dropout_lab.config.schema import SECTION_CLASSES, SECTIONS, Settings, get
+from dropout_lab.config.schema import SECTION_CLASSES, SECTIONS, Settings, get_value
 from dropout_lab.config.types import ABOVE_0
 
 
@@ -22,14 +22,14 @@ class _Reader:
         return f"{self.decider.partition('.')[2]} {self.value}"
 
     def reads(self, settings: Settings) -> bool:
-        value = get(settings, self.decider)
+        value = get_value(settings, self.decider)
         return bool(value) if self.value == ABOVE_0 else bool(value == self.value)
 
 
-def readers() -> dict[str, list[str]]:
+def describe_readers() -> dict[str, list[str]]:
     """Return for each such dotted key the words that read it: ``variant fast``, ``l1 above 0``."""
     found: dict[str, list[str]] = {}
-    for reader in _all():
+    for reader in _all_readers():
         for key in reader.keys:
             found.setdefault(key, []).append(reader.words)
     return found
@@ -39,19 +39,19 @@ def keys_read(settings: Settings) -> dict[str, Any]:
     """Return the dotted keys that these settings read, and their defaults."""
     options = CATALOGUE[settings.dropout.variant].options
     read = {f"dropout.{key}": default for key, default in options.items()}
-    for reader in _BESIDE_VARIANTS:
+    for reader in _SECTION_READERS:
         if reader.reads(settings):
             read |= reader.keys
     return read
 
 
-def without_unread(settings: Settings) -> Settings:
+def clear_unread_keys(settings: Settings) -> Settings:
     """Return the settings in the one form they have: null what is unread or at its default."""
     read = keys_read(settings)
     plain: dict[str, dict[str, Any]] = {section: {} for section in SECTIONS}
     for key in OPTIONAL_KEYS:
         section, _, name = key.partition(".")
-        if key not in read or get(settings, key) == read[key]:
+        if key not in read or get_value(settings, key) == read[key]:
             plain[section][name] = None
     if not CATALOGUE[settings.dropout.variant].reads_mask:
         plain["dropout"]["mask"] = "element"
@@ -64,13 +64,13 @@ def without_unread(settings: Settings) -> Settings:
     )
 
 
-def _all() -> Iterator[_Reader]:
+def _all_readers() -> Iterator[_Reader]:
     variants = {name: kind.options for name, kind in CATALOGUE.items()}  # plugins may have joined
-    yield from _readers("dropout", {"variant": variants})
-    yield from _BESIDE_VARIANTS
+    yield from _make_readers("dropout", {"variant": variants})
+    yield from _SECTION_READERS
 
 
-def _readers(
+def _make_readers(
     section: str, deciders: Mapping[str, Mapping[str, Mapping[str, Any]]]
 ) -> Iterator[_Reader]:
     for key, values in deciders.items():
@@ -79,9 +79,9 @@ def _readers(
             yield _Reader(f"{section}.{key}", value, dotted)
 
 
-_BESIDE_VARIANTS = tuple(
+_SECTION_READERS = tuple(
     reader
     for section, kind in SECTION_CLASSES.items()
-    for reader in _readers(section, kind.conditional_keys)
+    for reader in _make_readers(section, kind.conditional_keys)
 )
-OPTIONAL_KEYS = tuple(readers())
+OPTIONAL_KEYS = tuple(describe_readers())

@@ -105,10 +105,9 @@ def parse_document(text: str, source: str) -> Document:
     if node is None:
         raise ConfigError([f"{source}:1: the file is empty; give at least `name: my_study`."])
     if not isinstance(node, yaml.MappingNode):
-        raise ConfigError(
-            [f"{source}:{_line(node)}: expected a mapping (lines of `key: value`) at the top."]
-        )
-    document.data = _plain(node, (), document)
+        at = f"{source}:{_line_of_node(node)}"
+        raise ConfigError([f"{at}: expected a mapping (lines of `key: value`) at the top."])
+    document.data = _convert_node(node, (), document)
     return document
 
 
@@ -120,7 +119,7 @@ def parse_value(text: str, source: str) -> Any:
     """
     document = Document(source)
     node = _compose(text, document)
-    value = None if node is None else _plain(node, (), document)
+    value = None if node is None else _convert_node(node, (), document)
     if document.mistakes:
         raise ConfigError(document.mistakes)
     return value
@@ -163,27 +162,27 @@ def _compose(text: str, document: Document) -> yaml.Node | None:
         raise ConfigError([f"{source}:{line}:{column}: {message}"]) from None
 
 
-def _plain(node: yaml.Node, path: KeyPath, document: Document) -> Any:
+def _convert_node(node: yaml.Node, path: KeyPath, document: Document) -> Any:
     """Return a node as dictionaries, lists, strings, numbers, booleans and None."""
     if isinstance(node, yaml.MappingNode):
-        return _mapping(node, path, document)
+        return _convert_mapping(node, path, document)
     if isinstance(node, yaml.SequenceNode):
-        return [_item(item, (*path, str(i)), document) for i, item in enumerate(node.value)]
+        return [_convert_item(item, (*path, str(i)), document) for i, item in enumerate(node.value)]
     text: str = node.value
     if getattr(node, "style", None) in ("'", '"', "|", ">"):
         return text
-    return _scalar(text)
+    return _resolve_scalar(text)
 
 
-def _item(node: yaml.Node, path: KeyPath, document: Document) -> Any:
-    document.places[path] = f"{document.source}:{_line(node)}"
-    return _plain(node, path, document)
+def _convert_item(node: yaml.Node, path: KeyPath, document: Document) -> Any:
+    document.places[path] = f"{document.source}:{_line_of_node(node)}"
+    return _convert_node(node, path, document)
 
 
-def _mapping(node: yaml.MappingNode, path: KeyPath, document: Document) -> dict[str, Any]:
+def _convert_mapping(node: yaml.MappingNode, path: KeyPath, document: Document) -> dict[str, Any]:
     mapping: dict[str, Any] = {}
     for key_node, value_node in node.value:
-        place = f"{document.source}:{_line(key_node)}"
+        place = f"{document.source}:{_line_of_node(key_node)}"
         if not isinstance(key_node, yaml.ScalarNode):
             document.mistakes.append(f"{place}: a key must be a word, not a list or a mapping.")
             continue
@@ -194,11 +193,11 @@ def _mapping(node: yaml.MappingNode, path: KeyPath, document: Document) -> dict[
             document.mistakes.append(f"{place}: {dotted} is given twice, first at {first}.")
             continue
         document.places[(*path, key)] = place
-        mapping[key] = _plain(value_node, (*path, key), document)
+        mapping[key] = _convert_node(value_node, (*path, key), document)
     return mapping
 
 
-def _scalar(text: str) -> Any:
+def _resolve_scalar(text: str) -> Any:
     """Resolve a plain scalar by the YAML 1.2 core schema (decimal numbers only)."""
     if _NULL.fullmatch(text):
         return None
@@ -217,5 +216,5 @@ def _line_at(content: bytes, position: int) -> int:
     return content.count(b"\n", 0, position) + 1
 
 
-def _line(node: yaml.Node) -> int:
+def _line_of_node(node: yaml.Node) -> int:
     return int(node.start_mark.line) + 1

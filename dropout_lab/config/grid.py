@@ -10,10 +10,10 @@ from decimal import Decimal
 from typing import Any
 
 from dropout_lab.catalogue import CATALOGUE
-from dropout_lab.config.conditional_keys import keys_read, without_unread
-from dropout_lab.config.schema import SECTION_CLASSES, SECTIONS, Config, Settings, get
-from dropout_lab.config.sections.dropout import DropoutSettings, without_dropout
-from dropout_lab.config.sections.evaluation import applicable
+from dropout_lab.config.conditional_keys import clear_unread_keys, keys_read
+from dropout_lab.config.schema import SECTION_CLASSES, SECTIONS, Config, Settings, get_value
+from dropout_lab.config.sections.dropout import DropoutSettings, is_baseline
+from dropout_lab.config.sections.evaluation import canonical_evaluation
 from dropout_lab.config.sweep import LABEL
 from dropout_lab.config.types import Section
 from dropout_lab.printable import shown
@@ -80,7 +80,7 @@ def seeds_of(config: Config) -> tuple[int, ...]:
 def single_cell(config: Config) -> list[Cell]:
     """Return the config's own setting as the only cell of a study."""
     settings = Settings(**{section: getattr(config, section) for section in SECTIONS})
-    return [Cell({}, canonical(settings))]
+    return [Cell({}, canonicalize(settings))]
 
 
 def sweep_cells(config: Config, *, baseline: bool | None = None) -> list[Cell]:
@@ -93,12 +93,14 @@ def enumerate_settings(config: Config) -> list[list[Settings]]:
 
     Without listed cells, the config's own setting takes the place of one.
     """
-    axes = {key: axis_values(axis) for key, axis in config.sweep.grid.items()}
+    axes = {key: expand_axis(axis) for key, axis in config.sweep.grid.items()}
     combinations = [
         dict(zip(axes, each, strict=True)) for each in itertools.product(*axes.values())
     ]
     listed = [{k: v for k, v in cell.items() if k != LABEL} for cell in config.sweep.cells or [{}]]
-    return [[canonical(with_values(config, {**c, **own})) for c in combinations] for own in listed]
+    return [
+        [canonicalize(with_values(config, {**c, **own})) for c in combinations] for own in listed
+    ]
 
 
 def make_cells(config: Config, enumerated: Iterable[Iterable[Settings]]) -> list[Cell]:
@@ -111,7 +113,7 @@ def make_cells(config: Config, enumerated: Iterable[Iterable[Settings]]) -> list
     for listed, group in zip(config.sweep.cells or [{}], enumerated, strict=False):
         for settings in group:
             labels[settings] = labels.get(settings) or listed.get(LABEL, "")
-    return _cells(labels, list(dict.fromkeys([*config.sweep.grid, *labelled_keys(config)])))
+    return _label_cells(labels, list(dict.fromkeys([*config.sweep.grid, *labelled_keys(config)])))
 
 
 def with_baselines(config: Config, cells: list[Cell], wanted: bool | None = None) -> list[Cell]:
@@ -122,12 +124,12 @@ def with_baselines(config: Config, cells: list[Cell], wanted: bool | None = None
     if not (config.sweep.baseline if wanted is None else wanted):
         return cells
     labels = {cell.settings: cell.label for cell in cells}
-    both = [each for settings in labels for each in (without(settings), settings)]
-    both.sort(key=lambda settings: not without_dropout(settings))
-    return _cells({each: labels.get(each, "") for each in both}, list(cells[0].values))
+    both = [each for settings in labels for each in (baseline_of(settings), settings)]
+    both.sort(key=lambda settings: not is_baseline(settings))
+    return _label_cells({each: labels.get(each, "") for each in both}, list(cells[0].values))
 
 
-def _cells(labels: Mapping[Settings, str], keys: list[str]) -> list[Cell]:
+def _label_cells(labels: Mapping[Settings, str], keys: list[str]) -> list[Cell]:
     """Return cells with labels and the values of some dotted keys, and of p where cells need it."""
     for key in ("dropout.p", "dropout.input_p"):
         # A key that the grid does not name may still distinguish a baseline from another cell.
@@ -173,10 +175,10 @@ def values_of(settings: Settings, keys: Iterable[str]) -> dict[str, Any]:
     A key that is not read is None in canonical settings; one at its default, which is None there
     too, shows its default.
     """
-    given = {key: get(settings, key) for key in keys}
+    given = {key: get_value(settings, key) for key in keys}
     read = keys_read(settings) if None in given.values() else {}
     meaningful = {"dropout.variant", "dropout.p", "dropout.input_p"}
-    bare = without_dropout(settings)
+    bare = is_baseline(settings)
     return {
         key: None
         if bare and key.startswith("dropout.") and key not in meaningful
@@ -202,20 +204,20 @@ def with_values(settings: Settings, values: Mapping[str, Any]) -> Settings:
     return Settings.model_validate(data)
 
 
-def axis_values(axis: list[Any] | str) -> list[Any]:
+def expand_axis(axis: list[Any] | str) -> list[Any]:
     """Return the values of an axis: a list as it is, a ``start:stop:step`` spelled out.
 
     Raises:
         ValueError: The text is not a range; the message says what to write.
     """
-    return axis if isinstance(axis, list) else list(_range(axis))
+    return axis if isinstance(axis, list) else list(_expand_range(axis))
 
 
-def _range(text: str) -> Iterator[int | float]:
+def _expand_range(text: str) -> Iterator[int | float]:
     """Count from start to stop in exact decimals: 0:0.9:0.1 ends at 0.9, not beside it."""
     wanted = f"{shown(text)} is not a range; write start:stop:step, e.g. 0:0.9:0.1."
     try:
-        start, stop, step = map(_decimal, text.split(":"))
+        start, stop, step = map(_parse_decimal, text.split(":"))
     except ValueError:
         raise ValueError(wanted) from None
     if step == 0 or (stop - start) * step < 0:
@@ -228,21 +230,21 @@ def _range(text: str) -> Iterator[int | float]:
         yield int(value) if whole else float(value)
 
 
-def _decimal(text: str) -> Decimal:
+def _parse_decimal(text: str) -> Decimal:
     if not _NUMBER.fullmatch(text.strip()):
         raise ValueError
     return Decimal(text.strip())
 
 
-def canonical(settings: Settings) -> Settings:
+def canonicalize(settings: Settings) -> Settings:
     """Return the settings with what has no meaning in them taken out."""
-    if without_dropout(settings):
-        settings = without(settings)
-    plain = without_unread(settings)
-    return plain.model_copy(update={"evaluation": applicable(plain)})
+    if is_baseline(settings):
+        settings = baseline_of(settings)
+    plain = clear_unread_keys(settings)
+    return plain.model_copy(update={"evaluation": canonical_evaluation(plain)})
 
 
-def without(settings: Settings) -> Settings:
+def baseline_of(settings: Settings) -> Settings:
     """Return the settings with nothing dropped: those of the run to compare with."""
     bare = settings.model_copy(update={"dropout": NO_DROPOUT})
-    return bare.model_copy(update={"evaluation": applicable(bare)})
+    return bare.model_copy(update={"evaluation": canonical_evaluation(bare)})

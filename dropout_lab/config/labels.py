@@ -13,10 +13,10 @@ from pydantic import ValidationError
 from dropout_lab.catalogue import CATALOGUE
 from dropout_lab.config.document import KeyPath, parse_value
 from dropout_lab.config.grid import with_values
-from dropout_lab.config.messages import nearest
+from dropout_lab.config.messages import suggest_nearest
 from dropout_lab.config.mistakes import Mistakes
-from dropout_lab.config.schema import KEYS, Config, Settings, get
-from dropout_lab.config.sections.dropout import without_dropout
+from dropout_lab.config.schema import KEYS, Config, Settings, get_value
+from dropout_lab.config.sections.dropout import is_baseline
 from dropout_lab.config.sweep import LABEL
 from dropout_lab.errors import ConfigError
 from dropout_lab.printable import shown, unprintable
@@ -28,7 +28,7 @@ for _key in KEYS:
     _KEY_OF.setdefault(_key.partition(".")[2].replace("_", " "), _key)
 
 
-def same_name(text: str) -> str:
+def normalize_name(text: str) -> str:
     """Return a text such that names which a reader takes for the same are equal."""
     return " ".join(unicodedata.normalize("NFKC", text).split()).casefold()
 
@@ -71,10 +71,10 @@ def check_labels(cells: Any, axes: Collection[str], settings: Settings, mistakes
         label, path = cell.get(LABEL), ("sweep", "cells", str(number), LABEL)
         if not isinstance(label, str) or not label:
             continue
-        name = same_name(label)
+        name = normalize_name(label)
         messages = [
             f"{words}; choose another label"
-            for words in _false_words(name, cell, axes, varied, settings)
+            for words in _find_false_words(name, cell, axes, varied, settings)
         ]
         if not name:
             messages = ["is blank; write a name, or leave it out"]
@@ -88,7 +88,7 @@ def check_labels(cells: Any, axes: Collection[str], settings: Settings, mistakes
             mistakes.add("sweep.cells", f"the label {shown(label)} {message}.", path=path)
 
 
-def _false_words(
+def _find_false_words(
     name: str,
     cell: Mapping[str, Any],
     axes: Collection[str],
@@ -100,7 +100,7 @@ def _false_words(
         own = with_values(settings, {key: cell[key] for key in cell if key in KEYS})
     except ValidationError:
         return  # its values are noted as wrong
-    bare = without_dropout(own)
+    bare = is_baseline(own)
     variant = own.dropout.variant
     if name in CATALOGUE and name not in ("none", variant) and "dropout.variant" in varied:
         yield f"is the name of a variant, and this cell has {variant}"
@@ -111,11 +111,11 @@ def _false_words(
             yield f"is false: this cell is {_WITHOUT if bare else _WITH}"
         elif found and key in axes:
             yield f"names a value of {key}, which sweep.grid varies"
-        elif found and key is not None and not _is_value(found[2], get(own, key)):
-            yield f"is false: this cell has {key} = {shown(get(own, key))}"
+        elif found and key is not None and not _may_be_value(found[2], get_value(own, key)):
+            yield f"is false: this cell has {key} = {shown(get_value(own, key))}"
 
 
-def _is_value(text: str, value: Any) -> bool:
+def _may_be_value(text: str, value: Any) -> bool:
     """Whether a text in a label is a value, or is no plain value that could be false."""
     try:
         said = parse_value("null" if text == "none" else text, "a label")
@@ -160,13 +160,13 @@ def check_references(config: Config, axes: Mapping[str, Any], mistakes: Mistakes
         key
         for key, values in axes.items()
         # An axis of the command line is a trial: its numbers are simply not the paper's.
-        if get(config, key) not in values
+        if get_value(config, key) not in values
         and document.place(("sweep", "grid", key)).startswith(f"{document.source}:")
     ]
     given: set[tuple[Any, ...]] = set()
     for number, value in enumerate(config.published.values if config.published else ()):
         path = ("published", "values", str(number))
-        row = (same_name(value.label), value.quantity, value.inference, value.epoch)
+        row = (normalize_name(value.label), value.quantity, value.inference, value.epoch)
         if row in given:
             message = f"the published row {shown(value.label)} is given twice; drop one."
             mistakes.add("published", message, path=(*path, "label"))
@@ -176,13 +176,14 @@ def check_references(config: Config, axes: Mapping[str, Any], mistakes: Mistakes
         if value.cell not in [*known, *document.labels_elsewhere]:
             message = (
                 f"cell is {shown(value.cell)}, which is the label of no cell;"
-                f"{nearest(value.cell, known)} known: {', '.join(known) or 'none'}."
+                f"{suggest_nearest(value.cell, known)} known: {', '.join(known) or 'none'}."
             )
             mistakes.add("published", message, path=(*path, "cell"))
         elif absent and value.cell in known:
+            own = shown(get_value(config, absent[0]))
             message = (
                 f"cell is {shown(value.cell)}, of which the grid makes several: it varies "
-                f"{absent[0]} without the config's own value {shown(get(config, absent[0]))}. Add "
+                f"{absent[0]} without the config's own value {own}. Add "
                 "this value to the grid, or give cell as a mapping of keys to values."
             )
             mistakes.add("published", message, path=(*path, "cell"))

@@ -7,30 +7,30 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from dropout_lab.config.axes import checked_axes, checked_cells, checked_values
+from dropout_lab.config.axes import check_axes, check_listed_cells, check_values
 from dropout_lab.config.document import Document, KeyPath, read_document
-from dropout_lab.config.foreign_keys import foreign_search, outside_the_grid
+from dropout_lab.config.foreign_keys import describe_axes_outside_grid, find_foreign_search
 from dropout_lab.config.grid import (
     LARGEST_STUDY,
     Cell,
-    axis_values,
     enumerate_settings,
+    expand_axis,
     make_cells,
     seeds_of,
     single_cell,
     with_baselines,
     with_values,
 )
-from dropout_lab.config.hints import instead_of_sweep
+from dropout_lab.config.hints import suggest_for_sweep
 from dropout_lab.config.labels import check_distinct, check_labels, check_references, check_texts
 from dropout_lab.config.messages import unknown_dotted, unknown_key, wrong_section, wrong_value
 from dropout_lab.config.mistakes import Mistakes
-from dropout_lab.config.overrides import Changes, apply, choose_size, get
+from dropout_lab.config.overrides import Changes, apply_changes, choose_size, get_path
 from dropout_lab.config.published import PublishedSettings
-from dropout_lab.config.rules import complaints, unread_keys
+from dropout_lab.config.rules import check_rules, find_unread_keys
 from dropout_lab.config.schema import KEYS, SECTION_CLASSES, SECTIONS, Config, Settings
-from dropout_lab.config.sections.dropout import without_dropout
-from dropout_lab.config.sections.evaluation import unread_measurements
+from dropout_lab.config.sections.dropout import is_baseline
+from dropout_lab.config.sections.evaluation import find_unread_measurements
 from dropout_lab.config.sweep import LABEL, SweepSettings
 from dropout_lab.errors import ConfigError
 from dropout_lab.printable import shown
@@ -56,15 +56,15 @@ def load_with_cells(
         document = Document("the defaults")
     else:
         document = read_document(path)
-        document.data.setdefault("name", name_from(path))
+        document.data.setdefault("name", name_from_path(path))
     choose_size(document, changes)
     if changes is not None:
-        apply(changes, document)
+        apply_changes(changes, document)
     sweep = changes is not None and changes.sweep
     return check_with_cells(document, sweep=sweep, baseline=baseline)
 
 
-def sizes_in(path: Path) -> list[str | None]:
+def list_sizes(path: Path) -> list[str | None]:
     """Return the names of the sizes in a config file; None stands for the one without a name."""
     try:
         sizes = read_document(path).data.get("sizes")
@@ -97,8 +97,8 @@ def check_with_cells(
     """
     mistakes = Mistakes(document)
     check_texts(document.data, mistakes)
-    data = _known(document.data, mistakes)
-    config = _validated(data, mistakes)
+    data = _select_known(document.data, mistakes)
+    config = _validate(data, mistakes)
     broken = mistakes.sections
     if config is None:
         sound = {section: data.get(section, {}) for section in SECTIONS if section not in broken}
@@ -108,11 +108,11 @@ def check_with_cells(
         _check_study(config, mistakes)
     # What is swept is judged in its cells; the setting it stands at in the file is not run then.
     if config is None or not sweep:
-        for key, message in complaints(settings, except_sections=frozenset(broken)):
+        for key, message in check_rules(settings, except_sections=frozenset(broken)):
             mistakes.add(key, message)
     asked = data.get("sweep", {})
-    axes = checked_axes(asked.get("grid"), mistakes)
-    listed = checked_cells(asked.get("cells"), axes, mistakes)
+    axes = check_axes(asked.get("grid"), mistakes)
+    listed = check_listed_cells(asked.get("cells"), axes, mistakes)
     check_labels(asked.get("cells"), axes, settings, mistakes)
     published = _check_published(config, mistakes)
     if config is not None:
@@ -132,11 +132,11 @@ def check_with_cells(
     return config, with_baselines(config, cells, baseline) if sweep else single_cell(config)
 
 
-def _known(data: Mapping[str, Any], mistakes: Mistakes) -> dict[str, Any]:
+def _select_known(data: Mapping[str, Any], mistakes: Mistakes) -> dict[str, Any]:
     """Return the known part of the data; an empty section is one of defaults."""
     known: dict[str, Any] = {}
     place = mistakes.document.place
-    search = foreign_search(data)
+    search = find_foreign_search(data)
     if search is not None:
         mistakes.add(search[0], search[2], path=(search[0],))
     for key, value in data.items():
@@ -152,12 +152,12 @@ def _known(data: Mapping[str, Any], mistakes: Mistakes) -> dict[str, Any]:
             continue
         if value is not None and not isinstance(value, dict):
             if kind is None:
-                wrong = f"sweep is {shown(value)}; write {instead_of_sweep(value)}."
+                wrong = f"sweep is {shown(value)}; write {suggest_for_sweep(value)}."
             else:
                 wrong = wrong_section(key, value, place((key,)))
             mistakes.add(key, wrong)
             continue
-        if kind is None and (wrong := outside_the_grid(value or {})):
+        if kind is None and (wrong := describe_axes_outside_grid(value or {})):
             outside = next(n for n in value or {} if n not in SweepSettings.model_fields)
             mistakes.add(key, wrong, path=(key, str(outside)))
             continue
@@ -174,7 +174,7 @@ def _known(data: Mapping[str, Any], mistakes: Mistakes) -> dict[str, Any]:
     return known
 
 
-def _validated(data: dict[str, Any], mistakes: Mistakes) -> Config | None:
+def _validate(data: dict[str, Any], mistakes: Mistakes) -> Config | None:
     """Return the config, or None with its wrong values noted."""
     # Axes and cells are checked on their own, each by name; here only their form counts.
     asked = dict(data.get("sweep", {}))
@@ -205,7 +205,7 @@ def _validated(data: dict[str, Any], mistakes: Mistakes) -> Config | None:
                 mistakes.add(path[0], message, path=path)
                 continue
             key = ".".join(path[:2]) if path[0] in SECTION_CLASSES else path[0]
-            value = get(data, key)
+            value = get_path(data, key)
             place = mistakes.document.place(tuple(key.split(".")))
             mistakes.add(key, wrong_value(key, value, place))
         return None
@@ -232,7 +232,7 @@ def _check_published(config: Config | None, mistakes: Mistakes) -> PublishedSett
             values.append(value)
             continue
         path = ("published", "values", str(number), "cell")
-        checked = checked_values(value.cell, path, mistakes)
+        checked = check_values(value.cell, path, mistakes)
         values.append(value.model_copy(update={"cell": checked}))
         if checked.keys() == value.cell.keys():
             try:
@@ -248,7 +248,7 @@ def _check_cells(config: Config, mistakes: Mistakes, *, sweep: bool) -> list[Cel
     Baselines that a sweep adds are left out: what suits a setting suits its baseline.
     """
     document = mistakes.document
-    grid = {key: axis_values(axis) for key, axis in config.sweep.grid.items()}
+    grid = {key: expand_axis(axis) for key, axis in config.sweep.grid.items()}
     listed = config.sweep.cells
     runs = len(seeds_of(config)) * max(1, len(listed)) * math.prod(map(len, grid.values()))
     if runs > LARGEST_STUDY:
@@ -259,18 +259,18 @@ def _check_cells(config: Config, mistakes: Mistakes, *, sweep: bool) -> list[Cel
     cells = make_cells(config, enumerated)
     check_distinct(config, enumerated, mistakes)
     swept = [*grid, *(key for cell in listed for key in cell)] if sweep else []
-    for key, message in unread_keys(config, (cell.settings for cell in cells), swept):
-        mistakes.add(key, message, path=document.first(*_places(key, listed)))
-    for key, message in unread_measurements(config, [cell.settings for cell in cells]):
+    for key, message in find_unread_keys(config, (cell.settings for cell in cells), swept):
+        mistakes.add(key, message, path=document.first(*_likely_paths(key, listed)))
+    for key, message in find_unread_measurements(config, [cell.settings for cell in cells]):
         mistakes.add(key, message)
     found: dict[tuple[str, str], list[Cell]] = {}
     for cell in cells:
-        for complaint in complaints(cell.settings):
+        for complaint in check_rules(cell.settings):
             found.setdefault(complaint, []).append(cell)
-    dropped = sum(not without_dropout(cell.settings) for cell in cells)
+    dropped = sum(not is_baseline(cell.settings) for cell in cells)
     for (key, message), where in found.items():
         own = [cell if _made_of(where[0], cell) else {} for cell in listed]
-        path = document.first(*_places(key, own))
+        path = document.first(*_likely_paths(key, own))
         if len(where) >= dropped > 1 or not where[0].values:  # whatever is swept
             mistakes.add(key, message, path=path)
             continue
@@ -285,7 +285,7 @@ def _made_of(cell: Cell, listed: Mapping[str, Any]) -> bool:
     return all(cell.values.get(key) == value for key, value in listed.items() if key != LABEL)
 
 
-def _places(key: str, listed: Sequence[Mapping[str, Any]]) -> list[KeyPath]:
+def _likely_paths(key: str, listed: Sequence[Mapping[str, Any]]) -> list[KeyPath]:
     """Return where a dotted key may have got its value, the likeliest first.
 
     Args:
@@ -304,7 +304,7 @@ def _places(key: str, listed: Sequence[Mapping[str, Any]]) -> list[KeyPath]:
     ]
 
 
-def name_from(path: Path) -> str:
+def name_from_path(path: Path) -> str:
     """Return the name of the study that a config file without a name describes."""
     kept = "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "_" for c in path.stem)
     return kept.strip("._-")[:100] or "study"

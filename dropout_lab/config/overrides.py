@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dropout_lab.config.document import Document, KeyPath, parse_value
-from dropout_lab.config.hints import fits, setting
+from dropout_lab.config.hints import format_setting, is_allowed
 from dropout_lab.config.messages import unknown_dotted
 from dropout_lab.config.schema import KEYS
 from dropout_lab.config.sweep import LABEL, SweepSettings
@@ -64,7 +64,7 @@ def choose_size(document: Document, changes: Changes | None = None) -> None:
     for text in changes.settings if changes is not None else ():
         key, _, value = text.partition("=")
         if key == "size":
-            wanted, place = value, _place("--set", text)
+            wanted, place = value, _option_place("--set", text)
     if not isinstance(sizes, dict) or not sizes:
         if sizes is not None or wanted is not None:
             words = f"size is {shown(wanted)}" if sizes is None else f"sizes is {shown(sizes)}"
@@ -88,21 +88,21 @@ def choose_size(document: Document, changes: Changes | None = None) -> None:
     if len(alike) > 1:
         message = f"the sizes {' and '.join(alike)} differ only in case, as their folders would."
         document.mistakes.append(f"{at}: {message}")
-    for cell in (cell for part in (document.data, *sizes.values()) for cell in _cells(part)):
+    for cell in (cell for part in (document.data, *sizes.values()) for cell in _listed_cells(part)):
         if isinstance(label := cell.get(LABEL), str):
             document.labels_elsewhere.add(label)
-    _merge(document, sizes[name], ("sizes", name), ())
+    _merge_size(document, sizes[name], ("sizes", name), ())
     study = document.data.get("name")
     if isinstance(study, str | int):  # anything else is told as a mistake
         document.data["name"] = f"{study}_{name}"
 
 
-def _merge(document: Document, part: Mapping[str, Any], of: KeyPath, at: KeyPath) -> None:
+def _merge_size(document: Document, part: Mapping[str, Any], of: KeyPath, at: KeyPath) -> None:
     """Write a part of a config over the document: sections key by key, all else as a whole."""
     for key, value in part.items():
         here = (*at, key)
         if isinstance(value, dict) and here != ("sweep", "grid"):
-            _merge(document, value, (*of, key), here)
+            _merge_size(document, value, (*of, key), here)
             continue
         within = {p[len(of) :]: place for p, place in document.places.items() if p[: len(of)] == of}
         own = {(*at, *p): place for p, place in within.items() if p[:1] == (key,)}
@@ -110,7 +110,7 @@ def _merge(document: Document, part: Mapping[str, Any], of: KeyPath, at: KeyPath
         document.places |= own
 
 
-def apply(changes: Changes, document: Document) -> None:
+def apply_changes(changes: Changes, document: Document) -> None:
     """Write the command line's changes into the document."""
     _note_repeated(changes, document)
     if changes.epochs is not None:
@@ -118,21 +118,21 @@ def apply(changes: Changes, document: Document) -> None:
         document.set(("training", "updates"), None, "--epochs")
         if changes.sweep:
             for key in ("training.epochs", "training.updates"):
-                _grid(document, "--epochs").pop(key, None)
+                _grid_to_change(document, "--epochs").pop(key, None)
                 _refuse_in_cells(document, key, f"--epochs {changes.epochs}")
     if changes.name is not None:
-        document.set(("name",), changes.name, _place("--name", changes.name))
+        document.set(("name",), changes.name, _option_place("--name", changes.name))
     _apply_seeds(changes, document)
     if changes.p is not None:
-        place = _place("--p", changes.p)
+        place = _option_place("--p", changes.p)
         if changes.sweep:
-            axis = changes.p if ":" in changes.p else _split(changes.p, place)
-            _grid(document, place)["dropout.p"] = axis
+            axis = changes.p if ":" in changes.p else _split_list(changes.p, place)
+            _grid_to_change(document, place)["dropout.p"] = axis
             document.places[("sweep", "grid", "dropout.p")] = place
         else:
             _set_key("dropout.p", changes.p, place, document, sweep=False)
     if changes.lr is not None:
-        place = _place("--lr", changes.lr)
+        place = _option_place("--lr", changes.lr)
         _set_key("training.learning_rate", changes.lr, place, document, sweep=changes.sweep)
     for text in changes.settings:
         _apply_setting(text, document, sweep=changes.sweep)
@@ -143,20 +143,22 @@ def _note_repeated(changes: Changes, document: Document) -> None:
     given: dict[str, str] = {}
     for option, (key, text) in changes.options.items():
         if key in given:
-            document.mistakes.append(f"{given[key]} and {_place(option, text)}: give one of them.")
-        given.setdefault(key, _place(option, text))
+            document.mistakes.append(
+                f"{given[key]} and {_option_place(option, text)}: give one of them."
+            )
+        given.setdefault(key, _option_place(option, text))
     for text in changes.settings:
         key = text.partition("=")[0]
         if key in given:
             document.mistakes.append(
-                f"{_place('--set', text)}: {given[key]} sets {key} too; give one of them."
+                f"{_option_place('--set', text)}: {given[key]} sets {key} too; give one of them."
             )
 
 
 def _apply_seeds(changes: Changes, document: Document) -> None:
     """Write --seeds, a count or a list, or --seed, the one seed, into the document."""
     if changes.seed is not None:
-        place = _place("--seed", changes.seed)
+        place = _option_place("--seed", changes.seed)
         seed = parse_value(changes.seed, place)
         if type(seed) is int and 0 <= seed < LARGEST_SEED:
             document.set(("seeds",), [seed], place)
@@ -166,17 +168,17 @@ def _apply_seeds(changes: Changes, document: Document) -> None:
                 "several seeds write --seeds 5 or --seeds 3,7."
             )
     if changes.seeds is not None:
-        place = _place("--seeds", changes.seeds)
+        place = _option_place("--seeds", changes.seeds)
         text = changes.seeds.strip()
         bracketed = text.startswith("[") and text.endswith("]")
-        values = _split(text[1:-1] if bracketed else text, place)
+        values = _split_list(text[1:-1] if bracketed else text, place)
         listed = len(values) > 1 or "," in text or bracketed
         document.set(("seeds",), values if listed else values[0], place)
 
 
 def _apply_setting(text: str, document: Document, *, sweep: bool) -> None:
     key, equals, value_text = text.partition("=")
-    place = _place("--set", text)
+    place = _option_place("--set", text)
     if key == "size" and equals:
         return  # chosen already
     if not equals:
@@ -204,19 +206,21 @@ def _set_key(key: str, value_text: str, place: str, document: Document, *, sweep
     if sweep and _refuse_in_cells(document, key, place):
         return
     is_range = value_text.count(":") == 2
-    values: Any = value_text if is_range else _split(value_text, place)
+    values: Any = value_text if is_range else _split_list(value_text, place)
     if not is_range and len(values) == 1:
         document.set(tuple(key.split(".")), values[0], place)
         if sweep:
-            _grid(document, place).pop(key, None)  # the option fixes what would have been swept
+            _grid_to_change(document, place).pop(
+                key, None
+            )  # the option fixes what would have been swept
     elif sweep:
-        _grid(document, place)[key] = values
+        _grid_to_change(document, place)[key] = values
         document.places[("sweep", "grid", key)] = place
     else:
         listed = (
             ""
-            if is_range or not fits(key, values)
-            else (f" For one list of them: {setting(key, values, place)}.")
+            if is_range or not is_allowed(key, values)
+            else (f" For one list of them: {format_setting(key, values, place)}.")
         )
         document.mistakes.append(
             f"{place}: train takes one value of {key}.{listed} To train with each of them: "
@@ -226,43 +230,43 @@ def _set_key(key: str, value_text: str, place: str, document: Document, *, sweep
 
 def _refuse_in_cells(document: Document, key: str, place: str) -> bool:
     """Note that an option cannot change what listed cells set; return whether they do."""
-    if not any(key in cell for cell in _cells(document.data)):
+    if not any(key in cell for cell in _listed_cells(document.data)):
         return False
     document.mistakes.append(f"{place}: the cells of the sweep set {key}; change it there.")
     return True
 
 
-def _cells(data: Any) -> list[dict[str, Any]]:
+def _listed_cells(data: Any) -> list[dict[str, Any]]:
     """Return the listed cells in a config, or in a size of one, that are mappings."""
-    cells = get(data, "sweep.cells") if isinstance(data, dict) else None
+    cells = get_path(data, "sweep.cells") if isinstance(data, dict) else None
     return [cell for cell in cells if isinstance(cell, dict)] if isinstance(cells, list) else []
 
 
-def _place(option: str, text: str) -> str:
+def _option_place(option: str, text: str) -> str:
     """Return an option as it was given, on one line and shortened."""
     plain = text if text.isprintable() else text.encode("unicode_escape").decode("ascii")
     return f"{option} {plain if len(plain) <= _SHOWN else f'{plain[: _SHOWN - 1]}…'}"
 
 
-def _grid(document: Document, place: str) -> dict[str, Any]:
+def _grid_to_change(document: Document, place: str) -> dict[str, Any]:
     """Return the document's grid to change; the default one where the document has none."""
-    grid: Any = get(document.data, "sweep.grid")
+    grid: Any = get_path(document.data, "sweep.grid")
     if isinstance(grid, dict):
         return grid
     if grid is not None:
         return {}  # what stands there is a mistake, and will be told as one
-    default: dict[str, Any] = {} if get(document.data, "sweep.cells") else SweepSettings().grid
+    default: dict[str, Any] = {} if get_path(document.data, "sweep.cells") else SweepSettings().grid
     document.set(("sweep", "grid"), default, place)
     return default
 
 
-def _split(text: str, place: str) -> list[Any]:
+def _split_list(text: str, place: str) -> list[Any]:
     """Split a comma list, leaving commas inside brackets alone."""
     value = parse_value(f"[{text}]", place)
     return value if isinstance(value, list) and value else [None]
 
 
-def get(data: Mapping[str, Any], dotted: str) -> Any:
+def get_path(data: Mapping[str, Any], dotted: str) -> Any:
     """Return the value at a dotted path, None where there is none."""
     node: Any = data
     for part in dotted.split("."):

@@ -3,8 +3,8 @@
 from collections.abc import Collection, Iterable, Iterator
 from itertools import chain
 
-from dropout_lab.config.conditional_keys import keys_read, readers
-from dropout_lab.config.schema import SECTIONS, Settings, get
+from dropout_lab.config.conditional_keys import describe_readers, keys_read
+from dropout_lab.config.schema import SECTIONS, Settings, get_value
 from dropout_lab.config.sections import (
     dataset,
     dropout,
@@ -22,16 +22,16 @@ RULES = [
 ]
 
 
-def complaints(
+def check_rules(
     settings: Settings, *, except_sections: frozenset[str] = frozenset()
 ) -> list[Complaint]:
     """Return the violations of rules whose sections have no mistake of their own."""
     sound = [name for name in SECTIONS if name not in except_sections]
     rules = [rule(settings) for rule, sections in RULES if not sections & except_sections]
-    return [*chain(*(_missing_keys(name, getattr(settings, name)) for name in sound), *rules)]
+    return [*chain(*(_find_missing_keys(name, getattr(settings, name)) for name in sound), *rules)]
 
 
-def _missing_keys(name: str, section: Section) -> Iterator[Complaint]:
+def _find_missing_keys(name: str, section: Section) -> Iterator[Complaint]:
     """Yield a complaint for each key that is needed with the value of another, and not given."""
     for key, values in section.needed_keys.items():
         value = getattr(section, key)
@@ -41,7 +41,7 @@ def _missing_keys(name: str, section: Section) -> Iterator[Complaint]:
                 yield f"{name}.{key}", f"{message}{example}."
 
 
-def unread_keys(
+def find_unread_keys(
     settings: Settings, cells: Iterable[Settings], swept: Collection[str]
 ) -> Iterator[Complaint]:
     """Keys that are given and that nothing in the study reads: most likely a mistake.
@@ -52,15 +52,15 @@ def unread_keys(
         swept: The dotted keys that it varies.
     """
     read = {key for each in (settings, *cells) for key in keys_read(each)}
-    for key, words in readers().items():
-        given = get(settings, key) is not None or key in swept
+    for key, words in describe_readers().items():
+        given = get_value(settings, key) is not None or key in swept
         if given and key not in read:
             yield key, f"{key} is given, and nothing here reads it; it is for {', '.join(words)}."
 
 
-def cautions(cells: Iterable[Settings]) -> list[str]:
+def find_cautions(cells: Iterable[Settings]) -> list[str]:
     """Return a warning for each value that is allowed but rarely intended, each warning once."""
     sections = (dropout, evaluation, training)
     return list(
-        dict.fromkeys(text for cell in cells for s in sections for text in s.cautions(cell))
+        dict.fromkeys(text for cell in cells for s in sections for text in s.find_cautions(cell))
     )

@@ -67,7 +67,7 @@ KEYS: tuple[str, ...] = tuple(
 )
 
 
-def get(settings: Settings, key: str) -> Any:
+def get_value(settings: Settings, key: str) -> Any:
     """Return the value of a dotted key."""
     section, _, name = key.partition(".")
     return getattr(getattr(settings, section), name)

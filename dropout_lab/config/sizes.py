@@ -12,7 +12,7 @@ BINS = 15  # of confidence, in which the calibration is measured
 HISTOGRAM_EXAMPLES = 128  # of the test part, one mini-batch, with evaluation.at_end histograms
 
 
-def inputs_of(settings: "Settings") -> int:
+def count_inputs(settings: "Settings") -> int:
     """Return how many inputs the network has: the pixels, or the components in their place."""
     return settings.dataset.pca or DATASETS[settings.dataset.name].pixels
 
@@ -20,7 +20,7 @@ def inputs_of(settings: "Settings") -> int:
 def layer_sizes(settings: "Settings") -> tuple[int, ...]:
     """Return the inputs of the network, the units of each hidden layer, and the classes."""
     classes = DATASETS[settings.dataset.name].classes
-    return (inputs_of(settings), *settings.model.hidden, classes)
+    return (count_inputs(settings), *settings.model.hidden, classes)
 
 
 def training_examples(settings: "Settings") -> int:
@@ -30,12 +30,12 @@ def training_examples(settings: "Settings") -> int:
     return left if data.train_size is None else data.train_size
 
 
-def length(settings: "Settings", examples: int) -> tuple[int, int]:
+def training_length(settings: "Settings", examples: int) -> tuple[int, int]:
     """Return the last epoch and the last update of a training on so many examples.
 
     Both are 0 where the settings give no length.
     """
-    steps = steps_of_epoch(settings, examples)
+    steps = updates_per_epoch(settings, examples)
     if settings.training.updates is not None:
         return math.ceil(settings.training.updates / steps), settings.training.updates
     epochs = settings.training.epochs or 0
@@ -47,6 +47,6 @@ def is_evaluated(epoch: int, last_epoch: int, settings: "Settings") -> bool:
     return epoch % settings.evaluation.every == 0 or epoch == last_epoch
 
 
-def steps_of_epoch(settings: "Settings", examples: int) -> int:
+def updates_per_epoch(settings: "Settings", examples: int) -> int:
     """Return how many updates an epoch of so many examples has."""
     return math.ceil(max(examples, 1) / settings.training.batch_size)

@@ -28,7 +28,7 @@ Count = Annotated[int, Field(ge=1, lt=LARGEST_COUNT)]
 Seed = Annotated[int, Field(ge=0, lt=LARGEST_SEED)]
 LayerIndex = Annotated[int, Field(ge=0, lt=LARGEST_COUNT)]
 Share = Annotated[float, Field(gt=0, le=1)]
-Between = Annotated[float, Field(gt=0, lt=1)]
+BetweenZeroAndOne = Annotated[float, Field(gt=0, lt=1)]
 BelowOne = Annotated[float, Field(ge=0, lt=1), _no_minus_zero]
 
 # YAML's lists are taken as tuples; their items stay strict.
@@ -40,8 +40,8 @@ ShareOfTraining = Annotated[float, Field(ge=0, le=1)]
 Positives = Annotated[tuple[Positive, ...], Field(strict=False, min_length=1)]
 Bounds = Annotated[tuple[Positive | None, ...], Field(strict=False, min_length=1)]
 Strengths = Annotated[tuple[Strength, ...], Field(strict=False, min_length=1)]
-Whole = Annotated[int, Field(ge=0, lt=LARGEST_COUNT)]
-Span = Annotated[tuple[Whole, ...], Field(strict=False, min_length=2, max_length=2)]
+NonNegativeInt = Annotated[int, Field(ge=0, lt=LARGEST_COUNT)]
+Span = Annotated[tuple[NonNegativeInt, ...], Field(strict=False, min_length=2, max_length=2)]
 WarmUp = Annotated[tuple[ShareOfTraining, ...], Field(strict=False, min_length=2, max_length=2)]
 
 

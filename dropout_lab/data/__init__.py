@@ -6,7 +6,7 @@ from typing import Any
 
 from dropout_lab.data.mnist_family import fetch, load_family
 from dropout_lab.data.packaged import load_packaged
-from dropout_lab.data.splits import Examples, Splits, split, stratified
+from dropout_lab.data.splits import Examples, Splits, draw_stratified, split
 from dropout_lab.datasets import DATASETS
 
 # Takes the name of a data set, the folder of the data sets, and what shows the user a line. Returns
@@ -17,12 +17,12 @@ __all__ = [
     "LOADERS",
     "Examples",
     "Splits",
+    "draw_stratified",
     "fetch",
     "load",
     "load_family",
     "load_packaged",
     "split",
-    "stratified",
 ]
 
 

@@ -57,7 +57,7 @@ def fetch(name: str, data_dir: Path, say: Callable[[str], None]) -> None:
 
     source: Any = getattr(datasets, DATASETS[name].path)
     folder = raw_folder(name, data_dir)
-    with _writable(folder):
+    with _explain_unwritable(folder):
         folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(folder / ".fetch.lock")
         try:
@@ -65,17 +65,21 @@ def fetch(name: str, data_dir: Path, say: Callable[[str], None]) -> None:
         except Timeout:
             say(f"waiting for another dropout-lab, which is fetching {name}")
             lock.acquire()
-    with lock, _no_longer_than(_PATIENCE):
+    with lock, _limit_timeout(_PATIENCE):
         for packed_name, md5 in source.resources:
             unpacked = folder / packed_name.removesuffix(".gz")
             if not unpacked.is_file():
                 most = _HEADER + math.prod(_axes(DATASETS[name], unpacked.name))
-                failures = _get(source.mirrors, folder / packed_name, md5, unpacked, most, say)
+                failures = _download_and_unpack(
+                    source.mirrors, folder / packed_name, md5, unpacked, most, say
+                )
                 if failures:
-                    raise DataError(_offline(name, data_dir, packed_name, failures))
+                    raise DataError(
+                        _describe_failed_download(name, data_dir, packed_name, failures)
+                    )
 
 
-def _get(
+def _download_and_unpack(
     mirrors: Sequence[str],
     packed: Path,
     md5: str,
@@ -144,18 +148,20 @@ def load_family(name: str, data_dir: Path) -> tuple[Examples, Examples]:
     folder, dataset = raw_folder(name, data_dir), DATASETS[name]
     train_images, train_labels, test_images, test_labels = (folder / file for file in FILES)
     return (
-        _examples(dataset, train_images, train_labels),
-        _examples(dataset, test_images, test_labels),
+        _load_examples(dataset, train_images, train_labels),
+        _load_examples(dataset, test_images, test_labels),
     )
 
 
-def _examples(dataset: Dataset, path: Path, labels_path: Path) -> Examples:
-    images = _idx(dataset, path)
+def _load_examples(dataset: Dataset, path: Path, labels_path: Path) -> Examples:
+    images = _read_idx(dataset, path)
     images = images.reshape(len(images), -1)
     blank = 0 if dataset.sha256 else int((~images.any(axis=1)).sum())
     if blank > _MOST_BLANK * len(images):
-        raise DataError(f"{path} holds {blank:,} blank images. {_remedy(dataset.name, path)}")
-    labels = _idx(dataset, labels_path)
+        raise DataError(
+            f"{path} holds {blank:,} blank images. {_suggest_fetch(dataset.name, path)}"
+        )
+    labels = _read_idx(dataset, labels_path)
     if labels.max() >= dataset.classes:
         raise DataError(
             f"{labels_path} holds the label {labels.max()}; labels are 0 to {dataset.classes - 1}."
@@ -163,7 +169,7 @@ def _examples(dataset: Dataset, path: Path, labels_path: Path) -> Examples:
     return Examples(torch.from_numpy(images), torch.from_numpy(labels.astype(np.int64)))
 
 
-def _check_published(dataset: Dataset, path: Path, content: bytearray) -> None:
+def _check_digest(dataset: Dataset, path: Path, content: bytearray) -> None:
     """Refuse a file that is not the one of its data set, as far as that is known.
 
     Raises:
@@ -177,12 +183,12 @@ def _check_published(dataset: Dataset, path: Path, content: bytearray) -> None:
     whose = f"it is a file of {owner}" if owner else f"its SHA-256 is {found}"
     expected = f", and the published one has {wanted}" if wanted else ""
     raise DataError(
-        f"{path} is not the file of {name}: {whose}{expected}. {_remedy(name, path)} Images of "
-        f"your own cannot take the place of {name}."
+        f"{path} is not the file of {name}: {whose}{expected}. {_suggest_fetch(name, path)} "
+        f"Images of your own cannot take the place of {name}."
     )
 
 
-def _remedy(name: str, path: Path) -> str:
+def _suggest_fetch(name: str, path: Path) -> str:
     again = ["dropout-lab", "data", "fetch", name, "--data-dir", str(path.parents[2])]
     return f"Remove the file and run: {shlex.join(again)}; or copy it again."
 
@@ -193,14 +199,14 @@ def _axes(dataset: Dataset, file: str) -> tuple[int, ...]:
     return (examples, *dataset.shape) if "images" in file else (examples,)
 
 
-def _idx(dataset: Dataset, path: Path) -> "np.ndarray[Any, np.dtype[np.uint8]]":
+def _read_idx(dataset: Dataset, path: Path) -> "np.ndarray[Any, np.dtype[np.uint8]]":
     """Read one IDX file: a magic number, the lengths of the axes, then a byte for each entry."""
     shape = _axes(dataset, path.name)
     magic = _UNSIGNED_BYTES + len(shape)
     wanted = f"expected {' x '.join(map(str, shape))} bytes after a header with {magic}"
     header = struct.Struct(f">{1 + len(shape)}i")
     size = header.size + math.prod(shape)
-    remedy = _remedy(dataset.name, path)
+    remedy = _suggest_fetch(dataset.name, path)
     try:
         # One byte more than it should have: a longer file shows, and is not read whole.
         with open_file(path) as file:
@@ -212,11 +218,11 @@ def _idx(dataset: Dataset, path: Path) -> "np.ndarray[Any, np.dtype[np.uint8]]":
     if len(content) != size:
         fault = "is truncated" if len(content) < size else "is too long"
         raise DataError(f"{path} {fault}: {wanted}. {remedy}")
-    _check_published(dataset, path, content)
+    _check_digest(dataset, path, content)
     return np.frombuffer(content, dtype=np.uint8, offset=header.size).reshape(shape)
 
 
-def _offline(name: str, data_dir: Path, file: str, failures: list[str]) -> str:
+def _describe_failed_download(name: str, data_dir: Path, file: str, failures: list[str]) -> str:
     tried = "\n".join(f"  tried {failure}" for failure in failures)
     return (
         f"{name} is not in {expand_home(data_dir)} and {file} could not be downloaded.\n{tried}\n"
@@ -228,7 +234,7 @@ def _offline(name: str, data_dir: Path, file: str, failures: list[str]) -> str:
 
 
 @contextmanager
-def _writable(folder: Path) -> Iterator[None]:
+def _explain_unwritable(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
@@ -238,7 +244,7 @@ def _writable(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _no_longer_than(seconds: float) -> Iterator[None]:
+def _limit_timeout(seconds: float) -> Iterator[None]:
     """Let no connection of this process wait longer for an answer."""
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(seconds)

@@ -82,7 +82,7 @@ class Splits:
 
     def intact(self) -> bool:
         """Whether the parts are what the checksum says; they may come from another machine."""
-        return _digest(self.train, self.validation, self.test) == self.checksum
+        return _compute_digest(self.train, self.validation, self.test) == self.checksum
 
 
 def split(
@@ -122,28 +122,28 @@ def split(
             training examples: see :func:`~dropout_lab.data.components.principal_components`.
     """
     labels = training.labels.numpy()
-    held_out = stratified(labels, validation_size, stream(Purpose.SPLIT, split_seed))
+    held_out = draw_stratified(labels, validation_size, stream(Purpose.SPLIT, split_seed))
     left = np.setdiff1d(np.arange(len(labels)), held_out)
     if subset == "first":
         left = left[:train_size]
     elif train_size is not None:
-        chosen = stratified(labels[left], train_size, stream(Purpose.TRAIN_SUBSET, split_seed))
+        chosen = draw_stratified(labels[left], train_size, stream(Purpose.TRAIN_SUBSET, split_seed))
         left = left[chosen]
     validation, train = training[torch.from_numpy(held_out)], training[torch.from_numpy(left)]
-    train = Examples(train.images, _mislabelled(train.labels, classes, label_noise, split_seed))
-    digest = _digest(train, validation, test)
+    train = Examples(train.images, _change_labels(train.labels, classes, label_noise, split_seed))
+    digest = _compute_digest(train, validation, test)
     if pca is None:
-        shift, scale = _normalization(train.images, normalize)
+        shift, scale = _compute_normalization(train.images, normalize)
         return Splits(train, validation, test, shift, scale, digest, digest, shape, classes)
     components = principal_components(train.images, pca, normalize)
     train, validation, test = (
         Examples(components(part.images), part.labels) for part in (train, validation, test)
     )
-    checksum = _digest(train, validation, test)
+    checksum = _compute_digest(train, validation, test)
     return Splits(train, validation, test, 0.0, 1.0, digest, checksum, shape, classes)
 
 
-def stratified(labels: Indices, size: int, generator: np.random.Generator) -> Indices:
+def draw_stratified(labels: Indices, size: int, generator: np.random.Generator) -> Indices:
     """Return ``size`` indices with each class in its share, in ascending order.
 
     Shares are rounded down and the largest remainders, of equal ones the lower class, rounded up.
@@ -165,7 +165,7 @@ def stratified(labels: Indices, size: int, generator: np.random.Generator) -> In
     return np.sort(np.concatenate(chosen)).astype(np.int64)
 
 
-def _mislabelled(labels: Tensor, classes: int, fraction: float, split_seed: int) -> Tensor:
+def _change_labels(labels: Tensor, classes: int, fraction: float, split_seed: int) -> Tensor:
     generator = stream(Purpose.LABEL_NOISE, split_seed)
     order = generator.permutation(len(labels))
     offsets = generator.integers(1, classes, size=len(labels))
@@ -175,7 +175,7 @@ def _mislabelled(labels: Tensor, classes: int, fraction: float, split_seed: int)
     return noisy
 
 
-def _normalization(images: Tensor, normalize: str) -> tuple[float, float]:
+def _compute_normalization(images: Tensor, normalize: str) -> tuple[float, float]:
     if normalize == "unit":
         return 0.0, 1 / 255
     # In pieces, since bincount makes eight bytes of each pixel.
@@ -186,7 +186,7 @@ def _normalization(images: Tensor, normalize: str) -> tuple[float, float]:
     return float(mean), float(1 / np.sqrt(variance)) if variance > 0 else 1 / 255
 
 
-def _digest(*parts: Examples) -> str:
+def _compute_digest(*parts: Examples) -> str:
     digest = hashlib.sha256()
     for part in parts:
         digest.update(part.images.numpy().tobytes())

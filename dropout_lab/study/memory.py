@@ -46,7 +46,7 @@ from dropout_lab.config.sections.evaluation import (
     inferences,
     keeps_predictions,
 )
-from dropout_lab.config.sizes import inputs_of, layer_sizes, length, training_examples
+from dropout_lab.config.sizes import count_inputs, layer_sizes, training_examples, training_length
 from dropout_lab.datasets import DATASETS
 from dropout_lab.training.evaluation import CHUNK
 
@@ -100,11 +100,11 @@ def _need(settings: Settings) -> Need:
     average = training.average != "none"
     held = _FLOAT * parameters * (2 + state + best + average)
     examples = training_examples(settings)
-    epochs, _ = length(settings, examples)
+    epochs, _ = training_length(settings, examples)
     checkpoint = _FLOAT * parameters * (1 + state + average) if epochs > 1 else 0
     moving = max(_step(settings), _evaluation(settings), _diagnosed(settings), checkpoint)
     file = 3 * _FLOAT * parameters * (1 + state + best + average) if epochs > 1 else 0
-    pixels = 2 * _FLOAT * CHUNK * inputs_of(settings)
+    pixels = 2 * _FLOAT * CHUNK * count_inputs(settings)
     each = held + 2 * _DOUBLE * examples + _SLACK * moving
     return Need(round(each), _LIBRARIES + file + pixels + _curve_of_one(settings))
 
@@ -166,7 +166,7 @@ def _step(settings: Settings, examples: int | None = None) -> int:
         for place, columns in enumerate(_columns(settings))
     )
     if settings.regularization.input_noise:
-        units += 2 * _FLOAT * inputs_of(settings)
+        units += 2 * _FLOAT * count_inputs(settings)
     of_place = matrices(settings)
     weights = copies * sum(of_place) + of_weight * sum(of_place[place] for place in noisy)
     passes = 1 if settings.dropout.loss == "cross_entropy" else 2
@@ -181,7 +181,7 @@ def _evaluation(settings: Settings) -> int:
     noisy = p_of_places(settings)
     of_unit, of_weight = _costs(settings, CHUNK if sampled else 0)
     dataset = DATASETS[settings.dataset.name]
-    before = [inputs_of(settings), *settings.model.hidden]
+    before = [count_inputs(settings), *settings.model.hidden]
     kind = BUILT_IN.get(settings.dropout.variant)
     own = 0 in noisy and (sampled or kind is None or not kind.shares_pixels)
     if not own and settings.training.precision == "float32":

@@ -13,11 +13,11 @@ from dropout_lab.config.types import (
     ConditionalKeys,
     Count,
     KeyOf,
+    NonNegativeInt,
     Probability,
     Rules,
     Section,
     Seed,
-    Whole,
 )
 from dropout_lab.datasets import DATASETS
 
@@ -46,7 +46,7 @@ class DatasetSettings(Section):
         description="Which examples train_size takes. stratified: by class, drawn by split_seed; "
         "first: the first in the files. null: stratified.",
     )
-    validation_size: Whole = Field(
+    validation_size: NonNegativeInt = Field(
         1000,
         description="Number of validation examples, taken from the training set by class. Drawn "
         "by split_seed.",

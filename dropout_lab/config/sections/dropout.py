@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 from pydantic import Field
 
 from dropout_lab.catalogue import CATALOGUE, LOSS_WEIGHTS
-from dropout_lab.config.sizes import length, training_examples
+from dropout_lab.config.sizes import training_examples, training_length
 from dropout_lab.config.types import (
     Complaint,
     ConditionalKeys,
     Count,
     KeyOf,
     LayerIndices,
+    NonNegativeInt,
     Positive,
     Probabilities,
     Probability,
@@ -21,7 +22,6 @@ from dropout_lab.config.types import (
     Share,
     Strength,
     WarmUp,
-    Whole,
 )
 from dropout_lab.printable import shown
 
@@ -85,7 +85,7 @@ class DropoutSettings(Section):
         None,
         description="Rate for each update of schedule exponential. null: 10 / number of updates.",
     )
-    stop_last: Whole = Field(
+    stop_last: NonNegativeInt = Field(
         0,
         description="Number of last epochs that are trained without dropout, whatever the "
         "schedule.",
@@ -149,7 +149,7 @@ def p_of_places(settings: "Settings") -> dict[int, float]:
     return dict(sorted(result.items()))
 
 
-def without_dropout(settings: "Settings") -> bool:
+def is_baseline(settings: "Settings") -> bool:
     """Return whether p is 0 everywhere, so that nothing is dropped."""
     return not any(p_of_places(settings).values())
 
@@ -269,7 +269,7 @@ def check_loss(settings: "Settings") -> Iterator[Complaint]:
             f"dropout.loss is {dropout.loss}, which compares noisy passes, but the variant "
             f"{dropout.variant} draws no noise; take another variant, or loss: cross_entropy.",
         )
-    elif without_dropout(settings):
+    elif is_baseline(settings):
         yield (
             "dropout.loss",
             f"dropout.loss is {dropout.loss}, which compares noisy passes, but p is 0 everywhere; "
@@ -280,7 +280,7 @@ def check_loss(settings: "Settings") -> Iterator[Complaint]:
 def check_schedule(settings: "Settings") -> Iterator[Complaint]:
     """Check that the schedule suits the variant and the length, and has the keys it needs."""
     dropout = settings.dropout
-    epochs, _ = length(settings, training_examples(settings))
+    epochs, _ = training_length(settings, training_examples(settings))
     schedule = dropout.schedule
     changing = schedule != "constant" or dropout.stop_last > 0
     if changing and CATALOGUE[dropout.variant].learned:
@@ -297,7 +297,7 @@ def check_schedule(settings: "Settings") -> Iterator[Complaint]:
         )
     read = {*CATALOGUE[dropout.variant].options}
     read |= DropoutSettings.conditional_keys["schedule"].get(schedule, {}).keys()
-    if "start_p" in read and dropout.start_p and without_dropout(settings):
+    if "start_p" in read and dropout.start_p and is_baseline(settings):
         yield (
             "dropout.start_p",
             "dropout.start_p is given, but p is 0, and a place with p = 0 is never dropped from; "
@@ -312,7 +312,7 @@ def check_schedule(settings: "Settings") -> Iterator[Complaint]:
             )
 
 
-def cautions(settings: "Settings") -> Iterator[str]:
+def find_cautions(settings: "Settings") -> Iterator[str]:
     """Yield a warning for each setting that is allowed but rarely intended."""
     variant, model, training = settings.dropout.variant, settings.model, settings.training
     full = [place for place, p in p_of_places(settings).items() if p == 1]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 from pydantic import Field
 
 from dropout_lab.catalogue import CATALOGUE
-from dropout_lab.config.sections.dropout import p_of_places, without_dropout
+from dropout_lab.config.sections.dropout import is_baseline, p_of_places
 from dropout_lab.config.types import Complaint, Count, Rules, Section
 
 if TYPE_CHECKING:
@@ -93,14 +93,14 @@ def keeps_predictions(evaluation: EvaluationSettings) -> bool:
     return "ensemble" in inferences(evaluation) or "predictions" in at_end(evaluation)
 
 
-def applicable(settings: "Settings") -> EvaluationSettings:
+def canonical_evaluation(settings: "Settings") -> EvaluationSettings:
     """Return the section in canonical form, without measurements that do not apply.
 
     A network without noise cannot be sampled. A key that nothing reads, or that is at its default,
     is null. So a baseline is the same run whatever is measured of the other runs.
     """
     evaluation = settings.evaluation
-    names = tuple(name for name in inferences(evaluation) if _applies(name, settings))
+    names = tuple(name for name in inferences(evaluation) if _is_applicable(name, settings))
     samples = evaluation.samples if set(SAMPLED) & set(names) else None
     return evaluation.model_copy(
         update={
@@ -108,7 +108,9 @@ def applicable(settings: "Settings") -> EvaluationSettings:
             "samples": None if samples == SAMPLES else samples,
             "curve": evaluation.curve if "monte_carlo" in names else None,
             "diagnostics": tuple(
-                name for name in diagnostics(evaluation) if name != "noise" or _noisy(settings)
+                name
+                for name in diagnostics(evaluation)
+                if name != "noise" or _draws_noise(settings)
             ),
             "at_end": at_end(evaluation),
         }
@@ -132,11 +134,15 @@ def check_measurements(settings: "Settings") -> Iterator[Complaint]:
         )
 
 
-def unread_measurements(settings: "Settings", cells: Iterable["Settings"]) -> Iterator[Complaint]:
+def find_unread_measurements(
+    settings: "Settings", cells: Iterable["Settings"]
+) -> Iterator[Complaint]:
     """Yield a complaint for each measurement that no setting of the study can have."""
     every = [settings, *cells]
     evaluation = settings.evaluation
-    usable = {name for each in every for name in get_args(InferenceName) if _applies(name, each)}
+    usable = {
+        name for each in every for name in get_args(InferenceName) if _is_applicable(name, each)
+    }
     reasons = {
         "monte_carlo": "no network here has noise to sample; give a noisy variant and a p above 0",
         "geometric": "no network here has noise to sample; give a noisy variant and a p above 0",
@@ -160,7 +166,7 @@ def unread_measurements(settings: "Settings", cells: Iterable["Settings"]) -> It
             "evaluation.curve is given, and nothing here reads it; it is for inference "
             "monte_carlo.",
         )
-    if "noise" in diagnostics(evaluation) and not any(map(_noisy, every)):
+    if "noise" in diagnostics(evaluation) and not any(map(_draws_noise, every)):
         yield (
             "evaluation.diagnostics",
             "evaluation.diagnostics names noise, and no network here has any; give a noisy variant "
@@ -168,7 +174,7 @@ def unread_measurements(settings: "Settings", cells: Iterable["Settings"]) -> It
         )
 
 
-def cautions(settings: "Settings") -> Iterator[str]:
+def find_cautions(settings: "Settings") -> Iterator[str]:
     """Yield a warning for each measurement that is allowed but rarely intended."""
     evaluation, dropout = settings.evaluation, settings.dropout
     sampled = [name for name in inferences(evaluation) if name in SAMPLED]
@@ -186,16 +192,16 @@ def cautions(settings: "Settings") -> Iterator[str]:
         )
 
 
-def _applies(name: str, settings: "Settings") -> bool:
+def _is_applicable(name: str, settings: "Settings") -> bool:
     if name in ("monte_carlo", "geometric"):
-        return _noisy(settings)
+        return _draws_noise(settings)
     if name == "moment_matching":
-        return not without_dropout(settings) and CATALOGUE[settings.dropout.variant].moments
+        return not is_baseline(settings) and CATALOGUE[settings.dropout.variant].moments
     return True
 
 
-def _noisy(settings: "Settings") -> bool:
-    return not without_dropout(settings) and CATALOGUE[settings.dropout.variant].noisy
+def _draws_noise(settings: "Settings") -> bool:
+    return not is_baseline(settings) and CATALOGUE[settings.dropout.variant].noisy
 
 
 def diagnostic_columns(settings: "Settings") -> tuple[str, ...]:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from pydantic import Field
 
 from dropout_lab.catalogue import CATALOGUE
-from dropout_lab.config.sections.dropout import without_dropout
-from dropout_lab.config.sizes import length, training_examples
+from dropout_lab.config.sections.dropout import is_baseline
+from dropout_lab.config.sizes import training_examples, training_length
 from dropout_lab.config.types import (
     ABOVE_0,
     BelowOne,
@@ -16,11 +16,11 @@ from dropout_lab.config.types import (
     Complaint,
     ConditionalKeys,
     LayerIndices,
+    NonNegativeInt,
     Positive,
     Rules,
     Section,
     Strength,
-    Whole,
 )
 from dropout_lab.printable import shown
 
@@ -52,7 +52,7 @@ class RegularizationSettings(Section):
     l1: Strength = Field(
         0.0, description="L1 penalty: adds l1 * sign(w) to the gradient of a weight."
     )
-    l1_from: Whole | None = Field(
+    l1_from: NonNegativeInt | None = Field(
         None, description="Number of updates after which l1 begins to act. null: 0."
     )
     max_norm: Positive | Bounds | None = Field(
@@ -181,7 +181,7 @@ def check_kl_sparsity(settings: "Settings") -> Iterator[Complaint]:
             f"regularization.kl_sparsity_target is {target:g}, but the mean of a logistic unit "
             "lies between 0 and 1; give a target in (0, 1), e.g. 0.1.",
         )
-    if CATALOGUE[variant].one_p and not without_dropout(settings):
+    if CATALOGUE[variant].one_p and not is_baseline(settings):
         yield (
             "regularization.kl_sparsity",
             f"regularization.kl_sparsity needs the activation of every unit, but {variant} does "
@@ -192,7 +192,7 @@ def check_kl_sparsity(settings: "Settings") -> Iterator[Complaint]:
 def check_l1_from(settings: "Settings") -> Iterator[Complaint]:
     """Check that l1 begins before the training ends."""
     first, l1 = settings.regularization.l1_from, settings.regularization.l1
-    _, updates = length(settings, training_examples(settings))
+    _, updates = training_length(settings, training_examples(settings))
     if l1 and first is not None and first >= updates > 0:
         yield (
             "regularization.l1_from",

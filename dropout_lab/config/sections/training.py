@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from dropout_lab.config.sizes import length, steps_of_epoch, training_examples
+from dropout_lab.config.sizes import training_examples, training_length, updates_per_epoch
 from dropout_lab.config.types import (
     BelowOne,
-    Between,
+    BetweenZeroAndOne,
     Complaint,
     ConditionalKeys,
     Count,
@@ -118,7 +118,7 @@ class TrainingSettings(Section):
         None,
         description="Factor of the learning rate at the start of schedule one_cycle. null: 0.04.",
     )
-    learning_rate_peak: Between | None = Field(
+    learning_rate_peak: BetweenZeroAndOne | None = Field(
         None, description="Share of the updates in which schedule one_cycle rises to 1. null: 0.3."
     )
     momentum: Annotated[float, Field(ge=0, lt=1)] = Field(
@@ -209,7 +209,7 @@ def check_learning_rate(settings: "Settings") -> Iterator[Complaint]:
         )
     span = training.learning_rate_span
     examples = training_examples(settings)
-    epochs, updates = length(settings, examples)
+    epochs, updates = training_length(settings, examples)
     if schedule in ("linear", "cosine") and span and epochs and not span[0] < span[1] <= epochs:
         yield (
             "training.learning_rate_span",
@@ -225,11 +225,11 @@ def check_learning_rate(settings: "Settings") -> Iterator[Complaint]:
             "updates leaves no time for the rise; train for longer or give a larger "
             "learning_rate_peak.",
         )
-    if training.warmup * steps_of_epoch(settings, examples) > updates > 0:
+    if training.warmup * updates_per_epoch(settings, examples) > updates > 0:
         yield (
             "training.warmup",
             f"training.warmup is {training.warmup:g}, longer than the training; give a number of "
-            f"epochs, at most {updates / steps_of_epoch(settings, examples):g}.",
+            f"epochs, at most {updates / updates_per_epoch(settings, examples):g}.",
         )
 
 
@@ -262,7 +262,7 @@ def check_average(settings: "Settings") -> Iterator[Complaint]:
     training = settings.training
     if training.average != "last":
         return
-    epochs, _ = length(settings, training_examples(settings))
+    epochs, _ = training_length(settings, training_examples(settings))
     if training.average_epochs and training.average_epochs > epochs > 0:
         yield (
             "training.average_epochs",
@@ -277,13 +277,13 @@ def check_average(settings: "Settings") -> Iterator[Complaint]:
         )
 
 
-def cautions(settings: "Settings") -> Iterator[str]:
+def find_cautions(settings: "Settings") -> Iterator[str]:
     """Yield a warning if an average of the weights includes much of the early training."""
     training = settings.training
     if training.average != "exponential":
         return
     decay = AVERAGE_DECAY if training.average_decay is None else training.average_decay
-    _, updates = length(settings, training_examples(settings))
+    _, updates = training_length(settings, training_examples(settings))
     if 1 / (1 - decay) > updates / 5 > 0:
         smaller = max(0.5, 1 - 20 / updates)
         yield (

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from dropout_lab.config.synonyms import similar_words
+from dropout_lab.config.synonyms import find_similar_words
 from dropout_lab.files import read_file
 
 _SUFFIXES = (".yaml", ".yml")
@@ -10,36 +10,36 @@ _FOLDER = "configs"
 _PACKAGE = Path(__file__).parents[1]
 
 
-def folder() -> Path:
+def shipped_folder() -> Path:
     """Return the folder of the shipped configs: in the package, or next to it in a clone."""
     inside = _PACKAGE / _FOLDER
     return inside if inside.is_dir() else _PACKAGE.parent / _FOLDER
 
 
-def shipped_configs() -> dict[str, Path]:
+def list_shipped() -> dict[str, Path]:
     """Return the shipped configs by name, such as ``quickstart`` and ``papers/hinton2012``."""
-    top = folder()
+    top = shipped_folder()
     files = sorted(top.rglob("*.yaml"), key=lambda path: (len(path.parts), path))
     return {path.relative_to(top).with_suffix("").as_posix(): path for path in files}
 
 
 def find_shipped(name: str) -> Path | None:
     """Return a shipped config by its name, with or without its folder; None if there is none."""
-    known = shipped_configs()
+    known = list_shipped()
     if name in known:
         return known[name]
     return next((path for path in known.values() if path.stem == name), None)
 
 
-def similar_shipped(text: str) -> list[str]:
+def find_similar_shipped(text: str) -> list[str]:
     """Return the names of shipped configs that a path or a misspelled name may be meant for."""
     path = Path(text)
     stem = path.stem if path.suffix in _SUFFIXES else path.name
-    stems = {Path(name).name: name for name in shipped_configs()}
-    return [stems[word] for word in similar_words(stem, stems)]
+    stems = {Path(name).name: name for name in list_shipped()}
+    return [stems[word] for word in find_similar_words(stem, stems)]
 
 
-def first_comment(path: Path) -> str:
+def read_first_comment(path: Path) -> str:
     """Return the comment in the first line of a config, which says what it is for."""
     first = read_file(path).decode("utf-8").partition("\n")[0]
     return first.removeprefix("#").strip()
