@@ -1,4 +1,4 @@
-"""Describe in words which values a key allows: made from the schema, so a range is written once."""
+"""Describe in words which values a key allows. The words are made from the schema."""
 
 from typing import Any
 
@@ -9,17 +9,15 @@ _THEM = "a list of them"
 
 
 def describe_allowed(key: str, *, large: bool = False) -> str:
-    """Return in words what a dotted key allows.
+    """Describe which values a dotted key allows.
 
-    Args:
-        key: The key.
-        large: Whether to name bounds that are too large to matter to most values, such as 2**31.
+    With ``large``, bounds that most values never reach, such as 2**31, are named too.
     """
     return _describe(_schema_of(key), large=large)
 
 
 def list_choices(key: str) -> list[str]:
-    """Return the words that a dotted key allows; empty where it allows anything but words."""
+    """List the words that a dotted key allows. The list is empty for other kinds of value."""
     return _find_choices(_schema_of(key))
 
 
@@ -69,7 +67,7 @@ def _describe(schema: dict[str, Any], *, large: bool, plural: bool = False) -> s
 
 
 def _describe_alternatives(parts: list[dict[str, Any]], words: Any, *, plural: bool) -> str:
-    """Return the alternatives of a value: ``a number from 0 to 1, or a list of them``."""
+    """Describe alternatives: ``a number from 0 to 1, or a list of them``."""
     texts = []
     for part in parts:
         items = part.get("items")
@@ -82,7 +80,7 @@ def _describe_alternatives(parts: list[dict[str, Any]], words: Any, *, plural: b
 
 
 def _describe_number(schema: dict[str, Any], *, whole: bool, large: bool, plural: bool) -> str:
-    """Return a range of numbers in words: ``a positive whole number``, ``numbers from 0 to 1``."""
+    """Describe a range: ``a positive whole number``, ``numbers from 0 to 1``."""
     kind = "whole number" if whole else "number"
     low, above = schema.get("minimum"), schema.get("exclusiveMinimum")
     high, below = schema.get("maximum"), schema.get("exclusiveMaximum")

@@ -1,4 +1,4 @@
-"""What a sweep varies, checked: each axis of the grid, each cell of a list, value by value."""
+"""Check what a sweep varies: the axes of its grid and its listed cells."""
 
 from collections.abc import Container, Mapping
 from typing import Any
@@ -11,7 +11,7 @@ from dropout_lab.config.grid import expand_axis
 from dropout_lab.config.hints import is_allowed, short_yaml
 from dropout_lab.config.messages import unknown_dotted, wrong_value
 from dropout_lab.config.mistakes import Mistakes
-from dropout_lab.config.schema import KEYS, SECTION_CLASSES
+from dropout_lab.config.schema import KEYS, validate_value
 from dropout_lab.config.sections.evaluation import NOT_SWEPT
 from dropout_lab.config.sweep import LABEL
 from dropout_lab.printable import shown
@@ -20,7 +20,7 @@ _LONGEST_LABEL = 60  # characters
 
 
 def check_axes(grid: Any, mistakes: Mistakes) -> dict[str, list[Any]]:
-    """Return the axes of a grid with ranges spelled out and values in canonical form."""
+    """Check the axes of a grid; return their values in canonical form, with ranges expanded."""
     axes: dict[str, list[Any]] = {}
     for key, axis in grid.items() if isinstance(grid, dict) else ():
         path = ("sweep", "grid", key)
@@ -28,9 +28,8 @@ def check_axes(grid: Any, mistakes: Mistakes) -> dict[str, list[Any]]:
             continue
         if not isinstance(axis, list | str) or axis == []:
             message = f"the axis {key} is {shown(axis)}; give a list of values or start:stop:step"
-            message += (
-                f", e.g. {short_yaml({key: [axis]}).strip('{}')}." if is_allowed(key, axis) else "."
-            )
+            example = f", e.g. {short_yaml({key: [axis]}).strip('{}')}"
+            message += f"{example if is_allowed(key, axis) else ''}."
             mistakes.add(key, message, path=path)
             continue
         try:
@@ -41,7 +40,7 @@ def check_axes(grid: Any, mistakes: Mistakes) -> dict[str, list[Any]]:
         checked: list[Any] = []
         for value in values:
             try:
-                canonical = _canonical(key, value)
+                canonical = validate_value(key, value)
             except ValidationError:
                 message = wrong_value(key, value, mistakes.document.place(path))
                 mistakes.add(key, message, path=path)
@@ -55,10 +54,8 @@ def check_axes(grid: Any, mistakes: Mistakes) -> dict[str, list[Any]]:
     return axes
 
 
-def check_listed_cells(
-    cells: Any, axes: Container[str], mistakes: Mistakes
-) -> list[dict[str, Any]]:
-    """Return the listed cells of a sweep with their values in canonical form."""
+def check_cells(cells: Any, axes: Container[str], mistakes: Mistakes) -> list[dict[str, Any]]:
+    """Check the listed cells of a sweep; return them with their values in canonical form."""
     checked: list[dict[str, Any]] = []
     for number, cell in enumerate(cells if isinstance(cells, list) else ()):
         path = ("sweep", "cells", str(number))
@@ -70,9 +67,8 @@ def check_listed_cells(
         sound = isinstance(label, str) and len(label) <= _LONGEST_LABEL and label.isprintable()
         if not sound:
             message = f"the label of a cell is {shown(label)}; give a line of text of at most "
-            mistakes.add(
-                "sweep.cells", f"{message}{_LONGEST_LABEL} characters.", path=(*path, LABEL)
-            )
+            message += f"{_LONGEST_LABEL} characters."
+            mistakes.add("sweep.cells", message, path=(*path, LABEL))
         values = {key: value for key, value in cell.items() if key != LABEL}
         settings = check_values(values, path, mistakes)
         for key in settings:
@@ -86,12 +82,12 @@ def check_listed_cells(
 
 
 def check_values(values: Mapping[str, Any], path: KeyPath, mistakes: Mistakes) -> dict[str, Any]:
-    """Return the values of dotted keys in canonical form; what is wrong is noted at the path."""
+    """Check the values of dotted keys; return the correct ones in canonical form."""
     checked = {}
     for key, value in values.items():
         if _check_key(key, (*path, key), mistakes):
             try:
-                checked[key] = _canonical(key, value)
+                checked[key] = validate_value(key, value)
             except ValidationError:
                 message = wrong_value(key, value, mistakes.document.place((*path, key)))
                 mistakes.add(key, message, path=(*path, key))
@@ -99,7 +95,7 @@ def check_values(values: Mapping[str, Any], path: KeyPath, mistakes: Mistakes) -
 
 
 def _check_key(key: str, path: KeyPath, mistakes: Mistakes, axis: Any = None) -> bool:
-    """Whether a dotted key may differ between cells; note it where not."""
+    """Check that a dotted key may differ between cells; return whether it may."""
     meant = {} if axis is None or "." in key else grid_from_foreign({key: axis})[0]
     if meant:
         text = short_yaml(meant).strip("{}")
@@ -112,16 +108,7 @@ def _check_key(key: str, path: KeyPath, mistakes: Mistakes, axis: Any = None) ->
         )
         mistakes.add(key, message, path=path)
     elif key in NOT_SWEPT:
-        name = key.partition(".")[2]
-        message = (
-            f"{key} is no axis: every run is measured in all the ways asked for; write one "
-            "setting, e.g. --set "
-            + (f"{key}=50." if name in ("samples", "curve") else f"'{key}=[a,b]'.")
-        )
-        mistakes.add(key, message, path=path)
+        example = f"{key}=50" if key.endswith(("samples", "curve")) else f"'{key}=[a,b]'"
+        message = f"{key} is no axis: every run is measured in all the ways asked for; write one "
+        mistakes.add(key, f"{message}setting, e.g. --set {example}.", path=path)
     return key in KEYS and key not in NOT_SWEPT
-
-
-def _canonical(key: str, value: Any) -> Any:
-    section, _, name = key.partition(".")
-    return getattr(SECTION_CLASSES[section].model_validate({name: value}), name)

@@ -1,4 +1,4 @@
-"""Keys that only some settings read: some variants, schedules or losses, or a strength above 0."""
+"""Keys that are read only with some variants, schedules or losses, or a strength above 0."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from dropout_lab.config.types import ABOVE_0
 
 @dataclass(frozen=True)
 class _Reader:
-    """A value of the dotted key ``decider``, or any above 0, that makes other keys be read."""
+    """The value of a dotted key (or any value above 0) with which other keys are read."""
 
     decider: str
     value: str
@@ -27,7 +27,7 @@ class _Reader:
 
 
 def describe_readers() -> dict[str, list[str]]:
-    """Return for each such dotted key the words that read it: ``variant fast``, ``l1 above 0``."""
+    """Return what reads each conditional key, in words: ``variant fast``, ``l1 above 0``."""
     found: dict[str, list[str]] = {}
     for reader in _all_readers():
         for key in reader.keys:
@@ -36,7 +36,7 @@ def describe_readers() -> dict[str, list[str]]:
 
 
 def keys_read(settings: Settings) -> dict[str, Any]:
-    """Return the dotted keys that these settings read, and their defaults."""
+    """Return the conditional keys that some settings read, with their defaults."""
     options = CATALOGUE[settings.dropout.variant].options
     read = {f"dropout.{key}": default for key, default in options.items()}
     for reader in _SECTION_READERS:
@@ -46,7 +46,7 @@ def keys_read(settings: Settings) -> dict[str, Any]:
 
 
 def clear_unread_keys(settings: Settings) -> Settings:
-    """Return the settings in the one form they have: null what is unread or at its default."""
+    """Return the settings with each conditional key null that is unread or at its default."""
     read = keys_read(settings)
     plain: dict[str, dict[str, Any]] = {section: {} for section in SECTIONS}
     for key in OPTIONAL_KEYS:

@@ -1,4 +1,4 @@
-"""A config as YAML: all keys or the changed ones, with or without what each key means."""
+"""Write a config as YAML: all keys or the changed ones, with or without explanations."""
 
 import textwrap
 from collections.abc import Collection, Iterator, Mapping
@@ -57,10 +57,8 @@ def format_config(
         elif isinstance(changed.get(top), dict):
             value = changed[top]  # published and figure have no defaults of their own to show
         if top == "published" and value is not None:
-            value = {
-                **value,
-                "values": [v for v in value.get("values", ()) if _is_of_config(v, config)],
-            }
+            own = [each for each in value.get("values", ()) if _is_of_config(each, config)]
+            value = {**value, "values": own}
         of_several = top in _SECTIONS or top == "sizes"
         if value if of_several else value is not None and top in wanted:
             lines += _format_part(top, value, comments=comments, unicode=unicode)
@@ -68,13 +66,13 @@ def format_config(
 
 
 def _is_of_config(value: Mapping[str, Any], config: Config) -> bool:
-    """Whether a published value is of the config's own setting or of one of its cells."""
+    """Return whether a published value belongs to the config itself or to one of its cells."""
     cell = value.get("cell")
     return not isinstance(cell, str) or cell in [each.get(LABEL) for each in config.sweep.cells]
 
 
 def _list_keys(data: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the keys of a config: those of sections with a dot, and others as they are."""
+    """Yield the keys of a config; the keys of a section are dotted."""
     for key, value in data.items():
         if key in _SECTIONS:
             yield from (f"{key}.{name}" for name in value)
@@ -83,7 +81,7 @@ def _list_keys(data: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _format_part(top: str, value: Any, *, comments: bool, unicode: bool) -> Iterator[str]:
-    """Yield the lines of a key at the top of a config, or of a section."""
+    """Yield the lines of a top-level key or of a section."""
     if comments and top not in _FIRST[1:]:
         yield ""
     if top not in _SECTIONS:
@@ -104,7 +102,7 @@ def _format_part(top: str, value: Any, *, comments: bool, unicode: bool) -> Iter
 
 
 def _describe_choices(key: str, words: list[str], told: str) -> str:
-    """Return the words that a key allows, where its description does not name them all."""
+    """Return the words that a key allows if its description does not name them all."""
     if key == "dropout.variant":
         return " To list all: dropout-lab variants"
     return f" One of: {', '.join(words)}." if not all(word in told for word in words) else ""
@@ -118,7 +116,7 @@ def _format_comment(text: str, indent: str) -> list[str]:
 
 
 def _format_lines(key: str, value: Any, indent: str, *, unicode: bool) -> Iterator[str]:
-    """Yield a key with its value: mappings and lists of mappings in lines of their own."""
+    """Yield the lines of a key and its value. Entries of mappings are on lines of their own."""
     if isinstance(value, dict) and value:
         yield f"{indent}{key}:"
         for name, each in value.items():
@@ -133,7 +131,7 @@ def _format_lines(key: str, value: Any, indent: str, *, unicode: bool) -> Iterat
 
 
 def format_starter_config(file: Path) -> str:
-    """Return an annotated config to begin with: the keys that most experiments change.
+    """Return an annotated config with the keys that most experiments change.
 
     The values are those of the shipped config quickstart.
     """

@@ -1,4 +1,4 @@
-"""A YAML text to plain data, each value with its place, and every mistake of form by name.
+"""Read YAML as plain data, with the line of each value, and report errors in its form.
 
 YAML is taken as data only: no tags, no aliases, no duplicate keys, scalars by the YAML 1.2 core
 schema, so ``1e-3`` is a number, ``010`` is ten and ``no`` is a string.
@@ -29,9 +29,9 @@ _LONGEST_INTEGER = 4000  # digits; Python itself refuses longer ones
 
 @dataclass
 class Document:
-    """What was asked, as plain data, and where each key stands (``file:line`` or an option).
+    """A config as plain data, and where each key was given (``file:line`` or an option).
 
-    ``labels_elsewhere`` are those of cells that the chosen size does not run.
+    ``labels_elsewhere`` are the labels of cells of the other sizes.
     """
 
     source: str
@@ -41,17 +41,17 @@ class Document:
     labels_elsewhere: set[str] = field(default_factory=set)
 
     def place(self, path: KeyPath) -> str:
-        """Return where ``path`` was given, or the nearest part of it that was."""
+        """Return where a path, or the nearest part of it, was given."""
         while path and path not in self.places:
             path = path[:-1]
         return self.places.get(path, self.source)
 
     def first(self, *paths: KeyPath) -> KeyPath:
-        """Return the first of some paths that was given; the first of all if none was."""
+        """Return the first of some paths that was given, or the first path if none was."""
         return next((path for path in paths if path in self.places), paths[0])
 
     def set(self, path: KeyPath, value: object, place: str) -> None:
-        """Give ``path`` a value from elsewhere, as if it stood in the file."""
+        """Set the value of a path as if the file gave it."""
         node = self.data
         for key in path[:-1]:
             if node.get(key) is None:
@@ -126,7 +126,7 @@ def parse_value(text: str, source: str) -> Any:
 
 
 def _compose(text: str, document: Document) -> yaml.Node | None:
-    """Return the one node of the text; depth, aliases and documents are checked before it is built.
+    """Check depth, aliases and the number of documents, then return the only node of a text.
 
     Parsing to events needs no recursion, so a hostile text costs only its own length.
     """
@@ -163,7 +163,7 @@ def _compose(text: str, document: Document) -> yaml.Node | None:
 
 
 def _convert_node(node: yaml.Node, path: KeyPath, document: Document) -> Any:
-    """Return a node as dictionaries, lists, strings, numbers, booleans and None."""
+    """Convert a node to dictionaries, lists, strings, numbers, booleans and None."""
     if isinstance(node, yaml.MappingNode):
         return _convert_mapping(node, path, document)
     if isinstance(node, yaml.SequenceNode):
@@ -198,7 +198,7 @@ def _convert_mapping(node: yaml.MappingNode, path: KeyPath, document: Document) 
 
 
 def _resolve_scalar(text: str) -> Any:
-    """Resolve a plain scalar by the YAML 1.2 core schema (decimal numbers only)."""
+    """Convert a plain scalar by the YAML 1.2 core schema (decimal numbers only)."""
     if _NULL.fullmatch(text):
         return None
     if _BOOLEAN.fullmatch(text):

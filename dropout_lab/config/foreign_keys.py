@@ -1,11 +1,12 @@
-"""What to write for keys, and for what to vary, in the words of other programs."""
+"""Suggest keys, and grids, for what users of other programs write."""
 
 import re
 from collections.abc import Mapping
+from shlex import quote
 from typing import Any
 
 from dropout_lab.config.document import parse_value
-from dropout_lab.config.hints import in_shell, short_yaml, suggest_setting
+from dropout_lab.config.hints import short_yaml, suggest_setting
 from dropout_lab.config.schema import KEYS, SECTION_CLASSES
 from dropout_lab.config.sweep import SweepSettings
 from dropout_lab.config.synonyms import (
@@ -31,12 +32,9 @@ _BESIDE = frozenset({
 
 
 def suggest_for_key(dotted: str, value: object, place: str) -> str:
-    """Return what to write for a key that is none here; nothing if that is unknown.
+    """Suggest what to write for an unknown key; empty if unknown.
 
-    Args:
-        dotted: The key, of another program or in another place.
-        value: What it was given; none if that is unknown.
-        place: Where.
+    ``value`` and ``place`` say what the key was given, if known, and where.
     """
     section, _, name = dotted.rpartition(".")
     key = find_key(dotted)
@@ -50,12 +48,11 @@ def suggest_for_key(dotted: str, value: object, place: str) -> str:
     if name in OTHER_TOP_KEYS and not section and isinstance(value, str | int):
         top = OTHER_TOP_KEYS[name]
         if place.startswith("--"):
-            return f"write --set {in_shell(f'{top}={value}')}"
+            return f"write --set {quote(f'{top}={value}')}"
         return f"write {short_yaml({top: value}).strip('{}')}"
     if name in DEPTHS and type(value) is int and 0 < value <= _DEEPEST:
-        return (
-            f"give the units of each layer: {suggest_setting('model.hidden', [512] * value, place)}"
-        )
+        layers = suggest_setting("model.hidden", [512] * value, place)
+        return f"give the units of each layer: {layers}"
     if name in OTHER_SECTIONS and not section and isinstance(value, dict):
         return f"write its keys in the section {OTHER_SECTIONS[name]}"
     for each in (dotted, name):
@@ -67,13 +64,13 @@ def suggest_for_key(dotted: str, value: object, place: str) -> str:
 
 
 def _suggest_for_keep(name: str, value: object) -> str:
-    """Return what to write for the chance of keeping."""
+    """Suggest what to write for a probability of keeping a unit."""
     given = value if isinstance(value, int | float) and 0 <= value <= 1 else 0.8
     return f"p is the chance of dropping, so for {name}: {given:g} write p: {1 - given:.6g}"
 
 
 def _suggest_option(name: str, value: object) -> str:
-    """Return the option that stands for a key of another program's config, with its value."""
+    """Return the command-line option for a key of another program, with its value."""
     words = OPTIONS[name]
     first, _, last = words.partition(" ")
     plain = isinstance(value, str | int) and re.fullmatch(r"[\w./:~-]+", str(value))
@@ -81,21 +78,17 @@ def _suggest_option(name: str, value: object) -> str:
 
 
 def grid_from_foreign(entries: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """Return the grid that is meant by what another program, or a guess, writes for one.
-
-    Args:
-        entries: Names of keys, whatever their form, with what they are to take.
+    """Translate what another program varies to a grid.
 
     Returns:
-        Dotted keys with their values, and the names that mean nothing here.
+        Dotted keys with their values, and the names without a translation.
     """
     grid: dict[str, Any] = {}
     unknown = []
     for name, entry in entries.items():
         if name in SECTION_CLASSES and isinstance(entry, dict) and not _is_search(entry):
-            inner, others = grid_from_foreign(
-                {f"{name}.{key}": each for key, each in entry.items()}
-            )
+            dotted = {f"{name}.{key}": each for key, each in entry.items()}
+            inner, others = grid_from_foreign(dotted)
             grid |= inner
             unknown += others
             continue
@@ -108,7 +101,7 @@ def grid_from_foreign(entries: Mapping[str, Any]) -> tuple[dict[str, Any], list[
 
 
 def describe_axes_outside_grid(sweep: Mapping[str, Any]) -> str:
-    """Return the message for axes that stand in a sweep beside its grid; nothing without any."""
+    """Return the message for axes in a sweep outside its grid; empty if there are none."""
     axes = {name: each for name, each in sweep.items() if name not in SweepSettings.model_fields}
     grid, unknown = grid_from_foreign(axes)
     if not grid or unknown:
@@ -119,7 +112,7 @@ def describe_axes_outside_grid(sweep: Mapping[str, Any]) -> str:
 
 
 def find_key(name: str) -> str | None:
-    """Return the dotted key that a name is for, in the words of other programs too."""
+    """Find the dotted key that a name means, here or in another program."""
     if name in KEYS:
         return name
     if name in OTHER_KEYS:
@@ -130,7 +123,7 @@ def find_key(name: str) -> str | None:
 
 
 def find_foreign_search(data: Mapping[str, Any]) -> tuple[str, set[str], str] | None:
-    """Return a search in another program's words: its key, the keys beside it, what to write."""
+    """Find a search in another program's words: its key, the keys next to it, and a message."""
     found = next((key for key in SEARCHES if isinstance(data.get(key), dict)), None)
     entries = data.get(found) if found else None
     hydra = data.get("hydra")
@@ -155,7 +148,7 @@ def _is_search(entry: Mapping[str, Any]) -> bool:
 
 
 def _values_of_entry(entry: Any) -> list[Any] | str | None:
-    """Return the values that an entry of a search means: all of a list, the ends of a range."""
+    """Return the values that an entry of a search means: those of a list, or a range's ends."""
     if isinstance(entry, dict):
         for name in ("values", "choices", "grid_search"):
             if isinstance(entry.get(name), list):

@@ -1,4 +1,4 @@
-"""From a config to its runs: cells of the grid, the run without dropout beside each, run ids."""
+"""Make the cells of a config, their baselines, and the runs with their ids."""
 
 import hashlib
 import itertools
@@ -44,13 +44,13 @@ _FIRST_KEYS = {
 
 @dataclass(frozen=True)
 class Cell:
-    """One setting of the swept values.
+    """One setting of a sweep.
 
     Args:
-        values: The swept keys and their values here; None where a key has no meaning (the
-            placement of a run without dropout).
+        values: The swept keys with their values; None where a key has no meaning, such as the
+            placement in a baseline.
         settings: The complete settings.
-        label: Its name in the config, if it has one there.
+        label: The label in the config; empty without a label.
     """
 
     values: Mapping[str, Any]
@@ -89,9 +89,9 @@ def sweep_cells(config: Config, *, baseline: bool | None = None) -> list[Cell]:
 
 
 def enumerate_settings(config: Config) -> list[list[Settings]]:
-    """Return for each listed cell its settings, one for each combination of the grid.
+    """Return the settings of each listed cell, one for each combination of the grid.
 
-    Without listed cells, the config's own setting takes the place of one.
+    Without listed cells, the only cell is the setting of the config.
     """
     axes = {key: expand_axis(axis) for key, axis in config.sweep.grid.items()}
     combinations = [
@@ -130,7 +130,7 @@ def with_baselines(config: Config, cells: list[Cell], wanted: bool | None = None
 
 
 def _label_cells(labels: Mapping[Settings, str], keys: list[str]) -> list[Cell]:
-    """Return cells with labels and the values of some dotted keys, and of p where cells need it."""
+    """Return cells with labels and swept values, including p where cells differ in nothing else."""
     for key in ("dropout.p", "dropout.input_p"):
         # A key that the grid does not name may still distinguish a baseline from another cell.
         if len({json.dumps(values_of(each, keys)) for each in labels}) < len(labels):
@@ -139,19 +139,19 @@ def _label_cells(labels: Mapping[Settings, str], keys: list[str]) -> list[Cell]:
 
 
 def labelled_keys(config: Config) -> list[str]:
-    """Return the dotted keys that the listed cells set, which a cell's label stands for."""
+    """Return the dotted keys that the listed cells set."""
     return list(dict.fromkeys(key for cell in config.sweep.cells for key in cell if key != LABEL))
 
 
 def runs_of(cells: Iterable[Cell], seeds: Sequence[int]) -> list[Run]:
-    """Return a run for each cell and seed, cells first."""
+    """Return a run for each cell and seed, grouped by cell."""
     return [Run(run_id(cell.settings, seed), seed, cell) for cell in cells for seed in seeds]
 
 
 def run_id(settings: Settings, seed: int) -> str:
     """Return the digest of everything that can change the run's numbers.
 
-    The code of a plugin is part of it, so what another version of it trained is another run.
+    It includes the code of a plugin. So a run with another version of a plugin is another run.
     """
     data = {section: section_data(section, getattr(settings, section)) for section in SECTIONS}
     source = CATALOGUE[settings.dropout.variant].source
@@ -160,7 +160,7 @@ def run_id(settings: Settings, seed: int) -> str:
 
 
 def section_data(name: str, section: Section) -> dict[str, Any]:
-    """Return the part of a section that a digest is made of."""
+    """Return the keys of a section that are part of a run id, with their values."""
     defaults = SECTION_CLASSES[name].model_fields
     return {
         key: value
@@ -170,10 +170,10 @@ def section_data(name: str, section: Section) -> dict[str, Any]:
 
 
 def values_of(settings: Settings, keys: Iterable[str]) -> dict[str, Any]:
-    """Return the values of the dotted ``keys``; None where a key has no meaning.
+    """Return the values of some dotted keys; None where a key has no meaning.
 
-    A key that is not read is None in canonical settings; one at its default, which is None there
-    too, shows its default.
+    In canonical settings, a key that is unread or at its default is None. A key at its default gets
+    its default here.
     """
     given = {key: get_value(settings, key) for key in keys}
     read = keys_read(settings) if None in given.values() else {}
@@ -190,7 +190,7 @@ def values_of(settings: Settings, keys: Iterable[str]) -> dict[str, Any]:
 
 
 def with_values(settings: Settings, values: Mapping[str, Any]) -> Settings:
-    """Return the settings with some dotted keys changed.
+    """Return the settings with new values of some dotted keys.
 
     Raises:
         pydantic.ValidationError: A value is not allowed.
@@ -205,7 +205,7 @@ def with_values(settings: Settings, values: Mapping[str, Any]) -> Settings:
 
 
 def expand_axis(axis: list[Any] | str) -> list[Any]:
-    """Return the values of an axis: a list as it is, a ``start:stop:step`` spelled out.
+    """Return the values of an axis: a list unchanged, a range ``start:stop:step`` expanded.
 
     Raises:
         ValueError: The text is not a range; the message says what to write.
@@ -214,7 +214,7 @@ def expand_axis(axis: list[Any] | str) -> list[Any]:
 
 
 def _expand_range(text: str) -> Iterator[int | float]:
-    """Count from start to stop in exact decimals: 0:0.9:0.1 ends at 0.9, not beside it."""
+    """Yield the values of a range, computed in decimals so that 0:0.9:0.1 ends at 0.9."""
     wanted = f"{shown(text)} is not a range; write start:stop:step, e.g. 0:0.9:0.1."
     try:
         start, stop, step = map(_parse_decimal, text.split(":"))
@@ -237,7 +237,7 @@ def _parse_decimal(text: str) -> Decimal:
 
 
 def canonicalize(settings: Settings) -> Settings:
-    """Return the settings with what has no meaning in them taken out."""
+    """Return the settings in canonical form, without values that have no meaning."""
     if is_baseline(settings):
         settings = baseline_of(settings)
     plain = clear_unread_keys(settings)
@@ -245,6 +245,6 @@ def canonicalize(settings: Settings) -> Settings:
 
 
 def baseline_of(settings: Settings) -> Settings:
-    """Return the settings with nothing dropped: those of the run to compare with."""
+    """Return the settings of the baseline of some settings."""
     bare = settings.model_copy(update={"dropout": NO_DROPOUT})
     return bare.model_copy(update={"evaluation": canonical_evaluation(bare)})

@@ -1,14 +1,14 @@
-"""What to write instead of a value in the wrong shape, as a text that can be copied."""
+"""Suggest what to write instead of a value in the wrong form, as text to copy."""
 
 import re
-import shlex
+from shlex import quote
 from typing import Any
 
 import yaml
 from pydantic import ValidationError
 
 from dropout_lab.config.document import parse_value
-from dropout_lab.config.schema import SECTION_CLASSES
+from dropout_lab.config.schema import SECTION_CLASSES, validate_value
 from dropout_lab.config.synonyms import OTHER_VALUES
 from dropout_lab.config.types import LARGEST_SEED
 from dropout_lab.errors import ConfigError
@@ -35,7 +35,7 @@ _RANGE = re.compile(r"\s*([0-9]{1,9})\s*(:|-|\.\.\.?|to)\s*([0-9]{1,9})\s*")
 
 
 class _OneLineDumper(yaml.SafeDumper):
-    """Writes a text with line breaks in one line, each break as an escape."""
+    """Write a text with line breaks on one line."""
 
 
 _OneLineDumper.add_representer(
@@ -66,51 +66,45 @@ def to_yaml(value: object, *, unicode: bool = True, brackets: bool = True) -> st
 
 
 def short_yaml(value: object) -> str:
-    """Return a value as YAML on one line, its end left out where it is too long to copy."""
+    """Return a value as YAML on one line, truncated if it is too long to copy."""
     text = to_yaml(value)
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
 
 
 def is_allowed(key: str, value: object) -> bool:
-    """Whether a dotted key allows a value."""
-    section, _, name = key.partition(".")
+    """Return whether a dotted key allows a value."""
     try:
-        SECTION_CLASSES[section].model_validate({name: value})
+        validate_value(key, value)
     except ValidationError:
         return False
     return True
 
 
 def format_setting(key: str, value: object, place: str) -> str:
-    """Return how a dotted key is set: as an option where ``place`` is one, else as YAML."""
+    """Return how to set a dotted key: as an option if ``place`` is an option, else as YAML."""
     section, _, name = key.partition(".")
     if place.startswith("--"):
-        return f"--set {in_shell(f'{key}={format_option_value(value)}')}"
+        return f"--set {quote(f'{key}={format_option_value(value)}')}"
     return f"{section}: {short_yaml({name: value})}"
 
 
 def format_option_value(value: object) -> str:
-    """Return a value as an option takes it: YAML without spaces after commas."""
+    """Return a value in the form of an option: YAML without spaces after commas."""
     return short_yaml(value).replace(", ", ",")
 
 
-def in_shell(text: str) -> str:
-    """Return a text as it is typed in any shell: in quotes where a shell may read it otherwise."""
-    return shlex.quote(text)
-
-
 def format_axis(key: str, values: list[Any], place: str) -> str:
-    """Return how values of a dotted key become an axis."""
+    """Return how to sweep a dotted key over some values."""
     if place.startswith("--"):
         texts = format_option_value(values)[1:].removesuffix("]")
         if key == "dropout.p":
-            return f"--p {in_shell(texts)}"
-        return f"--set {in_shell(f'{key}={texts}')}"
+            return f"--p {quote(texts)}"
+        return f"--set {quote(f'{key}={texts}')}"
     return f"sweep: {short_yaml({'grid': {key: values}})}"
 
 
 def suggest_for_section(section: str, value: object, place: str) -> str:
-    """Return what to write where a value stands in the place of a section; nothing if unknown."""
+    """Suggest what to write for a value in the place of a section; empty if unknown."""
     for name in _LIKELY_KEYS[section]:
         if written := suggest_setting(f"{section}.{name}", value, place):
             return f" {written}"
@@ -118,7 +112,7 @@ def suggest_for_section(section: str, value: object, place: str) -> str:
 
 
 def suggest_setting(key: str, value: object, place: str) -> str:
-    """Return how a key is set to what a value means; nothing if the key does not allow it."""
+    """Suggest how to set a key to the likely meaning of a value; empty if none is allowed."""
     for meant in _possible_meanings(value):
         if is_allowed(key, meant):
             return f"write {format_setting(key, meant, place)}"
@@ -126,7 +120,7 @@ def suggest_setting(key: str, value: object, place: str) -> str:
 
 
 def format_example(section: str, place: str) -> str:
-    """Return how one key of a section is set."""
+    """Return how to set one key of a section, as an example."""
     name = _LIKELY_KEYS[section][0]
     default = SECTION_CLASSES[section].model_fields[name].get_default(call_default_factory=True)
     value = list(default) if isinstance(default, tuple) else default
@@ -134,7 +128,7 @@ def format_example(section: str, place: str) -> str:
 
 
 def suggest_for_value(key: str, value: object, place: str) -> str:
-    """Return what to write for a value that a key does not allow; nothing if that is unknown."""
+    """Suggest what to write for a value that a key does not allow; empty if unknown."""
     if isinstance(value, list) and len(value) > 1 and _are_all_allowed(key, value):
         sweep = "to vary it, with dropout-lab sweep" if place.startswith("--") else "to vary it"
         return f" {sweep}: {format_axis(key, value, place)};"
@@ -150,16 +144,16 @@ def suggest_for_value(key: str, value: object, place: str) -> str:
 
 
 def _format_in_section(key: str, value: object, place: str) -> str:
-    """Return a key with its value as it is written where the key is already: without section."""
+    """Return a key with its value as it is written inside its section, or as the same option."""
     option, _, rest = place.partition(" ")
     if option in ("--set", "--lr", "--epochs") and rest:
         text = format_option_value(value)
-        return f"{option} {in_shell(f'{key}={text}' if option == '--set' else text)}"
+        return f"{option} {quote(f'{key}={text}' if option == '--set' else text)}"
     return short_yaml({key.partition(".")[2]: value}).strip("{}")
 
 
 def suggest_seeds(value: object, place: str) -> str:
-    """Return what to write for seeds in another form; nothing if that is unknown."""
+    """Suggest what to write for seeds in another form; empty if unknown."""
     option = place.startswith("--")
 
     def written(seeds: object) -> str:
@@ -184,7 +178,7 @@ def suggest_seeds(value: object, place: str) -> str:
 
 
 def _parse_seeds(value: object) -> list[int] | None:
-    """Return the seeds that a text in another form means: 0:5, 0-4, 0..4, or some with spaces."""
+    """Return the seeds that a text such as 0:5, 0-4, 0..4 or "0 1 2" means."""
     if isinstance(value, int) and not isinstance(value, bool):
         return [value]
     if isinstance(value, list):
@@ -199,12 +193,10 @@ def _parse_seeds(value: object) -> list[int] | None:
 
 
 def suggest_for_sweep(value: object) -> str:
-    """Return what to write for a sweep that is no mapping."""
-    grid = {
-        "grid": {"dropout.p": value if _are_all_allowed("dropout.p", value) else [0, 0.25, 0.5]}
-    }
+    """Suggest what to write for a sweep that is not a mapping."""
+    values = value if _are_all_allowed("dropout.p", value) else [0, 0.25, 0.5]
     cells = isinstance(value, list) and value and all(isinstance(each, dict) for each in value)
-    return f"sweep: {short_yaml({'cells': value} if cells else grid)}"
+    return f"sweep: {short_yaml({'cells': value} if cells else {'grid': {'dropout.p': values}})}"
 
 
 def _are_all_allowed(key: str, value: object) -> bool:
@@ -212,7 +204,7 @@ def _are_all_allowed(key: str, value: object) -> bool:
 
 
 def _possible_meanings(value: object) -> list[Any]:
-    """Return what a value may be meant to be, as it is, as a list of it, or as a known word."""
+    """Return what a value may mean: itself, a list of it, a known word, or a number."""
     meant = [value, [value]]
     if isinstance(value, str):
         word = value.casefold()
@@ -221,7 +213,7 @@ def _possible_meanings(value: object) -> list[Any]:
 
 
 def _parse_numbers(value: object) -> list[Any]:
-    """Return what a value means that is almost a number, or a list of numbers."""
+    """Return the number, or the list of numbers, that a value almost is."""
     if isinstance(value, float) and value.is_integer():
         return [int(value), [int(value)]]
     if not isinstance(value, str):

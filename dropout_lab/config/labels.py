@@ -1,4 +1,4 @@
-"""Names that identify: each label belongs to one cell and says nothing false about it.
+"""Check labels: each belongs to one cell and says nothing false about it.
 
 And every text of a config can be shown.
 """
@@ -29,18 +29,12 @@ for _key in KEYS:
 
 
 def normalize_name(text: str) -> str:
-    """Return a text such that names which a reader takes for the same are equal."""
+    """Normalize a name, so that names which look the same to a reader are equal."""
     return " ".join(unicodedata.normalize("NFKC", text).split()).casefold()
 
 
 def check_texts(data: Any, mistakes: Mistakes, path: KeyPath = ()) -> None:
-    """Note each text with a character that a terminal, a plot or a page cannot show.
-
-    Args:
-        data: What the document has at the path.
-        mistakes: Takes what is wrong.
-        path: The path.
-    """
+    """Add a mistake for each text with a character that cannot be shown."""
     items: Iterable[tuple[Any, Any]] = ()
     if isinstance(data, str) and (character := unprintable(data)):
         dotted = ".".join(path)
@@ -55,13 +49,9 @@ def check_texts(data: Any, mistakes: Mistakes, path: KeyPath = ()) -> None:
 
 
 def check_labels(cells: Any, axes: Collection[str], settings: Settings, mistakes: Mistakes) -> None:
-    """Note labels that two cells share, and labels in the program's own words that are false.
+    """Add a mistake for each label that is repeated, blank, or false about its cell.
 
-    Args:
-        cells: The listed cells as the document has them; wrong ones are noted elsewhere.
-        axes: The dotted keys of the grid.
-        settings: Those of the config.
-        mistakes: Takes what is wrong.
+    ``cells`` are as the document has them, ``axes`` are the keys of the grid.
     """
     cells = cells if isinstance(cells, list) else []
     cells = [cell if isinstance(cell, dict) else {} for cell in cells]
@@ -95,7 +85,7 @@ def _find_false_words(
     varied: Collection[str],
     settings: Settings,
 ) -> Iterator[str]:
-    """Yield what a label says about its cell that is false, where it is in the program's words."""
+    """Yield what a label says in the words of the program that is false about its cell."""
     try:
         own = with_values(settings, {key: cell[key] for key in cell if key in KEYS})
     except ValidationError:
@@ -116,7 +106,7 @@ def _find_false_words(
 
 
 def _may_be_value(text: str, value: Any) -> bool:
-    """Whether a text in a label is a value, or is no plain value that could be false."""
+    """Return whether a text in a label may be a value; only a plain value can be false."""
     try:
         said = parse_value("null" if text == "none" else text, "a label")
     except ConfigError:
@@ -129,12 +119,9 @@ def _may_be_value(text: str, value: Any) -> bool:
 def check_distinct(
     config: Config, enumerated: Iterable[Iterable[Settings]], mistakes: Mistakes
 ) -> None:
-    """Note labelled cells with the same settings: only one of the labels would be in the results.
+    """Add a mistake for each labelled cell that has the same settings as another.
 
-    Args:
-        config: A config whose labels differ.
-        enumerated: The settings of each listed cell, one for each combination of the grid.
-        mistakes: Collects the mistakes.
+    ``enumerated`` are the settings of each listed cell, one for each combination of the grid.
     """
     first: dict[tuple[Settings, ...], str] = {}
     for number, (cell, settings) in enumerate(zip(config.sweep.cells, enumerated, strict=False)):
@@ -146,13 +133,7 @@ def check_distinct(
 
 
 def check_references(config: Config, axes: Mapping[str, Any], mistakes: Mistakes) -> None:
-    """Note published numbers whose cell is none of the labels, or one of several cells.
-
-    Args:
-        config: The config.
-        axes: Its grid, spelled out.
-        mistakes: Takes what is wrong.
-    """
+    """Add a mistake for each published value whose cell is unknown or ambiguous."""
     labels = [cell.get(LABEL) for cell in config.sweep.cells if isinstance(cell, dict)]
     known = [label for label in labels if isinstance(label, str) and label]
     document = mistakes.document

@@ -1,4 +1,4 @@
-"""A document and the command line's changes to it, to a checked config: every mistake at once."""
+"""Load a config: read it, apply the changes from the command line, and check everything."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from dropout_lab.config.axes import check_axes, check_listed_cells, check_values
+from dropout_lab.config.axes import check_axes, check_cells, check_values
 from dropout_lab.config.document import Document, KeyPath, read_document
 from dropout_lab.config.foreign_keys import describe_axes_outside_grid, find_foreign_search
 from dropout_lab.config.grid import (
@@ -65,7 +65,7 @@ def load_with_cells(
 
 
 def list_sizes(path: Path) -> list[str | None]:
-    """Return the names of the sizes in a config file; None stands for the one without a name."""
+    """List the names of the sizes in a config file; only None if it has no sizes."""
     try:
         sizes = read_document(path).data.get("sizes")
     except ConfigError:
@@ -112,7 +112,7 @@ def check_with_cells(
             mistakes.add(key, message)
     asked = data.get("sweep", {})
     axes = check_axes(asked.get("grid"), mistakes)
-    listed = check_listed_cells(asked.get("cells"), axes, mistakes)
+    listed = check_cells(asked.get("cells"), axes, mistakes)
     check_labels(asked.get("cells"), axes, settings, mistakes)
     published = _check_published(config, mistakes)
     if config is not None:
@@ -133,7 +133,7 @@ def check_with_cells(
 
 
 def _select_known(data: Mapping[str, Any], mistakes: Mistakes) -> dict[str, Any]:
-    """Return the known part of the data; an empty section is one of defaults."""
+    """Return the data without unknown keys, which are mistakes. An empty section has defaults."""
     known: dict[str, Any] = {}
     place = mistakes.document.place
     search = find_foreign_search(data)
@@ -175,7 +175,7 @@ def _select_known(data: Mapping[str, Any], mistakes: Mistakes) -> dict[str, Any]
 
 
 def _validate(data: dict[str, Any], mistakes: Mistakes) -> Config | None:
-    """Return the config, or None with its wrong values noted."""
+    """Validate the values; return the config, or None if there are mistakes."""
     # Axes and cells are checked on their own, each by name; here only their form counts.
     asked = dict(data.get("sweep", {}))
     grid, cells = asked.get("grid", {}), asked.get("cells", [])
@@ -213,6 +213,7 @@ def _validate(data: dict[str, Any], mistakes: Mistakes) -> Config | None:
 
 
 def _check_study(config: Config, mistakes: Mistakes) -> None:
+    """Check that seeds are distinct and that the name is free."""
     if isinstance(config.seeds, tuple) and len(set(config.seeds)) < len(config.seeds):
         mistakes.add("seeds", f"seeds is {shown(config.seeds)}; name each seed once.")
     if config.name.lower().split(".")[0] in _RESERVED_NAMES:
@@ -223,7 +224,7 @@ def _check_study(config: Config, mistakes: Mistakes) -> None:
 
 
 def _check_published(config: Config | None, mistakes: Mistakes) -> PublishedSettings | None:
-    """Return the published values with the settings of their cells in canonical form."""
+    """Check the published values; return them with their cells in canonical form."""
     if config is None or config.published is None:
         return None
     values = []
@@ -286,11 +287,11 @@ def _made_of(cell: Cell, listed: Mapping[str, Any]) -> bool:
 
 
 def _likely_paths(key: str, listed: Sequence[Mapping[str, Any]]) -> list[KeyPath]:
-    """Return where a dotted key may have got its value, the likeliest first.
+    """Return where a dotted key may have been set, the likeliest path first.
 
     Args:
         key: The key.
-        listed: The listed cells of the sweep that may have set it; one that cannot is empty.
+        listed: The listed cells; an empty cell cannot have set the key.
     """
     cells = [(("sweep", "cells", str(number)), cell) for number, cell in enumerate(listed) if cell]
     section, _, name = key.partition(".")
@@ -305,6 +306,6 @@ def _likely_paths(key: str, listed: Sequence[Mapping[str, Any]]) -> list[KeyPath
 
 
 def name_from_path(path: Path) -> str:
-    """Return the name of the study that a config file without a name describes."""
+    """Return the name of the study for a config file without a name."""
     kept = "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "_" for c in path.stem)
     return kept.strip("._-")[:100] or "study"

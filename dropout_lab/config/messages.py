@@ -1,4 +1,4 @@
-"""Messages about a value or a key that is not allowed: what was given, and what to write."""
+"""Write the message about a wrong value or an unknown key, with what to write instead."""
 
 from collections.abc import Iterable
 
@@ -22,7 +22,7 @@ _EVERY_KEY = "To see every key and what it means: dropout-lab config show --comm
 
 
 def wrong_value(key: str, value: object, place: str = "") -> str:
-    """Return the message for a value that ``key`` does not allow, given at ``place``."""
+    """Return the message for a value that a key does not allow."""
     if key == "dropout.variant" and isinstance(value, str):
         return f"{key} is {shown(value)}{suggest_variants(value)}"
     near = suggest_seeds(value, place) if key == "seeds" else ""
@@ -30,25 +30,19 @@ def wrong_value(key: str, value: object, place: str = "") -> str:
         near = suggest_for_value(key, value, place)
     if isinstance(value, str) and not near:
         near = _suggest_choice(value, [word for word in list_choices(key) if word != value])
-    return (
-        f"{key} is {shown(value)};{near} allowed: {describe_allowed(key, large=_is_large(value))}."
-    )
+    allowed = describe_allowed(key, large=_is_large(value))
+    return f"{key} is {shown(value)};{near} allowed: {allowed}."
 
 
 def suggest_variants(name: str, others: Iterable[str] = ()) -> str:
-    """Return what to add to a message on an unknown variant: the nearest names, how to list all.
+    """Return the end of a message on an unknown variant: similar names, and how to list all.
 
-    Args:
-        name: The unknown name.
-        others: Names of other things that are allowed in its place.
+    ``others`` are names of other things that are allowed in its place.
     """
     known = [*(word for word in CATALOGUE if word != name), *others]
-    near = [
-        OTHER_VALUES.get(each, each) for each in find_similar_words(name, [*known, *OTHER_VALUES])
-    ]
-    near = [
-        each for each in dict.fromkeys([*near, *find_similar_words(name, known)]) if each in known
-    ]
+    similar = find_similar_words(name, [*known, *OTHER_VALUES])
+    near = [OTHER_VALUES.get(word, word) for word in similar] + find_similar_words(name, known)
+    near = [word for word in dict.fromkeys(near) if word in known]
     return (
         f"{';' if near else '.'}{_did_you_mean(near)} A variant of your own needs --plugin FILE. "
         "To list the variants: dropout-lab variants"
@@ -56,7 +50,7 @@ def suggest_variants(name: str, others: Iterable[str] = ()) -> str:
 
 
 def wrong_section(section: str, value: object, place: str) -> str:
-    """Return the message for a value in the place of a section, with what to write instead."""
+    """Return the message for a value in the place of a section."""
     hint = suggest_for_section(section, value, place)
     if not hint:
         word = LIKELY_KEY_OF_WORD.get(section) if isinstance(value, str) else None
@@ -66,13 +60,9 @@ def wrong_section(section: str, value: object, place: str) -> str:
 
 
 def unknown_key(dotted: str, known: Iterable[str], value: object = None, place: str = "") -> str:
-    """Return the message for a key that is no setting, with what to write instead.
+    """Return the message for an unknown key.
 
-    Args:
-        dotted: The key.
-        known: The keys that are known in its place.
-        value: What it was given.
-        place: Where.
+    ``known`` are the keys in its place; ``value`` and ``place`` say what it was given, and where.
     """
     section, _, name = dotted.rpartition(".")
     known = list(known)
@@ -92,7 +82,7 @@ def unknown_key(dotted: str, known: Iterable[str], value: object = None, place: 
 def unknown_dotted(
     dotted: str, *, extra: Iterable[str] = (), value: object = None, place: str = ""
 ) -> str:
-    """Return the message for a dotted key (of a grid, of --set) that is no setting."""
+    """Return the message for an unknown dotted key, such as in a grid or in --set."""
     section = dotted.rpartition(".")[0]
     if section in SECTION_CLASSES:
         return unknown_key(dotted, SECTION_CLASSES[section].model_fields, value, place)
@@ -108,18 +98,18 @@ def unknown_dotted(
 
 
 def _find_similar_key(name: str) -> str | None:
-    """Return the dotted key whose name, without its section, a misspelled name is for."""
+    """Find the dotted key whose last part is similar to a misspelled name."""
     return find_key(find_nearest_word(name, [key.partition(".")[2] for key in KEYS]) or "")
 
 
 def suggest_nearest(word: str, known: Iterable[str]) -> str:
-    """Return `` did you mean ...?`` with the nearest known word, or nothing."""
+    """Return `` did you mean ...?`` with the nearest known word; empty if none is near."""
     near = find_nearest_word(word, known)
     return _did_you_mean([near] if near else [])
 
 
 def _suggest_choice(value: str, known: list[str]) -> str:
-    """Return the nearest of the words that are allowed, those of other programs translated."""
+    """Suggest the nearest word that is allowed, also for words of other programs."""
     others = {theirs: ours for theirs, ours in OTHER_VALUES.items() if ours in known}
     near = find_nearest_word(value, [*known, *others])
     return _did_you_mean([others.get(near, near)] if near else [])
@@ -131,7 +121,7 @@ def _did_you_mean(words: list[str]) -> str:
 
 
 def _is_large(value: object) -> bool:
-    """Whether a value, or one in a list, is beyond what a whole number may be."""
+    """Return whether a value, or a value in a list, exceeds the largest whole number."""
     if isinstance(value, list):
         return any(map(_is_large, value))
     return isinstance(value, int | float) and value >= LARGEST_COUNT

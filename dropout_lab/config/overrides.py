@@ -1,4 +1,4 @@
-"""What the command line changes in a config: written into the document, as if it stood there."""
+"""Write the changes from the command line into a document."""
 
 import re
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ _SHOWN = 80  # characters of an option that a message repeats
 
 @dataclass(frozen=True)
 class Changes:
-    """What the command line changes in a config.
+    """Changes from the command line.
 
     Args:
         settings: ``key=value`` texts, dotted; in a sweep a comma list makes an axis.
@@ -44,7 +44,7 @@ class Changes:
 
     @property
     def options(self) -> dict[str, tuple[str, str]]:
-        """The options that were given and stand for a key: each with its key and its text."""
+        """The given options that set one key, each with its key and its text."""
         given = {
             "--p": ("dropout.p", self.p),
             "--lr": ("training.learning_rate", self.lr),
@@ -57,7 +57,7 @@ class Changes:
 
 
 def choose_size(document: Document, changes: Changes | None = None) -> None:
-    """Write what a size changes into the document: the size asked for, or the first there is."""
+    """Write the keys of the chosen size, or of the first size, into the document."""
     sizes = document.data.pop("sizes", None)
     wanted = document.data.pop("size", None)
     place = document.place(document.first(("size",), ("sizes",)))
@@ -98,7 +98,7 @@ def choose_size(document: Document, changes: Changes | None = None) -> None:
 
 
 def _merge_size(document: Document, part: Mapping[str, Any], of: KeyPath, at: KeyPath) -> None:
-    """Write a part of a config over the document: sections key by key, all else as a whole."""
+    """Write a part of a config over the document: mappings key by key, other values completely."""
     for key, value in part.items():
         here = (*at, key)
         if isinstance(value, dict) and here != ("sweep", "grid"):
@@ -111,7 +111,7 @@ def _merge_size(document: Document, part: Mapping[str, Any], of: KeyPath, at: Ke
 
 
 def apply_changes(changes: Changes, document: Document) -> None:
-    """Write the command line's changes into the document."""
+    """Write the changes from the command line into the document."""
     _note_repeated(changes, document)
     if changes.epochs is not None:
         document.set(("training", "epochs"), changes.epochs, "--epochs")
@@ -139,24 +139,22 @@ def apply_changes(changes: Changes, document: Document) -> None:
 
 
 def _note_repeated(changes: Changes, document: Document) -> None:
-    """Note a key that two options set: it is unclear which of them is meant."""
+    """Add a mistake for each key that two options set."""
     given: dict[str, str] = {}
     for option, (key, text) in changes.options.items():
         if key in given:
-            document.mistakes.append(
-                f"{given[key]} and {_option_place(option, text)}: give one of them."
-            )
+            both = f"{given[key]} and {_option_place(option, text)}"
+            document.mistakes.append(f"{both}: give one of them.")
         given.setdefault(key, _option_place(option, text))
     for text in changes.settings:
         key = text.partition("=")[0]
         if key in given:
-            document.mistakes.append(
-                f"{_option_place('--set', text)}: {given[key]} sets {key} too; give one of them."
-            )
+            place = _option_place("--set", text)
+            document.mistakes.append(f"{place}: {given[key]} sets {key} too; give one of them.")
 
 
 def _apply_seeds(changes: Changes, document: Document) -> None:
-    """Write --seeds, a count or a list, or --seed, the one seed, into the document."""
+    """Write --seeds (a count or a list) or --seed (one seed) into the document."""
     if changes.seed is not None:
         place = _option_place("--seed", changes.seed)
         seed = parse_value(changes.seed, place)
@@ -177,6 +175,7 @@ def _apply_seeds(changes: Changes, document: Document) -> None:
 
 
 def _apply_setting(text: str, document: Document, *, sweep: bool) -> None:
+    """Write the ``key=value`` of --set into the document."""
     key, equals, value_text = text.partition("=")
     place = _option_place("--set", text)
     if key == "size" and equals:
@@ -202,7 +201,7 @@ def _apply_setting(text: str, document: Document, *, sweep: bool) -> None:
 
 
 def _set_key(key: str, value_text: str, place: str, document: Document, *, sweep: bool) -> None:
-    """Set a dotted key to a value; in a sweep, several values make an axis."""
+    """Set a dotted key to a value. In a sweep, several values make an axis."""
     if sweep and _refuse_in_cells(document, key, place):
         return
     is_range = value_text.count(":") == 2
@@ -210,26 +209,21 @@ def _set_key(key: str, value_text: str, place: str, document: Document, *, sweep
     if not is_range and len(values) == 1:
         document.set(tuple(key.split(".")), values[0], place)
         if sweep:
-            _grid_to_change(document, place).pop(
-                key, None
-            )  # the option fixes what would have been swept
+            # The option sets what the sweep would vary.
+            _grid_to_change(document, place).pop(key, None)
     elif sweep:
         _grid_to_change(document, place)[key] = values
         document.places[("sweep", "grid", key)] = place
     else:
-        listed = (
-            ""
-            if is_range or not is_allowed(key, values)
-            else (f" For one list of them: {format_setting(key, values, place)}.")
-        )
-        document.mistakes.append(
-            f"{place}: train takes one value of {key}.{listed} To train with each of them: "
-            f"dropout-lab sweep {place}"
-        )
+        message = f"{place}: train takes one value of {key}."
+        if not is_range and is_allowed(key, values):
+            message += f" For one list of them: {format_setting(key, values, place)}."
+        message += f" To train with each of them: dropout-lab sweep {place}"
+        document.mistakes.append(message)
 
 
 def _refuse_in_cells(document: Document, key: str, place: str) -> bool:
-    """Note that an option cannot change what listed cells set; return whether they do."""
+    """Add a mistake if the listed cells set a key that an option sets; return whether they do."""
     if not any(key in cell for cell in _listed_cells(document.data)):
         return False
     document.mistakes.append(f"{place}: the cells of the sweep set {key}; change it there.")
@@ -237,19 +231,19 @@ def _refuse_in_cells(document: Document, key: str, place: str) -> bool:
 
 
 def _listed_cells(data: Any) -> list[dict[str, Any]]:
-    """Return the listed cells in a config, or in a size of one, that are mappings."""
+    """Return the listed cells in a config or in a size, without those that are not mappings."""
     cells = get_path(data, "sweep.cells") if isinstance(data, dict) else None
     return [cell for cell in cells if isinstance(cell, dict)] if isinstance(cells, list) else []
 
 
 def _option_place(option: str, text: str) -> str:
-    """Return an option as it was given, on one line and shortened."""
+    """Return an option as it was given, on one line and truncated."""
     plain = text if text.isprintable() else text.encode("unicode_escape").decode("ascii")
     return f"{option} {plain if len(plain) <= _SHOWN else f'{plain[: _SHOWN - 1]}…'}"
 
 
 def _grid_to_change(document: Document, place: str) -> dict[str, Any]:
-    """Return the document's grid to change; the default one where the document has none."""
+    """Return the grid of the document; write the default grid into it if it has none."""
     grid: Any = get_path(document.data, "sweep.grid")
     if isinstance(grid, dict):
         return grid
@@ -261,13 +255,13 @@ def _grid_to_change(document: Document, place: str) -> dict[str, Any]:
 
 
 def _split_list(text: str, place: str) -> list[Any]:
-    """Split a comma list, leaving commas inside brackets alone."""
+    """Split a comma list, but not at commas inside brackets."""
     value = parse_value(f"[{text}]", place)
     return value if isinstance(value, list) and value else [None]
 
 
 def get_path(data: Mapping[str, Any], dotted: str) -> Any:
-    """Return the value at a dotted path, None where there is none."""
+    """Return the value at a dotted path; None if there is no value."""
     node: Any = data
     for part in dotted.split("."):
         node = node.get(part) if isinstance(node, Mapping) else None

@@ -25,14 +25,14 @@ RULES = [
 def check_rules(
     settings: Settings, *, except_sections: frozenset[str] = frozenset()
 ) -> list[Complaint]:
-    """Return the violations of rules whose sections have no mistake of their own."""
+    """Return the violations of rules between keys of sections without mistakes of their own."""
     sound = [name for name in SECTIONS if name not in except_sections]
     rules = [rule(settings) for rule, sections in RULES if not sections & except_sections]
     return [*chain(*(_find_missing_keys(name, getattr(settings, name)) for name in sound), *rules)]
 
 
 def _find_missing_keys(name: str, section: Section) -> Iterator[Complaint]:
-    """Yield a complaint for each key that is needed with the value of another, and not given."""
+    """Yield a complaint for each missing key that the value of another key needs."""
     for key, values in section.needed_keys.items():
         value = getattr(section, key)
         for other, example in values.get(value, {}).items():
@@ -44,12 +44,9 @@ def _find_missing_keys(name: str, section: Section) -> Iterator[Complaint]:
 def find_unread_keys(
     settings: Settings, cells: Iterable[Settings], swept: Collection[str]
 ) -> Iterator[Complaint]:
-    """Keys that are given and that nothing in the study reads: most likely a mistake.
+    """Yield a complaint for each key that is given and that no setting of the study reads.
 
-    Args:
-        settings: Those of the config.
-        cells: Those of its sweep; none if it is not run.
-        swept: The dotted keys that it varies.
+    ``cells`` are the settings of a sweep that is run, and ``swept`` the keys that it varies.
     """
     read = {key for each in (settings, *cells) for key in keys_read(each)}
     for key, words in describe_readers().items():

@@ -67,6 +67,16 @@ KEYS: tuple[str, ...] = tuple(
 )
 
 
+def validate_value(key: str, value: Any) -> Any:
+    """Return a value of a dotted key in canonical form.
+
+    Raises:
+        pydantic.ValidationError: The key does not allow the value.
+    """
+    section, _, name = key.partition(".")
+    return getattr(SECTION_CLASSES[section].model_validate({name: value}), name)
+
+
 def get_value(settings: Settings, key: str) -> Any:
     """Return the value of a dotted key."""
     section, _, name = key.partition(".")

@@ -1,4 +1,4 @@
-"""The configs that come with the program: where they are and what they are called."""
+"""Find the configs that come with the program."""
 
 from pathlib import Path
 
@@ -17,14 +17,14 @@ def shipped_folder() -> Path:
 
 
 def list_shipped() -> dict[str, Path]:
-    """Return the shipped configs by name, such as ``quickstart`` and ``papers/hinton2012``."""
+    """List the shipped configs by name, such as ``quickstart`` and ``papers/hinton2012``."""
     top = shipped_folder()
     files = sorted(top.rglob("*.yaml"), key=lambda path: (len(path.parts), path))
     return {path.relative_to(top).with_suffix("").as_posix(): path for path in files}
 
 
 def find_shipped(name: str) -> Path | None:
-    """Return a shipped config by its name, with or without its folder; None if there is none."""
+    """Find a shipped config by its name, with or without its folder; None if there is none."""
     known = list_shipped()
     if name in known:
         return known[name]
@@ -32,7 +32,7 @@ def find_shipped(name: str) -> Path | None:
 
 
 def find_similar_shipped(text: str) -> list[str]:
-    """Return the names of shipped configs that a path or a misspelled name may be meant for."""
+    """Find the shipped configs that a path or a misspelled name may mean."""
     path = Path(text)
     stem = path.stem if path.suffix in _SUFFIXES else path.name
     stems = {Path(name).name: name for name in list_shipped()}
@@ -40,6 +40,6 @@ def find_similar_shipped(text: str) -> list[str]:
 
 
 def read_first_comment(path: Path) -> str:
-    """Return the comment in the first line of a config, which says what it is for."""
+    """Return the comment in the first line of a config, which describes it."""
     first = read_file(path).decode("utf-8").partition("\n")[0]
     return first.removeprefix("#").strip()

@@ -13,7 +13,7 @@ HISTOGRAM_EXAMPLES = 128  # of the test part, one mini-batch, with evaluation.at
 
 
 def count_inputs(settings: "Settings") -> int:
-    """Return how many inputs the network has: the pixels, or the components in their place."""
+    """Return the number of inputs of the network: pixels, or principal components."""
     return settings.dataset.pca or DATASETS[settings.dataset.name].pixels
 
 
@@ -24,16 +24,16 @@ def layer_sizes(settings: "Settings") -> tuple[int, ...]:
 
 
 def training_examples(settings: "Settings") -> int:
-    """Return how many examples are trained on."""
+    """Return the number of training examples."""
     data = settings.dataset
     left = DATASETS[data.name].train - data.validation_size
     return left if data.train_size is None else data.train_size
 
 
 def training_length(settings: "Settings", examples: int) -> tuple[int, int]:
-    """Return the last epoch and the last update of a training on so many examples.
+    """Return the number of epochs and of updates of a training on so many examples.
 
-    Both are 0 where the settings give no length.
+    Both are 0 if the settings give neither.
     """
     steps = updates_per_epoch(settings, examples)
     if settings.training.updates is not None:
@@ -48,5 +48,5 @@ def is_evaluated(epoch: int, last_epoch: int, settings: "Settings") -> bool:
 
 
 def updates_per_epoch(settings: "Settings", examples: int) -> int:
-    """Return how many updates an epoch of so many examples has."""
+    """Return the number of updates in an epoch of so many examples."""
     return math.ceil(max(examples, 1) / settings.training.batch_size)

@@ -1,4 +1,4 @@
-"""Words of other programs and what to write instead; the known word that a typo is for."""
+"""Words of other programs with what to write instead, and a search for similar words."""
 
 from collections.abc import Iterable
 
@@ -190,7 +190,7 @@ _MOST = 4  # words that are like it
 
 
 def find_similar_words(word: str, known: Iterable[str]) -> list[str]:
-    """Return known words that a word may be written for: the one of a typo, else those alike.
+    """Find the known words that a word may mean: the word of a typo, else words like it.
 
     A word is like another if it is part of it, or begins with the same letters.
     """
@@ -206,7 +206,7 @@ def find_similar_words(word: str, known: Iterable[str]) -> list[str]:
 
 
 def find_nearest_word(word: str, known: Iterable[str]) -> str | None:
-    """Return the known word that a word is written for, if it is one but for a typo.
+    """Find the known word of which a word is a typo.
 
     Case, spaces and hyphens do not count. Otherwise the first letter must be right, and at most one
     or two others wrong, missing, too many, or swapped with the next.
@@ -232,7 +232,7 @@ def _normalize(word: str) -> str:
 
 
 def _edit_distance(word: str, other: str) -> int:
-    """Return how many letters differ: Damerau and Levenshtein's distance of adjacent swaps."""
+    """Return the number of edits: Damerau-Levenshtein distance with adjacent swaps."""
     before: list[int] = []
     row = list(range(len(other) + 1))
     for i, letter in enumerate(word, 1):

@@ -46,7 +46,7 @@ WarmUp = Annotated[tuple[ShareOfTraining, ...], Field(strict=False, min_length=2
 
 
 class KeyOf:
-    """Allow the keys that a table has at the moment: plugins add variants to theirs."""
+    """Allow the keys of a table, including keys that plugins add later."""
 
     def __init__(self, table: Mapping[str, object]) -> None:
         self.table = table

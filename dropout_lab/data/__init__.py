@@ -1,4 +1,4 @@
-"""Data sets as tensors: one uint8 tensor of images, one of labels, nothing in between."""
+"""Load data sets as tensors: images as uint8, labels as int64."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Principal components of the training images, which can take the place of the pixels."""
+"""Compute principal components of the training images, which can replace the pixels."""
 
 from dataclasses import dataclass
 
@@ -38,7 +38,7 @@ class Components:
 
 
 def principal_components(images: Tensor, count: int, normalize: str) -> Components:
-    """Return the first components of images.
+    """Compute the first principal components of images.
 
     Args:
         images: Those that are trained on, uint8 ``(examples, pixels)``.

@@ -1,4 +1,4 @@
-"""MNIST, Fashion-MNIST and KMNIST in torchvision's layout: found, fetched, checked, read."""
+"""Download, check and read MNIST, Fashion-MNIST and KMNIST in torchvision's folders."""
 
 import gzip
 import hashlib
@@ -37,7 +37,7 @@ _UNSIGNED_BYTES = 0x0800  # the magic number of an IDX file, less its number of 
 
 
 def fetch(name: str, data_dir: Path, say: Callable[[str], None]) -> None:
-    """Download what is missing, check it against the published checksum, and unpack it.
+    """Download the missing files, check them against the published checksum, and unpack them.
 
     Packed files (``*-ubyte.gz``) that lie in the folder already are unpacked, not fetched again.
 
@@ -87,7 +87,7 @@ def _download_and_unpack(
     most: int,
     say: Callable[[str], None],
 ) -> list[str]:
-    """Unpack a file that is here, or is fetched from one of the mirrors; return why not.
+    """Unpack a file, after a download if it is absent; return what went wrong.
 
     Args:
         mirrors: The addresses of the folders to fetch it from.
@@ -123,7 +123,7 @@ def _download_and_unpack(
 
 
 def _unpack(packed: Path, unpacked: Path, most: int) -> list[str]:
-    """Unpack a file, whole or not at all, and no more of it than it may hold; return why not."""
+    """Unpack a file atomically, if it is not larger than ``most`` bytes; return what went wrong."""
     unfinished = unpacked.with_name(f".{unpacked.name}.tmp")
     try:
         with open_file(packed) as file, gzip.open(file) as unzipped:
@@ -170,10 +170,10 @@ def _load_examples(dataset: Dataset, path: Path, labels_path: Path) -> Examples:
 
 
 def _check_digest(dataset: Dataset, path: Path, content: bytearray) -> None:
-    """Refuse a file that is not the one of its data set, as far as that is known.
+    """Check that a file is the published file of its data set, if its digest is known.
 
     Raises:
-        DataError: It is another.
+        DataError: The file is a different file.
     """
     name, found = dataset.name, hashlib.sha256(content).hexdigest()
     wanted = dict(zip(FILES, dataset.sha256, strict=False)).get(path.name)
@@ -200,7 +200,7 @@ def _axes(dataset: Dataset, file: str) -> tuple[int, ...]:
 
 
 def _read_idx(dataset: Dataset, path: Path) -> "np.ndarray[Any, np.dtype[np.uint8]]":
-    """Read one IDX file: a magic number, the lengths of the axes, then a byte for each entry."""
+    """Read an IDX file: a magic number, the lengths of the axes, then a byte for each entry."""
     shape = _axes(dataset, path.name)
     magic = _UNSIGNED_BYTES + len(shape)
     wanted = f"expected {' x '.join(map(str, shape))} bytes after a header with {magic}"
@@ -245,7 +245,7 @@ def _explain_unwritable(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def _limit_timeout(seconds: float) -> Iterator[None]:
-    """Let no connection of this process wait longer for an answer."""
+    """Limit how long connections of this process wait for an answer."""
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(seconds)
     try:

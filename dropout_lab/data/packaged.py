@@ -1,4 +1,4 @@
-"""Data sets that are a CSV file inside a Python package: no download."""
+"""Read data sets that are a CSV file inside a Python package."""
 
 from importlib.resources import files
 

@@ -1,4 +1,4 @@
-"""The parts of a data set: training, validation and test, drawn class by class."""
+"""Split a data set into training, validation and test set, class by class."""
 
 import hashlib
 from dataclasses import dataclass, replace
@@ -39,7 +39,7 @@ class Examples:
 
 @dataclass(frozen=True)
 class Splits:
-    """The parts of a data set and how its pixels become numbers: ``(pixel - shift) * scale``.
+    """The splits of a data set. Pixels are normalized by ``(pixel - shift) * scale``.
 
     Principal components are such numbers already.
 
@@ -67,7 +67,7 @@ class Splits:
     classes: int
 
     def pixels(self, images: Tensor) -> Tensor:
-        """Return images as the numbers the network sees, in torch's default dtype."""
+        """Return normalized images as input of the network, in the default dtype of torch."""
         if images.is_floating_point():
             return images.to(torch.get_default_dtype())
         pixels = images.to(torch.get_default_dtype())
@@ -81,7 +81,7 @@ class Splits:
         return replace(self, train=parts[0], validation=parts[1], test=parts[2])
 
     def intact(self) -> bool:
-        """Whether the parts are what the checksum says; they may come from another machine."""
+        """Return whether the splits match their checksum, as after a copy between machines."""
         return _compute_digest(self.train, self.validation, self.test) == self.checksum
 
 
@@ -99,7 +99,7 @@ def split(
     subset: str | None = None,
     pca: int | None = None,
 ) -> Splits:
-    """Hold out validation, keep ``train_size`` of the rest, mislabel some, and measure the pixels.
+    """Hold out validation examples, keep ``train_size`` others, change labels, and normalize.
 
     All draws come from ``split_seed`` alone, each from its own stream: more label noise moves
     further labels and leaves the moved ones moved; a larger ``train_size`` keeps those of a
@@ -144,7 +144,7 @@ def split(
 
 
 def draw_stratified(labels: Indices, size: int, generator: np.random.Generator) -> Indices:
-    """Return ``size`` indices with each class in its share, in ascending order.
+    """Draw ``size`` indices with each class in its share; return them in ascending order.
 
     Shares are rounded down and the largest remainders, of equal ones the lower class, rounded up.
 

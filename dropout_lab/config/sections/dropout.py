@@ -128,7 +128,7 @@ class DropoutSettings(Section):
 
 
 def places(settings: "Settings") -> tuple[int, ...]:
-    """Return the layer indices that ``placement`` names, 0 = the input."""
+    """Return the layers that ``placement`` names; layer 0 is the input."""
     placement = settings.dropout.placement
     hidden = tuple(range(1, len(settings.model.hidden) + 1))
     if isinstance(placement, tuple):
@@ -137,7 +137,7 @@ def places(settings: "Settings") -> tuple[int, ...]:
 
 
 def p_of_places(settings: "Settings") -> dict[int, float]:
-    """Return the p of each place where units or weights are dropped."""
+    """Return p of each layer on which dropout acts."""
     dropout = settings.dropout
     if dropout.variant == "none":
         return {}

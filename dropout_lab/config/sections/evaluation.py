@@ -227,7 +227,7 @@ def _as_tuple(given: str | tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _in_order(words: Any, given: Iterable[str]) -> tuple[str, ...]:
-    """Return the given words in the order of a ``Literal``."""
+    """Return some words in the order of a ``Literal``."""
     named = set(given)
     return tuple(word for word in get_args(words) if word in named)
 
