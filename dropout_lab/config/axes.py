@@ -39,17 +39,12 @@ def check_axes(grid: Any, mistakes: Mistakes) -> dict[str, list[Any]]:
             continue
         checked: list[Any] = []
         for value in values:
-            try:
-                canonical = validate_value(key, value)
-            except ValidationError:
-                message = wrong_value(key, value, mistakes.document.place(path))
-                mistakes.add(key, message, path=path)
-                if isinstance(axis, str):
-                    break  # the rest of a range is wrong in the same way
-                continue
-            if canonical in checked:
+            allowed = _check_value(key, value, path, mistakes)
+            if not allowed and isinstance(axis, str):
+                break  # the other values of a range are wrong in the same way
+            if allowed and allowed[0] in checked:
                 mistakes.add(key, f"the axis {key} names {shown(value)} twice.", path=path)
-            checked.append(canonical)
+            checked += allowed
         axes[key] = checked
     return axes
 
@@ -83,15 +78,21 @@ def check_cells(cells: Any, axes: Container[str], mistakes: Mistakes) -> list[di
 
 def check_values(values: Mapping[str, Any], path: KeyPath, mistakes: Mistakes) -> dict[str, Any]:
     """Check the values of dotted keys; return the correct ones in canonical form."""
-    checked = {}
-    for key, value in values.items():
-        if _check_key(key, (*path, key), mistakes):
-            try:
-                checked[key] = validate_value(key, value)
-            except ValidationError:
-                message = wrong_value(key, value, mistakes.document.place((*path, key)))
-                mistakes.add(key, message, path=(*path, key))
-    return checked
+    return {
+        key: allowed
+        for key, value in values.items()
+        if _check_key(key, (*path, key), mistakes)
+        for allowed in _check_value(key, value, (*path, key), mistakes)
+    }
+
+
+def _check_value(key: str, value: Any, path: KeyPath, mistakes: Mistakes) -> list[Any]:
+    """Check a value of a dotted key; return it in canonical form, or nothing if it is wrong."""
+    try:
+        return [validate_value(key, value)]
+    except ValidationError:
+        mistakes.add(key, wrong_value(key, value, mistakes.document.place(path)), path=path)
+        return []
 
 
 def _check_key(key: str, path: KeyPath, mistakes: Mistakes, axis: Any = None) -> bool:
@@ -101,12 +102,8 @@ def _check_key(key: str, path: KeyPath, mistakes: Mistakes, axis: Any = None) ->
         text = short_yaml(meant).strip("{}")
         mistakes.add(key, f"{key} is not a setting; in the grid write {text}.", path=path)
     elif key not in KEYS:
-        message = (
-            "seeds is no axis; give them as `seeds: 5` or --seeds 5."
-            if key in ("seed", "seeds")
-            else unknown_dotted(key)
-        )
-        mistakes.add(key, message, path=path)
+        seeds = "seeds is no axis; give them as `seeds: 5` or --seeds 5."
+        mistakes.add(key, seeds if key in ("seed", "seeds") else unknown_dotted(key), path=path)
     elif key in NOT_SWEPT:
         example = f"{key}=50" if key.endswith(("samples", "curve")) else f"'{key}=[a,b]'"
         message = f"{key} is no axis: every run is measured in all the ways asked for; write one "

@@ -1,37 +1,24 @@
 """Keys that are read only with some variants, schedules or losses, or a strength above 0."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
 from typing import Any
 
 from dropout_lab.catalogue import CATALOGUE
 from dropout_lab.config.schema import SECTION_CLASSES, SECTIONS, Settings, get_value
-from dropout_lab.config.types import ABOVE_0
+from dropout_lab.config.types import ABOVE_0, ConditionalKeys
 
-
-@dataclass(frozen=True)
-class _Reader:
-    """The value of a dotted key (or any value above 0) with which other keys are read."""
-
-    decider: str
-    value: str
-    keys: Mapping[str, Any]  # dotted, with their defaults
-
-    @property
-    def words(self) -> str:
-        return f"{self.decider.partition('.')[2]} {self.value}"
-
-    def reads(self, settings: Settings) -> bool:
-        value = get_value(settings, self.decider)
-        return bool(value) if self.value == ABOVE_0 else bool(value == self.value)
+# A dotted key, the value with which it makes other keys be read (or ABOVE_0), and the other keys,
+# dotted, with their defaults.
+_Reader = tuple[str, str, dict[str, Any]]
 
 
 def describe_readers() -> dict[str, list[str]]:
     """Return what reads each conditional key, in words: ``variant fast``, ``l1 above 0``."""
+    variants = {name: kind.options for name, kind in CATALOGUE.items()}  # with those of plugins
     found: dict[str, list[str]] = {}
-    for reader in _all_readers():
-        for key in reader.keys:
-            found.setdefault(key, []).append(reader.words)
+    for decider, value, keys in (*_list_readers("dropout", {"variant": variants}), *_READERS):
+        for key in keys:
+            found.setdefault(key, []).append(f"{decider.partition('.')[2]} {value}")
     return found
 
 
@@ -39,9 +26,10 @@ def keys_read(settings: Settings) -> dict[str, Any]:
     """Return the conditional keys that some settings read, with their defaults."""
     options = CATALOGUE[settings.dropout.variant].options
     read = {f"dropout.{key}": default for key, default in options.items()}
-    for reader in _SECTION_READERS:
-        if reader.reads(settings):
-            read |= reader.keys
+    for decider, value, keys in _READERS:
+        given = get_value(settings, decider)
+        if given if value == ABOVE_0 else given == value:
+            read |= keys
     return read
 
 
@@ -64,24 +52,16 @@ def clear_unread_keys(settings: Settings) -> Settings:
     )
 
 
-def _all_readers() -> Iterator[_Reader]:
-    variants = {name: kind.options for name, kind in CATALOGUE.items()}  # plugins may have joined
-    yield from _make_readers("dropout", {"variant": variants})
-    yield from _SECTION_READERS
-
-
-def _make_readers(
-    section: str, deciders: Mapping[str, Mapping[str, Mapping[str, Any]]]
-) -> Iterator[_Reader]:
+def _list_readers(section: str, deciders: ConditionalKeys) -> Iterator[_Reader]:
     for key, values in deciders.items():
         for value, keys in values.items():
             dotted = {f"{section}.{name}": default for name, default in keys.items()}
-            yield _Reader(f"{section}.{key}", value, dotted)
+            yield f"{section}.{key}", value, dotted
 
 
-_SECTION_READERS = tuple(
+_READERS = tuple(
     reader
     for section, kind in SECTION_CLASSES.items()
-    for reader in _make_readers(section, kind.conditional_keys)
+    for reader in _list_readers(section, kind.conditional_keys)
 )
 OPTIONAL_KEYS = tuple(describe_readers())

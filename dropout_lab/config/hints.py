@@ -49,10 +49,7 @@ _OneLineDumper.add_representer(
 def to_yaml(value: object, *, unicode: bool = True, brackets: bool = True) -> str:
     """Return a value as YAML.
 
-    Args:
-        value: The value.
-        unicode: Whether to write characters outside ASCII as they are.
-        brackets: Whether to write it on one line, with lists and mappings in brackets.
+    ``unicode`` keeps characters outside ASCII. ``brackets`` writes everything on one line.
     """
     text = yaml.dump_all(  # to a text; the rule about dump is about files
         [value],

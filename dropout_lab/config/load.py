@@ -106,7 +106,7 @@ def check_with_cells(
     else:
         settings = config
         _check_study(config, mistakes)
-    # What is swept is judged in its cells; the setting it stands at in the file is not run then.
+    # In a sweep, the cells are checked; the config's own setting is not run.
     if config is None or not sweep:
         for key, message in check_rules(settings, except_sections=frozenset(broken)):
             mistakes.add(key, message)
@@ -270,7 +270,7 @@ def _check_cells(config: Config, mistakes: Mistakes, *, sweep: bool) -> list[Cel
             found.setdefault(complaint, []).append(cell)
     dropped = sum(not is_baseline(cell.settings) for cell in cells)
     for (key, message), where in found.items():
-        own = [cell if _made_of(where[0], cell) else {} for cell in listed]
+        own = [cell if _has_values(where[0], cell) else {} for cell in listed]
         path = document.first(*_likely_paths(key, own))
         if len(where) >= dropped > 1 or not where[0].values:  # whatever is swept
             mistakes.add(key, message, path=path)
@@ -281,8 +281,8 @@ def _check_cells(config: Config, mistakes: Mistakes, *, sweep: bool) -> list[Cel
     return cells
 
 
-def _made_of(cell: Cell, listed: Mapping[str, Any]) -> bool:
-    """Whether a cell of the sweep has the values of a listed one."""
+def _has_values(cell: Cell, listed: Mapping[str, Any]) -> bool:
+    """Return whether a cell has the values of a listed cell."""
     return all(cell.values.get(key) == value for key, value in listed.items() if key != LABEL)
 
 

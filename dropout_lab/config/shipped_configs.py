@@ -5,15 +5,13 @@ from pathlib import Path
 from dropout_lab.config.synonyms import find_similar_words
 from dropout_lab.files import read_file
 
-_SUFFIXES = (".yaml", ".yml")
-_FOLDER = "configs"
 _PACKAGE = Path(__file__).parents[1]
 
 
 def shipped_folder() -> Path:
     """Return the folder of the shipped configs: in the package, or next to it in a clone."""
-    inside = _PACKAGE / _FOLDER
-    return inside if inside.is_dir() else _PACKAGE.parent / _FOLDER
+    inside = _PACKAGE / "configs"
+    return inside if inside.is_dir() else _PACKAGE.parent / "configs"
 
 
 def list_shipped() -> dict[str, Path]:
@@ -34,7 +32,7 @@ def find_shipped(name: str) -> Path | None:
 def find_similar_shipped(text: str) -> list[str]:
     """Find the shipped configs that a path or a misspelled name may mean."""
     path = Path(text)
-    stem = path.stem if path.suffix in _SUFFIXES else path.name
+    stem = path.stem if path.suffix in (".yaml", ".yml") else path.name
     stems = {Path(name).name: name for name in list_shipped()}
     return [stems[word] for word in find_similar_words(stem, stems)]
 

@@ -29,7 +29,7 @@ class Examples:
         return len(self.labels)
 
     def __getitem__(self, indices: Tensor) -> "Examples":
-        rows = self.images.index_select(0, indices.flatten())  # it copies whole rows, [] does not
+        rows = self.images.index_select(0, indices.flatten())  # faster than []: it copies rows
         return Examples(rows.unflatten(0, indices.shape), self.labels[indices])
 
     def to(self, device: torch.device) -> "Examples":
@@ -44,14 +44,14 @@ class Splits:
     Principal components are such numbers already.
 
     Args:
-        train: What is trained on.
-        validation: What settings are chosen on; may be empty.
-        test: What is reported.
-        shift: In pixels, 0 to 255.
-        scale: Per pixel.
-        digest: SHA-256 of the three parts, labels included; of the pixels, also where there are
-            components in their place, whose last bits may differ between machines.
-        checksum: SHA-256 of the three parts as they are here.
+        train: The training set.
+        validation: The validation set, which may be empty.
+        test: The test set.
+        shift: In pixel values, 0 to 255.
+        scale: The factor of a pixel value.
+        digest: SHA-256 of the pixels and labels of the three sets. It is of the pixels also with
+            principal components, whose last bits may differ between machines.
+        checksum: SHA-256 of the three sets as they are stored here.
         shape: Rows and columns of pixels of an image.
         classes: Number of classes.
     """
@@ -101,25 +101,25 @@ def split(
 ) -> Splits:
     """Hold out validation examples, keep ``train_size`` others, change labels, and normalize.
 
-    All draws come from ``split_seed`` alone, each from its own stream: more label noise moves
-    further labels and leaves the moved ones moved; a larger ``train_size`` keeps those of a
-    smaller one, but for the rounding of the class shares.
+    Only ``split_seed`` decides the draws, each from its own stream. More label noise changes more
+    labels and keeps the changes of less noise. A larger ``train_size`` includes the examples of a
+    smaller size, except for the rounding of the class shares.
 
     Args:
-        training: The training part of the data set.
-        test: Its test part, left as it is.
+        training: The training set.
+        test: The test set, which stays unchanged.
         shape: Rows and columns of pixels of an image.
         classes: Number of classes.
-        validation_size: Examples held out, stratified; 0 for none.
-        train_size: Examples kept of what is left; none for all.
-        label_noise: Fraction of the kept labels that are moved to another class, in [0, 1].
-        normalize: ``unit`` maps pixels to [0, 1]; ``standard`` to mean 0 and s.d. 1 over all
-            pixels of the kept training examples.
+        validation_size: Number of validation examples, stratified.
+        train_size: Number of training examples, of those that are left; None for all.
+        label_noise: Fraction of the training labels that are changed to another class.
+        normalize: ``unit`` maps pixels to [0, 1]; ``standard`` to mean 0 and SD 1 over all
+            pixels of the training examples.
         split_seed: Seed of the draws.
-        subset: Which examples ``train_size`` keeps: ``stratified``, class by class, which is the
-            default, or ``first``, those that come first in the data set's files.
-        pca: Number of principal components that take the place of the pixels, fitted on the kept
-            training examples: see :func:`~dropout_lab.data.components.principal_components`.
+        subset: Which examples ``train_size`` takes: ``stratified`` (default) or the ``first`` in
+            the files.
+        pca: Number of principal components that replace the pixels. See
+            :func:`~dropout_lab.data.components.principal_components`.
     """
     labels = training.labels.numpy()
     held_out = draw_stratified(labels, validation_size, stream(Purpose.SPLIT, split_seed))
@@ -146,7 +146,7 @@ def split(
 def draw_stratified(labels: Indices, size: int, generator: np.random.Generator) -> Indices:
     """Draw ``size`` indices with each class in its share; return them in ascending order.
 
-    Shares are rounded down and the largest remainders, of equal ones the lower class, rounded up.
+    Shares are rounded down, except those with the largest remainders, lower classes first.
 
     Raises:
         ValueError: There are fewer than ``size`` labels.

@@ -98,11 +98,8 @@ def check_sizes(settings: "Settings") -> Iterator[Complaint]:
 def check_subset(settings: "Settings") -> Iterator[Complaint]:
     """Check that the first examples have all classes, where those are trained on."""
     data = settings.dataset
-    if (
-        data.subset == "first"
-        and data.train_size is not None
-        and DATASETS[data.name].sorted_by_class
-    ):
+    first = data.subset == "first" and data.train_size is not None
+    if first and DATASETS[data.name].sorted_by_class:
         yield (
             "dataset.subset",
             f"dataset.subset is first, but {data.name} is sorted by class: its first images do not "

@@ -75,17 +75,18 @@ class EvaluationSettings(Section):
 
 def inferences(evaluation: EvaluationSettings) -> tuple[str, ...]:
     """Return the ways to use the trained network, ``mean`` first."""
-    return _in_order(InferenceName, {"mean", *_as_tuple(evaluation.inference)})
+    named = _in_order(InferenceName, evaluation.inference)
+    return named if "mean" in named else ("mean", *named)
 
 
 def diagnostics(evaluation: EvaluationSettings) -> tuple[str, ...]:
     """Return the diagnostics to measure, in the order of their columns."""
-    return _in_order(DiagnosticName, _as_tuple(evaluation.diagnostics))
+    return _in_order(DiagnosticName, evaluation.diagnostics)
 
 
 def at_end(evaluation: EvaluationSettings) -> tuple[str, ...]:
     """Return what to keep of the trained network, in the order of the schema."""
-    return _in_order(AtEndName, _as_tuple(evaluation.at_end))
+    return _in_order(AtEndName, evaluation.at_end)
 
 
 def keeps_predictions(evaluation: EvaluationSettings) -> bool:
@@ -99,7 +100,7 @@ def canonical_evaluation(settings: "Settings") -> EvaluationSettings:
     A network without noise cannot be sampled. A key that nothing reads, or that is at its default,
     is null. So a baseline is the same run whatever is measured of the other runs.
     """
-    evaluation = settings.evaluation
+    evaluation, noisy = settings.evaluation, _draws_noise(settings)
     names = tuple(name for name in inferences(evaluation) if _is_applicable(name, settings))
     samples = evaluation.samples if set(SAMPLED) & set(names) else None
     return evaluation.model_copy(
@@ -107,11 +108,7 @@ def canonical_evaluation(settings: "Settings") -> EvaluationSettings:
             "inference": "mean" if names == ("mean",) else names,
             "samples": None if samples == SAMPLES else samples,
             "curve": evaluation.curve if "monte_carlo" in names else None,
-            "diagnostics": tuple(
-                name
-                for name in diagnostics(evaluation)
-                if name != "noise" or _draws_noise(settings)
-            ),
+            "diagnostics": tuple(n for n in diagnostics(evaluation) if n != "noise" or noisy),
             "at_end": at_end(evaluation),
         }
     )
@@ -222,13 +219,9 @@ def diagnostic_columns(settings: "Settings") -> tuple[str, ...]:
     return tuple(column for name in diagnostics(settings.evaluation) for column in columns[name])
 
 
-def _as_tuple(given: str | tuple[str, ...]) -> tuple[str, ...]:
-    return (given,) if isinstance(given, str) else given
-
-
-def _in_order(words: Any, given: Iterable[str]) -> tuple[str, ...]:
-    """Return some words in the order of a ``Literal``."""
-    named = set(given)
+def _in_order(words: Any, given: str | tuple[str, ...]) -> tuple[str, ...]:
+    """Return a word, or some words, in the order of a ``Literal``."""
+    named = (given,) if isinstance(given, str) else given
     return tuple(word for word in get_args(words) if word in named)
 
 

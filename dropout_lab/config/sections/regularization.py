@@ -105,11 +105,8 @@ class RegularizationSettings(Section):
 def norm_bounds(settings: RegularizationSettings, matrices: int) -> tuple[float, ...]:
     """Return the bound on the norm of a unit's incoming weights in each matrix.
 
-    The bound is infinite for a matrix without a bound.
-
-    Args:
-        settings: The section.
-        matrices: Number of weight matrices, one more than hidden layers.
+    The bound is infinite for a matrix without a bound. The number of weight matrices is one more
+    than the number of hidden layers.
     """
     squared = settings.max_squared_norm
     given = settings.max_norm if squared is None else squared
