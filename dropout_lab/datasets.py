@@ -151,11 +151,7 @@ def raw_folder(name: str, data_dir: Path) -> Path:
 
 
 def is_downloaded(name: str, data_dir: Path) -> bool:
-    """Return whether all unpacked files of a data set exist. Their content is not checked.
-
-    Raises:
-        DataError: ``data_dir`` begins with ``~``, and there is no home directory.
-    """
+    """Return whether all unpacked files of a data set exist. Their content is not checked."""
     folder = raw_folder(name, data_dir)
     # Not Path.is_file, which raises where a folder above may not be searched.
     return all(os.path.isfile(folder / file) for file in FILES)

@@ -23,7 +23,8 @@ from dropout_lab.config.synonyms import (
 from dropout_lab.errors import ConfigError
 
 _DEEPEST = 10  # layers of a network whose units a message lists
-# Keys that are next to a search in another program's config.
+# Keys of the values of one axis, and keys next to a search, in another program's config.
+_OF_A_SEARCH = {"values", "value", "min", "max", "low", "high", "choices"}
 _BESIDE = frozenset({
     "method", "metric", "program", "project", "entity", "command", "run_cap", "early_terminate",
     "controller", "description", "study_name", "direction", "directions", "n_trials", "sampler",
@@ -86,7 +87,7 @@ def grid_from_foreign(entries: Mapping[str, Any]) -> tuple[dict[str, Any], list[
     grid: dict[str, Any] = {}
     unknown = []
     for name, entry in entries.items():
-        if name in SECTION_CLASSES and isinstance(entry, dict) and not _is_search(entry):
+        if name in SECTION_CLASSES and isinstance(entry, dict) and not entry.keys() & _OF_A_SEARCH:
             dotted = {f"{name}.{key}": each for key, each in entry.items()}
             inner, others = grid_from_foreign(dotted)
             grid |= inner
@@ -141,10 +142,6 @@ def find_foreign_search(data: Mapping[str, Any]) -> tuple[str, set[str], str] | 
     if beside or unknown:
         message += f". Leave out {', '.join([*sorted(beside), *unknown])}"
     return found, beside, f"{message}."
-
-
-def _is_search(entry: Mapping[str, Any]) -> bool:
-    return bool(entry.keys() & {"values", "value", "min", "max", "low", "high", "choices"})
 
 
 def _values_of_entry(entry: Any) -> list[Any] | str | None:

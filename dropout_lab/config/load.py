@@ -35,8 +35,8 @@ from dropout_lab.config.sweep import LABEL, SweepSettings
 from dropout_lab.errors import ConfigError
 from dropout_lab.printable import shown
 
-_DEVICES = {f"{device}{number}" for device in ("com", "lpt") for number in "123456789"}
-_RESERVED_NAMES = {"con", "prn", "aux", "nul"} | _DEVICES
+_DEVICES = (f"{device}{number}" for device in ("com", "lpt") for number in "123456789")
+_RESERVED_NAMES = {"con", "prn", "aux", "nul", *_DEVICES}
 _OWN_FOLDERS = {"lessons", "reference"}  # in results, where the folder of a study is
 
 
@@ -270,20 +270,16 @@ def _check_cells(config: Config, mistakes: Mistakes, *, sweep: bool) -> list[Cel
             found.setdefault(complaint, []).append(cell)
     dropped = sum(not is_baseline(cell.settings) for cell in cells)
     for (key, message), where in found.items():
-        own = [cell if _has_values(where[0], cell) else {} for cell in listed]
+        values = {**where[0].values, LABEL: ""}.items()
+        own = [each if {**each, LABEL: ""}.items() <= values else {} for each in listed]
         path = document.first(*_likely_paths(key, own))
         if len(where) >= dropped > 1 or not where[0].values:  # whatever is swept
             mistakes.add(key, message, path=path)
             continue
-        values = ", ".join(f"{name}={shown(value)}" for name, value in where[0].values.items())
+        given = ", ".join(f"{name}={shown(value)}" for name, value in where[0].values.items())
         more = f" (and in {len(where) - 1} more cells)" if len(where) > 1 else ""
-        mistakes.add(key, f"in the sweep, with {values}{more}: {message}", path=path)
+        mistakes.add(key, f"in the sweep, with {given}{more}: {message}", path=path)
     return cells
-
-
-def _has_values(cell: Cell, listed: Mapping[str, Any]) -> bool:
-    """Return whether a cell has the values of a listed cell."""
-    return all(cell.values.get(key) == value for key, value in listed.items() if key != LABEL)
 
 
 def _likely_paths(key: str, listed: Sequence[Mapping[str, Any]]) -> list[KeyPath]:
