@@ -31,10 +31,10 @@ from dropout_lab.analysis.conclusions import conclusions
 from dropout_lab.analysis.family import Pair, correct_comparisons
 from dropout_lab.analysis.paired import compare_cells
 from dropout_lab.analysis.tables import MISSING, StudyTables
-from dropout_lab.config.grid import run_id, runs_of, sweep_cells, without
-from dropout_lab.config.load import load
+from dropout_lab.config.grid import baseline_of, run_id, runs_of
+from dropout_lab.config.load import load_with_cells
 from dropout_lab.config.overrides import Changes
-from dropout_lab.config.schema import without_dropout
+from dropout_lab.config.sections.dropout import is_baseline
 from dropout_lab.folder.manifest import new_manifest
 from dropout_lab.results import cell_text
 
@@ -132,8 +132,8 @@ ALIKE: dict[str, Callable[[Random, tuple[int, int]], Array]] = {
 
 def template(shape: Shape) -> StudyTables:
     """Return a study of a shape without its results."""
-    config = load(None, Changes(settings=shape.settings, sweep=True))
-    cells = sweep_cells(config, baseline=shape.baseline)
+    changes = Changes(settings=shape.settings, sweep=True)
+    config, cells = load_with_cells(None, changes, baseline=shape.baseline)
     swept = tuple(dict.fromkeys(key for cell in cells for key in cell.values))
     runs = runs_of(cells, tuple(range(shape.seeds)))
     last = cells[len(cells) - shape.missing :]
@@ -144,8 +144,8 @@ def template(shape: Shape) -> StudyTables:
                 "seed": run.seed,
                 "status": MISSING if run.cell in last else "completed",
                 **{key: cell_text(run.cell.values.get(key)) or None for key in swept},
-                "is_baseline": without_dropout(run.settings),
-                "baseline_run_id": run_id(without(run.settings), run.seed),
+                "is_baseline": is_baseline(run.settings),
+                "baseline_run_id": run_id(baseline_of(run.settings), run.seed),
                 "label": run.cell.label,
                 "test_loss": 0.1,
             }

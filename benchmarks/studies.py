@@ -5,8 +5,7 @@ from typing import Any
 
 import torch
 
-from dropout_lab.config.grid import sweep_cells
-from dropout_lab.config.load import load
+from dropout_lab.config.load import load_with_cells
 from dropout_lab.config.overrides import Changes
 from dropout_lab.study import Study
 
@@ -20,10 +19,10 @@ def swept(out: Path, changes: Changes, *, baseline: bool | None = None, **more: 
         baseline: Whether the cell without dropout is added; None leaves it to the config.
         more: Further fields of the study.
     """
-    config = load(None, changes)
+    config, cells = load_with_cells(None, changes, baseline=baseline)
     return Study(
         config=config,
-        cells=sweep_cells(config, baseline=baseline),
+        cells=cells,
         out=out,
         **{"data_dir": Path(), "device": torch.device("cpu")} | more,
     )

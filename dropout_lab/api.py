@@ -25,11 +25,12 @@ from dropout_lab.analysis.tables import (
     summarize_cells,
 )
 from dropout_lab.config.document import Document, read_document
-from dropout_lab.config.grid import Cell, single_cell, sweep_cells
-from dropout_lab.config.load import check, name_from
+from dropout_lab.config.grid import Cell
+from dropout_lab.config.load import check_with_cells, name_from_path
+from dropout_lab.config.messages import unknown_dotted
 from dropout_lab.config.overrides import choose_size
 from dropout_lab.config.schema import KEYS, Config
-from dropout_lab.data import data_folder
+from dropout_lab.datasets import data_folder
 from dropout_lab.errors import ConfigError
 from dropout_lab.plugins import load_plugins
 from dropout_lab.report.report import Report, build_report
@@ -176,7 +177,7 @@ def sweep(
     load_plugins(map(Path, plugins))
     axes = {**({"p": p} if p is not None else {}), **(grid or {})}
     checked = _config(config, overrides, {_full_key(key): axes[key] for key in axes}, sweep=True)
-    return _run("sweep", checked, sweep_cells(checked), out, data_dir, device)
+    return _run("sweep", checked, out, data_dir, device)
 
 
 def train(
@@ -194,7 +195,7 @@ def train(
     """
     load_plugins(map(Path, plugins))
     checked = _config(config, overrides, {}, sweep=False)
-    return _run("train", checked, single_cell(checked), out, data_dir, device)
+    return _run("train", checked, out, data_dir, device)
 
 
 def load(path: str | Path) -> Study:
@@ -212,14 +213,14 @@ def _config(
     axes: Mapping[str, Sequence[Any]],
     *,
     sweep: bool,
-) -> Config:
+) -> tuple[Config, list[Cell]]:
     if source is None:
         document = Document("the defaults")
     elif isinstance(source, Mapping):
         document = Document("the config", _plain(source))
     else:
         document = read_document(Path(source))
-        document.data.setdefault("name", name_from(Path(source)))
+        document.data.setdefault("name", name_from_path(Path(source)))
     if "size" in overrides:
         document.set(("size",), overrides["size"], "size=")
     choose_size(document)
@@ -231,22 +232,21 @@ def _config(
             grid.pop(key, None)  # the argument fixes what the config sweeps
     for key, values in axes.items():
         document.set(("sweep", "grid", key), _plain(values), f"grid {key}")
-    return check(document, sweep=sweep)
+    return check_with_cells(document, sweep=sweep)
 
 
 def _full_key(name: str) -> str:
     """Return the dotted key that a short name means: ``epochs`` is ``training.epochs``.
 
     Raises:
-        ConfigError: No key has the name, or several have it.
+        ConfigError: No key has the name. The message suggests a similar key.
     """
     if name in (*KEYS, *_TOP_LEVEL):
         return name
     keys = [key for key in KEYS if key.rpartition(".")[2] == name]
     if len(keys) == 1:
         return keys[0]
-    choice = f"write one of {', '.join(keys)}" if keys else "`dropout-lab config schema` lists all"
-    raise ConfigError([f"{name} is not a key of the config: {choice}."])
+    raise ConfigError([unknown_dotted(name, extra=_TOP_LEVEL)])
 
 
 def _plain(value: Any) -> Any:
@@ -262,12 +262,12 @@ def _plain(value: Any) -> Any:
 
 def _run(
     function: str,
-    config: Config,
-    cells: Sequence[Cell],
+    checked: tuple[Config, list[Cell]],
     out: str | Path | None,
     data_dir: str | Path | None,
     device: str,
 ) -> Study:
+    config, cells = checked
     request = StudyRequest(
         config=config,
         cells=cells,

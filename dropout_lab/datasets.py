@@ -1,7 +1,19 @@
-"""The data sets: shape, classes, sizes and source of each."""
+"""The data sets: what is known before a file is read, and where the files are. Needs no torch."""
 
+import os
 from dataclasses import dataclass
 from math import prod
+from pathlib import Path
+
+from dropout_lab.errors import DataError
+
+# The unpacked files of a data set with the source ``torchvision``.
+FILES = (
+    "train-images-idx3-ubyte",
+    "train-labels-idx1-ubyte",
+    "t10k-images-idx3-ubyte",
+    "t10k-labels-idx1-ubyte",
+)
 
 
 @dataclass(frozen=True)
@@ -19,7 +31,7 @@ class Dataset:
             ``torchvision``, the class in ``torchvision.datasets``, which names the folder too.
         sorted_by_class: Whether the first examples do not have all classes.
         sha256: With ``torchvision``, the digest of each unpacked file, in the order of
-            ``mnist_family.FILES``; empty if no digest is published.
+            ``FILES``; empty if no digest is published.
     """
 
     name: str
@@ -101,3 +113,45 @@ DATASETS = {
         ),
     )
 }
+
+
+def data_folder(data_dir: Path | None) -> Path:
+    """Return the folder of the data sets: ``data_dir``, or by default the user's cache.
+
+    A ``~`` in it is replaced where a file is needed. mnist_5k needs neither a file nor a home
+    directory.
+    """
+    if data_dir is not None:
+        return data_dir
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "dropout-lab"
+
+
+def expand_home(data_dir: Path) -> Path:
+    """Return a folder with ``~`` replaced by the user's home directory.
+
+    Raises:
+        DataError: There is no home directory, as in a container whose user has no name.
+    """
+    try:
+        return data_dir.expanduser()
+    except RuntimeError as error:
+        raise DataError(
+            f"{data_dir} cannot be found: there is no home directory. Name the folder of the "
+            "data sets with --data-dir or DROPOUT_LAB_DATA. The data set mnist_5k needs no folder."
+        ) from error
+
+
+def raw_folder(name: str, data_dir: Path) -> Path:
+    """Return the folder of the unpacked files of a data set.
+
+    Raises:
+        DataError: ``data_dir`` begins with ``~``, and there is no home directory.
+    """
+    return expand_home(data_dir) / DATASETS[name].path / "raw"
+
+
+def is_downloaded(name: str, data_dir: Path) -> bool:
+    """Return whether all unpacked files of a data set exist. Their content is not checked."""
+    folder = raw_folder(name, data_dir)
+    # Not Path.is_file, which raises where a folder above may not be searched.
+    return all(os.path.isfile(folder / file) for file in FILES)

@@ -3,7 +3,7 @@
 import math
 from typing import NamedTuple
 
-from dropout_lab.config.schema import (
+from dropout_lab.config.sections.training import (
     ONE_CYCLE_END,
     ONE_CYCLE_PEAK,
     ONE_CYCLE_START,

@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from dropout_lab.catalogue import CATALOGUE
-from dropout_lab.config.schema import DropoutSettings, ModelSettings, Settings, p_of_places
+from dropout_lab.config.schema import Settings
+from dropout_lab.config.sections.dropout import DropoutSettings, p_of_places
+from dropout_lab.config.sections.model import ModelSettings
 from dropout_lab.config.sizes import layer_sizes
 from dropout_lab.layers import VARIANTS, Dropout, NoDropout, UnitInputs, affine
 from dropout_lab.rng import FleetNoise, Purpose, stream

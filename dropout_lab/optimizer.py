@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dropout_lab.config.regularization import norm_bounds
 from dropout_lab.config.schema import Settings
+from dropout_lab.config.sections.regularization import norm_bounds
 from dropout_lab.lr_schedules import StepHyperparameters
 from dropout_lab.update_rules import SGD, Adam, RMSprop, UpdateRule
 

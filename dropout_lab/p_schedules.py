@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from dropout_lab.config.schema import DropoutSettings
+from dropout_lab.config.sections.dropout import DropoutSettings
 
 
 class PSchedule:

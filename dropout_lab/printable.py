@@ -6,6 +6,7 @@ XML. Everything read from a results folder passes through :func:`one_line`, and 
 passes through :func:`printable`.
 """
 
+import json
 import re
 import shlex
 
@@ -15,6 +16,8 @@ _UNPRINTABLE = re.compile(
     "[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]"
 )
 _BREAKS = re.compile("[\t-\r\x1c-\x1e\x85\u2028\u2029]")
+
+_LONGEST_SHOWN = 60  # characters of a value that a message repeats
 
 
 def printable(text: str) -> str:
@@ -33,6 +36,12 @@ def command(*words: object) -> str:
 def counted(count: int, noun: str) -> str:
     """Return a number of things in words: 1 run, 2 runs."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def shown(value: object) -> str:
+    """Return a value as the user wrote it, shortened."""
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[: _LONGEST_SHOWN - 1]}…"
 
 
 def one_line(text: str) -> str:

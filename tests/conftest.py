@@ -20,6 +20,7 @@ from dropout_lab.config.load import load
 from dropout_lab.config.overrides import Changes
 from dropout_lab.config.schema import Config
 from dropout_lab.data import Splits
+from dropout_lab.datasets import is_downloaded
 from dropout_lab.layers import VARIANTS
 from dropout_lab.plugins import LOADED
 from dropout_lab.training import Fleet, train
@@ -45,7 +46,7 @@ def float64() -> Iterator[None]:
 def mnist_dir() -> Path:
     """The folder of full MNIST, from the variable DROPOUT_LAB_DATA."""
     folder = Path(os.environ.get("DROPOUT_LAB_DATA", ""))
-    if not os.environ.get("DROPOUT_LAB_DATA") or not data.present("mnist", folder):
+    if not os.environ.get("DROPOUT_LAB_DATA") or not is_downloaded("mnist", folder):
         pytest.skip("full MNIST is not here; DROPOUT_LAB_DATA names its folder")
     return folder
 

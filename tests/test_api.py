@@ -89,8 +89,8 @@ def test_a_grid_sweeps_further_keys(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ({"epoch": 3}, "epoch is not a key of the config"),
-        ({"noise": 1}, "noise is not a key"),
+        ({"epoch": 3}, r"did you mean training\.epochs\?"),
+        ({"noise": 1}, "noise is not a setting"),
         ({"epochs": -1}, "training.epochs is -1"),
         ({"p": [0.5, 1.5]}, "1.5"),
     ],

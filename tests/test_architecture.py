@@ -10,8 +10,8 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "dropout_lab"
 LINES = [
-    {"errors", "variant", "datasets", "devices", "printable"},
-    {"catalogue", "files", "rng"},
+    {"errors", "variant", "devices", "printable"},
+    {"catalogue", "datasets", "files", "rng"},
     {"layers", "config", "data"},
     {"p_schedules", "lr_schedules", "update_rules"},
     {"model", "optimizer", "metrics", "results", "probabilities", "plugins", "checks"},

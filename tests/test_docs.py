@@ -16,14 +16,20 @@ from dropout_lab.catalogue import CATALOGUE
 from dropout_lab.checks import CHECKS
 from dropout_lab.cli import main
 from dropout_lab.cli.app import app
-from dropout_lab.config.conditional_keys import readers
-from dropout_lab.config.diagnostic_columns import diagnostic_columns
+from dropout_lab.config.conditional_keys import describe_readers
 from dropout_lab.config.document import Document, parse_document
-from dropout_lab.config.evaluation import AtEndName, DiagnosticName, InferenceName
 from dropout_lab.config.load import check
 from dropout_lab.config.overrides import choose_size
-from dropout_lab.config.regularization import RegularizationSettings
-from dropout_lab.config.schema import Config, DropoutSettings, TrainingSettings
+from dropout_lab.config.schema import Config
+from dropout_lab.config.sections.dropout import DropoutSettings
+from dropout_lab.config.sections.evaluation import (
+    AtEndName,
+    DiagnosticName,
+    InferenceName,
+    diagnostic_columns,
+)
+from dropout_lab.config.sections.regularization import RegularizationSettings
+from dropout_lab.config.sections.training import TrainingSettings
 from dropout_lab.lessons import LESSONS
 from dropout_lab.results import ACTIVATIONS, INFERENCE, RELIABILITY, columns_after_key
 from dropout_lab.results.columns import TABLES
@@ -180,7 +186,7 @@ def test_the_table_of_options_names_the_variants_that_read_them() -> None:
 
 
 def test_the_tables_name_every_regularizer_and_every_learning_rate_schedule() -> None:
-    optional = {key.partition(".")[2] for key in readers()}
+    optional = {key.partition(".")[2] for key in describe_readers()}
     strengths = [key for key in RegularizationSettings.model_fields if key not in optional]
     section = TRAINING.partition("## Regularizers")[2].partition("\n## ")[0]
     assert first_cells(TRAINING, "## Regularizers") == strengths

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from dropout_lab.config.schema import TrainingSettings
+from dropout_lab.config.sections.training import TrainingSettings
 from dropout_lab.data import Splits
 from dropout_lab.lr_schedules import OptimizerSchedule
 from dropout_lab.training import Fleet, train

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from dropout_lab.config.schema import DropoutSettings
+from dropout_lab.config.sections.dropout import DropoutSettings
 from dropout_lab.data import Splits
 from dropout_lab.lr_schedules import StepHyperparameters
 from dropout_lab.p_schedules import PSchedule

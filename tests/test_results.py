@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dropout_lab import results
-from dropout_lab.config.diagnostic_columns import diagnostic_columns
 from dropout_lab.config.grid import runs_of, sweep_cells
+from dropout_lab.config.sections.evaluation import diagnostic_columns
 from dropout_lab.errors import StorageError
 from dropout_lab.folder.manifest import add_runs, join_study, new_manifest
 from dropout_lab.results import (

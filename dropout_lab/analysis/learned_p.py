@@ -11,7 +11,7 @@ from dropout_lab.analysis.intervals import describe_figure_intervals
 from dropout_lab.analysis.notes import LOWER_VALIDATION, describe_not_shown
 from dropout_lab.analysis.tables import StudyTables, completed_rows
 from dropout_lab.catalogue import CATALOGUE
-from dropout_lab.config.schema import p_of_places, places
+from dropout_lab.config.sections.dropout import p_of_places, places
 
 _MAX_CELLS = 8
 _COLUMNS = 3  # panels in a row

@@ -28,7 +28,8 @@ from dropout_lab.analysis.tables import (
 )
 from dropout_lab.config.grid import values_of
 from dropout_lab.config.published import FigureSettings, PublishedSettings
-from dropout_lab.config.schema import Settings, p_of_places, without_dropout
+from dropout_lab.config.schema import Settings
+from dropout_lab.config.sections.dropout import is_baseline, p_of_places
 from dropout_lab.config.sizes import training_examples
 
 _MAX_LINES = 12
@@ -175,18 +176,18 @@ def _group_into_lines(
     over_p = figure.x in ("p", "keep")
     lines: dict[str, tuple[str, str, set[Settings]]] = {}
     for own in all_settings:
-        if over_p and without_dropout(own):
+        if over_p and is_baseline(own):
             continue
         label = _line_label(study, figure, own)
         style_args = style.variant_look(own.dropout.variant)
         lines.setdefault(label, (*style_args, set()))[2].add(own)
-    for own in filter(without_dropout, all_settings if lines and over_p else ()):
+    for own in filter(is_baseline, all_settings if lines and over_p else ()):
         starting_lines = [
             members
             for _, _, members in lines.values()
             if _equal_except_dropout(study, figure, own, next(iter(members)))
             # Cells with p = 0 may have dropout at another place. Their line has its own point.
-            and not any(_highest_p(one) == 0 and not without_dropout(one) for one in members)
+            and not any(_highest_p(one) == 0 and not is_baseline(one) for one in members)
         ]
         for members in starting_lines:
             members.add(own)
@@ -206,7 +207,7 @@ def _group_into_lines(
 def _line_label(study: StudyTables, figure: FigureSettings, own: Settings) -> str:
     """Return the label of the line that a cell belongs to."""
     keys = _line_keys(study, figure)
-    if without_dropout(own) and figure.x not in ("p", "keep"):
+    if is_baseline(own) and figure.x not in ("p", "keep"):
         rest = tuple(key for key in keys if not key.startswith("dropout."))
         return style.cell_label(values_of(own, rest), rest, True)
     return style.cell_label(values_of(own, keys), keys, False)

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from dropout_lab.analysis.statistics import t_interval
 from dropout_lab.analysis.tables import StudyTables, Values, rows_of_cell, settings_of_cell
-from dropout_lab.config.grid import canonical, values_of, with_values
+from dropout_lab.config.grid import canonicalize, values_of, with_values
 from dropout_lab.config.published import PublishedSettings, PublishedValue
 from dropout_lab.config.schema import Settings
 from dropout_lab.config.sizes import training_examples
@@ -128,7 +128,7 @@ def settings_of_value(study: StudyTables, value: PublishedValue) -> Settings | N
             }
         return named.pop() if len(named) == 1 else None
     try:
-        return canonical(with_values(config_settings, value.cell))
+        return canonicalize(with_values(config_settings, value.cell))
     except (
         KeyError,
         ValidationError,

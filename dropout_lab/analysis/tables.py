@@ -11,8 +11,9 @@ import pandas as pd
 
 from dropout_lab import results
 from dropout_lab.analysis.statistics import t_interval
-from dropout_lab.config.grid import Run, run_id, without
-from dropout_lab.config.schema import Settings, without_dropout
+from dropout_lab.config.grid import Run, baseline_of, run_id
+from dropout_lab.config.schema import Settings
+from dropout_lab.config.sections.dropout import is_baseline
 from dropout_lab.errors import DamageError, StorageError
 from dropout_lab.folder.judge import READING_ORDER, damages, in_short
 from dropout_lab.results import Table
@@ -116,8 +117,8 @@ def read_study(path: Path) -> StudyTables:
         [
             (
                 run.run_id,
-                without_dropout(run.settings),
-                run_id(without(run.settings), run.seed),
+                is_baseline(run.settings),
+                run_id(baseline_of(run.settings), run.seed),
                 run.cell.label,
             )
             for run in known.values()

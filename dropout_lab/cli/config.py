@@ -25,17 +25,17 @@ def check(
     plugin: options.Plugins = None,
 ) -> None:
     """Check configs and list all mistakes."""
-    from dropout_lab.config.grid import seeds_of, sweep_cells
-    from dropout_lab.config.load import load, sizes_in
+    from dropout_lab.config.grid import seeds_of
+    from dropout_lab.config.load import list_sizes, load, load_with_cells
     from dropout_lab.config.overrides import Changes
-    from dropout_lab.config.rules import cautions_of
+    from dropout_lab.config.rules import find_cautions
     from dropout_lab.errors import ConfigError
     from dropout_lab.printable import counted
 
     options.load_plugins(plugin)
     mistakes: list[str] = []
     for file in config_paths("config check", files, config):
-        for size in sizes_in(file):
+        for size in list_sizes(file):
             chosen = () if size is None else (f"size={size}",)
             which = str(file) if size is None else f"{file}, size {size}"
             try:
@@ -44,16 +44,16 @@ def check(
                 mistakes += [text for text in error.mistakes if text not in mistakes]
                 continue
             try:
-                loaded = load(file, Changes(settings=chosen, sweep=True))
+                loaded, cells = load_with_cells(file, Changes(settings=chosen, sweep=True))
             except ConfigError as error:
                 encoding.say(f"{which}: OK for train. sweep refuses it: {error.mistakes[0]}")
                 continue
-            cells, seeds = sweep_cells(loaded), len(seeds_of(loaded))
+            seeds = len(seeds_of(loaded))
             encoding.say(
                 f"{which}: OK: {counted(len(cells), 'setting')} × {counted(seeds, 'seed')} = "
                 f"{counted(len(cells) * seeds, 'run')}."
             )
-            for text in cautions_of(cell.settings for cell in cells):
+            for text in find_cautions(cell.settings for cell in cells):
                 encoding.tell(f"{which}: warning: {text}")
     if mistakes:
         raise ConfigError(mistakes)
@@ -73,7 +73,7 @@ def show(
     plugin: options.Plugins = None,
 ) -> None:
     """Print a config with every key, as YAML. Without a config, print the defaults."""
-    from dropout_lab.config.annotated import config_text
+    from dropout_lab.config.config_text import format_config
     from dropout_lab.config.load import load
     from dropout_lab.config.overrides import Changes
 
@@ -81,7 +81,7 @@ def show(
     path = config_path("config show", given, config)
     loaded = load(path, Changes(settings=tuple(set_ or ()), sweep=True))
     unicode = encoding.is_utf8(sys.stdout)  # else in YAML's own escapes, which read back the same
-    text = config_text(loaded, comments=comments, changed_only=changed_only, unicode=unicode)
+    text = format_config(loaded, comments=comments, changed_only=changed_only, unicode=unicode)
     typer.echo(text, nl=False)
 
 

@@ -63,7 +63,7 @@ def found_config(command: str, text: str) -> Path:
     Raises:
         ConfigError: There is neither.
     """
-    from dropout_lab.config.shipped import find_shipped
+    from dropout_lab.config.shipped_configs import find_shipped
 
     path = Path(text)
     try:
@@ -79,8 +79,8 @@ def found_config(command: str, text: str) -> Path:
 
 def _missing(command: str, text: str) -> str:
     """Return the message for a config that does not exist."""
-    from dropout_lab.config.shipped import similar_shipped
-    from dropout_lab.config.synonyms import similar_words
+    from dropout_lab.config.shipped_configs import find_similar_shipped
+    from dropout_lab.config.synonyms import find_similar_words
 
     if not text:
         return "the name of the config is empty; give the path of a YAML file."
@@ -90,8 +90,8 @@ def _missing(command: str, text: str) -> str:
     if not is_config_name(text) and training and (other := instead_of_config(command, text)):
         return f"{text!r} is not a config. {other}"
     siblings = [each.name for each in path.parent.glob("*") if is_config_name(each.name)]
-    near = [str(path.parent / name) for name in similar_words(path.name, siblings)]
-    near += similar_shipped(text)
+    near = [str(path.parent / name) for name in find_similar_words(path.name, siblings)]
+    near += find_similar_shipped(text)
     if near:
         commands = " or ".join(f"dropout-lab {command} {shlex.quote(name)}" for name in near[:2])
         return f"{what}. Did you mean {commands}?"

@@ -7,7 +7,7 @@ import typer
 from dropout_lab.cli import encoding, options
 from dropout_lab.cli.command import Command, Group
 from dropout_lab.cli.examples import examples_of
-from dropout_lab.datasets import DATASETS
+from dropout_lab.datasets import DATASETS, data_folder, expand_home, is_downloaded
 from dropout_lab.errors import ConfigError
 
 data_app = typer.Typer(cls=Group, no_args_is_help=True, help="List and fetch data sets.")
@@ -16,13 +16,11 @@ data_app = typer.Typer(cls=Group, no_args_is_help=True, help="List and fetch dat
 @data_app.command("list", cls=Command, epilog=examples_of("data list"))
 def list_(data_dir: options.DataDir = None) -> None:
     """List the data sets and show which are on this machine."""
-    from dropout_lab.data import data_folder, expanded, present
-
-    folder = expanded(data_folder(data_dir))
+    folder = expand_home(data_folder(data_dir))
     for name, dataset in DATASETS.items():
         if dataset.package:
             state = f" inside the package {dataset.package}; no download"
-        elif present(name, folder):
+        elif is_downloaded(name, folder):
             state = f"; in {folder}"
         else:
             state = f"; not in {folder}; fetched when needed"
@@ -36,15 +34,15 @@ def fetch(
 ) -> None:
     """Download a data set, check it, and unpack it."""
     from dropout_lab import data
-    from dropout_lab.config.messages import nearest
+    from dropout_lab.config.messages import suggest_nearest
 
     if name not in DATASETS:
         known = f"known: {', '.join(DATASETS)}. There are no others."
-        raise ConfigError([f"{name!r} is not a data set;{nearest(name, DATASETS)} {known}"])
+        raise ConfigError([f"{name!r} is not a data set;{suggest_nearest(name, DATASETS)} {known}"])
     if package := DATASETS[name].package:
         typer.echo(f"{name} is inside the package {package}; nothing to fetch.")
         return
-    folder = data.expanded(data.data_folder(data_dir))
+    folder = expand_home(data_folder(data_dir))
     data.fetch(name, folder, lambda line: encoding.tell(line))
     data.load_family(name, folder)
     encoding.say(f"{name} is in {folder}, complete.")

@@ -128,18 +128,18 @@ def instead_of_option(command: str, option: str, arguments: Sequence[str]) -> st
     """
     if command not in ("train", "sweep"):
         return ""
-    from dropout_lab.config.foreign_keys import instead_of_key, key_of
+    from dropout_lab.config.foreign_keys import find_key, suggest_for_key
     from dropout_lab.config.synonyms import OTHER_SEEDS, OTHER_TOP_KEYS
 
     name = option.lstrip("-").replace("-", "_").casefold()
     value = _value_of(option, arguments)
-    key = key_of(name)
+    key = find_key(name)
     short = _SHORTCUTS.get(key or "") or _TOP.get(OTHER_TOP_KEYS.get(name, ""))
     if name in OTHER_SEEDS:
         short = "--seed"
     if short:
         return f"Write {short} {shlex.quote(value) if value else 'VALUE'}"
-    text = instead_of_key(name, _parsed(value), option)
+    text = suggest_for_key(name, _parsed(value), option)
     if not text and key is not None:
         text = f"write --set {key}={value or 'VALUE'}"
     text = text.replace("give it on the command line: ", "write ")

@@ -36,8 +36,8 @@ def init(
     The starter trains in under a minute and needs no download. A file that exists is never
     replaced without --force.
     """
-    from dropout_lab.config.annotated import starter_text
-    from dropout_lab.config.shipped import find_shipped
+    from dropout_lab.config.config_text import format_starter_config
+    from dropout_lab.config.shipped_configs import find_shipped
     from dropout_lab.files import read_file, replace_file
 
     if list_:
@@ -48,7 +48,7 @@ def init(
         raise ConfigError([_unknown(source)])
     path = Path(file or (_STARTER if copied is None else copied.name))
     _check(path, force=force, source=source)
-    text = starter_text(path) if copied is None else read_file(copied).decode("utf-8")
+    text = format_starter_config(path) if copied is None else read_file(copied).decode("utf-8")
     replace_file(path, text)
     encoding.say(f"Wrote {path}.")
     encoding.say(f"Next: {command('sweep', path)}")
@@ -60,7 +60,7 @@ def _check(path: Path, *, force: bool, source: str | None) -> None:
     Raises:
         ConfigError: It is refused.
     """
-    from dropout_lab.config.shipped import find_shipped
+    from dropout_lab.config.shipped_configs import find_shipped
 
     if path.is_dir():
         again = _init(path / _STARTER, source)
@@ -88,9 +88,9 @@ def _free(path: Path) -> Path:
 
 
 def _unknown(name: str) -> str:
-    from dropout_lab.config.shipped import similar_shipped
+    from dropout_lab.config.shipped_configs import find_similar_shipped
 
-    near = " or ".join(command("init", "--from", each) for each in similar_shipped(name))
+    near = " or ".join(command("init", "--from", each) for each in find_similar_shipped(name))
     meant = f" Did you mean {near}?" if near else ""
     listed = f"To list the shipped configs: {command('init', '--list')}"
     return f"{name!r} is not a shipped config.{meant}\n{listed}"
@@ -100,15 +100,15 @@ def _list() -> None:
     """Print each shipped config with what it is for."""
     from rich.console import Console
 
-    from dropout_lab.config.shipped import first_comment, shipped_configs
+    from dropout_lab.config.shipped_configs import list_shipped, read_first_comment
 
-    configs = shipped_configs()
+    configs = list_shipped()
     width = max(map(len, configs)) + 2
     lines = max(width + 20, Console().width)
     for name, path in configs.items():
         encoding.say(
             textwrap.fill(
-                f"{name:<{width}}{first_comment(path)}", lines, subsequent_indent=" " * width
+                f"{name:<{width}}{read_first_comment(path)}", lines, subsequent_indent=" " * width
             )
         )
     encoding.say(f"\nTo copy a config: {command('init', '--from', 'NAME')}")

@@ -98,11 +98,11 @@ def _p(text: str | None, name: str, about: "Lesson", mistakes: list[str]) -> tup
     if not about.p:
         mistakes.append(f"--p: lesson {name} takes no p; omit --p.")
         return ()
-    from dropout_lab.config.grid import axis_values
+    from dropout_lab.config.grid import expand_axis
 
     wanted = "one number" if about.most == 1 else f"up to {about.most} different numbers"
     try:
-        values = tuple(map(float, axis_values(text) if ":" in text else text.split(",")))
+        values = tuple(map(float, expand_axis(text) if ":" in text else text.split(",")))
     except ValueError:
         values = ()
     allowed = all(about.lowest <= each <= about.highest for each in values)

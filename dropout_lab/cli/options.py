@@ -221,7 +221,7 @@ def variant_and_lesson_names(names: Sequence[str] | None) -> tuple[list[str], li
 
 def _check_names(names: Sequence[str] | None, known: Mapping[str, Collection[str]]) -> None:
     """Refuse unknown names."""
-    from dropout_lab.config.messages import instead_of_variant, nearest
+    from dropout_lab.config.messages import suggest_nearest, suggest_variants
 
     every = list(dict.fromkeys(name for each in known.values() for name in each))
     lessons = known.get("lesson", ())
@@ -229,8 +229,8 @@ def _check_names(names: Sequence[str] | None, known: Mapping[str, Collection[str
     def instead(name: str) -> str:
         if "variant" in known:
             more = ". To list the lessons: dropout-lab lesson" if lessons else ""
-            return f"{instead_of_variant(name, lessons)}{more}"
-        return f";{nearest(name, every)} known: {', '.join(every)}."
+            return f"{suggest_variants(name, lessons)}{more}"
+        return f";{suggest_nearest(name, every)} known: {', '.join(every)}."
 
     unknown = [
         f"{name!r} is not a {' or a '.join(known)}{instead(name)}"
@@ -248,9 +248,9 @@ def check_device(device: str) -> None:
         ConfigError: The name is unknown.
     """
     if device not in _DEVICES:
-        from dropout_lab.config.messages import nearest
+        from dropout_lab.config.messages import suggest_nearest
 
-        near = " write cuda;" if device.lower() == "gpu" else nearest(device, _DEVICES)
+        near = " write cuda;" if device.lower() == "gpu" else suggest_nearest(device, _DEVICES)
         raise ConfigError([f"--device is {device!r};{near} allowed: {', '.join(_DEVICES)}."])
 
 
@@ -335,7 +335,7 @@ def make_study(
     """
     import torch
 
-    from dropout_lab.data import data_folder
+    from dropout_lab.datasets import data_folder
     from dropout_lab.devices import explain_missing_cuda
     from dropout_lab.study import Study
 

@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dropout_lab.config.grid import without
-from dropout_lab.config.schema import Settings, without_dropout
+from dropout_lab.config.grid import baseline_of
+from dropout_lab.config.schema import Settings
+from dropout_lab.config.sections.dropout import is_baseline
 from dropout_lab.results import counted, read_manifest
 from dropout_lab.study import Study
 
@@ -56,9 +57,9 @@ def power_of(study: Study) -> Power:
     for run in (*study.runs, *known):
         seeds_of.setdefault(run.settings, set()).add(run.seed)
     shared = [
-        len(seeds & seeds_of[without(settings)])
+        len(seeds & seeds_of[baseline_of(settings)])
         for settings, seeds in seeds_of.items()
-        if not without_dropout(settings) and without(settings) in seeds_of
+        if not is_baseline(settings) and baseline_of(settings) in seeds_of
     ]
     removals = manifest.removals() if manifest else []
     comparisons = len(shared) + sum(record.comparisons for record in removals)

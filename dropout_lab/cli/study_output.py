@@ -16,8 +16,9 @@ from dropout_lab.cli.free_name import with_free_name
 from dropout_lab.cli.power import power_of
 from dropout_lab.cli.precision import check_precision
 from dropout_lab.cli.progress import new_progress
-from dropout_lab.config.grid import Run, get
-from dropout_lab.config.rules import cautions_of
+from dropout_lab.config.grid import Run
+from dropout_lab.config.rules import find_cautions
+from dropout_lab.config.schema import get_value
 from dropout_lab.errors import StorageError, TakenFolderError
 from dropout_lab.results import (
     AT_END,
@@ -57,7 +58,7 @@ def run(
         ConfigError: The study asks for bfloat16, which is slow here.
         StorageError: The folder cannot be read or written.
     """
-    for text in cautions_of(cell.settings for cell in study.cells):
+    for text in find_cautions(cell.settings for cell in study.cells):
         encoding.tell(f"warning: {text}")
     if dry_run:
         with _naming_another(study):
@@ -203,7 +204,7 @@ def _print_plan(study: Study, fleets: Sequence[Sequence[Run]], *, as_json: bool)
         f"{counted(len(fleets), 'fleet')} to train; into {study.out}"
     )
     for cell in study.cells:
-        shown = cell.values or {key: get(cell.settings, key) for key in _OF_ONE_SETTING}
+        shown = cell.values or {key: get_value(cell.settings, key) for key in _OF_ONE_SETTING}
         values = ", ".join(
             f"{key} = {cell_text(value)}" for key, value in shown.items() if value is not None
         )

@@ -35,8 +35,7 @@ def sweep(
     Run the same command again to resume an interrupted study, or with more values or seeds to
     extend it. Completed runs are not retrained.
     """
-    from dropout_lab.config.grid import sweep_cells
-    from dropout_lab.config.load import load
+    from dropout_lab.config.load import load_with_cells
     from dropout_lab.config.overrides import Changes
 
     options.check_device(device)
@@ -44,8 +43,8 @@ def sweep(
     options.check_cluster(workers, scheduler)
     options.load_plugins(plugin)
     changes = Changes(tuple(set_ or ()), epochs, seeds, p, True, seed, lr, name)
-    settings = load(config_path("sweep", given, config), changes)
-    cells = sweep_cells(settings, baseline=baseline)
+    path = config_path("sweep", given, config)
+    settings, cells = load_with_cells(path, changes, baseline=baseline)
 
     from dropout_lab.cli.study_output import run
 

@@ -34,8 +34,7 @@ def train(
     Run the same command again to resume an interrupted study or to add seeds. Completed runs are
     not retrained.
     """
-    from dropout_lab.config.grid import single_cell
-    from dropout_lab.config.load import load
+    from dropout_lab.config.load import load_with_cells
     from dropout_lab.config.overrides import Changes
 
     options.check_device(device)
@@ -43,8 +42,7 @@ def train(
     options.check_cluster(workers, scheduler)
     options.load_plugins(plugin)
     changes = Changes(tuple(set_ or ()), epochs, seeds, p, seed=seed, lr=lr, name=name)
-    settings = load(config_path("train", given, config), changes)
-    cells = single_cell(settings)
+    settings, cells = load_with_cells(config_path("train", given, config), changes)
 
     from dropout_lab.cli.study_output import run
 

@@ -3,7 +3,7 @@
 from dropout_lab.cluster.cluster import Cluster
 from dropout_lab.cluster.handshake import Worker
 from dropout_lab.cluster.scatter import Laid
-from dropout_lab.config.schema import DatasetSettings
+from dropout_lab.config.sections.dataset import DatasetSettings
 from dropout_lab.study.datasets_cache import Source
 
 _KINDS = 4  # of data that stay on the cluster without being in use

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 import torch
 
 from dropout_lab.cluster.journal import Delivery, Held, Journal, Order, Report
-from dropout_lab.config.schema import DatasetSettings
-from dropout_lab.data import Splits, load, present
-from dropout_lab.datasets import DATASETS
+from dropout_lab.config.sections.dataset import DatasetSettings
+from dropout_lab.data import Splits, load
+from dropout_lab.datasets import DATASETS, is_downloaded
 from dropout_lab.devices import configure_device
 from dropout_lab.errors import DataError
 from dropout_lab.plugins import take_plugins
@@ -147,7 +147,7 @@ def _own_splits(order: Order) -> Splits | None:
     folder = os.environ.get("DROPOUT_LAB_DATA")
     try:
         if not DATASETS[settings.name].package and not (
-            folder and present(settings.name, Path(folder))
+            folder and is_downloaded(settings.name, Path(folder))
         ):
             return None
         return load(data_dir=Path(folder or ""), say=print, **settings.model_dump())

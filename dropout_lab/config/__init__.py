@@ -1,1 +1,1 @@
-"""YAML to settings, without importing torch: reading, checking, the grid of a sweep."""
+"""Read a config from YAML, check it, and list its cells and runs. Needs no torch."""

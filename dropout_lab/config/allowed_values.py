@@ -1,4 +1,4 @@
-"""Describe in words which values a key allows: made from the schema, so a range is written once."""
+"""Describe in words which values a key allows. The words are made from the schema."""
 
 from typing import Any
 
@@ -8,56 +8,48 @@ from dropout_lab.config.types import LARGEST_COUNT
 _THEM = "a list of them"
 
 
-def allowed(key: str, *, large: bool = False) -> str:
-    """Return in words what a dotted key allows.
+def describe_allowed(key: str, *, large: bool = False) -> str:
+    """Describe which values a dotted key allows.
 
-    Args:
-        key: The key.
-        large: Whether to name bounds that are too large to matter to most values, such as 2**31.
+    With ``large``, bounds that most values never reach, such as 2**31, are named too.
     """
-    schema, definitions = _schema_of(key)
-    return _in_words(schema, definitions, large=large)
+    return _describe(_schema_of(key), large=large)
 
 
-def choices(key: str) -> list[str]:
-    """Return the words that a dotted key allows; empty where it allows anything but words."""
-    schema, definitions = _schema_of(key)
-    return _choices(schema, definitions)
+def list_choices(key: str) -> list[str]:
+    """List the words that a dotted key allows. The list is empty for other kinds of value."""
+    return _find_choices(_schema_of(key))
 
 
-def _schema_of(key: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the JSON Schema of a key, and the definitions it refers to."""
+def _schema_of(key: str) -> dict[str, Any]:
     section, _, name = key.rpartition(".")
     schema = (SECTION_CLASSES[section] if section else Config).model_json_schema()
-    return schema["properties"][name], schema.get("$defs", {})
+    properties: dict[str, dict[str, Any]] = schema["properties"]
+    return properties[name]
 
 
-def _choices(schema: dict[str, Any], definitions: dict[str, Any]) -> list[str]:
-    if "$ref" in schema:
-        return _choices(definitions[schema["$ref"].rpartition("/")[2]], definitions)
+def _find_choices(schema: dict[str, Any]) -> list[str]:
     parts = [*schema.get("anyOf", ()), *([schema["items"]] if "items" in schema else [])]
     found = [*schema.get("enum", ()), *([schema["const"]] if "const" in schema else [])]
-    found += [word for part in parts for word in _choices(part, definitions)]
+    found += [word for part in parts for word in _find_choices(part)]
     return list(dict.fromkeys(word for word in found if isinstance(word, str)))
 
 
-def _in_words(
-    schema: dict[str, Any], definitions: dict[str, Any], *, large: bool, plural: bool = False
-) -> str:
+def _describe(schema: dict[str, Any], *, large: bool, plural: bool = False) -> str:
     def words(part: dict[str, Any], plural: bool = plural) -> str:
-        return _in_words(part, definitions, large=large, plural=plural)
+        return _describe(part, large=large, plural=plural)
 
-    if "$ref" in schema:
-        return words(definitions[schema["$ref"].rpartition("/")[2]])
+    if "$ref" in schema:  # to another section
+        return "a mapping"
     if "enum" in schema:
         return ("" if plural else "one of ") + ", ".join(map(str, schema["enum"]))
     if "const" in schema:
         return f"the word {schema['const']}"
     if "anyOf" in schema:
-        return _either(schema["anyOf"], words, plural=plural)
+        return _describe_alternatives(schema["anyOf"], words, plural=plural)
     match schema.get("type"):
         case "number" | "integer" as kind:
-            return _number(schema, whole=kind == "integer", large=large, plural=plural)
+            return _describe_number(schema, whole=kind == "integer", large=large, plural=plural)
         case "array":
             length = schema.get("minItems")
             count = f"{length} " if length is not None and length == schema.get("maxItems") else ""
@@ -74,8 +66,8 @@ def _in_words(
             return "nulls" if plural else "null"
 
 
-def _either(parts: list[dict[str, Any]], words: Any, *, plural: bool) -> str:
-    """Return the alternatives of a value: ``a number from 0 to 1, or a list of them``."""
+def _describe_alternatives(parts: list[dict[str, Any]], words: Any, *, plural: bool) -> str:
+    """Describe alternatives: ``a number from 0 to 1, or a list of them``."""
     texts = []
     for part in parts:
         items = part.get("items")
@@ -87,8 +79,8 @@ def _either(parts: list[dict[str, Any]], words: Any, *, plural: bool) -> str:
     return (", or " if listed and not of_words else " or ").join(texts)
 
 
-def _number(schema: dict[str, Any], *, whole: bool, large: bool, plural: bool) -> str:
-    """Return a range of numbers in words: ``a positive whole number``, ``numbers from 0 to 1``."""
+def _describe_number(schema: dict[str, Any], *, whole: bool, large: bool, plural: bool) -> str:
+    """Describe a range: ``a positive whole number``, ``numbers from 0 to 1``."""
     kind = "whole number" if whole else "number"
     low, above = schema.get("minimum"), schema.get("exclusiveMinimum")
     high, below = schema.get("maximum"), schema.get("exclusiveMaximum")

@@ -1,4 +1,4 @@
-"""What a sweep varies, checked: each axis of the grid, each cell of a list, value by value."""
+"""Check what a sweep varies: the axes of its grid and its listed cells."""
 
 from collections.abc import Container, Mapping
 from typing import Any
@@ -6,54 +6,51 @@ from typing import Any
 from pydantic import ValidationError
 
 from dropout_lab.config.document import KeyPath
-from dropout_lab.config.foreign_keys import grid_of
-from dropout_lab.config.grid import axis_values
-from dropout_lab.config.hints import fits, flow
-from dropout_lab.config.inference_rules import NOT_SWEPT
-from dropout_lab.config.messages import shown, unknown_dotted, wrong_value
+from dropout_lab.config.foreign_keys import grid_from_foreign
+from dropout_lab.config.grid import expand_axis
+from dropout_lab.config.hints import is_allowed, short_yaml
+from dropout_lab.config.messages import unknown_dotted, wrong_value
 from dropout_lab.config.mistakes import Mistakes
-from dropout_lab.config.schema import KEYS, SECTION_CLASSES
+from dropout_lab.config.schema import KEYS, validate_value
+from dropout_lab.config.sections.evaluation import NOT_SWEPT
 from dropout_lab.config.sweep import LABEL
+from dropout_lab.printable import shown
 
 _LONGEST_LABEL = 60  # characters
 
 
-def checked_axes(grid: Any, mistakes: Mistakes) -> dict[str, list[Any]]:
-    """Return the axes of a grid with ranges spelled out and values in canonical form."""
+def check_axes(grid: Any, mistakes: Mistakes) -> dict[str, list[Any]]:
+    """Check the axes of a grid; return their values in canonical form, with ranges expanded."""
     axes: dict[str, list[Any]] = {}
     for key, axis in grid.items() if isinstance(grid, dict) else ():
         path = ("sweep", "grid", key)
-        if not _is_axis(key, path, mistakes, axis):
+        if not _check_key(key, path, mistakes, axis):
             continue
         if not isinstance(axis, list | str) or axis == []:
             message = f"the axis {key} is {shown(axis)}; give a list of values or start:stop:step"
-            message += f", e.g. {flow({key: [axis]}).strip('{}')}." if fits(key, axis) else "."
+            example = f", e.g. {short_yaml({key: [axis]}).strip('{}')}"
+            message += f"{example if is_allowed(key, axis) else ''}."
             mistakes.add(key, message, path=path)
             continue
         try:
-            values = axis_values(axis)
+            values = expand_axis(axis)
         except ValueError as error:
             mistakes.add(key, f"the axis {key}: {error}", path=path)
             continue
         checked: list[Any] = []
         for value in values:
-            try:
-                canonical = _canonical(key, value)
-            except ValidationError:
-                message = wrong_value(key, value, mistakes.document.place(path))
-                mistakes.add(key, message, path=path)
-                if isinstance(axis, str):
-                    break  # the rest of a range is wrong in the same way
-                continue
-            if canonical in checked:
+            allowed = _check_value(key, value, path, mistakes)
+            if not allowed and isinstance(axis, str):
+                break  # the other values of a range are wrong in the same way
+            if allowed and allowed[0] in checked:
                 mistakes.add(key, f"the axis {key} names {shown(value)} twice.", path=path)
-            checked.append(canonical)
+            checked += allowed
         axes[key] = checked
     return axes
 
 
-def checked_cells(cells: Any, axes: Container[str], mistakes: Mistakes) -> list[dict[str, Any]]:
-    """Return the listed cells of a sweep with their values in canonical form."""
+def check_cells(cells: Any, axes: Container[str], mistakes: Mistakes) -> list[dict[str, Any]]:
+    """Check the listed cells of a sweep; return them with their values in canonical form."""
     checked: list[dict[str, Any]] = []
     for number, cell in enumerate(cells if isinstance(cells, list) else ()):
         path = ("sweep", "cells", str(number))
@@ -65,11 +62,10 @@ def checked_cells(cells: Any, axes: Container[str], mistakes: Mistakes) -> list[
         sound = isinstance(label, str) and len(label) <= _LONGEST_LABEL and label.isprintable()
         if not sound:
             message = f"the label of a cell is {shown(label)}; give a line of text of at most "
-            mistakes.add(
-                "sweep.cells", f"{message}{_LONGEST_LABEL} characters.", path=(*path, LABEL)
-            )
+            message += f"{_LONGEST_LABEL} characters."
+            mistakes.add("sweep.cells", message, path=(*path, LABEL))
         values = {key: value for key, value in cell.items() if key != LABEL}
-        settings = checked_values(values, path, mistakes)
+        settings = check_values(values, path, mistakes)
         for key in settings:
             if key in axes:
                 message = f"{key} is an axis of sweep.grid and a key of this cell; give it once."
@@ -80,43 +76,36 @@ def checked_cells(cells: Any, axes: Container[str], mistakes: Mistakes) -> list[
     return checked
 
 
-def checked_values(values: Mapping[str, Any], path: KeyPath, mistakes: Mistakes) -> dict[str, Any]:
-    """Return the values of dotted keys in canonical form; what is wrong is noted at the path."""
-    checked = {}
-    for key, value in values.items():
-        if _is_axis(key, (*path, key), mistakes):
-            try:
-                checked[key] = _canonical(key, value)
-            except ValidationError:
-                message = wrong_value(key, value, mistakes.document.place((*path, key)))
-                mistakes.add(key, message, path=(*path, key))
-    return checked
+def check_values(values: Mapping[str, Any], path: KeyPath, mistakes: Mistakes) -> dict[str, Any]:
+    """Check the values of dotted keys; return the correct ones in canonical form."""
+    return {
+        key: allowed
+        for key, value in values.items()
+        if _check_key(key, (*path, key), mistakes)
+        for allowed in _check_value(key, value, (*path, key), mistakes)
+    }
 
 
-def _is_axis(key: str, path: KeyPath, mistakes: Mistakes, axis: Any = None) -> bool:
-    """Whether a dotted key may differ between cells; note it where not."""
-    meant = {} if axis is None or "." in key else grid_of({key: axis})[0]
+def _check_value(key: str, value: Any, path: KeyPath, mistakes: Mistakes) -> list[Any]:
+    """Check a value of a dotted key; return it in canonical form, or nothing if it is wrong."""
+    try:
+        return [validate_value(key, value)]
+    except ValidationError:
+        mistakes.add(key, wrong_value(key, value, mistakes.document.place(path)), path=path)
+        return []
+
+
+def _check_key(key: str, path: KeyPath, mistakes: Mistakes, axis: Any = None) -> bool:
+    """Check that a dotted key may differ between cells; return whether it may."""
+    meant = {} if axis is None or "." in key else grid_from_foreign({key: axis})[0]
     if meant:
-        text = flow(meant).strip("{}")
+        text = short_yaml(meant).strip("{}")
         mistakes.add(key, f"{key} is not a setting; in the grid write {text}.", path=path)
     elif key not in KEYS:
-        message = (
-            "seeds is no axis; give them as `seeds: 5` or --seeds 5."
-            if key in ("seed", "seeds")
-            else unknown_dotted(key)
-        )
-        mistakes.add(key, message, path=path)
+        seeds = "seeds is no axis; give them as `seeds: 5` or --seeds 5."
+        mistakes.add(key, seeds if key in ("seed", "seeds") else unknown_dotted(key), path=path)
     elif key in NOT_SWEPT:
-        name = key.partition(".")[2]
-        message = (
-            f"{key} is no axis: every run is measured in all the ways asked for; write one "
-            "setting, e.g. --set "
-            + (f"{key}=50." if name in ("samples", "curve") else f"'{key}=[a,b]'.")
-        )
-        mistakes.add(key, message, path=path)
+        example = f"{key}=50" if key.endswith(("samples", "curve")) else f"'{key}=[a,b]'"
+        message = f"{key} is no axis: every run is measured in all the ways asked for; write one "
+        mistakes.add(key, f"{message}setting, e.g. --set {example}.", path=path)
     return key in KEYS and key not in NOT_SWEPT
-
-
-def _canonical(key: str, value: Any) -> Any:
-    section, _, name = key.partition(".")
-    return getattr(SECTION_CLASSES[section].model_validate({name: value}), name)

@@ -1,4 +1,4 @@
-"""A YAML text to plain data, each value with its place, and every mistake of form by name.
+"""Read YAML as plain data, with the line of each value, and report errors in its form.
 
 YAML is taken as data only: no tags, no aliases, no duplicate keys, scalars by the YAML 1.2 core
 schema, so ``1e-3`` is a number, ``010`` is ten and ``no`` is a string.
@@ -29,9 +29,9 @@ _LONGEST_INTEGER = 4000  # digits; Python itself refuses longer ones
 
 @dataclass
 class Document:
-    """What was asked, as plain data, and where each key stands (``file:line`` or an option).
+    """A config as plain data, and where each key was given (``file:line`` or an option).
 
-    ``labels_elsewhere`` are those of cells that the chosen size does not run.
+    ``labels_elsewhere`` are the labels of cells of the other sizes.
     """
 
     source: str
@@ -41,17 +41,17 @@ class Document:
     labels_elsewhere: set[str] = field(default_factory=set)
 
     def place(self, path: KeyPath) -> str:
-        """Return where ``path`` was given, or the nearest part of it that was."""
+        """Return where a path, or the nearest part of it, was given."""
         while path and path not in self.places:
             path = path[:-1]
         return self.places.get(path, self.source)
 
     def first(self, *paths: KeyPath) -> KeyPath:
-        """Return the first of some paths that was given; the first of all if none was."""
+        """Return the first of some paths that was given, or the first path if none was."""
         return next((path for path in paths if path in self.places), paths[0])
 
     def set(self, path: KeyPath, value: object, place: str) -> None:
-        """Give ``path`` a value from elsewhere, as if it stood in the file."""
+        """Set the value of a path as if the file gave it."""
         node = self.data
         for key in path[:-1]:
             if node.get(key) is None:
@@ -105,10 +105,9 @@ def parse_document(text: str, source: str) -> Document:
     if node is None:
         raise ConfigError([f"{source}:1: the file is empty; give at least `name: my_study`."])
     if not isinstance(node, yaml.MappingNode):
-        raise ConfigError(
-            [f"{source}:{_line(node)}: expected a mapping (lines of `key: value`) at the top."]
-        )
-    document.data = _plain(node, (), document)
+        at = f"{source}:{_line_of_node(node)}"
+        raise ConfigError([f"{at}: expected a mapping (lines of `key: value`) at the top."])
+    document.data = _convert_node(node, (), document)
     return document
 
 
@@ -120,14 +119,14 @@ def parse_value(text: str, source: str) -> Any:
     """
     document = Document(source)
     node = _compose(text, document)
-    value = None if node is None else _plain(node, (), document)
+    value = None if node is None else _convert_node(node, (), document)
     if document.mistakes:
         raise ConfigError(document.mistakes)
     return value
 
 
 def _compose(text: str, document: Document) -> yaml.Node | None:
-    """Return the one node of the text; depth, aliases and documents are checked before it is built.
+    """Check depth, aliases and the number of documents, then return the only node of a text.
 
     Parsing to events needs no recursion, so a hostile text costs only its own length.
     """
@@ -163,27 +162,27 @@ def _compose(text: str, document: Document) -> yaml.Node | None:
         raise ConfigError([f"{source}:{line}:{column}: {message}"]) from None
 
 
-def _plain(node: yaml.Node, path: KeyPath, document: Document) -> Any:
-    """Return a node as dictionaries, lists, strings, numbers, booleans and None."""
+def _convert_node(node: yaml.Node, path: KeyPath, document: Document) -> Any:
+    """Convert a node to dictionaries, lists, strings, numbers, booleans and None."""
     if isinstance(node, yaml.MappingNode):
-        return _mapping(node, path, document)
+        return _convert_mapping(node, path, document)
     if isinstance(node, yaml.SequenceNode):
-        return [_item(item, (*path, str(i)), document) for i, item in enumerate(node.value)]
+        return [_convert_item(item, (*path, str(i)), document) for i, item in enumerate(node.value)]
     text: str = node.value
     if getattr(node, "style", None) in ("'", '"', "|", ">"):
         return text
-    return _scalar(text)
+    return _resolve_scalar(text)
 
 
-def _item(node: yaml.Node, path: KeyPath, document: Document) -> Any:
-    document.places[path] = f"{document.source}:{_line(node)}"
-    return _plain(node, path, document)
+def _convert_item(node: yaml.Node, path: KeyPath, document: Document) -> Any:
+    document.places[path] = f"{document.source}:{_line_of_node(node)}"
+    return _convert_node(node, path, document)
 
 
-def _mapping(node: yaml.MappingNode, path: KeyPath, document: Document) -> dict[str, Any]:
+def _convert_mapping(node: yaml.MappingNode, path: KeyPath, document: Document) -> dict[str, Any]:
     mapping: dict[str, Any] = {}
     for key_node, value_node in node.value:
-        place = f"{document.source}:{_line(key_node)}"
+        place = f"{document.source}:{_line_of_node(key_node)}"
         if not isinstance(key_node, yaml.ScalarNode):
             document.mistakes.append(f"{place}: a key must be a word, not a list or a mapping.")
             continue
@@ -194,12 +193,12 @@ def _mapping(node: yaml.MappingNode, path: KeyPath, document: Document) -> dict[
             document.mistakes.append(f"{place}: {dotted} is given twice, first at {first}.")
             continue
         document.places[(*path, key)] = place
-        mapping[key] = _plain(value_node, (*path, key), document)
+        mapping[key] = _convert_node(value_node, (*path, key), document)
     return mapping
 
 
-def _scalar(text: str) -> Any:
-    """Resolve a plain scalar by the YAML 1.2 core schema (decimal numbers only)."""
+def _resolve_scalar(text: str) -> Any:
+    """Convert a plain scalar by the YAML 1.2 core schema (decimal numbers only)."""
     if _NULL.fullmatch(text):
         return None
     if _BOOLEAN.fullmatch(text):
@@ -217,5 +216,5 @@ def _line_at(content: bytes, position: int) -> int:
     return content.count(b"\n", 0, position) + 1
 
 
-def _line(node: yaml.Node) -> int:
+def _line_of_node(node: yaml.Node) -> int:
     return int(node.start_mark.line) + 1

@@ -1,28 +1,30 @@
-"""What to write for keys, and for what to vary, in the words of other programs."""
+"""Suggest keys, and grids, for what users of other programs write."""
 
 import re
 from collections.abc import Mapping
+from shlex import quote
 from typing import Any
 
 from dropout_lab.config.document import parse_value
-from dropout_lab.config.hints import flow, in_shell, write
+from dropout_lab.config.hints import short_yaml, suggest_setting
 from dropout_lab.config.schema import KEYS, SECTION_CLASSES
 from dropout_lab.config.sweep import SweepSettings
 from dropout_lab.config.synonyms import (
     DEPTHS,
-    KEPT,
+    KEEP_NAMES,
     OPTIONS,
     OTHER_KEYS,
     OTHER_SECTIONS,
     OTHER_SEEDS,
     OTHER_TOP_KEYS,
     OTHER_WORDS,
+    SEARCHES,
 )
 from dropout_lab.errors import ConfigError
 
 _DEEPEST = 10  # layers of a network whose units a message lists
-# The part of another program's config that says what to vary, and what stands beside it there.
-_SEARCHES = ("parameters", "params", "search_space", "hyperparameters", "param_grid", "grid")
+# Keys of the values of one axis, and keys next to a search, in another program's config.
+_OF_A_SEARCH = {"values", "value", "min", "max", "low", "high", "choices"}
 _BESIDE = frozenset({
     "method", "metric", "program", "project", "entity", "command", "run_cap", "early_terminate",
     "controller", "description", "study_name", "direction", "directions", "n_trials", "sampler",
@@ -30,19 +32,16 @@ _BESIDE = frozenset({
 })  # fmt: skip
 
 
-def instead_of_key(dotted: str, value: object, place: str) -> str:
-    """Return what to write for a key that is none here; nothing if that is unknown.
+def suggest_for_key(dotted: str, value: object, place: str) -> str:
+    """Suggest what to write for an unknown key; empty if unknown.
 
-    Args:
-        dotted: The key, of another program or in another place.
-        value: What it was given; none if that is unknown.
-        place: Where.
+    ``value`` and ``place`` say what the key was given, if known, and where.
     """
     section, _, name = dotted.rpartition(".")
-    key = key_of(dotted)
-    if name in KEPT:
-        return _instead_of_keeping(name, value)
-    if key is not None and value is not None and (written := write(key, value, place)):
+    key = find_key(dotted)
+    if name in KEEP_NAMES:
+        return _suggest_for_keep(name, value)
+    if key is not None and value is not None and (written := suggest_setting(key, value, place)):
         unclear = key == "dropout.p" and name not in ("p", "dropout")
         return f"{written}; p is the chance of dropping" if unclear else written
     if name in OTHER_SEEDS and type(value) is int and value >= 0:
@@ -50,52 +49,51 @@ def instead_of_key(dotted: str, value: object, place: str) -> str:
     if name in OTHER_TOP_KEYS and not section and isinstance(value, str | int):
         top = OTHER_TOP_KEYS[name]
         if place.startswith("--"):
-            return f"write --set {in_shell(f'{top}={value}')}"
-        return f"write {flow({top: value}).strip('{}')}"
+            return f"write --set {quote(f'{top}={value}')}"
+        return f"write {short_yaml({top: value}).strip('{}')}"
     if name in DEPTHS and type(value) is int and 0 < value <= _DEEPEST:
-        return f"give the units of each layer: {write('model.hidden', [512] * value, place)}"
+        layers = suggest_setting("model.hidden", [512] * value, place)
+        return f"give the units of each layer: {layers}"
     if name in OTHER_SECTIONS and not section and isinstance(value, dict):
         return f"write its keys in the section {OTHER_SECTIONS[name]}"
     for each in (dotted, name):
         if each in OPTIONS:
-            return f"give it on the command line: {_option(each, value)}"
+            return f"give it on the command line: {_suggest_option(each, value)}"
     if name.isdecimal():
         return "write a list in brackets, such as hidden: [512, 512]"
     return OTHER_WORDS.get(name, "")
 
 
-def _instead_of_keeping(name: str, value: object) -> str:
-    """Return what to write for the chance of keeping."""
+def _suggest_for_keep(name: str, value: object) -> str:
+    """Suggest what to write for a probability of keeping a unit."""
     given = value if isinstance(value, int | float) and 0 <= value <= 1 else 0.8
     return f"p is the chance of dropping, so for {name}: {given:g} write p: {1 - given:.6g}"
 
 
-def _option(name: str, value: object) -> str:
-    """Return the option that stands for a key of another program's config, with its value."""
+def _suggest_option(name: str, value: object) -> str:
+    """Return the command-line option for a key of another program, with its value."""
     words = OPTIONS[name]
     first, _, last = words.partition(" ")
     plain = isinstance(value, str | int) and re.fullmatch(r"[\w./:~-]+", str(value))
     return f"{first} {value}" if last.isupper() and plain and value is not True else words
 
 
-def grid_of(entries: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """Return the grid that is meant by what another program, or a guess, writes for one.
-
-    Args:
-        entries: Names of keys, whatever their form, with what they are to take.
+def grid_from_foreign(entries: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """Translate what another program varies to a grid.
 
     Returns:
-        Dotted keys with their values, and the names that mean nothing here.
+        Dotted keys with their values, and the names without a translation.
     """
     grid: dict[str, Any] = {}
     unknown = []
     for name, entry in entries.items():
-        if name in SECTION_CLASSES and isinstance(entry, dict) and not _is_search(entry):
-            inner, others = grid_of({f"{name}.{key}": each for key, each in entry.items()})
+        if name in SECTION_CLASSES and isinstance(entry, dict) and not entry.keys() & _OF_A_SEARCH:
+            dotted = {f"{name}.{key}": each for key, each in entry.items()}
+            inner, others = grid_from_foreign(dotted)
             grid |= inner
             unknown += others
             continue
-        key, values = key_of(name), _values(entry)
+        key, values = find_key(name), _values_of_entry(entry)
         if key is None or values is None:
             unknown.append(name)
         else:
@@ -103,19 +101,19 @@ def grid_of(entries: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     return grid, unknown
 
 
-def outside_the_grid(sweep: Mapping[str, Any]) -> str:
-    """Return the message for axes that stand in a sweep beside its grid; nothing without any."""
+def describe_axes_outside_grid(sweep: Mapping[str, Any]) -> str:
+    """Return the message for axes in a sweep outside its grid; empty if there are none."""
     axes = {name: each for name, each in sweep.items() if name not in SweepSettings.model_fields}
-    grid, unknown = grid_of(axes)
+    grid, unknown = grid_from_foreign(axes)
     if not grid or unknown:
         return ""
     own = sweep.get("grid")
-    text = flow({"grid": {**(own if isinstance(own, dict) else {}), **grid}})
+    text = short_yaml({"grid": {**(own if isinstance(own, dict) else {}), **grid}})
     return f"sweep.{next(iter(axes))} is an axis outside the grid; write sweep: {text}."
 
 
-def key_of(name: str) -> str | None:
-    """Return the dotted key that a name is for, in the words of other programs too."""
+def find_key(name: str) -> str | None:
+    """Find the dotted key that a name means, here or in another program."""
     if name in KEYS:
         return name
     if name in OTHER_KEYS:
@@ -125,9 +123,9 @@ def key_of(name: str) -> str | None:
     return own or OTHER_KEYS.get(last)
 
 
-def foreign_search(data: Mapping[str, Any]) -> tuple[str, set[str], str] | None:
-    """Return a search in another program's words: its key, the keys beside it, what to write."""
-    found = next((key for key in _SEARCHES if isinstance(data.get(key), dict)), None)
+def find_foreign_search(data: Mapping[str, Any]) -> tuple[str, set[str], str] | None:
+    """Find a search in another program's words: its key, the keys next to it, and a message."""
+    found = next((key for key in SEARCHES if isinstance(data.get(key), dict)), None)
     entries = data.get(found) if found else None
     hydra = data.get("hydra")
     if entries is None and isinstance(hydra, dict):
@@ -135,23 +133,19 @@ def foreign_search(data: Mapping[str, Any]) -> tuple[str, set[str], str] | None:
         found, entries = "hydra", sweeper.get("params") if isinstance(sweeper, dict) else None
     if found is None or not isinstance(entries, dict):
         return None
-    grid, unknown = grid_of(entries)
+    grid, unknown = grid_from_foreign(entries)
     if not grid:
         return None
     beside = {key for key in data if key in _BESIDE and key != found}
     message = f"{found} is not a setting. What to vary is written as a grid: "
-    message += f"sweep: {flow({'grid': grid})}"
+    message += f"sweep: {short_yaml({'grid': grid})}"
     if beside or unknown:
         message += f". Leave out {', '.join([*sorted(beside), *unknown])}"
     return found, beside, f"{message}."
 
 
-def _is_search(entry: Mapping[str, Any]) -> bool:
-    return bool(entry.keys() & {"values", "value", "min", "max", "low", "high", "choices"})
-
-
-def _values(entry: Any) -> list[Any] | str | None:
-    """Return the values that an entry of a search means: all of a list, the ends of a range."""
+def _values_of_entry(entry: Any) -> list[Any] | str | None:
+    """Return the values that an entry of a search means: those of a list, or a range's ends."""
     if isinstance(entry, dict):
         for name in ("values", "choices", "grid_search"):
             if isinstance(entry.get(name), list):

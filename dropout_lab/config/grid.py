@@ -1,9 +1,8 @@
-"""From a config to its runs: cells of the grid, the run without dropout beside each, run ids."""
+"""Make the cells of a config, their baselines, and the runs with their ids."""
 
 import hashlib
 import itertools
 import json
-import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,19 +10,13 @@ from decimal import Decimal
 from typing import Any
 
 from dropout_lab.catalogue import CATALOGUE
-from dropout_lab.config.conditional_keys import keys_read, without_unread
-from dropout_lab.config.inference_rules import applicable
-from dropout_lab.config.messages import shown
-from dropout_lab.config.schema import (
-    SECTION_CLASSES,
-    SECTIONS,
-    Config,
-    DropoutSettings,
-    Settings,
-    without_dropout,
-)
+from dropout_lab.config.conditional_keys import clear_unread_keys, keys_read
+from dropout_lab.config.schema import SECTION_CLASSES, SECTIONS, Config, Settings, get_value
+from dropout_lab.config.sections.dropout import DropoutSettings, is_baseline
+from dropout_lab.config.sections.evaluation import canonical_evaluation
 from dropout_lab.config.sweep import LABEL
 from dropout_lab.config.types import Section
+from dropout_lab.printable import shown
 
 # Part of every run id. Raise it, and say so in the changelog, when a change moves any number.
 NUMBERS = 1
@@ -51,13 +44,13 @@ _FIRST_KEYS = {
 
 @dataclass(frozen=True)
 class Cell:
-    """One setting of the swept values.
+    """One setting of a sweep.
 
     Args:
-        values: The swept keys and their values here; None where a key has no meaning (the
-            placement of a run without dropout).
+        values: The swept keys with their values; None where a key has no meaning, such as the
+            placement in a baseline.
         settings: The complete settings.
-        label: Its name in the config, if it has one there.
+        label: The label in the config; empty without a label.
     """
 
     values: Mapping[str, Any]
@@ -85,54 +78,80 @@ def seeds_of(config: Config) -> tuple[int, ...]:
 
 
 def single_cell(config: Config) -> list[Cell]:
-    """Return the config's own setting as the one cell of a study."""
-    return [Cell({}, canonical(_settings(config)))]
+    """Return the config's own setting as the only cell of a study."""
+    settings = Settings(**{section: getattr(config, section) for section in SECTIONS})
+    return [Cell({}, canonicalize(settings))]
 
 
 def sweep_cells(config: Config, *, baseline: bool | None = None) -> list[Cell]:
-    """Return the cells of a sweep and, where asked, a cell without dropout where there is none.
+    """Return the cells of a sweep. ``baseline`` is as in :func:`with_baselines`."""
+    return with_baselines(config, make_cells(config, enumerate_settings(config)), baseline)
 
-    Cells that come to the same settings are one cell: without dropout, a variant, a placement or
-    a mask changes nothing, so one such cell stands for all of them.
 
-    Args:
-        config: The config.
-        baseline: Whether to add them; None leaves it to the config.
+def enumerate_settings(config: Config) -> list[list[Settings]]:
+    """Return the settings of each listed cell, one for each combination of the grid.
+
+    Without listed cells, the only cell is the setting of the config.
     """
-    axes = {key: axis_values(axis) for key, axis in config.sweep.grid.items()}
+    axes = {key: expand_axis(axis) for key, axis in config.sweep.grid.items()}
+    combinations = [
+        dict(zip(axes, each, strict=True)) for each in itertools.product(*axes.values())
+    ]
+    listed = [{k: v for k, v in cell.items() if k != LABEL} for cell in config.sweep.cells or [{}]]
+    return [
+        [canonicalize(with_values(config, {**c, **own})) for c in combinations] for own in listed
+    ]
+
+
+def make_cells(config: Config, enumerated: Iterable[Iterable[Settings]]) -> list[Cell]:
+    """Return a cell for each distinct setting that :func:`enumerate_settings` returned.
+
+    With dropout off, a variant, a placement or a mask changes nothing. So settings that differ in
+    them only are one cell.
+    """
     labels: dict[Settings, str] = {}
-    for listed, *values in itertools.product(config.sweep.cells or [{}], *axes.values()):
-        changes = {**dict(zip(axes, values, strict=True)), **listed}
-        label = changes.pop(LABEL, "")
-        settings = canonical(with_values(config, changes))
-        labels[settings] = labels.get(settings) or label
-    distinct = list(labels)
-    if config.sweep.baseline if baseline is None else baseline:
-        with_baseline = [each for s in distinct for each in (without(s), s)]
-        with_baseline.sort(key=lambda s: not without_dropout(s))
-        distinct = list(dict.fromkeys(with_baseline))
-    keys = list(dict.fromkeys([*axes, *labelled_keys(config)]))
+    for listed, group in zip(config.sweep.cells or [{}], enumerated, strict=False):
+        for settings in group:
+            labels[settings] = labels.get(settings) or listed.get(LABEL, "")
+    return _label_cells(labels, list(dict.fromkeys([*config.sweep.grid, *labelled_keys(config)])))
+
+
+def with_baselines(config: Config, cells: list[Cell], wanted: bool | None = None) -> list[Cell]:
+    """Add the missing baselines to the cells, and put all baselines first.
+
+    If not ``wanted``, the cells are returned unchanged. None leaves the choice to the config.
+    """
+    if not (config.sweep.baseline if wanted is None else wanted):
+        return cells
+    labels = {cell.settings: cell.label for cell in cells}
+    both = [each for settings in labels for each in (baseline_of(settings), settings)]
+    both.sort(key=lambda settings: not is_baseline(settings))
+    return _label_cells({each: labels.get(each, "") for each in both}, list(cells[0].values))
+
+
+def _label_cells(labels: Mapping[Settings, str], keys: list[str]) -> list[Cell]:
+    """Return cells with labels and swept values, including p where cells differ in nothing else."""
     for key in ("dropout.p", "dropout.input_p"):
-        # What the grid does not name may still tell the cell without dropout from another.
-        if len({json.dumps(values_of(s, keys)) for s in distinct}) < len(distinct):
+        # A key that the grid does not name may still distinguish a baseline from another cell.
+        if len({json.dumps(values_of(each, keys)) for each in labels}) < len(labels):
             keys += [] if key in keys else [key]
-    return [Cell(values_of(s, keys), s, labels.get(s, "")) for s in distinct]
+    return [Cell(values_of(each, keys), each, label) for each, label in labels.items()]
 
 
 def labelled_keys(config: Config) -> list[str]:
-    """Return the dotted keys that the listed cells set, which a cell's label stands for."""
+    """Return the dotted keys that the listed cells set."""
     return list(dict.fromkeys(key for cell in config.sweep.cells for key in cell if key != LABEL))
 
 
 def runs_of(cells: Iterable[Cell], seeds: Sequence[int]) -> list[Run]:
-    """Return a run for each cell and seed, cells first."""
+    """Return a run for each cell and seed, grouped by cell."""
     return [Run(run_id(cell.settings, seed), seed, cell) for cell in cells for seed in seeds]
 
 
 def run_id(settings: Settings, seed: int) -> str:
     """Return the digest of everything that can change the run's numbers.
 
-    The code of a plugin is part of it, so what another version of it trained is another run.
+    It includes the code of a plugin. So a run with another version of a plugin is another run.
     """
     data = {section: section_data(section, getattr(settings, section)) for section in SECTIONS}
     source = CATALOGUE[settings.dropout.variant].source
@@ -141,7 +160,7 @@ def run_id(settings: Settings, seed: int) -> str:
 
 
 def section_data(name: str, section: Section) -> dict[str, Any]:
-    """Return the part of a section that a digest is made of."""
+    """Return the keys of a section that are part of a run id, with their values."""
     defaults = SECTION_CLASSES[name].model_fields
     return {
         key: value
@@ -151,15 +170,15 @@ def section_data(name: str, section: Section) -> dict[str, Any]:
 
 
 def values_of(settings: Settings, keys: Iterable[str]) -> dict[str, Any]:
-    """Return the values of the dotted ``keys``; None where a key has no meaning.
+    """Return the values of some dotted keys; None where a key has no meaning.
 
-    A key that is not read is None in canonical settings; one at its default, which is None there
-    too, shows its default.
+    In canonical settings, a key that is unread or at its default is None. A key at its default gets
+    its default here.
     """
-    given = {key: get(settings, key) for key in keys}
+    given = {key: get_value(settings, key) for key in keys}
     read = keys_read(settings) if None in given.values() else {}
     meaningful = {"dropout.variant", "dropout.p", "dropout.input_p"}
-    bare = without_dropout(settings)
+    bare = is_baseline(settings)
     return {
         key: None
         if bare and key.startswith("dropout.") and key not in meaningful
@@ -170,14 +189,8 @@ def values_of(settings: Settings, keys: Iterable[str]) -> dict[str, Any]:
     }
 
 
-def get(settings: Settings, key: str) -> Any:
-    """Return the value of a dotted key."""
-    section, _, name = key.partition(".")
-    return getattr(getattr(settings, section), name)
-
-
 def with_values(settings: Settings, values: Mapping[str, Any]) -> Settings:
-    """Return the settings with some dotted keys changed.
+    """Return the settings with new values of some dotted keys.
 
     Raises:
         pydantic.ValidationError: A value is not allowed.
@@ -191,25 +204,20 @@ def with_values(settings: Settings, values: Mapping[str, Any]) -> Settings:
     return Settings.model_validate(data)
 
 
-def axis_values(axis: list[Any] | str) -> list[Any]:
-    """Return the values of an axis: a list as it is, a ``start:stop:step`` spelled out.
+def expand_axis(axis: list[Any] | str) -> list[Any]:
+    """Return the values of an axis: a list unchanged, a range ``start:stop:step`` expanded.
 
     Raises:
         ValueError: The text is not a range; the message says what to write.
     """
-    return axis if isinstance(axis, list) else list(_range(axis))
+    return axis if isinstance(axis, list) else list(_expand_range(axis))
 
 
-def grid_size(grid: Mapping[str, list[Any]]) -> int:
-    """Return how many combinations a grid has."""
-    return math.prod(len(values) for values in grid.values())
-
-
-def _range(text: str) -> Iterator[int | float]:
-    """Count from start to stop in exact decimals: 0:0.9:0.1 ends at 0.9, not beside it."""
+def _expand_range(text: str) -> Iterator[int | float]:
+    """Yield the values of a range, computed in decimals so that 0:0.9:0.1 ends at 0.9."""
     wanted = f"{shown(text)} is not a range; write start:stop:step, e.g. 0:0.9:0.1."
     try:
-        start, stop, step = map(_decimal, text.split(":"))
+        start, stop, step = map(_parse_decimal, text.split(":"))
     except ValueError:
         raise ValueError(wanted) from None
     if step == 0 or (stop - start) * step < 0:
@@ -222,25 +230,21 @@ def _range(text: str) -> Iterator[int | float]:
         yield int(value) if whole else float(value)
 
 
-def _decimal(text: str) -> Decimal:
+def _parse_decimal(text: str) -> Decimal:
     if not _NUMBER.fullmatch(text.strip()):
         raise ValueError
     return Decimal(text.strip())
 
 
-def _settings(config: Settings) -> Settings:
-    return Settings(**{section: getattr(config, section) for section in SECTIONS})
+def canonicalize(settings: Settings) -> Settings:
+    """Return the settings in canonical form, without values that have no meaning."""
+    if is_baseline(settings):
+        settings = baseline_of(settings)
+    plain = clear_unread_keys(settings)
+    return plain.model_copy(update={"evaluation": canonical_evaluation(plain)})
 
 
-def canonical(settings: Settings) -> Settings:
-    """Return the settings with what has no meaning in them taken out."""
-    if without_dropout(settings):
-        settings = without(settings)
-    plain = without_unread(settings)
-    return plain.model_copy(update={"evaluation": applicable(plain)})
-
-
-def without(settings: Settings) -> Settings:
-    """Return the settings with nothing dropped: those of the run to compare with."""
+def baseline_of(settings: Settings) -> Settings:
+    """Return the settings of the baseline of some settings."""
     bare = settings.model_copy(update={"dropout": NO_DROPOUT})
-    return bare.model_copy(update={"evaluation": applicable(bare)})
+    return bare.model_copy(update={"evaluation": canonical_evaluation(bare)})

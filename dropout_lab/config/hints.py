@@ -1,14 +1,14 @@
-"""What to write instead of a value in the wrong shape, as a text that can be copied."""
+"""Suggest what to write instead of a value in the wrong form, as text to copy."""
 
 import re
-import shlex
+from shlex import quote
 from typing import Any
 
 import yaml
 from pydantic import ValidationError
 
 from dropout_lab.config.document import parse_value
-from dropout_lab.config.schema import SECTION_CLASSES
+from dropout_lab.config.schema import SECTION_CLASSES, validate_value
 from dropout_lab.config.synonyms import OTHER_VALUES
 from dropout_lab.config.types import LARGEST_SEED
 from dropout_lab.errors import ConfigError
@@ -16,7 +16,7 @@ from dropout_lab.errors import ConfigError
 _LONGEST = 300  # characters of a text to copy; a longer one helps nobody
 _LISTED = 20  # seeds
 # Of each section: the keys that a value in the place of the section is most likely for.
-_MEANT: dict[str, tuple[str, ...]] = {
+_LIKELY_KEYS: dict[str, tuple[str, ...]] = {
     "dataset": ("name", "train_size"),
     "model": ("hidden", "activation"),
     "dropout": ("p", "variant", "placement"),
@@ -25,7 +25,7 @@ _MEANT: dict[str, tuple[str, ...]] = {
     "evaluation": ("every", "inference"),
 }
 # The key that a word in the place of a section is most likely for.
-MEANT_BY_A_WORD = {
+LIKELY_KEY_OF_WORD = {
     "dataset": "dataset.name",
     "model": "model.activation",
     "dropout": "dropout.variant",
@@ -35,7 +35,7 @@ _RANGE = re.compile(r"\s*([0-9]{1,9})\s*(:|-|\.\.\.?|to)\s*([0-9]{1,9})\s*")
 
 
 class _OneLineDumper(yaml.SafeDumper):
-    """Writes a text with line breaks in one line, each break as an escape."""
+    """Write a text with line breaks on one line."""
 
 
 _OneLineDumper.add_representer(
@@ -46,13 +46,10 @@ _OneLineDumper.add_representer(
 )
 
 
-def as_yaml(value: object, *, unicode: bool = True, brackets: bool = True) -> str:
+def to_yaml(value: object, *, unicode: bool = True, brackets: bool = True) -> str:
     """Return a value as YAML.
 
-    Args:
-        value: The value.
-        unicode: Whether to write characters outside ASCII as they are.
-        brackets: Whether to write it on one line, with lists and mappings in brackets.
+    ``unicode`` keeps characters outside ASCII. ``brackets`` writes everything on one line.
     """
     text = yaml.dump_all(  # to a text; the rule about dump is about files
         [value],
@@ -65,105 +62,99 @@ def as_yaml(value: object, *, unicode: bool = True, brackets: bool = True) -> st
     return str(text.strip().removesuffix("...").strip())
 
 
-def flow(value: object) -> str:
-    """Return a value as YAML on one line, its end left out where it is too long to copy."""
-    text = as_yaml(value)
+def short_yaml(value: object) -> str:
+    """Return a value as YAML on one line, truncated if it is too long to copy."""
+    text = to_yaml(value)
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
 
 
-def fits(key: str, value: object) -> bool:
-    """Whether a dotted key allows a value."""
-    section, _, name = key.partition(".")
+def is_allowed(key: str, value: object) -> bool:
+    """Return whether a dotted key allows a value."""
     try:
-        SECTION_CLASSES[section].model_validate({name: value})
+        validate_value(key, value)
     except ValidationError:
         return False
     return True
 
 
-def setting(key: str, value: object, place: str) -> str:
-    """Return how a dotted key is set: as an option where ``place`` is one, else as YAML."""
+def format_setting(key: str, value: object, place: str) -> str:
+    """Return how to set a dotted key: as an option if ``place`` is an option, else as YAML."""
     section, _, name = key.partition(".")
     if place.startswith("--"):
-        return f"--set {in_shell(f'{key}={in_option(value)}')}"
-    return f"{section}: {flow({name: value})}"
+        return f"--set {quote(f'{key}={format_option_value(value)}')}"
+    return f"{section}: {short_yaml({name: value})}"
 
 
-def in_option(value: object) -> str:
-    """Return a value as an option takes it: YAML without spaces after commas."""
-    return flow(value).replace(", ", ",")
+def format_option_value(value: object) -> str:
+    """Return a value in the form of an option: YAML without spaces after commas."""
+    return short_yaml(value).replace(", ", ",")
 
 
-def in_shell(text: str) -> str:
-    """Return a text as it is typed in any shell: in quotes where a shell may read it otherwise."""
-    return shlex.quote(text)
-
-
-def axis(key: str, values: list[Any], place: str) -> str:
-    """Return how values of a dotted key become an axis."""
+def format_axis(key: str, values: list[Any], place: str) -> str:
+    """Return how to sweep a dotted key over some values."""
     if place.startswith("--"):
-        texts = in_option(values)[1:].removesuffix("]")
+        texts = format_option_value(values)[1:].removesuffix("]")
         if key == "dropout.p":
-            return f"--p {in_shell(texts)}"
-        return f"--set {in_shell(f'{key}={texts}')}"
-    return f"sweep: {flow({'grid': {key: values}})}"
+            return f"--p {quote(texts)}"
+        return f"--set {quote(f'{key}={texts}')}"
+    return f"sweep: {short_yaml({'grid': {key: values}})}"
 
 
-def instead_of_section(section: str, value: object, place: str) -> str:
-    """Return what to write where a value stands in the place of a section; nothing if unknown."""
-    for name in _MEANT[section]:
-        if written := write(f"{section}.{name}", value, place):
+def suggest_for_section(section: str, value: object, place: str) -> str:
+    """Suggest what to write for a value in the place of a section; empty if unknown."""
+    for name in _LIKELY_KEYS[section]:
+        if written := suggest_setting(f"{section}.{name}", value, place):
             return f" {written}"
     return ""
 
 
-def write(key: str, value: object, place: str) -> str:
-    """Return how a key is set to what a value means; nothing if the key does not allow it."""
-    for meant in _meant(value):
-        if fits(key, meant):
-            return f"write {setting(key, meant, place)}"
+def suggest_setting(key: str, value: object, place: str) -> str:
+    """Suggest how to set a key to the likely meaning of a value; empty if none is allowed."""
+    for meant in _possible_meanings(value):
+        if is_allowed(key, meant):
+            return f"write {format_setting(key, meant, place)}"
     return ""
 
 
-def example(section: str, place: str) -> str:
-    """Return how one key of a section is set."""
-    name = _MEANT[section][0]
+def format_example(section: str, place: str) -> str:
+    """Return how to set one key of a section, as an example."""
+    name = _LIKELY_KEYS[section][0]
     default = SECTION_CLASSES[section].model_fields[name].get_default(call_default_factory=True)
     value = list(default) if isinstance(default, tuple) else default
-    return setting(f"{section}.{name}", value, place)
+    return format_setting(f"{section}.{name}", value, place)
 
 
-def of_value(key: str, value: object, place: str) -> str:
-    """Return what to write for a value that a key does not allow; nothing if that is unknown."""
-    if isinstance(value, list) and len(value) > 1 and _all_fit(key, value):
+def suggest_for_value(key: str, value: object, place: str) -> str:
+    """Suggest what to write for a value that a key does not allow; empty if unknown."""
+    if isinstance(value, list) and len(value) > 1 and _are_all_allowed(key, value):
         sweep = "to vary it, with dropout-lab sweep" if place.startswith("--") else "to vary it"
-        return f" {sweep}: {axis(key, value, place)};"
+        return f" {sweep}: {format_axis(key, value, place)};"
     if place.startswith("--p "):
         if isinstance(value, str):
             return " write --p 0.5; in a sweep also --p 0,0.25,0.5 or --p 0:0.9:0.1;"
         if isinstance(value, int):
             return " write decimals with a point: 0.5;"
-    for meant in _numbers(value):
-        if fits(key, meant):
-            return f" write {_in_place(key, meant, place)};"
+    for meant in _parse_numbers(value):
+        if is_allowed(key, meant):
+            return f" write {_format_in_section(key, meant, place)};"
     return ""
 
 
-def _in_place(key: str, value: object, place: str) -> str:
-    """Return a key with its value as it is written where the key is already: without section."""
+def _format_in_section(key: str, value: object, place: str) -> str:
+    """Return a key with its value as it is written inside its section, or as the same option."""
     option, _, rest = place.partition(" ")
     if option in ("--set", "--lr", "--epochs") and rest:
-        text = in_option(value)
-        return f"{option} {in_shell(f'{key}={text}' if option == '--set' else text)}"
-    return flow({key.partition(".")[2]: value}).strip("{}")
+        text = format_option_value(value)
+        return f"{option} {quote(f'{key}={text}' if option == '--set' else text)}"
+    return short_yaml({key.partition(".")[2]: value}).strip("{}")
 
 
-def of_seeds(value: object, place: str) -> str:
-    """Return what to write for seeds in another form; nothing if that is unknown."""
+def suggest_seeds(value: object, place: str) -> str:
+    """Suggest what to write for seeds in another form; empty if unknown."""
     option = place.startswith("--")
 
     def written(seeds: object) -> str:
-        text = flow(seeds)
+        text = short_yaml(seeds)
         if not option:
             return f"seeds: {text}"
         # One seed of a list keeps a comma: without it, the number is a count.
@@ -171,7 +162,7 @@ def of_seeds(value: object, place: str) -> str:
         return f"--seeds {text.strip('[]').replace(' ', '')}{comma}"
 
     values = value if isinstance(value, list) else [value]
-    found = [_seeds(each) for each in values]
+    found = [_parse_seeds(each) for each in values]
     seeds = [seed for part in found for seed in part or ()]
     sound = all(0 <= seed < LARGEST_SEED for seed in seeds) and len(set(seeds)) == len(seeds)
     if not all(found) or not seeds or not sound:
@@ -183,8 +174,8 @@ def of_seeds(value: object, place: str) -> str:
     return f" for the {which} write {words};" if words else ""
 
 
-def _seeds(value: object) -> list[int] | None:
-    """Return the seeds that a text in another form means: 0:5, 0-4, 0..4, or some with spaces."""
+def _parse_seeds(value: object) -> list[int] | None:
+    """Return the seeds that a text such as 0:5, 0-4, 0..4 or "0 1 2" means."""
     if isinstance(value, int) and not isinstance(value, bool):
         return [value]
     if isinstance(value, list):
@@ -198,28 +189,28 @@ def _seeds(value: object) -> list[int] | None:
     return [int(part) for part in parts] if parts and all(map(str.isdecimal, parts)) else None
 
 
-def instead_of_sweep(value: object) -> str:
-    """Return what to write for a sweep that is no mapping."""
-    grid = {"grid": {"dropout.p": value if _all_fit("dropout.p", value) else [0, 0.25, 0.5]}}
+def suggest_for_sweep(value: object) -> str:
+    """Suggest what to write for a sweep that is not a mapping."""
+    values = value if _are_all_allowed("dropout.p", value) else [0, 0.25, 0.5]
     cells = isinstance(value, list) and value and all(isinstance(each, dict) for each in value)
-    return f"sweep: {flow({'cells': value} if cells else grid)}"
+    return f"sweep: {short_yaml({'cells': value} if cells else {'grid': {'dropout.p': values}})}"
 
 
-def _all_fit(key: str, value: object) -> bool:
-    return isinstance(value, list) and bool(value) and all(fits(key, each) for each in value)
+def _are_all_allowed(key: str, value: object) -> bool:
+    return isinstance(value, list) and bool(value) and all(is_allowed(key, each) for each in value)
 
 
-def _meant(value: object) -> list[Any]:
-    """Return what a value may be meant to be, as it is, as a list of it, or as a known word."""
+def _possible_meanings(value: object) -> list[Any]:
+    """Return what a value may mean: itself, a list of it, a known word, or a number."""
     meant = [value, [value]]
     if isinstance(value, str):
         word = value.casefold()
         meant.append(OTHER_VALUES.get(word, word))
-    return [*meant, *_numbers(value)]
+    return [*meant, *_parse_numbers(value)]
 
 
-def _numbers(value: object) -> list[Any]:
-    """Return what a value means that is almost a number, or a list of numbers."""
+def _parse_numbers(value: object) -> list[Any]:
+    """Return the number, or the list of numbers, that a value almost is."""
     if isinstance(value, float) and value.is_integer():
         return [int(value), [int(value)]]
     if not isinstance(value, str):

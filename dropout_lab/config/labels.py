@@ -1,26 +1,25 @@
-"""Names that identify: each label belongs to one cell and says nothing false about it.
+"""Check labels: each belongs to one cell and says nothing false about it.
 
 And every text of a config can be shown.
 """
 
-import itertools
 import re
 import unicodedata
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from pydantic import ValidationError
 
 from dropout_lab.catalogue import CATALOGUE
 from dropout_lab.config.document import KeyPath, parse_value
-from dropout_lab.config.grid import canonical, get, with_values
-from dropout_lab.config.messages import nearest, shown
+from dropout_lab.config.grid import with_values
+from dropout_lab.config.messages import suggest_nearest
 from dropout_lab.config.mistakes import Mistakes
-from dropout_lab.config.published import PublishedValue
-from dropout_lab.config.schema import KEYS, Config, Settings, without_dropout
+from dropout_lab.config.schema import KEYS, Config, Settings, get_value
+from dropout_lab.config.sections.dropout import is_baseline
 from dropout_lab.config.sweep import LABEL
 from dropout_lab.errors import ConfigError
-from dropout_lab.printable import unprintable
+from dropout_lab.printable import shown, unprintable
 
 _NONE, _WITH = ("no dropout", "without dropout"), "with dropout"  # names of cells without a label
 _PART = re.compile(r"([a-z][a-z0-9_ ]*?) ?= ?(\S.*)")  # and "p = 0.5" for each key that is swept
@@ -29,19 +28,13 @@ for _key in KEYS:
     _KEY_OF.setdefault(_key.partition(".")[2].replace("_", " "), _key)
 
 
-def same_name(text: str) -> str:
-    """Return a text such that names which a reader takes for the same are equal."""
+def normalize_name(text: str) -> str:
+    """Normalize a name, so that names which look the same to a reader are equal."""
     return " ".join(unicodedata.normalize("NFKC", text).split()).casefold()
 
 
 def check_texts(data: Any, mistakes: Mistakes, path: KeyPath = ()) -> None:
-    """Note each text with a character that a terminal, a plot or a page cannot show.
-
-    Args:
-        data: What the document has at the path.
-        mistakes: Takes what is wrong.
-        path: The path.
-    """
+    """Add a mistake for each text with a character that cannot be shown."""
     items: Iterable[tuple[Any, Any]] = ()
     if isinstance(data, str) and (character := unprintable(data)):
         dotted = ".".join(path)
@@ -56,25 +49,22 @@ def check_texts(data: Any, mistakes: Mistakes, path: KeyPath = ()) -> None:
 
 
 def check_labels(cells: Any, axes: Collection[str], settings: Settings, mistakes: Mistakes) -> None:
-    """Note labels that two cells share, and labels in the program's own words that are false.
+    """Add a mistake for each label that is repeated, blank, or false about its cell.
 
-    Args:
-        cells: The listed cells as the document has them; wrong ones are noted elsewhere.
-        axes: The dotted keys of the grid.
-        settings: Those of the config.
-        mistakes: Takes what is wrong.
+    ``cells`` are as the document has them, ``axes`` are the keys of the grid.
     """
-    cells = [cell if isinstance(cell, dict) else {} for cell in _listed(cells)]
+    cells = cells if isinstance(cells, list) else []
+    cells = [cell if isinstance(cell, dict) else {} for cell in cells]
     varied = {key for cell in cells for key in cell} | set(axes)
     given: dict[str, tuple[str, str]] = {}  # each label as it was first given, and where
     for number, cell in enumerate(cells):
         label, path = cell.get(LABEL), ("sweep", "cells", str(number), LABEL)
         if not isinstance(label, str) or not label:
             continue
-        name = same_name(label)
+        name = normalize_name(label)
         messages = [
             f"{words}; choose another label"
-            for words in _false_words(name, cell, axes, varied, settings)
+            for words in _find_false_words(name, cell, axes, varied, settings)
         ]
         if not name:
             messages = ["is blank; write a name, or leave it out"]
@@ -88,19 +78,19 @@ def check_labels(cells: Any, axes: Collection[str], settings: Settings, mistakes
             mistakes.add("sweep.cells", f"the label {shown(label)} {message}.", path=path)
 
 
-def _false_words(
+def _find_false_words(
     name: str,
     cell: Mapping[str, Any],
     axes: Collection[str],
     varied: Collection[str],
     settings: Settings,
 ) -> Iterator[str]:
-    """Yield what a label says about its cell that is false, where it is in the program's words."""
+    """Yield what a label says in the words of the program that is false about its cell."""
     try:
         own = with_values(settings, {key: cell[key] for key in cell if key in KEYS})
     except ValidationError:
         return  # its values are noted as wrong
-    no_dropout = without_dropout(own)
+    no_dropout = is_baseline(own)
     variant = own.dropout.variant
     if name in CATALOGUE and name not in ("none", variant) and "dropout.variant" in varied:
         yield f"is the name of a variant, and this cell has {variant}"
@@ -111,12 +101,12 @@ def _false_words(
             yield f"is false: this cell is {_NONE[1] if no_dropout else _WITH}"
         elif found and key in axes:
             yield f"names a value of {key}, which sweep.grid varies"
-        elif found and key is not None and not _is_value(found[2], get(own, key)):
-            yield f"is false: this cell has {key} = {shown(get(own, key))}"
+        elif found and key is not None and not _may_be_value(found[2], get_value(own, key)):
+            yield f"is false: this cell has {key} = {shown(get_value(own, key))}"
 
 
-def _is_value(text: str, value: Any) -> bool:
-    """Whether a text in a label is a value, or is no plain value that could be false."""
+def _may_be_value(text: str, value: Any) -> bool:
+    """Return whether a text in a label may be a value; only a plain value can be false."""
     try:
         said = parse_value("null" if text == "none" else text, "a label")
     except ConfigError:
@@ -126,45 +116,24 @@ def _is_value(text: str, value: Any) -> bool:
     return bool((tuple(said) if isinstance(said, list) else said) == value)
 
 
-def check_distinct(config: Config, axes: Mapping[str, Sequence[Any]], mistakes: Mistakes) -> None:
-    """Note labelled cells that mean one setting: only one of the labels would be in the results.
+def check_distinct(
+    config: Config, enumerated: Iterable[Iterable[Settings]], mistakes: Mistakes
+) -> None:
+    """Add a mistake for each labelled cell that has the same settings as another.
 
-    Args:
-        config: A config that is right in itself.
-        axes: Its grid, spelled out.
-        mistakes: Takes what is wrong.
+    ``enumerated`` are the settings of each listed cell, one for each combination of the grid.
     """
-    labelled = [cell for cell in config.sweep.cells if cell.get(LABEL)]
-    groups = [labelled]
-    for values in itertools.product(*axes.values()):
-        groups = [group for group in groups if len(group) > 1]
-        if not groups:
-            return
-        parted: list[list[dict[str, Any]]] = []
-        for group in groups:
-            same: dict[Settings, list[dict[str, Any]]] = {}
-            for cell in group:
-                changes = {**dict(zip(axes, values, strict=True)), **cell}
-                del changes[LABEL]
-                same.setdefault(canonical(with_values(config, changes)), []).append(cell)
-            parted += same.values()
-        groups = parted
-    for group in groups:
-        for cell in group[1:]:
-            labels = f"the cells {shown(group[0][LABEL])} and {shown(cell[LABEL])}"
-            message = f"{labels} are the same setting; leave one out."
-            number = config.sweep.cells.index(cell)
-            mistakes.add("sweep.cells", message, path=("sweep", "cells", str(number), LABEL))
+    first: dict[tuple[Settings, ...], str] = {}
+    for number, (cell, settings) in enumerate(zip(config.sweep.cells, enumerated, strict=False)):
+        label = cell.get(LABEL)
+        if label and (other := first.setdefault(tuple(settings), label)) != label:
+            message = f"the cells {shown(other)} and {shown(label)} are the same setting"
+            path = ("sweep", "cells", str(number), LABEL)
+            mistakes.add("sweep.cells", f"{message}; leave one out.", path=path)
 
 
 def check_references(config: Config, axes: Mapping[str, Any], mistakes: Mistakes) -> None:
-    """Note published numbers whose cell is none of the labels, or one of several cells.
-
-    Args:
-        config: The config.
-        axes: Its grid, spelled out.
-        mistakes: Takes what is wrong.
-    """
+    """Add a mistake for each published value whose cell is unknown or ambiguous."""
     labels = [cell.get(LABEL) for cell in config.sweep.cells if isinstance(cell, dict)]
     known = [label for label in labels if isinstance(label, str) and label]
     document = mistakes.document
@@ -172,13 +141,14 @@ def check_references(config: Config, axes: Mapping[str, Any], mistakes: Mistakes
         key
         for key, values in axes.items()
         # An axis of the command line is a trial: its numbers are simply not the paper's.
-        if get(config, key) not in values
+        if get_value(config, key) not in values
         and document.place(("sweep", "grid", key)).startswith(f"{document.source}:")
     ]
     given: set[tuple[Any, ...]] = set()
     for number, value in enumerate(config.published.values if config.published else ()):
         path = ("published", "values", str(number))
-        if (row := _row(value)) in given:
+        row = (normalize_name(value.label), value.quantity, value.inference, value.epoch)
+        if row in given:
             message = f"the published row {shown(value.label)} is given twice; drop one."
             mistakes.add("published", message, path=(*path, "label"))
         given.add(row)
@@ -187,21 +157,14 @@ def check_references(config: Config, axes: Mapping[str, Any], mistakes: Mistakes
         if value.cell not in [*known, *document.labels_elsewhere]:
             message = (
                 f"cell is {shown(value.cell)}, which is the label of no cell;"
-                f"{nearest(value.cell, known)} known: {', '.join(known) or 'none'}."
+                f"{suggest_nearest(value.cell, known)} known: {', '.join(known) or 'none'}."
             )
             mistakes.add("published", message, path=(*path, "cell"))
         elif absent and value.cell in known:
+            own = shown(get_value(config, absent[0]))
             message = (
                 f"cell is {shown(value.cell)}, of which the grid makes several: it varies "
-                f"{absent[0]} without the config's own value {shown(get(config, absent[0]))}. Add "
+                f"{absent[0]} without the config's own value {own}. Add "
                 "this value to the grid, or give cell as a mapping of keys to values."
             )
             mistakes.add("published", message, path=(*path, "cell"))
-
-
-def _listed(cells: Any) -> list[Any]:
-    return cells if isinstance(cells, list) else []
-
-
-def _row(value: PublishedValue) -> tuple[Any, ...]:
-    return same_name(value.label), value.quantity, value.inference, value.epoch

@@ -1,72 +1,71 @@
-"""A document and the command line's changes to it, to a checked config: every mistake at once."""
+"""Load a config: read it, apply the changes from the command line, and check everything."""
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from dropout_lab.config.axes import checked_axes, checked_cells, checked_values
+from dropout_lab.config.axes import check_axes, check_cells, check_values
 from dropout_lab.config.document import Document, KeyPath, read_document
-from dropout_lab.config.foreign_keys import foreign_search, outside_the_grid
+from dropout_lab.config.foreign_keys import describe_axes_outside_grid, find_foreign_search
 from dropout_lab.config.grid import (
     LARGEST_STUDY,
     Cell,
-    axis_values,
-    grid_size,
+    enumerate_settings,
+    expand_axis,
+    make_cells,
     seeds_of,
-    sweep_cells,
+    single_cell,
+    with_baselines,
     with_values,
 )
-from dropout_lab.config.hints import instead_of_sweep
-from dropout_lab.config.inference_rules import unread_measures
+from dropout_lab.config.hints import suggest_for_sweep
 from dropout_lab.config.labels import check_distinct, check_labels, check_references, check_texts
-from dropout_lab.config.messages import (
-    shown,
-    unknown_dotted,
-    unknown_key,
-    wrong_section,
-    wrong_value,
-)
+from dropout_lab.config.messages import unknown_dotted, unknown_key, wrong_section, wrong_value
 from dropout_lab.config.mistakes import Mistakes
-from dropout_lab.config.overrides import Changes, apply, choose_size, get
+from dropout_lab.config.overrides import Changes, apply_changes, choose_size, get_path
 from dropout_lab.config.published import PublishedSettings
-from dropout_lab.config.rules import complaints, unread_keys
-from dropout_lab.config.schema import (
-    KEYS,
-    SECTION_CLASSES,
-    SECTIONS,
-    Config,
-    Settings,
-    without_dropout,
-)
+from dropout_lab.config.rules import check_rules, find_unread_keys
+from dropout_lab.config.schema import KEYS, SECTION_CLASSES, SECTIONS, Config, Settings
+from dropout_lab.config.sections.dropout import is_baseline
+from dropout_lab.config.sections.evaluation import find_unread_measurements
 from dropout_lab.config.sweep import LABEL, SweepSettings
 from dropout_lab.errors import ConfigError
+from dropout_lab.printable import shown
 
-_DEVICES = {f"{device}{number}" for device in ("com", "lpt") for number in "123456789"}
-_RESERVED_NAMES = {"con", "prn", "aux", "nul"} | _DEVICES
+_DEVICES = (f"{device}{number}" for device in ("com", "lpt") for number in "123456789")
+_RESERVED_NAMES = {"con", "prn", "aux", "nul", *_DEVICES}
 _OWN_FOLDERS = {"lessons", "reference"}  # in results, where the folder of a study is
 
 
 def load(path: Path | None, changes: Changes | None = None) -> Config:
-    """Read a config file (without one, the defaults) and apply the command line's changes.
+    """Return the config of :func:`load_with_cells`."""
+    return load_with_cells(path, changes)[0]
 
-    Raises:
-        ConfigError: Everything that is wrong with it.
+
+def load_with_cells(
+    path: Path | None, changes: Changes | None = None, *, baseline: bool | None = None
+) -> tuple[Config, list[Cell]]:
+    """Read a config file, apply changes from the command line, and check it.
+
+    Without a path, the config has the defaults. :func:`check_with_cells` explains the rest.
     """
     if path is None:
         document = Document("the defaults")
     else:
         document = read_document(path)
-        document.data.setdefault("name", name_from(path))
+        document.data.setdefault("name", name_from_path(path))
     choose_size(document, changes)
     if changes is not None:
-        apply(changes, document)
-    return check(document, sweep=changes is not None and changes.sweep)
+        apply_changes(changes, document)
+    sweep = changes is not None and changes.sweep
+    return check_with_cells(document, sweep=sweep, baseline=baseline)
 
 
-def sizes_in(path: Path) -> list[str | None]:
-    """Return the names of the sizes in a config file; None stands for the one without a name."""
+def list_sizes(path: Path) -> list[str | None]:
+    """List the names of the sizes in a config file; only None if it has no sizes."""
     try:
         sizes = read_document(path).data.get("sizes")
     except ConfigError:
@@ -75,20 +74,31 @@ def sizes_in(path: Path) -> list[str | None]:
 
 
 def check(document: Document, *, sweep: bool = False) -> Config:
-    """Return the config a document means.
+    """Return the config of :func:`check_with_cells`."""
+    return check_with_cells(document, sweep=sweep)[0]
+
+
+def check_with_cells(
+    document: Document, *, sweep: bool, baseline: bool | None = None
+) -> tuple[Config, list[Cell]]:
+    """Check a document.
 
     Args:
-        document: The file, with the command line's changes in it.
-        sweep: Whether the grid is going to be run. One that the document gives is checked anyway;
-            the default one only then, since it need not suit what is trained on its own.
+        document: The file, with the changes from the command line.
+        sweep: Whether the sweep is run. A sweep in the document is always checked. The default
+            sweep is checked only if it is run, because it need not suit a single setting.
+        baseline: Whether to add baselines to the cells of a sweep; None leaves it to the config.
+
+    Returns:
+        The config, and the cells to train: those of its sweep, or only its own setting.
 
     Raises:
-        ConfigError: Everything that is wrong with it, in the order of the file.
+        ConfigError: All mistakes, in the order of the file.
     """
     mistakes = Mistakes(document)
     check_texts(document.data, mistakes)
-    data = _known(document.data, mistakes)
-    config = _validated(data, mistakes)
+    data = _select_known(document.data, mistakes)
+    config = _validate(data, mistakes)
     broken = mistakes.sections
     if config is None:
         sound = {section: data.get(section, {}) for section in SECTIONS if section not in broken}
@@ -96,13 +106,13 @@ def check(document: Document, *, sweep: bool = False) -> Config:
     else:
         settings = config
         _check_study(config, mistakes)
-    # What is swept is judged in its cells; the setting it stands at in the file is not run then.
+    # In a sweep, the cells are checked; the config's own setting is not run.
     if config is None or not sweep:
-        for key, message in complaints(settings, except_sections=frozenset(broken)):
+        for key, message in check_rules(settings, except_sections=frozenset(broken)):
             mistakes.add(key, message)
     asked = data.get("sweep", {})
-    axes = checked_axes(asked.get("grid"), mistakes)
-    cells = checked_cells(asked.get("cells"), axes, mistakes)
+    axes = check_axes(asked.get("grid"), mistakes)
+    listed = check_cells(asked.get("cells"), axes, mistakes)
     check_labels(asked.get("cells"), axes, settings, mistakes)
     published = _check_published(config, mistakes)
     if config is not None:
@@ -112,21 +122,21 @@ def check(document: Document, *, sweep: bool = False) -> Config:
             mistakes.add("figure", unknown_dotted(key), path=("figure", "by", str(number)))
     if config is None or mistakes:
         raise ConfigError(mistakes.in_order())
-    varied = ({"grid": axes} if axes else {}) | ({"cells": cells} if cells else {})
+    varied = ({"grid": axes} if axes else {}) | ({"cells": listed} if listed else {})
     config = config.model_copy(
         update={"sweep": config.sweep.model_copy(update=varied), "published": published}
     )
-    _check_cells(config, mistakes, sweep=sweep or bool(varied))
+    cells = _check_cells(config, mistakes, sweep=sweep or bool(varied))
     if mistakes:
         raise ConfigError(mistakes.in_order())
-    return config
+    return config, with_baselines(config, cells, baseline) if sweep else single_cell(config)
 
 
-def _known(data: Mapping[str, Any], mistakes: Mistakes) -> dict[str, Any]:
-    """Return the known part of the data; an empty section is one of defaults."""
+def _select_known(data: Mapping[str, Any], mistakes: Mistakes) -> dict[str, Any]:
+    """Return the data without unknown keys, which are mistakes. An empty section has defaults."""
     known: dict[str, Any] = {}
     place = mistakes.document.place
-    search = foreign_search(data)
+    search = find_foreign_search(data)
     if search is not None:
         mistakes.add(search[0], search[2], path=(search[0],))
     for key, value in data.items():
@@ -142,12 +152,12 @@ def _known(data: Mapping[str, Any], mistakes: Mistakes) -> dict[str, Any]:
             continue
         if value is not None and not isinstance(value, dict):
             if kind is None:
-                wrong = f"sweep is {shown(value)}; write {instead_of_sweep(value)}."
+                wrong = f"sweep is {shown(value)}; write {suggest_for_sweep(value)}."
             else:
                 wrong = wrong_section(key, value, place((key,)))
             mistakes.add(key, wrong)
             continue
-        if kind is None and (wrong := outside_the_grid(value or {})):
+        if kind is None and (wrong := describe_axes_outside_grid(value or {})):
             outside = next(n for n in value or {} if n not in SweepSettings.model_fields)
             mistakes.add(key, wrong, path=(key, str(outside)))
             continue
@@ -164,8 +174,8 @@ def _known(data: Mapping[str, Any], mistakes: Mistakes) -> dict[str, Any]:
     return known
 
 
-def _validated(data: dict[str, Any], mistakes: Mistakes) -> Config | None:
-    """Return the config, or None with its wrong values noted."""
+def _validate(data: dict[str, Any], mistakes: Mistakes) -> Config | None:
+    """Validate the values; return the config, or None if there are mistakes."""
     # Axes and cells are checked on their own, each by name; here only their form counts.
     asked = dict(data.get("sweep", {}))
     grid, cells = asked.get("grid", {}), asked.get("cells", [])
@@ -195,7 +205,7 @@ def _validated(data: dict[str, Any], mistakes: Mistakes) -> Config | None:
                 mistakes.add(path[0], message, path=path)
                 continue
             key = ".".join(path[:2]) if path[0] in SECTION_CLASSES else path[0]
-            value = get(data, key)
+            value = get_path(data, key)
             place = mistakes.document.place(tuple(key.split(".")))
             mistakes.add(key, wrong_value(key, value, place))
         return None
@@ -203,6 +213,7 @@ def _validated(data: dict[str, Any], mistakes: Mistakes) -> Config | None:
 
 
 def _check_study(config: Config, mistakes: Mistakes) -> None:
+    """Check that seeds are distinct and that the name is free."""
     if isinstance(config.seeds, tuple) and len(set(config.seeds)) < len(config.seeds):
         mistakes.add("seeds", f"seeds is {shown(config.seeds)}; name each seed once.")
     if config.name.lower().split(".")[0] in _RESERVED_NAMES:
@@ -213,7 +224,7 @@ def _check_study(config: Config, mistakes: Mistakes) -> None:
 
 
 def _check_published(config: Config | None, mistakes: Mistakes) -> PublishedSettings | None:
-    """Return the published values with the settings of their cells in canonical form."""
+    """Check the published values; return them with their cells in canonical form."""
     if config is None or config.published is None:
         return None
     values = []
@@ -222,7 +233,7 @@ def _check_published(config: Config | None, mistakes: Mistakes) -> PublishedSett
             values.append(value)
             continue
         path = ("published", "values", str(number), "cell")
-        checked = checked_values(value.cell, path, mistakes)
+        checked = check_values(value.cell, path, mistakes)
         values.append(value.model_copy(update={"cell": checked}))
         if checked.keys() == value.cell.keys():
             try:
@@ -232,50 +243,51 @@ def _check_published(config: Config | None, mistakes: Mistakes) -> PublishedSett
     return config.published.model_copy(update={"values": tuple(values)})
 
 
-def _check_cells(config: Config, mistakes: Mistakes, *, sweep: bool) -> None:
-    """Check the rules between keys in every cell, and that the study is not beyond all reason."""
+def _check_cells(config: Config, mistakes: Mistakes, *, sweep: bool) -> list[Cell]:
+    """Check the number of runs and the rules between keys in each cell; return the cells.
+
+    Baselines that a sweep adds are left out: what suits a setting suits its baseline.
+    """
     document = mistakes.document
-    grid = {key: axis_values(axis) for key, axis in config.sweep.grid.items()}
+    grid = {key: expand_axis(axis) for key, axis in config.sweep.grid.items()}
     listed = config.sweep.cells
-    runs = grid_size(grid) * max(1, len(listed)) * len(seeds_of(config))
+    runs = len(seeds_of(config)) * max(1, len(listed)) * math.prod(map(len, grid.values()))
     if runs > LARGEST_STUDY:
         message = f"the sweep has {runs:,} runs; at most {LARGEST_STUDY:,}."
         mistakes.add("sweep.grid", message, path=document.first(("sweep", "grid"), ("seeds",)))
-        return
-    cells = sweep_cells(config, baseline=False) if sweep else []
-    check_distinct(config, grid, mistakes)
+        return []
+    enumerated = enumerate_settings(config) if sweep else []
+    cells = make_cells(config, enumerated)
+    check_distinct(config, enumerated, mistakes)
     swept = [*grid, *(key for cell in listed for key in cell)] if sweep else []
-    for key, message in unread_keys(config, (cell.settings for cell in cells), swept):
-        mistakes.add(key, message, path=document.first(*_places(key, listed)))
-    for key, message in unread_measures(config, [cell.settings for cell in cells]):
+    for key, message in find_unread_keys(config, (cell.settings for cell in cells), swept):
+        mistakes.add(key, message, path=document.first(*_likely_paths(key, listed)))
+    for key, message in find_unread_measurements(config, [cell.settings for cell in cells]):
         mistakes.add(key, message)
     found: dict[tuple[str, str], list[Cell]] = {}
     for cell in cells:
-        for complaint in complaints(cell.settings):
+        for complaint in check_rules(cell.settings):
             found.setdefault(complaint, []).append(cell)
-    dropped = sum(not without_dropout(cell.settings) for cell in cells)
+    dropped = sum(not is_baseline(cell.settings) for cell in cells)
     for (key, message), where in found.items():
-        own = [cell if _made_of(where[0], cell) else {} for cell in listed]
-        path = document.first(*_places(key, own))
+        values = {**where[0].values, LABEL: ""}.items()
+        own = [each if {**each, LABEL: ""}.items() <= values else {} for each in listed]
+        path = document.first(*_likely_paths(key, own))
         if len(where) >= dropped > 1 or not where[0].values:  # whatever is swept
             mistakes.add(key, message, path=path)
             continue
-        values = ", ".join(f"{name}={shown(value)}" for name, value in where[0].values.items())
+        given = ", ".join(f"{name}={shown(value)}" for name, value in where[0].values.items())
         more = f" (and in {len(where) - 1} more cells)" if len(where) > 1 else ""
-        mistakes.add(key, f"in the sweep, with {values}{more}: {message}", path=path)
+        mistakes.add(key, f"in the sweep, with {given}{more}: {message}", path=path)
+    return cells
 
 
-def _made_of(cell: Cell, listed: Mapping[str, Any]) -> bool:
-    """Whether a cell of the sweep has the values of a listed one."""
-    return all(cell.values.get(key) == value for key, value in listed.items() if key != LABEL)
-
-
-def _places(key: str, listed: Sequence[Mapping[str, Any]]) -> list[KeyPath]:
-    """Return where a dotted key may have got its value, the likeliest first.
+def _likely_paths(key: str, listed: Sequence[Mapping[str, Any]]) -> list[KeyPath]:
+    """Return where a dotted key may have been set, the likeliest path first.
 
     Args:
         key: The key.
-        listed: The listed cells of the sweep that may have set it; one that cannot is empty.
+        listed: The listed cells; an empty cell cannot have set the key.
     """
     cells = [(("sweep", "cells", str(number)), cell) for number, cell in enumerate(listed) if cell]
     section, _, name = key.partition(".")
@@ -289,7 +301,7 @@ def _places(key: str, listed: Sequence[Mapping[str, Any]]) -> list[KeyPath]:
     ]
 
 
-def name_from(path: Path) -> str:
-    """Return the name of the study that a config file without a name describes."""
+def name_from_path(path: Path) -> str:
+    """Return the name of the study for a config file without a name."""
     kept = "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "_" for c in path.stem)
     return kept.strip("._-")[:100] or "study"

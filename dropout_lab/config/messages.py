@@ -1,49 +1,48 @@
-"""Messages about a value or a key that is not allowed: what was given, and what to write."""
+"""Write the message about a wrong value or an unknown key, with what to write instead."""
 
-import json
 from collections.abc import Iterable
 
 from dropout_lab.catalogue import CATALOGUE
-from dropout_lab.config.allowed_values import allowed, choices
-from dropout_lab.config.foreign_keys import instead_of_key, key_of
+from dropout_lab.config.allowed_values import describe_allowed, list_choices
+from dropout_lab.config.foreign_keys import find_key, suggest_for_key
 from dropout_lab.config.hints import (
-    MEANT_BY_A_WORD,
-    example,
-    instead_of_section,
-    of_seeds,
-    of_value,
+    LIKELY_KEY_OF_WORD,
+    format_example,
+    suggest_for_section,
+    suggest_for_value,
+    suggest_seeds,
 )
 from dropout_lab.config.schema import KEYS, SECTION_CLASSES
-from dropout_lab.config.synonyms import OTHER_VALUES, nearest_word, similar_words
+from dropout_lab.config.synonyms import OTHER_VALUES, find_nearest_word, find_similar_words
 from dropout_lab.config.types import LARGEST_COUNT
+from dropout_lab.printable import shown
 
-_SHOWN = 60  # characters of a wrong value that a message repeats
 _LISTED = 16  # keys that a message lists
 _EVERY_KEY = "To see every key and what it means: dropout-lab config show --comments"
 
 
 def wrong_value(key: str, value: object, place: str = "") -> str:
-    """Return the message for a value that ``key`` does not allow, given at ``place``."""
+    """Return the message for a value that a key does not allow."""
     if key == "dropout.variant" and isinstance(value, str):
-        return f"{key} is {shown(value)}{instead_of_variant(value)}"
-    near = of_seeds(value, place) if key == "seeds" else ""
+        return f"{key} is {shown(value)}{suggest_variants(value)}"
+    near = suggest_seeds(value, place) if key == "seeds" else ""
     if key in KEYS:
-        near = of_value(key, value, place)
+        near = suggest_for_value(key, value, place)
     if isinstance(value, str) and not near:
-        near = _nearest_choice(value, [word for word in choices(key) if word != value])
-    return f"{key} is {shown(value)};{near} allowed: {allowed(key, large=_is_large(value))}."
+        near = _suggest_choice(value, [word for word in list_choices(key) if word != value])
+    allowed = describe_allowed(key, large=_is_large(value))
+    return f"{key} is {shown(value)};{near} allowed: {allowed}."
 
 
-def instead_of_variant(name: str, others: Iterable[str] = ()) -> str:
-    """Return what to add to a message on an unknown variant: the nearest names, how to list all.
+def suggest_variants(name: str, others: Iterable[str] = ()) -> str:
+    """Return the end of a message on an unknown variant: similar names, and how to list all.
 
-    Args:
-        name: The unknown name.
-        others: Names of other things that are allowed in its place.
+    ``others`` are names of other things that are allowed in its place.
     """
     known = [*(word for word in CATALOGUE if word != name), *others]
-    near = [OTHER_VALUES.get(each, each) for each in similar_words(name, [*known, *OTHER_VALUES])]
-    near = [each for each in dict.fromkeys([*near, *similar_words(name, known)]) if each in known]
+    similar = find_similar_words(name, [*known, *OTHER_VALUES])
+    near = [OTHER_VALUES.get(word, word) for word in similar] + find_similar_words(name, known)
+    near = [word for word in dict.fromkeys(near) if word in known]
     return (
         f"{';' if near else '.'}{_did_you_mean(near)} A variant of your own needs --plugin FILE. "
         "To list the variants: dropout-lab variants"
@@ -51,33 +50,29 @@ def instead_of_variant(name: str, others: Iterable[str] = ()) -> str:
 
 
 def wrong_section(section: str, value: object, place: str) -> str:
-    """Return the message for a value in the place of a section, with what to write instead."""
-    hint = instead_of_section(section, value, place)
+    """Return the message for a value in the place of a section."""
+    hint = suggest_for_section(section, value, place)
     if not hint:
-        word = MEANT_BY_A_WORD.get(section) if isinstance(value, str) else None
-        words = f"; {word} is {allowed(word)}" if word else ""
-        hint = f" write its keys, e.g. {example(section, place)}{words}"
+        word = LIKELY_KEY_OF_WORD.get(section) if isinstance(value, str) else None
+        words = f"; {word} is {describe_allowed(word)}" if word else ""
+        hint = f" write its keys, e.g. {format_example(section, place)}{words}"
     return f"{section} is {shown(value)};{hint}."
 
 
 def unknown_key(dotted: str, known: Iterable[str], value: object = None, place: str = "") -> str:
-    """Return the message for a key that is no setting, with what to write instead.
+    """Return the message for an unknown key.
 
-    Args:
-        dotted: The key.
-        known: The keys that are known in its place.
-        value: What it was given.
-        place: Where.
+    ``known`` are the keys in its place; ``value`` and ``place`` say what it was given, and where.
     """
     section, _, name = dotted.rpartition(".")
     known = list(known)
-    word = nearest_word(name, known)
-    if other := instead_of_key(dotted, value, place):
+    word = find_nearest_word(name, known)
+    if other := suggest_for_key(dotted, value, place):
         return f"{dotted} is not a setting; {other}."
     if word is not None:
         return f"{dotted} is not a setting; did you mean {word!r}?"
-    if key := key_of(dotted) or _similar_key(name):
-        return f"{dotted} is not a setting; did you mean {key}? Allowed: {allowed(key)}."
+    if key := find_key(dotted) or _find_similar_key(name):
+        return f"{dotted} is not a setting; did you mean {key}? Allowed: {describe_allowed(key)}."
     if len(known) > _LISTED:
         return f"{dotted} is not a setting. {_EVERY_KEY}"
     place = f" in {section}" if section else ""
@@ -87,46 +82,36 @@ def unknown_key(dotted: str, known: Iterable[str], value: object = None, place: 
 def unknown_dotted(
     dotted: str, *, extra: Iterable[str] = (), value: object = None, place: str = ""
 ) -> str:
-    """Return the message for a dotted key (of a grid, of --set) that is no setting."""
+    """Return the message for an unknown dotted key, such as in a grid or in --set."""
     section = dotted.rpartition(".")[0]
     if section in SECTION_CLASSES:
         return unknown_key(dotted, SECTION_CLASSES[section].model_fields, value, place)
     if dotted in SECTION_CLASSES and value is not None:
         return wrong_section(dotted, value, place)
-    if other := instead_of_key(dotted, value, place):
+    if other := suggest_for_key(dotted, value, place):
         return f"{dotted} is not a setting; {other}."
-    key = key_of(dotted)
-    near = f" did you mean {key}?" if key else nearest(dotted, [*KEYS, *extra])
-    if not near and (key := _similar_key(dotted)):
+    key = find_key(dotted)
+    near = f" did you mean {key}?" if key else suggest_nearest(dotted, [*KEYS, *extra])
+    if not near and (key := _find_similar_key(dotted)):
         near = f" did you mean {key}?"
-    return (
-        f"{dotted} is not a setting;{near} {_EVERY_KEY}"
-        if near
-        else f"{dotted} is not a setting. {_EVERY_KEY}"
-    )
+    return f"{dotted} is not a setting{f';{near}' if near else '.'} {_EVERY_KEY}"
 
 
-def _similar_key(name: str) -> str | None:
-    """Return the dotted key whose name, without its section, a misspelled name is for."""
-    return key_of(nearest_word(name, [key.partition(".")[2] for key in KEYS]) or "")
+def _find_similar_key(name: str) -> str | None:
+    """Find the dotted key whose last part is similar to a misspelled name."""
+    return find_key(find_nearest_word(name, [key.partition(".")[2] for key in KEYS]) or "")
 
 
-def shown(value: object) -> str:
-    """Return a wrong value as the user wrote it, shortened."""
-    text = json.dumps(value, ensure_ascii=False, default=str)
-    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"
-
-
-def nearest(word: str, known: Iterable[str]) -> str:
-    """Return `` did you mean ...?`` with the nearest known word, or nothing."""
-    near = nearest_word(word, known)
+def suggest_nearest(word: str, known: Iterable[str]) -> str:
+    """Return `` did you mean ...?`` with the nearest known word; empty if none is near."""
+    near = find_nearest_word(word, known)
     return _did_you_mean([near] if near else [])
 
 
-def _nearest_choice(value: str, known: list[str]) -> str:
-    """Return the nearest of the words that are allowed, those of other programs translated."""
+def _suggest_choice(value: str, known: list[str]) -> str:
+    """Suggest the nearest word that is allowed, also for words of other programs."""
     others = {theirs: ours for theirs, ours in OTHER_VALUES.items() if ours in known}
-    near = nearest_word(value, [*known, *others])
+    near = find_nearest_word(value, [*known, *others])
     return _did_you_mean([others.get(near, near)] if near else [])
 
 
@@ -136,7 +121,7 @@ def _did_you_mean(words: list[str]) -> str:
 
 
 def _is_large(value: object) -> bool:
-    """Whether a value, or one in a list, is beyond what a whole number may be."""
+    """Return whether a value, or a value in a list, exceeds the largest whole number."""
     if isinstance(value, list):
         return any(map(_is_large, value))
     return isinstance(value, int | float) and value >= LARGEST_COUNT

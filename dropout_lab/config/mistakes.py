@@ -1,4 +1,4 @@
-"""The mistakes of a config, collected with their places, to be told all at once."""
+"""Collect the mistakes of a config with their places, to report all of them at once."""
 
 import re
 
@@ -6,14 +6,14 @@ from dropout_lab.config.document import Document, KeyPath
 
 
 class Mistakes:
-    """Mistakes with their keys, to be told in the order of the file."""
+    """The mistakes found so far, with their keys."""
 
     def __init__(self, document: Document) -> None:
         self.document = document
         self.found: dict[str, tuple[int, KeyPath]] = {}
 
     def add(self, key: str, message: str, *, path: KeyPath | None = None) -> None:
-        """Note what is wrong at a dotted key, or at a path where they differ."""
+        """Add a mistake of a dotted key. ``path`` is where it is, if that differs from the key."""
         path = tuple(key.split(".")) if path is None else path
         text = f"{self.document.place(path)}: {message}"
         self.found.setdefault(text, (len(self.found), path))
@@ -27,11 +27,11 @@ class Mistakes:
         return bool(self.found or self.document.mistakes)
 
     def in_order(self) -> list[str]:
-        """Return what is wrong in the order of the file."""
+        """Return the messages in the order of the file."""
         everything = [*self.document.mistakes, *self.found]
         return sorted(everything, key=self._line)
 
     def _line(self, mistake: str) -> int:
-        """Return the line of the file that a mistake names; 0 of the command line's."""
+        """Return the line of the file in a message; 0 for the command line."""
         number = re.match(r":([0-9]{1,9}):", mistake.removeprefix(self.document.source))
         return int(number[1]) if number else 0

@@ -1,4 +1,4 @@
-"""What the command line changes in a config: written into the document, as if it stood there."""
+"""Write the changes from the command line into a document."""
 
 import re
 from collections.abc import Mapping
@@ -7,19 +7,20 @@ from dataclasses import dataclass
 from typing import Any
 
 from dropout_lab.config.document import Document, KeyPath, parse_value
-from dropout_lab.config.hints import fits, setting
-from dropout_lab.config.messages import shown, unknown_dotted
+from dropout_lab.config.hints import format_setting, is_allowed
+from dropout_lab.config.messages import unknown_dotted
 from dropout_lab.config.schema import KEYS
 from dropout_lab.config.sweep import LABEL, SweepSettings
 from dropout_lab.config.types import LARGEST_SEED
 from dropout_lab.errors import ConfigError
+from dropout_lab.printable import shown
 
 _SHOWN = 80  # characters of an option that a message repeats
 
 
 @dataclass(frozen=True)
 class Changes:
-    """What the command line changes in a config.
+    """Changes from the command line.
 
     Args:
         settings: ``key=value`` texts, dotted; in a sweep a comma list makes an axis.
@@ -43,7 +44,7 @@ class Changes:
 
     @property
     def options(self) -> dict[str, tuple[str, str]]:
-        """The options that were given and stand for a key: each with its key and its text."""
+        """The given options that set one key, each with its key and its text."""
         given = {
             "--p": ("dropout.p", self.p),
             "--lr": ("training.learning_rate", self.lr),
@@ -56,14 +57,14 @@ class Changes:
 
 
 def choose_size(document: Document, changes: Changes | None = None) -> None:
-    """Write what a size changes into the document: the size asked for, or the first there is."""
+    """Write the keys of the chosen size, or of the first size, into the document."""
     sizes = document.data.pop("sizes", None)
     wanted = document.data.pop("size", None)
     place = document.place(document.first(("size",), ("sizes",)))
     for text in changes.settings if changes is not None else ():
         key, _, value = text.partition("=")
         if key == "size":
-            wanted, place = value, _place("--set", text)
+            wanted, place = value, _option_place("--set", text)
     if not isinstance(sizes, dict) or not sizes:
         if sizes is not None or wanted is not None:
             words = f"size is {shown(wanted)}" if sizes is None else f"sizes is {shown(sizes)}"
@@ -87,21 +88,21 @@ def choose_size(document: Document, changes: Changes | None = None) -> None:
     if len(alike) > 1:
         message = f"the sizes {' and '.join(alike)} differ only in case, as their folders would."
         document.mistakes.append(f"{at}: {message}")
-    for cell in (cell for part in (document.data, *sizes.values()) for cell in _cells(part)):
+    for cell in (cell for part in (document.data, *sizes.values()) for cell in _listed_cells(part)):
         if isinstance(label := cell.get(LABEL), str):
             document.labels_elsewhere.add(label)
-    _merge(document, sizes[name], ("sizes", name), ())
+    _merge_size(document, sizes[name], ("sizes", name), ())
     study = document.data.get("name")
     if isinstance(study, str | int):  # anything else is told as a mistake
         document.data["name"] = f"{study}_{name}"
 
 
-def _merge(document: Document, part: Mapping[str, Any], of: KeyPath, at: KeyPath) -> None:
-    """Write a part of a config over the document: sections key by key, all else as a whole."""
+def _merge_size(document: Document, part: Mapping[str, Any], of: KeyPath, at: KeyPath) -> None:
+    """Write a part of a config over the document: mappings key by key, other values completely."""
     for key, value in part.items():
         here = (*at, key)
         if isinstance(value, dict) and here != ("sweep", "grid"):
-            _merge(document, value, (*of, key), here)
+            _merge_size(document, value, (*of, key), here)
             continue
         within = {p[len(of) :]: place for p, place in document.places.items() if p[: len(of)] == of}
         own = {(*at, *p): place for p, place in within.items() if p[:1] == (key,)}
@@ -109,53 +110,53 @@ def _merge(document: Document, part: Mapping[str, Any], of: KeyPath, at: KeyPath
         document.places |= own
 
 
-def apply(changes: Changes, document: Document) -> None:
-    """Write the command line's changes into the document."""
+def apply_changes(changes: Changes, document: Document) -> None:
+    """Write the changes from the command line into the document."""
     _note_repeated(changes, document)
     if changes.epochs is not None:
         document.set(("training", "epochs"), changes.epochs, "--epochs")
         document.set(("training", "updates"), None, "--epochs")
         if changes.sweep:
             for key in ("training.epochs", "training.updates"):
-                _grid(document, "--epochs").pop(key, None)
+                _grid_to_change(document, "--epochs").pop(key, None)
                 _refuse_in_cells(document, key, f"--epochs {changes.epochs}")
     if changes.name is not None:
-        document.set(("name",), changes.name, _place("--name", changes.name))
+        document.set(("name",), changes.name, _option_place("--name", changes.name))
     _apply_seeds(changes, document)
     if changes.p is not None:
-        place = _place("--p", changes.p)
+        place = _option_place("--p", changes.p)
         if changes.sweep:
-            axis = changes.p if ":" in changes.p else _split(changes.p, place)
-            _grid(document, place)["dropout.p"] = axis
+            axis = changes.p if ":" in changes.p else _split_list(changes.p, place)
+            _grid_to_change(document, place)["dropout.p"] = axis
             document.places[("sweep", "grid", "dropout.p")] = place
         else:
             _set_key("dropout.p", changes.p, place, document, sweep=False)
     if changes.lr is not None:
-        place = _place("--lr", changes.lr)
+        place = _option_place("--lr", changes.lr)
         _set_key("training.learning_rate", changes.lr, place, document, sweep=changes.sweep)
     for text in changes.settings:
         _apply_setting(text, document, sweep=changes.sweep)
 
 
 def _note_repeated(changes: Changes, document: Document) -> None:
-    """Note a key that two options set: it is unclear which of them is meant."""
+    """Add a mistake for each key that two options set."""
     given: dict[str, str] = {}
     for option, (key, text) in changes.options.items():
         if key in given:
-            document.mistakes.append(f"{given[key]} and {_place(option, text)}: give one of them.")
-        given.setdefault(key, _place(option, text))
+            both = f"{given[key]} and {_option_place(option, text)}"
+            document.mistakes.append(f"{both}: give one of them.")
+        given.setdefault(key, _option_place(option, text))
     for text in changes.settings:
         key = text.partition("=")[0]
         if key in given:
-            document.mistakes.append(
-                f"{_place('--set', text)}: {given[key]} sets {key} too; give one of them."
-            )
+            place = _option_place("--set", text)
+            document.mistakes.append(f"{place}: {given[key]} sets {key} too; give one of them.")
 
 
 def _apply_seeds(changes: Changes, document: Document) -> None:
-    """Write --seeds, a count or a list, or --seed, the one seed, into the document."""
+    """Write --seeds (a count or a list) or --seed (one seed) into the document."""
     if changes.seed is not None:
-        place = _place("--seed", changes.seed)
+        place = _option_place("--seed", changes.seed)
         seed = parse_value(changes.seed, place)
         if type(seed) is int and 0 <= seed < LARGEST_SEED:
             document.set(("seeds",), [seed], place)
@@ -165,17 +166,18 @@ def _apply_seeds(changes: Changes, document: Document) -> None:
                 "several seeds write --seeds 5 or --seeds 3,7."
             )
     if changes.seeds is not None:
-        place = _place("--seeds", changes.seeds)
+        place = _option_place("--seeds", changes.seeds)
         text = changes.seeds.strip()
         bracketed = text.startswith("[") and text.endswith("]")
-        values = _split(text[1:-1] if bracketed else text, place)
+        values = _split_list(text[1:-1] if bracketed else text, place)
         listed = len(values) > 1 or "," in text or bracketed
         document.set(("seeds",), values if listed else values[0], place)
 
 
 def _apply_setting(text: str, document: Document, *, sweep: bool) -> None:
+    """Write the ``key=value`` of --set into the document."""
     key, equals, value_text = text.partition("=")
-    place = _place("--set", text)
+    place = _option_place("--set", text)
     if key == "size" and equals:
         return  # chosen already
     if not equals:
@@ -199,70 +201,67 @@ def _apply_setting(text: str, document: Document, *, sweep: bool) -> None:
 
 
 def _set_key(key: str, value_text: str, place: str, document: Document, *, sweep: bool) -> None:
-    """Set a dotted key to a value; in a sweep, several values make an axis."""
+    """Set a dotted key to a value. In a sweep, several values make an axis."""
     if sweep and _refuse_in_cells(document, key, place):
         return
     is_range = value_text.count(":") == 2
-    values: Any = value_text if is_range else _split(value_text, place)
+    values: Any = value_text if is_range else _split_list(value_text, place)
     if not is_range and len(values) == 1:
         document.set(tuple(key.split(".")), values[0], place)
         if sweep:
-            _grid(document, place).pop(key, None)  # the option fixes what would have been swept
+            # The option sets what the sweep would vary.
+            _grid_to_change(document, place).pop(key, None)
     elif sweep:
-        _grid(document, place)[key] = values
+        _grid_to_change(document, place)[key] = values
         document.places[("sweep", "grid", key)] = place
     else:
-        listed = (
-            ""
-            if is_range or not fits(key, values)
-            else (f" For one list of them: {setting(key, values, place)}.")
-        )
-        document.mistakes.append(
-            f"{place}: train takes one value of {key}.{listed} To train with each of them: "
-            f"dropout-lab sweep {place}"
-        )
+        message = f"{place}: train takes one value of {key}."
+        if not is_range and is_allowed(key, values):
+            message += f" For one list of them: {format_setting(key, values, place)}."
+        message += f" To train with each of them: dropout-lab sweep {place}"
+        document.mistakes.append(message)
 
 
 def _refuse_in_cells(document: Document, key: str, place: str) -> bool:
-    """Note that an option cannot change what listed cells set; return whether they do."""
-    if not any(key in cell for cell in _cells(document.data)):
+    """Add a mistake if the listed cells set a key that an option sets; return whether they do."""
+    if not any(key in cell for cell in _listed_cells(document.data)):
         return False
     document.mistakes.append(f"{place}: the cells of the sweep set {key}; change it there.")
     return True
 
 
-def _cells(data: Any) -> list[dict[str, Any]]:
-    """Return the listed cells in a config, or in a size of one, that are mappings."""
-    cells = get(data, "sweep.cells") if isinstance(data, dict) else None
+def _listed_cells(data: Any) -> list[dict[str, Any]]:
+    """Return the listed cells in a config or in a size, without those that are not mappings."""
+    cells = get_path(data, "sweep.cells") if isinstance(data, dict) else None
     return [cell for cell in cells if isinstance(cell, dict)] if isinstance(cells, list) else []
 
 
-def _place(option: str, text: str) -> str:
-    """Return an option as it was given, on one line and shortened."""
+def _option_place(option: str, text: str) -> str:
+    """Return an option as it was given, on one line and truncated."""
     plain = text if text.isprintable() else text.encode("unicode_escape").decode("ascii")
     return f"{option} {plain if len(plain) <= _SHOWN else f'{plain[: _SHOWN - 1]}…'}"
 
 
-def _grid(document: Document, place: str) -> dict[str, Any]:
-    """Return the document's grid to change; the default one where the document has none."""
-    grid: Any = get(document.data, "sweep.grid")
+def _grid_to_change(document: Document, place: str) -> dict[str, Any]:
+    """Return the grid of the document; write the default grid into it if it has none."""
+    grid: Any = get_path(document.data, "sweep.grid")
     if isinstance(grid, dict):
         return grid
     if grid is not None:
         return {}  # what stands there is a mistake, and will be told as one
-    default: dict[str, Any] = {} if get(document.data, "sweep.cells") else SweepSettings().grid
+    default: dict[str, Any] = {} if get_path(document.data, "sweep.cells") else SweepSettings().grid
     document.set(("sweep", "grid"), default, place)
     return default
 
 
-def _split(text: str, place: str) -> list[Any]:
-    """Split a comma list, leaving commas inside brackets alone."""
+def _split_list(text: str, place: str) -> list[Any]:
+    """Split a comma list, but not at commas inside brackets."""
     value = parse_value(f"[{text}]", place)
     return value if isinstance(value, list) and value else [None]
 
 
-def get(data: Mapping[str, Any], dotted: str) -> Any:
-    """Return the value at a dotted path, None where there is none."""
+def get_path(data: Mapping[str, Any], dotted: str) -> Any:
+    """Return the value at a dotted path; None if there is no value."""
     node: Any = data
     for part in dotted.split("."):
         node = node.get(part) if isinstance(node, Mapping) else None

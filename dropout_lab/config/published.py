@@ -1,4 +1,4 @@
-"""What a paper printed, to be set beside what is trained here; and the axes of its figure."""
+"""The sections published and figure: numbers of a paper, and the axes of its figure."""
 
 from typing import Annotated, Any, Literal
 

@@ -1,49 +1,52 @@
-"""How many examples a training sees and how long it lasts, as far as the settings alone tell."""
+"""Sizes that follow from the settings: layers, training examples, epochs and updates."""
 
 import math
+from typing import TYPE_CHECKING
 
-from dropout_lab.config.schema import Settings
 from dropout_lab.datasets import DATASETS
+
+if TYPE_CHECKING:
+    from dropout_lab.config.schema import Settings
 
 BINS = 15  # of confidence, in which the calibration is measured
 HISTOGRAM_EXAMPLES = 128  # of the test part, one mini-batch, with evaluation.at_end histograms
 
 
-def inputs_of(settings: Settings) -> int:
-    """Return how many inputs the network has: the pixels, or the components in their place."""
+def count_inputs(settings: "Settings") -> int:
+    """Return the number of inputs of the network: pixels, or principal components."""
     return settings.dataset.pca or DATASETS[settings.dataset.name].pixels
 
 
-def layer_sizes(settings: Settings) -> tuple[int, ...]:
+def layer_sizes(settings: "Settings") -> tuple[int, ...]:
     """Return the inputs of the network, the units of each hidden layer, and the classes."""
     classes = DATASETS[settings.dataset.name].classes
-    return (inputs_of(settings), *settings.model.hidden, classes)
+    return (count_inputs(settings), *settings.model.hidden, classes)
 
 
-def training_examples(settings: Settings) -> int:
-    """Return how many examples are trained on."""
+def training_examples(settings: "Settings") -> int:
+    """Return the number of training examples."""
     data = settings.dataset
     left = DATASETS[data.name].train - data.validation_size
     return left if data.train_size is None else data.train_size
 
 
-def length(settings: Settings, examples: int) -> tuple[int, int]:
-    """Return the last epoch and the last update of a training on so many examples.
+def training_length(settings: "Settings", examples: int) -> tuple[int, int]:
+    """Return the number of epochs and of updates of a training on so many examples.
 
-    Both are 0 where the settings give no length.
+    Both are 0 if the settings give neither.
     """
-    steps = steps_of_epoch(settings, examples)
+    steps = updates_per_epoch(settings, examples)
     if settings.training.updates is not None:
         return math.ceil(settings.training.updates / steps), settings.training.updates
     epochs = settings.training.epochs or 0
     return epochs, epochs * steps
 
 
-def is_evaluated(epoch: int, last_epoch: int, settings: Settings) -> bool:
+def is_evaluated(epoch: int, last_epoch: int, settings: "Settings") -> bool:
     """Return whether an epoch is evaluated. The last epoch always is."""
     return epoch % settings.evaluation.every == 0 or epoch == last_epoch
 
 
-def steps_of_epoch(settings: Settings, examples: int) -> int:
-    """Return how many updates an epoch of so many examples has."""
+def updates_per_epoch(settings: "Settings", examples: int) -> int:
+    """Return the number of updates in an epoch of so many examples."""
     return math.ceil(max(examples, 1) / settings.training.batch_size)

@@ -1,4 +1,4 @@
-"""What a sweep varies: a grid, and settings that are no combinations of anything."""
+"""The section sweep: a grid of values, and a list of cells."""
 
 from typing import Any
 
@@ -35,7 +35,7 @@ class SweepSettings(Section):
     @model_validator(mode="before")
     @classmethod
     def _cells_replace_the_grid(cls, data: Any) -> Any:
-        """Let cells stand in for the default grid, not for one that is given."""
+        """Leave out the default grid where cells are given."""
         if isinstance(data, dict) and data.get("cells") and "grid" not in data:
             return {**data, "grid": {}}
         return data

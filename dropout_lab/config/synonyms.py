@@ -1,7 +1,9 @@
-"""Words of other programs and what to write instead; the known word that a typo is for."""
+"""Words of other programs with what to write instead, and a search for similar words."""
 
 from collections.abc import Iterable
 
+# Names of what another program's config varies.
+SEARCHES = ("parameters", "params", "search_space", "hyperparameters", "param_grid", "grid")
 _ONE_FILE = "copy the keys of the other file into this one, or use sizes"
 _FROM_DATA = "leave it out, because the data set decides it"
 _NO_LAYER = "leave it out, because the networks are fully connected"
@@ -11,7 +13,7 @@ OTHER_WORDS: dict[str, str] = {
     "resume": "run the same command again to resume a study",
     "seed": "write seeds: [7] for the one seed 7",
     **dict.fromkeys(
-        ("parameters", "params", "search_space", "hyperparameters", "param_grid", "grid"),
+        SEARCHES,
         "what to vary is a grid: write sweep: {grid: {dropout.p: [0, 0.5]}}",
     ),
     **dict.fromkeys(
@@ -126,7 +128,7 @@ OTHER_TOP_KEYS: dict[str, str] = {
 }  # fmt: skip
 OTHER_SEEDS = frozenset({"seed", "random_seed", "random_state", "rng_seed", "manual_seed"})
 DEPTHS = frozenset({"n_layers", "num_layers", "n_hidden_layers", "num_hidden_layers", "depth"})
-KEPT = frozenset({"keep_prob", "keep", "keep_p", "keep_rate", "retain_prob", "p_keep"})
+KEEP_NAMES = frozenset({"keep_prob", "keep", "keep_p", "keep_rate", "retain_prob", "p_keep"})
 OTHER_SECTIONS: dict[str, str] = {
     **dict.fromkeys(("data", "datasets"), "dataset"),
     **dict.fromkeys(("net", "network", "architecture", "arch", "mlp"), "model"),
@@ -187,50 +189,50 @@ _PART, _START = 4, 5  # letters of a word that are part of another, or that both
 _MOST = 4  # words that are like it
 
 
-def similar_words(word: str, known: Iterable[str]) -> list[str]:
-    """Return known words that a word may be written for: the one of a typo, else those alike.
+def find_similar_words(word: str, known: Iterable[str]) -> list[str]:
+    """Find the known words that a word may mean: the word of a typo, else words like it.
 
     A word is like another if it is part of it, or begins with the same letters.
     """
     known = list(known)
-    if (near := nearest_word(word, known)) is not None:
+    if (near := find_nearest_word(word, known)) is not None:
         return [near]
-    plain = _plain(word)
+    plain = _normalize(word)
     if len(plain) < _PART or len(plain) > _LONGEST:
         return []
-    alike = [each for each in known if plain in _plain(each)]
-    alike += [each for each in known if _plain(each)[:_START] == plain[:_START]]
+    alike = [each for each in known if plain in _normalize(each)]
+    alike += [each for each in known if _normalize(each)[:_START] == plain[:_START]]
     return list(dict.fromkeys(alike))[:_MOST]
 
 
-def nearest_word(word: str, known: Iterable[str]) -> str | None:
-    """Return the known word that a word is written for, if it is one but for a typo.
+def find_nearest_word(word: str, known: Iterable[str]) -> str | None:
+    """Find the known word of which a word is a typo.
 
     Case, spaces and hyphens do not count. Otherwise the first letter must be right, and at most one
     or two others wrong, missing, too many, or swapped with the next.
     """
-    plain = _plain(word)
+    plain = _normalize(word)
     if plain in _NO_TYPOS or len(word) > _LONGEST:
         return None
     most = 1 if len(plain) <= _SHORT else 2
     best: tuple[int, str] | None = None
     for each in known:
-        other = _plain(each)
+        other = _normalize(each)
         if other == plain:
             return each
         if other[:1] == plain[:1] and abs(len(other) - len(plain)) <= most:
-            edits = _edits(plain, other)
+            edits = _edit_distance(plain, other)
             if edits <= most and (best is None or edits < best[0]):
                 best = edits, each
     return None if best is None else best[1]
 
 
-def _plain(word: str) -> str:
+def _normalize(word: str) -> str:
     return word.strip().casefold().replace("-", "_").replace(" ", "_")
 
 
-def _edits(word: str, other: str) -> int:
-    """Return how many letters differ: Damerau and Levenshtein's distance of adjacent swaps."""
+def _edit_distance(word: str, other: str) -> int:
+    """Return the number of edits: Damerau-Levenshtein distance with adjacent swaps."""
     before: list[int] = []
     row = list(range(len(other) + 1))
     for i, letter in enumerate(word, 1):

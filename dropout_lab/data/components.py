@@ -1,4 +1,4 @@
-"""Principal components of the training images, which can take the place of the pixels."""
+"""Compute principal components of the training images, which can replace the pixels."""
 
 from dataclasses import dataclass
 
@@ -33,12 +33,12 @@ class Components:
 
     def __call__(self, images: Tensor) -> Tensor:
         """Return the components of images: uint8 ``(examples, pixels)`` to float32 ``(.., N)``."""
-        pieces = [(_double(piece) - self.mean) @ self.axes for piece in images.split(_AT_ONCE)]
+        pieces = [(_to_float64(piece) - self.mean) @ self.axes for piece in images.split(_AT_ONCE)]
         return torch.from_numpy(np.concatenate(pieces).astype(np.float32))
 
 
 def principal_components(images: Tensor, count: int, normalize: str) -> Components:
-    """Return the first components of images.
+    """Compute the first principal components of images.
 
     Args:
         images: Those that are trained on, uint8 ``(examples, pixels)``.
@@ -48,7 +48,7 @@ def principal_components(images: Tensor, count: int, normalize: str) -> Componen
     """
     pixels = images.shape[1]
     total, products = np.zeros(pixels), np.zeros((pixels, pixels))
-    for piece in map(_double, images.split(_AT_ONCE)):
+    for piece in map(_to_float64, images.split(_AT_ONCE)):
         total += piece.sum(axis=0)
         products += piece.T @ piece
     # Whole numbers below 2**53, so the covariance is exact whatever the order of the sums.
@@ -63,5 +63,5 @@ def principal_components(images: Tensor, count: int, normalize: str) -> Componen
     return Components(total / len(images), axes * np.sign(largest) * np.where(varies, scale, 0.0))
 
 
-def _double(images: Tensor) -> Floats:
+def _to_float64(images: Tensor) -> Floats:
     return images.numpy().astype(np.float64)

@@ -1,4 +1,4 @@
-"""MNIST, Fashion-MNIST and KMNIST in torchvision's layout: found, fetched, checked, read."""
+"""Download, check and read MNIST, Fashion-MNIST and KMNIST in torchvision's folders."""
 
 import gzip
 import hashlib
@@ -19,59 +19,25 @@ import torch
 from filelock import FileLock, Timeout
 
 from dropout_lab.data.splits import Examples
-from dropout_lab.datasets import DATASETS, Dataset
+from dropout_lab.datasets import (
+    DATASETS,
+    FILES,
+    Dataset,
+    expand_home,
+    is_downloaded,
+    raw_folder,
+)
 from dropout_lab.errors import DataError
 from dropout_lab.files import open_file
 
-FILES = (
-    "train-images-idx3-ubyte",
-    "train-labels-idx1-ubyte",
-    "t10k-images-idx3-ubyte",
-    "t10k-labels-idx1-ubyte",
-)
 _MOST_BLANK = 0.01  # of the images of a data set without published digests
 _HEADER = 16  # bytes of an IDX file's header at most: a magic number and three lengths
 _PATIENCE = 30.0  # seconds for a server's next sign of life
 _UNSIGNED_BYTES = 0x0800  # the magic number of an IDX file, less its number of axes
 
 
-def expanded(data_dir: Path) -> Path:
-    """Return a folder with ``~`` replaced by the user's home directory.
-
-    Raises:
-        DataError: There is no home directory, as in a container whose user has no name.
-    """
-    try:
-        return data_dir.expanduser()
-    except RuntimeError as error:
-        raise DataError(
-            f"{data_dir} cannot be found: there is no home directory. Name the folder of the "
-            "data sets with --data-dir or DROPOUT_LAB_DATA. The data set mnist_5k needs no folder."
-        ) from error
-
-
-def raw_folder(name: str, data_dir: Path) -> Path:
-    """Return the folder the four files of a data set lie in.
-
-    Raises:
-        DataError: It is below a home directory, and there is none.
-    """
-    return expanded(data_dir) / DATASETS[name].path / "raw"
-
-
-def present(name: str, data_dir: Path) -> bool:
-    """Whether all four files are there; nothing is said of what is in them.
-
-    Raises:
-        DataError: The folder is below a home directory, and there is none.
-    """
-    folder = raw_folder(name, data_dir)
-    # Not Path.is_file, which raises where a folder above may not be searched.
-    return all(os.path.isfile(folder / file) for file in FILES)
-
-
 def fetch(name: str, data_dir: Path, say: Callable[[str], None]) -> None:
-    """Download what is missing, check it against the published checksum, and unpack it.
+    """Download the missing files, check them against the published checksum, and unpack them.
 
     Packed files (``*-ubyte.gz``) that lie in the folder already are unpacked, not fetched again.
 
@@ -84,14 +50,14 @@ def fetch(name: str, data_dir: Path, say: Callable[[str], None]) -> None:
         DataError: There is no home directory, no network, or no server has the files; the message
             names the offline way. No half-fetched file is left behind.
     """
-    if present(name, data_dir):  # the folder may be one that is only read
+    if is_downloaded(name, data_dir):  # the folder may be one that is only read
         return
 
     from torchvision import datasets
 
     source: Any = getattr(datasets, DATASETS[name].path)
     folder = raw_folder(name, data_dir)
-    with _writable(folder):
+    with _explain_unwritable(folder):
         folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(folder / ".fetch.lock")
         try:
@@ -99,17 +65,21 @@ def fetch(name: str, data_dir: Path, say: Callable[[str], None]) -> None:
         except Timeout:
             say(f"waiting for another dropout-lab, which is fetching {name}")
             lock.acquire()
-    with lock, _no_longer_than(_PATIENCE):
+    with lock, _limit_timeout(_PATIENCE):
         for packed_name, md5 in source.resources:
             unpacked = folder / packed_name.removesuffix(".gz")
             if not unpacked.is_file():
                 most = _HEADER + math.prod(_axes(DATASETS[name], unpacked.name))
-                failures = _get(source.mirrors, folder / packed_name, md5, unpacked, most, say)
+                failures = _download_and_unpack(
+                    source.mirrors, folder / packed_name, md5, unpacked, most, say
+                )
                 if failures:
-                    raise DataError(_offline(name, data_dir, packed_name, failures))
+                    raise DataError(
+                        _describe_failed_download(name, data_dir, packed_name, failures)
+                    )
 
 
-def _get(
+def _download_and_unpack(
     mirrors: Sequence[str],
     packed: Path,
     md5: str,
@@ -117,7 +87,7 @@ def _get(
     most: int,
     say: Callable[[str], None],
 ) -> list[str]:
-    """Unpack a file that is here, or is fetched from one of the mirrors; return why not.
+    """Unpack a file, after a download if it is absent; return what went wrong.
 
     Args:
         mirrors: The addresses of the folders to fetch it from.
@@ -153,7 +123,7 @@ def _get(
 
 
 def _unpack(packed: Path, unpacked: Path, most: int) -> list[str]:
-    """Unpack a file, whole or not at all, and no more of it than it may hold; return why not."""
+    """Unpack a file atomically, if it is not larger than ``most`` bytes; return what went wrong."""
     unfinished = unpacked.with_name(f".{unpacked.name}.tmp")
     try:
         with open_file(packed) as file, gzip.open(file) as unzipped:
@@ -178,18 +148,20 @@ def load_family(name: str, data_dir: Path) -> tuple[Examples, Examples]:
     folder, dataset = raw_folder(name, data_dir), DATASETS[name]
     train_images, train_labels, test_images, test_labels = (folder / file for file in FILES)
     return (
-        _examples(dataset, train_images, train_labels),
-        _examples(dataset, test_images, test_labels),
+        _load_examples(dataset, train_images, train_labels),
+        _load_examples(dataset, test_images, test_labels),
     )
 
 
-def _examples(dataset: Dataset, path: Path, labels_path: Path) -> Examples:
-    images = _idx(dataset, path)
+def _load_examples(dataset: Dataset, path: Path, labels_path: Path) -> Examples:
+    images = _read_idx(dataset, path)
     images = images.reshape(len(images), -1)
     blank = 0 if dataset.sha256 else int((~images.any(axis=1)).sum())
     if blank > _MOST_BLANK * len(images):
-        raise DataError(f"{path} holds {blank:,} blank images. {_remedy(dataset.name, path)}")
-    labels = _idx(dataset, labels_path)
+        raise DataError(
+            f"{path} holds {blank:,} blank images. {_suggest_fetch(dataset.name, path)}"
+        )
+    labels = _read_idx(dataset, labels_path)
     if labels.max() >= dataset.classes:
         raise DataError(
             f"{labels_path} holds the label {labels.max()}; labels are 0 to {dataset.classes - 1}."
@@ -197,11 +169,11 @@ def _examples(dataset: Dataset, path: Path, labels_path: Path) -> Examples:
     return Examples(torch.from_numpy(images), torch.from_numpy(labels.astype(np.int64)))
 
 
-def _check_published(dataset: Dataset, path: Path, content: bytearray) -> None:
-    """Refuse a file that is not the one of its data set, as far as that is known.
+def _check_digest(dataset: Dataset, path: Path, content: bytearray) -> None:
+    """Check that a file is the published file of its data set, if its digest is known.
 
     Raises:
-        DataError: It is another.
+        DataError: The file is a different file.
     """
     name, found = dataset.name, hashlib.sha256(content).hexdigest()
     wanted = dict(zip(FILES, dataset.sha256, strict=False)).get(path.name)
@@ -211,12 +183,12 @@ def _check_published(dataset: Dataset, path: Path, content: bytearray) -> None:
     whose = f"it is a file of {owner}" if owner else f"its SHA-256 is {found}"
     expected = f", and the published one has {wanted}" if wanted else ""
     raise DataError(
-        f"{path} is not the file of {name}: {whose}{expected}. {_remedy(name, path)} Images of "
-        f"your own cannot take the place of {name}."
+        f"{path} is not the file of {name}: {whose}{expected}. {_suggest_fetch(name, path)} "
+        f"Images of your own cannot take the place of {name}."
     )
 
 
-def _remedy(name: str, path: Path) -> str:
+def _suggest_fetch(name: str, path: Path) -> str:
     again = ["dropout-lab", "data", "fetch", name, "--data-dir", str(path.parents[2])]
     return f"Remove the file and run: {shlex.join(again)}; or copy it again."
 
@@ -227,14 +199,14 @@ def _axes(dataset: Dataset, file: str) -> tuple[int, ...]:
     return (examples, *dataset.shape) if "images" in file else (examples,)
 
 
-def _idx(dataset: Dataset, path: Path) -> "np.ndarray[Any, np.dtype[np.uint8]]":
-    """Read one IDX file: a magic number, the lengths of the axes, then a byte for each entry."""
+def _read_idx(dataset: Dataset, path: Path) -> "np.ndarray[Any, np.dtype[np.uint8]]":
+    """Read an IDX file: a magic number, the lengths of the axes, then a byte for each entry."""
     shape = _axes(dataset, path.name)
     magic = _UNSIGNED_BYTES + len(shape)
     wanted = f"expected {' x '.join(map(str, shape))} bytes after a header with {magic}"
     header = struct.Struct(f">{1 + len(shape)}i")
     size = header.size + math.prod(shape)
-    remedy = _remedy(dataset.name, path)
+    remedy = _suggest_fetch(dataset.name, path)
     try:
         # One byte more than it should have: a longer file shows, and is not read whole.
         with open_file(path) as file:
@@ -246,14 +218,14 @@ def _idx(dataset: Dataset, path: Path) -> "np.ndarray[Any, np.dtype[np.uint8]]":
     if len(content) != size:
         fault = "is truncated" if len(content) < size else "is too long"
         raise DataError(f"{path} {fault}: {wanted}. {remedy}")
-    _check_published(dataset, path, content)
+    _check_digest(dataset, path, content)
     return np.frombuffer(content, dtype=np.uint8, offset=header.size).reshape(shape)
 
 
-def _offline(name: str, data_dir: Path, file: str, failures: list[str]) -> str:
+def _describe_failed_download(name: str, data_dir: Path, file: str, failures: list[str]) -> str:
     tried = "\n".join(f"  tried {failure}" for failure in failures)
     return (
-        f"{name} is not in {expanded(data_dir)} and {file} could not be downloaded.\n{tried}\n"
+        f"{name} is not in {expand_home(data_dir)} and {file} could not be downloaded.\n{tried}\n"
         f"Offline: copy the four files {', '.join(FILES)} (or the same with .gz) from a machine "
         f"that has them into {raw_folder(name, data_dir)}, or name their folder with --data-dir "
         "or DROPOUT_LAB_DATA. The data set mnist_5k needs no download: "
@@ -262,7 +234,7 @@ def _offline(name: str, data_dir: Path, file: str, failures: list[str]) -> str:
 
 
 @contextmanager
-def _writable(folder: Path) -> Iterator[None]:
+def _explain_unwritable(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
@@ -272,8 +244,8 @@ def _writable(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _no_longer_than(seconds: float) -> Iterator[None]:
-    """Let no connection of this process wait longer for an answer."""
+def _limit_timeout(seconds: float) -> Iterator[None]:
+    """Limit how long connections of this process wait for an answer."""
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(seconds)
     try:

@@ -1,11 +1,11 @@
-"""Data sets that are a CSV file inside a Python package: no download."""
+"""Read data sets that are a CSV file inside a Python package."""
 
 from importlib.resources import files
 
 import numpy as np
 import torch
 
-from dropout_lab.data.splits import Examples, stratified
+from dropout_lab.data.splits import Examples, draw_stratified
 from dropout_lab.datasets import DATASETS
 from dropout_lab.errors import DataError
 from dropout_lab.rng import Purpose, stream
@@ -36,6 +36,6 @@ def load_packaged(name: str) -> tuple[Examples, Examples]:
     images = torch.from_numpy(np.ascontiguousarray(table[:, :-1]))
     labels = torch.from_numpy(table[:, -1].astype(np.int64))
     whole = Examples(images, labels)
-    chosen = stratified(labels.numpy(), dataset.test, stream(Purpose.SPLIT, 0, dataset.test))
+    chosen = draw_stratified(labels.numpy(), dataset.test, stream(Purpose.SPLIT, 0, dataset.test))
     rest = np.setdiff1d(np.arange(len(whole)), chosen)
     return whole[torch.from_numpy(rest)], whole[torch.from_numpy(chosen)]

@@ -1,4 +1,4 @@
-"""The parts of a data set: training, validation and test, drawn class by class."""
+"""Split a data set into training, validation and test set, class by class."""
 
 import hashlib
 from dataclasses import dataclass, replace
@@ -29,7 +29,7 @@ class Examples:
         return len(self.labels)
 
     def __getitem__(self, indices: Tensor) -> "Examples":
-        rows = self.images.index_select(0, indices.flatten())  # it copies whole rows, [] does not
+        rows = self.images.index_select(0, indices.flatten())  # faster than []: it copies rows
         return Examples(rows.unflatten(0, indices.shape), self.labels[indices])
 
     def to(self, device: torch.device) -> "Examples":
@@ -39,19 +39,19 @@ class Examples:
 
 @dataclass(frozen=True)
 class Splits:
-    """The parts of a data set and how its pixels become numbers: ``(pixel - shift) * scale``.
+    """The splits of a data set. Pixels are normalized by ``(pixel - shift) * scale``.
 
     Principal components are such numbers already.
 
     Args:
-        train: What is trained on.
-        validation: What settings are chosen on; may be empty.
-        test: What is reported.
-        shift: In pixels, 0 to 255.
-        scale: Per pixel.
-        digest: SHA-256 of the three parts, labels included; of the pixels, also where there are
-            components in their place, whose last bits may differ between machines.
-        checksum: SHA-256 of the three parts as they are here.
+        train: The training set.
+        validation: The validation set, which may be empty.
+        test: The test set.
+        shift: In pixel values, 0 to 255.
+        scale: The factor of a pixel value.
+        digest: SHA-256 of the pixels and labels of the three sets. It is of the pixels also with
+            principal components, whose last bits may differ between machines.
+        checksum: SHA-256 of the three sets as they are stored here.
         shape: Rows and columns of pixels of an image.
         classes: Number of classes.
     """
@@ -67,7 +67,7 @@ class Splits:
     classes: int
 
     def pixels(self, images: Tensor) -> Tensor:
-        """Return images as the numbers the network sees, in torch's default dtype."""
+        """Return normalized images as input of the network, in the default dtype of torch."""
         if images.is_floating_point():
             return images.to(torch.get_default_dtype())
         pixels = images.to(torch.get_default_dtype())
@@ -81,8 +81,8 @@ class Splits:
         return replace(self, train=parts[0], validation=parts[1], test=parts[2])
 
     def intact(self) -> bool:
-        """Whether the parts are what the checksum says; they may come from another machine."""
-        return _digest(self.train, self.validation, self.test) == self.checksum
+        """Return whether the splits match their checksum, as after a copy between machines."""
+        return _compute_digest(self.train, self.validation, self.test) == self.checksum
 
 
 def split(
@@ -99,54 +99,54 @@ def split(
     subset: str | None = None,
     pca: int | None = None,
 ) -> Splits:
-    """Hold out validation, keep ``train_size`` of the rest, mislabel some, and measure the pixels.
+    """Hold out validation examples, keep ``train_size`` others, change labels, and normalize.
 
-    All draws come from ``split_seed`` alone, each from its own stream: more label noise moves
-    further labels and leaves the moved ones moved; a larger ``train_size`` keeps those of a
-    smaller one, but for the rounding of the class shares.
+    Only ``split_seed`` decides the draws, each from its own stream. More label noise changes more
+    labels and keeps the changes of less noise. A larger ``train_size`` includes the examples of a
+    smaller size, except for the rounding of the class shares.
 
     Args:
-        training: The training part of the data set.
-        test: Its test part, left as it is.
+        training: The training set.
+        test: The test set, which stays unchanged.
         shape: Rows and columns of pixels of an image.
         classes: Number of classes.
-        validation_size: Examples held out, stratified; 0 for none.
-        train_size: Examples kept of what is left; none for all.
-        label_noise: Fraction of the kept labels that are moved to another class, in [0, 1].
-        normalize: ``unit`` maps pixels to [0, 1]; ``standard`` to mean 0 and s.d. 1 over all
-            pixels of the kept training examples.
+        validation_size: Number of validation examples, stratified.
+        train_size: Number of training examples, of those that are left; None for all.
+        label_noise: Fraction of the training labels that are changed to another class.
+        normalize: ``unit`` maps pixels to [0, 1]; ``standard`` to mean 0 and SD 1 over all
+            pixels of the training examples.
         split_seed: Seed of the draws.
-        subset: Which examples ``train_size`` keeps: ``stratified``, class by class, which is the
-            default, or ``first``, those that come first in the data set's files.
-        pca: Number of principal components that take the place of the pixels, fitted on the kept
-            training examples: see :func:`~dropout_lab.data.components.principal_components`.
+        subset: Which examples ``train_size`` takes: ``stratified`` (default) or the ``first`` in
+            the files.
+        pca: Number of principal components that replace the pixels. See
+            :func:`~dropout_lab.data.components.principal_components`.
     """
     labels = training.labels.numpy()
-    held_out = stratified(labels, validation_size, stream(Purpose.SPLIT, split_seed))
+    held_out = draw_stratified(labels, validation_size, stream(Purpose.SPLIT, split_seed))
     left = np.setdiff1d(np.arange(len(labels)), held_out)
     if subset == "first":
         left = left[:train_size]
     elif train_size is not None:
-        chosen = stratified(labels[left], train_size, stream(Purpose.TRAIN_SUBSET, split_seed))
+        chosen = draw_stratified(labels[left], train_size, stream(Purpose.TRAIN_SUBSET, split_seed))
         left = left[chosen]
     validation, train = training[torch.from_numpy(held_out)], training[torch.from_numpy(left)]
-    train = Examples(train.images, _mislabelled(train.labels, classes, label_noise, split_seed))
-    digest = _digest(train, validation, test)
+    train = Examples(train.images, _change_labels(train.labels, classes, label_noise, split_seed))
+    digest = _compute_digest(train, validation, test)
     if pca is None:
-        shift, scale = _normalization(train.images, normalize)
+        shift, scale = _compute_normalization(train.images, normalize)
         return Splits(train, validation, test, shift, scale, digest, digest, shape, classes)
     components = principal_components(train.images, pca, normalize)
     train, validation, test = (
         Examples(components(part.images), part.labels) for part in (train, validation, test)
     )
-    checksum = _digest(train, validation, test)
+    checksum = _compute_digest(train, validation, test)
     return Splits(train, validation, test, 0.0, 1.0, digest, checksum, shape, classes)
 
 
-def stratified(labels: Indices, size: int, generator: np.random.Generator) -> Indices:
-    """Return ``size`` indices with each class in its share, in ascending order.
+def draw_stratified(labels: Indices, size: int, generator: np.random.Generator) -> Indices:
+    """Draw ``size`` indices with each class in its share; return them in ascending order.
 
-    Shares are rounded down and the largest remainders, of equal ones the lower class, rounded up.
+    Shares are rounded down, except those with the largest remainders, lower classes first.
 
     Raises:
         ValueError: There are fewer than ``size`` labels.
@@ -165,7 +165,7 @@ def stratified(labels: Indices, size: int, generator: np.random.Generator) -> In
     return np.sort(np.concatenate(chosen)).astype(np.int64)
 
 
-def _mislabelled(labels: Tensor, classes: int, fraction: float, split_seed: int) -> Tensor:
+def _change_labels(labels: Tensor, classes: int, fraction: float, split_seed: int) -> Tensor:
     generator = stream(Purpose.LABEL_NOISE, split_seed)
     order = generator.permutation(len(labels))
     offsets = generator.integers(1, classes, size=len(labels))
@@ -175,7 +175,7 @@ def _mislabelled(labels: Tensor, classes: int, fraction: float, split_seed: int)
     return noisy
 
 
-def _normalization(images: Tensor, normalize: str) -> tuple[float, float]:
+def _compute_normalization(images: Tensor, normalize: str) -> tuple[float, float]:
     if normalize == "unit":
         return 0.0, 1 / 255
     # In pieces, since bincount makes eight bytes of each pixel.
@@ -186,7 +186,7 @@ def _normalization(images: Tensor, normalize: str) -> tuple[float, float]:
     return float(mean), float(1 / np.sqrt(variance)) if variance > 0 else 1 / 255
 
 
-def _digest(*parts: Examples) -> str:
+def _compute_digest(*parts: Examples) -> str:
     digest = hashlib.sha256()
     for part in parts:
         digest.update(part.images.numpy().tobytes())

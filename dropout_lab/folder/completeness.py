@@ -7,16 +7,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from dropout_lab import results
-from dropout_lab.config.diagnostic_columns import diagnostic_columns
 from dropout_lab.config.grid import Run
-from dropout_lab.config.inference_rules import at_end, inferences, keeps_predictions
 from dropout_lab.config.schema import Settings
+from dropout_lab.config.sections.evaluation import (
+    at_end,
+    diagnostic_columns,
+    inferences,
+    keeps_predictions,
+)
 from dropout_lab.config.sizes import (
     BINS,
     HISTOGRAM_EXAMPLES,
     is_evaluated,
-    length,
     training_examples,
+    training_length,
 )
 from dropout_lab.datasets import DATASETS, Dataset
 from dropout_lab.folder.run_summary import end_from_records, metric_columns, summary
@@ -76,7 +80,7 @@ class RowsByRun(Mapping[str, RunRows]):
 
 def missing_epochs(settings: Settings, rows: Sequence[Row], until: int) -> list[int]:
     """Return the epochs up to ``until`` that should have a record and have none."""
-    last_epoch, _ = length(settings, training_examples(settings))
+    last_epoch, _ = training_length(settings, training_examples(settings))
     there = {int(row["epoch"]) for row in rows}
     every = range(1, min(until, last_epoch) + 1)
     return [e for e in every if is_evaluated(e, last_epoch, settings) and e not in there]
@@ -141,7 +145,7 @@ def describe_missing(run: Run, row: Row, rows: RunRows, *, kept: bool) -> str:
         kept: Whether inferences are; see :func:`has_inference_table`.
     """
     settings = run.settings
-    last_epoch, _ = length(settings, training_examples(settings))
+    last_epoch, _ = training_length(settings, training_examples(settings))
     epochs = int(row["epochs"]) if row["epochs"].isdecimal() else 0
     if not 1 <= epochs <= last_epoch or (
         epochs < last_epoch and settings.training.patience is None

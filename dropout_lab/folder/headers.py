@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Sequence
 
 from dropout_lab import results
-from dropout_lab.config.diagnostic_columns import diagnostic_columns
 from dropout_lab.config.grid import Run
+from dropout_lab.config.sections.evaluation import diagnostic_columns
 from dropout_lab.folder.run_summary import metric_columns
 from dropout_lab.training import RECORD_COLUMNS
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from dropout_lab.config.grid import Run
-from dropout_lab.config.schema import without_dropout
+from dropout_lab.config.sections.dropout import is_baseline
 from dropout_lab.errors import ConfigError, StorageError
 from dropout_lab.folder.study_folder import StudyFolder
 from dropout_lab.results import RemovalEntry, cell_text, comparable
@@ -74,7 +74,7 @@ def remove_cells(path: Path, values: Mapping[str, Any], *, dry_run: bool = False
 
 
 def _is_compared(run: Run) -> bool:
-    return not without_dropout(run.settings)
+    return not is_baseline(run.settings)
 
 
 def _matching(

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from dropout_lab.config.grid import Run
-from dropout_lab.config.inference_rules import diagnostics
-from dropout_lab.config.sizes import length, training_examples
+from dropout_lab.config.sections.evaluation import diagnostics
+from dropout_lab.config.sizes import training_examples, training_length
 from dropout_lab.results import Row, cell_text
 
 _FIRST_METRIC = "noisy_train_loss"  # what comes before says when and with what it was measured
@@ -90,7 +90,7 @@ def end_from_records(run: Run, rows: Sequence[Row]) -> RunEnd | None:
     ):
         return None
     examples = training_examples(settings)
-    epochs, updates = length(settings, examples)
+    epochs, updates = training_length(settings, examples)
     if (last["epoch"], last["updates"]) != (str(epochs), str(updates)):
         return None
     seconds = float(last.get("seconds") or 0)

@@ -8,8 +8,9 @@ from typing import Any
 import torch
 
 from dropout_lab import data
-from dropout_lab.config.grid import Cell, canonical, runs_of, with_values
-from dropout_lab.config.schema import Settings, without_dropout
+from dropout_lab.config.grid import Cell, canonicalize, runs_of, with_values
+from dropout_lab.config.schema import Settings
+from dropout_lab.config.sections.dropout import is_baseline
 from dropout_lab.data import Splits
 from dropout_lab.lessons import LessonOptions
 from dropout_lab.training import Fleet, Record, train
@@ -32,7 +33,7 @@ class TrainedFleet:
 
 def make_settings(values: Mapping[str, Any]) -> Settings:
     """Create settings from dotted keys; missing keys get the defaults of the schema."""
-    return canonical(with_values(Settings(), values))
+    return canonicalize(with_values(Settings(), values))
 
 
 def load_images(
@@ -68,10 +69,10 @@ def build_fleet(cells: Sequence[Settings], seeds: Sequence[int]) -> Fleet:
             cell gets the dropout of the other cells at p = 0, which gives bit-identical results.
         seeds: The seeds of every cell, so that the runs of different cells form pairs.
     """
-    dropout = next((cell.dropout for cell in cells if not without_dropout(cell)), None)
+    dropout = next((cell.dropout for cell in cells if not is_baseline(cell)), None)
     if dropout is not None:
         at_zero = {"dropout": dropout.model_copy(update={"p": 0.0, "input_p": 0.0})}
-        cells = [c.model_copy(update=at_zero) if without_dropout(c) else c for c in cells]
+        cells = [c.model_copy(update=at_zero) if is_baseline(c) else c for c in cells]
     return Fleet(runs_of([Cell({}, cell) for cell in cells], seeds), torch.device("cpu"))
 
 

@@ -10,11 +10,12 @@ from typing import Any, get_type_hints
 from pydantic import TypeAdapter, ValidationError
 
 from dropout_lab.catalogue import BUILT_IN
-from dropout_lab.config.allowed_values import allowed, choices
-from dropout_lab.config.messages import nearest, shown
-from dropout_lab.config.schema import DropoutSettings
+from dropout_lab.config.allowed_values import describe_allowed, list_choices
+from dropout_lab.config.messages import suggest_nearest
+from dropout_lab.config.sections.dropout import DropoutSettings
 from dropout_lab.layers import Dropout, UnitDropout
 from dropout_lab.layers.sample_inputs import required_options
+from dropout_lab.printable import shown
 from dropout_lab.variant import Variant
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
@@ -87,7 +88,7 @@ def _field_mistakes(variant: Variant) -> Iterator[str]:
         yield f"variant.highest_p is {variant.highest_p:g}; say why not more: beyond='...'."
     if not 0 < variant.cost < math.inf:
         yield f"variant.cost is {variant.cost:g}; it must be above 0, and 1 is that of none."
-    activations = choices("model.activation")
+    activations = list_choices("model.activation")
     for key, values, known in (
         ("activations", variant.activations, activations),
         ("surrogate", variant.surrogate, _INPUTS),
@@ -106,12 +107,12 @@ def _option_mistakes(variant: Variant) -> Iterator[str]:
         if key not in known:
             yield (
                 f"variant.options names {key!r}, which is no key of the section dropout for "
-                f"variants;{nearest(key, known)} known: {', '.join(known)}."
+                f"variants;{suggest_nearest(key, known)} known: {', '.join(known)}."
             )
         elif default is None and key not in variant.needed:
             yield f"variant.options gives {key!r} no default; name it in needed, or give one."
         elif default is not None and not _is_allowed(key, default):
-            words = allowed(f"dropout.{key}")
+            words = describe_allowed(f"dropout.{key}")
             yield f"variant.options gives {key!r} the default {shown(default)}; allowed: {words}."
 
 

@@ -14,7 +14,8 @@ from pydantic import ValidationError
 from dropout_lab.analysis.style import value_text
 from dropout_lab.analysis.tables import MISSING, StudyTables, group_by_cell
 from dropout_lab.config.grid import Cell, Run, sweep_cells
-from dropout_lab.config.schema import Config, without_dropout
+from dropout_lab.config.schema import Config
+from dropout_lab.config.sections.dropout import is_baseline
 from dropout_lab.config.sizes import layer_sizes
 from dropout_lab.config.sweep import LABEL
 from dropout_lab.files import sha256_of
@@ -151,7 +152,7 @@ def _sweep_section(
         entry = {LABEL: cell.label} if cell.label else {}
         entry |= {key: value for key, value in values.items() if key in labelled}
         listed_cells += [entry] if entry and entry not in listed_cells else []
-        for grid in (all_values,) if without_dropout(settings) else (all_values, dropout_values):
+        for grid in (all_values,) if is_baseline(settings) else (all_values, dropout_values):
             for key in grid.keys() & values.keys():
                 grid[key] += [values[key]] if values[key] not in grid[key] else []
     labelled_cells = [entry for entry in listed_cells if LABEL in entry]

@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from dropout_lab.config.evaluation import InferenceName
+from dropout_lab.config.sections.evaluation import InferenceName
 from dropout_lab.results import names
 
 STATUSES = ("completed", "diverged", "failed", "interrupted")

@@ -16,7 +16,7 @@ from dropout_lab.catalogue import CATALOGUE
 from dropout_lab.config.grid import Cell, Run, run_id, values_of
 from dropout_lab.config.published import FigureSettings, PublishedSettings
 from dropout_lab.config.schema import KEYS, SECTIONS, Settings
-from dropout_lab.config.types import Seed, Whole
+from dropout_lab.config.types import NonNegativeInt, Seed
 from dropout_lab.errors import DamageError, StorageError
 from dropout_lab.files import read_error, read_file
 from dropout_lab.printable import command, one_line
@@ -54,7 +54,7 @@ class RunEntry(_Part):
     seed: Seed
     settings: _Sections
     label: str = ""
-    sessions: list[Whole] = []
+    sessions: list[NonNegativeInt] = []
 
 
 class PluginEntry(_Part):
@@ -70,7 +70,7 @@ class RemovalEntry(_Part):
 
     values: dict[str, str]
     runs: list[_RunId]
-    comparisons: Whole
+    comparisons: NonNegativeInt
 
 
 class Session(_Part):

@@ -6,7 +6,7 @@ import torch
 
 from dropout_lab import data
 from dropout_lab.config.grid import section_data
-from dropout_lab.config.schema import DatasetSettings
+from dropout_lab.config.sections.dataset import DatasetSettings
 from dropout_lab.data import Splits
 from dropout_lab.errors import DataError
 from dropout_lab.folder.study_folder import StudyFolder

@@ -11,7 +11,7 @@ import torch
 
 from dropout_lab import results
 from dropout_lab.config.grid import Run
-from dropout_lab.config.inference_rules import at_end, inferences
+from dropout_lab.config.sections.evaluation import at_end, inferences
 from dropout_lab.data import Splits
 from dropout_lab.datasets import DATASETS
 from dropout_lab.folder.store import Store

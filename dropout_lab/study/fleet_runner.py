@@ -13,7 +13,7 @@ import torch
 
 from dropout_lab import results
 from dropout_lab.config.grid import Run
-from dropout_lab.config.sizes import length, steps_of_epoch
+from dropout_lab.config.sizes import training_length, updates_per_epoch
 from dropout_lab.data import Splits
 from dropout_lab.errors import DropoutLabError
 from dropout_lab.folder.checkpoint import (
@@ -196,7 +196,7 @@ def _train(
     fleet: Fleet, splits: Splits, store: Store, events: Events, stop: Callable[[], bool]
 ) -> str:
     """Train a fleet; return the epoch at which it was stopped, or an empty text at its end."""
-    last_epoch, _ = length(fleet.settings, len(splits.train))
+    last_epoch, _ = training_length(fleet.settings, len(splits.train))
     tell(events.fleet_started, fleet.runs, fleet.epoch, last_epoch)
     for epoch in train(fleet, splits):
         store.append({fleet.runs[i].run_id: record for i, record in epoch.records.items()})
@@ -247,7 +247,7 @@ def tell(event: Callable[..., None], *arguments: object) -> None:
 def _ends(fleet: Fleet, splits: Splits, going: str) -> list[RunEnd]:
     """Return the status of each run; ``going`` is the status of runs that have not diverged."""
     examples, batch_size = len(splits.train), fleet.settings.training.batch_size
-    steps = steps_of_epoch(fleet.settings, examples)
+    steps = updates_per_epoch(fleet.settings, examples)
     ends = []
     for index, run in enumerate(fleet.runs):
         diverged, stopped = fleet.diverged.get(index), fleet.stopped.get(index)

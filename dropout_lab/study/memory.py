@@ -23,14 +23,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from dropout_lab.catalogue import BUILT_IN
-from dropout_lab.config.inference_rules import (
+from dropout_lab.config.schema import Settings
+from dropout_lab.config.sections.dropout import p_of_places
+from dropout_lab.config.sections.evaluation import (
     SAMPLES,
     diagnostics,
     inferences,
     keeps_predictions,
 )
-from dropout_lab.config.schema import Settings, p_of_places
-from dropout_lab.config.sizes import inputs_of, layer_sizes, training_examples
+from dropout_lab.config.sizes import count_inputs, layer_sizes, training_examples
 from dropout_lab.datasets import DATASETS
 from dropout_lab.training.evaluation import CHUNK
 
@@ -91,7 +92,7 @@ def _need(settings: Settings) -> Need:
     averages = 0 if curve is None else CHUNK * DATASETS[settings.dataset.name].classes
     averages *= 2 * _DOUBLE * (samples + 2 * (curve or 0))
     checkpoint_file = 3 * _FLOAT * parameters * saved
-    inputs = 2 * _FLOAT * CHUNK * inputs_of(settings)
+    inputs = 2 * _FLOAT * CHUNK * count_inputs(settings)
     return Need(each, _LIBRARIES + checkpoint_file + inputs + averages)
 
 

@@ -14,8 +14,8 @@ from typing import Any
 
 from dropout_lab.catalogue import CATALOGUE
 from dropout_lab.config.grid import Run
-from dropout_lab.config.regularization import RegularizationSettings
 from dropout_lab.config.schema import Settings
+from dropout_lab.config.sections.regularization import RegularizationSettings
 from dropout_lab.config.sizes import layer_sizes
 from dropout_lab.errors import ConfigError
 from dropout_lab.study.machine import Machine

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
-from dropout_lab.config.schema import AVERAGE_DECAY, TrainingSettings
+from dropout_lab.config.sections.training import AVERAGE_DECAY, TrainingSettings
 
 
 class WeightAverages:

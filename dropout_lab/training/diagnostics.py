@@ -6,10 +6,9 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from dropout_lab.config.diagnostic_columns import LAYER_COLUMNS, REMOVED_PERCENTAGES
-from dropout_lab.config.inference_rules import diagnostics
-from dropout_lab.config.schema import p_of_places
-from dropout_lab.data import Examples, Splits, stratified
+from dropout_lab.config.sections.dropout import p_of_places
+from dropout_lab.config.sections.evaluation import LAYER_COLUMNS, REMOVED_PERCENTAGES, diagnostics
+from dropout_lab.data import Examples, Splits, draw_stratified
 from dropout_lab.layers import Dropout, UnitInputs
 from dropout_lab.layers.noise_measurement import (
     PASSES,
@@ -62,7 +61,7 @@ class Diagnostics:
         labels = splits.test.labels
         size = min(_MAX_TEST_EXAMPLES, len(labels))
         generator = stream(Purpose.DIAGNOSTICS, settings.dataset.split_seed)
-        chosen = torch.from_numpy(stratified(labels.cpu().numpy(), size, generator))
+        chosen = torch.from_numpy(draw_stratified(labels.cpu().numpy(), size, generator))
         self.test = splits.test[chosen.to(labels.device)]
 
     def __call__(self) -> Columns:

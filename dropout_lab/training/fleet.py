@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from dropout_lab.config.grid import Run
-from dropout_lab.config.schema import Settings, places
+from dropout_lab.config.schema import Settings
+from dropout_lab.config.sections.dropout import places
 from dropout_lab.layers import Dropout
 from dropout_lab.model import MLP, fleet_p
 from dropout_lab.optimizer import FleetOptimizer

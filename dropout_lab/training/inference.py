@@ -9,8 +9,12 @@ import torch
 from torch import Tensor
 from torch.nn.functional import log_softmax
 
-from dropout_lab.config.evaluation import EvaluationSettings
-from dropout_lab.config.inference_rules import SAMPLES, inferences, keeps_predictions
+from dropout_lab.config.sections.evaluation import (
+    SAMPLES,
+    EvaluationSettings,
+    inferences,
+    keeps_predictions,
+)
 from dropout_lab.data import Splits
 from dropout_lab.layers import Dropout
 from dropout_lab.model import MLP

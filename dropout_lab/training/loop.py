@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from dropout_lab.config.schema import Settings
-from dropout_lab.config.sizes import is_evaluated, length, steps_of_epoch
-from dropout_lab.data import Examples, Splits, stratified
+from dropout_lab.config.sizes import is_evaluated, training_length, updates_per_epoch
+from dropout_lab.data import Examples, Splits, draw_stratified
 from dropout_lab.lr_schedules import OptimizerSchedule
 from dropout_lab.p_schedules import PSchedule
 from dropout_lab.rng import Purpose, stream
@@ -45,8 +45,8 @@ def train(fleet: Fleet, splits: Splits) -> Iterator[Epoch]:
     """
     model, optimizer = fleet.model, fleet.optimizer
     batch_size = fleet.settings.training.batch_size
-    last_epoch, last_update = length(fleet.settings, len(splits.train))
-    steps = steps_of_epoch(fleet.settings, len(splits.train))
+    last_epoch, last_update = training_length(fleet.settings, len(splits.train))
+    steps = updates_per_epoch(fleet.settings, len(splits.train))
     p_schedule = PSchedule(fleet.settings.dropout, fleet.p, steps, last_update)
     optimizer_schedule = OptimizerSchedule(fleet.settings.training, steps, last_update)
     objective = Objective(model, fleet.settings.dropout, len(splits.train), fleet.regularizers)
@@ -102,7 +102,7 @@ def evaluated_train_indices(splits: Splits, settings: Settings) -> Tensor:
     """Return the indices of the training examples to evaluate on, the same for every run."""
     size = min(settings.evaluation.train_examples, len(splits.train))
     generator = stream(Purpose.TRAIN_EXAMPLES, settings.dataset.split_seed)
-    return torch.from_numpy(stratified(splits.train.labels.cpu().numpy(), size, generator))
+    return torch.from_numpy(draw_stratified(splits.train.labels.cpu().numpy(), size, generator))
 
 
 def has_finite_losses(

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn.functional import log_softmax
 
 from dropout_lab.catalogue import LOSS_WEIGHTS
-from dropout_lab.config.schema import DropoutSettings
+from dropout_lab.config.sections.dropout import DropoutSettings
 from dropout_lab.metrics import losses
 from dropout_lab.model import MLP
 from dropout_lab.training.regularizers import Regularizers

@@ -9,7 +9,7 @@ from itertools import pairwise
 import torch
 
 from dropout_lab.config.schema import Settings
-from dropout_lab.config.sizes import inputs_of
+from dropout_lab.config.sizes import count_inputs
 
 TOO_SLOW = 3.0  # bfloat16 / float32; processors without bfloat16 units reach 20 to 100
 _REPEATS = 5
@@ -72,7 +72,7 @@ def largest_product(settings: Iterable[Settings]) -> tuple[int, int, int]:
     """Return rows, inputs and outputs of the largest product of the settings, within bounds."""
     sizes = []
     for each in settings:
-        units = (inputs_of(each), *each.model.hidden)
+        units = (count_inputs(each), *each.model.hidden)
         rows = _clamp(each.training.batch_size, _ROW_BOUNDS)
         for inputs, outputs in pairwise(units):
             sizes.append((rows, _clamp(inputs, _UNIT_BOUNDS), _clamp(outputs, _UNIT_BOUNDS)))

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import log_softmax
 
-from dropout_lab.config.regularization import KL_DAMPING, KL_TARGET
 from dropout_lab.config.schema import Settings
+from dropout_lab.config.sections.regularization import KL_DAMPING, KL_TARGET
 from dropout_lab.metrics import losses
 from dropout_lab.rng import FleetNoise, Purpose
 

@@ -74,7 +74,12 @@ def test_accuracy_and_gap_against_p(by_p: StudyTables) -> None:
     line = next(line for line in figure.axes[0].lines if len(line.get_xdata()) == 3)
     np.testing.assert_allclose(line.get_xdata(), [0, 0.25, 0.5])
     np.testing.assert_allclose(line.get_ydata(), [0.91, 0.94, 0.915])
-    for word in ("p, the probability of dropping", "test accuracy (%)", "dots: seeds", "n = 2 seeds"):
+    for word in (
+        "p, the probability of dropping",
+        "test accuracy (%)",
+        "dots: seeds",
+        "n = 2 seeds",
+    ):
         assert word in words(figure)
 
 

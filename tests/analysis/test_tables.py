@@ -18,7 +18,7 @@ from dropout_lab.analysis.tables import (
     summarize_cells,
 )
 from dropout_lab.config.grid import runs_of, sweep_cells
-from dropout_lab.config.sizes import length, training_examples
+from dropout_lab.config.sizes import training_examples, training_length
 from dropout_lab.datasets import DATASETS
 from dropout_lab.errors import DamageError, StorageError
 from dropout_lab.folder.manifest import (
@@ -87,7 +87,7 @@ def made_study(
         values |= {"seed": run.seed, **swept_values, "updates": 8}
         values |= {"seconds": 1.0, "learning_rate": 0.1, "p": 0.5}
         texts = {name: cell_text(value) for name, value in values.items()}
-        last, _ = length(run.settings, training_examples(run.settings))
+        last, _ = training_length(run.settings, training_examples(run.settings))
         own = [{"run_id": run.run_id, **texts, "epoch": str(e)} for e in range(1, last + 1)]
         metrics += own
         end = RunEnd(run, status, epochs=last, updates=8, examples=100, seconds=1.0)

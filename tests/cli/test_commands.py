@@ -412,6 +412,7 @@ except SystemExit as exit_:
         (["dropout-lab", "sweep", "--p", "0:1"], 2),
         (["dropout-lab", "config", "schema"], 0),
         (["dropout-lab", "variants"], 0),
+        (["dropout-lab", "data", "list"], 0),
         (["dropout-lab", "train", "--set", "dropout.variant=targeted_unit"], 2),
     ],
 )

@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from dropout_lab.config.load import load, sizes_in
+from dropout_lab.config.load import list_sizes, load
 from dropout_lab.config.overrides import Changes
 from dropout_lab.config.schema import KEYS, SECTION_CLASSES
-from dropout_lab.config.shipped import shipped_configs
+from dropout_lab.config.shipped_configs import list_shipped
 
-CONFIGS = shipped_configs()
+CONFIGS = list_shipped()
 
 
 def test_the_starter_is_right_annotated_and_small(run) -> None:
@@ -72,7 +72,7 @@ def test_a_shipped_config_is_copied_byte_by_byte(name: str, run, tmp_path: Path)
     copied = tmp_path / CONFIGS[name].name
     assert copied.read_bytes() == CONFIGS[name].read_bytes()
     assert f"Next: dropout-lab sweep {copied.name}" in done.out
-    for size in sizes_in(copied):
+    for size in list_sizes(copied):
         load(copied, Changes(settings=() if size is None else (f"size={size}",), sweep=True))
 
 

@@ -5,8 +5,8 @@ import pytest
 from dropout_lab.config.grid import run_id, section_data, single_cell
 from dropout_lab.config.load import load
 from dropout_lab.config.overrides import Changes
-from dropout_lab.config.schema import DatasetSettings
-from dropout_lab.config.sizes import inputs_of
+from dropout_lab.config.sections.dataset import DatasetSettings
+from dropout_lab.config.sizes import count_inputs
 from dropout_lab.errors import ConfigError
 from dropout_lab.study.memory import matrices, need
 
@@ -47,9 +47,9 @@ def test_what_does_not_fit_is_refused(settings: list[str], words: str) -> None:
 
 def test_what_fits_is_taken() -> None:
     assert loaded(*FIRST).dataset.subset == "first"
-    assert inputs_of(loaded("dataset.pca=784")) == 784
-    assert inputs_of(loaded("dataset.pca=70", "evaluation.at_end=histograms")) == 70
-    assert inputs_of(loaded()) == 784
+    assert count_inputs(loaded("dataset.pca=784")) == 784
+    assert count_inputs(loaded("dataset.pca=70", "evaluation.at_end=histograms")) == 70
+    assert count_inputs(loaded()) == 784
 
 
 def test_a_later_key_is_in_a_run_id_and_a_digest_of_data_only_where_it_is_set() -> None:

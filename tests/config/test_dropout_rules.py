@@ -5,12 +5,12 @@ import inspect
 import pytest
 
 from dropout_lab.catalogue import CATALOGUE
-from dropout_lab.config.conditional_keys import readers
-from dropout_lab.config.grid import get, single_cell, sweep_cells
+from dropout_lab.config.conditional_keys import describe_readers
+from dropout_lab.config.grid import single_cell, sweep_cells
 from dropout_lab.config.load import load
 from dropout_lab.config.overrides import Changes
-from dropout_lab.config.rules import cautions
-from dropout_lab.config.schema import Config
+from dropout_lab.config.rules import find_cautions
+from dropout_lab.config.schema import Config, get_value
 from dropout_lab.errors import ConfigError
 from dropout_lab.layers import VARIANTS
 
@@ -171,7 +171,7 @@ def test_what_is_wrong_in_every_cell_is_told_once() -> None:
 
 
 def test_every_optional_key_is_a_setting_that_is_null_by_default() -> None:
-    assert all(get(Config(), key) is None for key in readers())
+    assert all(get_value(Config(), key) is None for key in describe_readers())
 
 
 def test_the_catalogues_defaults_are_the_layers() -> None:
@@ -200,6 +200,6 @@ def test_a_run_without_dropout_has_no_schedule_and_no_loss() -> None:
     ],
 )
 def test_what_is_hardly_meant_is_remarked(settings: list[str], words: str | None) -> None:
-    told = list(cautions(loaded(*settings)))
+    told = find_cautions([loaded(*settings)])
     assert len(told) == (words is not None)
     assert words is None or words in told[0]

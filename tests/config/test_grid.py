@@ -5,17 +5,17 @@ from pathlib import Path
 import pytest
 
 from dropout_lab.config.grid import (
-    get,
+    baseline_of,
     run_id,
     runs_of,
     section_data,
     single_cell,
     sweep_cells,
-    without,
 )
 from dropout_lab.config.load import load
 from dropout_lab.config.overrides import Changes
-from dropout_lab.config.schema import Config, p_of_places, without_dropout
+from dropout_lab.config.schema import Config, get_value
+from dropout_lab.config.sections.dropout import is_baseline, p_of_places
 from dropout_lab.results import digest, read_manifest
 from tests.conftest import make_config
 
@@ -53,7 +53,7 @@ def test_all_combinations_are_run() -> None:
 
 def test_a_run_without_dropout_stands_beside_each_other_setting() -> None:
     cells = sweep_cells(swept("training.learning_rate=0.1,0.2", p="0.25,0.5"))
-    bare = [cell for cell in cells if without_dropout(cell.settings)]
+    bare = [cell for cell in cells if is_baseline(cell.settings)]
     assert [cell.values["training.learning_rate"] for cell in bare] == [0.1, 0.2]
     assert len(cells) == 6
 
@@ -133,6 +133,6 @@ def test_the_p_of_each_place() -> None:
 
 def test_the_partner_without_dropout_keeps_everything_else() -> None:
     settings = make_config("dropout.placement=input", "training.learning_rate=0.2")
-    bare = without(settings)
-    assert without_dropout(bare)
-    assert get(bare, "training.learning_rate") == 0.2
+    bare = baseline_of(settings)
+    assert is_baseline(bare)
+    assert get_value(bare, "training.learning_rate") == 0.2

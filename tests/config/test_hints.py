@@ -8,7 +8,7 @@ from dropout_lab.config.document import Document, parse_document
 from dropout_lab.config.load import check, load
 from dropout_lab.config.overrides import Changes
 from dropout_lab.config.schema import KEYS
-from dropout_lab.config.synonyms import OTHER_KEYS, OTHER_VALUES, nearest_word
+from dropout_lab.config.synonyms import OTHER_KEYS, OTHER_VALUES, find_nearest_word
 from dropout_lab.errors import ConfigError
 
 
@@ -234,10 +234,10 @@ def test_a_near_miss_is_suggested_whatever_its_case(value: str, key: str, right:
 def test_the_nearest_word_is_a_typo_at_most() -> None:
     known = ("epochs", "momentum_epochs", "batch_size", "p")
     words = ("epoch", "ephocs", "Epochs", "batchsize", "batch-size", "P")
-    assert [nearest_word(word, known) for word in words] == [
+    assert [find_nearest_word(word, known) for word in words] == [
         "epochs", "epochs", "epochs", "batch_size", "batch_size", "p",
     ]  # fmt: skip
-    assert [nearest_word(w, known) for w in ("num_epochs", "pochs", "q", "x" * 10_000)] == [
+    assert [find_nearest_word(w, known) for w in ("num_epochs", "pochs", "q", "x" * 10_000)] == [
         None
     ] * 4
     assert set(OTHER_KEYS.values()) <= set(KEYS)

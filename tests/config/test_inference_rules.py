@@ -5,7 +5,7 @@ import pytest
 from dropout_lab.config.grid import run_id, single_cell, sweep_cells
 from dropout_lab.config.load import load
 from dropout_lab.config.overrides import Changes
-from dropout_lab.config.rules import cautions
+from dropout_lab.config.rules import find_cautions
 from dropout_lab.config.schema import Config, Settings
 from dropout_lab.errors import ConfigError
 
@@ -156,8 +156,8 @@ def test_one_meaning_has_one_form() -> None:
     ],
 )
 def test_what_is_hardly_meant_is_told(settings: list[str], words: str) -> None:
-    assert any(words in text for text in cautions(single(*settings)))
-    assert not list(cautions(single(MONTE_CARLO)))
+    assert any(words in text for text in find_cautions([single(*settings)]))
+    assert not find_cautions([single(MONTE_CARLO)])
 
 
 def test_what_only_sampling_reads_is_kept_where_there_is_something_to_sample() -> None:

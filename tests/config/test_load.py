@@ -269,10 +269,10 @@ def test_set_has_the_same_messages_as_the_file(setting: str, words: str) -> None
 
 def test_the_ranges_of_the_messages_are_those_of_the_schema() -> None:
     """Each number key refuses the values just outside the range its message states."""
-    from dropout_lab.config.allowed_values import allowed
+    from dropout_lab.config.allowed_values import describe_allowed
 
     for key in KEYS:
-        if allowed(key).startswith("a number from 0 to 1"):
+        if describe_allowed(key).startswith("a number from 0 to 1"):
             with pytest.raises(ConfigError):
                 changed(f"{key}=1.0000001")
             with pytest.raises(ConfigError):

@@ -5,19 +5,19 @@ from pathlib import Path
 
 import pytest
 
-from dropout_lab.config import shipped
+from dropout_lab.config import shipped_configs as shipped
 
 ROOT = Path(__file__).parents[2]
 
 
 def test_every_config_of_the_clone_has_a_name() -> None:
     files = {path.relative_to(ROOT / "configs") for path in (ROOT / "configs").rglob("*.yaml")}
-    assert {f"{name}.yaml" for name in shipped.shipped_configs()} == set(map(str, files))
+    assert {f"{name}.yaml" for name in shipped.list_shipped()} == set(map(str, files))
     assert shipped.find_shipped("quickstart") == ROOT / "configs" / "quickstart.yaml"
     assert shipped.find_shipped("hinton2012") == shipped.find_shipped("papers/hinton2012")
     assert shipped.find_shipped("papers") is None
     assert shipped.find_shipped("configs/quickstart.yaml") is None
-    assert list(shipped.shipped_configs())[-1].startswith("papers/")
+    assert list(shipped.list_shipped())[-1].startswith("papers/")
 
 
 def test_the_wheel_has_them_where_they_are_looked_for(
@@ -32,7 +32,7 @@ def test_the_wheel_has_them_where_they_are_looked_for(
     (tmp_path / "site-packages" / target[1]).mkdir(parents=True)
     (package / "configs" / "one.yaml").write_text("name: one")
     monkeypatch.setattr(shipped, "_PACKAGE", package)
-    assert shipped.shipped_configs() == {"one": package / "configs" / "one.yaml"}
+    assert shipped.list_shipped() == {"one": package / "configs" / "one.yaml"}
 
 
 @pytest.mark.parametrize(
@@ -47,10 +47,10 @@ def test_the_wheel_has_them_where_they_are_looked_for(
     ],
 )
 def test_a_path_or_a_typo_is_answered_with_the_name(text: str, names: list[str]) -> None:
-    assert shipped.similar_shipped(text) == names
+    assert shipped.find_similar_shipped(text) == names
 
 
 def test_each_config_says_in_its_first_line_what_it_is_for() -> None:
-    for path in shipped.shipped_configs().values():
-        assert len(shipped.first_comment(path)) > 20
+    for path in shipped.list_shipped().values():
+        assert len(shipped.read_first_comment(path)) > 20
         assert path.read_text().startswith("# ")

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from dropout_lab.config.grid import labelled_keys, run_id, runs_of, sweep_cells
-from dropout_lab.config.load import load, sizes_in
+from dropout_lab.config.load import list_sizes, load
 from dropout_lab.config.overrides import Changes
-from dropout_lab.config.schema import Config, without_dropout
+from dropout_lab.config.schema import Config
+from dropout_lab.config.sections.dropout import is_baseline
 from dropout_lab.errors import ConfigError
 from dropout_lab.folder.manifest import (
     add_runs,
@@ -68,7 +69,7 @@ def mistakes(path: Path, old: str, new: str, *settings: str, **changes: Any) -> 
 
 def test_listed_cells_are_run_with_the_missing_ones_without_dropout(path: Path) -> None:
     cells = sweep_cells(loaded(path))
-    told = [(cell.label, without_dropout(cell.settings)) for cell in cells]
+    told = [(cell.label, is_baseline(cell.settings)) for cell in cells]
     assert told == [("L2", True), ("", True), ("both", False), ("", False)]
     # "both" without dropout is L2, which is listed; the bound without dropout is added.
     assert cells[1].settings.regularization.max_norm == 2
@@ -145,7 +146,7 @@ def test_a_size_changes_what_it_names_and_the_name(path: Path) -> None:
     assert quick.published is not None
     assert quick.published.departures == ("fewer epochs",)
     assert quick.published.citation == "Somebody 1999, table 1"
-    assert sizes_in(path) == ["quick", "full"]
+    assert list_sizes(path) == ["quick", "full"]
     assert loaded(path, "size=full", "training.epochs=4").training.epochs == 4
     assert loaded(path, "name=mine").name == "mine"
 
@@ -239,7 +240,7 @@ PAPERS = sorted(Path("configs/papers").glob("*.yaml"))
 @pytest.mark.parametrize("path", PAPERS, ids=lambda path: path.stem)
 def test_every_paper_is_right_in_every_size(path: Path) -> None:
     assert path.read_text().startswith("# ")
-    for size in sizes_in(path):
+    for size in list_sizes(path):
         config = loaded(path, *(() if size is None else (f"size={size}",)))
         cells = sweep_cells(config)
         assert cells
@@ -249,7 +250,7 @@ def test_every_paper_is_right_in_every_size(path: Path) -> None:
             labels = {cell.label for cell in cells}
             named = {v.cell for v in config.published.values if isinstance(v.cell, str)}
             assert named <= labels
-    assert sizes_in(path) == ["quick", "full"]
+    assert list_sizes(path) == ["quick", "full"]
 
 
 def test_a_range_that_leaves_what_is_allowed_is_told_once(path: Path) -> None:

@@ -3,13 +3,14 @@
 import pytest
 
 from dropout_lab.catalogue import CATALOGUE
-from dropout_lab.config.conditional_keys import readers
-from dropout_lab.config.grid import get, run_id, runs_of, single_cell, sweep_cells
+from dropout_lab.config.conditional_keys import describe_readers
+from dropout_lab.config.grid import run_id, runs_of, single_cell, sweep_cells
 from dropout_lab.config.load import load
 from dropout_lab.config.overrides import Changes
-from dropout_lab.config.regularization import RegularizationSettings
-from dropout_lab.config.rules import cautions
-from dropout_lab.config.schema import Config, TrainingSettings
+from dropout_lab.config.rules import find_cautions
+from dropout_lab.config.schema import Config, get_value
+from dropout_lab.config.sections.regularization import RegularizationSettings
+from dropout_lab.config.sections.training import TrainingSettings
 from dropout_lab.errors import ConfigError
 
 REGULARIZATION = set(RegularizationSettings.model_fields)
@@ -398,7 +399,7 @@ def test_what_is_not_set_is_no_part_of_a_run_id_and_what_is_set_is() -> None:
 
 
 def test_every_new_key_is_null_or_off_by_default() -> None:
-    assert all(get(Config(), key) is None for key in readers())
+    assert all(get_value(Config(), key) is None for key in describe_readers())
     plain = TrainingSettings()
     schedules = (plain.learning_rate_schedule, plain.momentum_schedule, plain.dampening)
     assert schedules == ("constant", "constant", False)
@@ -421,11 +422,11 @@ def test_seeds_of_a_regularized_cell_are_runs_of_their_own() -> None:
 def test_an_average_over_most_of_the_training_is_told() -> None:
     """20 epochs of the defaults are 480 updates, a fifth of which are 96."""
     average = "average=exponential"
-    told = list(cautions(loaded(average)))
+    told = find_cautions([loaded(average)])
     assert told == [
         "training.average_decay is 0.999: the average is over about 1,000 updates, and the "
         "training has 480, so early weights are part of it; give a smaller value, e.g. "
         "average_decay: 0.96."
     ]
-    assert not list(cautions(loaded(average, "average_decay=0.96")))
-    assert not list(cautions(loaded(average, "epochs=209")))
+    assert not find_cautions([loaded(average, "average_decay=0.96")])
+    assert not find_cautions([loaded(average, "epochs=209")])

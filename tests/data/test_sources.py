@@ -19,7 +19,7 @@ import torch
 
 from dropout_lab import data
 from dropout_lab.data import mnist_family
-from dropout_lab.datasets import DATASETS
+from dropout_lab.datasets import DATASETS, is_downloaded
 from dropout_lab.errors import DataError
 
 
@@ -160,7 +160,7 @@ def test_a_pipe_in_the_place_of_a_file_is_not_waited_for(folder: Path) -> None:
     path = folder / "train-images-idx3-ubyte"
     path.unlink()
     os.mkfifo(path)
-    assert not data.present("mnist", folder.parents[1])
+    assert not is_downloaded("mnist", folder.parents[1])
     with pytest.raises(DataError, match="cannot be read: It is a named pipe, not a file"):
         data.load_family("mnist", folder.parents[1])
 
@@ -359,7 +359,7 @@ def no_home(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("place", ["~/.cache/dropout-lab", "~/data", "~somebody/data"])
 def test_without_a_home_directory_the_option_is_named(place: str, no_home: None) -> None:
-    for wanted in (data.present, data.load_family, partial(data.fetch, say=print)):
+    for wanted in (is_downloaded, data.load_family, partial(data.fetch, say=print)):
         with pytest.raises(DataError, match=f"{place} .*no home directory.*--data-dir"):
             wanted("mnist", Path(place))
     given = {"train_size": None, "validation_size": 0, "label_noise": 0.0, "normalize": "unit"}
@@ -373,7 +373,7 @@ def test_a_home_directory_that_may_not_be_searched_has_no_data(
         raise PermissionError(13, "Permission denied", str(path))
 
     monkeypatch.setattr("os.stat", refused)
-    assert not data.present("mnist", tmp_path)
+    assert not is_downloaded("mnist", tmp_path)
 
 
 def test_a_download_that_is_a_web_page_is_not_kept(
@@ -393,7 +393,7 @@ def test_a_download_that_is_a_web_page_is_not_kept(
 
 
 def test_full_fashion_mnist_is_the_published_one(mnist_dir: Path) -> None:
-    if not data.present("fashion_mnist", mnist_dir):
+    if not is_downloaded("fashion_mnist", mnist_dir):
         pytest.skip("full Fashion-MNIST is not here")
     assert len(data.load_family("fashion_mnist", mnist_dir)[0]) == 60_000
 

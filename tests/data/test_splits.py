@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dropout_lab.data import Examples, split, stratified
+from dropout_lab.data import Examples, draw_stratified, split
 from dropout_lab.rng import Purpose, stream
 
 
@@ -140,7 +140,7 @@ def test_the_digest_changes_with_a_pixel_and_with_a_label() -> None:
 )
 def test_stratified_shares_differ_from_exact_by_less_than_one(case: tuple[list[int], int]) -> None:
     labels, size = np.array(case[0]), case[1]
-    chosen = stratified(labels, size, stream(Purpose.SPLIT, 0))
+    chosen = draw_stratified(labels, size, stream(Purpose.SPLIT, 0))
     assert len(set(chosen.tolist())) == size
     assert (np.diff(chosen) > 0).all()
     counts, shares = np.bincount(labels, minlength=10), np.bincount(labels[chosen], minlength=10)
@@ -149,4 +149,4 @@ def test_stratified_shares_differ_from_exact_by_less_than_one(case: tuple[list[i
 
 def test_more_than_there_are_is_refused() -> None:
     with pytest.raises(ValueError, match="11 examples were asked for and there are 10"):
-        stratified(np.arange(10), 11, stream(Purpose.SPLIT, 0))
+        draw_stratified(np.arange(10), 11, stream(Purpose.SPLIT, 0))

@@ -101,7 +101,7 @@ def test_the_answers_are_the_programs_own(told: Told, monkeypatch: pytest.Monkey
     assert "for keep_prob: 0.8 write p: 0.2" in " ".join(answers[0].split())
     assert "p is the chance of dropping" in " ".join(answers[1].split())
     assert "dropout.p is 80" in answers[2]
-    monkeypatch.setattr(foreign_keys, "KEPT", foreign_keys.KEPT - {"keep_prob"})
+    monkeypatch.setattr(foreign_keys, "KEEP_NAMES", foreign_keys.KEEP_NAMES - {"keep_prob"})
     assert failed_in(told("conventions")) == ["keep_prob is refused"]
 
 

@@ -9,7 +9,7 @@ import torch
 
 from dropout_lab.analysis import style
 from dropout_lab.catalogue import BUILT_IN, CATALOGUE
-from dropout_lab.config.conditional_keys import readers
+from dropout_lab.config.conditional_keys import describe_readers
 from dropout_lab.config.grid import runs_of, single_cell
 from dropout_lab.data import Splits
 from dropout_lab.layers import VARIANTS, Variant
@@ -70,7 +70,7 @@ def test_a_file_may_have_several_variants_and_a_base(load) -> None:
 
 def test_its_keys_are_checked_and_reach_the_layer(load) -> None:
     load(WITH_KEY)
-    assert "variant strong" in readers()["dropout.strength"]
+    assert "variant strong" in describe_readers()["dropout.strength"]
     settings = ("dropout.variant=strong", "dropout.strength=2.0")
     fleet = Fleet(make_runs(*settings), torch.device("cpu"))
     assert [place[0].strength for place in fleet.model.places()[1:]] == [2.0, 2.0]

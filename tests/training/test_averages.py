@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from dropout_lab.config.schema import TrainingSettings
+from dropout_lab.config.sections.training import TrainingSettings
 from dropout_lab.data import Splits
 from dropout_lab.training import Epoch, Fleet, evaluate, train
 from dropout_lab.training.averages import WeightAverages

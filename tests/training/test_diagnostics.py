@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from dropout_lab.catalogue import CATALOGUE
-from dropout_lab.config.diagnostic_columns import diagnostic_columns
-from dropout_lab.data import Splits, stratified
+from dropout_lab.config.sections.evaluation import diagnostic_columns
+from dropout_lab.data import Splits, draw_stratified
 from dropout_lab.layers import VARIANTS, Dropout, InvertedDropout, UnitInputs
 from dropout_lab.layers.noise_measurement import Claim, NoiseMeasurement, measure_noise
 from dropout_lab.rng import Purpose, stream
@@ -207,7 +207,7 @@ def test_noise_is_measured_of_what_the_layer_is_given(
     found = Diagnostics(fleet, small_splits, small_splits.train)()
     generator = stream(Purpose.DIAGNOSTICS, 0)
     test = small_splits.test
-    chosen = torch.from_numpy(stratified(test.labels.numpy(), 1_000, generator))[:100]
+    chosen = torch.from_numpy(draw_stratified(test.labels.numpy(), 1_000, generator))[:100]
     h: list[Tensor] = []
     with torch.no_grad():
         model.eval()(small_splits.pixels(test.images[chosen]).unsqueeze(0), h)

@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from dropout_lab.config.evaluation import EvaluationSettings
 from dropout_lab.config.grid import Run
+from dropout_lab.config.sections.evaluation import EvaluationSettings
 from dropout_lab.data import Splits
 from dropout_lab.layers import DropConnect, GaussianDropConnect, InvertedDropout, StandardDropout
 from dropout_lab.lr_schedules import StepHyperparameters

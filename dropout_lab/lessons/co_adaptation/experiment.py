@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from dropout_lab.config.diagnostic_columns import REMOVED_PERCENTAGES
 from dropout_lab.config.schema import Settings
+from dropout_lab.config.sections.evaluation import REMOVED_PERCENTAGES
 from dropout_lab.data import Splits
 from dropout_lab.lessons.paired_differences import PairedRuns
 from dropout_lab.lessons.training import build_fleet, make_settings, train_fleet

@@ -1,15 +1,15 @@
-"""A config as YAML: all keys or the changed ones, with or without what each key means."""
+"""Write a config as YAML: all keys or the changed ones, with or without explanations."""
 
 import textwrap
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from dropout_lab.config.allowed_values import choices
-from dropout_lab.config.hints import as_yaml
-from dropout_lab.config.load import load, name_from
+from dropout_lab.config.allowed_values import list_choices
+from dropout_lab.config.hints import to_yaml
+from dropout_lab.config.load import load, name_from_path
 from dropout_lab.config.schema import SECTION_CLASSES, Config
-from dropout_lab.config.shipped import find_shipped
+from dropout_lab.config.shipped_configs import find_shipped
 from dropout_lab.config.sweep import LABEL, SweepSettings
 from dropout_lab.config.types import Section
 from dropout_lab.printable import command
@@ -26,7 +26,7 @@ _STARTER = frozenset({
 })  # fmt: skip
 
 
-def config_text(
+def format_config(
     config: Config,
     *,
     comments: bool = False,
@@ -48,7 +48,7 @@ def config_text(
     data = config.model_dump(mode="json")
     changed = config.model_dump(mode="json", exclude_defaults=True)
     everything = not changed_only and keys is None
-    wanted = {*_FIRST, *_dotted(data if everything else changed), *(keys or ())}
+    wanted = {*_FIRST, *_list_keys(data if everything else changed), *(keys or ())}
     lines: list[str] = []
     for top in (*_FIRST, *(key for key in data if key not in _FIRST)):
         value = data[top]
@@ -57,21 +57,22 @@ def config_text(
         elif isinstance(changed.get(top), dict):
             value = changed[top]  # published and figure have no defaults of their own to show
         if top == "published" and value is not None:
-            value = {**value, "values": [v for v in value.get("values", ()) if _is_here(v, config)]}
+            own = [each for each in value.get("values", ()) if _is_of_config(each, config)]
+            value = {**value, "values": own}
         of_several = top in _SECTIONS or top == "sizes"
         if value if of_several else value is not None and top in wanted:
-            lines += _part(top, value, comments=comments, unicode=unicode)
+            lines += _format_part(top, value, comments=comments, unicode=unicode)
     return "\n".join(lines).lstrip("\n") + "\n"
 
 
-def _is_here(value: Mapping[str, Any], config: Config) -> bool:
-    """Whether a published value is of the config's own setting or of one of its cells."""
+def _is_of_config(value: Mapping[str, Any], config: Config) -> bool:
+    """Return whether a published value belongs to the config itself or to one of its cells."""
     cell = value.get("cell")
     return not isinstance(cell, str) or cell in [each.get(LABEL) for each in config.sweep.cells]
 
 
-def _dotted(data: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the keys of a config: those of sections with a dot, and others as they are."""
+def _list_keys(data: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the keys of a config; the keys of a section are dotted."""
     for key, value in data.items():
         if key in _SECTIONS:
             yield from (f"{key}.{name}" for name in value)
@@ -79,67 +80,67 @@ def _dotted(data: Mapping[str, Any]) -> Iterator[str]:
             yield key
 
 
-def _part(top: str, value: Any, *, comments: bool, unicode: bool) -> Iterator[str]:
-    """Yield the lines of a key at the top of a config, or of a section."""
+def _format_part(top: str, value: Any, *, comments: bool, unicode: bool) -> Iterator[str]:
+    """Yield the lines of a top-level key or of a section."""
     if comments and top not in _FIRST[1:]:
         yield ""
     if top not in _SECTIONS:
         if comments:
-            yield from _comment(Config.model_fields[top].description or "", "")
-        yield from _lines(top, value, "", unicode=unicode)
+            yield from _format_comment(Config.model_fields[top].description or "", "")
+        yield from _format_lines(top, value, "", unicode=unicode)
         return
     section = _SECTIONS[top]
     if comments:
-        yield from _comment((section.__doc__ or "").partition("\n")[0], "")
+        yield from _format_comment((section.__doc__ or "").partition("\n")[0], "")
     yield f"{top}:"
     for key, each in value.items():
         if comments:
-            words = choices(f"{top}.{key}") if top != "sweep" else []
+            words = list_choices(f"{top}.{key}") if top != "sweep" else []
             told = section.model_fields[key].description or ""
-            yield from _comment(told + _one_of(f"{top}.{key}", words, told), "  ")
-        yield from _lines(key, each, "  ", unicode=unicode)
+            yield from _format_comment(told + _describe_choices(f"{top}.{key}", words, told), "  ")
+        yield from _format_lines(key, each, "  ", unicode=unicode)
 
 
-def _one_of(key: str, words: list[str], told: str) -> str:
-    """Return the words that a key allows, where its description does not name them all."""
+def _describe_choices(key: str, words: list[str], told: str) -> str:
+    """Return the words that a key allows if its description does not name them all."""
     if key == "dropout.variant":
         return " To list all: dropout-lab variants"
     return f" One of: {', '.join(words)}." if not all(word in told for word in words) else ""
 
 
-def _comment(text: str, indent: str) -> list[str]:
+def _format_comment(text: str, indent: str) -> list[str]:
     mark = f"{indent}# "
     return textwrap.wrap(
         text, _WIDTH, initial_indent=mark, subsequent_indent=mark, break_on_hyphens=False
     )
 
 
-def _lines(key: str, value: Any, indent: str, *, unicode: bool) -> Iterator[str]:
-    """Yield a key with its value: mappings and lists of mappings in lines of their own."""
+def _format_lines(key: str, value: Any, indent: str, *, unicode: bool) -> Iterator[str]:
+    """Yield the lines of a key and its value. Entries of mappings are on lines of their own."""
     if isinstance(value, dict) and value:
         yield f"{indent}{key}:"
         for name, each in value.items():
-            yield from _lines(name, each, f"{indent}  ", unicode=unicode)
+            yield from _format_lines(name, each, f"{indent}  ", unicode=unicode)
     elif isinstance(value, list) and value and all(isinstance(each, dict) for each in value):
         yield f"{indent}{key}:"
-        yield from (f"{indent}  - {as_yaml(each, unicode=unicode)}" for each in value)
+        yield from (f"{indent}  - {to_yaml(each, unicode=unicode)}" for each in value)
     elif isinstance(value, dict | list):
-        yield f"{indent}{key}: {as_yaml(value, unicode=unicode)}"
+        yield f"{indent}{key}: {to_yaml(value, unicode=unicode)}"
     else:
-        yield f"{indent}{as_yaml({key: value}, unicode=unicode, brackets=False)}"
+        yield f"{indent}{to_yaml({key: value}, unicode=unicode, brackets=False)}"
 
 
-def starter_text(file: Path) -> str:
-    """Return an annotated config to begin with: the keys that most experiments change.
+def format_starter_config(file: Path) -> str:
+    """Return an annotated config with the keys that most experiments change.
 
     The values are those of the shipped config quickstart.
     """
     quickstart = find_shipped("quickstart")
-    config = load(quickstart).model_copy(update={"name": name_from(file)})
+    config = load(quickstart).model_copy(update={"name": name_from_path(file)})
     return (
         "# An experiment for dropout-lab. Change the values, then train it with:\n"
         f"#   {command('sweep', file)}\n"
         "# Other keys keep their defaults. To see every key and what it means:\n"
         f"#   {command('config', 'show', '--comments')}\n\n"
-        + config_text(config, comments=True, keys=_STARTER)
+        + format_config(config, comments=True, keys=_STARTER)
     )
