@@ -161,7 +161,7 @@ def take(folder: Path, fleets: int, workers: int, epochs: int) -> dict[str, floa
         p=",".join(map(str, GRID)),
         sweep=True,
     )
-    study = swept("made_up", folder, changes, baseline=False, fleet_size=len(GRID), workers=workers)
+    study = swept(folder, changes, baseline=False, fleet_size=len(GRID), workers=workers)
     watch = Watch()
     outcome = run_study(study, watch, lambda line: None, cluster_trainer)
     measured = {"peak": resident("VmHWM"), "completed": outcome.count("completed")}

@@ -22,7 +22,7 @@ def seconds(fleet_size: int | None, epochs: int, data_dir: Path | None) -> float
     changes = Changes(dataset, epochs=epochs, seeds="2", p="0:0.9:0.1", sweep=True)
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "study"
-        study = swept("fleets", out, changes, data_dir=data_dir or Path(), fleet_size=fleet_size)
+        study = swept(out, changes, data_dir=data_dir or Path(), fleet_size=fleet_size)
         began = time.perf_counter()
         run_study(study, QuietProgress(), lambda line: None)
         return time.perf_counter() - began

@@ -36,7 +36,7 @@ SETTINGS = (
 def study(runs: int, out: Path) -> Study:
     """Return a study of so many runs, 10 p and a tenth as many seeds."""
     changes = Changes(SETTINGS, epochs=4, seeds=str(runs // 10), p="0:0.9:0.1", sweep=True)
-    return swept("linear", out, changes, baseline=False, fleet_size=FLEET)
+    return swept(out, changes, baseline=False, fleet_size=FLEET)
 
 
 class Reading:
