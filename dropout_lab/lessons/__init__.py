@@ -154,7 +154,7 @@ LESSONS: dict[str, Lesson] = {
     "bugs": Lesson(
         claim=(
             "A wrong dropout layer still trains, and the accuracy may hide the mistake. Each of "
-            "eight mistakes fails a check of dropout-lab verify."
+            "nine mistakes fails a check of dropout-lab verify."
         ),
         paper="Srivastava et al. 2014, JMLR 15, sections 4 and 10",
         p=(0.7,),

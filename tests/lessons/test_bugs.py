@@ -1,5 +1,7 @@
 """Lesson ``bugs``: the mistakes by hand, and a mistake that is mended breaks its check."""
 
+from statistics import NormalDist
+
 import pytest
 import torch
 from torch import Tensor
@@ -12,6 +14,7 @@ from dropout_lab.lessons.bugs.experiment import (
     ExamplesDropped,
     MaskNotInTheGradient,
     NoiseInEvaluation,
+    NormalForUniform,
     OneMaskForAllExamples,
     QuietAfterEvaluation,
     ScalingForgotten,
@@ -53,6 +56,17 @@ def test_the_deviation_of_the_gaussian_mistake_is_3_at_p_075_not_its_root() -> N
         assert abs(found / deviation - 1) < 5 / 2400**0.5
 
 
+@pytest.mark.parametrize("p", [0.2, 0.5])
+def test_normal_draws_keep_too_many_units_by_the_normal_distribution_function(p: float) -> None:
+    """At p = 0.2 and 0.5 a share of 0.788 and 0.691 is kept, with means of 0.985 and 1.383."""
+    out = out_of(NormalForUniform, p, (200, 100))
+    kept = NormalDist().cdf(1 - p)
+    error = (kept * (1 - kept) / out.numel()) ** 0.5
+    assert abs(float((out > 0).float().mean()) - kept) < 5 * error
+    assert abs(float(out.mean()) - kept / (1 - p)) < 5 * error / (1 - p)
+    assert kept == pytest.approx({0.2: 0.788, 0.5: 0.691}[p], abs=5e-4)
+
+
 def test_the_gradient_without_the_mask_is_1_everywhere() -> None:
     x = torch.ones(4, 5, requires_grad=True)
     out = MaskNotInTheGradient(0.5, noise=noise_source(1))(x)
@@ -80,7 +94,7 @@ def test_at_p_05_two_of_them_are_right() -> None:
 
 def test_every_mistake_is_told_once() -> None:
     assert (
-        len({kind.title for kind in WRONG_LAYERS}) == len({kind.code for kind in WRONG_LAYERS}) == 8
+        len({kind.title for kind in WRONG_LAYERS}) == len({kind.code for kind in WRONG_LAYERS}) == 9
     )
 
 

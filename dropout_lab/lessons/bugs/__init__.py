@@ -1,4 +1,4 @@
-"""Lesson ``bugs``: eight real mistakes, their effects, and the checks that find them."""
+"""Lesson ``bugs``: nine real mistakes, their effects, and the checks that find them."""
 
 from collections.abc import Iterator, Sequence
 
@@ -30,10 +30,10 @@ def lesson(options: LessonOptions) -> Iterator[parts.Part]:
     (p,) = options.p
     seeds = run_seeds(options, 8)  # with 5, the NLL check fails at some seeds
     epochs = 6 if options.quick else 8
-    yield parts.Section("Eight mistakes")
+    yield parts.Section("Nine mistakes")
     yield parts.Formula("correct:         x mask / (1 - p),  mask = (rand(x.shape) >= p)")
     yield parts.Table(
-        "eight mistakes found in published code",
+        "nine mistakes found in published code",
         ("mistake", "the wrong line"),
         [(layer.title, layer.code) for layer in WRONG_LAYERS],
     )

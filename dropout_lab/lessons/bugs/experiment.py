@@ -141,6 +141,24 @@ class QuietAfterEvaluation(WrongLayer, InvertedDropout):
         return super().drop(x)
 
 
+class NormalForUniform(WrongLayer, InvertedDropout):
+    """Compare normal draws with the keep rate: ``randn`` in place of ``rand``.
+
+    At p = 0.5 a unit is kept with probability 0.69, the normal distribution function at 0.5. The
+    mean output is 1.38 times too large. Found in the Dive-into-DL-PyTorch port, section 3.13.
+    """
+
+    title = "normal for uniform"
+    code = "randn(x.shape) < 1 - p"
+    check = "keep rate is 1 - p"
+
+    def drop(self, x: Tensor) -> Tensor:
+        """Keep units whose normal draw is below ``1 - p``, and divide by ``1 - p``."""
+        p = self.p.reshape(self.p.shape + (1,) * (x.ndim - self.p.ndim)).to(x.dtype)
+        scale = torch.where(p < 1, 1 / (1 - p).where(p < 1, 1.0), 0.0)
+        return x * (self.normal(x) < 1 - p).to(x.dtype) * scale
+
+
 WRONG_LAYERS: list[type[WrongLayer]] = [
     DividedByTheRate,
     NoiseInEvaluation,
@@ -150,6 +168,7 @@ WRONG_LAYERS: list[type[WrongLayer]] = [
     VarianceForDeviation,
     ExamplesDropped,
     QuietAfterEvaluation,
+    NormalForUniform,
 ]
 
 

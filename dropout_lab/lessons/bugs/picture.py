@@ -32,7 +32,7 @@ def draw_figure(mistakes: Sequence[MeasuredMistake], p: float, seeds: int) -> Fi
     panels[0].set_title("worse to the left")
     panels[1].set_title("worse to the right")
     style.heading(
-        figure, f"Eight mistakes compared with the correct layer, p = {p:g}: what training shows"
+        figure, f"Nine mistakes compared with the correct layer, p = {p:g}: what training shows"
     )
     style.footnote(
         figure,
