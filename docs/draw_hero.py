@@ -37,7 +37,7 @@ def draw_epochs(axes: Axes, folder: Path) -> None:
     metrics = dl.load(folder).metrics
     metrics = metrics[metrics["model.hidden"] == HIDDEN]
     for name, rows in metrics.groupby(
-        metrics["is_baseline"].map({True: "no dropout", False: "dropout"})
+        metrics["is_baseline"].map({True: "no dropout", False: "dropout +\nmax-norm"})
     ):
         colour = style.WITHOUT if name == "no dropout" else COLOUR
         points = means(100 * (1 - rows["test_accuracy"]), rows["epoch"])
@@ -49,7 +49,11 @@ def draw_epochs(axes: Axes, folder: Path) -> None:
             va="center", color=colour,
         )  # fmt: skip
     axes.set(xlabel="epoch", ylabel="test error %", xlim=(0, 1.22 * metrics["epoch"].max()))
-    axes.set(ylim=(1, 2.6), title=f"60,000 images, 784-1024-1024-10, {seeds(metrics)}")
+    axes.set(
+        ylim=(1, 2.6),
+        xticks=range(0, 61, 10),
+        title=f"60,000 images, 784-1024-1024-10, {seeds(metrics)}",
+    )
 
 
 def draw_p(axes: Axes, folder: Path) -> None:

@@ -41,7 +41,7 @@ def test_the_plots_show_the_means_of_the_published_runs(panels: list[Axes]) -> N
     errors = defaultdict(list)
     for row in rows_of("mnist", "metrics.csv"):
         if row["model.hidden"] == "[1024, 1024]":
-            name = "no dropout" if row["dropout.variant"] == "none" else "dropout"
+            name = "no dropout" if row["dropout.variant"] == "none" else "dropout +\nmax-norm"
             errors[name, int(row["epoch"])].append(100 - 100 * float(row["test_accuracy"]))
     assert {(name, x) for name, line in left.items() for x in line} == errors.keys()
     for (name, epoch), values in errors.items():

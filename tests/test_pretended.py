@@ -251,6 +251,6 @@ def test_going_on_elsewhere_is_told(tmp_path, device, monkeypatch) -> None:
     listening = Listening()
     outcome = run_study(replace(study, device=DEVICE), listening, print)
     assert set(outcome.statuses.values()) == {"completed"}
-    assert [text for text in listening.heard if "2 runs begun on cpu will go on on meta" in text]
+    assert [text for text in listening.heard if "2 runs begun on cpu will resume on meta" in text]
     run_study(replace(study, device=CPU), again := Listening(), print)
     assert not again.heard  # all are finished: nothing goes on

@@ -321,7 +321,7 @@ class Cluster:
     def _gone(self) -> ClusterError:
         return ClusterError(
             f"The scheduler {self.address} is gone; everything so far is in {self.study.out}. "
-            "The same command goes on from there."
+            "Run the same command again to resume."
         )
 
 

@@ -31,7 +31,7 @@ class Losses:
         where = f"after epoch {epoch}" if epoch else "from the beginning"
         tries = self._times[name] + 1
         again = f" (attempt {tries} of {RETRIES + 1})" if tries > 1 else ""
-        return f"{counted(len(fleet), 'run')} go on {where}, on {worker}{again}."
+        return f"Retrying {counted(len(fleet), 'run')} {where}, on {worker}{again}."
 
     def lost(self, fleet: Sequence[Run], worker: str = "") -> int:
         """Note that a fleet was lost, perhaps with a worker; return how often that has been now."""

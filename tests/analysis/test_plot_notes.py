@@ -218,7 +218,7 @@ def test_one_epoch_has_room_for_its_bars(tmp_path: Path) -> None:
 
 def test_words_that_belong_together_stay_on_one_line() -> None:
     text = "no dropout, learning rate = 0.01 (n = 2 seeds)"
-    lines = style.wrapped(text, 35).split("\n")
+    lines = style.wrapped(text, 26).split("\n")
     assert lines == ["no dropout, learning", "rate = 0.01 (n = 2 seeds)"]
 
 

@@ -122,7 +122,7 @@ def test_a_death_is_told_and_the_fleet_starts_again(
     assert cluster.at[1:5] == names
     gone = [f"{name} is gone, and the training of 1 run with it." for name in names[:3]]
     again = [
-        f"1 run go on from the beginning, on {name} (attempt {n} of 4)."
+        f"Retrying 1 run from the beginning, on {name} (attempt {n} of 4)."
         for n, name in enumerate(names[1:], start=2)
     ]
     assert events.warnings == [text for pair in zip(gone, again, strict=True) for text in pair]
@@ -193,8 +193,8 @@ def test_a_fleet_that_gets_on_between_deaths_is_not_given_up(
     events = Listener()
     go(study(tmp_path / "s", save_models=True), events)
     assert_same_folder(tmp_path / "s", whole)
-    after = [text.split(",")[0] for text in events.warnings if "go on" in text]
-    assert after[:2] == ["1 run go on after epoch 1", "1 run go on after epoch 2"]
+    after = [text.split(",")[0] for text in events.warnings if "Retrying" in text]
+    assert after[:2] == ["Retrying 1 run after epoch 1", "Retrying 1 run after epoch 2"]
     assert sum("is gone" in text for text in events.warnings) == 6 > RETRIES
 
 
