@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 _ANSWER = 30.0  # seconds that the study waits for the workers that are there at its start
 _SHUN = 60.0  # seconds, of a worker that did not take what was sent to it
 _LOOK = 1.0  # seconds between two looks at which workers there are
+_FORGET = 100  # times that the scheduler is asked to remove the topic
 _COLLECT = 3  # times that what a task brought is asked for
 _USABLE = 0.8  # of a worker's memory; beyond it Dask lets it do nothing more
 
@@ -281,13 +282,21 @@ class Cluster:
         """Leave nothing on the scheduler: it would keep the last reports."""
         topic = self.name
 
-        def forget(dask_scheduler: Any) -> None:
-            dask_scheduler._broker._topics.pop(topic, None)
+        def forget(dask_scheduler: Any) -> bool:
+            """Remove the topic, unless the client still subscribes to it; return whether."""
+            topics = dask_scheduler._broker._topics
+            if topic in topics and topics[topic].subscribers:
+                return False
+            topics.pop(topic, None)
+            return True
 
         with suppress(Exception):  # it may be gone
             if self.client.status == "running":
-                self.client.unsubscribe_topic(topic)
-                self.client.run_on_scheduler(forget)
+                self.client.unsubscribe_topic(topic)  # arrives on another connection, maybe later
+                for _ in range(_FORGET):
+                    if self.client.run_on_scheduler(forget):
+                        break
+                    time.sleep(0.02)
 
     def _ask(
         self,
