@@ -185,7 +185,7 @@ def mean_over_seeds(rows: pd.DataFrame, column: str, x_column: str) -> pd.DataFr
         if len(values) == seeds:
             finite = bool(np.isfinite(values).all())
             mean, half = values.mean(), half_width(values.to_numpy())
-            points.append((int(str(x)), mean if finite else np.nan, half if finite else np.nan))
+            points.append((float(str(x)), mean if finite else np.nan, half if finite else np.nan))
     return pd.DataFrame(points, columns=[x_column, "mean", "half"])
 
 

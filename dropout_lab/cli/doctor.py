@@ -45,7 +45,7 @@ def doctor(
         except StorageError as error:  # one that cannot be read does not hide the others
             problems.append(error)
             continue
-        # What the study's own command mends is repaired, as far as --fix goes.
+        # Damage that the study's own command repairs needs no --fix.
         left += sum(each.hopeless if fix else each.damaged for each in rest)
         ways |= {_way(each) for each in rest if each.damaged}
         for kind, findings in (("repaired", repaired), ("left", rest)):

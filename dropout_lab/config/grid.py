@@ -178,10 +178,10 @@ def values_of(settings: Settings, keys: Iterable[str]) -> dict[str, Any]:
     given = {key: get_value(settings, key) for key in keys}
     read = keys_read(settings) if None in given.values() else {}
     meaningful = {"dropout.variant", "dropout.p", "dropout.input_p"}
-    bare = is_baseline(settings)
+    baseline = is_baseline(settings)
     return {
         key: None
-        if bare and key.startswith("dropout.") and key not in meaningful
+        if baseline and key.startswith("dropout.") and key not in meaningful
         else read.get(key)
         if value is None
         else value
@@ -246,5 +246,5 @@ def canonicalize(settings: Settings) -> Settings:
 
 def baseline_of(settings: Settings) -> Settings:
     """Return the settings of the baseline of some settings."""
-    bare = settings.model_copy(update={"dropout": NO_DROPOUT})
-    return bare.model_copy(update={"evaluation": canonical_evaluation(bare)})
+    baseline = settings.model_copy(update={"dropout": NO_DROPOUT})
+    return baseline.model_copy(update={"evaluation": canonical_evaluation(baseline)})
