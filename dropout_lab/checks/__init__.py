@@ -57,7 +57,7 @@ CHECKS: dict[str, Callable[[Subject], Outcome]] = {
     "a mask for each example": a_mask_for_each_example,
     "one mask for a batch": one_mask_for_a_batch,
     "no example is dropped": examples_are_not_dropped,
-    "steps draw anew": steps_draw_anew,
+    "each step draws new noise": steps_draw_anew,
     "same seed, same draws": same_seed_same_draws,
     "steps leave no trace": steps_leave_no_trace,
     "alone as in a fleet": a_run_draws_alone_as_in_company,

@@ -68,8 +68,8 @@ def steps_draw_anew(subject: Subject) -> Outcome:
     for mask in MASKS:
         layer, at, first = subject.run_one_step(subject.ps[1], mask=mask)
         if torch.allclose(connect(layer, at), first):
-            return must_be("anew", "the same", "two steps have the same noise; seed nothing")
-    return must_be("anew", "anew", "")
+            return must_be("new", "the same", "two steps have the same noise; seed nothing")
+    return must_be("new", "new", "")
 
 
 def same_seed_same_draws(subject: Subject) -> Outcome:

@@ -195,7 +195,7 @@ class StudyFolder:
         self._back_up_files()
         for name in sorted(n for n in self._lossy if (self.path / n).exists()):
             beside = backup_file(self.path / name)
-            self.findings.add(f"{self.path / name} as it was is kept in {beside.name}.")
+            self.findings.add(f"the original {self.path / name} is backed up as {beside.name}.")
         self._lossy.clear()
         before, self._metrics = self._metrics, CompactRows()
         for run_id in runs:

@@ -71,7 +71,7 @@ def import_text(text: str, path: Path, name: str) -> ModuleType:
         raise ConfigError(
             [
                 f"{path}: a plugin is one file, but it imports {', '.join(sorted(beside))} from "
-                "beside it, whose changes its digest would not show; write it all into this file."
+                "its folder, whose changes its digest would not show; write it into this file."
             ]
         )
     return module

@@ -59,7 +59,7 @@ def test_most_of_the_wrong_ones_break_little_else(own_variants: None) -> None:
         "noise mean is 1",
         "p = 0 changes no bit",
         "finite at every p",
-        "steps draw anew",
+        "each step draws new noise",
     ):
         broken = [kind.__name__ for kind in WRONG if checks_of(kind)[check].passed is False]
         assert len(broken) < len(WRONG) / 2, broken

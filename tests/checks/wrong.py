@@ -150,7 +150,7 @@ class MaskBatchNotHeeded(Right):
 
 
 class SameSeedEveryCall(Right):
-    check = "steps draw anew"
+    check = "each step draws new noise"
 
     def uniform(self, x: Tensor) -> Tensor:
         generator = torch.Generator().manual_seed(0)

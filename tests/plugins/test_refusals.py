@@ -333,5 +333,5 @@ def test_a_file_beside_it_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyP
     (tmp_path / "helper_of_mine.py").write_text("SCALE = 1.0\n")
     (tmp_path / "mine.py").write_text(HEAD + "import helper_of_mine\n" + RIGHT)
     (told,) = refused(tmp_path / "mine.py")
-    assert "a plugin is one file, but it imports helper_of_mine from beside it" in told
+    assert "a plugin is one file, but it imports helper_of_mine from its folder" in told
     assert "helper_of_mine" not in sys.modules

@@ -252,8 +252,8 @@ def check_momentum(settings: "Settings") -> Iterator[Complaint]:
     if training.dampening and training.nesterov:
         yield (
             "training.dampening",
-            "training.dampening is true, and so is nesterov, whose step takes the complete "
-            "gradient; leave one of them out.",
+            "training.dampening is true, and so is nesterov, whose step takes the gradient "
+            "unscaled; leave one of them out.",
         )
 
 
