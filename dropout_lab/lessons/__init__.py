@@ -161,7 +161,7 @@ LESSONS: dict[str, Lesson] = {
         lowest=0.5,
         highest=0.8,
         images=True,
-        seconds=(7.6, 8.1),
+        seconds=(8.9, 12.3),
     ),
     "co-adaptation": Lesson(
         claim=(
