@@ -12,7 +12,7 @@ from matplotlib.image import AxesImage
 from dropout_lab.analysis import style
 from dropout_lab.analysis.intervals import Floats
 from dropout_lab.analysis.tables import StudyTables, baseline_and_best, completed_rows
-from dropout_lab.datasets import DATASETS, Dataset
+from dropout_lab.datasets import Dataset
 from dropout_lab.results import RUN_FOLDERS, counted
 from dropout_lab.results.features import FEATURES, read_features
 
@@ -72,7 +72,7 @@ def _features_by_seed(study: StudyTables, cell: pd.Series) -> dict[int, Floats]:
     done = completed_rows(study, study.runs, cell)
     images_by_seed = {}
     for seed, run_id in zip(done["seed"], done["run_id"], strict=True):
-        dataset = DATASETS[study.runs_by_id[run_id].settings.dataset.name]
+        dataset = study.runs_by_id[run_id].settings.dataset.describe()
         images = _read_images(study.path / RUN_FOLDERS / run_id / FEATURES, dataset)
         if images is not None:
             images_by_seed[int(seed)] = images

@@ -17,7 +17,7 @@ import torch
 from dropout_lab.cluster.journal import Delivery, Held, Journal, Order, Report
 from dropout_lab.config.sections.dataset import DatasetSettings
 from dropout_lab.data import Splits, load
-from dropout_lab.datasets import DATASETS, is_downloaded
+from dropout_lab.datasets import OWN, is_downloaded
 from dropout_lab.devices import configure_device
 from dropout_lab.errors import DataError
 from dropout_lab.plugins import take_plugins
@@ -146,8 +146,8 @@ def _own_splits(order: Order) -> Splits | None:
     settings = order.runs[0].settings.dataset
     folder = os.environ.get("DROPOUT_LAB_DATA")
     try:
-        if not DATASETS[settings.name].package and not (
-            folder and is_downloaded(settings.name, Path(folder))
+        if settings.name == OWN or not (
+            settings.describe().package or (folder and is_downloaded(settings.name, Path(folder)))
         ):
             return None
         return load(data_dir=Path(folder or ""), say=print, **settings.model_dump())

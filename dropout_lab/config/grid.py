@@ -12,6 +12,7 @@ from typing import Any
 from dropout_lab.catalogue import CATALOGUE
 from dropout_lab.config.conditional_keys import clear_unread_keys, keys_read
 from dropout_lab.config.schema import SECTION_CLASSES, SECTIONS, Config, Settings, get_value
+from dropout_lab.config.sections.dataset import PATH, changes_contents, with_contents
 from dropout_lab.config.sections.dropout import DropoutSettings, is_baseline
 from dropout_lab.config.sections.evaluation import canonical_evaluation
 from dropout_lab.config.sweep import LABEL
@@ -160,12 +161,16 @@ def run_id(settings: Settings, seed: int) -> str:
 
 
 def section_data(name: str, section: Section) -> dict[str, Any]:
-    """Return the keys of a section that are part of a run id, with their values."""
+    """Return the keys of a section that are part of a run id, with their values.
+
+    The path of the user's data is no part: the digest of the data is.
+    """
     defaults = SECTION_CLASSES[name].model_fields
     return {
         key: value
         for key, value in section.model_dump().items()
         if key in _FIRST_KEYS[name] or value != defaults[key].default
+        if f"{name}.{key}" != PATH
     }
 
 
@@ -199,6 +204,8 @@ def with_values(settings: Settings, values: Mapping[str, Any]) -> Settings:
     for key, value in values.items():
         section, _, name = key.partition(".")
         data[section][name] = value
+    if changes_contents(values) and "dataset.contents" not in values:
+        data["dataset"]["contents"] = None
     if "training.updates" in values and "training.epochs" not in values:
         data["training"]["epochs"] = None
     return Settings.model_validate(data)
@@ -241,7 +248,8 @@ def canonicalize(settings: Settings) -> Settings:
     if is_baseline(settings):
         settings = baseline_of(settings)
     plain = clear_unread_keys(settings)
-    return plain.model_copy(update={"evaluation": canonical_evaluation(plain)})
+    data = with_contents(plain.dataset)
+    return plain.model_copy(update={"dataset": data, "evaluation": canonical_evaluation(plain)})
 
 
 def baseline_of(settings: Settings) -> Settings:

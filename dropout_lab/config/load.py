@@ -25,14 +25,21 @@ from dropout_lab.config.hints import suggest_for_sweep
 from dropout_lab.config.labels import check_distinct, check_labels, check_references, check_texts
 from dropout_lab.config.messages import unknown_dotted, unknown_key, wrong_section, wrong_value
 from dropout_lab.config.mistakes import Mistakes
-from dropout_lab.config.overrides import Changes, apply_changes, choose_size, get_path
+from dropout_lab.config.overrides import (
+    Changes,
+    apply_changes,
+    choose_size,
+    get_path,
+    resolve_paths,
+)
 from dropout_lab.config.published import PublishedSettings
 from dropout_lab.config.rules import check_rules, find_unread_keys
 from dropout_lab.config.schema import KEYS, SECTION_CLASSES, SECTIONS, Config, Settings
+from dropout_lab.config.sections.dataset import with_contents
 from dropout_lab.config.sections.dropout import is_baseline
 from dropout_lab.config.sections.evaluation import find_unread_measurements
 from dropout_lab.config.sweep import LABEL, SweepSettings
-from dropout_lab.errors import ConfigError
+from dropout_lab.errors import ConfigError, DataError
 from dropout_lab.printable import shown
 
 _DEVICES = (f"{device}{number}" for device in ("com", "lpt") for number in "123456789")
@@ -58,6 +65,8 @@ def load_with_cells(
         document = read_document(path)
         document.data.setdefault("name", name_from_path(path))
     choose_size(document, changes)
+    if path is not None:
+        resolve_paths(document, path.parent)
     if changes is not None:
         apply_changes(changes, document)
     sweep = changes is not None and changes.sweep
@@ -94,6 +103,7 @@ def check_with_cells(
 
     Raises:
         ConfigError: All mistakes, in the order of the file.
+        DataError: The config has no mistake, but the user's data do, or are absent.
     """
     mistakes = Mistakes(document)
     check_texts(document.data, mistakes)
@@ -101,11 +111,18 @@ def check_with_cells(
     config = _validate(data, mistakes)
     broken = mistakes.sections
     if config is None:
+        broken |= {"dataset"} if data.get("dataset", {}).get("path") else set()  # it is not read
         sound = {section: data.get(section, {}) for section in SECTIONS if section not in broken}
         settings = Settings.model_validate(sound)
     else:
-        settings = config
         _check_study(config, mistakes)
+        try:
+            config = config.model_copy(update={"dataset": with_contents(config.dataset)})
+        except DataError:
+            if not mistakes:
+                raise
+            broken.add("dataset")  # the mistakes of the config first
+        settings = config
     # In a sweep, the cells are checked; the config's own setting is not run.
     if config is None or not sweep:
         for key, message in check_rules(settings, except_sections=frozenset(broken)):

@@ -4,12 +4,14 @@ import re
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from dropout_lab.config.document import Document, KeyPath, parse_value
 from dropout_lab.config.hints import format_setting, is_allowed
 from dropout_lab.config.messages import unknown_dotted
 from dropout_lab.config.schema import KEYS
+from dropout_lab.config.sections.dataset import PATH
 from dropout_lab.config.sweep import LABEL, SweepSettings
 from dropout_lab.config.types import LARGEST_SEED
 from dropout_lab.errors import ConfigError
@@ -108,6 +110,20 @@ def _merge_size(document: Document, part: Mapping[str, Any], of: KeyPath, at: Ke
         own = {(*at, *p): place for p, place in within.items() if p[:1] == (key,)}
         document.set(here, value, document.place((*of, key)))
         document.places |= own
+
+
+def resolve_paths(document: Document, folder: Path) -> None:
+    """Let relative paths of data that the config file names start at the folder of the file."""
+    sweep = document.data.get("sweep")
+    grid = sweep.get("grid") if isinstance(sweep, dict) else None
+    holders = [(document.data.get("dataset"), "path"), (grid, PATH)]
+    holders += [(cell, PATH) for cell in _listed_cells(document.data)]
+    for holder, key in holders:
+        value = holder.get(key) if isinstance(holder, dict) else None
+        if isinstance(holder, dict) and isinstance(value, str):
+            holder[key] = str(folder / value)
+        elif isinstance(holder, dict) and isinstance(value, list):
+            holder[key] = [str(folder / v) if isinstance(v, str) else v for v in value]
 
 
 def apply_changes(changes: Changes, document: Document) -> None:

@@ -27,8 +27,11 @@ def check_rules(
 ) -> list[Complaint]:
     """Return the violations of rules between keys of sections without mistakes of their own."""
     sound = [name for name in SECTIONS if name not in except_sections]
+    missing = [*chain(*(_find_missing_keys(name, getattr(settings, name)) for name in sound))]
+    if any(key == "dataset.name" for key, _ in missing):
+        except_sections |= {"dataset"}  # without its file, nothing is known of the data
     rules = [rule(settings) for rule, sections in RULES if not sections & except_sections]
-    return [*chain(*(_find_missing_keys(name, getattr(settings, name)) for name in sound), *rules)]
+    return [*missing, *chain(*rules)]
 
 
 def _find_missing_keys(name: str, section: Section) -> Iterator[Complaint]:

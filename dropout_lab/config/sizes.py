@@ -3,8 +3,6 @@
 import math
 from typing import TYPE_CHECKING
 
-from dropout_lab.datasets import DATASETS
-
 if TYPE_CHECKING:
     from dropout_lab.config.schema import Settings
 
@@ -13,20 +11,20 @@ HISTOGRAM_EXAMPLES = 128  # of the test part, one mini-batch, with evaluation.at
 
 
 def count_inputs(settings: "Settings") -> int:
-    """Return the number of inputs of the network: pixels, or principal components."""
-    return settings.dataset.pca or DATASETS[settings.dataset.name].pixels
+    """Return the number of inputs of the network: features, or principal components."""
+    return settings.dataset.pca or settings.dataset.describe().features
 
 
 def layer_sizes(settings: "Settings") -> tuple[int, ...]:
     """Return the inputs of the network, the units of each hidden layer, and the classes."""
-    classes = DATASETS[settings.dataset.name].classes
+    classes = settings.dataset.describe().classes
     return (count_inputs(settings), *settings.model.hidden, classes)
 
 
 def training_examples(settings: "Settings") -> int:
     """Return the number of training examples."""
     data = settings.dataset
-    left = DATASETS[data.name].train - data.validation_size
+    left = data.describe().train - data.validation_size
     return left if data.train_size is None else data.train_size
 
 

@@ -148,7 +148,7 @@ OPTIONS: dict[str, str] = {
         "--out DIR",
     ),
     **dict.fromkeys(
-        ("data", "data_dir", "data_path", "data_root", "root", "dataset.path", "dataset.folder"),
+        ("data", "data_dir", "data_path", "data_root", "root", "dataset.folder"),
         "--data-dir DIR",
     ),
     **dict.fromkeys(("workers", "n_jobs", "num_workers"), "--workers N"),

@@ -1,13 +1,15 @@
-"""Load data sets as tensors: images as uint8, labels as int64."""
+"""Load data sets as tensors: pixels as uint8, other features as float32, labels as int64."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from dropout_lab.data.mnist_family import fetch, load_family
+from dropout_lab.data.own import load_own
 from dropout_lab.data.packaged import load_packaged
 from dropout_lab.data.splits import Examples, Splits, draw_stratified, split
 from dropout_lab.datasets import DATASETS
+from dropout_lab.datasets.own import Reading
 
 # Takes the name of a data set, the folder of the data sets, and what shows the user a line. Returns
 # the training set and the test set.
@@ -40,18 +42,39 @@ LOADERS: dict[str, Loader] = {
 }
 
 
-def load(name: str, data_dir: Path, say: Callable[[str], None], **options: Any) -> Splits:
+def load(
+    name: str,
+    data_dir: Path,
+    say: Callable[[str], None],
+    *,
+    path: str | None = None,
+    target: str | None = None,
+    test_size: int | None = None,
+    missing: str | None = None,
+    contents: Mapping[str, Any] | None = None,
+    **options: Any,
+) -> Splits:
     """Return the splits of a data set. Download the data set first if it is absent.
 
     Args:
-        name: One of :data:`~dropout_lab.datasets.DATASETS`.
+        name: One of :data:`~dropout_lab.datasets.DATASETS`, or ``arrays``.
         data_dir: The folder of the data sets. A data set in a package needs none.
         say: Shows the user a line, such as that of a download.
+        path: With ``arrays``, the file, as in :class:`~dropout_lab.datasets.own.Reading`.
+        target: With ``arrays``, the column of the classes.
+        test_size: With ``arrays``, the number of test examples.
+        missing: With ``arrays``, what is done with missing numbers.
+        contents: With ``arrays``, what the config recorded of the file.
         options: See :func:`dropout_lab.data.split`.
 
     Raises:
         DataError: The data set is absent and cannot be downloaded, or is damaged.
     """
-    dataset = DATASETS[name]
-    training, test = LOADERS[dataset.source](name, data_dir, say)
-    return split(training, test, shape=dataset.shape, classes=dataset.classes, **options)
+    if path is not None and contents is not None:
+        training, test = load_own(Reading(path, target, test_size, missing), contents["sha256"])
+        shape, classes = tuple(contents["shape"]), len(contents["classes"])
+    else:
+        dataset = DATASETS[name]
+        training, test = LOADERS[dataset.source](name, data_dir, say)
+        shape, classes = dataset.shape, dataset.classes
+    return split(training, test, shape=shape, classes=classes, **options)

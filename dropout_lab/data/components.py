@@ -32,17 +32,20 @@ class Components:
     axes: Floats
 
     def __call__(self, images: Tensor) -> Tensor:
-        """Return the components of images: uint8 ``(examples, pixels)`` to float32 ``(.., N)``."""
+        """Return the components of images ``(examples, pixels)``, float32 ``(examples, N)``."""
         pieces = [(_to_float64(piece) - self.mean) @ self.axes for piece in images.split(_AT_ONCE)]
         return torch.from_numpy(np.concatenate(pieces).astype(np.float32))
 
 
-def principal_components(images: Tensor, count: int, normalize: str) -> Components:
+def principal_components(
+    images: Tensor, count: int, normalize: str, white: float = 255
+) -> Components:
     """Compute the first principal components of images.
 
     Args:
-        images: Those that are trained on, uint8 ``(examples, pixels)``.
+        images: Those that are trained on: pixels, uint8 ``(examples, pixels)``, or float32.
         count: How many components, N.
+        white: The pixel value that stands for 1.
         normalize: ``unit`` takes pixels in [0, 1], and each component has the variance that they
             have along its axis; ``standard`` gives each the variance 1 (whitening).
     """
@@ -51,13 +54,13 @@ def principal_components(images: Tensor, count: int, normalize: str) -> Componen
     for piece in map(_to_float64, images.split(_AT_ONCE)):
         total += piece.sum(axis=0)
         products += piece.T @ piece
-    # Whole numbers below 2**53, so the covariance is exact whatever the order of the sums.
+    # Pixels are whole numbers below 2**53, so the covariance is exact whatever the order of sums.
     covariance = (len(images) * products - np.outer(total, total)) / len(images) ** 2
     variances, vectors = np.linalg.eigh(covariance)  # the smallest first
     variances, axes = variances[::-1][:count], vectors[:, ::-1][:, :count]
     largest = axes[np.abs(axes).argmax(axis=0), np.arange(count)]
     varies = variances > variances[0] * pixels * np.finfo(np.float64).eps
-    scale = np.full(count, 1 / 255)
+    scale = np.full(count, 1 / white)
     if normalize == "standard":
         scale = 1 / np.sqrt(np.where(varies, variances, 1.0))
     return Components(total / len(images), axes * np.sign(largest) * np.where(varies, scale, 0.0))

@@ -5,10 +5,9 @@ from importlib.resources import files
 import numpy as np
 import torch
 
-from dropout_lab.data.splits import Examples, draw_stratified
+from dropout_lab.data.splits import Examples, draw_test_set
 from dropout_lab.datasets import DATASETS
 from dropout_lab.errors import DataError
-from dropout_lab.rng import Purpose, stream
 
 
 def load_packaged(name: str) -> tuple[Examples, Examples]:
@@ -28,14 +27,11 @@ def load_packaged(name: str) -> tuple[Examples, Examples]:
         table = np.loadtxt(str(path), delimiter=",", dtype=np.uint8)
     except (OSError, ValueError, EOFError) as error:
         raise DataError(f"{path} cannot be read ({error}); {reinstall}") from error
-    shape = (dataset.train + dataset.test, dataset.pixels + 1)
+    shape = (dataset.train + dataset.test, dataset.features + 1)
     if table.shape != shape or table[:, -1].max() >= dataset.classes:
         raise DataError(
             f"{path} is not the table of {shape[0]:,} images that {package} ships; {reinstall}"
         )
     images = torch.from_numpy(np.ascontiguousarray(table[:, :-1]))
     labels = torch.from_numpy(table[:, -1].astype(np.int64))
-    whole = Examples(images, labels)
-    chosen = draw_stratified(labels.numpy(), dataset.test, stream(Purpose.SPLIT, 0, dataset.test))
-    rest = np.setdiff1d(np.arange(len(whole)), chosen)
-    return whole[torch.from_numpy(rest)], whole[torch.from_numpy(chosen)]
+    return draw_test_set(Examples(images, labels), dataset.test)

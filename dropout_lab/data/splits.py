@@ -1,6 +1,7 @@
 """Split a data set into training, validation and test set, class by class."""
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -8,6 +9,7 @@ import torch
 from torch import Tensor
 
 from dropout_lab.data.components import principal_components
+from dropout_lab.data.scaling import fit_scaling
 from dropout_lab.rng import Purpose, stream
 
 Indices = np.ndarray[tuple[int], np.dtype[np.int64]]
@@ -15,11 +17,12 @@ Indices = np.ndarray[tuple[int], np.dtype[np.int64]]
 
 @dataclass(frozen=True)
 class Examples:
-    """Images and their labels.
+    """Features and labels.
 
     Shape:
-        ``images``: ``(examples, pixels)``, uint8; or their N principal components,
-        ``(examples, N)``, float32. ``labels``: ``(examples,)``, int64 in [0, classes).
+        ``images``: pixels ``(examples, pixels)``, uint8; or other features, such as the principal
+        components, ``(examples, features)``, float32. ``labels``: ``(examples,)``, int64 in
+        [0, classes).
     """
 
     images: Tensor
@@ -37,11 +40,14 @@ class Examples:
         return Examples(self.images.to(device), self.labels.to(device))
 
 
+_Three = tuple[Examples, Examples, Examples]
+
+
 @dataclass(frozen=True)
 class Splits:
     """The splits of a data set. Pixels are normalized by ``(pixel - shift) * scale``.
 
-    Principal components are such numbers already.
+    Other features, such as principal components, are normalized already.
 
     Args:
         train: The training set.
@@ -49,10 +55,11 @@ class Splits:
         test: The test set.
         shift: In pixel values, 0 to 255.
         scale: The factor of a pixel value.
-        digest: SHA-256 of the pixels and labels of the three sets. It is of the pixels also with
-            principal components, whose last bits may differ between machines.
+        digest: SHA-256 of the features and labels of the three sets, before they are normalized
+            and before principal components replace them: those may differ in their last bits
+            between machines.
         checksum: SHA-256 of the three sets as they are stored here.
-        shape: Rows and columns of pixels of an image.
+        shape: That of an example, such as rows and columns of pixels.
         classes: Number of classes.
     """
 
@@ -63,11 +70,11 @@ class Splits:
     scale: float
     digest: str
     checksum: str
-    shape: tuple[int, int]
+    shape: tuple[int, ...]
     classes: int
 
     def pixels(self, images: Tensor) -> Tensor:
-        """Return normalized images as input of the network, in the default dtype of torch."""
+        """Return normalized features as input of the network, in the default dtype of torch."""
         if images.is_floating_point():
             return images.to(torch.get_default_dtype())
         pixels = images.to(torch.get_default_dtype())
@@ -89,7 +96,7 @@ def split(
     training: Examples,
     test: Examples,
     *,
-    shape: tuple[int, int],
+    shape: tuple[int, ...],
     classes: int,
     validation_size: int,
     train_size: int | None,
@@ -108,17 +115,18 @@ def split(
     Args:
         training: The training set.
         test: The test set, which stays unchanged.
-        shape: Rows and columns of pixels of an image.
+        shape: That of an example, such as rows and columns of pixels.
         classes: Number of classes.
         validation_size: Number of validation examples, stratified.
         train_size: Number of training examples, of those that are left; None for all.
         label_noise: Fraction of the training labels that are changed to another class.
         normalize: ``unit`` maps pixels to [0, 1]; ``standard`` to mean 0 and SD 1 over all
-            pixels of the training examples.
+            pixels of the training examples. Other features: see
+            :func:`~dropout_lab.data.scaling.fit_scaling`.
         split_seed: Seed of the draws.
         subset: Which examples ``train_size`` takes: ``stratified`` (default) or the ``first`` in
             the files.
-        pca: Number of principal components that replace the pixels. See
+        pca: Number of principal components that replace the features. See
             :func:`~dropout_lab.data.components.principal_components`.
     """
     labels = training.labels.numpy()
@@ -132,15 +140,22 @@ def split(
     validation, train = training[torch.from_numpy(held_out)], training[torch.from_numpy(left)]
     train = Examples(train.images, _change_labels(train.labels, classes, label_noise, split_seed))
     digest = _compute_digest(train, validation, test)
-    if pca is None:
+    white, parts = 255.0, (train, validation, test)
+    if train.images.is_floating_point():
+        white, parts = 1.0, _map(parts, fit_scaling(train.images, "unit" if pca else normalize))
+    elif pca is None:
         shift, scale = _compute_normalization(train.images, normalize)
-        return Splits(train, validation, test, shift, scale, digest, digest, shape, classes)
-    components = principal_components(train.images, pca, normalize)
-    train, validation, test = (
-        Examples(components(part.images), part.labels) for part in (train, validation, test)
-    )
-    checksum = _compute_digest(train, validation, test)
-    return Splits(train, validation, test, 0.0, 1.0, digest, checksum, shape, classes)
+        return Splits(*parts, shift, scale, digest, digest, shape, classes)
+    if pca is not None:
+        parts = _map(parts, principal_components(parts[0].images, pca, normalize, white))
+    return Splits(*parts, 0.0, 1.0, digest, _compute_digest(*parts), shape, classes)
+
+
+def draw_test_set(whole: Examples, size: int) -> tuple[Examples, Examples]:
+    """Return the other examples and ``size`` test examples, always the same stratified draw."""
+    chosen = draw_stratified(whole.labels.numpy(), size, stream(Purpose.SPLIT, 0, size))
+    rest = np.setdiff1d(np.arange(len(whole)), chosen)
+    return whole[torch.from_numpy(rest)], whole[torch.from_numpy(chosen)]
 
 
 def draw_stratified(labels: Indices, size: int, generator: np.random.Generator) -> Indices:
@@ -163,6 +178,11 @@ def draw_stratified(labels: Indices, size: int, generator: np.random.Generator) 
         for label, share in enumerate(shares)
     ]
     return np.sort(np.concatenate(chosen)).astype(np.int64)
+
+
+def _map(parts: _Three, change: Callable[[Tensor], Tensor]) -> _Three:
+    train, validation, test = (Examples(change(part.images), part.labels) for part in parts)
+    return train, validation, test
 
 
 def _change_labels(labels: Tensor, classes: int, fraction: float, split_seed: int) -> Tensor:

@@ -22,7 +22,7 @@ from dropout_lab.config.sizes import (
     training_examples,
     training_length,
 )
-from dropout_lab.datasets import DATASETS, Dataset
+from dropout_lab.datasets import Dataset
 from dropout_lab.folder.run_summary import end_from_records, metric_columns, summary
 from dropout_lab.folder.weights import WEIGHTS, check_weights
 from dropout_lab.results import Row
@@ -128,7 +128,7 @@ def _missing_histograms(settings: Settings, rows: Sequence[Row]) -> Iterator[str
     counts: Counter[tuple[int, str]] = Counter()
     for row in rows:
         counts[int(row["layer"]), row["of"]] += int(row["count"])
-    examples = min(HISTOGRAM_EXAMPLES, DATASETS[settings.dataset.name].test)
+    examples = min(HISTOGRAM_EXAMPLES, settings.dataset.describe().test)
     for layer, units in enumerate(settings.model.hidden, start=1):
         for of, expected in (("unit_mean", units), ("activation", units * examples)):
             if counts[layer, of] != expected:

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from dropout_lab import results
 from dropout_lab.config.grid import Run
-from dropout_lab.datasets import DATASETS
 from dropout_lab.folder.rounding import Precision, precision_of
 from dropout_lab.folder.run_summary import RunEnd, metric_columns, summary
 from dropout_lab.results import Row, counted
@@ -93,7 +92,7 @@ def impossible(run: Run, records: Sequence[Row]) -> str:
 
 
 def _impossible(run: Run, records: Sequence[Row]) -> Iterator[str]:
-    examples = DATASETS[run.settings.dataset.name].test
+    examples = run.settings.dataset.describe().test
     for row in records:
         values = {
             name: float(text)

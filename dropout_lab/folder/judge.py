@@ -12,7 +12,7 @@ from pathlib import Path
 
 from dropout_lab import results
 from dropout_lab.config.grid import Run
-from dropout_lab.datasets import DATASETS, Dataset
+from dropout_lab.datasets import Dataset
 from dropout_lab.files import read_error, sha256_of
 from dropout_lab.folder import digests
 from dropout_lab.folder.compact import CompactRows
@@ -123,7 +123,7 @@ def judge(
         ended = end is not None and end["status"] in ENDED
         place = folder / results.RUN_FOLDERS / run_id
         if run_id in folders:
-            dataset = DATASETS[run.settings.dataset.name]
+            dataset = run.settings.dataset.describe()
             _judge_files(place, bound if ended else {}, dataset, found)
         words = _why(found, run, end, own, bound, kept=kept)
         if not words and not ended and run_id not in distrusted:

@@ -17,6 +17,7 @@ from dropout_lab import __version__
 from dropout_lab.catalogue import CATALOGUE
 from dropout_lab.config.grid import Cell, Run, labelled_keys, values_of
 from dropout_lab.config.schema import KEYS, SECTIONS, Config, Settings
+from dropout_lab.config.sections.dataset import CONTENTS, PATH
 from dropout_lab.devices import describe_device
 from dropout_lab.errors import StorageError, TakenFolderError
 from dropout_lab.plugins import sources_of
@@ -86,6 +87,7 @@ def join_study(manifest: Manifest, settings: Settings, cells: Iterable[Cell], pa
         key: _get(asked, key)
         for key in KEYS
         if key not in swept and _get(there, key) != _get(asked, key)
+        if key != PATH or _get(there, CONTENTS) != _get(asked, CONTENTS)  # a moved file is the same
     }
     if differing:
         texts = [

@@ -13,7 +13,6 @@ from dropout_lab import results
 from dropout_lab.config.grid import Run
 from dropout_lab.config.sections.evaluation import at_end, inferences
 from dropout_lab.data import Splits
-from dropout_lab.datasets import DATASETS
 from dropout_lab.folder.store import Store
 from dropout_lab.folder.study_folder import StudyFolder
 from dropout_lab.probabilities import ProbabilityTally, entropy_of
@@ -110,7 +109,7 @@ def _predictions_bytes(
 
 def _load(run: Run, folder: StudyFolder) -> tuple[torch.Tensor, torch.Tensor] | None:
     """Return a run's test log-probabilities and labels; None if there are none."""
-    dataset = DATASETS[run.settings.dataset.name]
+    dataset = run.settings.dataset.describe()
     try:
         read = read_predictions(folder.run_folder(run) / PREDICTIONS, dataset)
     except ValueError:  # reported when the folder was read

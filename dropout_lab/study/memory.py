@@ -32,7 +32,6 @@ from dropout_lab.config.sections.evaluation import (
     keeps_predictions,
 )
 from dropout_lab.config.sizes import count_inputs, layer_sizes, training_examples
-from dropout_lab.datasets import DATASETS
 from dropout_lab.training.evaluation import CHUNK
 
 _FLOAT, _DOUBLE = 4, 8
@@ -89,7 +88,7 @@ def _need(settings: Settings) -> Need:
     each += round(_SLACK * (step + _tables(settings, parameters)))
 
     samples, curve = evaluation.samples or SAMPLES, evaluation.curve
-    averages = 0 if curve is None else CHUNK * DATASETS[settings.dataset.name].classes
+    averages = 0 if curve is None else CHUNK * settings.dataset.describe().classes
     averages *= 2 * _DOUBLE * (samples + 2 * (curve or 0))
     checkpoint_file = 3 * _FLOAT * parameters * saved
     inputs = 2 * _FLOAT * CHUNK * count_inputs(settings)
@@ -135,7 +134,7 @@ def _variant_bytes(settings: Settings, masks: int) -> tuple[int, int]:
 
 def _tables(settings: Settings, parameters: int) -> int:
     """Return the bytes of probabilities and diagnostics."""
-    evaluation, dataset = settings.evaluation, DATASETS[settings.dataset.name]
+    evaluation, dataset = settings.evaluation, settings.dataset.describe()
     wanted, tables = diagnostics(evaluation), 0
     if len(inferences(evaluation)) > 1:
         tables += 12 * _DOUBLE * CHUNK * dataset.classes

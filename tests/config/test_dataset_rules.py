@@ -27,10 +27,10 @@ def loaded(*settings: str):
             "dataset.subset is first, but mnist_5k is sorted by class",
         ),
         (["dataset.pca=0"], "dataset.pca is 0; allowed: a positive whole number or null"),
-        (["dataset.pca=785"], "give at most 784, or null for the pixels."),
+        (["dataset.pca=785"], "give at most 784, or null for the features."),
         (
             ["dataset.pca=100", "dataset.train_size=100", "training.batch_size=10"],
-            "dataset.pca is 100; an image has 784 pixels, and 100 training examples have at most "
+            "dataset.pca is 100; an example has 784 features, and 100 training examples have at most "
             "99 principal components: give at most 99, or null",
         ),
         (

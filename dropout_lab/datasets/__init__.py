@@ -1,6 +1,7 @@
-"""The data sets: what is known before a file is read, and where the files are. Needs no torch."""
+"""Describe the data sets and find their files. Needs no torch."""
 
 import os
+from collections import ChainMap
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -18,36 +19,44 @@ FILES = (
 
 @dataclass(frozen=True)
 class Dataset:
-    """Describe a data set of images with one byte per pixel and one label per image.
+    """Describe a data set: examples of one shape, with one label each.
 
     Args:
         name: The value of ``dataset.name``.
-        shape: Rows and columns of pixels of an image.
+        shape: That of an example: rows and columns of pixels, or its number of features.
         classes: Number of classes. Labels are 0 to ``classes`` - 1.
         train: Training examples, before the validation examples are taken from them.
         test: Test examples.
         source: Which of ``dropout_lab.data.LOADERS`` reads the data set.
         path: With the source ``package``, the Python package and the CSV file in it. With
             ``torchvision``, the class in ``torchvision.datasets``, which names the folder too.
+            With ``own``, the user's file.
+        dtype: ``uint8`` for pixels, else ``float32``.
         sorted_by_class: Whether the first examples do not have all classes.
         sha256: With ``torchvision``, the digest of each unpacked file, in the order of
             ``FILES``; empty if no digest is published.
     """
 
     name: str
-    shape: tuple[int, int]
+    shape: tuple[int, ...]
     classes: int
     train: int
     test: int
     source: str
     path: str
+    dtype: str = "uint8"
     sorted_by_class: bool = False
     sha256: tuple[str, ...] = ()
 
     @property
-    def pixels(self) -> int:
-        """The number of pixels of an image."""
+    def features(self) -> int:
+        """The number of features of an example: its pixels, or the numbers that describe it."""
         return prod(self.shape)
+
+    @property
+    def is_image(self) -> bool:
+        """Whether an example can be drawn: rows and columns of grey pixels, or of 3 colors."""
+        return len(self.shape) == 2 or (len(self.shape) == 3 and self.shape[2] == 3)
 
     @property
     def package(self) -> str:
@@ -113,6 +122,8 @@ DATASETS = {
         ),
     )
 }
+OWN = "arrays"  # the name of data of the user; their file is dataset.path
+NAMES = ChainMap[str, Dataset | None]({OWN: None}, DATASETS)  # type: ignore[arg-type]
 
 
 def data_folder(data_dir: Path | None) -> Path:

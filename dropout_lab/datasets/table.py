@@ -1,0 +1,211 @@
+"""Read a table, CSV or Parquet, as features and labels.
+
+Numeric columns become a feature each. A column of text becomes a feature for each of its values,
+1 where the row has the value and 0 elsewhere (one-hot).
+"""
+
+import csv
+import io
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dropout_lab.datasets.own import LARGEST_CLASSES, Array, Problems, Reading
+from dropout_lab.errors import DataError
+from dropout_lab.printable import one_line
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_MOST_VALUES = 100  # of a column of text: more look like names of rows
+_SEPARATORS = ",;\t"
+
+
+def read_table(path: Path, reading: Reading, problems: Problems) -> dict[str, Array]:
+    """Return the features ``x`` and the labels ``y`` of a table.
+
+    Args:
+        path: A ``.csv``, ``.tsv`` or ``.parquet`` file.
+        reading: The column of the classes, and what is done with missing numbers.
+        problems: Collects the mistakes in the table.
+
+    Raises:
+        DataError: It cannot be read as a table, has no such column, or no row.
+    """
+    frame = _read_parquet(path) if path.suffix.lower() == ".parquet" else _read_csv(path)
+    target = _find_target(path, frame, reading.target)
+    if frame.empty:
+        raise DataError(f"{path} has no row below its header.")
+    columns = [name for name in frame.columns if name != target]
+    if not columns:
+        raise DataError(f"{path} has no column besides {target!r}; add at least one feature.")
+    labels = _convert_labels(frame[target], target, problems)
+    features = [_convert(frame[name], name, reading, problems) for name in columns]
+    problems.check()
+    return {"x": np.concatenate(features, axis=1), "y": labels}
+
+
+def _read_csv(path: Path) -> "pd.DataFrame":
+    """Read a CSV file with a header; its entries stay text.
+
+    Raises:
+        DataError: It is none; the message says in which line.
+    """
+    import pandas as pd
+
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        row = path.read_bytes()[: error.start].count(b"\n") + 1
+        raise DataError(
+            f"{path}:{row}: this line is not UTF-8 text; save the file as UTF-8."
+        ) from None
+    if not text.strip():
+        raise DataError(f"{path} is empty; give a header and a row for each example.")
+    header = text.lstrip().partition("\n")[0]
+    separator = max(_SEPARATORS, key=header.count)
+    names = [name.strip() for name in next(csv.reader([header], delimiter=separator))]
+    if all(_is_number(name) for name in names):
+        raise DataError(f"{path}:1: the first line has only numbers; it must name the columns.")
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice or "" in names:
+        wrong = f"two columns are called {twice[0]!r}" if twice else "a column has no name"
+        raise DataError(f"{path}:1: {wrong}; give each column a name of its own.")
+    try:
+        return pd.read_csv(
+            io.StringIO(text), sep=separator, dtype=str, names=names, header=0, index_col=False,
+            skipinitialspace=True, on_bad_lines="error",
+        )  # fmt: skip
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, ValueError) as error:
+        reason = one_line(str(error)).removeprefix("Error tokenizing data. C error: ")
+        raise DataError(f"{path} cannot be read as a table: {reason.strip()}.") from error
+
+
+def _read_parquet(path: Path) -> "pd.DataFrame":
+    import pandas as pd
+
+    try:
+        return pd.read_parquet(path)
+    except ImportError as error:
+        raise DataError(
+            f"{path} needs a package that reads Parquet: pip install pyarrow. Or save it as CSV."
+        ) from error
+    except Exception as error:  # whatever the bytes make of the reader
+        raise DataError(f"{path} cannot be read as Parquet: {one_line(str(error))}") from error
+
+
+def _find_target(path: Path, frame: "pd.DataFrame", target: str | None) -> str:
+    from difflib import get_close_matches
+
+    names = [str(name) for name in frame.columns]
+    if target in names:
+        return target
+    near = get_close_matches(target or "", names, n=1)
+    shown = ", ".join(names[:20]) + (f" and {len(names) - 20} more" if len(names) > 20 else "")
+    if target is None:
+        raise DataError(
+            f"{path}: write dataset.target, the column of the classes, e.g. target: "
+            f"{names[-1]}. The columns are {shown}."
+        )
+    meant = f" Did you mean {near[0]!r}?" if near else ""
+    raise DataError(f"{path} has no column {target!r}.{meant} The columns are {shown}.")
+
+
+def _convert_labels(column: "pd.Series[Any]", name: str, problems: Problems) -> Array:
+    """Return the labels of a table: whole numbers where all are numbers, else text."""
+    missing = np.flatnonzero(column.isna())
+    if missing.size:
+        problems.add(
+            f"row {missing[0] + 1}, column {name}: the label is missing, as are {missing.size:,} "
+            "in all. Add them, or remove the rows."
+        )
+        return np.zeros(len(column), np.int64)
+    numbers = _to_numbers(column)
+    if np.isnan(numbers).any():
+        return column.astype(str).str.strip().to_numpy().astype(str)
+    whole = numbers == np.floor(numbers)
+    if not whole.all():
+        row = np.flatnonzero(~whole)[0]
+        if column.nunique() > LARGEST_CLASSES or len(np.unique(numbers)) > len(numbers) / 2:
+            advice = "dropout-lab trains classifiers: bin a continuous target into classes first."
+        else:
+            advice = "Labels are whole numbers or text."
+        problems.add(f"row {row + 1}, column {name}: the label is {numbers[row]:g}. {advice}")
+        return np.zeros(len(column), np.int64)
+    return numbers.astype(np.int64)
+
+
+def _convert(
+    column: "pd.Series[Any]", name: str, reading: Reading, problems: Problems
+) -> np.ndarray[Any, np.dtype[np.float32]]:
+    """Return the features of a column, ``(rows, features)``."""
+    missing = column.isna().to_numpy()
+    numbers = _to_numbers(column)
+    present = int((~missing).sum())
+    text = np.isnan(numbers) & ~missing
+    if missing.any() and not (reading.missing == "mean" and present and not text.any()):
+        row = int(np.flatnonzero(missing)[0])
+        advice = "Add it, or write dataset.missing: mean, which uses the mean of the training set."
+        if present == 0:
+            advice = "The column has no entry at all: remove it."
+        elif text.any():
+            advice = "A column of text has no mean: add the entry, or remove the row."
+        problems.add(
+            f"row {row + 1}, column {name}: the entry is missing, as are {missing.sum():,} in all. "
+            f"{advice}"
+        )
+        return np.zeros((len(column), 1), np.float32)
+    if text.sum() * 2 > present:
+        return _one_hot(column, name, problems)
+    if text.any():
+        row = int(np.flatnonzero(text)[0])
+        problems.add(
+            f"row {row + 1}, column {name}: {str(column.iloc[row])[:40]!r} is no number, but "
+            f"{present - int(text.sum()):,} entries of the column are."
+        )
+    with np.errstate(over="ignore"):
+        features = numbers.astype(np.float32)
+    if np.isinf(features).any():
+        row = int(np.flatnonzero(np.isinf(features))[0])
+        problems.add(
+            f"row {row + 1}, column {name}: {column.iloc[row]} is infinite or beyond the range of "
+            "float32."
+        )
+    return features[:, None]
+
+
+def _one_hot(
+    column: "pd.Series[Any]", name: str, problems: Problems
+) -> np.ndarray[Any, np.dtype[np.float32]]:
+    text = column.astype(str).str.strip()
+    values = np.unique(text.to_numpy().astype(str))
+    if len(values) > _MOST_VALUES:
+        problems.add(
+            f"column {name} has {len(values):,} different texts; at most {_MOST_VALUES} become "
+            "features. If it names the rows, remove it."
+        )
+        return np.zeros((len(column), 1), np.float32)
+    return np.asarray(text.to_numpy().astype(str)[:, None] == values, np.float32)
+
+
+def _to_numbers(column: "pd.Series[Any]") -> np.ndarray[Any, np.dtype[np.float64]]:
+    """Return the numbers of a column; NaN where an entry is missing or is text."""
+    import pandas as pd
+
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        column = column.astype(str)
+    if pd.api.types.is_datetime64_any_dtype(column):
+        return np.full(len(column), np.nan)
+    numbers: np.ndarray[Any, np.dtype[np.float64]] = np.asarray(
+        pd.to_numeric(column, errors="coerce"), dtype=np.float64
+    )
+    return numbers
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return math.isfinite(float(text))
+    except ValueError:
+        return False
