@@ -37,8 +37,8 @@ def with_free_name(
 def _free(out: Path, differing: Mapping[str, Any]) -> Path:
     """Return a free path like this one, named after the key that differs."""
     suffix = "2"
-    if len(differing) == 1:
-        ((key, value),) = differing.items()
+    ((key, value), *more) = differing.items() or [("", {})]
+    if not more and not isinstance(value, dict):
         text = value if isinstance(value, str) else json.dumps(value)
         suffix = re.sub(r"[^A-Za-z0-9.]+", "_", f"{key.rpartition('.')[2]}_{text}").strip("._")
     stem, number = f"{out.name}_{suffix}"[:_LONGEST].rstrip("._-"), 2

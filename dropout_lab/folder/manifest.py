@@ -87,16 +87,22 @@ def join_study(manifest: Manifest, settings: Settings, cells: Iterable[Cell], pa
         key: _get(asked, key)
         for key in KEYS
         if key not in swept and _get(there, key) != _get(asked, key)
-        if key != PATH or _get(there, CONTENTS) != _get(asked, CONTENTS)  # a moved file is the same
+        if key != PATH or not _get(asked, CONTENTS)  # the contents count, not their place
     }
     if differing:
         texts = [
-            f"{key} (there {json.dumps(_get(there, key))}, asked {json.dumps(value)})"
+            f"{key} (there {_in_words(_get(there, key))}, asked {_in_words(value)})"
             for key, value in differing.items()
         ]
         message = f"{path} holds another study; it differs in {', '.join(texts)}."
         raise TakenFolderError(message, "Give another folder with --out.", differing)
     manifest.swept = swept
+
+
+def _in_words(value: Any) -> str:
+    if isinstance(value, dict) and "sha256" in value:  # the contents of the user's data
+        return f"{value['train']:,} examples, SHA-256 {value['sha256'][:12]}"
+    return json.dumps(value)
 
 
 def join_plugins(manifest: Manifest, asked: Iterable[Settings], path: Path) -> None:

@@ -53,7 +53,8 @@ def keep_inferences(fleet: Fleet, splits: Splits, store: Store) -> None:
             content = features_bytes(*kept[index], run.run_id)
             store.keep_file(run.run_id, FEATURES, content)
     if inferred.log_probabilities is not None:
-        labels = splits.test.labels.cpu().numpy().astype(np.uint8)
+        labels = splits.test.labels.cpu().numpy()
+        labels = labels.astype(np.min_scalar_type(splits.classes - 1))
         for index, run in trained:
             log_probabilities = inferred.log_probabilities[index].cpu().numpy()
             content = _predictions_bytes(log_probabilities, labels, run.run_id)
@@ -99,7 +100,7 @@ def _scores(members: list[tuple[torch.Tensor, torch.Tensor]]) -> dict[str, Any]:
 
 def _predictions_bytes(
     log_probabilities: "np.ndarray[Any, np.dtype[np.float32]]",
-    labels: "np.ndarray[Any, np.dtype[np.uint8]]",
+    labels: "np.ndarray[Any, np.dtype[Any]]",
     run_id: str,
 ) -> bytes:
     buffer = io.BytesIO()

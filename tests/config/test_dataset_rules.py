@@ -30,8 +30,8 @@ def loaded(*settings: str):
         (["dataset.pca=785"], "give at most 784, or null for the features."),
         (
             ["dataset.pca=100", "dataset.train_size=100", "training.batch_size=10"],
-            "dataset.pca is 100; an example has 784 features, and 100 training examples have at most "
-            "99 principal components: give at most 99, or null",
+            "dataset.pca is 100; an example has 784 features, and 100 training examples have at "
+            "most 99 principal components: give at most 99, or null",
         ),
         (
             ["dataset.pca=20", "evaluation.at_end=features"],
