@@ -10,6 +10,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from dropout_lab.analysis import style
+from dropout_lab.analysis.boundary_plot import draw_boundary
 from dropout_lab.analysis.comparisons import draw_by_p, draw_cells, draw_variants
 from dropout_lab.analysis.curves import draw_curves, draw_gap
 from dropout_lab.analysis.diagnostics import draw_diagnostics
@@ -42,6 +43,7 @@ _DRAW_FUNCTIONS: dict[str, Callable[[StudyTables, pd.DataFrame, str], Figure | N
     "monte_carlo": draw_monte_carlo,
     "diagnostics": draw_diagnostics,
     "features": draw_features,
+    "boundary": draw_boundary,
     "activations": draw_activations,
     "reliability": draw_reliability,
     "learned_p": draw_learned_p,

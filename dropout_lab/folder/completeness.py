@@ -26,6 +26,7 @@ from dropout_lab.datasets import Dataset
 from dropout_lab.folder.run_summary import end_from_records, metric_columns, summary
 from dropout_lab.folder.weights import WEIGHTS, check_weights
 from dropout_lab.results import Row
+from dropout_lab.results.boundary import BOUNDARY, read_boundary
 from dropout_lab.results.features import FEATURES, read_features
 from dropout_lab.results.predictions import PREDICTIONS, read_predictions
 
@@ -34,6 +35,7 @@ Reader = Callable[[Path, Dataset | None], object]
 READERS: dict[str, Reader] = {
     PREDICTIONS: read_predictions,
     FEATURES: read_features,
+    BOUNDARY: read_boundary,
     WEIGHTS: lambda path, dataset: check_weights(path),
 }
 _CHECKPOINT = re.compile(r"checkpoint_(\d+)\.pt")
@@ -167,7 +169,8 @@ def files_of_run(settings: Settings) -> list[str]:
     They may be absent: they are not published with a study.
     """
     predictions = [PREDICTIONS] if keeps_predictions(settings.evaluation) else []
-    return predictions + ([FEATURES] if "features" in at_end(settings.evaluation) else [])
+    asked = at_end(settings.evaluation)
+    return predictions + [name for name in (FEATURES, BOUNDARY) if Path(name).stem in asked]
 
 
 def rebuild_end(run: Run, rows: RunRows, folder: Path, *, kept: bool) -> Row | None:

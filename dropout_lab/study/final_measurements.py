@@ -16,9 +16,11 @@ from dropout_lab.data import Splits
 from dropout_lab.folder.store import Store
 from dropout_lab.folder.study_folder import StudyFolder
 from dropout_lab.probabilities import ProbabilityTally, entropy_of
+from dropout_lab.results.boundary import BOUNDARY
 from dropout_lab.results.features import FEATURES, features_bytes
 from dropout_lab.results.predictions import PREDICTIONS, read_predictions
 from dropout_lab.training import Fleet, infer
+from dropout_lab.training.boundary import boundaries
 from dropout_lab.training.inference import (
     curve_rows,
     inference_rows,
@@ -52,6 +54,10 @@ def keep_inferences(fleet: Fleet, splits: Splits, store: Store) -> None:
         for index, run in trained:
             content = features_bytes(*kept[index], run.run_id)
             store.keep_file(run.run_id, FEATURES, content)
+    if "boundary" in wanted:
+        every_boundary = boundaries(fleet.model, splits)
+        for index, run in trained:
+            store.keep_file(run.run_id, BOUNDARY, every_boundary[index].to_bytes(run.run_id))
     if inferred.log_probabilities is not None:
         labels = splits.test.labels.cpu().numpy()
         labels = labels.astype(np.min_scalar_type(splits.classes - 1))

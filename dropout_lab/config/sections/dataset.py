@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from pydantic import Field
 
 from dropout_lab.config.sections.evaluation import at_end
-from dropout_lab.config.sizes import training_examples
+from dropout_lab.config.sizes import count_inputs, training_examples
 from dropout_lab.config.types import (
     ABOVE_0,
     Complaint,
@@ -221,9 +221,21 @@ def check_pictures(settings: "Settings") -> Iterator[Complaint]:
         )
 
 
+def check_boundary(settings: "Settings") -> Iterator[Complaint]:
+    """Check that a decision boundary is drawn only where the network has two inputs."""
+    inputs = count_inputs(settings)
+    if "boundary" in at_end(settings.evaluation) and inputs != 2:
+        yield (
+            "evaluation.at_end",
+            "evaluation.at_end names boundary, which is drawn over two inputs, but the network has "
+            f"{inputs}: leave it out, or write dataset.pca: 2.",
+        )
+
+
 RULES: Rules = {
     check_sizes: {"dataset"},
     check_subset: {"dataset"},
     check_components: {"dataset", "evaluation"},
     check_pictures: {"dataset", "evaluation"},
+    check_boundary: {"dataset", "evaluation"},
 }

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 InferenceName = Literal["mean", "monte_carlo", "geometric", "moment_matching", "ensemble"]
 DiagnosticName = Literal["activations", "co_adaptation", "gradients", "noise"]
-AtEndName = Literal["features", "histograms", "reliability", "predictions"]
+AtEndName = Literal["features", "histograms", "reliability", "predictions", "boundary"]
 
 Inferences = Annotated[tuple[InferenceName, ...], Field(strict=False, min_length=1)]
 Diagnostics = Annotated[tuple[DiagnosticName, ...], Field(strict=False)]
