@@ -22,7 +22,7 @@ COST_MEASURED = (
 )
 
 _BELOW_ONE = 1 - 2.0**-53
-_DROP = "chance of dropping a unit"
+_DROP = "probability of dropping a unit"
 _VARIANCE = "the noise has variance p / (1 - p)"
 _TO_BE_PRUNED = (
     "designed for pruning: compare pruned_test_accuracy; for a pruned network without dropout, "
@@ -146,7 +146,7 @@ BUILT_IN: dict[str, BuiltInVariant] = {
         summary="Drops a unit more often the less it is activated.",
         cost=1.16,
         formula="x k, k ~ Bernoulli(sigmoid(slope z + beta)); in evaluation the mean",
-        p="chance of dropping a unit whose pre-activation z is 0: beta = log((1-p)/p)",
+        p="probability of dropping a unit whose pre-activation z is 0: beta = log((1-p)/p)",
         paper="Ba & Frey 2013, NIPS",
         options={"slope": 1.0},
         hidden_only=True,
@@ -159,7 +159,7 @@ BUILT_IN: dict[str, BuiltInVariant] = {
         summary="Learns p, with a smooth form of the mask.",
         cost=1.32,
         formula="x (1-z) / (1-p), z = sigmoid((logit p + logit u) / 0.1), u ~ U(0,1)",
-        p="initial chance of dropping a unit",
+        p="initial probability of dropping a unit",
         paper="Gal, Hron, Kendall 2017, NIPS",
         learned="p of each place",
         highest_p=_BELOW_ONE,
@@ -264,7 +264,7 @@ BUILT_IN: dict[str, BuiltInVariant] = {
         summary="Drops only units with small incoming weights.",
         cost=1.39,
         formula="x k for the share of units with the lowest incoming norms, else x",
-        p="chance of dropping a candidate unit",
+        p="probability of dropping a candidate unit",
         paper="Gomez et al. 2019, arXiv:1905.13678",
         options={"share": None},
         needed=("share",),
@@ -281,7 +281,7 @@ BUILT_IN: dict[str, BuiltInVariant] = {
         summary="Drops only small weights.",
         cost=2.08,
         formula="W k for the share of weights with the smallest |W| of each output unit, else W",
-        p="chance of dropping a candidate weight; one mask for a batch",
+        p="probability of dropping a candidate weight; one mask for a batch",
         paper="Gomez et al. 2019, arXiv:1905.13678",
         options={"share": None},
         needed=("share",),
@@ -332,7 +332,7 @@ BUILT_IN: dict[str, BuiltInVariant] = {
         summary="Drops weights instead of units.",
         cost=29.3,
         formula="W M / (1-p), M ~ Bernoulli(1-p)",
-        p="chance of dropping a weight",
+        p="probability of dropping a weight",
         paper="Wan et al. 2013, ICML",
         between=True,
         moments=True,

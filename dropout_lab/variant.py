@@ -41,7 +41,7 @@ class Variant:
 
     formula: str
     summary: str = ""
-    p: str = "chance of dropping a unit"
+    p: str = "probability of dropping a unit"
     paper: str = ""
     cost: float = 1.0
     learned: str = ""

@@ -17,7 +17,7 @@ class Task:
 
     Args:
         data_dir: Folder of torchvision's MNIST.
-        p: Chance of dropping a unit.
+        p: Probability of dropping a unit.
         seed: Of the run.
         hidden: Units of each hidden layer.
         batch_size: Examples in a batch.

@@ -34,7 +34,7 @@ Set = Annotated[
 ]
 TrainP = Annotated[
     str | None,
-    typer.Option("--p", help="Chance of dropping (the key dropout.p).", metavar="P"),
+    typer.Option("--p", help="Probability of dropping (the key dropout.p).", metavar="P"),
 ]
 SweepP = Annotated[
     str | None,

@@ -43,7 +43,7 @@ def suggest_for_key(dotted: str, value: object, place: str) -> str:
         return _suggest_for_keep(name, value)
     if key is not None and value is not None and (written := suggest_setting(key, value, place)):
         unclear = key == "dropout.p" and name not in ("p", "dropout")
-        return f"{written}; p is the chance of dropping" if unclear else written
+        return f"{written}; p is the probability of dropping" if unclear else written
     if name in OTHER_SEEDS and type(value) is int and value >= 0:
         return f"write {f'--seed {value}' if place.startswith('--') else f'seeds: [{value}]'}"
     if name in OTHER_TOP_KEYS and not section and isinstance(value, str | int):
@@ -67,7 +67,7 @@ def suggest_for_key(dotted: str, value: object, place: str) -> str:
 def _suggest_for_keep(name: str, value: object) -> str:
     """Suggest what to write for a probability of keeping a unit."""
     given = value if isinstance(value, int | float) and 0 <= value <= 1 else 0.8
-    return f"p is the chance of dropping, so for {name}: {given:g} write p: {1 - given:.6g}"
+    return f"p is the probability of dropping, so for {name}: {given:g} write p: {1 - given:.6g}"
 
 
 def _suggest_option(name: str, value: object) -> str:

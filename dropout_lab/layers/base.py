@@ -64,7 +64,7 @@ class Dropout(nn.Module):
         ValueError: ``p`` is outside its range or nan, or ``mask`` is unknown.
     """
 
-    variant: ClassVar[Variant] = Variant(formula="", p="chance of dropping", paper="")
+    variant: ClassVar[Variant] = Variant(formula="", p="probability of dropping", paper="")
     rounds_p: ClassVar[bool] = False  # whether p is rounded to a multiple of 1/65,536
     prunable: ClassVar[bool] = False  # whether evaluation depends on ``pruned``
     pruned = False  # whether evaluation uses the pruned network
@@ -231,7 +231,7 @@ class Dropout(nn.Module):
         if outside.size:
             raise ValueError(
                 f"p is {outside[0]:g}; a drop probability lies in [0, 1]. "
-                "p is the chance of dropping; for a chance q of keeping, pass 1 - q."
+                "p is the probability of dropping; for a probability q of keeping, pass 1 - q."
             )
         above = numbers[numbers > self.variant.highest_p]
         if above.size:

@@ -13,7 +13,7 @@ from dropout_lab.layers.coins import keep_threshold
 from dropout_lab.lessons.bugs.experiment import WRONG_LAYERS
 
 _KIND = Variant(
-    formula="x k / (1-p)", p="chance of dropping", paper="", keep_rate=True, matched=True,
+    formula="x k / (1-p)", p="probability of dropping", paper="", keep_rate=True, matched=True,
     highest_p=0.99, beyond="too little is left",
 )  # fmt: skip
 _GAUSSIAN = Variant(
@@ -184,7 +184,7 @@ class DropsAtP0(Right):
 
 class NanAtP1(Right):
     check = "finite at every p"
-    variant = Variant(formula="x k / (1-p)", p="chance of dropping", paper="", keep_rate=True)
+    variant = Variant(formula="x k / (1-p)", p="probability of dropping", paper="", keep_rate=True)
 
 
 class BiasInTheVariance(RightOnWeights):

@@ -143,7 +143,7 @@ def test_config_check_and_show_take_both_forms(run, tmp_path: Path) -> None:
     assert run("config", "show", "c.yaml", "--changed-only").out == (
         "name: c\nabout: ''\ndropout:\n  p: 0.3\n"
     )
-    assert "  # Chance of DROPPING a unit" in run("config", "show", "--comments").out
+    assert "  # Probability of DROPPING a unit" in run("config", "show", "--comments").out
 
 
 def test_a_p_of_1_is_warned_of(run) -> None:

@@ -95,7 +95,7 @@ sweep: {grid: {dropout.p: [0, 2], trainig.epochs: [1]}}
     ("text", "words"),
     [
         ("dropout: {keep_prob: 0.8}", "for keep_prob: 0.8 write p: 0.2"),
-        ("dropout: {rate: 0.8}", "write dropout: {p: 0.8}; p is the chance of dropping"),
+        ("dropout: {rate: 0.8}", "write dropout: {p: 0.8}; p is the probability of dropping"),
         ("training: {lr: 0.8}", "write training: {learning_rate: 0.8}"),
         ("p: 0.5", "p is not a setting; write dropout: {p: 0.5}."),
         ("dropout: {p: .nan}", "dropout.p is NaN"),

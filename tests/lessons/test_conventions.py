@@ -99,7 +99,7 @@ def test_the_tables_say_what_to_write(told: Told) -> None:
 def test_the_answers_are_the_programs_own(told: Told, monkeypatch: pytest.MonkeyPatch) -> None:
     answers = [part.text for part in told("conventions") if isinstance(part, Formula)][-3:]
     assert "for keep_prob: 0.8 write p: 0.2" in " ".join(answers[0].split())
-    assert "p is the chance of dropping" in " ".join(answers[1].split())
+    assert "p is the probability of dropping" in " ".join(answers[1].split())
     assert "dropout.p is 80" in answers[2]
     monkeypatch.setattr(foreign_keys, "KEEP_NAMES", foreign_keys.KEEP_NAMES - {"keep_prob"})
     assert failed_in(told("conventions")) == ["keep_prob is refused"]

@@ -53,8 +53,8 @@ class DropoutSettings(Section):
     variant: VariantName = Field("inverted", description="Kind of dropout.")
     p: Probability | Probabilities = Field(
         0.5,
-        description="Chance of DROPPING a unit: one number, or a list with one for each layer of "
-        "the placement.",
+        description="Probability of DROPPING a unit: one number, or a list with one for each layer "
+        "of the placement.",
     )
     input_p: Probability = Field(
         0.0, description="p of the input layer. Above 0, it applies in addition to the placement."

@@ -19,7 +19,7 @@ from dropout_lab.lessons.draws import noise_source
 from dropout_lab.lessons.reference_layers import NumpyDropout, torch_dropout
 
 _DROPOUT_RATES = (0.1, 0.25, 0.5, 0.75, 0.9)
-_REFUSAL = "p is the chance of dropping"
+_REFUSAL = "p is the probability of dropping"
 _PAPERS = (
     ("Hinton et al. 2012", "0.5, omitted", False),
     ("Srivastava et al. 2014", "p, retained", True),
