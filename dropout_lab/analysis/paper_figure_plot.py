@@ -17,7 +17,7 @@ from dropout_lab.analysis.curves import draw_curve, mean_over_seeds
 from dropout_lab.analysis.intervals import band_edges, bar_lengths, describe_figure_intervals
 from dropout_lab.analysis.notes import describe_not_shown
 from dropout_lab.analysis.paper_table_plot import draw_rows
-from dropout_lab.analysis.published import error_of_value, settings_of_value
+from dropout_lab.analysis.published import error_of_value, part_of_value, settings_of_value
 from dropout_lab.analysis.published_markers import published_footnote, published_style
 from dropout_lab.analysis.tables import (
     StudyTables,
@@ -83,7 +83,7 @@ def _draw_lines(
     figure = style.new_figure(9 if len(lines) > 1 else 7, 4.8)
     axes = figure.subplots()
     ticks = {x_of(own) for own, _ in points}
-    published_points = _published_points(study, published)
+    published_points = _published_points(study, published, settings.y)
     for label, (colour, marker, members) in lines.items():
         for quantity in settings.y:
             points_of_line = []
@@ -126,12 +126,14 @@ class _PublishedPoint:
 
 
 def _published_points(
-    study: StudyTables, published: PublishedSettings | None
+    study: StudyTables, published: PublishedSettings | None, drawn: Iterable[str]
 ) -> list[_PublishedPoint]:
-    """Return the published values that were measured with the mean rule."""
+    """Return the published values of the drawn errors that were measured with the mean rule."""
     found = []
     for value in published.values if published is not None else ():
         value_settings = settings_of_value(study, value)
+        if f"{part_of_value(value)}_error" not in drawn:
+            continue
         if published is not None and value_settings is not None and value.inference == "mean":
             scale = 1 if published.unit == "%" else 100
             spread = value.tolerance or value.sd
@@ -250,7 +252,7 @@ def _draw_training_curves(
         kind = tuple(map(str, values_of(settings_of_cell(study, cell), others).values()))
         dashes = kinds.setdefault(kind, style.line_style(len(kinds)))
         line_styles.append((style.cell_colour(cell, study.swept), dashes))
-    published_points = _published_points(study, published)
+    published_points = _published_points(study, published, settings.y)
     x = "updates" if settings.x == "updates" else "epoch"
     cells_with_styles = zip(shown.iterrows(), style.distinct_styles(line_styles), strict=True)
     for (_, cell), (colour, dashes) in cells_with_styles:
