@@ -171,7 +171,8 @@ def values_of_cell(
     if value.inference not in tables and not rows.empty:
         rows = rows[rows["inference"] == value.inference]
         rows = rows[rows["run_id"].isin(completed["run_id"])]
-    column = f"{part_of_value(value)}_accuracy"  # ensembles and samples only have that of the test set
+    # Samples and ensembles are measured on the test set only.
+    column = f"{part_of_value(value)}_accuracy"
     measured = len(rows) > 0 and column in rows
     accuracy = rows[column].to_numpy(dtype=np.float64) if measured else np.empty(0)
     ours = 1 - accuracy if value.quantity == "test_error" else accuracy
