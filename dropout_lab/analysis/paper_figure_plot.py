@@ -116,9 +116,10 @@ def _draw_lines(
 
 @dataclass(frozen=True)
 class _PublishedPoint:
-    """A published value as an error in percent, and the settings it belongs to."""
+    """A published value as an error in percent, its part of the data, and its settings."""
 
     settings: Settings
+    part: str
     epoch: int | None
     error: float
     spread: float | None
@@ -132,14 +133,16 @@ def _published_points(
     found = []
     for value in published.values if published is not None else ():
         value_settings = settings_of_value(study, value)
-        if f"{part_of_value(value)}_error" not in drawn:
+        part = part_of_value(value)
+        if f"{part}_error" not in drawn:
             continue
         if published is not None and value_settings is not None and value.inference == "mean":
             scale = 1 if published.unit == "%" else 100
             spread = value.tolerance or value.sd
             error = error_of_value(published.unit, value)
             spread = spread and scale * spread
-            found.append(_PublishedPoint(value_settings, value.epoch, error, spread, value.seen))
+            point = _PublishedPoint(value_settings, part, value.epoch, error, spread, value.seen)
+            found.append(point)
     return found
 
 
@@ -295,15 +298,15 @@ def _draw_published_curve(
         colour: The colour of our curve.
     """
     end, epochs = ends
-    for seen in (True, False):
-        values = sorted((v.epoch or epochs, v.error) for v in points if v.seen == seen)
-        if values:
-            x, y = np.array([(end * epoch / epochs, error) for epoch, error in values]).T
-            style_args = published_style(seen, colour) | {
-                "linestyle": ":" if len(values) > 1 else "none",
-                "linewidth": 0.8,
-            }
-            axes.plot(x, y, **style_args, clip_on=False)
+    for seen, part in sorted({(point.seen, point.part) for point in points}, reverse=True):
+        own = [point for point in points if (point.seen, point.part) == (seen, part)]
+        values = sorted((point.epoch or epochs, point.error) for point in own)
+        x, y = np.array([(end * epoch / epochs, error) for epoch, error in values]).T
+        style_args = published_style(seen, colour) | {
+            "linestyle": ":" if len(values) > 1 else "none",
+            "linewidth": 0.8,
+        }
+        axes.plot(x, y, **style_args, clip_on=False)
 
 
 def _finish_figure(
