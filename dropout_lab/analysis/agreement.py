@@ -13,6 +13,7 @@ from dropout_lab.analysis.published import (
     Measurement,
     error_of_value,
     measurements,
+    part_of_value,
 )
 from dropout_lab.analysis.tables import StudyTables
 from dropout_lab.config.published import PublishedSettings, PublishedValue
@@ -98,11 +99,15 @@ def agreement_sentence(study: StudyTables, table: pd.DataFrame, family: Family) 
 def pairs_of(
     study: StudyTables, table: pd.DataFrame, published: PublishedSettings, family: Family
 ) -> Iterator[Pair]:
-    """Yield the pairs of published values that differ in the paper and that have our results.
+    """Yield the pairs of published test results that differ in the paper and that we have.
 
     Two values differ if their distance exceeds the sum of their standard deviations or tolerances.
     """
-    rows = [row for row in measurements(study, table, published) if len(row.ours)]
+    rows = [
+        row
+        for row in measurements(study, table, published)
+        if len(row.ours) and part_of_value(row.value) == "test"
+    ]
     for pair in combinations(rows, 2):
         errors = [error_of_value(published.unit, row.value) / 100 for row in pair]
         spread = sum(_spread(published, row.value) for row in pair)

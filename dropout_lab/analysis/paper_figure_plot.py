@@ -17,7 +17,7 @@ from dropout_lab.analysis.curves import draw_curve, mean_over_seeds
 from dropout_lab.analysis.intervals import band_edges, bar_lengths, describe_figure_intervals
 from dropout_lab.analysis.notes import describe_not_shown
 from dropout_lab.analysis.paper_table_plot import draw_rows
-from dropout_lab.analysis.published import error_of_value, settings_of_value
+from dropout_lab.analysis.published import error_of_value, part_of_value, settings_of_value
 from dropout_lab.analysis.published_markers import published_footnote, published_style
 from dropout_lab.analysis.tables import (
     StudyTables,
@@ -83,7 +83,7 @@ def _draw_lines(
     figure = style.new_figure(9 if len(lines) > 1 else 7, 4.8)
     axes = figure.subplots()
     ticks = {x_of(own) for own, _ in points}
-    published_points = _published_points(study, published)
+    published_points = _published_points(study, published, settings.y)
     for label, (colour, marker, members) in lines.items():
         for quantity in settings.y:
             points_of_line = []
@@ -116,9 +116,10 @@ def _draw_lines(
 
 @dataclass(frozen=True)
 class _PublishedPoint:
-    """A published value as an error in percent, and the settings it belongs to."""
+    """A published value as an error in percent, its part of the data, and its settings."""
 
     settings: Settings
+    part: str
     epoch: int | None
     error: float
     spread: float | None
@@ -126,18 +127,22 @@ class _PublishedPoint:
 
 
 def _published_points(
-    study: StudyTables, published: PublishedSettings | None
+    study: StudyTables, published: PublishedSettings | None, drawn: Iterable[str]
 ) -> list[_PublishedPoint]:
-    """Return the published values that were measured with the mean rule."""
+    """Return the published values of the drawn errors that were measured with the mean rule."""
     found = []
     for value in published.values if published is not None else ():
         value_settings = settings_of_value(study, value)
+        part = part_of_value(value)
+        if f"{part}_error" not in drawn:
+            continue
         if published is not None and value_settings is not None and value.inference == "mean":
             scale = 1 if published.unit == "%" else 100
             spread = value.tolerance or value.sd
             error = error_of_value(published.unit, value)
             spread = spread and scale * spread
-            found.append(_PublishedPoint(value_settings, value.epoch, error, spread, value.seen))
+            point = _PublishedPoint(value_settings, part, value.epoch, error, spread, value.seen)
+            found.append(point)
     return found
 
 
@@ -250,7 +255,7 @@ def _draw_training_curves(
         kind = tuple(map(str, values_of(settings_of_cell(study, cell), others).values()))
         dashes = kinds.setdefault(kind, style.line_style(len(kinds)))
         line_styles.append((style.cell_colour(cell, study.swept), dashes))
-    published_points = _published_points(study, published)
+    published_points = _published_points(study, published, settings.y)
     x = "updates" if settings.x == "updates" else "epoch"
     cells_with_styles = zip(shown.iterrows(), style.distinct_styles(line_styles), strict=True)
     for (_, cell), (colour, dashes) in cells_with_styles:
@@ -293,15 +298,15 @@ def _draw_published_curve(
         colour: The colour of our curve.
     """
     end, epochs = ends
-    for seen in (True, False):
-        values = sorted((v.epoch or epochs, v.error) for v in points if v.seen == seen)
-        if values:
-            x, y = np.array([(end * epoch / epochs, error) for epoch, error in values]).T
-            style_args = published_style(seen, colour) | {
-                "linestyle": ":" if len(values) > 1 else "none",
-                "linewidth": 0.8,
-            }
-            axes.plot(x, y, **style_args, clip_on=False)
+    for seen, part in sorted({(point.seen, point.part) for point in points}, reverse=True):
+        own = [point for point in points if (point.seen, point.part) == (seen, part)]
+        values = sorted((point.epoch or epochs, point.error) for point in own)
+        x, y = np.array([(end * epoch / epochs, error) for epoch, error in values]).T
+        style_args = published_style(seen, colour) | {
+            "linestyle": ":" if len(values) > 1 else "none",
+            "linewidth": 0.8,
+        }
+        axes.plot(x, y, **style_args, clip_on=False)
 
 
 def _finish_figure(

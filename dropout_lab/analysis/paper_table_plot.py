@@ -14,6 +14,7 @@ from dropout_lab.analysis.notes import describe_not_shown
 from dropout_lab.analysis.published import (
     error_of_value,
     label_of_value,
+    part_of_value,
     settings_of_value,
     values_of_cell,
 )
@@ -22,6 +23,12 @@ from dropout_lab.analysis.tables import StudyTables, final_values, settings_of_c
 from dropout_lab.config.published import PublishedSettings
 
 _MAX_ROWS = 40
+_MEASURED_ON = {
+    "test": "",
+    "validation": " (validation set)",
+    "train": " (training set)",
+    "noisy_train": " (training steps, dropout on)",
+}
 
 
 @dataclass(frozen=True)
@@ -58,7 +65,8 @@ def draw_rows(
             axes.plot(row.published, height, **published_style(row.seen))
     axes.set_yticks(range(len(rows) - 1, -1, -1), [row.label for row in rows])
     axes.set_ylim(-0.7, len(rows) - 0.4)
-    axes.set_xlabel("test error (%)")
+    parts = {part_of_value(value) for value in published.values} if published else {"test"}
+    axes.set_xlabel("test error (%)" if parts <= {"test"} else "error (%)")
     axes.margins(x=0.08)
     counts = [len(row.values) for row in rows]
     style.heading(figure, f"{title} ({style.n_seeds(counts)})")
@@ -82,13 +90,12 @@ def _rows(
         settings = settings_of_value(study, value)
         cell = next((cell for own, cell in cells if own == settings), None)
         shown_settings.add(settings)
-        values = values_of_cell(
-            study, cell, value.model_copy(update={"quantity": "test_error"}), "%"
-        )
+        ours = values_of_cell(study, cell, value, "%")
+        values = ours if value.quantity == "test_error" else 100 - ours
         colour, marker = style.variant_look(settings.dropout.variant if settings else "none")
         published_error = error_of_value(published.unit if published else "%", value)
         yield _Row(
-            style.wrapped(label_of_value(value), 44),
+            style.wrapped(label_of_value(value) + _MEASURED_ON[part_of_value(value)], 44),
             values,
             colour,
             marker,

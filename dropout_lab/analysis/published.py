@@ -24,7 +24,7 @@ class PublishedComparison:
 
     Args:
         label: The name of the row or point in the paper.
-        quantity: The measured quantity, test_error or test_accuracy.
+        quantity: The measured quantity, such as test_error.
         inference: The inference method.
         published: The published value.
         published_sd: The published standard deviation over runs, or None.
@@ -149,6 +149,11 @@ def error_of_value(unit: str, value: PublishedValue) -> float:
     return number if value.quantity == "test_error" else 100 - number
 
 
+def part_of_value(value: PublishedValue) -> str:
+    """Return where a published value was measured: test, validation, train or noisy_train."""
+    return value.quantity.removesuffix("_error").removesuffix("_accuracy")
+
+
 def values_of_cell(
     study: StudyTables, cell: pd.Series | None, value: PublishedValue, unit: str
 ) -> Values:
@@ -166,7 +171,10 @@ def values_of_cell(
     if value.inference not in tables and not rows.empty:
         rows = rows[rows["inference"] == value.inference]
         rows = rows[rows["run_id"].isin(completed["run_id"])]
-    accuracy = rows["test_accuracy"].to_numpy(dtype=np.float64) if len(rows) else np.empty(0)
+    # Samples and ensembles are measured on the test set only.
+    column = f"{part_of_value(value)}_accuracy"
+    measured = len(rows) > 0 and column in rows
+    accuracy = rows[column].to_numpy(dtype=np.float64) if measured else np.empty(0)
     ours = 1 - accuracy if value.quantity == "test_error" else accuracy
     found: Values = ours * (100 if unit == "%" else 1)
     return found

@@ -152,6 +152,12 @@ def check_references(config: Config, axes: Mapping[str, Any], mistakes: Mistakes
             message = f"the published row {shown(value.label)} is given twice; drop one."
             mistakes.add("published", message, path=(*path, "label"))
         given.add(row)
+        if value.inference != "mean" and not value.quantity.startswith("test_"):
+            message = (
+                f"quantity is {value.quantity}, but inference {value.inference} is measured on the "
+                "test set only; give test_error or test_accuracy."
+            )
+            mistakes.add("published", message, path=(*path, "quantity"))
         if not isinstance(value.cell, str):
             continue
         if value.cell not in [*known, *document.labels_elsewhere]:

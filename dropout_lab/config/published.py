@@ -7,7 +7,9 @@ from pydantic import Field
 from dropout_lab.config.types import Count, Positive, Section, Strength
 
 Text = Annotated[str, Field(min_length=1, max_length=500)]
-Quantity = Literal["test_error", "test_accuracy"]
+Quantity = Literal[
+    "test_error", "test_accuracy", "validation_accuracy", "train_accuracy", "noisy_train_accuracy"
+]
 Inference = Literal["mean", "monte_carlo", "geometric", "moment_matching", "ensemble"]
 Axis = Literal["p", "keep", "units", "train_size", "updates", "epoch"]
 
@@ -24,7 +26,10 @@ class PublishedValue(Section):
     value: float = Field(description="the number, in the unit of the section")
     sd: Strength | None = Field(None, description="its standard deviation over runs, if printed")
     runs: Count | None = Field(None, description="over how many runs, if printed")
-    quantity: Quantity = Field("test_error", description="what was measured")
+    quantity: Quantity = Field(
+        "test_error",
+        description="what was measured; noisy_train_accuracy: in the training steps, dropout on",
+    )
     inference: Inference = Field("mean", description="how the trained network was used")
     epoch: Count | None = Field(
         None, description="after how many epochs of training; null = at the end"

@@ -71,6 +71,13 @@ def test_accuracies_and_fractions_are_the_same_order(tmp_path: Path) -> None:
     assert "half has 0.20 pp less error than a quarter in the paper and 0.40" in agreement_of(study)
 
 
+def test_only_test_results_are_put_in_order(tmp_path: Path) -> None:
+    """A training accuracy is higher than a test accuracy of any cell."""
+    training = value("half, training", 99.0, 0.5, quantity="train_accuracy")
+    told = agreement_of(read_study(study_at(tmp_path, *THREE, training)))
+    assert told.startswith("In 3 pairs of numbers")
+
+
 @pytest.mark.parametrize(
     ("spread", "pairs"),
     [({}, 1), ({"sd": 0.1}, 1), ({"sd": 0.15}, 0), ({"tolerance": 0.15}, 0)],

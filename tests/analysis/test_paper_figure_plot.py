@@ -88,6 +88,32 @@ def test_published_accuracies_and_fractions_are_drawn_as_errors_in_per_cent(
     assert any(point == pytest.approx((0.5, 2.5)) for point in points)
 
 
+def test_published_curves_of_two_parts_are_not_joined(tmp_path: Path) -> None:
+    values = [
+        value(0.5, 99.5, quantity="train_accuracy", epoch=1),
+        value(0.5, 6.0, epoch=1),
+        value(0.5, 5.5),
+    ]
+    figure = {"x": "epoch", "y": ["test_error", "train_error"]}
+    lines = drawn(study_of(tmp_path, values, figure=figure)).axes[0].lines
+    diamonds = [line for line in lines if line.get_marker() == "D"]
+    assert [len(line.get_xdata()) for line in diamonds] == [1, 2]
+    assert diamonds[0].get_ydata()[0] == pytest.approx(0.5)
+    np.testing.assert_allclose(diamonds[1].get_ydata(), [6.0, 5.5])
+
+
+def test_a_published_training_accuracy_is_drawn_with_the_training_errors(tmp_path: Path) -> None:
+    values = [value(0.5, 99.5, quantity="train_accuracy")]
+    rows = drawn(study_of(tmp_path / "rows", values, figure={"title": "Table 1"}))
+    assert "p 0.5 (training set)" in [label.get_text() for label in rows.axes[0].get_yticklabels()]
+    assert rows.axes[0].get_xlabel() == "error (%)"
+    for y, shown in ((["test_error"], False), (["test_error", "train_error"], True)):
+        figure = {"x": "p", "y": y}
+        lines = drawn(study_of(tmp_path / y[-1], values, figure=figure)).axes[0].lines
+        firsts = [tuple(np.asarray(line.get_xydata())[0]) for line in lines]
+        assert any(first == pytest.approx((0.5, 0.5)) for first in firsts) == shown
+
+
 @pytest.mark.parametrize(("axis", "places"), [("keep", [0.5, 1.0]), ("p", [0.0, 0.5])])
 def test_a_line_over_p_begins_without_dropout(
     tmp_path: Path, axis: str, places: list[float]

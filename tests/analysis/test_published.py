@@ -65,6 +65,20 @@ def test_an_accuracy_is_better_where_it_is_higher(tmp_path: Path) -> None:
     assert rows[0].ours == pytest.approx(0.984)
 
 
+def test_accuracies_on_other_parts_are_set_beside_those_parts(tmp_path: Path) -> None:
+    """Made studies have 3 points more on the training set, 2 in the steps, 0.1 in validation."""
+    means = {"train": 101.4, "noisy_train": 100.4, "validation": 98.5}
+    asked = [{"value": mean, "quantity": f"{part}_accuracy"} for part, mean in means.items()]
+    sampled = {"value": 99, "quantity": "train_accuracy", "inference": "ensemble"}
+    rows = rows_of(study_with(tmp_path, *asked, sampled))
+    assert [row.verdict for row in rows[:1]] == ["worse"]  # a training accuracy ends at 100%
+    assert rows[0].ours == pytest.approx(100)
+    assert rows[1].ours == pytest.approx(99)
+    assert rows[2].ours == pytest.approx(98.5)
+    assert rows[2].verdict == "within our interval"
+    assert rows[3].verdict == "not trained"
+
+
 def test_errors_without_spread_equal_the_number_that_they_are(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

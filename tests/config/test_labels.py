@@ -141,6 +141,20 @@ def test_a_published_number_is_of_a_label_that_is_there(tmp_path: Path) -> None:
     assert of_cells(tmp_path, *cells, more=another) == []
 
 
+def test_samples_and_ensembles_have_test_results_only(tmp_path: Path) -> None:
+    cells = ("label: Bernoulli, dropout.p: 0.5",)
+    value = "Bernoulli, quantity: {}_accuracy, inference: {}"
+    for part, inference, refused in (
+        ("train", "monte_carlo", True),
+        ("test", "monte_carlo", False),
+        ("train", "mean", False),
+    ):
+        more = PUBLISHED.replace("Bernouli", value.format(part, inference))
+        mistakes = of_cells(tmp_path, *cells, more=more)
+        assert [m for m in mistakes if "is measured on the test set only" in m] == mistakes
+        assert bool(mistakes) == refused
+
+
 def test_a_published_number_is_of_one_of_the_settings_that_a_grid_makes_of_a_label(
     tmp_path: Path,
 ) -> None:

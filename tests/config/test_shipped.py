@@ -17,7 +17,10 @@ def test_every_config_of_the_clone_has_a_name() -> None:
     assert shipped.find_shipped("hinton2012") == shipped.find_shipped("papers/hinton2012")
     assert shipped.find_shipped("papers") is None
     assert shipped.find_shipped("configs/quickstart.yaml") is None
-    assert list(shipped.list_shipped())[-1].startswith("papers/")
+    assert shipped.find_shipped("geron_ch11") == shipped.find_shipped("teaching/geron_ch11")
+    folders = [name.partition("/")[0] for name in shipped.list_shipped() if "/" in name]
+    assert list(dict.fromkeys(folders)) == ["papers", "teaching"]
+    assert "/" not in next(iter(shipped.list_shipped()))  # those without a folder come first
 
 
 def test_the_wheel_has_them_where_they_are_looked_for(
