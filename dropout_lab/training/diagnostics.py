@@ -16,6 +16,7 @@ from dropout_lab.layers.noise_measurement import (
     compare_with_claims,
     measure_noise,
 )
+from dropout_lab.normalization import fixed_statistics
 from dropout_lab.rng import Purpose, stream
 from dropout_lab.training import unit_statistics
 from dropout_lab.training.fleet import Fleet
@@ -155,7 +156,8 @@ class Diagnostics:
     def _compare_gradients(self, epoch: int) -> Columns:
         """Compare mini-batch gradients with each other and with the full gradient."""
         full = full_gradient(self.model.eval(), self.train, self.splits)
-        return compare_gradients(self.model.train(), self._gradient_batches(epoch), full)
+        with fixed_statistics(self.model):
+            return compare_gradients(self.model.train(), self._gradient_batches(epoch), full)
 
     def _gradient_batches(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield mini-batches of training examples, sampled for each run with its own seed."""

@@ -193,7 +193,8 @@ def _is_applicable(name: str, settings: "Settings") -> bool:
     if name in ("monte_carlo", "geometric"):
         return _draws_noise(settings)
     if name == "moment_matching":
-        return not is_baseline(settings) and CATALOGUE[settings.dropout.variant].moments
+        plain = settings.model.normalization == "none"  # whose moments are not propagated
+        return plain and not is_baseline(settings) and CATALOGUE[settings.dropout.variant].moments
     return True
 
 
