@@ -24,6 +24,7 @@ from dropout_lab.normalization import (
 from dropout_lab.results import RUNS
 from dropout_lab.study.weights import weights_bytes
 from dropout_lab.training import Fleet, train
+from dropout_lab.training.diagnostics import Diagnostics
 from dropout_lab.training.inference import infer
 from tests.conftest import assert_same_bits, make_config, make_runs, resumed_after_an_epoch
 from tests.study.test_run import StopsAfter, assert_same_results, go, study
@@ -281,3 +282,32 @@ def test_a_network_without_normalization_keeps_its_id() -> None:
     other = single_cell(make_config("model.normalization=batch"))[0].settings
     spelled = single_cell(make_config(*settings_of("batch, dropout after")))[0].settings
     assert plain != run_id(other, 0) == run_id(spelled, 0)
+
+
+def test_the_variance_shift_is_that_of_dropout_by_hand(small_splits: Splits) -> None:
+    """A unit kept with 1 - p = 0.5 and doubled: the variance of z is that of a sum of products."""
+    settings = (*settings_of("batch, dropout after"), "model.hidden=[64,64]", "dropout.p=0.5",
+                "evaluation.diagnostics=variance_shift", "training.epochs=1")  # fmt: skip
+    fleet = Fleet(make_runs(*settings), CPU)
+    list(train(fleet, small_splits))
+    model, x = fleet.model, small_splits.pixels(small_splits.test.images).unsqueeze(0)
+    model.open_epoch(2)
+    for _ in range(100):  # until the running statistics are those of the test set
+        model.train()(x)
+    measured = Diagnostics(fleet, small_splits, small_splits.train)()
+    assert measured["variance_shift_1"].item() == pytest.approx(1.0, abs=1e-6)  # no dropout there
+    model.eval()
+    hidden: list[Tensor] = []
+    model(x, hidden)
+    h, weight = hidden[0].double()[0], model.weights[1].detach().double()[0]
+    off = (h @ weight).var(dim=0)
+    # given h, the noise adds the variance p / (1 - p) h^2 w^2 of each unit
+    on = off + (h.square().mean(dim=0) @ weight.square())
+    assert measured["variance_shift_2"].item() == pytest.approx(
+        (on.mean() / off.mean()).item(), rel=0.05
+    )
+
+
+def test_the_variance_shift_needs_a_normalization() -> None:
+    with pytest.raises(ConfigError, match="no network here is normalized"):
+        make_config("evaluation.diagnostics=variance_shift")

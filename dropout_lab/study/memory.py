@@ -151,7 +151,7 @@ def _tables(settings: Settings, parameters: int) -> int:
         tables += _FLOAT * (evaluation.samples or SAMPLES) * CHUNK * dataset.classes
     if "gradients" in wanted:
         tables += 3 * _FLOAT * parameters
-    if {"activations", "co_adaptation"} & set(wanted):
+    if {"activations", "co_adaptation", "variance_shift"} & set(wanted):
         widest = max(settings.model.hidden)
         tables += 4 * _DOUBLE * widest * (CHUNK + widest)
     return tables
