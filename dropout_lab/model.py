@@ -16,6 +16,7 @@ from dropout_lab.config.sections.dropout import DropoutSettings, p_of_places
 from dropout_lab.config.sections.model import ModelSettings
 from dropout_lab.config.sizes import layer_sizes
 from dropout_lab.layers import VARIANTS, Dropout, NoDropout, UnitInputs, affine
+from dropout_lab.normalization import Normalization
 from dropout_lab.rng import FleetNoise, Purpose, stream
 
 
@@ -57,7 +58,9 @@ class MLP(nn.Module):
 
     Place 0 is the input and place i is the i-th hidden layer. Each place has its own dropout layer.
     With dropout off, ``h_0 = x``, ``h_i = activation(h_{i-1} W_i + b_i)``, and the logits are
-    ``h_n W_{n+1} + b_{n+1}``. With maxout, ``W_i`` has a column for each piece of each unit.
+    ``h_n W_{n+1} + b_{n+1}``. With maxout, ``W_i`` has a column for each piece of each unit. With
+    normalization, each hidden layer has a :class:`~dropout_lab.normalization.Normalization` before
+    or after its activation.
 
     Args:
         settings: The common settings of all runs of the fleet. Their p is ignored.
@@ -87,6 +90,15 @@ class MLP(nn.Module):
         pieces = settings.model.pieces  # only with maxout
         self.activation = Maxout(pieces) if pieces else _ACTIVATIONS[settings.model.activation]()
         self.position = settings.dropout.position
+        self.normalized_at = normalized_at(settings)
+        self.normalizations = nn.ModuleList(
+            Normalization(
+                settings.model.normalization, len(seeds),
+                weight.shape[2] if self.normalized_at < 2 else units, device,
+            )
+            for weight, units in zip(weights[:-1], settings.model.hidden, strict=True)
+            if settings.model.normalization != "none"
+        )  # fmt: skip
         self.precision = settings.training.precision
         self.noise_sources = [FleetNoise(seeds, place, device) for place in p]
         options = layer_options(settings.dropout)
@@ -134,11 +146,14 @@ class MLP(nn.Module):
             for place, (dropout, weight, bias) in enumerate(self._places):
                 before = place > 0 and self.position == "before"
                 if place:
-                    z = dropout(h) if before else h
-                    h = self.activation(z)
+                    z = self._normalize(place, 0, h)
+                    z = self._normalize(place, 1, dropout(z) if before else z)
+                    h = self._normalize(place, 2, self.activation(z))
                     if hidden is not None:
                         hidden.append(h)
                     entering = UnitInputs(self._places[place - 1][1], z)
+                    if self.normalized_at == 3:
+                        h, before = self._normalize(place, 3, dropout(h)), True
                 if self.position == "after":  # batchwise dropout does not compute dropped units
                     weight = dropout.select_outgoing(weight)
                     if place + 1 < len(self._places):
@@ -148,6 +163,13 @@ class MLP(nn.Module):
                 else:
                     h = dropout.connect(h, weight, bias, entering)  # (runs, batch, out)
         return h
+
+    def _normalize(self, place: int, at: int, h: Tensor) -> Tensor:
+        """Normalize a hidden layer if its normalization is at this point; see normalized_at."""
+        if self.normalized_at != at:
+            return h
+        normalized: Tensor = self.normalizations[place - 1](h)
+        return normalized
 
     def places(self) -> list[tuple[Dropout, Tensor, Tensor]]:
         """Return the dropout layer, the outgoing weights and the biases of each place."""
@@ -186,13 +208,27 @@ class MLP(nn.Module):
 
     @property
     def learned(self) -> list[nn.Parameter]:
-        """Learned parameters of the dropout layers, with a leading run axis."""
-        return list(self.dropouts.parameters())
+        """Learned parameters of dropout and normalization layers, with a leading run axis."""
+        layers = (self.dropouts, self.normalizations)
+        return [p for layer in layers for p in layer.parameters() if p.requires_grad]
 
     @property
     def runs(self) -> int:
         """Number of runs in the fleet."""
         return int(self.weights[0].shape[0])
+
+
+def normalized_at(settings: Settings) -> int:
+    """Return where a hidden layer is normalized; -1 where nowhere.
+
+    The order is: 0, dropout before the activation, 1, activation, 2, dropout after it, 3.
+    """
+    model, dropout = settings.model, settings.dropout
+    if model.normalization == "none":
+        return -1
+    position = model.normalization_position or "before"
+    last = position == dropout.position and model.normalization_order == "after_dropout"
+    return (0 if position == "before" else 2) + last
 
 
 def layer_options(dropout: DropoutSettings) -> dict[str, Any]:

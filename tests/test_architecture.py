@@ -13,7 +13,7 @@ LINES = [
     {"errors", "variant", "devices", "printable"},
     {"catalogue", "datasets", "files", "rng"},
     {"layers", "config", "data"},
-    {"p_schedules", "lr_schedules", "update_rules"},
+    {"p_schedules", "lr_schedules", "update_rules", "normalization"},
     {"model", "optimizer", "metrics", "results", "probabilities", "plugins", "checks"},
     {"training"},
     {"folder"},

@@ -254,5 +254,6 @@ def canonicalize(settings: Settings) -> Settings:
 
 def baseline_of(settings: Settings) -> Settings:
     """Return the settings of the baseline of some settings."""
-    baseline = settings.model_copy(update={"dropout": NO_DROPOUT})
+    model = settings.model.model_copy(update={"normalization_order": None})  # no dropout to order
+    baseline = settings.model_copy(update={"dropout": NO_DROPOUT, "model": model})
     return baseline.model_copy(update={"evaluation": canonical_evaluation(baseline)})

@@ -13,6 +13,7 @@ evaluation, whose inputs all runs share, whichever is more.
   They are there twice while a checkpoint is made. Gradients and temporary copies are the other 3.
 * a and w are the bytes per unit and example, and per weight, of the variant. The catalogue has
   them, as measured. DropConnect with a mask per example takes 3 bytes per weight *and example*.
+* Normalization takes 16 bytes per unit and example more, and 4 parameters per unit.
 * Losses of two passes count double. The tables are probabilities and, with diagnostics, gradients
   and matrices of the widest layer.
 
@@ -38,6 +39,7 @@ _FLOAT, _DOUBLE = 4, 8
 _SLACK = 1.2  # the allocator does not fill every gap
 _LIBRARIES = 32 * 2**20
 _ALPHA_PER_WEIGHT = 105  # bytes per weight of variational_b with an alpha for each weight
+_NORMALIZED_VALUES = 4  # per unit and example: the copy, its order by unit, output, gradient
 _PLUGIN_BYTES = (42, 130)  # per unit and per weight of a plugin, the highest of all variants
 
 
@@ -75,6 +77,8 @@ def _need(settings: Settings) -> Need:
     parameters = sum(weights) + sum(columns[1:])
     if settings.dropout.variant == "sparse_variational" or settings.dropout.alpha_per == "weight":
         parameters += sum(weights[place] for place in places)
+    normalized = sum(columns[1:-1]) if settings.model.normalization != "none" else 0
+    parameters += 4 * normalized  # gain, shift and the running statistics
     saved = 1 + _optimizer_state(settings)
     saved += (training.patience is not None) + (training.average != "none")
 
@@ -83,7 +87,10 @@ def _need(settings: Settings) -> Need:
     of_value, of_weight = _variant_bytes(settings, masks=batch)
     values = max(batch * sum(columns), CHUNK * sum(columns[1:]))
     passes = 1 if settings.dropout.loss == "cross_entropy" else 2
-    step = passes * (values * of_value + sum(weights[place] for place in places) * of_weight)
+    values_normalized = _NORMALIZED_VALUES * batch * normalized * _FLOAT
+    step = passes * (
+        values_normalized + values * of_value + sum(weights[place] for place in places) * of_weight
+    )
     each = _FLOAT * parameters * (3 + 2 * saved) + 2 * _DOUBLE * training_examples(settings)
     each += round(_SLACK * (step + _tables(settings, parameters)))
 
@@ -144,7 +151,7 @@ def _tables(settings: Settings, parameters: int) -> int:
         tables += _FLOAT * (evaluation.samples or SAMPLES) * CHUNK * dataset.classes
     if "gradients" in wanted:
         tables += 3 * _FLOAT * parameters
-    if {"activations", "co_adaptation"} & set(wanted):
+    if {"activations", "co_adaptation", "variance_shift"} & set(wanted):
         widest = max(settings.model.hidden)
         tables += 4 * _DOUBLE * widest * (CHUNK + widest)
     return tables

@@ -16,6 +16,7 @@ from dropout_lab.layers.noise_measurement import (
     compare_with_claims,
     measure_noise,
 )
+from dropout_lab.normalization import fixed_statistics
 from dropout_lab.rng import Purpose, stream
 from dropout_lab.training import unit_statistics
 from dropout_lab.training.fleet import Fleet
@@ -77,6 +78,9 @@ class Diagnostics:
                     columns |= self._compare_gradients(epoch)
             with torch.no_grad():
                 columns |= self._measure_units()
+                if "variance_shift" in self.requested:
+                    with self.model.noise_for(Purpose.DIAGNOSTICS, epoch):
+                        columns |= self._measure_variance_shift()
                 if "noise" in self.requested:
                     with self.model.noise_for(Purpose.MEASURED_NOISE, epoch):
                         columns |= self._measure_noise(epoch)
@@ -102,6 +106,32 @@ class Diagnostics:
                 )
                 columns[f"removed_{percentage}_test_accuracy"] = accuracy
         return columns
+
+    def _measure_variance_shift(self) -> Columns:
+        """Compare the variance before each normalization with dropout on and off (Li et al. 2019).
+
+        The ratio is that of the mean variances of the units over test examples.
+        """
+        x = self.splits.pixels(self.test.images).unsqueeze(0)
+        inputs: list[Tensor] = []
+        layers = self.model.normalizations
+        handles = [
+            layer.register_forward_pre_hook(lambda _, given: inputs.append(given[0].double()))
+            for layer in layers
+        ]
+        try:
+            with fixed_statistics(self.model):
+                self.model.train()(x)
+            self.model.eval()(x)
+        finally:
+            for handle in handles:
+                handle.remove()
+        variances = [each.var(dim=1).mean(dim=1) for each in inputs]  # (runs,) each
+        on, off = variances[: len(layers)], variances[len(layers) :]
+        return {
+            f"variance_shift_{layer}": one / other
+            for layer, (one, other) in enumerate(zip(on, off, strict=True), start=1)
+        }
 
     def _measure_noise(self, epoch: int) -> Columns:
         """Measure the noise of each dropout layer, and compare it with what its variant claims."""
@@ -155,7 +185,8 @@ class Diagnostics:
     def _compare_gradients(self, epoch: int) -> Columns:
         """Compare mini-batch gradients with each other and with the full gradient."""
         full = full_gradient(self.model.eval(), self.train, self.splits)
-        return compare_gradients(self.model.train(), self._gradient_batches(epoch), full)
+        with fixed_statistics(self.model):
+            return compare_gradients(self.model.train(), self._gradient_batches(epoch), full)
 
     def _gradient_batches(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield mini-batches of training examples, sampled for each run with its own seed."""

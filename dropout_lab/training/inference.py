@@ -18,6 +18,7 @@ from dropout_lab.config.sections.evaluation import (
 from dropout_lab.data import Splits
 from dropout_lab.layers import Dropout
 from dropout_lab.model import MLP
+from dropout_lab.normalization import use_running_statistics
 from dropout_lab.probabilities import ProbabilityScores, ProbabilityTally, entropy_of
 from dropout_lab.rng import Purpose, stream
 from dropout_lab.training.evaluation import CHUNK
@@ -103,8 +104,12 @@ def infer(
 
 
 def sample_predictions(model: MLP, x: Tensor, samples: int) -> Iterator[Tensor]:
-    """Yield log-probabilities ``(runs, batch, classes)``, each with newly drawn noise."""
+    """Yield log-probabilities ``(runs, batch, classes)``, each with newly drawn noise.
+
+    Batch normalization uses its running statistics.
+    """
     model.train()
+    use_running_statistics(model)
     for _ in range(samples):
         yield log_softmax(model(x).double(), dim=-1)
 

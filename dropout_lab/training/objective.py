@@ -93,7 +93,10 @@ class Objective:
         return StepLoss(logits, cross_entropy, dropout_loss, regularization)
 
     def _forward_without_dropout(self, x: Tensor) -> Tensor:
-        """Return the logits of a batch in evaluation mode, with gradients."""
+        """Return the logits of a batch with dropout off, with gradients.
+
+        Batch normalization uses its running statistics, as in evaluation.
+        """
         self.model.eval()
         try:
             logits: Tensor = self.model(x)

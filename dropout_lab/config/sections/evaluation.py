@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 InferenceName = Literal["mean", "monte_carlo", "geometric", "moment_matching", "ensemble"]
-DiagnosticName = Literal["activations", "co_adaptation", "gradients", "noise"]
+DiagnosticName = Literal["activations", "co_adaptation", "gradients", "noise", "variance_shift"]
 AtEndName = Literal["features", "histograms", "reliability", "predictions", "boundary"]
 
 Inferences = Annotated[tuple[InferenceName, ...], Field(strict=False, min_length=1)]
@@ -108,7 +108,11 @@ def canonical_evaluation(settings: "Settings") -> EvaluationSettings:
             "inference": "mean" if names == ("mean",) else names,
             "samples": None if samples == SAMPLES else samples,
             "curve": evaluation.curve if "monte_carlo" in names else None,
-            "diagnostics": tuple(n for n in diagnostics(evaluation) if n != "noise" or noisy),
+            "diagnostics": tuple(
+                name
+                for name in diagnostics(evaluation)
+                if {"noise": noisy, "variance_shift": _is_normalized(settings)}.get(name, True)
+            ),
             "at_end": at_end(evaluation),
         }
     )
@@ -145,7 +149,7 @@ def find_unread_measurements(
         "geometric": "no network here has noise to sample; give a noisy variant and a p above 0",
         "moment_matching": "it is for "
         + ", ".join(name for name, kind in CATALOGUE.items() if kind.moments)
-        + ", with a p above 0, and nothing here is",
+        + ", with a p above 0 and without normalization, and nothing here is",
     }
     wanted = inferences(evaluation)
     for name in wanted:
@@ -168,6 +172,12 @@ def find_unread_measurements(
             "evaluation.diagnostics",
             "evaluation.diagnostics names noise, and no network here has any; give a noisy variant "
             "and a p above 0.",
+        )
+    if "variance_shift" in diagnostics(evaluation) and not any(map(_is_normalized, every)):
+        yield (
+            "evaluation.diagnostics",
+            "evaluation.diagnostics names variance_shift, and no network here is normalized; write "
+            "model.normalization: batch.",
         )
 
 
@@ -193,8 +203,14 @@ def _is_applicable(name: str, settings: "Settings") -> bool:
     if name in ("monte_carlo", "geometric"):
         return _draws_noise(settings)
     if name == "moment_matching":
-        return not is_baseline(settings) and CATALOGUE[settings.dropout.variant].moments
+        if is_baseline(settings) or _is_normalized(settings):  # no moments of the normalized units
+            return False
+        return CATALOGUE[settings.dropout.variant].moments
     return True
+
+
+def _is_normalized(settings: "Settings") -> bool:
+    return settings.model.normalization != "none"
 
 
 def _draws_noise(settings: "Settings") -> bool:
@@ -216,6 +232,7 @@ def diagnostic_columns(settings: "Settings") -> tuple[str, ...]:
     columns["noise"] = [
         f"{name}_{place}" for name in NOISE_COLUMNS for place in p_of_places(settings)
     ]
+    columns["variance_shift"] = [f"variance_shift_{layer}" for layer in layers]
     return tuple(column for name in diagnostics(settings.evaluation) for column in columns[name])
 
 
