@@ -8,7 +8,7 @@ from pathlib import Path
 
 from dropout_lab.errors import DataError
 
-# The unpacked files of a data set with the source ``torchvision``.
+# The unpacked files of MNIST, and of the data sets that took its place, in ``raw``.
 FILES = (
     "train-images-idx3-ubyte",
     "train-labels-idx1-ubyte",
@@ -29,12 +29,19 @@ class Dataset:
         test: Test examples.
         source: Which of ``dropout_lab.data.LOADERS`` reads the data set.
         path: With the source ``package``, the Python package and the CSV file in it. With
-            ``torchvision``, the class in ``torchvision.datasets``, which names the folder too.
-            With ``own``, the user's file.
+            ``torchvision`` (IDX files) and ``torchvision_class`` (files that the class itself
+            reads), the class in ``torchvision.datasets``. With ``generated``, the function in
+            ``dropout_lab.data.generated``. With ``own``, the user's file.
         dtype: ``uint8`` for pixels, else ``float32``.
         sorted_by_class: Whether the first examples do not have all classes.
         sha256: With ``torchvision``, the digest of each unpacked file, in the order of
-            ``FILES``; empty if no digest is published.
+            ``files``; empty if no digest is published.
+        files: The unpacked files. With ``torchvision``: images and labels of the training set,
+            then of the test set, in the folder ``raw`` of the class. With ``torchvision_class``:
+            in the folder of the data sets.
+        white: The pixel value that stands for 1.
+        first_label: The label of the first class in the files.
+        transposed: Whether the files have the columns of an image as its rows.
     """
 
     name: str
@@ -47,6 +54,10 @@ class Dataset:
     dtype: str = "uint8"
     sorted_by_class: bool = False
     sha256: tuple[str, ...] = ()
+    files: tuple[str, ...] = FILES
+    white: float = 255
+    first_label: int = 0
+    transposed: bool = False
 
     @property
     def features(self) -> int:
@@ -60,8 +71,28 @@ class Dataset:
 
     @property
     def package(self) -> str:
-        """The Python package that contains the data set; empty if it is downloaded."""
+        """The Python package that contains the data set; empty if no package does."""
         return self.path.partition("/")[0] if self.source == "package" else ""
+
+    @property
+    def distribution(self) -> str:
+        """The name under which pip installs the package."""
+        return {"sklearn": "scikit-learn"}.get(self.package, self.package)
+
+    @property
+    def downloadable(self) -> bool:
+        """Whether the data set has files of its own, which are downloaded."""
+        return self.source in ("torchvision", "torchvision_class")
+
+    @property
+    def folder(self) -> str:
+        """Where the files of a download are, in the folder of the data sets."""
+        return f"{self.path}/raw" if self.source == "torchvision" else ""
+
+
+def _emnist(split: str) -> tuple[str, ...]:
+    kinds = ("images-idx3-ubyte", "labels-idx1-ubyte")
+    return tuple(f"emnist-{split}-{part}-{kind}" for part in ("train", "test") for kind in kinds)
 
 
 # The SHA-256 were computed from files whose MD5 is the one that OpenMMLab and others publish for
@@ -120,6 +151,129 @@ DATASETS = {
             source="torchvision",
             path="KMNIST",
         ),
+        Dataset(
+            "qmnist",
+            shape=(28, 28),
+            classes=10,
+            train=60_000,
+            test=60_000,
+            source="torchvision",
+            path="QMNIST",
+            files=(
+                "qmnist-train-images-idx3-ubyte",
+                "qmnist-train-labels-idx2-int",
+                "qmnist-test-images-idx3-ubyte",
+                "qmnist-test-labels-idx2-int",
+            ),
+        ),
+        Dataset(
+            "emnist_balanced",
+            shape=(28, 28),
+            classes=47,
+            train=112_800,
+            test=18_800,
+            source="torchvision",
+            path="EMNIST",
+            files=_emnist("balanced"),
+            transposed=True,
+        ),
+        Dataset(
+            "emnist_letters",
+            shape=(28, 28),
+            classes=26,
+            train=124_800,
+            test=20_800,
+            source="torchvision",
+            path="EMNIST",
+            files=_emnist("letters"),
+            first_label=1,
+            transposed=True,
+        ),
+        Dataset(
+            "emnist_digits",
+            shape=(28, 28),
+            classes=10,
+            train=240_000,
+            test=40_000,
+            source="torchvision",
+            path="EMNIST",
+            files=_emnist("digits"),
+            transposed=True,
+        ),
+        Dataset(
+            "usps",
+            shape=(16, 16),
+            classes=10,
+            train=7_291,
+            test=2_007,
+            source="torchvision_class",
+            path="USPS",
+            files=("usps.bz2", "usps.t.bz2"),
+        ),
+        Dataset(
+            "cifar10",
+            shape=(32, 32, 3),
+            classes=10,
+            train=50_000,
+            test=10_000,
+            source="torchvision_class",
+            path="CIFAR10",
+            files=(
+                *(f"cifar-10-batches-py/data_batch_{number}" for number in range(1, 6)),
+                "cifar-10-batches-py/test_batch",
+                "cifar-10-batches-py/batches.meta",
+            ),
+        ),
+        Dataset(
+            "cifar100",
+            shape=(32, 32, 3),
+            classes=100,
+            train=50_000,
+            test=10_000,
+            source="torchvision_class",
+            path="CIFAR100",
+            files=("cifar-100-python/train", "cifar-100-python/test", "cifar-100-python/meta"),
+        ),
+        Dataset(
+            "svhn",
+            shape=(32, 32, 3),
+            classes=10,
+            train=73_257,
+            test=26_032,
+            source="torchvision_class",
+            path="SVHN",
+            files=("train_32x32.mat", "test_32x32.mat"),
+        ),
+        Dataset(
+            "digits",
+            shape=(8, 8),
+            classes=10,
+            train=1_297,
+            test=500,
+            source="package",
+            path="sklearn/datasets/data/digits.csv.gz",
+            white=16,
+        ),
+        Dataset(
+            "two_moons",
+            shape=(2,),
+            classes=2,
+            train=1_200,
+            test=2_000,
+            source="generated",
+            path="two_moons",
+            dtype="float32",
+        ),
+        Dataset(
+            "spirals",
+            shape=(2,),
+            classes=3,
+            train=1_300,
+            test=2_000,
+            source="generated",
+            path="spirals",
+            dtype="float32",
+        ),
     )
 }
 OWN = "arrays"  # the name of data of the user; their file is dataset.path
@@ -152,17 +306,17 @@ def expand_home(data_dir: Path) -> Path:
         ) from error
 
 
-def raw_folder(name: str, data_dir: Path) -> Path:
-    """Return the folder of the unpacked files of a data set.
+def paths_of(dataset: Dataset, data_dir: Path) -> list[Path]:
+    """Return the unpacked files of a download.
 
     Raises:
         DataError: ``data_dir`` begins with ``~``, and there is no home directory.
     """
-    return expand_home(data_dir) / DATASETS[name].path / "raw"
+    folder = expand_home(data_dir) / dataset.folder
+    return [folder / file for file in dataset.files]
 
 
 def is_downloaded(name: str, data_dir: Path) -> bool:
     """Return whether all unpacked files of a data set exist. Their content is not checked."""
-    folder = raw_folder(name, data_dir)
     # Not Path.is_file, which raises where a folder above may not be searched.
-    return all(os.path.isfile(folder / file) for file in FILES)
+    return all(map(os.path.isfile, paths_of(DATASETS[name], data_dir)))
