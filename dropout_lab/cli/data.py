@@ -62,6 +62,7 @@ def _describe(dataset: Dataset, downloaded: bool | None) -> dict[str, object]:
     """Return an entry of ``data list --json``."""
     return {
         "name": dataset.name,
+        "about": dataset.about,
         "shape": dataset.shape,
         "classes": dataset.classes,
         "train": dataset.train,

@@ -38,7 +38,8 @@ def load_packaged(name: str) -> tuple[Examples, Examples]:
     wrong = table.shape != shape or table[:, -1].max() >= dataset.classes
     if wrong or table[:, :-1].max() > dataset.white:
         raise DataError(
-            f"{path} is not the table of {shape[0]:,} images that {dataset.distribution} ships; {reinstall}"
+            f"{path} is not the table of {shape[0]:,} images that {dataset.distribution} ships; "
+            f"{reinstall}"
         )
     images = torch.from_numpy(np.ascontiguousarray(table[:, :-1]))
     labels = torch.from_numpy(table[:, -1].astype(np.int64))

