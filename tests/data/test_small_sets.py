@@ -46,7 +46,7 @@ def test_the_white_of_digits_is_16() -> None:
     parts = loaded("digits")
     assert parts.train.images.max() == 16
     x = parts.pixels(parts.train.images)
-    assert (x.min(), x.max()) == (0, 1)
+    assert (float(x.min()), float(x.max())) == (0.0, 1.0)
     assert torch.equal(x, parts.train.images / 16)
     standard = loaded("digits", "standard")
     x = standard.pixels(standard.train.images).double()
