@@ -236,21 +236,21 @@ def _write(path: Path, content: bytes) -> None:
 def _describe_failure(
     dataset: Dataset, folder: Path, packed_files: list[_Packed], failed: _Packed, tried: list[str]
 ) -> str:
-    names, packed = list(dataset.files), [each.name for each in packed_files]
-    if packed == names:
-        other = ""
-    elif packed == [f"{name}.gz" for name in names]:
-        other = " (or the same with .gz)"
+    files, packed = ", ".join(dataset.files), [each.name for each in packed_files]
+    count = {2: "two ", 4: "four "}.get(len(dataset.files), "")
+    if len(packed) < len(dataset.files):
+        what = f"the file {', '.join(packed)} (or its files, unpacked: {files})"
+    elif packed == list(dataset.files):
+        what = f"the {count}files {files}"
     else:
-        other = f" (or {', '.join(packed)})"
-    count = {2: "two ", 4: "four "}.get(len(names), "")
+        what = f"the {count}files {files} (or the same with .gz)"
     lines = [f"  tried {each}" for each in tried]
     return "\n".join([
         f"{dataset.name} is not in {folder} and {failed.name} could not be downloaded.",
         *lines,
-        f"Offline: copy the {count}files {', '.join(names)}{other} from a machine that has them "
-        f"into {folder}, or name their folder with --data-dir or DROPOUT_LAB_DATA. The data set "
-        "mnist_5k needs no download: --set dataset.name=mnist_5k.",
+        f"Offline: copy {what} from a machine that has them into {folder}, or name their folder "
+        "with --data-dir or DROPOUT_LAB_DATA. The data set mnist_5k needs no download: "
+        "--set dataset.name=mnist_5k.",
     ])  # fmt: skip
 
 
