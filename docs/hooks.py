@@ -1,10 +1,10 @@
 """MkDocs hooks: write the generated parts of the site.
 
 A page names a generated part in a comment, such as ``<!-- generated: cli -->``. The command line
-comes from Typer, the config from the JSON Schema, the variants from the catalogue, the columns
-from ``results/columns.py``. Each lesson and each report is run once; the results are kept in
-``docs/.cache`` until the code or the data change. With the variable ``DROPOUT_LAB_DOCS_QUICK``,
-lessons and reports are left out, and the site builds in seconds.
+comes from Typer, the config from the JSON Schema, the variants and the data sets from their
+catalogues, the columns from ``results/columns.py``. Each lesson and each report is run once; the
+results are kept in ``docs/.cache`` until the code or the data change. With the variable
+``DROPOUT_LAB_DOCS_QUICK``, lessons and reports are left out, and the site builds in seconds.
 """
 
 import posixpath
@@ -37,6 +37,7 @@ from reference_parts import (  # noqa: E402
     columns_part,
     config_part,
     configs_part,
+    datasets_part,
     lessons_part,
     mistakes_part,
     variants_part,
@@ -92,6 +93,7 @@ PARTS: dict[str, Callable[[str], str]] = {
     "variants": variants_part,
     "columns": columns_part,
     "configs": configs_part,
+    "datasets": datasets_part,
     "lessons": lessons_part,
     "gallery": gallery_part,
     "include": include_part,

@@ -210,6 +210,26 @@ def configs_part(folder: str = "") -> str:
     return table(["config", "what it is for"], rows)
 
 
+def datasets_part(_: str = "") -> str:
+    """Return the data sets that have a name."""
+    from dropout_lab.datasets import DATASETS
+
+    rows = [
+        [
+            code(name),
+            each.about,
+            " × ".join(map(str, each.shape)) if each.is_image else f"{each.features} numbers",
+            str(each.classes),
+            f"{each.train:,}",
+            f"{each.test:,}",
+            "download" if each.downloadable else each.distribution or "generated",
+        ]
+        for name, each in DATASETS.items()
+    ]
+    heads = ["data set", "what", "example", "classes", "training", "test", "from"]
+    return table(heads, rows)
+
+
 def lessons_part(_: str = "") -> str:
     """Return the list of lessons, each with its claim."""
     from dropout_lab.lessons import LESSONS

@@ -30,6 +30,7 @@ from dropout_lab.config.sections.evaluation import (
 )
 from dropout_lab.config.sections.regularization import RegularizationSettings
 from dropout_lab.config.sections.training import TrainingSettings
+from dropout_lab.datasets import DATASETS
 from dropout_lab.lessons import LESSONS
 from dropout_lab.results import ACTIVATIONS, INFERENCE, RELIABILITY, columns_after_key
 from dropout_lab.results.columns import TABLES
@@ -44,6 +45,7 @@ TRAINING = (PAGES / "reference" / "training.md").read_text(encoding="utf-8")
 VARIANTS_PAGE = (PAGES / "reference" / "variants.md").read_text(encoding="utf-8")
 OWN_VARIANT = PAGES / "how-to" / "own-variant.md"
 CONFIG_PAGE = PAGES / "reference" / "config.md"
+DATA_PAGE = PAGES / "how-to" / "data.md"
 SETTINGS = [
     pytest.param(text, id=f"{page.stem}-{number}")
     for page in DOCUMENTS
@@ -52,6 +54,15 @@ SETTINGS = [
 COMMANDS = list(dict.fromkeys(tuple(each) for page in DOCUMENTS for each in commands_of(page)))
 # What these commands do has tests elsewhere, and they need a study, a download or their time.
 ONLY_PARSED = ("plot", "report", "doctor", "remove", "lesson", "verify", "data")
+
+
+def write_own_data(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Write the table and the config that the page on data shows, with the page's script."""
+    (script,) = blocks_of(DATA_PAGE, "python")
+    (config,) = blocks_of(DATA_PAGE, "yml")
+    monkeypatch.chdir(folder)
+    exec(compile(script, "data.md", "exec"), {})
+    (folder / "cancer.yaml").write_text(config)
 
 
 @pytest.mark.parametrize("text", SETTINGS)
@@ -92,6 +103,8 @@ def test_every_command_is_accepted(
         return
     (tmp_path / "configs").symlink_to(ROOT / "configs")
     (tmp_path / "my_dropout.py").write_text(plugin_of_the_readme())
+    if "cancer.yaml" in arguments:
+        write_own_data(tmp_path, monkeypatch)
     if arguments[0] != "init":
         (experiment,) = blocks_of(README, "yaml")
         (tmp_path / "experiment.yaml").write_text(experiment)
@@ -117,7 +130,27 @@ def test_every_command_in_a_sentence_is_one_of_the_program() -> None:
             assert name in known, (page.name, name)
 
 
-def test_the_other_configs_shown_are_right() -> None:
+def test_data_of_ones_own_from_the_table_to_the_report(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The commands of the page, with less to train."""
+    write_own_data(tmp_path, monkeypatch)
+    commands = [each for each in commands_of(DATA_PAGE) if "cancer" in " ".join(each)]
+    assert [each[0] for each in commands] == ["config", "sweep", "report"]
+    for each in commands:
+        less = ["--epochs", "1", "--seeds", "2"] if each[0] == "sweep" else []
+        monkeypatch.setattr(sys, "argv", ["dropout-lab", *each, *less])
+        with pytest.raises(SystemExit) as caught:
+            main()
+        assert caught.value.code in (0, None), capsys.readouterr().err
+    study = tmp_path / "results" / "cancer"
+    assert "cancer.csv" in (study / "manifest.json").read_text()
+    assert (study / "report.html").is_file()
+    assert len(read_study(study).runs) == 6
+
+
+def test_the_other_configs_shown_are_right(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_own_data(tmp_path, monkeypatch)
     texts = [text for page in DOCUMENTS for text in blocks_of(page, "yml")]
     assert len(texts) >= 2
     for text in texts:
@@ -248,7 +281,9 @@ def test_the_generated_reference_is_complete(monkeypatch: pytest.MonkeyPatch) ->
     )
     assert all(f"`{option}`" in command_line for option in ("--p", "--seeds", "--dry-run"))
     config = parts.config_part()
-    for section, keys in Config.model_json_schema()["$defs"].items():
+    sections = Config.model_json_schema()["$defs"]
+    del sections["Contents"]  # which the program fills in
+    for section, keys in sections.items():
         assert all(f"| `{key}` |" in config for key in keys["properties"]), section
     wrong = parts.mistakes_part()
     assert re.search(r"^c\.yaml:2: .*did you mean 'gaussian'", wrong, re.MULTILINE)
@@ -258,6 +293,9 @@ def test_the_generated_reference_is_complete(monkeypatch: pytest.MonkeyPatch) ->
     columns = parts.columns_part()
     assert re.findall(r"^### `(\S+)`", columns, re.MULTILINE) == list(TABLES)
     assert all(f"| `{each.name}` |" in columns for table in TABLES.values() for each in table)
+    named = parts.datasets_part()
+    assert re.findall(r"^\| `(\w+)` \|", named, re.MULTILINE) == list(DATASETS)
+    assert "| color photos of house numbers (Netzer et al. 2011) | 32 × 32 × 3 | 10 |" in named
     assert "| `hinton2012` |" in parts.configs_part("papers")
     assert all(f"(lessons/{name}.md)" in parts.lessons_part() for name in LESSONS)
 

@@ -57,7 +57,8 @@ def draw_features(study: StudyTables, table: pd.DataFrame, title: str) -> Figure
         image = image_grid(axes, own, limit)
         axes.set_title(style.wrapped(style.cell_name(cell, study.swept), 44))
     bar = figure.colorbar(image, ax=panels, extend="both", shrink=0.8)
-    bar.set_label("weight from a pixel")
+    colored = any(own.ndim == 4 for own in images)
+    bar.set_label("weight from a color of a pixel" if colored else "weight from a pixel")
     style.heading(figure, f"{title}: features of the first hidden layer (seed {seeds[0]})")
     style.footnote(
         figure,
@@ -88,18 +89,30 @@ def _read_images(path: Path, dataset: Dataset) -> Floats | None:
 
 
 def image_grid(axes: Axes, images: Floats, limit: float, wide: int = _IMAGES_PER_ROW) -> AxesImage:
-    """Draw images ``(units, rows, columns)`` in rows of ``wide`` images, with gaps.
+    """Draw images in rows of ``wide`` images, with gaps.
 
-    The grey scale is from -limit (black) to limit (white).
+    The grey scale is from -limit (black) to limit (white). In an image with colors, each color has
+    this scale from none to full, so that weights of 0 are mid-grey.
+
+    Args:
+        axes: Where they are drawn.
+        images: ``(units, rows, columns)``, or ``(units, rows, columns, 3)`` for red, green, blue.
+        limit: The end of the scale; larger weights look the same.
+        wide: Images in a row.
     """
     height, width = images.shape[1] + _GAP, images.shape[2] + _GAP
     rows = -(-len(images) // wide)
-    field = np.full((rows * height - _GAP, wide * width - _GAP), np.nan)
+    colors = images.shape[3:]
+    if colors:
+        images = ((images / limit + 1) / 2).clip(0, 1)
+    gap = 1.0 if colors else np.nan  # both are white
+    field = np.full((rows * height - _GAP, wide * width - _GAP, *colors), gap)
     for index, image in enumerate(images):
         top, left = height * (index // wide), width * (index % wide)
         field[top : top + image.shape[0], left : left + image.shape[1]] = image
     axes.set_axis_off()
     greys = colormaps["gray"].resampled(_GREYS)
+    # With colors, the scale serves only the color bar.
     return axes.imshow(field, cmap=greys, vmin=-limit, vmax=limit, interpolation="nearest")
 
 

@@ -17,7 +17,7 @@ _COMPARE = (
     "To compare two settings, train them as one study: as two values of an axis or as two cells in "
     "one config, and run dropout-lab sweep. Their runs are then paired by seed."
 )
-_DOWNLOADED = [name for name, dataset in DATASETS.items() if not dataset.package]
+_DOWNLOADED = [name for name, dataset in DATASETS.items() if dataset.downloadable]
 _ADVICE: dict[str, tuple[str, ...]] = {
     "plot": (_FOLDERS, _COMPARE),
     "report": (_FOLDERS, _COMPARE),

@@ -142,12 +142,13 @@ def _splits(order: Order, data: Splits | None) -> Splits:
 
 
 def _own_splits(order: Order) -> Splits | None:
-    """Return the data that the worker has itself, in a package or where its environment says."""
+    """Return the data that the worker has itself: without a file, or where its environment says."""
     settings = order.runs[0].settings.dataset
     folder = os.environ.get("DROPOUT_LAB_DATA")
     try:
-        if settings.name == OWN or not (
-            settings.describe().package or (folder and is_downloaded(settings.name, Path(folder)))
+        if settings.name == OWN or (
+            settings.describe().downloadable
+            and not (folder and is_downloaded(settings.name, Path(folder)))
         ):
             return None
         return load(data_dir=Path(folder or ""), say=print, **settings.model_dump())

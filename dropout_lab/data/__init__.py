@@ -4,16 +4,19 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from dropout_lab.data.mnist_family import fetch, load_family
+from dropout_lab.data.download import fetch
+from dropout_lab.data.generated import generate
+from dropout_lab.data.mnist_family import load_family
 from dropout_lab.data.own import load_own
 from dropout_lab.data.packaged import load_packaged
 from dropout_lab.data.splits import Examples, Splits, draw_stratified, split
+from dropout_lab.data.torchvision_class import load_class
 from dropout_lab.datasets import DATASETS
 from dropout_lab.datasets.own import Reading
 
-# Takes the name of a data set, the folder of the data sets, and what shows the user a line. Returns
-# the training set and the test set.
-Loader = Callable[[str, Path, Callable[[str], None]], tuple[Examples, Examples]]
+# Takes the name of a data set and the folder of the data sets. Returns the training set and the
+# test set.
+Loader = Callable[[str, Path], tuple[Examples, Examples]]
 
 __all__ = [
     "LOADERS",
@@ -22,23 +25,19 @@ __all__ = [
     "draw_stratified",
     "fetch",
     "load",
+    "load_examples",
     "load_family",
     "load_packaged",
     "split",
 ]
 
 
-def _fetch_and_load(
-    name: str, data_dir: Path, say: Callable[[str], None]
-) -> tuple[Examples, Examples]:
-    fetch(name, data_dir, say)
-    return load_family(name, data_dir)
-
-
 # By the source of a data set.
 LOADERS: dict[str, Loader] = {
-    "package": lambda name, data_dir, say: load_packaged(name),
-    "torchvision": _fetch_and_load,
+    "package": lambda name, data_dir: load_packaged(name),
+    "torchvision": load_family,
+    "torchvision_class": load_class,
+    "generated": lambda name, data_dir: generate(name),
 }
 
 
@@ -75,6 +74,18 @@ def load(
         shape, classes = tuple(contents["shape"]), len(contents["classes"])
     else:
         dataset = DATASETS[name]
-        training, test = LOADERS[dataset.source](name, data_dir, say)
+        if dataset.downloadable:
+            fetch(name, data_dir, say)
+        training, test = load_examples(name, data_dir)
         shape, classes = dataset.shape, dataset.classes
+        options["white"] = dataset.white
     return split(training, test, shape=shape, classes=classes, **options)
+
+
+def load_examples(name: str, data_dir: Path) -> tuple[Examples, Examples]:
+    """Return the training set and the test set of a data set whose files are there.
+
+    Raises:
+        DataError: A file is missing or damaged.
+    """
+    return LOADERS[DATASETS[name].source](name, data_dir)

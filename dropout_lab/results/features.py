@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dropout_lab.datasets import Dataset
+from dropout_lab.datasets import COLORS, Dataset
 from dropout_lab.results.predictions import Array, is_floating, read_arrays
 
 FEATURES = "features.npz"
@@ -15,7 +15,7 @@ def features_bytes(images: Array, units: Array, run_id: str) -> bytes:
     """Serialize features for the file.
 
     Args:
-        images: ``(units, rows, columns)``.
+        images: ``(units, rows, columns)``, or ``(units, rows, columns, 3)`` for colors.
         units: Which units they are of, ``(units,)``.
         run_id: The run.
     """
@@ -39,8 +39,10 @@ def read_features(path: Path, dataset: Dataset | None = None) -> tuple[Array, Ar
     if arrays is None:
         return None
     images, units = arrays
-    shape = images.shape[1:] if dataset is None else dataset.shape
-    if images.ndim != 3 or images.shape[1:] != shape or units.shape != images.shape[:1]:
+    shape = images.shape[1:]
+    drawable = len(shape) == 2 or (len(shape) == 3 and shape[2] == COLORS)
+    expected = shape if dataset is None else dataset.shape
+    if not drawable or shape != expected or units.shape != images.shape[:1]:
         raise ValueError("does not hold features")
     if not is_floating(images) or not np.isfinite(images).all() or units.dtype.kind != "i":
         raise ValueError("holds numbers that are no weights")

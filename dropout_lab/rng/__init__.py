@@ -40,6 +40,7 @@ class Purpose(IntEnum):
     MEASURED_NOISE = 11
     SNAPSHOTS = 12
     LESSON = 13
+    GENERATED = 14
 
 
 def stream(purpose: Purpose, seed: int, *key: int) -> np.random.Generator:

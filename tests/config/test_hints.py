@@ -200,7 +200,7 @@ device: cuda
     ("value", "key"),
     [
         ("gelu", "model.activation"), ("elu", "model.activation"), ("silu", "model.activation"),
-        ("cifar10", "dataset.name"), ("emnist", "dataset.name"), ("qmnist", "dataset.name"),
+        ("imagenet", "dataset.name"), ("stl10", "dataset.name"), ("omniglot", "dataset.name"),
         ("nadam", "training.optimizer"), ("adamax", "training.optimizer"),
         ("adagrad", "training.optimizer"), ("float16", "training.precision"),
         ("dropblock", "dropout.variant"), ("zoneout", "dropout.variant"),
@@ -222,6 +222,8 @@ def test_nothing_is_suggested_for_what_is_not_here(value: str, key: str) -> None
         ("Sigmoid", "model.activation", "logistic"), ("MNIST", "dataset.name", "mnist"),
         ("Fashion-MNIST", "dataset.name", "fashion_mnist"), ("SGD", "training.optimizer", "sgd"),
         ("AdamW", "training.optimizer", "adamw"), ("bf16", "training.precision", "bfloat16"),
+        ("CIFAR-10", "dataset.name", "cifar10"), ("EMNIST", "dataset.name", "emnist_balanced"),
+        ("moons", "dataset.name", "two_moons"), ("qmnst", "dataset.name", "qmnist"),
         ("gausian", "dropout.variant", "gaussian"), ("drop connect", "dropout.variant", "dropc"),
     ],
 )  # fmt: skip

@@ -6,10 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from matplotlib.figure import Figure
 
 from dropout_lab import data
 from dropout_lab.analysis.mcnemar import compare_predictions
-from dropout_lab.analysis.snapshot_plots import draw_features
+from dropout_lab.analysis.snapshot_plots import draw_features, image_grid
 from dropout_lab.analysis.tables import read_study, summarize_cells
 from dropout_lab.config.load import load
 from dropout_lab.config.overrides import Changes
@@ -116,6 +117,62 @@ def test_a_study_measures_keeps_and_draws_it(tmp_path: Path, bars: Dataset) -> N
     image = figure.axes[0].images[0].get_array()
     assert image.shape == (2 * 7 - 2, 10 * 6 - 2)  # two rows of ten images of 5 x 4, with gaps
     np.testing.assert_array_equal(image[:5, 6:10], _features(out, tables.runs)[1])
+
+
+@pytest.fixture
+def flags(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Dataset:
+    """A data set of 280 images of 5 x 4 pixels with colors."""
+    table = np.random.default_rng(1).integers(0, 256, (280, 61), dtype=np.uint8)
+    table[:, 60] = np.arange(280) % 7
+    table[np.arange(280), 3 * table[:, 60]] = 255  # the class is the place of a red pixel
+    np.savetxt(tmp_path / "flags.csv", table, fmt="%d", delimiter=",")
+    dataset = Dataset(
+        "flags", (5, 4, 3), classes=7, train=210, test=70, source="package",
+        path=f"tests/{tmp_path / 'flags.csv'}",
+    )  # fmt: skip
+    monkeypatch.setitem(DATASETS, "flags", dataset)
+    return dataset
+
+
+def test_features_of_images_with_colors_are_kept_and_drawn(tmp_path: Path, flags: Dataset) -> None:
+    out = tmp_path / "s"
+    settings = ("dataset.train_size=140", "dataset.validation_size=35", "dataset.name=flags")
+    go(study(out, *settings, "evaluation.at_end=features", p="0.2", seeds="2"))
+    tables = read_study(out)
+    assert overview(tables)["Network"] == "60-16-12-7"
+    assert not [finding for finding in examine(out) if finding.damaged]
+    kept = read_features(out / "runs" / tables.runs["run_id"].iloc[0] / FEATURES, flags)
+    assert kept is not None
+    assert kept[0].shape == (16, 5, 4, 3)
+    figure = draw_features(tables, summarize_cells(tables), "t")
+    assert figure is not None
+    drawn = figure.axes[0].images[0]
+    field, limit = np.asarray(drawn.get_array()), drawn.get_clim()[1]
+    assert field.shape == (2 * 7 - 2, 10 * 6 - 2, 3)
+    weights = _features(out, tables.runs).astype(float)
+    expected = ((weights[1] / limit + 1) / 2).clip(0, 1)
+    np.testing.assert_allclose(field[:5, 6:10], expected)
+    assert (field[5:7] == 1).all()  # the gap between two rows is white
+    assert figure.axes[-1].get_ylabel() == "weight from a color of a pixel"
+
+
+def test_a_color_of_weight_0_is_mid_grey() -> None:
+    """By hand: -limit is 0, 0 is one half, limit and more are 1."""
+    images = np.zeros((1, 1, 2, 3))
+    images[0, 0, 1] = [-2.0, 2.0, 5.0]
+    field = image_grid(Figure().subplots(), images, 2.0, wide=1).get_array()
+    np.testing.assert_array_equal(field, [[[0.5, 0.5, 0.5], [0.0, 1.0, 1.0]]])
+
+
+@pytest.mark.parametrize("shape", [(5, 4, 2), (20,), (4, 5, 3)])
+def test_features_of_what_is_no_image_or_another_are_damage(
+    tmp_path: Path, flags: Dataset, shape: tuple[int, ...]
+) -> None:
+    path = tmp_path / "0123456789ab" / FEATURES
+    path.parent.mkdir()
+    images = np.ones((3, *shape), np.float16)
+    path.write_bytes(features_bytes(images, np.arange(3), path.parent.name))
+    assert damage_of_run_file(path, flags) == "does not hold features"
 
 
 def _features(out: Path, runs: pd.DataFrame) -> np.ndarray:

@@ -6,11 +6,9 @@ import shutil
 import socket
 import struct
 import threading
-from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from hashlib import md5, sha256
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +16,8 @@ import pytest
 import torch
 
 from dropout_lab import data
-from dropout_lab.data import mnist_family
-from dropout_lab.datasets import DATASETS, is_downloaded
+from dropout_lab.data import download
+from dropout_lab.datasets import DATASETS, FILES, is_downloaded
 from dropout_lab.errors import DataError
 
 
@@ -50,7 +48,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         labels = (np.arange(size) % 10).astype(np.uint8)
         header = struct.pack(">2i", 2049, size)
         (raw / f"{part}-labels-idx1-ubyte").write_bytes(header + labels.tobytes())
-    digests = tuple(digest(raw / file) for file in mnist_family.FILES)
+    digests = tuple(digest(raw / file) for file in FILES)
     for name, published in (("mnist", digests), ("kmnist", ())):
         small = replace(DATASETS[name], train=60, test=20, sha256=published)
         monkeypatch.setitem(DATASETS, name, small)
@@ -66,7 +64,7 @@ def kmnist(folder: Path) -> Path:
     """The made data set, other labels and images than MNIST's, as KMNIST: it has no digests."""
     raw = folder.parents[1] / "KMNIST" / "raw"
     shutil.copytree(folder, raw)
-    for file in mnist_family.FILES:
+    for file in FILES:
         (raw / file).write_bytes((raw / file).read_bytes()[:-1] + b"\x03")
     return raw
 
@@ -129,7 +127,7 @@ def test_a_changed_file_is_refused_with_both_digests_and_what_to_type(folder: Pa
 def test_the_files_of_another_data_set_are_refused(folder: Path, kmnist: Path) -> None:
     """Of equal names and sizes: MNIST's in another's place, and another set's in MNIST's."""
     assert len(data.load_family("kmnist", folder.parents[1])[0]) == 60
-    for file in mnist_family.FILES:
+    for file in FILES:
         ours, theirs = (folder / file).read_bytes(), (kmnist / file).read_bytes()
         (kmnist / file).write_bytes(ours)
         with pytest.raises(DataError, match=rf"{file} is not the file of kmnist: it is a file of"):
@@ -165,7 +163,7 @@ def test_a_pipe_in_the_place_of_a_file_is_not_waited_for(folder: Path) -> None:
         data.load_family("mnist", folder.parents[1])
 
 
-@pytest.mark.parametrize("name", [n for n, d in DATASETS.items() if not d.package])
+@pytest.mark.parametrize("name", [n for n, d in DATASETS.items() if d.downloadable])
 def test_without_a_network_the_error_names_the_offline_way(
     name: str, tmp_path: Path, no_network: None
 ) -> None:
@@ -187,7 +185,7 @@ def test_packed_files_laid_there_by_hand_are_unpacked(
     from torchvision.datasets import MNIST
 
     resources = []
-    for file in mnist_family.FILES:
+    for file in FILES:
         packed = folder / f"{file}.gz"
         packed.write_bytes(gzip.compress((folder / file).read_bytes()))
         (folder / file).unlink()
@@ -196,24 +194,7 @@ def test_packed_files_laid_there_by_hand_are_unpacked(
     data.fetch("mnist", folder.parents[1], lambda line: None)
     training, test = data.load_family("mnist", folder.parents[1])
     assert (len(training), len(test)) == (60, 20)
-    assert all((folder / f"{file}.gz").is_file() for file in mnist_family.FILES)
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[tuple[str, Path]]:
-    """A web server on the loopback address, and the folder it serves."""
-    served = tmp_path / "served"
-    served.mkdir()
-    handler = partial(_SilentHandler, directory=str(served))
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as httpd:
-        threading.Thread(target=httpd.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{httpd.server_port}/", served
-        httpd.shutdown()
-
-
-class _SilentHandler(SimpleHTTPRequestHandler):
-    def log_message(self, format: str, *args: object) -> None:
-        pass
+    assert all((folder / f"{file}.gz").is_file() for file in FILES)
 
 
 @pytest.fixture
@@ -225,7 +206,7 @@ def offered(
 
     url, served = server
     resources = []
-    for file in mnist_family.FILES:
+    for file in FILES:
         packed = gzip.compress((folder / file).read_bytes())
         (served / f"{file}.gz").write_bytes(packed)
         (folder / file).unlink()
@@ -248,7 +229,7 @@ def test_a_download_is_checked_and_unpacked(
     monkeypatch.setattr(MNIST, "mirrors", [f"{url}absent/", url])  # the first mirror answers 404
     data.fetch("mnist", folder.parents[1], lambda line: None)
     assert len(data.load_family("mnist", folder.parents[1])[0]) == 60
-    assert left_in(folder) == {*mnist_family.FILES, ".fetch.lock"}
+    assert left_in(folder) == {*FILES, ".fetch.lock"}
 
 
 def test_of_two_at_once_one_downloads_and_the_other_waits(
@@ -292,11 +273,11 @@ def test_a_server_that_stalls_is_given_up(
     before = socket.getdefaulttimeout()
     with socket.create_server(("127.0.0.1", 0)) as silent:
         stalled = f"http://127.0.0.1:{silent.getsockname()[1]}/"
-        monkeypatch.setattr(mnist_family, "_PATIENCE", 0.2)
+        monkeypatch.setattr(download, "_PATIENCE", 0.2)
         monkeypatch.setattr(MNIST, "mirrors", [stalled, offered[0]])
         data.fetch("mnist", folder.parents[1], lambda line: None)
         assert len(data.load_family("mnist", folder.parents[1])[0]) == 60
-        (folder / mnist_family.FILES[0]).unlink()
+        (folder / FILES[0]).unlink()
         monkeypatch.setattr(MNIST, "mirrors", [stalled])
         with pytest.raises(DataError, match="timed out"):
             data.fetch("mnist", folder.parents[1], lambda line: None)
@@ -309,30 +290,30 @@ def test_what_is_packed_to_burst_is_not_unpacked(
     """200 MB of zeros in 200 kB, with the right checksum: no more is read than the file holds."""
     from torchvision.datasets import MNIST
 
-    name = f"{mnist_family.FILES[1]}.gz"
+    name = f"{FILES[1]}.gz"
     bomb = gzip.compress(bytes(200_000_000), compresslevel=1)
     (offered[1] / name).write_bytes(bomb)
     others = [entry for entry in MNIST.resources if entry[0] != name]
     monkeypatch.setattr(MNIST, "resources", [*others, (name, md5(bomb).hexdigest())])
     with pytest.raises(DataError, match="holds more than the 76 bytes"):
         data.fetch("mnist", folder.parents[1], lambda line: None)
-    assert left_in(folder) == {*mnist_family.FILES, ".fetch.lock"} - {mnist_family.FILES[1]}
+    assert left_in(folder) == {*FILES, ".fetch.lock"} - {FILES[1]}
 
 
 def test_what_a_killed_download_left_is_no_obstacle(
     folder: Path, offered: tuple[str, Path]
 ) -> None:
-    for file in mnist_family.FILES:
+    for file in FILES:
         (folder / f".{file}.gz.tmp").write_bytes(b"half")
         (folder / f".{file}.tmp").write_bytes(b"half")
     data.fetch("mnist", folder.parents[1], lambda line: None)
-    assert left_in(folder) == {*mnist_family.FILES, ".fetch.lock"}
+    assert left_in(folder) == {*FILES, ".fetch.lock"}
 
 
 def test_a_damaged_packed_file_of_the_users_is_named_and_kept(
     folder: Path, offered: tuple[str, Path], no_network: None
 ) -> None:
-    packed = folder / f"{mnist_family.FILES[0]}.gz"
+    packed = folder / f"{FILES[0]}.gz"
     packed.write_bytes(b"damaged")
     with pytest.raises(DataError, match=r"\.gz: its checksum is not the published one"):
         data.fetch("mnist", folder.parents[1], lambda line: None)
@@ -381,7 +362,7 @@ def test_a_download_that_is_a_web_page_is_not_kept(
 ) -> None:
     """A server that answers 200 with HTML: the checksum refuses it, and nothing stays."""
     url, served = server
-    for file in mnist_family.FILES:
+    for file in FILES:
         (served / f"{file}.gz").write_text("<html>sorry</html>")
     from torchvision.datasets import MNIST
 
