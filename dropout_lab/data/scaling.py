@@ -1,10 +1,14 @@
 """Normalize the features of a table, each on its own, as the training set says."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
+
+Floats = np.ndarray[Any, np.dtype[Any]]
+_FEATURES_AT_ONCE = 64  # in double precision, with a mask; bounds the memory
 
 
 @dataclass(frozen=True)
@@ -34,7 +38,14 @@ def fit_scaling(x: Tensor, normalize: str) -> Scaling:
         normalize: ``unit`` maps the smallest and the largest value to 0 and 1; ``standard`` gives
             mean 0 and SD 1 over the examples that have the feature.
     """
-    values = np.ma.masked_invalid(x.numpy())
+    fitted = [_fit(block.numpy(), normalize) for block in x.split(_FEATURES_AT_ONCE, dim=1)]
+    mean, shift, scale = (np.concatenate(parts) for parts in zip(*fitted, strict=True))
+    return Scaling(*(torch.from_numpy(part.astype(np.float32)) for part in (mean, shift, scale)))
+
+
+def _fit(x: Floats, normalize: str) -> tuple[Floats, Floats, Floats]:
+    """Return the mean, shift and scale of each feature in double precision."""
+    values = np.ma.masked_invalid(x)
     mean = values.mean(axis=0, dtype=np.float64)
     if normalize == "unit":
         shift = values.min(axis=0)
@@ -44,5 +55,4 @@ def fit_scaling(x: Tensor, normalize: str) -> Scaling:
     # A feature that no training example has is masked: it becomes 0 everywhere.
     spread = np.ma.filled(spread, 0.0)
     scale = np.divide(1.0, spread, out=np.zeros(len(spread)), where=spread > 0)
-    parts = (np.ma.filled(part, 0.0) for part in (mean, shift, scale))
-    return Scaling(*(torch.from_numpy(np.asarray(part, np.float32)) for part in parts))
+    return np.ma.filled(mean, 0.0), np.ma.filled(shift, 0.0).astype(np.float64), scale

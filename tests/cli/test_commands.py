@@ -396,7 +396,8 @@ def test_data_list_as_json_says_the_same(run, tmp_path: Path) -> None:
     entries = {each["name"]: each for each in told["datasets"]}
     assert list(entries) == list(DATASETS)
     assert entries["usps"] == {
-        "name": "usps", "about": DATASETS["usps"].about, "shape": [16, 16], "classes": 10, "train": 7_291, "test": 2_007,
+        "name": "usps", "about": DATASETS["usps"].about, "shape": [16, 16], "classes": 10,
+        "train": 7_291, "test": 2_007,
         "package": None, "downloaded": False,
     }  # fmt: skip
     assert (entries["digits"]["package"], entries["digits"]["downloaded"]) == ("scikit-learn", None)
