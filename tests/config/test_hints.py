@@ -113,7 +113,7 @@ def test_what_to_write_is_told_once_and_is_accepted(text: str, right: str) -> No
             "training: {foo: 1}",
             "To see every key and what it means: dropout-lab config show --comm",
         ),
-        ("model: {foo: 1}", "known in model: hidden, activation, pieces, init, init_std, init_ra"),
+        ("model: {foo: 1}", "known in model: hidden, activation, pieces, normalization, normaliz"),
     ],
 )
 def test_what_has_no_key_here_is_answered_in_words(text: str, answer: str) -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from dropout_lab.analysis.statistics import min_seeds
 from dropout_lab.config.document import parse_document
 from dropout_lab.config.grid import runs_of, seeds_of, sweep_cells
-from dropout_lab.config.load import check, load
+from dropout_lab.config.load import check, list_sizes, load
 from dropout_lab.config.overrides import Changes
 from dropout_lab.config.schema import KEYS, Config
 from dropout_lab.datasets import DATASETS, OWN
@@ -54,7 +54,8 @@ def test_the_quickstart_has_enough_seeds_for_a_verdict() -> None:
 @pytest.mark.parametrize("path", sorted(Path("configs").glob("**/*.yaml")), ids=str)
 def test_every_config_of_the_project_is_right(path: Path) -> None:
     config = load(path)
-    assert config.name in (path.stem, f"{path.stem}_quick")
+    (size, *_) = list_sizes(path)
+    assert config.name == (path.stem if size is None else f"{path.stem}_{size}")
     assert sweep_cells(config)
     assert path.read_text().startswith("# "), "line 1 says what it shows and how long it takes"
 
