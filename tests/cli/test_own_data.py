@@ -7,8 +7,9 @@ import pytest
 
 from dropout_lab.errors import DataError
 from tests.cli.conftest import Result
-from tests.study.test_own_data import own, write_table
+from tests.study.test_own_data import own
 from tests.study.test_run import go
+from tests.tables import write_table
 
 Command = Callable[..., Result]
 

@@ -4,6 +4,7 @@ A start is a fork of a process that has imported everything already, which makes
 a minute possible; or a fresh process, as a user's is.
 """
 
+import atexit
 import multiprocessing
 import os
 import random
@@ -11,6 +12,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -26,6 +28,7 @@ from unittest import mock
 from dropout_lab import results
 from tests.faults import preloaded
 from tests.faults.folders import assert_reads_clean, assert_same_study
+from tests.tables import write_table
 
 ROOT = Path(__file__).parents[2]
 
@@ -230,6 +233,11 @@ STUDIES: dict[str, tuple[str, ...]] = {
     "r_drop, max_norm": ("dropout.loss=r_drop", "regularization.max_norm=2"),
     "every way of inference": (*_EVERY_WAY, "evaluation.curve=4"),
     "kept at the end": ("evaluation.at_end=[features,histograms,reliability,predictions]",),
+    "batch normalization": ("model.normalization=batch", "evaluation.diagnostics=variance_shift"),
+    "own table": (
+        "dataset.name=arrays", "dataset.target=kind", "dataset.test_size=300",
+        "dataset.missing=mean", "dataset.normalize=standard",
+    ),
     "ensemble, diagnostics": (
         "evaluation.inference=ensemble", "evaluation.diagnostics=[activations,gradients]",
     ),
@@ -237,9 +245,18 @@ STUDIES: dict[str, tuple[str, ...]] = {
 DRAWN = ("inverted, Adam", "early stopping", "every way of inference")  # swept, with pictures
 
 
+@cache
+def _write_table() -> Path:
+    """Write a table of 1,200 rows with a column of text and missing numbers; return its path."""
+    path = Path(tempfile.mkdtemp(prefix="dropout-lab-table-")) / "table.csv"
+    atexit.register(shutil.rmtree, path.parent, ignore_errors=True)
+    return write_table(path, rows=1_200)
+
+
 def arguments_of(name: str) -> list[str]:
     """Return the command of one of the studies: small, in several fleets of several runs."""
-    settings = [word for text in (*_SMALL, *STUDIES[name]) for word in ("--set", text)]
+    own = [f"dataset.path={_write_table()}"] if name == "own table" else []
+    settings = [word for text in (*_SMALL, *STUDIES[name], *own) for word in ("--set", text)]
     command = (
         ["sweep", "--p", "0.2,0.5", "--seeds", "2"] if name in DRAWN else ["train", "--seeds", "4"]
     )

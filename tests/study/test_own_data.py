@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -17,21 +16,10 @@ from dropout_lab.study import Study
 from dropout_lab.training import Fleet
 from tests.conftest import make_runs
 from tests.study.test_run import StopsAfter, assert_same_results, go, study
+from tests.tables import write_table
 
 SIZES = ("dataset.test_size=60", "dataset.validation_size=40", "dataset.train_size=null",
          "dataset.target=kind", "dataset.missing=mean", "training.batch_size=20")  # fmt: skip
-
-
-def write_table(path: Path, *, rows: int = 300, classes: int = 3) -> Path:
-    """A table with numbers, of which some are missing, text, and classes named by text."""
-    draws = np.random.default_rng(0)
-    labels = np.arange(rows) % classes
-    frame = pd.DataFrame(draws.normal(size=(rows, 4)) + 2 * labels[:, None], columns=list("abcd"))
-    frame.loc[draws.permutation(rows)[:30], "b"] = np.nan
-    frame["color"] = np.where(draws.random(rows) < 0.5, "red", "blue")
-    frame["kind"] = [f"kind {label}" for label in labels]
-    frame.to_csv(path, index=False)
-    return path
 
 
 def own(out: Path, table: Path, *settings: str, **changes: Any) -> Study:
