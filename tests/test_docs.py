@@ -317,7 +317,7 @@ def test_the_tables_name_every_inference_score_and_diagnostic() -> None:
 
 def test_the_table_names_everything_that_is_kept_at_the_end() -> None:
     section = "Saving parts of the trained network"
-    drawn = ["features", "activations", "reliability", "monte_carlo"]
+    drawn = ["features", "boundary", "activations", "reliability", "monte_carlo"]
     assert words_of(1, section) == [*AtEndName.__args__, *drawn]
     assert words_of(2, section) == [
         *columns_after_key(ACTIVATIONS),
@@ -326,8 +326,8 @@ def test_the_table_names_everything_that_is_kept_at_the_end() -> None:
 
 
 def test_the_tables_name_every_diagnostic_column() -> None:
-    everything = "evaluation.diagnostics=[activations,co_adaptation,gradients,noise]"
-    (run,) = make_runs(everything)
+    names = ",".join(DiagnosticName.__args__)
+    (run,) = make_runs("model.normalization=batch", f"evaluation.diagnostics=[{names}]")
     columns = {re.sub(r"_\d$", "_i", column) for column in diagnostic_columns(run.settings)}
     shown = {
         word.replace("_25_", "removed_25_test_accuracy")
