@@ -23,6 +23,7 @@ from dropout_lab.analysis.tables import (
     paired_differences,
     summarize_cells,
 )
+from dropout_lab.config.conditional_keys import OPTIONAL_KEYS
 from dropout_lab.errors import ConfigError
 from dropout_lab.results import comparable
 
@@ -38,9 +39,9 @@ def compare_cells(
     """Return the table of :func:`summarize_cells` with intervals and comparisons of each cell.
 
     The reference of a cell is the baseline: the cell without dropout and with otherwise equal
-    settings. With ``against``, it is the cell with these values and equal other swept keys. If
-    these values switch dropout off, the other keys of dropout need not be equal, since they have no
-    effect.
+    settings. With ``against``, it is the cell with these values and equal other swept keys. Keys
+    that have no effect in the reference need not be equal: the other keys of dropout if these
+    values switch dropout off, and keys that nothing reads there.
 
     Additional columns, all about test accuracy as a fraction: ``test_accuracy_low`` and
     ``test_accuracy_high`` (95% t interval); ``test_accuracy_bca_low`` and ``_bca_high``
@@ -185,19 +186,24 @@ def _references_with_values(
         mistakes.append(f"against {words}: no cell has all of these; leave one out.")
     if mistakes:
         raise ConfigError(mistakes)
-    others = [key for key in study.swept if key not in against]
-    plain = [key for key in others if not key.startswith("dropout.")]
+    others = tuple(key for key in study.swept if key not in against)
     of_dropout = any(key.startswith("dropout.") for key in against)
-    exact: dict[tuple[str, ...], int] = {}
-    baselines: dict[tuple[str, ...], int] = {}
+    # By the keys that must be equal, first all of them: their values, and the row that has them.
+    by_keys: dict[tuple[str, ...], dict[tuple[str, ...], int]] = {others: {}}
     for i, row in table[matching].iterrows():
-        exact.setdefault(tuple(comparable(row[key]) for key in others), int(str(i)))
+        no_effect = {key for key in others if key in OPTIONAL_KEYS and pd.isna(row[key])}
         if row["is_baseline"] and of_dropout:
-            baselines.setdefault(tuple(comparable(row[key]) for key in plain), int(str(i)))
-    found = []
+            no_effect |= {key for key in others if key.startswith("dropout.")}
+        for names in (others, tuple(key for key in others if key not in no_effect)):
+            own = tuple(comparable(row[name]) for name in names)
+            by_keys.setdefault(names, {}).setdefault(own, int(str(i)))
+    found: list[int | None] = []
     for i, row in table.iterrows():
-        baseline = baselines.get(tuple(comparable(row[key]) for key in plain))
-        reference = exact.get(tuple(comparable(row[key]) for key in others), baseline)
+        references = (
+            rows.get(tuple(comparable(row[name]) for name in names))
+            for names, rows in by_keys.items()
+        )
+        reference = next((each for each in references if each is not None), None)
         found.append(None if reference == i else reference)
     return found
 

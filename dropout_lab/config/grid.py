@@ -25,6 +25,7 @@ LARGEST_RANGE = 1_000
 LARGEST_STUDY = 100_000
 # Of a range: short enough that no arithmetic with it overflows.
 _NUMBER = re.compile(r"[-+]?([0-9]{1,20}(\.[0-9]{0,30})?|\.[0-9]{1,30})([eE][-+]?[0-9]{1,3})?")
+_ORDER = "model.normalization_order"  # of normalization and dropout
 NO_DROPOUT = DropoutSettings(variant="none", p=0.0)
 # The keys that every run id names, also at their defaults. Frozen: another key at its default is no
 # part of a run id, so that a study begun before the key existed can resume.
@@ -186,7 +187,7 @@ def values_of(settings: Settings, keys: Iterable[str]) -> dict[str, Any]:
     baseline = is_baseline(settings)
     return {
         key: None
-        if baseline and key.startswith("dropout.") and key not in meaningful
+        if baseline and key.startswith(("dropout.", _ORDER)) and key not in meaningful
         else read.get(key)
         if value is None
         else value

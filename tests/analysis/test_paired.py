@@ -313,3 +313,26 @@ def test_a_cell_without_validation_is_not_chosen(tmp_path: Path) -> None:
     found = choose_on_validation(study, table)
     assert found is not None
     assert (found.chosen["dropout.p"], found.best_on_test["dropout.p"]) == (0.5, 0.25)
+
+
+def test_a_key_that_the_reference_does_not_read_need_not_be_equal(tmp_path: Path) -> None:
+    """The order of normalization and dropout has no meaning without either of them."""
+    file = tmp_path / "c.yaml"
+    file.write_text(
+        "dataset: {train_size: 500, validation_size: 200}\n"
+        "sweep:\n  baseline: false\n  cells:\n"
+        "    - {dropout.variant: none}\n"
+        "    - {dropout.p: 0.5}\n"
+        "    - {dropout.variant: none, model.normalization: batch}\n"
+        "    - {dropout.p: 0.5, model.normalization: batch}\n"
+        "    - {dropout.p: 0.5, model.normalization: batch, model.normalization_position: after,"
+        " model.normalization_order: after_dropout}\n"
+        "    - {dropout.p: 0.2, dropout.variant: gaussian}\n"
+    )
+    path = made_study(tmp_path / "s", file=file, accuracies=[0.9, 0.91] * 6)
+    study = read_study(path)
+    table = compare_cells(study, {"dropout.variant": "none"})
+    # the last cell with batch norm has another position, so it has no reference
+    assert table["reference"].fillna(-1).astype(int).tolist() == [-1, 0, -1, 2, -1, 0]
+    table = compare_cells(study, {"model.normalization": "none"})
+    assert table["reference"].fillna(-1).astype(int).tolist() == [-1, -1, 0, 1, 1, -1]
