@@ -24,6 +24,7 @@ from dropout_lab.analysis.tables import (
     summarize_cells,
 )
 from dropout_lab.config.conditional_keys import OPTIONAL_KEYS
+from dropout_lab.config.sweep import LABEL
 from dropout_lab.errors import ConfigError
 from dropout_lab.results import comparable
 
@@ -41,7 +42,8 @@ def compare_cells(
     The reference of a cell is the baseline: the cell without dropout and with otherwise equal
     settings. With ``against``, it is the cell with these values and equal other swept keys. Keys
     that have no effect in the reference need not be equal: the other keys of dropout if these
-    values switch dropout off, and keys that nothing reads there.
+    values switch dropout off, and keys that nothing reads there. With the key ``label`` alone, the
+    cell with this label is the reference of all other cells, whatever differs.
 
     Additional columns, all about test accuracy as a fraction: ``test_accuracy_low`` and
     ``test_accuracy_high`` (95% t interval); ``test_accuracy_bca_low`` and ``_bca_high``
@@ -152,6 +154,8 @@ def _references(
     study: StudyTables, table: pd.DataFrame, against: Mapping[str, Any] | None
 ) -> Sequence[int | None]:
     """Return the row of each cell's reference; None without one, or if it is the cell itself."""
+    if against and LABEL in against:
+        return _references_with_label(table, against)
     if against:
         return _references_with_values(study, table, against)
     groups = [group for _, group in group_by_cell(study.runs, study.swept)]
@@ -161,6 +165,19 @@ def _references(
         baselines = {cell_of[run_id] for run_id in group["baseline_run_id"] if run_id in cell_of}
         found.append(min(baselines - {i}, default=None))
     return found
+
+
+def _references_with_label(table: pd.DataFrame, against: Mapping[str, Any]) -> Sequence[int | None]:
+    """Return for each cell the row of the cell with this label, whatever else differs."""
+    labels = [label.text if label is not None else "" for label in table[LABEL]]
+    wanted = against[LABEL]
+    if len(against) > 1:
+        raise ConfigError(["against label: it names one cell; leave the other keys out."])
+    if wanted not in labels:
+        known = ", ".join(filter(None, labels)) or "none"
+        raise ConfigError([f"against label = {wanted}: no cell has it; the labels are {known}."])
+    reference = labels.index(wanted)
+    return [None if i == reference else reference for i in range(len(labels))]
 
 
 def _references_with_values(

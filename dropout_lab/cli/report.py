@@ -22,7 +22,8 @@ Against = Annotated[
     list[str] | None,
     typer.Option(
         help="Compare with the setting of these values instead of the baseline: "
-        "--against dropout.p=0.25. Repeat it for more keys.",
+        "--against dropout.p=0.25. Repeat it for more keys. Or with the cell of a label: --against "
+        "'label=No regularizer'.",
         metavar="KEY=VALUE[,...]",
     ),
 ]
@@ -145,6 +146,7 @@ def values_of(option: str, texts: Sequence[str]) -> dict[str, Any] | None:
     from dropout_lab.config.document import parse_value
     from dropout_lab.config.messages import unknown_dotted
     from dropout_lab.config.schema import KEYS
+    from dropout_lab.config.sweep import LABEL
     from dropout_lab.errors import ConfigError
     from dropout_lab.printable import one_line
 
@@ -158,6 +160,8 @@ def values_of(option: str, texts: Sequence[str]) -> dict[str, Any] | None:
             mistakes.append(f"{place}: write key=value, for instance {example}.")
         elif key in values:
             mistakes.append(f"{place}: {key} is given twice; a cell has one value of it.")
+        elif key == LABEL and option:
+            values[key] = value  # a text, whatever it looks like
         elif key not in KEYS:
             mistakes.append(f"{place}: {unknown_dotted(key)}")
         else:

@@ -15,6 +15,7 @@ from dropout_lab.analysis.tables import (
     describe_epoch,
     describe_missing_runs,
 )
+from dropout_lab.config.sweep import LABEL
 
 INTERVAL, GAP = "95% interval", "gap, pp"  # columns that narrow tables omit
 _EMPTY = "–"
@@ -278,6 +279,8 @@ def _signed_number(value: float) -> str:
 def _reference_words(against: Mapping[str, Any] | None) -> str:
     if not against:
         return "baseline"
+    if LABEL in against:
+        return str(against[LABEL])
     return ", ".join(
         f"{key.partition('.')[2].replace('_', ' ')} = {value_text(value)}"
         for key, value in against.items()

@@ -336,3 +336,23 @@ def test_a_key_that_the_reference_does_not_read_need_not_be_equal(tmp_path: Path
     assert table["reference"].fillna(-1).astype(int).tolist() == [-1, 0, -1, 2, -1, 0]
     table = compare_cells(study, {"model.normalization": "none"})
     assert table["reference"].fillna(-1).astype(int).tolist() == [-1, -1, 0, 1, 1, -1]
+
+
+def test_a_labelled_cell_may_be_the_reference_of_all_others(tmp_path: Path) -> None:
+    file = tmp_path / "c.yaml"
+    file.write_text(
+        "dataset: {train_size: 500, validation_size: 200}\n"
+        "sweep:\n  baseline: false\n  cells:\n"
+        "    - {label: nothing, dropout.variant: none}\n"
+        "    - {label: both, dropout.p: 0.5, regularization.max_norm: 3}\n"
+        "    - {dropout.p: 0.2}\n"
+    )
+    path = made_study(tmp_path / "s", file=file, accuracies=[0.90, 0.92, 0.93, 0.97, 0.91, 0.93])
+    study = read_study(path)
+    table = compare_cells(study, {"label": "nothing"})
+    assert table["reference"].fillna(-1).astype(int).tolist() == [-1, 0, 0]
+    assert table["difference_mean"].tolist()[1:] == pytest.approx([0.04, 0.01])
+    with pytest.raises(ConfigError, match="no cell has it; the labels are nothing, both"):
+        compare_cells(study, {"label": "nought"})
+    with pytest.raises(ConfigError, match="leave the other keys out"):
+        compare_cells(study, {"label": "nothing", "dropout.p": 0.5})
