@@ -15,6 +15,7 @@ from typing import IO, Any
 import numpy as np
 
 from dropout_lab.errors import DataError
+from dropout_lab.files import open_file
 
 Array = np.ndarray[Any, np.dtype[Any]]
 LARGEST_CLASSES = 1_000
@@ -142,7 +143,7 @@ def _read(reading: Reading, fingerprint: tuple[tuple[str, int, int], ...]) -> Ow
     path = Path(reading.path)
     problems = Problems(reading.path)
     try:
-        if path.suffix.lower() in _TABLES and path.is_file():
+        if path.suffix.lower() in _TABLES and not path.is_dir():
             from dropout_lab.datasets.table import read_table
 
             arrays: Mapping[str, Array] = read_table(path, reading, problems)
@@ -167,19 +168,21 @@ def _read_arrays(path: Path) -> dict[str, Array]:
     """
     known, arrays = {*_NAMES, *_WHOLE}, {}
     if path.is_dir():
-        files = {file.stem: file for file in path.glob("*.npy") if file.stem in known}
-        arrays = {name: _load(file, file.name, path) for name, file in files.items()}
+        for each in sorted(path.glob("*.npy")):
+            if each.stem in known:
+                with open_file(each) as file:
+                    arrays[each.stem] = _load(file, each.name, path)
         found = sorted(entry.name for entry in path.iterdir())
     elif path.suffix.lower() == ".npz":
-        try:
-            archive = zipfile.ZipFile(path)
-        except zipfile.BadZipFile as error:
-            raise _unreadable(path, path.name, error) from error
-        with archive:
+        with open_file(path) as opened:
+            try:
+                archive = zipfile.ZipFile(opened)
+            except zipfile.BadZipFile as error:
+                raise _unreadable(path, path.name, error) from error
             found = sorted(name.removesuffix(".npy") for name in archive.namelist())
             for name in known & {*found}:
-                with archive.open(f"{name}.npy") as file:
-                    arrays[name] = _load(file, name, path)
+                with archive.open(f"{name}.npy") as member:
+                    arrays[name] = _load(member, name, path)
     else:
         raise DataError(
             f"{path} has no known ending; write a file that ends in .npz, {', '.join(_TABLES)}, or "
@@ -192,7 +195,7 @@ def _read_arrays(path: Path) -> dict[str, Array]:
     return {name: arrays[name] for name in names}
 
 
-def _load(file: Path | IO[bytes], name: str, path: Path) -> Array:
+def _load(file: IO[bytes], name: str, path: Path) -> Array:
     try:
         return np.asarray(np.load(file, allow_pickle=False))
     except (ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:

@@ -14,6 +14,7 @@ import numpy as np
 
 from dropout_lab.datasets.own import LARGEST_CLASSES, Array, Problems, Reading
 from dropout_lab.errors import DataError
+from dropout_lab.files import read_file
 from dropout_lab.printable import one_line
 
 if TYPE_CHECKING:
@@ -55,10 +56,11 @@ def _read_csv(path: Path) -> "pd.DataFrame":
     """
     import pandas as pd
 
+    content = read_file(path)
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        row = path.read_bytes()[: error.start].count(b"\n") + 1
+        row = content[: error.start].count(b"\n") + 1
         raise DataError(
             f"{path}:{row}: this line is not UTF-8 text; save the file as UTF-8."
         ) from None
@@ -86,8 +88,9 @@ def _read_csv(path: Path) -> "pd.DataFrame":
 def _read_parquet(path: Path) -> "pd.DataFrame":
     import pandas as pd
 
+    content = read_file(path)
     try:
-        return pd.read_parquet(path)
+        return pd.read_parquet(io.BytesIO(content))
     except ImportError as error:
         raise DataError(
             f"{path} needs a package that reads Parquet: pip install pyarrow. Or save it as CSV."

@@ -225,7 +225,13 @@ def same_without(study: StudyTables, draw: Callable[..., Figure | None]) -> bool
     return one == other
 
 
-OF_NETWORKS = {"features", "activations", "reliability", "learned_p"}  # test_trained_pictures
+OF_NETWORKS = {
+    "features",
+    "boundary",
+    "activations",
+    "reliability",
+    "learned_p",
+}  # tested elsewhere
 OF_CELLS = {"variants"}  # drawn from the table of cells, which has completed runs only
 
 

@@ -1,5 +1,6 @@
 """Data of the user: npz, npy and tables are read, checked and normalized."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -280,3 +281,15 @@ def test_all_mistakes_of_a_file_are_named_at_once(tmp_path: Path) -> None:
     assert len(lines) == 3
     assert all(f"row {row}, column {name}" in "\n".join(lines)
                for row, name in ((3, "a"), (1, "b"), (2, "kind")))  # fmt: skip
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("name", ["t.csv", "t.parquet", "t.npz", "t/x.npy"])
+def test_a_pipe_is_no_file(tmp_path: Path, name: str) -> None:
+    """It would be waited for without end."""
+    pipe = tmp_path / name
+    pipe.parent.mkdir(exist_ok=True)
+    os.mkfifo(pipe)
+    path = pipe if pipe.parent == tmp_path else pipe.parent
+    with pytest.raises(DataError, match="cannot be read: It is a named pipe, not a file"):
+        read_own(Reading(str(path), "kind" if name.endswith(("csv", "parquet")) else None, 2))

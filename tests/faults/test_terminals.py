@@ -89,7 +89,7 @@ def test_69_without_arguments_the_help_is_printed(run) -> None:
     [
         pytest.param(["sweep", "--set", "a=1", "--p", "2"], 2, "is not a setting", id="71-config"),
         pytest.param(["train", "--epoch", "3"], 2, "No such option", id="71-usage"),
-        pytest.param(["data", "list"], 2, "No such option: --json", id="71-no-json"),
+        pytest.param(["data", "fetch", "mnist_5k"], 2, "No such option: --json", id="71-no-json"),
         pytest.param(["plot"], 4, "is not a folder", id="71-storage"),
         pytest.param(["train", "--out", "f"], 4, "f is a file", id="71-out"),
         pytest.param(["variants", "x"], 2, "is not a variant", id="71-variants"),

@@ -64,6 +64,11 @@ def test_it_is_saved_judged_and_drawn(tmp_path: Path, file: str, setting: str) -
     shown = runs[runs["seed"] == 0].sort_values("dropout.p")["test_accuracy"]
     titles = [axes.get_title().splitlines()[-1] for axes in figure.axes]
     assert titles == [f"test accuracy {100 * value:.2f}%" for value in shown]
+    diverged = runs.assign(status=runs["status"].where(runs["seed"] > 0, "diverged"))
+    other = draw_boundary(replace(tables, runs=diverged), summarize_cells(tables), "t")
+    assert other is not None
+    assert "seed 1" in other.get_suptitle()
+    assert "seed 0" in figure.get_suptitle()
     damaged = out / "runs" / runs["run_id"][0] / BOUNDARY
     sound = read_boundary(damaged)
     damaged.write_bytes(b"torn")
