@@ -11,7 +11,8 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "dropout_lab"
 LINES = [
     {"errors", "variant", "devices", "printable"},
-    {"catalogue", "datasets", "files", "rng"},
+    {"catalogue", "files", "rng"},
+    {"datasets"},
     {"layers", "config", "data"},
     {"p_schedules", "lr_schedules", "update_rules", "normalization"},
     {"model", "optimizer", "metrics", "results", "probabilities", "plugins", "checks"},
