@@ -116,6 +116,17 @@ FLEETS = {
     "64, predictions kept": (64, "model.hidden=[128]", "evaluation.inference=ensemble"),
     "8, gradients": (8, "evaluation.diagnostics=gradients"),
     "8, co-adaptation": (8, "evaluation.diagnostics=co_adaptation"),
+    "8 with batch normalization": (8, WIDE, "model.normalization=batch"),
+    "16 with batch normalization, batch 500": (
+        16, "model.normalization=batch", "training.batch_size=500"
+    ),
+    "16 with layer normalization, batch 500": (
+        16, "model.normalization=layer", "training.batch_size=500"
+    ),
+    "8, variance shift": (8, "model.normalization=batch", "evaluation.diagnostics=variance_shift"),
+    "16, a decision boundary": (
+        16, "dataset.name=two_moons", "dataset.validation_size=100", "evaluation.at_end=boundary"
+    ),
 }  # fmt: skip
 
 

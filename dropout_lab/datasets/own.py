@@ -45,7 +45,7 @@ class Reading:
 
 
 @dataclass(frozen=True)
-class Examples:
+class Arrays:
     """Features and labels as a file has them.
 
     Shape:
@@ -72,8 +72,8 @@ class OwnData:
         sha256: The digest of the arrays.
     """
 
-    training: Examples
-    test: Examples | None
+    training: Arrays
+    test: Arrays | None
     class_names: tuple[str, ...]
     test_size: int
     sha256: str
@@ -116,12 +116,19 @@ class Problems:
 
 
 def read_own(reading: Reading) -> OwnData:
-    """Read a file and check it. The last file read is kept in memory until it changes.
+    """Read a file and check it.
+
+    The arrays stay in memory, for the next call with the same file, until :func:`forget`.
 
     Raises:
         DataError: The file is absent, or has mistakes; each is named with its row and column.
     """
     return _read(reading, _fingerprint(Path(reading.path)))
+
+
+def forget() -> None:
+    """Let go of the arrays of the last file."""
+    _read.cache_clear()
 
 
 def _fingerprint(path: Path) -> tuple[tuple[str, int, int], ...]:
@@ -234,7 +241,7 @@ def _check(arrays: Mapping[str, Array], reading: Reading, problems: Problems) ->
     test_size = _check_test_size(reading, labels, len(classes), problems)
     problems.check()
     parts = [
-        Examples(checked[x], np.searchsorted(classes, each).astype(np.int64))
+        Arrays(checked[x], np.searchsorted(classes, each).astype(np.int64))
         for x, each in zip(names[::2], labels, strict=True)
     ]
     digest = hashlib.sha256()

@@ -1,13 +1,12 @@
 """Read and write boundary.npz: what a network with two inputs predicts over a grid of them."""
 
-import io
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from dropout_lab.datasets import Dataset
-from dropout_lab.results.predictions import Array, is_floating, read_arrays
+from dropout_lab.results.predictions import Array, arrays_bytes, is_floating, read_arrays
 
 BOUNDARY = "boundary.npz"
 
@@ -30,12 +29,7 @@ class Boundary:
 
     def to_bytes(self, run_id: str) -> bytes:
         """Serialize the boundary of a run for the file."""
-        buffer = io.BytesIO()
-        np.savez(
-            buffer, probabilities=self.probabilities, extent=self.extent, points=self.points,
-            labels=self.labels, run_id=run_id,
-        )  # fmt: skip
-        return buffer.getvalue()
+        return arrays_bytes(run_id, **vars(self))
 
 
 def read_boundary(path: Path, dataset: Dataset | None = None) -> Boundary | None:

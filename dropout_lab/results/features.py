@@ -1,12 +1,11 @@
 """Read and write features.npz: incoming weights of first-layer units."""
 
-import io
 from pathlib import Path
 
 import numpy as np
 
 from dropout_lab.datasets import COLORS, Dataset
-from dropout_lab.results.predictions import Array, is_floating, read_arrays
+from dropout_lab.results.predictions import Array, arrays_bytes, is_floating, read_arrays
 
 FEATURES = "features.npz"
 
@@ -19,9 +18,7 @@ def features_bytes(images: Array, units: Array, run_id: str) -> bytes:
         units: Which units they are of, ``(units,)``.
         run_id: The run.
     """
-    buffer = io.BytesIO()
-    np.savez(buffer, images=images, units=units, run_id=run_id)
-    return buffer.getvalue()
+    return arrays_bytes(run_id, images=images, units=units)
 
 
 def read_features(path: Path, dataset: Dataset | None = None) -> tuple[Array, Array] | None:

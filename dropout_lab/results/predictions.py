@@ -77,6 +77,13 @@ def read_arrays(path: Path, *names: str) -> tuple[Array, ...] | None:
     return arrays
 
 
+def arrays_bytes(run_id: str, **arrays: Array) -> bytes:
+    """Serialize arrays for a file in a run's folder, which :func:`read_arrays` reads."""
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays, run_id=run_id)  # type: ignore[arg-type]  # a text is an array, too
+    return buffer.getvalue()
+
+
 def is_floating(array: Array) -> bool:
     """Return whether an array has floating-point numbers."""
     return np.issubdtype(array.dtype, np.floating)

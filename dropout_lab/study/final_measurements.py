@@ -3,7 +3,6 @@
 The average of a cell's networks is the expensive thing that dropout stands for.
 """
 
-import io
 from typing import Any
 
 import numpy as np
@@ -18,7 +17,7 @@ from dropout_lab.folder.study_folder import StudyFolder
 from dropout_lab.probabilities import ProbabilityTally, entropy_of
 from dropout_lab.results.boundary import BOUNDARY
 from dropout_lab.results.features import FEATURES, features_bytes
-from dropout_lab.results.predictions import PREDICTIONS, read_predictions
+from dropout_lab.results.predictions import PREDICTIONS, arrays_bytes, read_predictions
 from dropout_lab.training import Fleet, infer
 from dropout_lab.training.boundary import boundaries
 from dropout_lab.training.inference import (
@@ -63,7 +62,7 @@ def keep_inferences(fleet: Fleet, splits: Splits, store: Store) -> None:
         labels = labels.astype(np.min_scalar_type(splits.classes - 1))
         for index, run in trained:
             log_probabilities = inferred.log_probabilities[index].cpu().numpy()
-            content = _predictions_bytes(log_probabilities, labels, run.run_id)
+            content = arrays_bytes(run.run_id, log_probabilities=log_probabilities, labels=labels)
             store.keep_file(run.run_id, PREDICTIONS, content)
 
 
@@ -102,16 +101,6 @@ def _scores(members: list[tuple[torch.Tensor, torch.Tensor]]) -> dict[str, Any]:
     average = torch.logsumexp(log_p, dim=0) - np.log(len(members))  # (examples, classes)
     tally.add(average.unsqueeze(0), labels, entropy_of(log_p).mean(dim=0, keepdim=True))
     return score_columns(tally.scores(), 0)
-
-
-def _predictions_bytes(
-    log_probabilities: "np.ndarray[Any, np.dtype[np.float32]]",
-    labels: "np.ndarray[Any, np.dtype[Any]]",
-    run_id: str,
-) -> bytes:
-    buffer = io.BytesIO()
-    np.savez(buffer, log_probabilities=log_probabilities, labels=labels, run_id=run_id)
-    return buffer.getvalue()
 
 
 def _load(run: Run, folder: StudyFolder) -> tuple[torch.Tensor, torch.Tensor] | None:
