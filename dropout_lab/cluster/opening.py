@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from dropout_lab.cluster.cluster import Cluster
-from dropout_lab.cluster.handshake import GPU
+from dropout_lab.cluster.workers import GPU, Workers
 from dropout_lab.errors import ConfigError
 from dropout_lab.study.machine import total_memory
 from dropout_lab.study.spec import Study
@@ -29,11 +28,9 @@ _CALM = {
     "distributed.admin.tick.interval": "1s",
     "distributed.admin.system-monitor.interval": "10s",
     "distributed.client.scheduler-info-interval": "60s",
-    # The study itself says which worker gets what.
-    "distributed.scheduler.work-stealing": False,
+    # A task is about 20 seconds of training; the scheduler balances the workers by that.
+    "distributed.scheduler.unknown-task-duration": "20s",
     "distributed.scheduler.active-memory-manager.start": False,
-    # As one of several threads, training would otherwise give its memory back at each step.
-    "distributed.nanny.pre-spawn-environ": {"MALLOC_ARENA_MAX": 1},
 }
 
 # Dask's web pages ask nobody for a password: with --workers there are none.
@@ -46,7 +43,7 @@ _NO_PAGES: dict[str, list[str]] = {
 @contextmanager
 def opened(
     study: Study, say: Callable[[str], None], warn: Callable[[str], None]
-) -> Iterator[Cluster]:
+) -> Iterator[Workers]:
     """Start workers on this machine, or join the cluster of a scheduler; leave it at the end.
 
     Args:
@@ -81,12 +78,11 @@ def opened(
                 ]
             ) from error
         stack.enter_context(client)
-        cluster = Cluster(client, study, warn)
-        stack.callback(cluster.leave)
-        cluster.enlist()
+        workers = Workers(client, study, warn)
+        workers.meet()
         if study.scheduler is not None and client.dashboard_link:
             say(f"dashboard: {client.dashboard_link}")
-        yield cluster
+        yield workers
 
 
 def _check_certificate(scheduler: str) -> None:
@@ -132,11 +128,22 @@ def _local_cluster(study: Study) -> "Iterator[LocalCluster]":
     with ExitStack() as stack:
         try:
             folder = TemporaryDirectory(prefix="dropout-lab-", ignore_cleanup_errors=True)
-            own = {**_CALM, **_NO_PAGES, "temporary-directory": stack.enter_context(folder)}
+            threads = max(1, torch.get_num_threads() // count)
+            own = {
+                **_CALM,
+                **_NO_PAGES,
+                "temporary-directory": stack.enter_context(folder),
+                # With several arenas, training would give its memory back at each step.
+                "distributed.nanny.pre-spawn-environ": {
+                    "MALLOC_ARENA_MAX": 1,
+                    "OMP_NUM_THREADS": threads,
+                    "MKL_NUM_THREADS": threads,
+                },
+            }
             stack.enter_context(dask.config.set(own))
             cluster = LocalCluster(
                 n_workers=count,
-                threads_per_worker=max(1, torch.get_num_threads() // count),
+                threads_per_worker=1,
                 memory_limit=total_memory() // count,
                 resources={GPU: 1} if study.device.type == "cuda" else None,
                 host="127.0.0.1",

@@ -1,171 +1,244 @@
-"""A fleet as a task of a Dask cluster: what a worker does.
+"""A part of a fleet's training, as a Dask task: what a worker does.
 
-It trains with the very function that the driver would train with, and its journal goes back.
+A fleet is trained by a chain of tasks of about 20 seconds. Each starts from the checkpoints in the
+result of the one before. It calls the function that one process would call, and sends what that
+function saves to the driver, epoch by epoch.
 """
 
-import os
 import pickle
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import redirect_stdout
-from functools import cache, partial
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from threading import Lock
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 
-from dropout_lab.cluster.journal import Delivery, Held, Journal, Order, Report
-from dropout_lab.config.sections.dataset import DatasetSettings
-from dropout_lab.data import Splits, load
-from dropout_lab.datasets import OWN, is_downloaded
+from dropout_lab.cluster.workers import display_name, versions
+from dropout_lab.config.grid import Run
+from dropout_lab.data import Splits
 from dropout_lab.devices import configure_device
-from dropout_lab.errors import DataError
-from dropout_lab.plugins import take_plugins
-from dropout_lab.study.fleet_runner import train_fleet
+from dropout_lab.folder.checkpoint import content_of
+from dropout_lab.folder.store import Store
+from dropout_lab.plugins import Plugin, take_plugins
+from dropout_lab.study.fleet_runner import Events, FleetEnd, train_fleet
 from dropout_lab.training.allocator import keep_freed_memory
+from dropout_lab.training.fleet import Fleet
 
 if TYPE_CHECKING:
-    from concurrent.futures import Executor
-
     from distributed import Worker
 
 _LEAVING = frozenset({"closing_gracefully", "closing", "closed", "failed"})
-_halted: set[str] = set()  # studies that are to stop
-_data: dict[tuple[DatasetSettings, str], Splits] = {}  # by their settings and their digest
-_ready: dict[str, Held] = {}  # checkpoints, by the key of the task
+_stopped: set[str] = set()  # studies that were asked to stop
+_loading = Lock()  # several threads of a worker may load the same plugin
+
+Call = tuple[str, str, tuple[Any, ...]]  # "store" or "events", a method, its arguments
 
 
-class NotThereError(Exception):
-    """The data of a fleet are not on its worker, or not whole."""
-
-
-def fleet_task(
-    order: Order, data: Splits | None = None, start: Sequence[bytes] | None = None
-) -> Delivery:
-    """Train a fleet on a worker: a function of its order alone, whatever was done there before.
+@dataclass(frozen=True)
+class Order:
+    """What a worker must know to train a fleet, apart from the data and the checkpoints.
 
     Args:
-        order: What is to be done.
-        data: The data; none if the worker is to have them itself.
-        start: The checkpoints that the runs go on from; none if they begin.
+        study: The study's name on the cluster, and the topic of its news.
+        fleet: The name of this attempt to train the fleet; the keys of its tasks begin with it.
+        runs: The runs of the fleet.
+        path: The study's folder, for messages only.
+        device: The kind of device.
+        save_models: Whether to save the weights.
+        seconds: How long a task trains.
+        plugins: The plugins that the runs need, by the names of their variants.
+        versions: The versions of packages that the worker must have.
+    """
+
+    study: str
+    fleet: str
+    runs: tuple[Run, ...]
+    path: Path
+    device: str
+    save_models: bool
+    seconds: float
+    plugins: Mapping[str, Plugin]
+    versions: Mapping[str, str] = field(default_factory=versions)
+
+
+@dataclass(frozen=True)
+class Part:
+    """The result of a task.
+
+    Args:
+        epoch: The last epoch that was trained.
+        calls: What training saved after the news of that epoch.
+        end: How the training ended; ``end.stopped`` is set if the fleet has not finished.
+        checkpoints: The contents of a checkpoint for each run, if it has not finished.
+    """
+
+    epoch: int
+    calls: Sequence[Call]
+    end: FleetEnd
+    checkpoints: Sequence[bytes]
+
+
+@dataclass(frozen=True)
+class News:
+    """What a worker sends when a task starts, after each epoch, and when a fleet has ended.
+
+    Args:
+        fleet: The attempt, as in the order.
+        part: The number of the task in its chain.
+        worker: The worker's name.
+        address: Its address.
+        epoch: The last epoch that was trained.
+        calls: What training saved since the last news.
+        ended: Whether the fleet has ended; the rest is in the task's result.
+    """
+
+    fleet: str
+    part: int
+    worker: str
+    address: str
+    epoch: int
+    calls: Sequence[Call] = ()
+    ended: bool = False
+
+
+class ForeignWorkerError(Exception):
+    """A worker has other versions than the driver."""
+
+
+class Recorder:
+    """Stands for the folder and the listener of a fleet's training, and records the calls to them.
+
+    Args:
+        order: Which fleet is trained.
+        send: Receives the epoch and the calls since the last time, at the start of training and
+            after each epoch.
+    """
+
+    def __init__(self, order: Order, send: Callable[[int, Sequence[Call]], None]) -> None:
+        self.path, self._send = order.path, send
+        self.epoch = 0
+        self.calls: list[Call] = []
+        self.fleet: Fleet | None = None
+        self.store = cast(Store, _Recorded(self, "store"))
+        self.events = cast(Events, _Recorded(self, "events"))
+
+    def record(self, receiver: str, method: str, *arguments: Any) -> None:
+        """Record a call; send all that were not sent yet after an epoch."""
+        if method == "keep_checkpoints":
+            (self.fleet,) = arguments
+            return
+        if receiver == "events":
+            arguments = arguments[1:]  # the fleet, which the driver knows
+        self.calls.append((receiver, method, arguments))
+        if method in ("fleet_started", "epoch_ended"):
+            self.epoch = arguments[0] if method == "fleet_started" else arguments[0].number
+            calls, self.calls = self.calls, []
+            self._send(self.epoch, calls)
+
+    def part(self, end: FleetEnd) -> Part:
+        """Return the result of the task."""
+        checkpoints: list[bytes] = []
+        if end.stopped and self.fleet is not None:
+            pairs = zip(self.fleet.checkpoint(), self.fleet.runs, strict=True)
+            checkpoints = [content_of(checkpoint, run.run_id) for checkpoint, run in pairs]
+        return Part(self.epoch, self.calls, end, checkpoints)
+
+
+class _Recorded:
+    """Records each call of a method."""
+
+    def __init__(self, recorder: Recorder, receiver: str) -> None:
+        self._recorder, self._receiver = recorder, receiver
+        self.path = recorder.path
+
+    def __getattr__(self, method: str) -> Callable[..., None]:
+        return partial(self._recorder.record, self._receiver, method)
+
+
+def train_part(order: Order, number: int, splits: Splits, before: Part | None = None) -> Part:
+    """Train a fleet for some seconds, at least one epoch, or to its end.
+
+    Args:
+        order: What to train.
+        number: The number of the task in its chain.
+        splits: The data.
+        before: The result of the task before, or the checkpoints to resume from; none to start.
 
     Raises:
-        ConfigError: A plugin will not do here.
-        NotThereError: The data are to be sent, or sent again.
+        ForeignWorkerError: This worker has other versions than the driver.
+        ConfigError: A plugin cannot be used here.
     """
     from distributed import get_worker
 
-    return _thread().submit(_train, get_worker(), order, data, start or ()).result()
+    if order.versions != versions():
+        raise ForeignWorkerError(f"this worker has {versions()}, the study {order.versions}")
+    worker, until = get_worker(), time.monotonic() + order.seconds
+    name, address = display_name(worker.name), worker.address
+    news = partial(News, order.fleet, number, name, address)
+
+    def send(epoch: int, calls: Sequence[Call], ended: bool = False) -> None:
+        worker.log_event(order.study, pickle.dumps(news(epoch, calls, ended)))
+
+    with redirect_stdout(sys.stderr):  # what a variant prints is not the result of a command
+        device = prepared(order, worker)
+        recorder = Recorder(order, send)
+        end = train_fleet(
+            order.runs,
+            splits.to(device),
+            before.checkpoints if before else (),
+            recorder.store,
+            device,
+            recorder.events,
+            lambda: time.monotonic() > until or _to_stop(worker, order, number),
+            save_models=order.save_models,
+        )
+        part = recorder.part(end)
+    if not end.stopped:
+        send(part.epoch, (), ended=True)
+    return part
 
 
-@cache
-def _thread() -> "Executor":
-    """Return the one thread that trains here, one fleet at a time.
+def prepared(order: Order, worker: "Worker") -> torch.device:
+    """Prepare a worker's process for training; return its device.
 
-    OpenMP keeps a team of threads for each thread that computes. With more of them than cores its
-    teams sleep between any two operations, where one alone is kept awake.
+    A worker with several threads trains a fleet in each, with one core. A worker with one thread
+    uses the cores that the environment gives it (``OMP_NUM_THREADS``, which Dask sets to 1).
     """
-    from distributed.threadpoolexecutor import ThreadPoolExecutor  # it does not keep a process
-
-    return ThreadPoolExecutor(1, thread_name_prefix="fleet")
-
-
-def _train(worker: "Worker", order: Order, data: Splits | None, start: Sequence[bytes]) -> Delivery:
-    name = worker_name(worker)
-    with redirect_stdout(sys.stderr):  # what a variant of one's own prints is no result
+    with _loading:
         take_plugins(order.plugins)
         device = own_device(order.device, worker.name)
-        torch.set_num_threads(worker.state.nthreads)
         keep_freed_memory()
         configure_device(device)
-        splits = _splits(order, data)
-        journal = Journal(order, name, partial(_send, worker, order.study), _hold)
-        try:
-            end = train_fleet(
-                order.runs,
-                splits.to(device),
-                start,
-                journal.store,
-                device,
-                journal.events,
-                partial(_to_stop, worker, order),
-                save_models=order.save_models,
-            )
-        finally:
-            _ready.pop(order.key, None)
-        if end.stopped:
-            journal.finish()
-    return Delivery(journal.attempt, name, journal.entries, end)
+    if worker.state.nthreads > 1:
+        torch.set_num_threads(1)
+    return device
 
 
-def halt(study: str) -> None:
-    """Let a study's fleets on this worker stop after the epoch in progress."""
-    _halted.add(study)
-
-
-def worker_name(worker: "Worker") -> str:
-    """Return what a worker is called: its own name, or its address."""
-    name = str(worker.name)
-    return f"worker {name}" if name.isdecimal() else name
+def stop(study: str) -> None:
+    """Let a study's tasks on this worker end after the epoch in progress."""
+    _stopped.add(study)
 
 
 def own_device(kind: str, name: object) -> torch.device:
-    """Return a worker's device; the workers of one machine, numbered, take its GPUs in turn."""
+    """Return a worker's device; the numbered workers of one machine take its GPUs in turn."""
     if kind != "cuda":
         return torch.device(kind)
     number = int(str(name)) if str(name).isdecimal() else 0
     return torch.device("cuda", number % max(torch.cuda.device_count(), 1))
 
 
-def held_of(key: str) -> Held:
-    """Return the checkpoints of a task that are held ready; empty if there are none."""
-    return _ready.get(key, Held(key, "", 0, ()))
+def key_of(fleet: str, number: int) -> str:
+    """Return the key of a task; Dask's dashboard shows a bar for each fleet."""
+    return f"{fleet}-{number}"
 
 
-def _splits(order: Order, data: Splits | None) -> Splits:
-    """Return the data: those of the fleet before, the worker's own if they are these, or sent ones.
-
-    Raises:
-        NotThereError: They are to be sent, or sent again.
-    """
-    key = order.runs[0].settings.dataset, order.digest
-    if key in _data:
-        return _data[key]
-    _data.clear()  # one is kept, since neighbouring fleets mostly share it
-    splits = _own_splits(order)
-    if splits is None or splits.digest != order.digest:
-        splits = data
-        if splits is None or splits.digest != order.digest or not splits.intact():
-            raise NotThereError
-    _data[key] = splits
-    return splits
-
-
-def _own_splits(order: Order) -> Splits | None:
-    """Return the data that the worker has itself: without a file, or where its environment says."""
-    settings = order.runs[0].settings.dataset
-    folder = os.environ.get("DROPOUT_LAB_DATA")
-    try:
-        if settings.name == OWN or (
-            settings.describe().downloadable
-            and not (folder and is_downloaded(settings.name, Path(folder)))
-        ):
-            return None
-        return load(data_dir=Path(folder or ""), say=print, **settings.model_dump())
-    except DataError:
-        return None
-
-
-def _send(worker: "Worker", topic: str, report: Report) -> None:
-    worker.log_event(topic, pickle.dumps(report))
-
-
-def _hold(held: Held) -> None:
-    _ready[held.key] = held
-
-
-def _to_stop(worker: "Worker", order: Order) -> bool:
-    """Whether a fleet is to stop: asked to, or since nobody waits for it any more."""
-    task = worker.state.tasks.get(order.key)
+def _to_stop(worker: "Worker", order: Order, number: int) -> bool:
+    """Whether the study is to stop, the worker leaves, or nobody waits for the task any more."""
+    task = worker.state.tasks.get(key_of(order.fleet, number))
     unwanted = task is None or task.state != "executing"
-    return order.study in _halted or worker.status.name in _LEAVING or unwanted
+    return order.study in _stopped or worker.status.name in _LEAVING or unwanted

@@ -29,15 +29,15 @@ def cluster_trainer(
     if not fleets:
         yield train_serially
         return
-    from dropout_lab.cluster.dispatch import Dispatch
+    from dropout_lab.cluster.driver import Driver
     from dropout_lab.cluster.opening import opened
 
-    with opened(study, say, warn) as cluster:
-        cluster.check(fleets)
+    with opened(study, say, warn) as there:
+        there.check(fleets)
         workers, runs = study.workers or 0, sum(map(len, fleets))
         if len(fleets) < min(workers, runs):
             say(
                 f"{counted(len(fleets), 'fleet')} for {counted(workers, 'worker')}: the others "
                 f"stand idle. --fleet {max(1, runs // workers)} makes smaller fleets."
             )
-        yield lambda running, fleets: Dispatch(cluster, running, fleets).run()
+        yield lambda running, fleets: Driver(there, running, fleets).run()

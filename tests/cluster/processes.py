@@ -103,10 +103,18 @@ def driver(
     command: str = "train",
     prefix: Sequence[str] = (),
     environment: dict[str, str] | None = None,
+    seconds: float = 0.2,
 ) -> "subprocess.Popen[bytes]":
-    """Start a study of small runs; what it prints goes into files beside its folder."""
+    """Start a study of small runs; what it prints goes into files beside its folder.
+
+    Its tasks on a cluster are so short that each fleet is a chain of several.
+    """
     settings = [f"--set={each}" for each in SMALL]
-    program = [*prefix, sys.executable, "-m", "dropout_lab", command, *settings, "--out", str(out)]
+    code = (
+        f"from dropout_lab.cluster import driver; driver.PART_SECONDS = {seconds}; "
+        "from dropout_lab.cli import main; main()"
+    )
+    program = [*prefix, sys.executable, "-c", code, command, *settings, "--out", str(out)]
     with (
         out.with_suffix(".stdout").open("wb") as stdout,
         out.with_suffix(".stderr").open("wb") as e,
