@@ -1,0 +1,487 @@
+"""Train a study's fleets on a Dask cluster. Only this process writes the study's folder.
+
+Each fleet is a chain of tasks, see ``task.py``. Dask queues and places them, repeats those of a
+dead worker, and moves the results of a worker that leaves. The driver continues each chain, writes
+what the workers send, and fetches a fleet's checkpoints from time to time. If the result that a
+chain would continue from is lost, the fleet starts again from its newest checkpoint in the folder.
+"""
+
+import asyncio
+import pickle
+import re
+import secrets
+import time
+import traceback
+from collections import deque
+from collections.abc import Coroutine, Sequence
+from concurrent.futures import CancelledError
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import count
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING, Any, cast
+
+from dropout_lab.cluster.task import Call, News, Order, Part, key_of, stop, train_part
+from dropout_lab.cluster.workers import GPU, Workers
+from dropout_lab.config.grid import Run
+from dropout_lab.config.sections.dataset import DatasetSettings
+from dropout_lab.data import Splits
+from dropout_lab.errors import ClusterError
+from dropout_lab.files import read_file
+from dropout_lab.folder.checkpoint import epoch_of
+from dropout_lab.folder.store import FolderStore
+from dropout_lab.folder.study_folder import RunEnd
+from dropout_lab.plugins import sources_of
+from dropout_lab.printable import counted
+from dropout_lab.study import failures
+from dropout_lab.study.fleet_runner import FleetEnd, fail, resumed, tell
+from dropout_lab.study.serial import RunningStudy
+
+if TYPE_CHECKING:
+    from distributed import Future
+
+PART_SECONDS = 20.0  # of training in a task
+RETRIES = 3  # of a fleet that was lost and has not advanced since the last time
+_ROUND = 0.25  # seconds in which events are handled before the fleets are looked at again
+_SEND = 60.0  # seconds to send something to a worker
+_FETCH_SHARE = 0.1  # of the driver's time, for fetching checkpoints
+_FETCH_PATIENCE = 30.0  # seconds before another fleet's checkpoints are fetched
+_DATA_SETS = 4  # data sets on the cluster at a time
+_QUEUE = 1000  # most fleets on the cluster at a time
+_RESUMED = 8  # most of them with checkpoints, in addition to two for each thread
+
+
+@dataclass
+class _Flight:
+    """An attempt to train a fleet.
+
+    Args:
+        order: What the workers are told.
+        epoch: The last epoch whose rows are in the folder.
+        kept: The epoch of the newest checkpoints in the folder.
+        allowed: The addresses of the workers that may train it; None if all may.
+        part: The number of the last task of its chain.
+        task: That task; none until it is submitted.
+        state: The task before, whose result is on a worker; none for the first task.
+        reached: The epoch of that result.
+        running: The number of the last task that has started.
+        worker: The name of the worker where that was.
+        address: Its address; empty once the worker is gone.
+        since: When its checkpoints were last fetched.
+        ended: Whether the fleet has ended; the last task brings the rest.
+    """
+
+    order: Order
+    epoch: int
+    kept: int
+    allowed: list[str] | None
+    part: int = 0
+    task: "Future[Part] | None" = None
+    state: "Future[Part] | None" = None
+    reached: int = 0
+    running: int = 0
+    worker: str = ""
+    address: str = ""
+    since: float = field(default_factory=time.monotonic)
+    ended: bool = False
+
+
+@dataclass(frozen=True)
+class _Done:
+    """A task is done, or could not be submitted."""
+
+    fleet: str
+    part: int
+    error: BaseException | None = None
+
+
+@dataclass(frozen=True)
+class _Fetched:
+    """A task's result has been fetched, or could not be."""
+
+    fleet: str
+    part: Part | BaseException
+
+
+class Driver:
+    """Trains fleets on a cluster.
+
+    Args:
+        workers: The workers of the cluster.
+        running: The study.
+        fleets: Its fleets.
+    """
+
+    def __init__(
+        self, workers: Workers, running: RunningStudy, fleets: Sequence[tuple[Run, ...]]
+    ) -> None:
+        self.workers, self.client, self.running = workers, workers.client, running
+        self.name = f"dropout-lab-{secrets.token_hex(8)}"
+        self.todo = deque(fleets)
+        self.flights: dict[str, _Flight] = {}  # by the name of the attempt
+        self.store = FolderStore(running.folder)
+        self._events: SimpleQueue[News | _Done | _Fetched] = SimpleQueue()
+        self._numbers = count(1)
+        self._data: dict[DatasetSettings, asyncio.Task[Future[Splits]]] = {}  # oldest first
+        self._losses: dict[str, tuple[int, int]] = {}  # epoch and times, by a fleet's first run
+        self._fetching, self._fetch_began, self._may_fetch = "", 0.0, 0.0
+        self._waiting: Future[str] | None = None  # a task that shows Dask that a worker is needed
+        self._stop_sent = 0.0
+        self._stopped = ""  # where a fleet was stopped on request
+
+    def run(self) -> None:
+        """Train all fleets.
+
+        Raises:
+            StorageError: The folder cannot be written.
+            ClusterError: The scheduler is gone. What had arrived stays, and the fleets in training
+                are interrupted.
+            InterruptedStudyError: A stop was requested; the epochs in progress were finished.
+        """
+        self.client.subscribe_topic(
+            self.name, lambda event: self._events.put(pickle.loads(event[1]))
+        )
+        asked = self.running.stop.asked
+        try:
+            while self.flights or (self.todo and not asked()):
+                self.workers.look()
+                self._see_losses()
+                if asked():
+                    self._stop()
+                else:
+                    self._submit_fleets()
+                self._fetch_oldest()
+                self._handle_events()
+        except ClusterError:
+            started = [flight for flight in self.flights.values() if flight.running]
+            self.running.folder.set_status(
+                RunEnd(run, "interrupted") for flight in started for run in flight.order.runs
+            )
+            raise
+        finally:
+            self._leave()
+        if asked() and (self._stopped or self.todo):
+            where = f"after {self._stopped}" if self._stopped else "between two fleets"
+            raise self.running.interrupted(where)
+
+    def _submit_fleets(self) -> None:
+        """Submit fleets, so that Dask sees the queue."""
+        there = self.workers.there
+        if not there:
+            if self._waiting is None:
+                gpu = self.running.study.device.type == "cuda"
+                self._waiting = self.client.submit(
+                    str, key=f"{self.name} waits for a worker", resources={GPU: 1} if gpu else None
+                )
+                text = "no worker is there for what is to be trained; the study waits for one."
+                tell(self.running.events.warned, text)
+            return
+        self._waiting = None
+        most_resumed = 2 * sum(there.values()) + _RESUMED
+        used = {flight.order.runs[0].settings.dataset for flight in self.flights.values()}
+        while self.todo and len(self.flights) < _QUEUE:
+            fleet = self.todo[0]
+            used.add(fleet[0].settings.dataset)
+            allowed = self.workers.allowed(fleet)
+            resumed_fleets = sum(flight.kept > 0 for flight in self.flights.values())
+            if allowed == [] or len(used) > _DATA_SETS or resumed_fleets >= most_resumed:
+                return
+            for unused in [settings for settings in list(self._data) if settings not in used]:
+                if len(self._data.keys() | used) > _DATA_SETS:
+                    del self._data[unused]
+            self._submit_fleet(self.todo.popleft(), allowed)
+
+    def _submit_fleet(self, fleet: tuple[Run, ...], allowed: list[str] | None) -> None:
+        running = self.running
+        splits = running.source.splits(fleet[0].settings.dataset, running.folder)
+        paths = resumed(fleet, running.folder, self.store, running.events)
+        if isinstance(paths, FleetEnd):
+            self._continue_in_parts(fleet, paths)
+            return
+        epoch = epoch_of(paths[0]) if paths else 0
+        study = re.sub(r"[^\w ]", "_", running.study.config.name)
+        order = Order(
+            study=self.name,
+            fleet=f"fleet {next(self._numbers)} of {study}-{secrets.token_hex(4)}",
+            runs=fleet,
+            path=running.folder.path,
+            device=running.study.device.type,
+            save_models=running.study.save_models,
+            seconds=PART_SECONDS,
+            plugins=sources_of(run.settings.dropout.variant for run in fleet),
+        )
+        flight = self.flights[order.fleet] = _Flight(order, epoch, epoch, allowed)
+        contents = [read_file(path) for path in paths]
+        before = Part(epoch, (), FleetEnd(), contents) if contents else None
+        self._do(order.fleet, self._start(flight, splits, before))
+
+    async def _start(self, flight: _Flight, splits: Splits, before: Part | None) -> None:
+        """Send data and checkpoints to the cluster, and submit the first task."""
+        data = await self._sent(flight.order.runs[0].settings.dataset, splits)
+        start = (await self._scatter(before)) if before else None
+        if flight.order.fleet in self.flights:
+            self._submit_part(flight, data, start)
+
+    async def _sent(self, settings: DatasetSettings, splits: Splits) -> "Future[Splits]":
+        """Send a data set to the cluster, if it is not there; workers copy it from each other."""
+        sent = self._data.get(settings)
+        if sent is None or (
+            sent.done()
+            and (sent.cancelled() or sent.exception() or sent.result().status != "finished")
+        ):
+            sent = self._data[settings] = asyncio.ensure_future(self._scatter(splits))
+        return await sent
+
+    async def _scatter(self, what: object) -> "Future[Any]":
+        scattered = cast(Any, self.client.scatter([what], hash=False))
+        (there,) = await asyncio.wait_for(scattered, _SEND)
+        return cast("Future[Any]", there)
+
+    def _submit_part(
+        self, flight: _Flight, data: "Future[Splits]", before: "Future[Part] | None"
+    ) -> None:
+        """Submit the next task of a fleet's chain. Those that continue a fleet come first."""
+        fleet, flight.part = flight.order.fleet, flight.part + 1
+        flight.task = self.client.submit(
+            train_part,
+            flight.order,
+            flight.part,
+            data,
+            before,
+            key=key_of(fleet, flight.part),
+            workers=flight.allowed,
+            resources={GPU: 1} if flight.order.device == "cuda" else None,
+            priority=int(before is not None),
+            pure=False,
+        )
+        done, part = self._events.put, flight.part
+        flight.task.add_done_callback(lambda task: done(_Done(fleet, part)))
+
+    def _see_losses(self) -> None:
+        """Start fleets again whose results were lost with a worker."""
+        for flight in list(self.flights.values()):
+            if flight.state is not None and flight.state.status in ("lost", "cancelled"):
+                self._lost(flight, "its worker died")
+            elif flight.address and flight.address not in self.workers.there:
+                flight.address = ""
+                runs = counted(len(flight.order.runs), "run")
+                text = f"{flight.worker} is gone; {runs} that it trained will continue elsewhere."
+                tell(self.running.events.warned, text)
+            elif (
+                flight.allowed is not None
+                and not flight.running
+                and flight.allowed != self.workers.allowed(flight.order.runs)
+            ):
+                self.todo.appendleft(self._drop(flight))
+
+    def _lost(self, flight: _Flight, why: str, log: str = "") -> None:
+        """Train a lost fleet again from its newest checkpoints, or give it up."""
+        runs = self._drop(flight)
+        if flight.worker:
+            why = why.replace("its worker", flight.worker)
+        epoch, times = self._losses.get(runs[0].run_id, (0, 0))
+        times = times + 1 if flight.kept <= epoch else 1
+        self._losses[runs[0].run_id] = flight.kept, times
+        if times > RETRIES:
+            self._fail(runs, f"{why}, {times} times", log)
+            return
+        where = f"after epoch {flight.kept}" if flight.kept else "from the beginning"
+        tries = f" (attempt {times + 1} of {RETRIES + 1})" if times > 1 else ""
+        text = f"Retrying {counted(len(runs), 'run')} {where}{tries}: {why}."
+        tell(self.running.events.warned, text)
+        self.todo.appendleft(runs)
+
+    def _fail(self, runs: tuple[Run, ...], why: str, log: str = "") -> None:
+        fail(runs, self.store, self.running.events, why, log or f"{why}\n")
+
+    def _stop(self) -> None:
+        """Let the running tasks end after their epoch. Those that wait are not needed."""
+        if time.monotonic() - self._stop_sent > 1:  # again, since workers may come
+            self._stop_sent = time.monotonic()
+            self.workers.run(stop, self.name, on_error="ignore")
+        for flight in list(self.flights.values()):
+            if flight.running == flight.part and flight.task is not None:
+                continue
+            if flight.state is None:
+                self.todo.append(self._drop(flight))
+            elif flight.task is not None:
+                flight.task.cancel()
+                flight.task = None
+                self._fetch(flight, flight.state)
+
+    def _fetch_oldest(self) -> None:
+        """Fetch the checkpoints that have waited longest, if there is time."""
+        now = time.monotonic()
+        if now < self._may_fetch or (self._fetching and now < self._fetch_began + _FETCH_PATIENCE):
+            return
+        ready = [flight for flight in self.flights.values() if flight.reached > flight.kept]
+        flight = min(ready, key=lambda flight: flight.since, default=None)
+        if flight is not None and flight.state is not None:
+            flight.since = now
+            self._fetching, self._fetch_began = flight.order.fleet, now
+            self._fetch(flight, flight.state)
+
+    def _fetch(self, flight: _Flight, task: "Future[Part]") -> None:
+        fleet = flight.order.fleet
+
+        async def fetched() -> None:
+            self._events.put(_Fetched(fleet, await task))
+
+        self._do(fleet, fetched(), fetching=True)
+
+    def _do(self, fleet: str, work: Coroutine[Any, Any, None], fetching: bool = False) -> None:
+        """Run a coroutine beside the driver's loop; an exception becomes an event."""
+
+        async def done() -> None:
+            try:
+                await work
+            except (Exception, asyncio.CancelledError) as error:
+                event = _Fetched(fleet, error) if fetching else _Done(fleet, 0, error)
+                self._events.put(event)
+
+        self.workers.do(done())
+
+    def _handle_events(self) -> None:
+        """Handle events for a while.
+
+        Raises:
+            ClusterError: The scheduler is gone.
+        """
+        with self.workers.scheduler_there(), suppress(Empty):
+            until = time.monotonic() + _ROUND
+            while (left := until - time.monotonic()) > 0:
+                self._handle(self._events.get(timeout=left))
+
+    def _handle(self, event: News | _Done | _Fetched) -> None:
+        flight = self.flights.get(event.fleet)
+        if isinstance(event, _Fetched) and event.fleet == self._fetching:
+            self._fetching = ""
+        if flight is None:  # of an attempt that was given up
+            return
+        if isinstance(event, News):
+            self._hear(flight, event)
+        elif isinstance(event, _Done):
+            self._done(flight, event)
+        else:
+            self._keep(flight, event.part)
+
+    def _hear(self, flight: _Flight, news: News) -> None:
+        """Write what a worker sent, unless a repeated task has sent it before."""
+        flight.running = max(flight.running, news.part)
+        if news.epoch > flight.epoch + 1:
+            self._lost(flight, "a message was lost")
+            return
+        for receiver, method, arguments in news.calls:
+            if method == "fleet_started":
+                if news.address != flight.address:
+                    self._call((receiver, method, (*arguments, news.worker)), flight)
+            elif news.epoch > flight.epoch:
+                self._call((receiver, method, arguments), flight)
+        flight.worker, flight.address = news.worker, news.address
+        flight.epoch = max(flight.epoch, news.epoch)
+        flight.ended = flight.ended or news.ended
+
+    def _call(self, call: Call, flight: _Flight) -> None:
+        receiver, method, arguments = call
+        if receiver == "events":
+            tell(partial(getattr(self.running.events, method), flight.order.runs), *arguments)
+        else:
+            getattr(self.store, method)(*arguments)
+
+    def _done(self, flight: _Flight, done: _Done) -> None:
+        """Continue a fleet whose task is done."""
+        task = flight.task
+        if done.error is not None:
+            self._failed(flight, done.error)
+        elif task is None or done.part != flight.part:
+            return
+        elif task.status == "error":
+            self._failed(flight, cast(BaseException, task.exception()))
+        elif task.status != "finished":
+            self._lost(flight, "its worker died")
+        elif flight.ended or self.running.stop.asked():
+            self._fetch(flight, task)
+        else:
+            flight.state, flight.reached = task, flight.epoch
+            data = self._data[flight.order.runs[0].settings.dataset].result()
+            self._submit_part(flight, data, task)
+
+    def _failed(self, flight: _Flight, error: BaseException) -> None:
+        """Deal with a task that raised an exception."""
+        from distributed import KilledWorker
+
+        log = "".join(traceback.format_exception(error))
+        if isinstance(error, KilledWorker):
+            runs = self._drop(flight)
+            self._fail(runs, f"its worker died, {RETRIES + 1} times", log)
+        elif isinstance(error, (CancelledError, asyncio.CancelledError, OSError, TimeoutError)):
+            self._lost(flight, f"the cluster gave it up ({type(error).__name__})", log)
+        elif flight.allowed is None and self._refused(flight.order.runs):
+            self.todo.appendleft(self._drop(flight))  # a new worker took it before it answered
+        else:
+            self._fail(self._drop(flight), failures.sentence(error), log)
+
+    def _refused(self, runs: tuple[Run, ...]) -> bool:
+        """Return whether a worker may not train a fleet, once all have answered."""
+        self.workers.wait()
+        return self.workers.allowed(runs) is not None
+
+    def _keep(self, flight: _Flight, part: Part | BaseException) -> None:
+        """Write what was fetched: checkpoints, or the rest of a fleet that has ended."""
+        if isinstance(part, BaseException):
+            if flight.task is None or flight.ended:
+                self._lost(flight, "its result could not be fetched")
+            return
+        began = time.monotonic()
+        if part.end.stopped and part.epoch <= flight.epoch:
+            ids = [run.run_id for run in flight.order.runs]
+            self.store.keep_contents(ids, part.epoch, part.checkpoints)
+            flight.kept = part.epoch
+            now = time.monotonic()
+            self._may_fetch = now + (now - began) * (1 / _FETCH_SHARE - 1)
+            if not self.running.stop.asked():
+                return
+            if part.epoch < flight.epoch:
+                return  # the last part comes
+            self._stopped = part.end.stopped
+        elif part.epoch != flight.epoch:
+            self._lost(flight, "a message was lost")
+            return
+        self._drop(flight)
+        for call in part.calls:
+            self._call(call, flight)
+        self._continue_in_parts(flight.order.runs, part.end)
+
+    def _continue_in_parts(self, fleet: tuple[Run, ...], end: FleetEnd) -> None:
+        if end.parts:
+            self.running.repack(fleet, end.parts)
+            self.todo.extendleft(reversed(end.parts))
+
+    def _drop(self, flight: _Flight) -> tuple[Run, ...]:
+        """Let go of an attempt; return its runs."""
+        del self.flights[flight.order.fleet]
+        if flight.task is not None:
+            flight.task.cancel()
+        flight.task = flight.state = None
+        return flight.order.runs
+
+    def _leave(self) -> None:
+        """Remove the topic from the scheduler, which would keep the last messages."""
+        topic = self.name
+
+        def remove(dask_scheduler: Any) -> bool:
+            """Remove the topic unless the client still subscribes to it; return whether."""
+            topics = dask_scheduler._broker._topics
+            if topic in topics and topics[topic].subscribers:
+                return False
+            topics.pop(topic, None)
+            return True
+
+        with suppress(Exception):  # the scheduler may be gone
+            if self.client.status == "running":
+                self.client.unsubscribe_topic(topic)  # it arrives later, on another connection
+                for _ in range(100):
+                    if self.client.run_on_scheduler(remove):
+                        break
+                    time.sleep(0.02)
