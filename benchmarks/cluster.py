@@ -26,7 +26,6 @@ import argparse
 import csv
 import ctypes
 import json
-import pickle
 import subprocess
 import sys
 import tempfile
@@ -41,16 +40,16 @@ from studies import swept
 
 from dropout_lab import results
 from dropout_lab.cli.progress import QuietProgress
-from dropout_lab.cluster import cluster
-from dropout_lab.cluster.journal import Delivery, Journal, Order
-from dropout_lab.cluster.task import worker_name
+from dropout_lab.cluster import flight, task
+from dropout_lab.cluster.task import Order, Part
 from dropout_lab.cluster.trainer import cluster_trainer
 from dropout_lab.config.grid import Run
 from dropout_lab.config.overrides import Changes
+from dropout_lab.folder.store import Store
 from dropout_lab.folder.study_folder import RunEnd
 from dropout_lab.results import INFERENCE, columns_after_key, read_rows
 from dropout_lab.study import run_study
-from dropout_lab.study.fleet_runner import FleetEnd
+from dropout_lab.study.fleet_runner import Events, FleetEnd
 from dropout_lab.training import Epoch, Record
 
 CONFIG = "configs/mnist_placement.yaml"
@@ -63,19 +62,11 @@ TIMES = {"seconds", "examples_per_second"}
 TABLES = (results.METRICS, results.RUNS, results.INFERENCE)
 
 
-def report_made_up(order: Order, data: object, start: object) -> Delivery:
+def made_up_fleet(
+    runs: Sequence[Run], splits: object, checkpoints: object, store: Store, device: object,
+    events: Events, stop: object, save_models: bool,
+) -> FleetEnd:  # fmt: skip
     """Do on a worker all that a fleet does, save its training."""
-    from distributed import get_worker
-
-    worker = get_worker()
-    name = worker_name(worker)
-    journal = Journal(
-        order,
-        name,
-        lambda report: worker.log_event(order.study, pickle.dumps(report)),
-        lambda held: None,
-    )
-    store, events, runs = journal.store, journal.events, order.runs
     epochs = runs[0].settings.training.epochs
     events.fleet_started(runs, 0, epochs)
     for epoch in range(1, epochs + 1):
@@ -90,7 +81,13 @@ def report_made_up(order: Order, data: object, start: object) -> Delivery:
     store.set_status([RunEnd(run, "completed", "", epochs, 32 * epochs, 4000, 1.0) for run in runs])
     store.clear([run.run_id for run in runs])
     events.fleet_ended(runs, ())
-    return Delivery(journal.attempt, name, journal.entries, FleetEnd())
+    return FleetEnd()
+
+
+def train_made_up(order: Order, number: int, splits: Any, before: Part | None = None) -> Part:
+    """Train a part of such a fleet."""
+    task.train_fleet = made_up_fleet  # type: ignore[assignment]
+    return task.train_part(order, number, splits, before)
 
 
 def made_up(run: Run, epoch: int) -> Record:
@@ -153,7 +150,7 @@ def resident(name: str) -> float:
 
 def take(folder: Path, fleets: int, workers: int, epochs: int) -> dict[str, float]:
     """Run a study of fleets that train nothing; return what was measured, and counted after it."""
-    cluster.fleet_task = report_made_up
+    flight.train_part = train_made_up
     changes = Changes(
         ("model.hidden=[16]",),
         epochs=epochs,

@@ -7,25 +7,25 @@ chain would continue from is lost, the fleet starts again from its newest checkp
 """
 
 import asyncio
-import pickle
 import re
 import secrets
 import time
 import traceback
 from collections import deque
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import CancelledError
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from itertools import count
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, cast
 
-from dropout_lab.cluster.task import Call, News, Order, Part, key_of, stop, train_part
+from dropout_lab.cluster.flight import Flight
+from dropout_lab.cluster.sending import Sender, messages
+from dropout_lab.cluster.task import Call, News, Order, Part, stop
 from dropout_lab.cluster.workers import GPU, Workers
 from dropout_lab.config.grid import Run
-from dropout_lab.config.sections.dataset import DatasetSettings
 from dropout_lab.data import Splits
 from dropout_lab.errors import ClusterError
 from dropout_lab.files import read_file
@@ -44,47 +44,10 @@ if TYPE_CHECKING:
 PART_SECONDS = 20.0  # of training in a task
 RETRIES = 3  # of a fleet that was lost and has not advanced since the last time
 _ROUND = 0.25  # seconds in which events are handled before the fleets are looked at again
-_SEND = 60.0  # seconds to send something to a worker
 _FETCH_SHARE = 0.1  # of the driver's time, for fetching checkpoints
 _FETCH_PATIENCE = 30.0  # seconds before another fleet's checkpoints are fetched
-_DATA_SETS = 4  # data sets on the cluster at a time
 _QUEUE = 1000  # most fleets on the cluster at a time
 _RESUMED = 8  # most of them with checkpoints, in addition to two for each thread
-
-
-@dataclass
-class _Flight:
-    """An attempt to train a fleet.
-
-    Args:
-        order: What the workers are told.
-        epoch: The last epoch whose rows are in the folder.
-        kept: The epoch of the newest checkpoints in the folder.
-        allowed: The addresses of the workers that may train it; None if all may.
-        part: The number of the last task of its chain.
-        task: That task; none until it is submitted.
-        state: The task before, whose result is on a worker; none for the first task.
-        reached: The epoch of that result.
-        running: The number of the last task that has started.
-        worker: The name of the worker where that was.
-        address: Its address; empty once the worker is gone.
-        since: When its checkpoints were last fetched.
-        ended: Whether the fleet has ended; the last task brings the rest.
-    """
-
-    order: Order
-    epoch: int
-    kept: int
-    allowed: list[str] | None
-    part: int = 0
-    task: "Future[Part] | None" = None
-    state: "Future[Part] | None" = None
-    reached: int = 0
-    running: int = 0
-    worker: str = ""
-    address: str = ""
-    since: float = field(default_factory=time.monotonic)
-    ended: bool = False
 
 
 @dataclass(frozen=True)
@@ -119,11 +82,10 @@ class Driver:
         self.workers, self.client, self.running = workers, workers.client, running
         self.name = f"dropout-lab-{secrets.token_hex(8)}"
         self.todo = deque(fleets)
-        self.flights: dict[str, _Flight] = {}  # by the name of the attempt
-        self.store = FolderStore(running.folder)
+        self.flights: dict[str, Flight] = {}  # by the name of the attempt
+        self.store, self.sender = FolderStore(running.folder), Sender(self.client)
         self._events: SimpleQueue[News | _Done | _Fetched] = SimpleQueue()
         self._numbers = count(1)
-        self._data: dict[DatasetSettings, asyncio.Task[Future[Splits]]] = {}  # oldest first
         self._losses: dict[str, tuple[int, int]] = {}  # epoch and times, by a fleet's first run
         self._fetching, self._fetch_began, self._may_fetch = "", 0.0, 0.0
         self._waiting: Future[str] | None = None  # a task that shows Dask that a worker is needed
@@ -139,10 +101,14 @@ class Driver:
                 are interrupted.
             InterruptedStudyError: A stop was requested; the epochs in progress were finished.
         """
-        self.client.subscribe_topic(
-            self.name, lambda event: self._events.put(pickle.loads(event[1]))
-        )
         asked = self.running.stop.asked
+        with messages(self.client, self.name, self._events.put):
+            self._train(asked)
+        if asked() and (self._stopped or self.todo):
+            where = f"after {self._stopped}" if self._stopped else "between two fleets"
+            raise self.running.interrupted(where)
+
+    def _train(self, asked: Callable[[], bool]) -> None:
         try:
             while self.flights or (self.todo and not asked()):
                 self.workers.look()
@@ -159,11 +125,6 @@ class Driver:
                 RunEnd(run, "interrupted") for flight in started for run in flight.order.runs
             )
             raise
-        finally:
-            self._leave()
-        if asked() and (self._stopped or self.todo):
-            where = f"after {self._stopped}" if self._stopped else "between two fleets"
-            raise self.running.interrupted(where)
 
     def _submit_fleets(self) -> None:
         """Submit fleets, so that Dask sees the queue."""
@@ -179,17 +140,15 @@ class Driver:
             return
         self._waiting = None
         most_resumed = 2 * sum(there.values()) + _RESUMED
-        used = {flight.order.runs[0].settings.dataset for flight in self.flights.values()}
+        used = {flight.dataset for flight in self.flights.values()}
         while self.todo and len(self.flights) < _QUEUE:
             fleet = self.todo[0]
             used.add(fleet[0].settings.dataset)
             allowed = self.workers.allowed(fleet)
             resumed_fleets = sum(flight.kept > 0 for flight in self.flights.values())
-            if allowed == [] or len(used) > _DATA_SETS or resumed_fleets >= most_resumed:
+            room = self.sender.room_for(used) and resumed_fleets < most_resumed
+            if allowed == [] or not room:
                 return
-            for unused in [settings for settings in list(self._data) if settings not in used]:
-                if len(self._data.keys() | used) > _DATA_SETS:
-                    del self._data[unused]
             self._submit_fleet(self.todo.popleft(), allowed)
 
     def _submit_fleet(self, fleet: tuple[Run, ...], allowed: list[str] | None) -> None:
@@ -211,71 +170,46 @@ class Driver:
             seconds=PART_SECONDS,
             plugins=sources_of(run.settings.dropout.variant for run in fleet),
         )
-        flight = self.flights[order.fleet] = _Flight(order, epoch, epoch, allowed)
+        flight = self.flights[order.fleet] = Flight(order, epoch, epoch, allowed)
         contents = [read_file(path) for path in paths]
         before = Part(epoch, (), FleetEnd(), contents) if contents else None
         self._do(order.fleet, self._start(flight, splits, before))
 
-    async def _start(self, flight: _Flight, splits: Splits, before: Part | None) -> None:
+    async def _start(self, flight: Flight, splits: Splits, before: Part | None) -> None:
         """Send data and checkpoints to the cluster, and submit the first task."""
-        data = await self._sent(flight.order.runs[0].settings.dataset, splits)
-        start = (await self._scatter(before)) if before else None
+        data = await self.sender.data(flight.dataset, splits)
+        start = (await self.sender.send(before)) if before else None
         if flight.order.fleet in self.flights:
-            self._submit_part(flight, data, start)
+            flight.submit(self.client, data, start, self._done_in(flight))
 
-    async def _sent(self, settings: DatasetSettings, splits: Splits) -> "Future[Splits]":
-        """Send a data set to the cluster, if it is not there; workers copy it from each other."""
-        sent = self._data.get(settings)
-        if sent is None or (
-            sent.done()
-            and (sent.cancelled() or sent.exception() or sent.result().status != "finished")
-        ):
-            sent = self._data[settings] = asyncio.ensure_future(self._scatter(splits))
-        return await sent
-
-    async def _scatter(self, what: object) -> "Future[Any]":
-        scattered = cast(Any, self.client.scatter([what], hash=False))
-        (there,) = await asyncio.wait_for(scattered, _SEND)
-        return cast("Future[Any]", there)
-
-    def _submit_part(
-        self, flight: _Flight, data: "Future[Splits]", before: "Future[Part] | None"
-    ) -> None:
-        """Submit the next task of a fleet's chain. Those that continue a fleet come first."""
-        fleet, flight.part = flight.order.fleet, flight.part + 1
-        flight.task = self.client.submit(
-            train_part,
-            flight.order,
-            flight.part,
-            data,
-            before,
-            key=key_of(fleet, flight.part),
-            workers=flight.allowed,
-            resources={GPU: 1} if flight.order.device == "cuda" else None,
-            priority=int(before is not None),
-            pure=False,
-        )
-        done, part = self._events.put, flight.part
-        flight.task.add_done_callback(lambda task: done(_Done(fleet, part)))
+    def _done_in(self, flight: Flight) -> Callable[[int], None]:
+        fleet, put = flight.order.fleet, self._events.put
+        return lambda number: put(_Done(fleet, number))
 
     def _see_losses(self) -> None:
         """Start fleets again whose results were lost with a worker."""
         for flight in list(self.flights.values()):
-            if flight.state is not None and flight.state.status in ("lost", "cancelled"):
+            if flight.lost:
                 self._lost(flight, "its worker died")
             elif flight.address and flight.address not in self.workers.there:
                 flight.address = ""
                 runs = counted(len(flight.order.runs), "run")
                 text = f"{flight.worker} is gone; {runs} that it trained will continue elsewhere."
                 tell(self.running.events.warned, text)
-            elif (
-                flight.allowed is not None
-                and not flight.running
-                and flight.allowed != self.workers.allowed(flight.order.runs)
-            ):
-                self.todo.appendleft(self._drop(flight))
+            elif flight.allowed is not None and flight.task and flight.running < flight.part:
+                self._allow_others(flight)
 
-    def _lost(self, flight: _Flight, why: str, log: str = "") -> None:
+    def _allow_others(self, flight: Flight) -> None:
+        """Submit a waiting task again if other workers may train its fleet now."""
+        if flight.allowed == self.workers.allowed(flight.order.runs):
+            return
+        if flight.state is None:
+            self.todo.appendleft(self._drop(flight))
+        else:
+            flight.cancel()
+            self._continue(flight, flight.state)
+
+    def _lost(self, flight: Flight, why: str, log: str = "") -> None:
         """Train a lost fleet again from its newest checkpoints, or give it up."""
         runs = self._drop(flight)
         if flight.worker:
@@ -306,8 +240,7 @@ class Driver:
             if flight.state is None:
                 self.todo.append(self._drop(flight))
             elif flight.task is not None:
-                flight.task.cancel()
-                flight.task = None
+                flight.cancel()
                 self._fetch(flight, flight.state)
 
     def _fetch_oldest(self) -> None:
@@ -322,7 +255,7 @@ class Driver:
             self._fetching, self._fetch_began = flight.order.fleet, now
             self._fetch(flight, flight.state)
 
-    def _fetch(self, flight: _Flight, task: "Future[Part]") -> None:
+    def _fetch(self, flight: Flight, task: "Future[Part]") -> None:
         fleet = flight.order.fleet
 
         async def fetched() -> None:
@@ -366,7 +299,7 @@ class Driver:
         else:
             self._keep(flight, event.part)
 
-    def _hear(self, flight: _Flight, news: News) -> None:
+    def _hear(self, flight: Flight, news: News) -> None:
         """Write what a worker sent, unless a repeated task has sent it before."""
         flight.running = max(flight.running, news.part)
         if news.epoch > flight.epoch + 1:
@@ -382,14 +315,14 @@ class Driver:
         flight.epoch = max(flight.epoch, news.epoch)
         flight.ended = flight.ended or news.ended
 
-    def _call(self, call: Call, flight: _Flight) -> None:
+    def _call(self, call: Call, flight: Flight) -> None:
         receiver, method, arguments = call
         if receiver == "events":
             tell(partial(getattr(self.running.events, method), flight.order.runs), *arguments)
         else:
             getattr(self.store, method)(*arguments)
 
-    def _done(self, flight: _Flight, done: _Done) -> None:
+    def _done(self, flight: Flight, done: _Done) -> None:
         """Continue a fleet whose task is done."""
         task = flight.task
         if done.error is not None:
@@ -404,17 +337,21 @@ class Driver:
             self._fetch(flight, task)
         else:
             flight.state, flight.reached = task, flight.epoch
-            data = self._data[flight.order.runs[0].settings.dataset].result()
-            self._submit_part(flight, data, task)
+            self._continue(flight, task)
 
-    def _failed(self, flight: _Flight, error: BaseException) -> None:
+    def _continue(self, flight: Flight, before: "Future[Part]") -> None:
+        flight.allowed = self.workers.allowed(flight.order.runs)
+        data = self.sender.sent(flight.dataset)
+        flight.submit(self.client, data, before, self._done_in(flight))
+
+    def _failed(self, flight: Flight, error: BaseException) -> None:
         """Deal with a task that raised an exception."""
         from distributed import KilledWorker
 
         log = "".join(traceback.format_exception(error))
         if isinstance(error, KilledWorker):
             runs = self._drop(flight)
-            self._fail(runs, f"its worker died, {RETRIES + 1} times", log)
+            self._fail(runs, f"its worker died, {error.allowed_failures + 1} times", log)
         elif isinstance(error, (CancelledError, asyncio.CancelledError, OSError, TimeoutError)):
             self._lost(flight, f"the cluster gave it up ({type(error).__name__})", log)
         elif flight.allowed is None and self._refused(flight.order.runs):
@@ -427,7 +364,7 @@ class Driver:
         self.workers.wait()
         return self.workers.allowed(runs) is not None
 
-    def _keep(self, flight: _Flight, part: Part | BaseException) -> None:
+    def _keep(self, flight: Flight, part: Part | BaseException) -> None:
         """Write what was fetched: checkpoints, or the rest of a fleet that has ended."""
         if isinstance(part, BaseException):
             if flight.task is None or flight.ended:
@@ -458,30 +395,8 @@ class Driver:
             self.running.repack(fleet, end.parts)
             self.todo.extendleft(reversed(end.parts))
 
-    def _drop(self, flight: _Flight) -> tuple[Run, ...]:
+    def _drop(self, flight: Flight) -> tuple[Run, ...]:
         """Let go of an attempt; return its runs."""
         del self.flights[flight.order.fleet]
-        if flight.task is not None:
-            flight.task.cancel()
-        flight.task = flight.state = None
+        flight.cancel()
         return flight.order.runs
-
-    def _leave(self) -> None:
-        """Remove the topic from the scheduler, which would keep the last messages."""
-        topic = self.name
-
-        def remove(dask_scheduler: Any) -> bool:
-            """Remove the topic unless the client still subscribes to it; return whether."""
-            topics = dask_scheduler._broker._topics
-            if topic in topics and topics[topic].subscribers:
-                return False
-            topics.pop(topic, None)
-            return True
-
-        with suppress(Exception):  # the scheduler may be gone
-            if self.client.status == "running":
-                self.client.unsubscribe_topic(topic)  # it arrives later, on another connection
-                for _ in range(100):
-                    if self.client.run_on_scheduler(remove):
-                        break
-                    time.sleep(0.02)

@@ -115,13 +115,15 @@ class Recorder:
 
     Args:
         order: Which fleet is trained.
+        epoch: The epoch after which it starts.
         send: Receives the epoch and the calls since the last time, at the start of training and
             after each epoch.
     """
 
-    def __init__(self, order: Order, send: Callable[[int, Sequence[Call]], None]) -> None:
-        self.path, self._send = order.path, send
-        self.epoch = 0
+    def __init__(
+        self, order: Order, epoch: int, send: Callable[[int, Sequence[Call]], None]
+    ) -> None:
+        self.path, self.epoch, self._send = order.path, epoch, send
         self.calls: list[Call] = []
         self.fleet: Fleet | None = None
         self.store = cast(Store, _Recorded(self, "store"))
@@ -186,7 +188,7 @@ def train_part(order: Order, number: int, splits: Splits, before: Part | None = 
 
     with redirect_stdout(sys.stderr):  # what a variant prints is not the result of a command
         device = prepared(order, worker)
-        recorder = Recorder(order, send)
+        recorder = Recorder(order, before.epoch if before else 0, send)
         end = train_fleet(
             order.runs,
             splits.to(device),
