@@ -109,7 +109,7 @@ def made_up(run: Run, epoch: int) -> Record:
         test_accuracy=1 / (1 + loss / 2),
         test_errors=500,
         test_macro_f1=1 / (1 + loss / 2),
-        accuracy_gap=loss / 100,
+        accuracy_gap=1 / (1 + loss / 3) - 1 / (1 + loss / 2),
         loss_gap=loss / 6,
         dropout_loss=0.0,
         sparsity=None,

@@ -7,7 +7,6 @@ chain would continue from is lost, the fleet starts again from its newest checkp
 """
 
 import asyncio
-import re
 import secrets
 import time
 import traceback
@@ -21,9 +20,9 @@ from itertools import count
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, cast
 
-from dropout_lab.cluster.flight import Flight
+from dropout_lab.cluster.flight import Flight, order_of
 from dropout_lab.cluster.sending import Sender, messages
-from dropout_lab.cluster.task import Call, News, Order, Part, stop
+from dropout_lab.cluster.task import Call, News, Part, stop
 from dropout_lab.cluster.workers import GPU, Workers
 from dropout_lab.config.grid import Run
 from dropout_lab.data import Splits
@@ -32,7 +31,6 @@ from dropout_lab.files import read_file
 from dropout_lab.folder.checkpoint import epoch_of
 from dropout_lab.folder.store import FolderStore
 from dropout_lab.folder.study_folder import RunEnd
-from dropout_lab.plugins import sources_of
 from dropout_lab.printable import counted
 from dropout_lab.study import failures
 from dropout_lab.study.fleet_runner import FleetEnd, fail, resumed, tell
@@ -41,7 +39,6 @@ from dropout_lab.study.serial import RunningStudy
 if TYPE_CHECKING:
     from distributed import Future
 
-PART_SECONDS = 20.0  # of training in a task
 RETRIES = 3  # of a fleet that was lost and has not advanced since the last time
 _ROUND = 0.25  # seconds in which events are handled before the fleets are looked at again
 _FETCH_SHARE = 0.1  # of the driver's time, for fetching checkpoints
@@ -159,17 +156,7 @@ class Driver:
             self._continue_in_parts(fleet, paths)
             return
         epoch = epoch_of(paths[0]) if paths else 0
-        study = re.sub(r"[^\w ]", "_", running.study.config.name)
-        order = Order(
-            study=self.name,
-            fleet=f"fleet {next(self._numbers)} of {study}-{secrets.token_hex(4)}",
-            runs=fleet,
-            path=running.folder.path,
-            device=running.study.device.type,
-            save_models=running.study.save_models,
-            seconds=PART_SECONDS,
-            plugins=sources_of(run.settings.dropout.variant for run in fleet),
-        )
+        order = order_of(running, self.name, next(self._numbers), fleet)
         flight = self.flights[order.fleet] = Flight(order, epoch, epoch, allowed)
         contents = [read_file(path) for path in paths]
         before = Part(epoch, (), FleetEnd(), contents) if contents else None

@@ -1,17 +1,26 @@
 """An attempt to train a fleet on a cluster: a chain of tasks."""
 
+import re
+import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import torch
+
 from dropout_lab.cluster.task import Order, Part, key_of, train_part
 from dropout_lab.cluster.workers import GPU
+from dropout_lab.config.grid import Run
 from dropout_lab.config.sections.dataset import DatasetSettings
 from dropout_lab.data import Splits
+from dropout_lab.plugins import sources_of
+from dropout_lab.study.serial import RunningStudy
 
 if TYPE_CHECKING:
     from distributed import Client, Future
+
+PART_SECONDS = 20.0  # of training in a task
 
 
 @dataclass
@@ -94,3 +103,31 @@ class Flight:
         if self.task is not None:
             self.task.cancel()
         self.task = None
+
+
+def order_of(running: RunningStudy, topic: str, number: int, fleet: tuple[Run, ...]) -> Order:
+    """Return what the workers are told about a fleet.
+
+    Args:
+        running: The study.
+        topic: The name of the study on the cluster.
+        number: The number of the attempt to train a fleet.
+        fleet: Its runs.
+    """
+    name = re.sub(r"[^\w ]", "_", running.study.config.name)
+    return Order(
+        study=topic,
+        fleet=f"fleet {number} of {name}-{secrets.token_hex(4)}",
+        runs=fleet,
+        path=running.folder.path,
+        device=running.study.device.type,
+        save_models=running.study.save_models,
+        seconds=PART_SECONDS,
+        threads=cores_of(running.study.workers),
+        plugins=sources_of(run.settings.dropout.variant for run in fleet),
+    )
+
+
+def cores_of(workers: int | None) -> int:
+    """Return how many cores each of the processes of ``--workers`` uses; 0 on other clusters."""
+    return max(1, torch.get_num_threads() // workers) if workers else 0

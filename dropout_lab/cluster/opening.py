@@ -7,8 +7,6 @@ from contextlib import ExitStack, contextmanager
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-import torch
-
 from dropout_lab.cluster.workers import GPU, Workers
 from dropout_lab.errors import ConfigError
 from dropout_lab.study.machine import total_memory
@@ -31,6 +29,8 @@ _CALM = {
     # A task is about 20 seconds of training; the scheduler balances the workers by that.
     "distributed.scheduler.unknown-task-duration": "20s",
     "distributed.scheduler.active-memory-manager.start": False,
+    # With several arenas, training would give its memory back at each step.
+    "distributed.nanny.pre-spawn-environ": {"MALLOC_ARENA_MAX": 1},
 }
 
 # Dask's web pages ask nobody for a password: with --workers there are none.
@@ -128,18 +128,7 @@ def _local_cluster(study: Study) -> "Iterator[LocalCluster]":
     with ExitStack() as stack:
         try:
             folder = TemporaryDirectory(prefix="dropout-lab-", ignore_cleanup_errors=True)
-            threads = max(1, torch.get_num_threads() // count)
-            own = {
-                **_CALM,
-                **_NO_PAGES,
-                "temporary-directory": stack.enter_context(folder),
-                # With several arenas, training would give its memory back at each step.
-                "distributed.nanny.pre-spawn-environ": {
-                    "MALLOC_ARENA_MAX": 1,
-                    "OMP_NUM_THREADS": threads,
-                    "MKL_NUM_THREADS": threads,
-                },
-            }
+            own = {**_CALM, **_NO_PAGES, "temporary-directory": stack.enter_context(folder)}
             stack.enter_context(dask.config.set(own))
             cluster = LocalCluster(
                 n_workers=count,

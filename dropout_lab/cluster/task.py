@@ -51,6 +51,7 @@ class Order:
         device: The kind of device.
         save_models: Whether to save the weights.
         seconds: How long a task trains.
+        threads: How many cores a fleet uses; 0 leaves the number to the worker.
         plugins: The plugins that the runs need, by the names of their variants.
         versions: The versions of packages that the worker must have.
     """
@@ -62,6 +63,7 @@ class Order:
     device: str
     save_models: bool
     seconds: float
+    threads: int
     plugins: Mapping[str, Plugin]
     versions: Mapping[str, str] = field(default_factory=versions)
 
@@ -209,15 +211,16 @@ def prepared(order: Order, worker: "Worker") -> torch.device:
     """Prepare a worker's process for training; return its device.
 
     A worker with several threads trains a fleet in each, with one core. A worker with one thread
-    uses the cores that the environment gives it (``OMP_NUM_THREADS``, which Dask sets to 1).
+    uses as many cores as its environment says (``OMP_NUM_THREADS``, which Dask sets to 1), or as
+    the command that started it.
     """
     with _loading:
         take_plugins(order.plugins)
         device = own_device(order.device, worker.name)
         keep_freed_memory()
         configure_device(device)
-    if worker.state.nthreads > 1:
-        torch.set_num_threads(1)
+    if order.threads or worker.state.nthreads > 1:
+        torch.set_num_threads(order.threads or 1)
     return device
 
 

@@ -111,7 +111,7 @@ def driver(
     """
     settings = [f"--set={each}" for each in SMALL]
     code = (
-        f"from dropout_lab.cluster import driver; driver.PART_SECONDS = {seconds}; "
+        f"from dropout_lab.cluster import flight; flight.PART_SECONDS = {seconds}; "
         "from dropout_lab.cli import main; main()"
     )
     program = [*prefix, sys.executable, "-c", code, command, *settings, "--out", str(out)]

@@ -112,7 +112,7 @@ def _as_on_a_worker(monkeypatch: pytest.MonkeyPatch) -> None:
     """The workers' threads are those of the tests; a task trains one epoch."""
     monkeypatch.setattr(torch, "set_num_threads", lambda number: None)
     monkeypatch.setattr(task_module, "_stopped", set())
-    monkeypatch.setattr(driver_module, "PART_SECONDS", 0.0)
+    monkeypatch.setattr(flight_module, "PART_SECONDS", 0.0)
     monkeypatch.setattr(workers_module, "_LOOK", 0.0)
 
 

@@ -19,6 +19,7 @@ from distributed.protocol.pickle import dumps
 from dropout_lab.cluster import opening
 from dropout_lab.cluster import task as task_module
 from dropout_lab.cluster import workers as workers_module
+from dropout_lab.cluster.flight import cores_of
 from dropout_lab.cluster.opening import opened
 from dropout_lab.cluster.task import own_device
 from dropout_lab.cluster.workers import Workers, display_name, question, versions
@@ -262,15 +263,13 @@ def test_a_task_stops_when_told_or_when_nobody_waits_for_it(
     assert task_module._to_stop(worker, order, 2)
 
 
-def test_cores_and_memory_are_divided_among_the_processes(
+def test_the_memory_is_divided_among_the_processes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[dict[str, Any]] = []
-    cores: list[int] = []
 
     def started(**options: Any) -> AbstractContextManager[None]:
         asked.append(options)
-        cores.append(config.get("distributed.nanny.pre-spawn-environ")["OMP_NUM_THREADS"])
         return nullcontext()
 
     def start(asks: Study) -> None:
@@ -278,14 +277,10 @@ def test_cores_and_memory_are_divided_among_the_processes(
             pass
 
     monkeypatch.setattr("distributed.LocalCluster", started)
-    monkeypatch.setattr(torch, "get_num_threads", lambda: 8)
     monkeypatch.setattr(opening, "total_memory", lambda: 12 * 2**30)
-    for workers in (3, 16):
-        start(study(tmp_path / "s", workers=workers))
-    few, many = asked
+    start(study(tmp_path / "s", workers=3))
+    (few,) = asked
     assert (few["n_workers"], few["threads_per_worker"], few["memory_limit"]) == (3, 1, 2**32)
-    assert many["threads_per_worker"] == 1
-    assert cores == [2, 1]  # more processes than cores have one each
     assert few["resources"] is None
     cuda = replace(study(tmp_path / "s", workers=2), device=torch.device("cuda"))
     start(cuda)
@@ -299,3 +294,22 @@ def test_names_and_devices_of_workers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     assert own_device("cuda", 3) == torch.device("cuda", 1)
     assert own_device("cuda", "node7-2") == torch.device("cuda", 0)
+
+
+@pytest.mark.parametrize(
+    ("workers", "nthreads", "cores"), [(3, 1, [2]), (16, 1, [1]), (None, 1, []), (None, 4, [1])]
+)
+def test_how_many_cores_a_fleet_uses(
+    monkeypatch: pytest.MonkeyPatch,
+    workers: int | None,
+    nthreads: int,
+    cores: list[int],
+) -> None:
+    """Processes of a command share its cores; a worker with several threads trains several."""
+    used: list[int] = []
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 8)
+    monkeypatch.setattr(torch, "set_num_threads", used.append)
+    order: Any = SimpleNamespace(plugins={}, device="cpu", threads=cores_of(workers))
+    worker: Any = SimpleNamespace(name=0, state=SimpleNamespace(nthreads=nthreads))
+    task_module.prepared(order, worker)
+    assert used == cores
