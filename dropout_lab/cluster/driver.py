@@ -43,7 +43,7 @@ RETRIES = 3  # of a fleet that was lost and has not advanced since the last time
 _ROUND = 0.25  # seconds in which events are handled before the fleets are looked at again
 _FETCH_SHARE = 0.1  # of the driver's time, for fetching checkpoints
 _FETCH_PATIENCE = 30.0  # seconds before another fleet's checkpoints are fetched
-_QUEUE = 1000  # most fleets on the cluster at a time
+_QUEUE = 100  # most fleets on the cluster at a time, in addition to two for each thread
 _RESUMED = 8  # most of them with checkpoints, in addition to two for each thread
 
 
@@ -136,14 +136,14 @@ class Driver:
                 tell(self.running.events.warned, text)
             return
         self._waiting = None
-        most_resumed = 2 * sum(there.values()) + _RESUMED
+        running = 2 * sum(there.values())
         used = {flight.dataset for flight in self.flights.values()}
-        while self.todo and len(self.flights) < _QUEUE:
+        while self.todo and len(self.flights) < running + _QUEUE:
             fleet = self.todo[0]
             used.add(fleet[0].settings.dataset)
             allowed = self.workers.allowed(fleet)
             resumed_fleets = sum(flight.kept > 0 for flight in self.flights.values())
-            room = self.sender.room_for(used) and resumed_fleets < most_resumed
+            room = self.sender.room_for(used) and resumed_fleets < running + _RESUMED
             if allowed == [] or not room:
                 return
             self._submit_fleet(self.todo.popleft(), allowed)
@@ -177,7 +177,7 @@ class Driver:
         """Start fleets again whose results were lost with a worker."""
         for flight in list(self.flights.values()):
             if flight.lost:
-                self._lost(flight, "its worker died")
+                self._lost(flight, f"{flight.holder} died")
             elif flight.address and flight.address not in self.workers.there:
                 flight.address = ""
                 runs = counted(len(flight.order.runs), "run")
@@ -199,8 +199,6 @@ class Driver:
     def _lost(self, flight: Flight, why: str, log: str = "") -> None:
         """Train a lost fleet again from its newest checkpoints, or give it up."""
         runs = self._drop(flight)
-        if flight.worker:
-            why = why.replace("its worker", flight.worker)
         epoch, times = self._losses.get(runs[0].run_id, (0, 0))
         times = times + 1 if flight.kept <= epoch else 1
         self._losses[runs[0].run_id] = flight.kept, times
@@ -319,11 +317,11 @@ class Driver:
         elif task.status == "error":
             self._failed(flight, cast(BaseException, task.exception()))
         elif task.status != "finished":
-            self._lost(flight, "its worker died")
+            self._lost(flight, f"{flight.worker or 'its worker'} died")
         elif flight.ended or self.running.stop.asked():
             self._fetch(flight, task)
         else:
-            flight.state, flight.reached = task, flight.epoch
+            flight.state, flight.reached, flight.holder = task, flight.epoch, flight.worker
             self._continue(flight, task)
 
     def _continue(self, flight: Flight, before: "Future[Part]") -> None:

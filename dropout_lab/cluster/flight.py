@@ -36,6 +36,7 @@ class Flight:
         task: That task; none until it is submitted.
         state: The task before, whose result is on a worker; none for the first task.
         reached: The epoch of that result.
+        holder: The name of the worker that made it.
         running: The number of the last task that has started.
         worker: The name of the worker where that was.
         address: Its address; empty once the worker is gone.
@@ -51,6 +52,7 @@ class Flight:
     task: "Future[Part] | None" = None
     state: "Future[Part] | None" = None
     reached: int = 0
+    holder: str = ""
     running: int = 0
     worker: str = ""
     address: str = ""

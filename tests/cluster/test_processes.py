@@ -1,6 +1,8 @@
 """Scheduler, workers and driver as processes over TCP, killed one after the other."""
 
 import json
+import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -54,3 +56,23 @@ def test_killed_one_after_the_other_the_study_is_the_undisturbed_one(
     three = driver(tmp_path / "three", *ASKED, "--workers", "1")
     ends(three, tmp_path / "three")
     assert_same_results(tmp_path / "three", whole)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_a_worker_stands_still_for_longer_than_dask_waits(tmp_path: Path) -> None:
+    """Its fleet is trained elsewhere; what it sends later counts for nothing."""
+    asked = (*ASKED[:-4], "--epochs", "300", *ASKED[-2:])
+    ends(driver(tmp_path / "whole", *asked), tmp_path / "whole")
+    patience = {"DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL": "5s"}
+    with processes(tmp_path / "logs", environment=patience) as cluster:
+        workers = {name: cluster.worker(name, "--no-nanny") for name in "ab"}
+        out = tmp_path / "s"
+        study = driver(out, *asked, "--scheduler", cluster.address)
+        told = out.with_suffix(".stderr")
+        until(lambda: " on b: " in told.read_text() and rows(out) > 10)
+        os.kill(workers["b"].pid, signal.SIGSTOP)
+        until(lambda: "b is gone" in told.read_text() or "b died" in told.read_text())
+        os.kill(workers["b"].pid, signal.SIGCONT)
+        ends(study, out)
+    assert_same_results(out, tmp_path / "whole")
