@@ -86,6 +86,7 @@ class Driver:
         self._losses: dict[str, tuple[int, int]] = {}  # epoch and times, by a fleet's first run
         self._fetching, self._fetch_began, self._may_fetch = "", 0.0, 0.0
         self._waiting: Future[str] | None = None  # a task that shows Dask that a worker is needed
+        self._busy: dict[str, str] = {}  # names of the workers that train, by address
         self._stop_sent = 0.0
         self._stopped = ""  # where a fleet was stopped on request
 
@@ -175,14 +176,14 @@ class Driver:
 
     def _see_losses(self) -> None:
         """Start fleets again whose results were lost with a worker."""
+        for address in self._busy.keys() - self.workers.there.keys():
+            text = f"{self._busy[address]} is gone; what it trained continues elsewhere."
+            tell(self.running.events.warned, text)
+        self._busy = {flight.address: flight.worker for flight in self.flights.values()}
+        self._busy.pop("", None)
         for flight in list(self.flights.values()):
             if flight.lost:
                 self._lost(flight, f"{flight.holder} died")
-            elif flight.address and flight.address not in self.workers.there:
-                flight.address = ""
-                runs = counted(len(flight.order.runs), "run")
-                text = f"{flight.worker} is gone; {runs} that it trained will continue elsewhere."
-                tell(self.running.events.warned, text)
             elif flight.allowed is not None and flight.task and flight.running < flight.part:
                 self._allow_others(flight)
 

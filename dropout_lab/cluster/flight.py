@@ -39,7 +39,7 @@ class Flight:
         holder: The name of the worker that made it.
         running: The number of the last task that has started.
         worker: The name of the worker where that was.
-        address: Its address; empty once the worker is gone.
+        address: Its address.
         since: When its checkpoints were last fetched.
         ended: Whether the fleet has ended; the last task brings the rest.
     """

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 GPU = "GPU"  # the Dask resource that workers with a GPU are started with
 _ANSWER = 30.0  # seconds that a study waits for the answers of the workers at its start
-_LOOK = 1.0  # seconds between two looks at the workers
+_LOOK = 0.2  # seconds between two looks at the workers
 _USABLE = 0.8  # of a worker's memory; Dask pauses a worker that uses more
 
 
@@ -95,7 +95,7 @@ class Workers:
         self.look()
 
     def look(self) -> None:
-        """See which workers are there, at most once a second. Ask those that are new.
+        """See which workers are there, at most five times a second. Ask those that are new.
 
         Raises:
             ClusterError: The scheduler is gone.
