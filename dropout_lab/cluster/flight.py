@@ -1,15 +1,16 @@
 """An attempt to train a fleet on a cluster: a chain of tasks."""
 
+import pickle
 import re
 import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
-from dropout_lab.cluster.task import Order, Part, key_of, train_part
+from dropout_lab.cluster.task import Order, Part, key_of
 from dropout_lab.cluster.workers import GPU
 from dropout_lab.config.grid import Run
 from dropout_lab.config.sections.dataset import DatasetSettings
@@ -87,8 +88,8 @@ class Flight:
         self.part += 1
         number = self.part
         self.task = client.submit(
-            train_part,
-            self.order,
+            function_of_a_task(),
+            pickle.dumps(self.order),
             number,
             data,
             before,
@@ -105,6 +106,22 @@ class Flight:
         if self.task is not None:
             self.task.cancel()
         self.task = None
+
+
+def function_of_a_task() -> Callable[..., Part]:
+    """Return what a task does. It travels by value, and the order as bytes.
+
+    The scheduler reads each task, too, and need not have dropout-lab or torch.
+    """
+
+    def train(order: bytes, number: int, splits: Any, before: Any) -> Any:
+        from pickle import loads
+
+        from dropout_lab.cluster.task import train_part
+
+        return train_part(loads(order), number, splits, before)
+
+    return train
 
 
 def order_of(running: RunningStudy, topic: str, number: int, fleet: tuple[Run, ...]) -> Order:

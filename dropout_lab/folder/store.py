@@ -14,7 +14,7 @@ LOG = "log.txt"
 
 
 class Store(Protocol):
-    """Receives a fleet's results: the folder itself, or on a worker a journal.
+    """Receives a fleet's results: the folder itself, or on a worker a recorder.
 
     Attributes:
         path: That of the study's folder.

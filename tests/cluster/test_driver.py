@@ -23,7 +23,7 @@ from dropout_lab.cluster import flight as flight_module
 from dropout_lab.cluster import task as task_module
 from dropout_lab.cluster import workers as workers_module
 from dropout_lab.cluster.driver import RETRIES, Driver
-from dropout_lab.cluster.task import ForeignWorkerError, News, Order, Part
+from dropout_lab.cluster.task import ForeignWorkerError, News, Order, Part, train_part
 from dropout_lab.cluster.workers import Workers
 from dropout_lab.config.grid import Run
 from dropout_lab.errors import ConfigError, InterruptedStudyError
@@ -336,13 +336,13 @@ def train_or_fail(order: Order, number: int, splits: Any, before: Part | None = 
     if FAILING["times"] and fleet == order.runs[0].run_id:
         FAILING["times"] -= 1
         raise FAILING["error"]
-    return task_module.train_part(order, number, splits, before)
+    return train_part(order, number, splits, before)
 
 
 def failing(monkeypatch: pytest.MonkeyPatch, error: BaseException, times: int) -> None:
     FAILING.clear()
     FAILING.update(error=error, times=times)
-    monkeypatch.setattr(flight_module, "train_part", train_or_fail)
+    monkeypatch.setattr(task_module, "train_part", train_or_fail)
 
 
 @pytest.mark.parametrize(
@@ -371,7 +371,7 @@ def test_a_task_that_fails(
     logs = list((tmp_path / "s" / "runs").glob("*/log.txt"))
     assert len(logs) == bool(message)
     if message:
-        monkeypatch.setattr(flight_module, "train_part", task_module.train_part)
+        monkeypatch.setattr(task_module, "train_part", train_part)
         again = go(asked_of(dask, tmp_path / "s", retry_failed=True))
         assert again.count("completed") == 4
         assert not logs[0].exists()

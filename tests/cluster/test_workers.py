@@ -1,5 +1,6 @@
 """Which workers may train, how a cluster is opened, and what a worker is told to do."""
 
+import pickle
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -19,7 +20,7 @@ from distributed.protocol.pickle import dumps
 from dropout_lab.cluster import opening
 from dropout_lab.cluster import task as task_module
 from dropout_lab.cluster import workers as workers_module
-from dropout_lab.cluster.flight import cores_of
+from dropout_lab.cluster.flight import cores_of, function_of_a_task
 from dropout_lab.cluster.opening import opened
 from dropout_lab.cluster.task import own_device
 from dropout_lab.cluster.workers import Workers, display_name, question, versions
@@ -34,6 +35,7 @@ from tests.cluster.test_driver import (
     study,
     whole,
 )
+from tests.conftest import make_runs
 from tests.study.test_run import go
 
 __all__ = ["whole"]
@@ -313,3 +315,19 @@ def test_how_many_cores_a_fleet_uses(
     worker: Any = SimpleNamespace(name=0, state=SimpleNamespace(nthreads=nthreads))
     task_module.prepared(order, worker)
     assert used == cores
+
+
+def test_the_scheduler_needs_neither_this_package_nor_torch(tmp_path: Path) -> None:
+    """It reads each task, which Dask sends with this function."""
+    order = pickle.dumps(make_runs())
+    (tmp_path / "task").write_bytes(dumps((function_of_a_task(), order)))
+    program = (
+        "import pickle, sys\n"
+        "sys.modules['dropout_lab'] = sys.modules['torch'] = None\n"
+        "function, order = pickle.load(open('task', 'rb'))\n"
+        "print(function.__name__, len(order))"
+    )
+    told = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert told.stdout == f"train {len(order)}\n"
