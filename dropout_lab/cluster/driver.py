@@ -23,9 +23,8 @@ from typing import TYPE_CHECKING, Any, cast
 from dropout_lab.cluster.flight import Flight, order_of
 from dropout_lab.cluster.sending import Sender, messages
 from dropout_lab.cluster.task import Call, News, Part, stop
-from dropout_lab.cluster.workers import GPU, Workers
+from dropout_lab.cluster.workers import Workers
 from dropout_lab.config.grid import Run
-from dropout_lab.data import Splits
 from dropout_lab.errors import ClusterError
 from dropout_lab.files import read_file
 from dropout_lab.folder.checkpoint import epoch_of
@@ -44,7 +43,7 @@ _ROUND = 0.25  # seconds in which events are handled before the fleets are looke
 _FETCH_SHARE = 0.1  # of the driver's time, for fetching checkpoints
 _FETCH_PATIENCE = 30.0  # seconds before another fleet's checkpoints are fetched
 _QUEUE = 100  # most fleets on the cluster at a time, in addition to two for each thread
-_RESUMED = 8  # most of them with checkpoints, in addition to two for each thread
+_RESUMED = 2  # most of them with checkpoints, in addition to two for each thread
 
 
 @dataclass(frozen=True)
@@ -85,7 +84,7 @@ class Driver:
         self._numbers = count(1)
         self._losses: dict[str, tuple[int, int]] = {}  # epoch and times, by a fleet's first run
         self._fetching, self._fetch_began, self._may_fetch = "", 0.0, 0.0
-        self._waiting: Future[str] | None = None  # a task that shows Dask that a worker is needed
+        self._waits = False  # for a worker
         self._busy: dict[str, str] = {}  # names of the workers that train, by address
         self._stop_sent = 0.0
         self._stopped = ""  # where a fleet was stopped on request
@@ -126,18 +125,11 @@ class Driver:
 
     def _submit_fleets(self) -> None:
         """Submit fleets, so that Dask sees the queue."""
-        there = self.workers.there
-        if not there:
-            if self._waiting is None:
-                gpu = self.running.study.device.type == "cuda"
-                self._waiting = self.client.submit(
-                    str, key=f"{self.name} waits for a worker", resources={GPU: 1} if gpu else None
-                )
-                text = "no worker is there for what is to be trained; the study waits for one."
-                tell(self.running.events.warned, text)
-            return
-        self._waiting = None
-        running = 2 * sum(there.values())
+        waits, self._waits = self._waits, not self.workers.there
+        if self._waits and not waits:
+            text = "no worker is there for what is to be trained; the study waits for one."
+            tell(self.running.events.warned, text)
+        running = 2 * sum(self.workers.there.values())
         used = {flight.dataset for flight in self.flights.values()}
         while self.todo and len(self.flights) < running + _QUEUE:
             fleet = self.todo[0]
@@ -151,24 +143,30 @@ class Driver:
 
     def _submit_fleet(self, fleet: tuple[Run, ...], allowed: list[str] | None) -> None:
         running = self.running
-        splits = running.source.splits(fleet[0].settings.dataset, running.folder)
+        dataset = fleet[0].settings.dataset
+        splits = running.source.splits(dataset, running.folder)
         paths = resumed(fleet, running.folder, self.store, running.events)
         if isinstance(paths, FleetEnd):
             self._continue_in_parts(fleet, paths)
             return
         epoch = epoch_of(paths[0]) if paths else 0
         order = order_of(running, self.name, next(self._numbers), fleet)
-        flight = self.flights[order.fleet] = Flight(order, epoch, epoch, allowed)
-        contents = [read_file(path) for path in paths]
-        before = Part(epoch, (), FleetEnd(), contents) if contents else None
-        self._do(order.fleet, self._start(flight, splits, before))
+        flight = Flight(order, self.sender.data(dataset, splits), epoch, epoch, allowed)
+        self.flights[order.fleet] = flight
+        if not paths:
+            flight.submit(self.client, None, self._done_in(flight))
+            return
+        before = Part(epoch, (), FleetEnd(), [read_file(path) for path in paths])
+        if self.workers.there:
+            self._do(order.fleet, self._resume(flight, before))
+        else:
+            flight.submit(self.client, before, self._done_in(flight))
 
-    async def _start(self, flight: Flight, splits: Splits, before: Part | None) -> None:
-        """Send data and checkpoints to the cluster, and submit the first task."""
-        data = await self.sender.data(flight.dataset, splits)
-        start = (await self.sender.send(before)) if before else None
+    async def _resume(self, flight: Flight, before: Part) -> None:
+        """Send checkpoints to the cluster, and submit the first task."""
+        start = await self.sender.send(before)
         if flight.order.fleet in self.flights:
-            flight.submit(self.client, data, start, self._done_in(flight))
+            flight.submit(self.client, start, self._done_in(flight))
 
     def _done_in(self, flight: Flight) -> Callable[[int], None]:
         fleet, put = flight.order.fleet, self._events.put
@@ -179,8 +177,11 @@ class Driver:
         for address in self._busy.keys() - self.workers.there.keys():
             text = f"{self._busy[address]} is gone; what it trained continues elsewhere."
             tell(self.running.events.warned, text)
-        self._busy = {flight.address: flight.worker for flight in self.flights.values()}
-        self._busy.pop("", None)
+        self._busy = {
+            flight.address: flight.worker
+            for flight in self.flights.values()
+            if flight.address in self.workers.there
+        }
         for flight in list(self.flights.values()):
             if flight.lost:
                 self._lost(flight, f"{flight.holder} died")
@@ -311,8 +312,8 @@ class Driver:
     def _done(self, flight: Flight, done: _Done) -> None:
         """Continue a fleet whose task is done."""
         task = flight.task
-        if done.error is not None:
-            self._failed(flight, done.error)
+        if done.error is not None:  # the checkpoints could not be sent
+            self.todo.appendleft(self._drop(flight))
         elif task is None or done.part != flight.part:
             return
         elif task.status == "error":
@@ -327,8 +328,7 @@ class Driver:
 
     def _continue(self, flight: Flight, before: "Future[Part]") -> None:
         flight.allowed = self.workers.allowed(flight.order.runs)
-        data = self.sender.sent(flight.dataset)
-        flight.submit(self.client, data, before, self._done_in(flight))
+        flight.submit(self.client, before, self._done_in(flight))
 
     def _failed(self, flight: Flight, error: BaseException) -> None:
         """Deal with a task that raised an exception."""

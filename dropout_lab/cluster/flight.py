@@ -30,6 +30,7 @@ class Flight:
 
     Args:
         order: What the workers are told.
+        data: The data on the cluster.
         epoch: The last epoch whose rows are in the folder.
         kept: The epoch of the newest checkpoints in the folder.
         allowed: The addresses of the workers that may train it; None if all may.
@@ -46,6 +47,7 @@ class Flight:
     """
 
     order: Order
+    data: "Future[Splits]"
     epoch: int
     kept: int
     allowed: list[str] | None
@@ -73,15 +75,13 @@ class Flight:
     def submit(
         self,
         client: "Client",
-        data: "Future[Splits]",
-        before: "Future[Part] | None",
+        before: "Future[Part] | Part | None",
         done: Callable[[int], None],
     ) -> None:
         """Submit the next task of the chain. Those that continue a fleet come before new fleets.
 
         Args:
             client: Connected to the scheduler.
-            data: The data on the cluster.
             before: The result of the task before, or checkpoints; none to start.
             done: Called in another thread with the number of the task when it is done.
         """
@@ -91,7 +91,7 @@ class Flight:
             function_of_a_task(),
             pickle.dumps(self.order),
             number,
-            data,
+            self.data,
             before,
             key=key_of(self.order.fleet, number),
             workers=self.allowed,

@@ -2,7 +2,9 @@
 
 import asyncio
 import pickle
+import secrets
 import time
+import zlib
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, cast
@@ -18,7 +20,7 @@ _DATA_SETS = 4  # data sets on the cluster at a time
 
 
 class Sender:
-    """Sends data sets and checkpoints to a cluster, for as long as somebody uses them.
+    """Sends data sets and checkpoints to a cluster.
 
     Args:
         client: Connected to the scheduler.
@@ -26,7 +28,7 @@ class Sender:
 
     def __init__(self, client: "Client") -> None:
         self._client = client
-        self._data: dict[DatasetSettings, asyncio.Task[Future[Splits]]] = {}  # oldest first
+        self._data: dict[DatasetSettings, Future[Splits]] = {}  # oldest first
 
     def room_for(self, used: Collection[DatasetSettings]) -> bool:
         """Return whether so many data sets may be on the cluster; let go of others if need be."""
@@ -35,27 +37,36 @@ class Sender:
                 del self._data[settings]
         return len(used) <= _DATA_SETS
 
-    async def data(self, settings: DatasetSettings, splits: Splits) -> "Future[Splits]":
-        """Send a data set, unless it is on the cluster; workers copy it from each other."""
-        sent = self._data.get(settings)
-        if sent is None or (sent.done() and not _is_there(sent)):
-            sent = self._data[settings] = asyncio.ensure_future(self.send(splits))
-        return await sent
+    def data(self, settings: DatasetSettings, splits: Splits) -> "Future[Splits]":
+        """Return a data set as the result of a task, which the first worker that needs it runs.
 
-    def sent(self, settings: DatasetSettings) -> "Future[Splits]":
-        """Return a data set that was sent."""
-        return self._data[settings].result()
+        The data travel in the task, so the scheduler keeps them, compressed: no worker must be
+        there yet, and Dask makes them again if the workers that have them die.
+        """
+        if settings not in self._data:
+            packed = zlib.compress(pickle.dumps(splits), level=1)
+            self._data[settings] = self._client.submit(
+                _unpacking(), packed, key=f"data-{secrets.token_hex(4)}", priority=2, pure=False
+            )
+        return self._data[settings]
 
     async def send(self, what: object) -> "Future[Any]":
-        """Send something to a worker."""
+        """Send something to a worker that is there."""
         scattered = cast(Any, self._client.scatter([what], hash=False))
         (there,) = await asyncio.wait_for(scattered, _SECONDS)
         return cast("Future[Any]", there)
 
 
-def _is_there(sent: "asyncio.Task[Future[Splits]]") -> bool:
-    failed = sent.cancelled() or sent.exception()
-    return not failed and sent.result().status == "finished"
+def _unpacking() -> Callable[[bytes], Any]:
+    """Return a function that travels by value; the scheduler need not have this package."""
+
+    def unpack(packed: bytes) -> Any:
+        from pickle import loads
+        from zlib import decompress
+
+        return loads(decompress(packed))
+
+    return unpack
 
 
 @contextmanager
