@@ -151,7 +151,7 @@ class Driver:
             return
         epoch = epoch_of(paths[0]) if paths else 0
         order = order_of(running, self.name, next(self._numbers), fleet)
-        flight = Flight(order, self.sender.data(dataset, splits), epoch, epoch, allowed)
+        flight = Flight(order, self.sender.data(dataset, splits, allowed), epoch, epoch, allowed)
         self.flights[order.fleet] = flight
         if not paths:
             flight.submit(self.client, None, self._done_in(flight))

@@ -37,18 +37,30 @@ class Sender:
                 del self._data[settings]
         return len(used) <= _DATA_SETS
 
-    def data(self, settings: DatasetSettings, splits: Splits) -> "Future[Splits]":
+    def data(
+        self, settings: DatasetSettings, splits: Splits, allowed: list[str] | None
+    ) -> "Future[Splits]":
         """Return a data set as the result of a task, which the first worker that needs it runs.
 
         The data travel in the task, so the scheduler keeps them, compressed: no worker must be
         there yet, and Dask makes them again if the workers that have them die.
+
+        Args:
+            settings: The settings of the data set.
+            splits: The data.
+            allowed: The addresses of the workers that may unpack them; None if all may.
         """
-        if settings not in self._data:
-            packed = zlib.compress(pickle.dumps(splits), level=1)
-            self._data[settings] = self._client.submit(
-                _unpacking(), packed, key=f"data-{secrets.token_hex(4)}", priority=2, pure=False
+        data = self._data.get(settings)
+        if data is None or data.status in ("error", "cancelled"):
+            data = self._data[settings] = self._client.submit(
+                _unpacking(),
+                zlib.compress(pickle.dumps(splits), level=1),
+                key=f"data-{secrets.token_hex(4)}",
+                workers=allowed,
+                priority=2,
+                pure=False,
             )
-        return self._data[settings]
+        return data
 
     async def send(self, what: object) -> "Future[Any]":
         """Send something to a worker that is there."""
