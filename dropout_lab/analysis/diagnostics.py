@@ -19,7 +19,7 @@ _COLUMNS = 4  # panels in a row
 _REMOVED = re.compile(r"removed_(\d+)_test_accuracy")
 _LAYER = re.compile(
     r"(mean_activation|activation_sparsity|unit_correlation|effective_rank|keep_rate|noise_mean"
-    r"|noise_variance|variance_shift)_(\d+)"
+    r"|noise_variance|variance_shift|weight_similarity|weight_orientations)_(\d+)"
 )
 _TITLES = {
     "mean_activation": "mean activation",
@@ -30,6 +30,8 @@ _TITLES = {
     "noise_mean": "measured mean of the noise",
     "noise_variance": "measured variance of the noise",
     "variance_shift": "variance, dropout on / off",
+    "weight_similarity": "mean |cos| of incoming weights",
+    "weight_orientations": "orientations per unit",
     "gradient_norm": "gradient norm",
     "gradient_direction_variance": "gradient direction variance",
     "gradient_direction_error": "gradient direction error",

@@ -7,7 +7,12 @@ import torch
 from torch import Tensor
 
 from dropout_lab.config.sections.dropout import p_of_places
-from dropout_lab.config.sections.evaluation import LAYER_COLUMNS, REMOVED_PERCENTAGES, diagnostics
+from dropout_lab.config.sections.evaluation import (
+    CONDENSATION_COLUMNS,
+    LAYER_COLUMNS,
+    REMOVED_PERCENTAGES,
+    diagnostics,
+)
 from dropout_lab.data import Examples, Splits, draw_stratified
 from dropout_lab.layers import Dropout, UnitInputs
 from dropout_lab.layers.noise_measurement import (
@@ -18,7 +23,7 @@ from dropout_lab.layers.noise_measurement import (
 )
 from dropout_lab.normalization import fixed_statistics
 from dropout_lab.rng import Purpose, stream
-from dropout_lab.training import unit_statistics
+from dropout_lab.training import unit_statistics, weight_statistics
 from dropout_lab.training.fleet import Fleet
 from dropout_lab.training.gradients import compare_gradients, full_gradient
 
@@ -78,6 +83,8 @@ class Diagnostics:
                     columns |= self._compare_gradients(epoch)
             with torch.no_grad():
                 columns |= self._measure_units()
+                if "weight_condensation" in self.requested:
+                    columns |= self._measure_condensation()
                 if "variance_shift" in self.requested:
                     with self.model.noise_for(Purpose.DIAGNOSTICS, epoch):
                         columns |= self._measure_variance_shift()
@@ -105,6 +112,16 @@ class Diagnostics:
                     self.model, x, self.test.labels, self.seeds, percentage
                 )
                 columns[f"removed_{percentage}_test_accuracy"] = accuracy
+        return columns
+
+    def _measure_condensation(self) -> Columns:
+        """Compare the directions of the incoming weights of the units of each hidden layer."""
+        columns: Columns = {}
+        hidden = zip(self.model.weights[:-1], self.model.biases[:-1], strict=True)
+        for layer, (weight, bias) in enumerate(hidden, start=1):
+            vectors = torch.cat([weight, bias], dim=1)  # (runs, in + 1, out)
+            for measure in CONDENSATION_COLUMNS:
+                columns[f"{measure}_{layer}"] = getattr(weight_statistics, measure)(vectors)
         return columns
 
     def _measure_variance_shift(self) -> Columns:

@@ -14,7 +14,14 @@ if TYPE_CHECKING:
 
 
 InferenceName = Literal["mean", "monte_carlo", "geometric", "moment_matching", "ensemble"]
-DiagnosticName = Literal["activations", "co_adaptation", "gradients", "noise", "variance_shift"]
+DiagnosticName = Literal[
+    "activations",
+    "co_adaptation",
+    "gradients",
+    "noise",
+    "variance_shift",
+    "weight_condensation",
+]
 AtEndName = Literal["features", "histograms", "reliability", "predictions", "boundary"]
 
 Inferences = Annotated[tuple[InferenceName, ...], Field(strict=False, min_length=1)]
@@ -33,6 +40,7 @@ LAYER_COLUMNS = {
     "co_adaptation": ("unit_correlation", "effective_rank"),
 }
 GRADIENT_COLUMNS = ("gradient_norm", "gradient_direction_variance", "gradient_direction_error")
+CONDENSATION_COLUMNS = ("weight_similarity", "weight_orientations")
 NOISE_COLUMNS = ("keep_rate", "noise_mean", "noise_variance")
 REMOVED_PERCENTAGES = (10, 25, 50, 75)  # of the units of each hidden layer
 
@@ -233,6 +241,9 @@ def diagnostic_columns(settings: "Settings") -> tuple[str, ...]:
         f"{name}_{place}" for name in NOISE_COLUMNS for place in p_of_places(settings)
     ]
     columns["variance_shift"] = [f"variance_shift_{layer}" for layer in layers]
+    columns["weight_condensation"] = [
+        f"{name}_{layer}" for name in CONDENSATION_COLUMNS for layer in layers
+    ]
     return tuple(column for name in diagnostics(settings.evaluation) for column in columns[name])
 
 
