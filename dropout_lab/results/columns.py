@@ -225,7 +225,7 @@ _NUMBERS = frozenset(column.name for column in _ALL) - TEXTS
 _DIAGNOSTICS = re.compile(
     r"(mean_activation|activation_sparsity|unit_correlation|effective_rank|keep_rate|noise_mean"
     r"|noise_variance|variance_shift|weight_similarity|weight_orientations)_\d+"
-    r"|removed_\d+_test_accuracy|gradient_(norm|direction_(variance|error))"
+    r"|removed_\d+_test_accuracy|loss_rise_\d+|gradient_(norm|direction_(variance|error))"
 )
 
 

@@ -1,21 +1,30 @@
-"""Condensation of incoming weights, against numbers worked by hand."""
+"""Condensation of weights and flatness of the loss, against numbers worked by hand."""
 
 import itertools
 import math
+from typing import cast
 
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from dropout_lab.config.sections.evaluation import diagnostic_columns
 from dropout_lab.data import Splits
+from dropout_lab.model import MLP
+from dropout_lab.rng import Purpose, stream
 from dropout_lab.training import Fleet, train
-from dropout_lab.training.weight_statistics import weight_orientations, weight_similarity
+from dropout_lab.training.weight_statistics import (
+    loss_rises,
+    random_directions,
+    weight_orientations,
+    weight_similarity,
+)
 from tests.conftest import assert_same_bits, make_runs, make_sweep
 
 CPU = torch.device("cpu")
 CONDENSATION = "evaluation.diagnostics=weight_condensation"
+FLATNESS = "evaluation.diagnostics=flatness"
 
 
 def columns(*vectors: tuple[float, ...]) -> Tensor:
@@ -110,3 +119,115 @@ def test_it_leaves_the_training_unchanged(small_splits: Splits) -> None:
         fleets.append(Fleet(make_runs("training.epochs=2", *settings), CPU))
         list(train(fleets[-1], small_splits))
     assert_same_bits(*fleets)
+
+
+class Tiny(nn.Module):
+    """One input, two classes, no hidden layer: the logits are x w."""
+
+    def __init__(self, *weights: tuple[float, float]) -> None:
+        super().__init__()
+        self.weights = nn.ParameterList([torch.tensor(weights).unsqueeze(1)])  # (runs, 1, 2)
+        self.runs = len(weights)
+
+    def forward(self, x: Tensor) -> Tensor:
+        logits: Tensor = x @ self.weights[0]
+        return logits
+
+
+def test_the_rise_of_the_loss_by_hand(float64: None) -> None:
+    """At x = 1, w = (1, -1) and class 0, the loss is log(1 + exp(-2)).
+
+    A weight of one component moves by a times itself, up or down by the sign s of its draw. Then
+    the difference of the logits is 2 + a (s_0 - s_1).
+    """
+    model = Tiny((1.0, -1.0), (1.0, -1.0))
+    x, labels, seeds = torch.ones(1, 1, 1), torch.zeros(1, dtype=torch.int64), (4, 9)
+    with torch.no_grad():
+        found = loss_rises(cast(MLP, model), x, labels, seeds)
+    assert tuple(found) == (10, 25, 50)
+    for run, seed in enumerate(seeds):
+        sums = []
+        for number in range(5):
+            draw = stream(Purpose.FLATNESS, seed, number, 0).standard_normal((1, 2), np.float32)
+            sums.append(float(np.sign(draw[0, 0]) - np.sign(draw[0, 1])))
+        assert len(set(sums)) > 1
+        for percentage, rises in found.items():
+            losses = [math.log1p(math.exp(-2 - percentage / 100 * each)) for each in sums]
+            expected = sum(losses) / 5 - math.log1p(math.exp(-2))
+            assert rises[run].item() == pytest.approx(expected, abs=1e-9)
+
+
+def test_each_unit_moves_by_its_own_length() -> None:
+    weights = [torch.randn(2, 6, 3, generator=torch.Generator().manual_seed(0))]
+    weights[0][1, :, 2] = 0
+    directions = [random_directions(weights, (0, 1), number)[0] for number in (0, 1)]
+    for direction in directions:
+        torch.testing.assert_close(direction.norm(dim=1), weights[0].norm(dim=1))
+    assert not torch.allclose(*directions)
+    again = random_directions([10 * weights[0]], (0, 1), 0)[0]
+    torch.testing.assert_close(again, 10 * directions[0])
+    alone = random_directions([weights[0][1:]], (1,), 0)[0]
+    torch.testing.assert_close(alone[0], directions[0][1])
+
+
+def test_the_rise_is_that_of_a_network_of_torch(small_splits: Splits) -> None:
+    """On the training examples, dropout off, by nn.Linear with the moved weights."""
+    runs = make_sweep(FLATNESS, "dropout.p=0.2,0.5", "training.epochs=2")
+    fleet = Fleet(runs, CPU)
+    records = list(train(fleet, small_splits))[-1].records
+    assert diagnostic_columns(runs[0].settings) == ("loss_rise_10", "loss_rise_25", "loss_rise_50")
+    x, labels = small_splits.pixels(small_splits.train.images), small_splits.train.labels
+    assert len(x) <= 1_000  # so all examples are measured
+
+    def loss(run: int, direction: int | None) -> float:
+        weights = [weight.detach()[run : run + 1] for weight in fleet.model.weights]
+        if direction is not None:
+            moves = random_directions(weights, fleet.seeds[run : run + 1], direction)
+            weights = [w + 0.25 * move for w, move in zip(weights, moves, strict=True)]
+        layers: list[nn.Module] = []
+        for weight, bias in zip(weights, fleet.model.biases, strict=True):
+            linear = nn.Linear(*weight.shape[1:])
+            linear.load_state_dict({"weight": weight[0].T, "bias": bias.detach()[run, 0]})
+            layers += [linear, nn.ReLU()]
+        with torch.no_grad():
+            return float(nn.functional.cross_entropy(nn.Sequential(*layers[:-1])(x), labels))
+
+    for run in (0, 1):
+        expected = np.mean([loss(run, number) for number in range(5)]) - loss(run, None)
+        found = records[run].diagnostics["loss_rise_25"]
+        assert found == pytest.approx(expected, rel=1e-3)
+        assert found > 0
+
+
+def test_weights_come_back_to_the_bit_also_after_an_error(small_splits: Splits) -> None:
+    fleets = []
+    for settings in ((), (FLATNESS,)):
+        fleets.append(Fleet(make_runs("training.epochs=2", *settings), CPU))
+        list(train(fleets[-1], small_splits))
+    assert_same_bits(*fleets)
+    model = Tiny((1.0, -1.0))
+    with pytest.raises(RuntimeError):
+        loss_rises(cast(MLP, model), torch.ones(1, 1, 1), torch.zeros(3, dtype=torch.int64), (0,))
+    calls = 0
+
+    def fails_later(module: nn.Module, given: object) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == 3:
+            raise KeyboardInterrupt
+
+    model.register_forward_pre_hook(fails_later)
+    labels = torch.zeros(1, dtype=torch.int64)
+    with torch.no_grad(), pytest.raises(KeyboardInterrupt):
+        loss_rises(cast(MLP, model), torch.ones(1, 1, 1), labels, (0,))
+    assert model.weights[0].tolist() == [[[1.0, -1.0]]]
+
+
+def test_company_changes_no_measurement(small_splits: Splits, float64: None) -> None:
+    both = "evaluation.diagnostics=[weight_condensation,flatness]"
+    runs = make_sweep(both, "dropout.p=0.25,0.5", "training.epochs=2", seeds=(0, 1))
+    together = list(train(Fleet(runs, CPU), small_splits))[-1].records
+    for index, run in enumerate(runs):
+        alone = list(train(Fleet([run], CPU), small_splits))[-1].records[0].diagnostics
+        for name, value in alone.items():
+            assert together[index].diagnostics[name] == pytest.approx(value, rel=1e-6), name

@@ -21,6 +21,7 @@ DiagnosticName = Literal[
     "noise",
     "variance_shift",
     "weight_condensation",
+    "flatness",
 ]
 AtEndName = Literal["features", "histograms", "reliability", "predictions", "boundary"]
 
@@ -43,6 +44,7 @@ GRADIENT_COLUMNS = ("gradient_norm", "gradient_direction_variance", "gradient_di
 CONDENSATION_COLUMNS = ("weight_similarity", "weight_orientations")
 NOISE_COLUMNS = ("keep_rate", "noise_mean", "noise_variance")
 REMOVED_PERCENTAGES = (10, 25, 50, 75)  # of the units of each hidden layer
+PERTURBED_PERCENTAGES = (10, 25, 50)  # of the length of each unit's incoming weights
 
 
 class EvaluationSettings(Section):
@@ -244,6 +246,7 @@ def diagnostic_columns(settings: "Settings") -> tuple[str, ...]:
     columns["weight_condensation"] = [
         f"{name}_{layer}" for name in CONDENSATION_COLUMNS for layer in layers
     ]
+    columns["flatness"] = [f"loss_rise_{percentage}" for percentage in PERTURBED_PERCENTAGES]
     return tuple(column for name in diagnostics(settings.evaluation) for column in columns[name])
 
 
