@@ -15,7 +15,7 @@ from dropout_lab.analysis.notes import describe_not_shown
 from dropout_lab.analysis.tables import StudyTables, completed_rows, half_width
 
 _MAX_CELLS = 6
-_COLUMNS = 4  # panels in a row
+_COLUMNS = 4  # most panels in a row
 # Columns that are drawn against the percentage in their name, at the end of training.
 _REMOVED = re.compile(r"removed_(\d+)_test_accuracy")
 _MOVED = re.compile(r"loss_rise_(\d+)")
@@ -32,7 +32,7 @@ _TITLES = {
     "noise_mean": "measured mean of the noise",
     "noise_variance": "measured variance of the noise",
     "variance_shift": "variance, dropout on / off",
-    "weight_similarity": "mean |cos| of incoming weights",
+    "weight_similarity": "mean |cos| of weights",
     "weight_orientations": "orientations per unit",
     "gradient_norm": "gradient norm",
     "gradient_direction_variance": "gradient direction variance",
@@ -61,9 +61,10 @@ def draw_diagnostics(study: StudyTables, table: pd.DataFrame, title: str) -> Fig
         ["is_baseline", "validation_accuracy_mean"], ascending=False, kind="stable"
     )
     shown = order.head(_MAX_CELLS).sort_index()
-    columns = min(_COLUMNS, count)
-    figure = style.new_figure(3.3 * columns + 1.6, 2.7 * -(-count // columns) + 0.9)
-    grid = figure.subplots(-(-count // columns), columns, squeeze=False).flatten()
+    rows_of_panels = -(-count // _COLUMNS)
+    columns = -(-count // rows_of_panels)
+    figure = style.new_figure(3.3 * columns + 1.6, 2.7 * rows_of_panels + 0.9)
+    grid = figure.subplots(rows_of_panels, columns, squeeze=False).flatten()
     for axes in grid[count:]:
         axes.set_visible(False)
     for index, (_, cell) in enumerate(shown.iterrows()):
@@ -77,13 +78,15 @@ def draw_diagnostics(study: StudyTables, table: pd.DataFrame, title: str) -> Fig
         runs = completed_rows(study, study.runs, cell)
         for axes, names in zip(grid[len(over_epochs) :], at_end, strict=False):
             _draw_percentages(axes, runs, names, colour, dashes, label)
-    for axes, (_, words) in zip(grid, over_epochs, strict=False):
+    for axes, (column, words) in zip(grid, over_epochs, strict=False):
         axes.set_title(words)
         style.epoch_axis(axes)
+        if column.startswith("weight_orientations"):
+            axes.set_ylim(0, 1.05)
     for axes, names in zip(grid[len(over_epochs) :], at_end, strict=False):
         _label_percentages(axes, names)
     entries = grid[count - 1].get_legend_handles_labels()
-    style.legend_right(grid[min(columns, count) - 1], entries)
+    style.legend_right(grid[columns - 1], entries)
     style.heading(figure, f"{title}: diagnostics ({style.n_seeds(shown['seeds'])})")
     left_out = len(table) - len(shown)
     style.footnote(

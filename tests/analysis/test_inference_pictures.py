@@ -267,10 +267,12 @@ def test_the_rise_of_the_loss_is_drawn_over_the_change_of_the_weights(tmp_path: 
     assert figure is not None
     shown = [axes for axes in figure.axes if axes.get_visible()]
     assert [axes.get_title() for axes in shown] == [
-        "mean |cos| of incoming weights, layer 1", "mean |cos| of incoming weights, layer 2",
+        "mean |cos| of weights, layer 1", "mean |cos| of weights, layer 2",
         "orientations per unit, layer 1", "orientations per unit, layer 2",
         "rise of the loss, weights moved",
     ]  # fmt: skip
+    rows = {axes.get_subplotspec().rowspan.start for axes in shown}
+    assert len(rows) == 2  # three panels, then two
     runs = read.completed[1]
     line = shown[-1].lines[1]
     assert list(line.get_xdata()) == [0, 10, 25, 50]
