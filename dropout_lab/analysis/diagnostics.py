@@ -81,6 +81,7 @@ def draw_diagnostics(study: StudyTables, table: pd.DataFrame, title: str) -> Fig
     for axes, (column, words) in zip(grid, over_epochs, strict=False):
         axes.set_title(words)
         style.epoch_axis(axes)
+        axes.locator_params(axis="x", nbins=5)  # the panels are narrow
         if column.startswith("weight_orientations"):
             axes.set_ylim(0, 1.05)
     for axes, names in zip(grid[len(over_epochs) :], at_end, strict=False):
