@@ -24,7 +24,7 @@ from dropout_lab.training.allocator import keep_freed_memory
 from dropout_lab.training.diagnostics import Diagnostics
 
 RUNS, CALLS = 3, 1_000
-NAMES = ("activations", "co_adaptation", "gradients", "noise")
+NAMES = ("activations", "co_adaptation", "gradients", "noise", "weight_condensation", "flatness")
 
 
 def fleet_of(*settings: str) -> Fleet:

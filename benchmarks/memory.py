@@ -124,6 +124,8 @@ FLEETS = {
         16, "model.normalization=layer", "training.batch_size=500"
     ),
     "8, variance shift": (8, "model.normalization=batch", "evaluation.diagnostics=variance_shift"),
+    "8, weight condensation": (8, "evaluation.diagnostics=weight_condensation"),
+    "8, flatness": (8, "evaluation.diagnostics=flatness"),
     "16, a decision boundary": (
         16, "dataset.name=two_moons", "dataset.validation_size=100", "evaluation.at_end=boundary"
     ),

@@ -44,7 +44,7 @@ def _study(path: Path, findings: list[str]) -> str:
     parts = [f"## {path.name}", about or "", "\n".join(f"- {cell(text)}" for text in findings)]
     if findings:
         parts.append(f"[Report]({folder}/report.html)")
-    for name in ("figure.png", "curves.png", "cells.png"):
+    for name in ("figure.png", "curves.png", "diagnostics_1.png", "cells.png"):
         if (path / "plots" / name).exists():
             parts.append(f"![The main plot of {path.name}]({folder}/plots/{name})")
             break

@@ -1,4 +1,4 @@
-"""Plot the diagnostics against epochs, and accuracy against the share of removed units."""
+"""Plot the diagnostics against epochs, and what removed units and moved weights change."""
 
 import re
 from typing import Any
@@ -15,11 +15,13 @@ from dropout_lab.analysis.notes import describe_not_shown
 from dropout_lab.analysis.tables import StudyTables, completed_rows, half_width
 
 _MAX_CELLS = 6
-_COLUMNS = 4  # panels in a row
+_COLUMNS = 4  # most panels in a row
+# Columns that are drawn against the percentage in their name, at the end of training.
 _REMOVED = re.compile(r"removed_(\d+)_test_accuracy")
+_MOVED = re.compile(r"loss_rise_(\d+)")
 _LAYER = re.compile(
     r"(mean_activation|activation_sparsity|unit_correlation|effective_rank|keep_rate|noise_mean"
-    r"|noise_variance|variance_shift)_(\d+)"
+    r"|noise_variance|variance_shift|weight_similarity|weight_orientations)_(\d+)"
 )
 _TITLES = {
     "mean_activation": "mean activation",
@@ -30,6 +32,8 @@ _TITLES = {
     "noise_mean": "measured mean of the noise",
     "noise_variance": "measured variance of the noise",
     "variance_shift": "variance, dropout on / off",
+    "weight_similarity": "mean |cos| of weights",
+    "weight_orientations": "orientations per unit",
     "gradient_norm": "gradient norm",
     "gradient_direction_variance": "gradient direction variance",
     "gradient_direction_error": "gradient direction error",
@@ -37,22 +41,30 @@ _TITLES = {
 
 
 def draw_diagnostics(study: StudyTables, table: pd.DataFrame, title: str) -> Figure | None:
-    """Draw each diagnostic against epochs, one curve for each cell; None without diagnostics.
+    """Draw each diagnostic, one curve for each cell; None without diagnostics.
 
-    Shows at most six cells: the baselines and the best by mean validation accuracy.
+    The x axis is the epoch, or the percentage of units removed or of the weights moved. Shows at
+    most six cells: the baselines and the best by mean validation accuracy.
     """
-    panels = [(c, _title(c)) for c in study.metrics.columns if c in _TITLES or _LAYER.fullmatch(c)]
-    removed = [c for c in study.metrics.columns if _REMOVED.fullmatch(c)]
-    if not panels and not removed:
+    over_epochs = [
+        (c, _title(c)) for c in study.metrics.columns if c in _TITLES or _LAYER.fullmatch(c)
+    ]
+    at_end = [
+        names
+        for pattern in (_REMOVED, _MOVED)
+        if (names := [c for c in study.metrics.columns if pattern.fullmatch(c)])
+    ]
+    count = len(over_epochs) + len(at_end)
+    if not count:
         return None
     order = table.sort_values(
         ["is_baseline", "validation_accuracy_mean"], ascending=False, kind="stable"
     )
     shown = order.head(_MAX_CELLS).sort_index()
-    count = len(panels) + bool(removed)
-    columns = min(_COLUMNS, count)
-    figure = style.new_figure(3.3 * columns + 1.6, 2.7 * -(-count // columns) + 0.9)
-    grid = figure.subplots(-(-count // columns), columns, squeeze=False).flatten()
+    rows_of_panels = -(-count // _COLUMNS)
+    columns = -(-count // rows_of_panels)
+    figure = style.new_figure(3.3 * columns + 1.6, 2.7 * rows_of_panels + 0.9)
+    grid = figure.subplots(rows_of_panels, columns, squeeze=False).flatten()
     for axes in grid[count:]:
         axes.set_visible(False)
     for index, (_, cell) in enumerate(shown.iterrows()):
@@ -61,21 +73,21 @@ def draw_diagnostics(study: StudyTables, table: pd.DataFrame, title: str) -> Fig
         colour = style.cell_colour(cell, study.swept)
         dashes = "-" if cell["is_baseline"] else style.line_style(index)
         rows = completed_rows(study, study.metrics, cell)
-        for axes, (column, _) in zip(grid, panels, strict=False):
+        for axes, (column, _) in zip(grid, over_epochs, strict=False):
             draw_curve(axes, rows, column, colour, dashes, label=label)
-        if removed:
-            runs = completed_rows(study, study.runs, cell)
-            _draw_removal_curve(grid[count - 1], runs, removed, colour, dashes, label)
-    for axes, (_, words) in zip(grid, panels, strict=False):
+        runs = completed_rows(study, study.runs, cell)
+        for axes, names in zip(grid[len(over_epochs) :], at_end, strict=False):
+            _draw_percentages(axes, runs, names, colour, dashes, label)
+    for axes, (column, words) in zip(grid, over_epochs, strict=False):
         axes.set_title(words)
         style.epoch_axis(axes)
-    if removed:
-        axes = grid[count - 1]
-        axes.set_title("test accuracy (%), units removed")
-        axes.set_xlabel("removed of each layer (%)")
-        style.percent_axis(axes)
+        axes.locator_params(axis="x", nbins=5)  # the panels are narrow
+        if column.startswith("weight_orientations"):
+            axes.set_ylim(0, 1.05)
+    for axes, names in zip(grid[len(over_epochs) :], at_end, strict=False):
+        _label_percentages(axes, names)
     entries = grid[count - 1].get_legend_handles_labels()
-    style.legend_right(grid[min(columns, count) - 1], entries)
+    style.legend_right(grid[columns - 1], entries)
     style.heading(figure, f"{title}: diagnostics ({style.n_seeds(shown['seeds'])})")
     left_out = len(table) - len(shown)
     style.footnote(
@@ -95,13 +107,16 @@ def _title(column: str) -> str:
     return f"{_TITLES[layer[1]]}, {where}"
 
 
-def _draw_removal_curve(
-    axes: Axes, runs: pd.DataFrame, removed: list[str], colour: str, dashes: str, label: str
+def _draw_percentages(
+    axes: Axes, runs: pd.DataFrame, names: list[str], colour: str, dashes: str, label: str
 ) -> None:
-    """Draw final accuracy against the share of removed units."""
-    points = []
-    for column in ("test_accuracy", *removed):
-        match = _REMOVED.fullmatch(column)
+    """Draw the final values of columns against the percentage in their names."""
+    points: list[tuple[int, float, float]] = []
+    quantity = "test_accuracy"
+    if _MOVED.fullmatch(names[0]):
+        points, quantity = [(0, 0.0, 0.0)], "loss"
+    for column in names if points else ("test_accuracy", *names):
+        match = _REMOVED.fullmatch(column) or _MOVED.fullmatch(column)
         values = runs[column].to_numpy(dtype=float)
         if len(values) and np.isfinite(values).all():  # so all means have the same seeds
             points.append((int(match[1]) if match else 0, values.mean(), half_width(values)))
@@ -114,5 +129,15 @@ def _draw_removal_curve(
             "label": label,
         }
         axes.plot(curve["share"], curve["mean"], dashes, **style_args)
-        edges = band_edges(curve, "test_accuracy")
+        edges = band_edges(curve, quantity)
         axes.fill_between(curve["share"], *edges, color=colour, alpha=0.15, linewidth=0)
+
+
+def _label_percentages(axes: Axes, names: list[str]) -> None:
+    if _REMOVED.fullmatch(names[0]):
+        axes.set_title("test accuracy (%), units removed")
+        axes.set_xlabel("removed of each layer (%)")
+        style.percent_axis(axes)
+    else:
+        axes.set_title("rise of the loss, weights moved")
+        axes.set_xlabel("random change of the weights (%)")

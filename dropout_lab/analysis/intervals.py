@@ -11,13 +11,22 @@ from matplotlib.figure import Figure
 
 from dropout_lab.analysis.tables import half_width
 
-_SHARES = {"p", "activation_sparsity", "unit_correlation", "keep_rate", "test_ece"}
+_SHARES = {
+    "p",
+    "activation_sparsity",
+    "unit_correlation",
+    "keep_rate",
+    "test_ece",
+    "weight_similarity",
+    "weight_orientations",
+}
 _POSITIVE = {
     "effective_rank",
     "gradient_norm",
     "gradient_direction_variance",
     "noise_variance",
     "test_brier",
+    "variance_shift",
 }
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 

@@ -1,6 +1,6 @@
 """Reproduce a paper's figure: plot a study on the paper's axes, with the paper's values."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -16,6 +16,7 @@ from dropout_lab.analysis import phrases, style
 from dropout_lab.analysis.curves import draw_curve, mean_over_seeds
 from dropout_lab.analysis.intervals import band_edges, bar_lengths, describe_figure_intervals
 from dropout_lab.analysis.notes import describe_not_shown
+from dropout_lab.analysis.paper_figure_axes import AXIS_LABELS, X_OF_SETTINGS, highest_p
 from dropout_lab.analysis.paper_table_plot import draw_rows
 from dropout_lab.analysis.published import error_of_value, part_of_value, settings_of_value
 from dropout_lab.analysis.published_markers import published_footnote, published_style
@@ -26,11 +27,17 @@ from dropout_lab.analysis.tables import (
     half_width,
     settings_of_cell,
 )
+from dropout_lab.analysis.tuned_p import (
+    Point,
+    choose_p,
+    draw_rings,
+    draw_tuned_line,
+    ordered_colours,
+)
 from dropout_lab.config.grid import values_of
 from dropout_lab.config.published import FigureSettings, PublishedSettings
 from dropout_lab.config.schema import Settings
-from dropout_lab.config.sections.dropout import is_baseline, p_of_places
-from dropout_lab.config.sizes import training_examples
+from dropout_lab.config.sections.dropout import is_baseline
 
 _MAX_LINES = 12
 _MAX_ERROR_BARS = 20  # use a band for more points
@@ -40,14 +47,6 @@ _DASHES: dict[str, Literal["-", ":", "--"]] = {
     "train_error": "--",
 }
 _MARKERS = {"test_error": "o", "validation_error": "s", "train_error": "^"}  # for a single epoch
-_AXES = {
-    "p": "p, the probability of dropping",
-    "keep": "probability of keeping a unit, 1 − p",
-    "units": "units of the first hidden layer",
-    "train_size": "training examples",
-    "updates": "updates of the weights",
-    "epoch": "epoch",
-}
 
 
 def draw_figure(study: StudyTables, table: pd.DataFrame, title: str) -> Figure | None:
@@ -76,7 +75,7 @@ def _draw_lines(
 ) -> Figure | None:
     """Draw means over the seeds against the varied setting, one line for each kind of cell."""
     points = [(settings_of_cell(study, cell), cell) for _, cell in table.iterrows()]
-    x_of = _X_OF_SETTINGS[str(settings.x)]
+    x_of = X_OF_SETTINGS[str(settings.x)]
     lines, left_out = _group_into_lines(study, settings, [own for own, _ in points])
     if not lines:
         return None
@@ -99,6 +98,8 @@ def _draw_lines(
                 style_args = published_style(value.seen, colour, marker)
                 axes.errorbar(x_of(value.settings), value.error, yerr=value.spread, **style_args)
                 ticks.add(x_of(value.settings))
+    if settings.tuned:
+        _mark_tuned(axes, study, settings, points, [members for *_, members in lines.values()])
     if settings.log_x:
         axes.set_xscale("log")
     if settings.x in ("p", "keep"):
@@ -107,11 +108,34 @@ def _draw_lines(
         axes.set_xticks(sorted(ticks) if len(ticks) < 9 else axes.get_xticks())
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
         axes.minorticks_off()
-    axes.set_xlabel(_AXES[str(settings.x)])
+    axes.set_xlabel(AXIS_LABELS[str(settings.x)])
     omitted = describe_not_shown(left_out, "line")
     all_settings = set().union(*(members for _, _, members in lines.values()))
     seeds = [int(cell["seeds"]) for own, cell in points if own in all_settings]
     return _finish_figure(figure, axes, study, table, settings, published, title, seeds, omitted)
+
+
+def _mark_tuned(
+    axes: Axes,
+    study: StudyTables,
+    figure: FigureSettings,
+    points: list[Point],
+    lines: list[set[Settings]],
+) -> None:
+    """Mark the p that validation chose: on each line over p, elsewhere as a line of its own."""
+    quantity, x_of = figure.y[0], X_OF_SETTINGS[str(figure.x)]
+    if figure.x in ("p", "keep"):
+        groups = [[point for point in points if point[0] in members] for members in lines]
+        chosen = [point for group in groups for point in choose_p(group, lambda _: None)]
+        values = [(x_of(own), _final_errors(study, cell, quantity)) for own, cell in chosen]
+        draw_rings(axes, [(x, float(errors.mean())) for x, errors in values])
+        return
+    chosen = sorted(choose_p(points, x_of), key=lambda point: x_of(point[0]))
+    errors = [_final_errors(study, cell, quantity) for _, cell in chosen]
+    means = np.array([each.mean() for each in errors])
+    halves = np.array([half_width(each) for each in errors])
+    bars = np.nan_to_num(bar_lengths(means, halves, "error"))
+    draw_tuned_line(axes, [x_of(own) for own, _ in chosen], means, bars)
 
 
 @dataclass(frozen=True)
@@ -185,6 +209,8 @@ def _group_into_lines(
             continue
         label = _line_label(study, figure, own)
         style_args = style.variant_look(own.dropout.variant)
+        if figure.tuned and not over_p and not is_baseline(own):  # a colour for each p
+            style_args = style.p_colour(own.dropout.p), style_args[1]
         lines.setdefault(label, (*style_args, set()))[2].add(own)
     for own in filter(is_baseline, all_settings if lines and over_p else ()):
         starting_lines = [
@@ -192,7 +218,7 @@ def _group_into_lines(
             for _, _, members in lines.values()
             if _equal_except_dropout(study, figure, own, next(iter(members)))
             # Cells with p = 0 may have dropout at another place. Their line has its own point.
-            and not any(_highest_p(one) == 0 and not is_baseline(one) for one in members)
+            and not any(highest_p(one) == 0 and not is_baseline(one) for one in members)
         ]
         for members in starting_lines:
             members.add(own)
@@ -202,6 +228,8 @@ def _group_into_lines(
             lines[label] = (style.WITHOUT, "D", {own})
     shown = dict(list(lines.items())[:_MAX_LINES])
     colours = style.distinct_styles((colour, "-") for colour, _, _ in shown.values())
+    if figure.tuned and over_p:
+        colours = [(colour, "-") for colour in ordered_colours(len(shown))]
     line_styles = {
         label: (colour, marker, members)
         for (label, (_, marker, members)), (colour, _) in zip(shown.items(), colours, strict=True)
@@ -272,7 +300,7 @@ def _draw_training_curves(
         _draw_published_curve(
             axes, [each for each in published_points if each.settings == own], ends, colour
         )
-    axes.set_xlabel(_AXES[str(settings.x)])
+    axes.set_xlabel(AXIS_LABELS[str(settings.x)])
     if settings.log_x:
         axes.set_xscale("log")
         axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
@@ -358,16 +386,3 @@ def _error_name(quantity: str) -> str:
 
 def _final_errors(study: StudyTables, cell: pd.Series, quantity: str) -> Any:
     return 100 * (1 - final_values(study, cell, f"{quantity.removesuffix('_error')}_accuracy"))
-
-
-def _highest_p(own: Settings) -> float:
-    """Return the highest p of the hidden layers; 0 without dropout."""
-    return max((p for place, p in p_of_places(own).items() if place > 0), default=0.0)
-
-
-_X_OF_SETTINGS: dict[str, Callable[[Settings], float]] = {
-    "p": _highest_p,
-    "keep": lambda own: 1 - _highest_p(own),
-    "units": lambda own: float(own.model.hidden[0]),
-    "train_size": lambda own: float(training_examples(own)),
-}

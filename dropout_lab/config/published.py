@@ -83,5 +83,10 @@ class FigureSettings(Section):
         None, description="dotted keys, each combination a line; null = all that x does not show"
     )
     log_x: bool = Field(False, description="a logarithmic x axis")
+    tuned: bool = Field(
+        False,
+        description="mark the p that validation chose: on each line over p or keep; as a "
+        "separate line over units or train_size",
+    )
     y_max: Positive | None = Field(None, description="end of the y axis, in %")
     title: Annotated[str, Field(max_length=200)] = Field("", description="stands above it")

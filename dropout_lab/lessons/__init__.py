@@ -212,6 +212,19 @@ LESSONS: dict[str, Lesson] = {
         images=True,
         seconds=(7.4, 57.0),
     ),
+    "normalization": Lesson(
+        claim=(
+            "Dropout before a batch normalization raises the variance that it learns in training, "
+            "so its statistics are wrong in evaluation. Dropout after the last normalization has "
+            "no such effect."
+        ),
+        paper="Li, Chen, Hu, Yang 2019, CVPR, arXiv:1801.05134; Ioffe & Szegedy 2015, ICML",
+        p=(0.5,),
+        lowest=0.3,
+        highest=0.7,
+        images=True,
+        seconds=(6.8, 8.6),
+    ),
 }
 
 

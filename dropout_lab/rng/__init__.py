@@ -41,6 +41,7 @@ class Purpose(IntEnum):
     SNAPSHOTS = 12
     LESSON = 13
     GENERATED = 14
+    FLATNESS = 15
 
 
 def stream(purpose: Purpose, seed: int, *key: int) -> np.random.Generator:

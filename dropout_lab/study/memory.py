@@ -154,4 +154,9 @@ def _tables(settings: Settings, parameters: int) -> int:
     if {"activations", "co_adaptation", "variance_shift"} & set(wanted):
         widest = max(settings.model.hidden)
         tables += 4 * _DOUBLE * widest * (CHUNK + widest)
+    if "flatness" in wanted:
+        tables += 4 * _FLOAT * parameters
+    if "weight_condensation" in wanted:
+        columns = max(_columns(settings)[1:-1])
+        tables += 3 * _DOUBLE * (max(matrices(settings)[:-1]) + columns**2)
     return tables

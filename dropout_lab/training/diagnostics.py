@@ -7,7 +7,12 @@ import torch
 from torch import Tensor
 
 from dropout_lab.config.sections.dropout import p_of_places
-from dropout_lab.config.sections.evaluation import LAYER_COLUMNS, REMOVED_PERCENTAGES, diagnostics
+from dropout_lab.config.sections.evaluation import (
+    CONDENSATION_COLUMNS,
+    LAYER_COLUMNS,
+    REMOVED_PERCENTAGES,
+    diagnostics,
+)
 from dropout_lab.data import Examples, Splits, draw_stratified
 from dropout_lab.layers import Dropout, UnitInputs
 from dropout_lab.layers.noise_measurement import (
@@ -18,12 +23,12 @@ from dropout_lab.layers.noise_measurement import (
 )
 from dropout_lab.normalization import fixed_statistics
 from dropout_lab.rng import Purpose, stream
-from dropout_lab.training import unit_statistics
+from dropout_lab.training import unit_statistics, weight_statistics
 from dropout_lab.training.fleet import Fleet
 from dropout_lab.training.gradients import compare_gradients, full_gradient
 
 _GRADIENT_BATCHES = 20
-_MAX_TEST_EXAMPLES = 1_000
+_MAX_EXAMPLES = 1_000
 _NOISE_EXAMPLES = 100
 
 Columns = dict[str, Tensor]  # by the name of the column: (runs,)
@@ -60,10 +65,15 @@ class Diagnostics:
         settings = fleet.settings
         self.requested = diagnostics(settings.evaluation)
         labels = splits.test.labels
-        size = min(_MAX_TEST_EXAMPLES, len(labels))
+        size = min(_MAX_EXAMPLES, len(labels))
         generator = stream(Purpose.DIAGNOSTICS, settings.dataset.split_seed)
         chosen = torch.from_numpy(draw_stratified(labels.cpu().numpy(), size, generator))
         self.test = splits.test[chosen.to(labels.device)]
+        if "flatness" in self.requested:
+            generator = stream(Purpose.FLATNESS, settings.dataset.split_seed)
+            size = min(_MAX_EXAMPLES, len(train))
+            chosen = torch.from_numpy(draw_stratified(train.labels.cpu().numpy(), size, generator))
+            self.flatness_examples = train[chosen.to(train.labels.device)]
 
     def __call__(self) -> Columns:
         """Return the diagnostics of the networks in their current state."""
@@ -78,6 +88,10 @@ class Diagnostics:
                     columns |= self._compare_gradients(epoch)
             with torch.no_grad():
                 columns |= self._measure_units()
+                if "weight_condensation" in self.requested:
+                    columns |= self._measure_condensation()
+                if "flatness" in self.requested:
+                    columns |= self._measure_flatness()
                 if "variance_shift" in self.requested:
                     with self.model.noise_for(Purpose.DIAGNOSTICS, epoch):
                         columns |= self._measure_variance_shift()
@@ -106,6 +120,23 @@ class Diagnostics:
                 )
                 columns[f"removed_{percentage}_test_accuracy"] = accuracy
         return columns
+
+    def _measure_condensation(self) -> Columns:
+        """Compare the directions of the incoming weights of the units of each hidden layer."""
+        columns: Columns = {}
+        hidden = zip(self.model.weights[:-1], self.model.biases[:-1], strict=True)
+        for layer, (weight, bias) in enumerate(hidden, start=1):
+            vectors = torch.cat([weight, bias], dim=1)  # (runs, in + 1, out)
+            for measure in CONDENSATION_COLUMNS:
+                columns[f"{measure}_{layer}"] = getattr(weight_statistics, measure)(vectors)
+        return columns
+
+    def _measure_flatness(self) -> Columns:
+        """Measure the rise of the loss on training examples along random directions."""
+        x = self.splits.pixels(self.flatness_examples.images).unsqueeze(0)
+        labels = self.flatness_examples.labels
+        rises = weight_statistics.loss_rises(self.model.eval(), x, labels, self.seeds)
+        return {f"loss_rise_{percentage}": rise for percentage, rise in rises.items()}
 
     def _measure_variance_shift(self) -> Columns:
         """Compare the variance before each normalization with dropout on and off (Li et al. 2019).

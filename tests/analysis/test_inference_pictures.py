@@ -254,3 +254,27 @@ def test_what_did_not_complete_is_not_drawn_against_units_removed(measured: Stud
     done = runs[(runs["dropout.p"] == 0.5) & (runs["status"] == "completed")]
     ours = removed.lines[1].get_ydata()[3]
     assert ours == pytest.approx(done["removed_50_test_accuracy"].item())
+
+
+def test_the_rise_of_the_loss_is_drawn_over_the_change_of_the_weights(tmp_path: Path) -> None:
+    settings = (
+        "evaluation.diagnostics=[weight_condensation,flatness]",
+        "training.epochs=2",
+    )
+    go(study(tmp_path / "s", *settings, p="0,0.5", seeds="2"))
+    read = read_study(tmp_path / "s")
+    figure = draw_diagnostics(read, summarize_cells(read), "s")
+    assert figure is not None
+    shown = [axes for axes in figure.axes if axes.get_visible()]
+    assert [axes.get_title() for axes in shown] == [
+        "mean |cos| of weights, layer 1", "mean |cos| of weights, layer 2",
+        "orientations per unit, layer 1", "orientations per unit, layer 2",
+        "rise of the loss, weights moved",
+    ]  # fmt: skip
+    rows = {axes.get_subplotspec().rowspan.start for axes in shown}
+    assert len(rows) == 2  # three panels, then two
+    runs = read.completed[1]
+    line = shown[-1].lines[1]
+    assert list(line.get_xdata()) == [0, 10, 25, 50]
+    assert line.get_ydata()[0] == 0
+    assert line.get_ydata()[3] == pytest.approx(runs["loss_rise_50"].mean())

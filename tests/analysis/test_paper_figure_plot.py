@@ -181,3 +181,41 @@ def test_a_label_stands_for_the_keys_it_names(tmp_path: Path) -> None:
     assert labels == ["bare", "strong"]
     # Where only some of its keys are told, the label would say too much.
     assert cell_label(table.iloc[1], (), False) == "with dropout"
+
+
+# Two settings of another key, each without dropout, then each at p = 0.5. Validation is 1 pp below.
+FOUR = [0.90, 0.92, 0.80, 0.82, 0.94, 0.96, 0.70, 0.72]
+
+
+def with_figure(path: Path, figure: dict[str, Any]) -> StudyTables:
+    """Read a study, with the axes of its figure."""
+    read = json.loads((path / results.MANIFEST).read_text())
+    (path / results.MANIFEST).write_text(json.dumps(read | {"figure": figure}))
+    return read_study(path)
+
+
+def test_the_p_that_validation_chose_is_marked_on_each_line(tmp_path: Path) -> None:
+    """The error is 5 at p = 0.5 without noise, and 19 at p = 0 with noise."""
+    axes = ("dataset.label_noise=0.0,0.3", "dropout.p=0,0.5")
+    path = made_study(tmp_path / "s", *axes, accuracies=FOUR)
+    figure = drawn(with_figure(path, {"x": "p", "tuned": True}))
+    rings = [line for line in figure.axes[0].lines if line.get_markersize() == 12]
+    found = [(float(line.get_xdata()[0]), float(line.get_ydata()[0])) for line in rings]
+    np.testing.assert_allclose(found, [(0.5, 5), (0.0, 19)])
+    assert "p chosen on validation" in words(figure)
+    unmarked = drawn(with_figure(path, {"x": "p"}))
+    assert "p chosen on validation" not in words(unmarked)
+
+
+def test_the_p_that_validation_chose_is_a_line_over_the_widths(tmp_path: Path) -> None:
+    path = made_study(tmp_path / "s", "model.hidden=[8],[16]", "dropout.p=0,0.5", accuracies=FOUR)
+    figure = drawn(with_figure(path, {"x": "units", "tuned": True, "log_x": True}))
+    (line,) = [
+        each
+        for each in figure.axes[0].lines
+        if each.get_linewidth() == 2.4 and each.get_linestyle() == "-"
+    ]
+    assert list(line.get_xdata()) == [8, 16]
+    assert list(line.get_ydata()) == pytest.approx([5, 19])
+    at_half = next(each for each in figure.axes[0].lines if each.get_color() == p_colour(0.5))
+    assert list(at_half.get_ydata()) == pytest.approx([5, 29])

@@ -49,7 +49,10 @@ MONTE_CARLO = "evaluation.inference=monte_carlo"
             ["evaluation.at_end=[heat]"],
             "features, histograms, reliability, predictions, boundary or a list of them.",
         ),
-        (["evaluation.diagnostics=[heat]"], "gradients, noise, variance_shift or a list of them."),
+        (
+            ["evaluation.diagnostics=[heat]"],
+            "weight_condensation, flatness or a list of them.",
+        ),
         ([MONTE_CARLO, "dropout.variant=none"], "no network here has noise to sample"),
         ([MONTE_CARLO, "dropout.p=0"], "no network here has noise to sample"),
         ([MONTE_CARLO, "dropout.variant=fast"], "no network here has noise to sample"),

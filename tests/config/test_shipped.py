@@ -19,7 +19,7 @@ def test_every_config_of_the_clone_has_a_name() -> None:
     assert shipped.find_shipped("configs/quickstart.yaml") is None
     assert shipped.find_shipped("geron_ch11") == shipped.find_shipped("teaching/geron_ch11")
     folders = [name.partition("/")[0] for name in shipped.list_shipped() if "/" in name]
-    assert list(dict.fromkeys(folders)) == ["papers", "teaching"]
+    assert list(dict.fromkeys(folders)) == ["papers", "teaching", "theory"]
     assert "/" not in next(iter(shipped.list_shipped()))  # those without a folder come first
 
 

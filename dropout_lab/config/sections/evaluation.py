@@ -14,7 +14,15 @@ if TYPE_CHECKING:
 
 
 InferenceName = Literal["mean", "monte_carlo", "geometric", "moment_matching", "ensemble"]
-DiagnosticName = Literal["activations", "co_adaptation", "gradients", "noise", "variance_shift"]
+DiagnosticName = Literal[
+    "activations",
+    "co_adaptation",
+    "gradients",
+    "noise",
+    "variance_shift",
+    "weight_condensation",
+    "flatness",
+]
 AtEndName = Literal["features", "histograms", "reliability", "predictions", "boundary"]
 
 Inferences = Annotated[tuple[InferenceName, ...], Field(strict=False, min_length=1)]
@@ -33,8 +41,10 @@ LAYER_COLUMNS = {
     "co_adaptation": ("unit_correlation", "effective_rank"),
 }
 GRADIENT_COLUMNS = ("gradient_norm", "gradient_direction_variance", "gradient_direction_error")
+CONDENSATION_COLUMNS = ("weight_similarity", "weight_orientations")
 NOISE_COLUMNS = ("keep_rate", "noise_mean", "noise_variance")
 REMOVED_PERCENTAGES = (10, 25, 50, 75)  # of the units of each hidden layer
+PERTURBED_PERCENTAGES = (10, 25, 50)  # of the length of each unit's incoming weights
 
 
 class EvaluationSettings(Section):
@@ -233,6 +243,10 @@ def diagnostic_columns(settings: "Settings") -> tuple[str, ...]:
         f"{name}_{place}" for name in NOISE_COLUMNS for place in p_of_places(settings)
     ]
     columns["variance_shift"] = [f"variance_shift_{layer}" for layer in layers]
+    columns["weight_condensation"] = [
+        f"{name}_{layer}" for name in CONDENSATION_COLUMNS for layer in layers
+    ]
+    columns["flatness"] = [f"loss_rise_{percentage}" for percentage in PERTURBED_PERCENTAGES]
     return tuple(column for name in diagnostics(settings.evaluation) for column in columns[name])
 
 
