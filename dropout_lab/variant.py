@@ -37,6 +37,7 @@ class Variant:
             derivative of the output.
         source: SHA-256 of the plugin; empty for built-in variants.
         remark: What to know before comparing it with other variants.
+        other_names: Names of the same thing in papers and programs, under which it is found too.
     """
 
     formula: str
@@ -62,6 +63,7 @@ class Variant:
     surrogate: tuple[str, ...] = ()
     source: str = ""
     remark: str = ""
+    other_names: tuple[str, ...] = ()
 
     def public_fields(self) -> dict[str, Any]:
         """Return the fields of this class, without those of :class:`BuiltInVariant`."""
