@@ -27,6 +27,8 @@ class Variant:
         reads_mask: Whether it distinguishes masks per example and masks per batch.
         activations: The allowed activations; empty if all are allowed.
         noisy: Whether it uses random numbers.
+        few_masks: Why two examples or two steps can have the same mask by chance; empty if that is
+            as good as impossible.
         one_p: Whether all runs of a fleet need the same p, since p determines the shapes.
         moments: Whether mean and variance of the pre-activations are known in closed form.
         biased: Why evaluation is not the mean of training; empty if it is the mean.
@@ -55,6 +57,7 @@ class Variant:
     reads_mask: bool = True
     activations: tuple[str, ...] = ()
     noisy: bool = True
+    few_masks: str = ""
     one_p: bool = False
     moments: bool = False
     biased: str = ""

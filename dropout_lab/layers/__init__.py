@@ -21,6 +21,7 @@ from dropout_lab.layers.gaussian_dropconnect import GaussianDropConnect
 from dropout_lab.layers.inverted import InvertedDropout
 from dropout_lab.layers.learned import LearnedDropout
 from dropout_lab.layers.linear import DropoutLinear
+from dropout_lab.layers.masksembles import Masksembles
 from dropout_lab.layers.multinomial import EvolutionalDropout, MultinomialDropout
 from dropout_lab.layers.none import NoDropout
 from dropout_lab.layers.old_names import renamed_class
@@ -53,6 +54,7 @@ VARIANTS: dict[str, type[Dropout]] = {
     "multinomial": MultinomialDropout,
     "evolutional": EvolutionalDropout,
     "targeted_unit": TargetedUnitDropout,
+    "masksembles": Masksembles,
     "batchwise": BatchwiseDropout,
     "variational_b": VariationalBDropout,
     "sparse_variational": SparseVariationalDropout,
@@ -79,6 +81,7 @@ __all__ = [
     "InvertedDropout",
     "LearnedDropout",
     "Mask",
+    "Masksembles",
     "MultinomialDropout",
     "NoDropout",
     "ShakeoutDropout",

@@ -25,12 +25,13 @@ LEARNED = [name for name in NAMES if CATALOGUE[name].learned]
 QUIET = ["none", "fast"]  # without noise
 ONE_MASK = ["batchwise", "targeted_weight"]  # one for a batch, whatever ``mask`` says
 OWN_MASKS = [name for name in NOISY if name not in ONE_MASK]
+FEW_MASKS = [name for name in NAMES if CATALOGUE[name].few_masks]
 # Variants whose evaluation leaves units and weights unchanged and is not the mean of training.
 APART = ["unscaled", "alpha", "concrete", "targeted_unit", "targeted_weight"]
 # Variants whose masks are nested: what is kept at some p is kept at every lower p.
 NESTING = [
-    "inverted", "standard", "unscaled", "alpha", "standout", "multinomial", "batchwise",
-    "shakeout", "targeted_unit", "targeted_weight", "dropconnect",
+    "inverted", "standard", "unscaled", "alpha", "standout", "multinomial", "masksembles",
+    "batchwise", "shakeout", "targeted_unit", "targeted_weight", "dropconnect",
 ]  # fmt: skip
 # The input whose gradient intentionally differs; the variant's own test file checks it.
 SURROGATE = {"evolutional": "x", "shakeout": "weight"}
@@ -170,6 +171,16 @@ def _batchwise(p: float, at: LayerInputs) -> Moments:
     return _through(at, x, torch.outer(x, x) * (both - 1))
 
 
+def _masksembles(p: float, at: LayerInputs) -> Moments:
+    """Over the four masks, each as likely."""
+    x = at.x[0]
+    kept = VARIANTS["masksembles"](p).ranks(x) < round((1 - p) * len(x))
+    masks = kept.to(x.dtype)
+    apart = masks - masks.mean(dim=0)
+    covariance = apart.T @ apart / len(masks)
+    return _through(at, x * masks.mean(dim=0), torch.outer(x, x) * covariance)
+
+
 def lowest(sizes: Tensor, count: int) -> Tensor:
     """Return which so many numbers are the lowest, by sorting a list."""
     edge = sorted(sizes.tolist())[count - 1]
@@ -232,6 +243,7 @@ LAWS: dict[str, Law] = {
     "shakeout": _shakeout,
     "targeted_unit": _targeted_unit,
     "targeted_weight": _targeted_weight,
+    "masksembles": _masksembles,
     "batchwise": _batchwise,
     "dropconnect": _dropconnect,
     "gaussian_dropconnect": _on_weights,

@@ -122,6 +122,9 @@ class DropoutSettings(Section):
     strength: Strength | None = Field(
         None, description="Variant shakeout: the constant c. null: 0.1."
     )
+    masks: Count | None = Field(
+        None, description="Variant masksembles: number of fixed masks. null: 4."
+    )
     length_scale: Strength | None = Field(
         None, description="Variant concrete: prior length scale l; weights cost l^2/N. null: 1e-4."
     )
