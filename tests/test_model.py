@@ -15,6 +15,7 @@ from dropout_lab.layers import (
     UnitDropout,
     affine,
 )
+from dropout_lab.layers.sample_inputs import move_from_start
 from dropout_lab.model import MLP, fleet_p, initial_weights
 from dropout_lab.rng import NumpyNoise, Purpose, stream
 from dropout_lab.study.weights import weights_bytes
@@ -229,6 +230,7 @@ def test_every_variant_trains_and_rests_in_the_network(variant: str, activation:
     pieces = ["model.pieces=3"] if activation == "maxout" else []
     activated = [f"model.activation={activation}", *pieces]
     model = model_of(*with_variant(variant), *activated, seeds=(0, 1))
+    move_from_start(model.dropouts)
     x = torch.rand(2, 4, 784)
     model.open_epoch(1)
     first, second = model(x), model(x)

@@ -54,6 +54,8 @@ def examples_are_not_dropped(subject: Subject) -> Outcome:
     """Check that the units of an example are not all kept or all dropped together."""
     if not subject.acts_on_units or not subject.kind.noisy:
         return not_applicable("acts on weights" if subject.kind.noisy else _NOT_NOISY)
+    if subject.kind.few_masks:
+        return not_applicable(subject.kind.few_masks)
     together = 0
     for mask in MASKS:
         at = sample_inputs(batch=8, units=200)

@@ -19,10 +19,13 @@ from dropout_lab.layers.fast import FastDropout
 from dropout_lab.layers.gaussian import GaussianDropout
 from dropout_lab.layers.gaussian_dropconnect import GaussianDropConnect
 from dropout_lab.layers.inverted import InvertedDropout
+from dropout_lab.layers.jumpout import JumpoutDropout
 from dropout_lab.layers.learned import LearnedDropout
 from dropout_lab.layers.linear import DropoutLinear
 from dropout_lab.layers.masksembles import Masksembles
+from dropout_lab.layers.mixout import MixoutDropout
 from dropout_lab.layers.multinomial import EvolutionalDropout, MultinomialDropout
+from dropout_lab.layers.nested import NestedDropout
 from dropout_lab.layers.none import NoDropout
 from dropout_lab.layers.old_names import renamed_class
 from dropout_lab.layers.shakeout import ShakeoutDropout
@@ -54,12 +57,15 @@ VARIANTS: dict[str, type[Dropout]] = {
     "multinomial": MultinomialDropout,
     "evolutional": EvolutionalDropout,
     "targeted_unit": TargetedUnitDropout,
+    "jumpout": JumpoutDropout,
+    "nested": NestedDropout,
     "masksembles": Masksembles,
     "batchwise": BatchwiseDropout,
     "variational_b": VariationalBDropout,
     "sparse_variational": SparseVariationalDropout,
     "shakeout": ShakeoutDropout,
     "targeted_weight": TargetedWeightDropout,
+    "mixout": MixoutDropout,
     "fast": FastDropout,
     "dropconnect": DropConnect,
     "gaussian_dropconnect": GaussianDropConnect,
@@ -79,10 +85,13 @@ __all__ = [
     "GaussianDropConnect",
     "GaussianDropout",
     "InvertedDropout",
+    "JumpoutDropout",
     "LearnedDropout",
     "Mask",
     "Masksembles",
+    "MixoutDropout",
     "MultinomialDropout",
+    "NestedDropout",
     "NoDropout",
     "ShakeoutDropout",
     "SparseVariationalDropout",
