@@ -35,8 +35,8 @@ class Variant:
         keep_rate: Whether a unit or a weight is 0 with probability exactly p, and otherwise kept.
         matched: Whether its noise, relative to evaluation, has variance p / (1 - p); for learned
             noise, at the start.
-        surrogate: The tensors, ``x`` or ``weight``, whose gradient intentionally differs from the
-            derivative of the output.
+        surrogate: The tensors, ``x``, ``weight`` or a learned parameter, whose gradient
+            intentionally differs from the derivative of the output.
         source: SHA-256 of the plugin; empty for built-in variants.
         remark: What to know before comparing it with other variants.
         other_names: Names of the same thing in papers and programs, under which it is found too.
@@ -82,11 +82,13 @@ class BuiltInVariant(Variant):
             measured by ``benchmarks/memory.py`` and rounded up.
         bytes_per_weight: Memory of a training step per outgoing weight at such a place, besides the
             gradient.
+        learns_per_weight: Whether there is a learned parameter for each weight.
         colour: Colour in plots. Related variants have the same colour and different markers.
         marker: Marker in plots.
     """
 
     bytes_per_unit: int
     bytes_per_weight: int = 0
+    learns_per_weight: bool = False
     colour: str
     marker: str

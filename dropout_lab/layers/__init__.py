@@ -13,11 +13,14 @@ from dropout_lab.layers.base import (
     WeightDropout,
 )
 from dropout_lab.layers.batchwise import BatchwiseDropout
+from dropout_lab.layers.bayes_by_backprop import BayesByBackprop
 from dropout_lab.layers.concrete import ConcreteDropout
 from dropout_lab.layers.dropconnect import DropConnect
 from dropout_lab.layers.fast import FastDropout
 from dropout_lab.layers.gaussian import GaussianDropout
 from dropout_lab.layers.gaussian_dropconnect import GaussianDropConnect
+from dropout_lab.layers.guided import GuidedDropout
+from dropout_lab.layers.information import InformationDropout
 from dropout_lab.layers.inverted import InvertedDropout
 from dropout_lab.layers.jumpout import JumpoutDropout
 from dropout_lab.layers.learned import LearnedDropout
@@ -32,6 +35,7 @@ from dropout_lab.layers.shakeout import ShakeoutDropout
 from dropout_lab.layers.sparse_variational import SparseVariationalDropout
 from dropout_lab.layers.standard import StandardDropout
 from dropout_lab.layers.standout import StandoutDropout
+from dropout_lab.layers.stochastic_delta_rule import StochasticDeltaRule
 from dropout_lab.layers.targeted import TargetedUnitDropout, TargetedWeightDropout
 from dropout_lab.layers.uniform import UniformDropout
 from dropout_lab.layers.unscaled import UnscaledDropout
@@ -56,6 +60,8 @@ VARIANTS: dict[str, type[Dropout]] = {
     "variational_a2": VariationalA2Dropout,
     "multinomial": MultinomialDropout,
     "evolutional": EvolutionalDropout,
+    "information": InformationDropout,
+    "guided": GuidedDropout,
     "targeted_unit": TargetedUnitDropout,
     "jumpout": JumpoutDropout,
     "nested": NestedDropout,
@@ -63,6 +69,8 @@ VARIANTS: dict[str, type[Dropout]] = {
     "batchwise": BatchwiseDropout,
     "variational_b": VariationalBDropout,
     "sparse_variational": SparseVariationalDropout,
+    "bayes_by_backprop": BayesByBackprop,
+    "stochastic_delta_rule": StochasticDeltaRule,
     "shakeout": ShakeoutDropout,
     "targeted_weight": TargetedWeightDropout,
     "mixout": MixoutDropout,
@@ -75,6 +83,7 @@ __all__ = [
     "VARIANTS",
     "AlphaDropout",
     "BatchwiseDropout",
+    "BayesByBackprop",
     "BernoulliDropout",
     "ConcreteDropout",
     "DropConnect",
@@ -84,6 +93,8 @@ __all__ = [
     "FastDropout",
     "GaussianDropConnect",
     "GaussianDropout",
+    "GuidedDropout",
+    "InformationDropout",
     "InvertedDropout",
     "JumpoutDropout",
     "LearnedDropout",
@@ -97,6 +108,7 @@ __all__ = [
     "SparseVariationalDropout",
     "StandardDropout",
     "StandoutDropout",
+    "StochasticDeltaRule",
     "TargetedUnitDropout",
     "TargetedWeightDropout",
     "UniformDropout",

@@ -75,7 +75,9 @@ def _need(settings: Settings) -> Need:
     weights, columns = matrices(settings), _columns(settings)
     places = p_of_places(settings)
     parameters = sum(weights) + sum(columns[1:])
-    if settings.dropout.variant == "sparse_variational" or settings.dropout.alpha_per == "weight":
+    kind = BUILT_IN.get(settings.dropout.variant)
+    per_weight = kind is not None and kind.learns_per_weight
+    if per_weight or settings.dropout.alpha_per == "weight":
         parameters += sum(weights[place] for place in places)
     normalized = sum(columns[1:-1]) if settings.model.normalization != "none" else 0
     parameters += 4 * normalized  # gain, shift and the running statistics

@@ -81,6 +81,9 @@ class Objective:
         dropout_loss = self.model.penalty(progress)
         if dropout_loss is not None:
             dropout_loss = dropout_loss / self.examples
+        batch_penalty = self.model.batch_penalty(x, hidden, progress)
+        if batch_penalty is not None:
+            dropout_loss = batch_penalty + (0 if dropout_loss is None else dropout_loss)
         if self.loss == "expectation_linear":
             term = self.weight * expectation_linear(logits, self._forward_without_dropout(x))
             dropout_loss = term if dropout_loss is None else term + dropout_loss

@@ -139,12 +139,16 @@ def called(layer: nn.Module, weights: dict[str, Tensor], x: Tensor) -> Tensor:
     return y
 
 
+def trained_by_gradient(layer: nn.Module) -> list[nn.Parameter]:
+    return [parameter for parameter in layer.parameters() if parameter.requires_grad]
+
+
 def step(layer: nn.Module, x: Tensor | None = None) -> list[Tensor]:
     """Take a forward and a backward pass in training; return what came out and the gradients."""
     x = (batch() if x is None else x).detach().clone().requires_grad_()
     layer.train()
     y = seeded(lambda: layer(x))
-    leaves = [x, *layer.parameters()]
+    leaves = [x, *trained_by_gradient(layer)]
     gradients = torch.autograd.grad(y.square().sum(), leaves, allow_unused=True)
     assert y.isfinite().all()
     assert all(g is None or g.isfinite().all() for g in gradients)
@@ -224,7 +228,7 @@ def compiled(subject: Subject, backend: str) -> None:
     torch._dynamo.reset()
     for layer in modes(subject):
         graph = torch.compile(layer, backend=backend, fullgraph=True)
-        x, weights = batch().requires_grad_(), list(layer.parameters())
+        x, weights = batch().requires_grad_(), trained_by_gradient(layer)
         y = graph(x)
         torch.autograd.grad(y.sum(), [x, *weights], allow_unused=True)
         if not layer.training:
@@ -299,6 +303,7 @@ def differentiates(subject: Subject) -> None:
         assert all(g.isfinite().all() for g in (*of_weights.values(), of_x))
         if not layer.training:
             x.requires_grad_()
+            weights = {key: weight.requires_grad_() for key, weight in weights.items()}
             leaves = [x, *weights.values()]
             wanted = torch.autograd.grad(loss(weights, x), leaves, allow_unused=True)
             for ours, theirs in zip([of_x, *of_weights.values()], wanted, strict=True):
@@ -509,7 +514,7 @@ def replicates(subject: Subject) -> None:
     x = batch()
     ours = seeded(lambda: replica(layer)(x))
     assert torch.equal(ours, seeded(lambda: layer(x)))
-    if weights := list(layer.parameters()):
+    if weights := trained_by_gradient(layer):
         gradients = torch.autograd.grad(ours.sum(), weights, allow_unused=True)
         assert any(g is not None for g in gradients)
 
@@ -522,7 +527,7 @@ def recomputes(subject: Subject) -> None:
         x = batch().requires_grad_()
         y = seeded(lambda: call(x))
         torch.rand(3)
-        leaves = [x, *layer.parameters()]
+        leaves = [x, *trained_by_gradient(layer)]
         for leaf in leaves:
             leaf.grad = None
         y.square().sum().backward()
@@ -573,7 +578,7 @@ def runs_under_autocast(subject: Subject) -> None:
         with torch.autocast("cpu", torch.bfloat16):
             y = layer(x)
         assert y.isfinite().all()
-        torch.autograd.grad(y.sum(), [x, *layer.parameters()], allow_unused=True)
+        torch.autograd.grad(y.sum(), [x, *trained_by_gradient(layer)], allow_unused=True)
 
 
 def of_shape(subject: Subject, *shape: int) -> None:

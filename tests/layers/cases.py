@@ -22,6 +22,8 @@ UNIT = [name for name, kind in VARIANTS.items() if issubclass(kind, UnitDropout)
 NOISY = [name for name in NAMES if CATALOGUE[name].noisy]
 NOISY_UNIT = [name for name in UNIT if name in NOISY]
 LEARNED = [name for name in NAMES if CATALOGUE[name].learned]
+BY_GRADIENT = [name for name in LEARNED if name != "stochastic_delta_rule"]
+PENALIZED = [name for name in BY_GRADIENT if name not in ("guided", "information")]
 STATEFUL = [*LEARNED, "mixout"]  # with entries in a state dict, in DropoutLinear
 QUIET = ["none", "fast"]  # without noise
 ONE_MASK = ["batchwise", "targeted_weight", "mixout"]  # one for a batch, whatever ``mask`` says
@@ -33,11 +35,11 @@ APART = ["unscaled", "alpha", "concrete", "jumpout", "targeted_unit", "targeted_
 # Variants whose masks are nested: what is kept at some p is kept at every lower p.
 NESTING = [
     "inverted", "standard", "unscaled", "alpha", "standout", "multinomial", "jumpout",
-    "nested", "masksembles", "batchwise", "shakeout", "targeted_unit", "targeted_weight",
+    "guided", "nested", "masksembles", "batchwise", "shakeout", "targeted_unit", "targeted_weight",
     "dropconnect",
 ]  # fmt: skip
 # The input whose gradient intentionally differs; the variant's own test file checks it.
-SURROGATE = {"evolutional": "x", "shakeout": "weight"}
+SURROGATE = {"evolutional": "x", "shakeout": "weight", "guided": "strength"}
 OPTIONS: dict[str, dict[str, float]] = {
     "targeted_unit": {"share": 0.5},
     "targeted_weight": {"share": 0.5},
@@ -205,6 +207,11 @@ def _nested(p: float, at: LayerInputs) -> Moments:
     )
 
 
+def _guided(p: float, at: LayerInputs) -> Moments:
+    """At the start, every unit is a candidate of strength 1."""
+    return _coin(lambda p: 1 / (1 - p))(p, at)
+
+
 def _masksembles(p: float, at: LayerInputs) -> Moments:
     """Over the four masks, each as likely."""
     x = at.x[0]
@@ -250,7 +257,8 @@ def _dropconnect(p: float, at: LayerInputs) -> Moments:
     return mean, variance + p / (1 - p) * at.bias[0] ** 2
 
 
-def _sparse_variational(p: float, at: LayerInputs) -> Moments:
+def _same_spread(p: float, at: LayerInputs) -> Moments:
+    """Every weight has the variance p / (1 - p) of the mean square."""
     mean, _ = _on_weights(p, at)
     return mean, p / (1 - p) * at.weight.square().mean() * at.x.square().sum().expand_as(mean)
 
@@ -277,12 +285,16 @@ LAWS: dict[str, Law] = {
     "variational_a": _noise(_odds),
     "variational_a2": _noise(_odds),
     "variational_b": _on_weights,
-    "sparse_variational": _sparse_variational,
+    "sparse_variational": _same_spread,
+    "bayes_by_backprop": _same_spread,
+    "stochastic_delta_rule": _same_spread,
     "multinomial": _multinomial,
     "evolutional": _evolutional,
     "shakeout": _shakeout,
     "targeted_unit": _targeted_unit,
     "targeted_weight": _targeted_weight,
+    "information": _noise(_odds),
+    "guided": _guided,
     "jumpout": _jumpout,
     "nested": _nested,
     "masksembles": _masksembles,

@@ -20,6 +20,7 @@ from dropout_lab.config.types import (
     Rules,
     Section,
     Share,
+    ShareOfTraining,
     Strength,
     WarmUp,
 )
@@ -99,20 +100,22 @@ class DropoutSettings(Section):
         None, description="Weight of the second term of that loss. null: 1 (fraternal: 0.1)."
     )
     share: Share | None = Field(
-        None, description="Variants targeted_*: share of the units or weights that may be dropped."
+        None,
+        description="Variants targeted_* and guided: share of the units or weights that may be "
+        "dropped. null: 0.5 (guided).",
     )
     alpha_per: Literal["layer", "unit", "weight"] | None = Field(
         None, description="Variants variational_*: what has its own alpha. null: layer."
     )
     kl_weight: Strength | None = Field(
         None,
-        description="Variational variants: weight of the KL term (of a third of it in "
-        "variational_a2). null: 1.",
+        description="Variational variants, bayes_by_backprop and information: weight of the KL "
+        "term (of a third of it in variational_a2). null: 1 (information: 0.001).",
     )
     kl_warmup: WarmUp | None = Field(
         None,
-        description="Variational variants: the weight of the KL term rises from 0 between these "
-        "two shares of the training. null: [0, 0] (sparse_variational: [0.025, 0.1]).",
+        description="Variants with a KL term: its weight rises from 0 between these two shares of "
+        "the training. null: [0, 0] (sparse_variational: [0.025, 0.1]).",
     )
     slope: float | None = Field(
         None,
@@ -124,6 +127,19 @@ class DropoutSettings(Section):
     )
     masks: Count | None = Field(
         None, description="Variant masksembles: number of fixed masks. null: 4."
+    )
+    prior_std: Positive | None = Field(
+        None, description="Variant bayes_by_backprop: standard deviation of the prior. null: 0.1."
+    )
+    noise_rate: Strength | None = Field(
+        None,
+        description="Variant stochastic_delta_rule: growth of the noise with the gradient. null: "
+        "0.1.",
+    )
+    noise_decay: ShareOfTraining | None = Field(
+        None,
+        description="Variant stochastic_delta_rule: factor of the noise in each update. null: "
+        "0.99.",
     )
     length_scale: Strength | None = Field(
         None, description="Variant concrete: prior length scale l; weights cost l^2/N. null: 1e-4."
