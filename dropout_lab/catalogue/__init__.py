@@ -16,7 +16,8 @@ COST_MEASURED = (
 )
 
 # Default weight of the term that each loss adds.
-LOSS_WEIGHTS = {"r_drop": 1.0, "expectation_linear": 1.0, "fraternal": 0.1}
+LOSS_WEIGHTS = {"r_drop": 1.0, "expectation_linear": 1.0, "fraternal": 0.1, "explicit": 1.0}
+DROPOUT_K_PASSES = 4  # default of dropout.passes
 
 BUILT_IN: dict[str, BuiltInVariant] = {**UNIT_VARIANTS, **WEIGHT_VARIANTS}
 

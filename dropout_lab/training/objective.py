@@ -6,10 +6,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import log_softmax
 
-from dropout_lab.catalogue import LOSS_WEIGHTS
+from dropout_lab.catalogue import DROPOUT_K_PASSES, LOSS_WEIGHTS
 from dropout_lab.config.sections.dropout import DropoutSettings
 from dropout_lab.metrics import losses
 from dropout_lab.model import MLP
+from dropout_lab.training.explicit_regularizer import ExplicitPass
 from dropout_lab.training.regularizers import Regularizers
 
 
@@ -54,6 +55,8 @@ class Objective:
         self.model = model
         self.regularizers = regularizers
         self.loss = dropout.loss
+        self.passes = dropout.passes or DROPOUT_K_PASSES  # only with dropout_k
+        self.explicit = ExplicitPass(model) if dropout.loss == "explicit" else None
         default = LOSS_WEIGHTS.get(dropout.loss, 0.0)
         self.weight = default if dropout.loss_weight is None else dropout.loss_weight
         self.examples = examples
@@ -65,7 +68,7 @@ class Objective:
             self.regularizers.noise.open(epoch)
 
     def __call__(self, x: Tensor, labels: Tensor, progress: float) -> StepLoss:
-        """Return the loss of a batch, from one or two forward passes in training mode.
+        """Return the loss of a batch, from one or more forward passes.
 
         Args:
             x: ``(runs, batch, inputs)``.
@@ -75,7 +78,12 @@ class Objective:
         if self.regularizers.noise is not None:
             x = self.regularizers.noise(x, progress)  # the same for every pass
         hidden: list[Tensor] = []
-        logits = self.model(x, hidden)
+        term: Tensor | None = None
+        if self.explicit is None:
+            logits = self.model(x, hidden)
+        else:
+            logits, term = self.explicit(x, hidden)
+            term = self.weight * term
         passes = [logits]
         cross_entropy = losses(logits, labels)
         dropout_loss = self.model.penalty(progress)
@@ -86,11 +94,15 @@ class Objective:
             dropout_loss = batch_penalty + (0 if dropout_loss is None else dropout_loss)
         if self.loss == "expectation_linear":
             term = self.weight * expectation_linear(logits, self._forward_without_dropout(x))
-            dropout_loss = term if dropout_loss is None else term + dropout_loss
-        elif self.loss != "cross_entropy":
+        elif self.loss == "dropout_k":
+            passes += [self.model(x) for _ in range(self.passes - 1)]
+            each = [losses(other, labels) for other in passes[1:]]
+            cross_entropy = torch.stack([cross_entropy, *each]).mean(dim=0)
+        elif self.loss in ("r_drop", "fraternal"):
             passes.append(self.model(x))
             cross_entropy = (cross_entropy + losses(passes[1], labels)) / 2
             term = self.weight * (r_drop if self.loss == "r_drop" else fraternal)(*passes)
+        if term is not None:
             dropout_loss = term if dropout_loss is None else term + dropout_loss
         regularization = self.regularizers.loss(passes, labels, hidden)
         return StepLoss(logits, cross_entropy, dropout_loss, regularization)
