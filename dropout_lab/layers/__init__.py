@@ -24,6 +24,7 @@ from dropout_lab.layers.information import InformationDropout
 from dropout_lab.layers.inverted import InvertedDropout
 from dropout_lab.layers.jumpout import JumpoutDropout
 from dropout_lab.layers.learned import LearnedDropout
+from dropout_lab.layers.learned_bernoulli import LearnedBernoulliDropout
 from dropout_lab.layers.linear import DropoutLinear
 from dropout_lab.layers.masksembles import Masksembles
 from dropout_lab.layers.mixout import MixoutDropout
@@ -56,6 +57,7 @@ VARIANTS: dict[str, type[Dropout]] = {
     "alpha": AlphaDropout,
     "standout": StandoutDropout,
     "concrete": ConcreteDropout,
+    "learned_bernoulli": LearnedBernoulliDropout,
     "variational_a": VariationalADropout,
     "variational_a2": VariationalA2Dropout,
     "multinomial": MultinomialDropout,
@@ -97,6 +99,7 @@ __all__ = [
     "InformationDropout",
     "InvertedDropout",
     "JumpoutDropout",
+    "LearnedBernoulliDropout",
     "LearnedDropout",
     "Mask",
     "Masksembles",

@@ -22,6 +22,7 @@ UNIT = [name for name, kind in VARIANTS.items() if issubclass(kind, UnitDropout)
 NOISY = [name for name in NAMES if CATALOGUE[name].noisy]
 NOISY_UNIT = [name for name in UNIT if name in NOISY]
 LEARNED = [name for name in NAMES if CATALOGUE[name].learned]
+BY_ARM = ["learned_bernoulli"]  # by the gradient that training makes from mirrored masks
 BY_GRADIENT = [name for name in LEARNED if name != "stochastic_delta_rule"]
 PENALIZED = [name for name in BY_GRADIENT if name not in ("guided", "information")]
 STATEFUL = [*LEARNED, "mixout"]  # with entries in a state dict, in DropoutLinear
@@ -35,11 +36,14 @@ APART = ["unscaled", "alpha", "concrete", "jumpout", "targeted_unit", "targeted_
 # Variants whose masks are nested: what is kept at some p is kept at every lower p.
 NESTING = [
     "inverted", "standard", "unscaled", "alpha", "standout", "multinomial", "jumpout",
-    "guided", "nested", "masksembles", "batchwise", "shakeout", "targeted_unit", "targeted_weight",
-    "dropconnect",
+    "learned_bernoulli", "guided", "nested", "masksembles", "batchwise", "shakeout",
+    "targeted_unit", "targeted_weight", "dropconnect",
 ]  # fmt: skip
 # The input whose gradient intentionally differs; the variant's own test file checks it.
-SURROGATE = {"evolutional": "x", "shakeout": "weight", "guided": "strength"}
+SURROGATE = {
+    "evolutional": "x", "shakeout": "weight", "guided": "strength",
+    "learned_bernoulli": "logit",
+}  # fmt: skip
 OPTIONS: dict[str, dict[str, float]] = {
     "targeted_unit": {"share": 0.5},
     "targeted_weight": {"share": 0.5},
@@ -293,6 +297,7 @@ LAWS: dict[str, Law] = {
     "shakeout": _shakeout,
     "targeted_unit": _targeted_unit,
     "targeted_weight": _targeted_weight,
+    "learned_bernoulli": _coin(lambda p: 1),
     "information": _noise(_odds),
     "guided": _guided,
     "jumpout": _jumpout,

@@ -149,7 +149,9 @@ class DropoutSettings(Section):
         "0.99.",
     )
     length_scale: Strength | None = Field(
-        None, description="Variant concrete: prior length scale l; weights cost l^2/N. null: 1e-4."
+        None,
+        description="Variants concrete and learned_bernoulli: prior length scale l; weights cost "
+        "l^2/N. null: 1e-4.",
     )
 
 
