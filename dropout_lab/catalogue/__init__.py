@@ -12,7 +12,8 @@ from dropout_lab.variant import BuiltInVariant, Variant
 COST_MEASURED = (
     "time of a training step over one of none: 784-512-512-10, batch 128, 4 runs, SGD, p = 0.5 "
     "after both hidden layers, float32; median of n = 15 pairs on 2 cores of an AMD EPYC, torch "
-    "2.15; `python benchmarks/dropout_cost.py 15` measures it here"
+    "2.15 (variants after version 0.1.0: torch 2.14, while other programs ran); `python "
+    "benchmarks/dropout_cost.py 15` measures it here"
 )
 
 # Default weight of the term that each loss adds.

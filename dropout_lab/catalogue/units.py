@@ -160,6 +160,7 @@ UNIT_VARIANTS: dict[str, BuiltInVariant] = {
     ),
     "learned_bernoulli": BuiltInVariant(
         summary="Learns p from pairs of mirrored masks (ARM).",
+        cost=2.02,
         formula="x k, k ~ Bernoulli(1-p); in evaluation (1-p) x; gradient of p by ARM",
         p="initial probability of dropping a unit",
         paper="Boluki et al. 2020, AISTATS; ARM: Yin & Zhou 2019, ICLR",
@@ -212,6 +213,7 @@ UNIT_VARIANTS: dict[str, BuiltInVariant] = {
     ),
     "information": BuiltInVariant(
         summary="Log-normal noise; learns how strong for each unit.",
+        cost=2.89,
         formula="x r, log r ~ N(-alpha^2/2, alpha^2), alpha = 2 alpha_0 sigmoid(a x + c); + KL",
         p="alpha_0^2 = -log(1-p): at the start the noise has variance p / (1 - p)",
         paper="Achille & Soatto 2018, IEEE TPAMI",
@@ -223,12 +225,13 @@ UNIT_VARIANTS: dict[str, BuiltInVariant] = {
         remark="at kl_weight 1 the sum over the units outweighs the data, and the network learns "
         "little",
         activations=("relu",),
-        bytes_per_unit=60,
+        bytes_per_unit=52,
         colour=YELLOW,
         marker="s",
     ),
     "guided": BuiltInVariant(
         summary="Drops only units with a large learned strength.",
+        cost=1.22,
         formula="t x k / (1-p) for the share of units with the largest |t|, else t x",
         p="probability of dropping a candidate unit",
         paper="Keshari, Singh, Vatsa 2019, AAAI",
@@ -261,6 +264,7 @@ UNIT_VARIANTS: dict[str, BuiltInVariant] = {
     ),
     "jumpout": BuiltInVariant(
         summary="Draws the drop rate of each batch; drops active units.",
+        cost=1.29,
         formula="x k (1-r)^-0.75, k ~ Bernoulli(1-r), r = |n| / active share, n ~ N(0, p^2)",
         p="standard deviation of n; the mean of |n| is 0.8 p; r is at most 0.9",
         paper="Wang, Zhou, Bilmes 2019, ICML",
@@ -271,6 +275,7 @@ UNIT_VARIANTS: dict[str, BuiltInVariant] = {
     ),
     "nested": BuiltInVariant(
         summary="Keeps the first units, up to a random one.",
+        cost=1.10,
         formula="x_i [i <= b], P(b >= i) = q_i = (1-p)^(2(i-1)/(d-1)); in evaluation x_i q_i",
         p="probability of dropping the middle unit; the first is always kept",
         paper="Rippel, Gelbart, Adams 2014, ICML",
@@ -281,6 +286,7 @@ UNIT_VARIANTS: dict[str, BuiltInVariant] = {
     ),
     "masksembles": BuiltInVariant(
         summary="Draws each example's mask from a few fixed masks.",
+        cost=1.36,
         formula="x m_j, j ~ U{1..n}, n fixed masks of k of d units; in evaluation their mean",
         p="1 - k/d: each mask drops this share of the units",
         paper="Durasov et al. 2021, CVPR",

@@ -57,6 +57,7 @@ WEIGHT_VARIANTS: dict[str, BuiltInVariant] = {
     ),
     "bayes_by_backprop": BuiltInVariant(
         summary="Learns a normal posterior for each weight.",
+        cost=3.06,
         formula="z ~ N(x W + b, x^2 s^2), s = log(1 + e^rho); loss + KL(W, s || prior)/N",
         p="s^2 at the start is p / (1 - p) of the weights' mean square",
         paper="Blundell et al. 2015, ICML",
@@ -67,13 +68,14 @@ WEIGHT_VARIANTS: dict[str, BuiltInVariant] = {
         between=True,
         remark="a comparator rather than dropout; with few examples N, the KL outweighs the data",
         bytes_per_unit=20,
-        bytes_per_weight=60,
+        bytes_per_weight=45,
         learns_per_weight=True,
         colour=ORANGE,
         marker="X",
     ),
     "stochastic_delta_rule": BuiltInVariant(
         summary="Adds noise to weights; large gradients raise it.",
+        cost=2.03,
         formula="W + s n, n ~ N(0, 1); after each update s <- decay (s + rate |gradient|)",
         p="s^2 at the start is p / (1 - p) of the weights' mean square",
         paper="Hanson 1990, Physica D 42; Frazier-Logue & Hanson 2018",
@@ -85,7 +87,7 @@ WEIGHT_VARIANTS: dict[str, BuiltInVariant] = {
         remark="with a large noise_rate, noise raises gradients and gradients raise noise, and "
         "training diverges",
         bytes_per_unit=20,
-        bytes_per_weight=30,
+        bytes_per_weight=13,
         learns_per_weight=True,
         colour=PURPLE,
         marker="*",
@@ -127,6 +129,7 @@ WEIGHT_VARIANTS: dict[str, BuiltInVariant] = {
     ),
     "mixout": BuiltInVariant(
         summary="Returns weights to their initial values instead of 0.",
+        cost=1.40,
         formula="u + (W - u) M / (1-p), M ~ Bernoulli(1-p), u the initial weights",
         p="probability that a weight has its initial value; one mask for a batch",
         paper="Lee, Cho, Kang 2020, ICLR",

@@ -113,7 +113,7 @@ def _passes(settings: Settings) -> int:
         case "dropout_k":
             return settings.dropout.passes or DROPOUT_K_PASSES
         case "explicit":
-            return 2 + 2 * settings.dataset.describe().classes
+            return 4 + settings.dataset.describe().classes
         case _:
             return 2
 
