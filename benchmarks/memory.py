@@ -108,9 +108,9 @@ FLEETS = {
     "8 of bayes_by_backprop, a draw per batch": (
         8, WIDE, "dropout.variant=bayes_by_backprop", "dropout.mask=batch"
     ),
-    "8 of stochastic_delta_rule": (8, WIDE, "dropout.variant=stochastic_delta_rule"),
-    "8 of stochastic_delta_rule, a draw per batch": (
-        8, WIDE, "dropout.variant=stochastic_delta_rule", "dropout.mask=batch"
+    "8 of stochastic_delta": (8, WIDE, "dropout.variant=stochastic_delta"),
+    "8 of stochastic_delta, a draw per batch": (
+        8, WIDE, "dropout.variant=stochastic_delta", "dropout.mask=batch"
     ),
     "16 with dropout_k": (16, "dropout.loss=dropout_k", "training.batch_size=500"),
     "16 with the explicit regularizer": (

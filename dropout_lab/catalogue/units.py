@@ -171,6 +171,7 @@ UNIT_VARIANTS: dict[str, BuiltInVariant] = {
         surrogate=("logit",),
         keep_rate=True,
         matched=True,
+        other_names=("arm",),
         bytes_per_unit=30,
         colour=YELLOW,
         marker="P",
@@ -263,7 +264,7 @@ UNIT_VARIANTS: dict[str, BuiltInVariant] = {
         marker="s",
     ),
     "jumpout": BuiltInVariant(
-        summary="Draws the drop rate of each batch; drops active units.",
+        summary="Draws the drop rate anew for each batch.",
         cost=1.29,
         formula="x k (1-r)^-0.75, k ~ Bernoulli(1-r), r = |n| / active share, n ~ N(0, p^2)",
         p="standard deviation of n; the mean of |n| is 0.8 p; r is at most 0.9",

@@ -67,13 +67,14 @@ WEIGHT_VARIANTS: dict[str, BuiltInVariant] = {
         options={"prior_std": 0.1, "kl_weight": 1.0, "kl_warmup": (0.0, 0.0)},
         between=True,
         remark="a comparator rather than dropout; with few examples N, the KL outweighs the data",
+        other_names=("bbb",),
         bytes_per_unit=20,
         bytes_per_weight=45,
         learns_per_weight=True,
         colour=ORANGE,
         marker="X",
     ),
-    "stochastic_delta_rule": BuiltInVariant(
+    "stochastic_delta": BuiltInVariant(
         summary="Adds noise to weights; large gradients raise it.",
         cost=2.03,
         formula="W + s n, n ~ N(0, 1); after each update s <- decay (s + rate |gradient|)",
@@ -86,6 +87,7 @@ WEIGHT_VARIANTS: dict[str, BuiltInVariant] = {
         between=True,
         remark="with a large noise_rate, noise raises gradients and gradients raise noise, and "
         "training diverges",
+        other_names=("stochastic_delta_rule", "sdr"),
         bytes_per_unit=20,
         bytes_per_weight=13,
         learns_per_weight=True,
@@ -128,7 +130,7 @@ WEIGHT_VARIANTS: dict[str, BuiltInVariant] = {
         marker="D",
     ),
     "mixout": BuiltInVariant(
-        summary="Returns weights to their initial values instead of 0.",
+        summary="Sets weights to their initial values, not to 0.",
         cost=1.40,
         formula="u + (W - u) M / (1-p), M ~ Bernoulli(1-p), u the initial weights",
         p="probability that a weight has its initial value; one mask for a batch",

@@ -36,7 +36,7 @@ from dropout_lab.layers.shakeout import ShakeoutDropout
 from dropout_lab.layers.sparse_variational import SparseVariationalDropout
 from dropout_lab.layers.standard import StandardDropout
 from dropout_lab.layers.standout import StandoutDropout
-from dropout_lab.layers.stochastic_delta_rule import StochasticDeltaRule
+from dropout_lab.layers.stochastic_delta import StochasticDeltaRule
 from dropout_lab.layers.targeted import TargetedUnitDropout, TargetedWeightDropout
 from dropout_lab.layers.uniform import UniformDropout
 from dropout_lab.layers.unscaled import UnscaledDropout
@@ -72,7 +72,7 @@ VARIANTS: dict[str, type[Dropout]] = {
     "variational_b": VariationalBDropout,
     "sparse_variational": SparseVariationalDropout,
     "bayes_by_backprop": BayesByBackprop,
-    "stochastic_delta_rule": StochasticDeltaRule,
+    "stochastic_delta": StochasticDeltaRule,
     "shakeout": ShakeoutDropout,
     "targeted_weight": TargetedWeightDropout,
     "mixout": MixoutDropout,

@@ -326,7 +326,7 @@ def test_variants_prints_the_whole_catalogue_at_any_width(
         assert name in words
         if columns != "200":  # in blocks every text stands in one piece, but for line ends
             texts = (kind.formula, kind.p, kind.learned, kind.remark, kind.paper)
-            texts += kind.other_names
+            texts += tuple(name.replace("_", " ") for name in kind.other_names)
             assert all("".join(text.split()) in words for text in texts)
 
 

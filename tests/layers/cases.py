@@ -23,7 +23,7 @@ NOISY = [name for name in NAMES if CATALOGUE[name].noisy]
 NOISY_UNIT = [name for name in UNIT if name in NOISY]
 LEARNED = [name for name in NAMES if CATALOGUE[name].learned]
 BY_ARM = ["learned_bernoulli"]  # by the gradient that training makes from mirrored masks
-BY_GRADIENT = [name for name in LEARNED if name != "stochastic_delta_rule"]
+BY_GRADIENT = [name for name in LEARNED if name != "stochastic_delta"]
 PENALIZED = [name for name in BY_GRADIENT if name not in ("guided", "information")]
 STATEFUL = [*LEARNED, "mixout"]  # with entries in a state dict, in DropoutLinear
 QUIET = ["none", "fast"]  # without noise
@@ -291,7 +291,7 @@ LAWS: dict[str, Law] = {
     "variational_b": _on_weights,
     "sparse_variational": _same_spread,
     "bayes_by_backprop": _same_spread,
-    "stochastic_delta_rule": _same_spread,
+    "stochastic_delta": _same_spread,
     "multinomial": _multinomial,
     "evolutional": _evolutional,
     "shakeout": _shakeout,

@@ -95,7 +95,7 @@ def test_no_variant_is_marked(variant: str, small_splits: Splits) -> None:
     fleet = Fleet(runs, CPU)
     records = list(train(fleet, small_splits))[-1].records
     assert fleet.broken == {}
-    additive = ("shakeout", "bayes_by_backprop", "stochastic_delta_rule")
+    additive = ("shakeout", "bayes_by_backprop", "stochastic_delta")
     if variant not in additive and not CATALOGUE[variant].biased:
         assert records[0].diagnostics["noise_mean_2"] == pytest.approx(1, abs=0.1)
 

@@ -140,13 +140,11 @@ class DropoutSettings(Section):
     )
     noise_rate: Strength | None = Field(
         None,
-        description="Variant stochastic_delta_rule: growth of the noise with the gradient. null: "
-        "0.1.",
+        description="Variant stochastic_delta: growth of the noise with the gradient. null: 0.1.",
     )
     noise_decay: ShareOfTraining | None = Field(
         None,
-        description="Variant stochastic_delta_rule: factor of the noise in each update. null: "
-        "0.99.",
+        description="Variant stochastic_delta: factor of the noise in each update. null: 0.99.",
     )
     length_scale: Strength | None = Field(
         None,

@@ -52,7 +52,7 @@ class StochasticDeltaRule(LearnedDropout, WeightDropout):
         ours.
     """
 
-    variant = CATALOGUE["stochastic_delta_rule"]
+    variant = CATALOGUE["stochastic_delta"]
     deviation: Tensor
 
     def __init__(

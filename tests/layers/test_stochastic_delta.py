@@ -79,7 +79,7 @@ def test_training_updates_the_deviations_of_each_run_by_its_gradient(
     from dropout_lab.training.fleet import Fleet
     from dropout_lab.training.objective import Objective
 
-    settings = ["dropout.variant=stochastic_delta_rule", "dropout.p=0.3", "dropout.placement=[1]"]
+    settings = ["dropout.variant=stochastic_delta", "dropout.p=0.3", "dropout.placement=[1]"]
     fleet = Fleet(make_runs(*settings, seeds=(0, 1)), torch.device("cpu"))
     model, (layer, weight, _) = fleet.model, fleet.model.places()[1]
     objective = Objective(model, fleet.settings.dropout, 100, fleet.regularizers)
