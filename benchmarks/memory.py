@@ -93,6 +93,29 @@ FLEETS = {
     "16 of fast": (16, "dropout.variant=fast"),
     "16 of batchwise": (16, "dropout.variant=batchwise"),
     "16 of shakeout": (16, "dropout.variant=shakeout"),
+    "16 of jumpout": (16, "dropout.variant=jumpout", "training.batch_size=500"),
+    "16 of nested": (16, "dropout.variant=nested", "training.batch_size=500"),
+    "16 of masksembles": (16, "dropout.variant=masksembles", "training.batch_size=500"),
+    "16 of information": (
+        16, "dropout.variant=information", "dropout.p=0.3", "training.batch_size=500"
+    ),
+    "16 of guided": (16, "dropout.variant=guided", "training.batch_size=500"),
+    "16 of learned_bernoulli": (
+        16, "dropout.variant=learned_bernoulli", "training.batch_size=500"
+    ),
+    "8 of mixout": (8, WIDE, "dropout.variant=mixout"),
+    "8 of bayes_by_backprop": (8, WIDE, "dropout.variant=bayes_by_backprop"),
+    "8 of bayes_by_backprop, a draw per batch": (
+        8, WIDE, "dropout.variant=bayes_by_backprop", "dropout.mask=batch"
+    ),
+    "8 of stochastic_delta": (8, WIDE, "dropout.variant=stochastic_delta"),
+    "8 of stochastic_delta, a draw per batch": (
+        8, WIDE, "dropout.variant=stochastic_delta", "dropout.mask=batch"
+    ),
+    "16 with dropout_k": (16, "dropout.loss=dropout_k", "training.batch_size=500"),
+    "16 with the explicit regularizer": (
+        16, "dropout.loss=explicit", "training.batch_size=500"
+    ),
     "8 of targeted_weight": (8, WIDE, "dropout.variant=targeted_weight", "dropout.share=0.5"),
     "8 of gaussian_dropconnect": (8, WIDE, "dropout.variant=gaussian_dropconnect"),
     "8 of sparse_variational": (8, WIDE, "dropout.variant=sparse_variational"),

@@ -180,6 +180,7 @@ def variants_part(_: str = "") -> str:
             "Time of a training step": f"{kind.cost:.3g} × no dropout",
             "Remark": kind.remark,
             "Paper": kind.paper,
+            "Also called": ", ".join(name.replace("_", " ") for name in kind.other_names),
         }
         lines = [f"- **{label}**: {cell(text)}" for label, text in facts.items() if text]
         sections.append(f"### `{name}`\n\n" + "\n".join(lines))

@@ -185,15 +185,34 @@ class MLP(nn.Module):
         added = [penalty for penalty in each if penalty is not None]
         return torch.stack(added).sum(dim=0) if added else None
 
+    def batch_penalty(self, x: Tensor, hidden: Sequence[Tensor], progress: float) -> Tensor | None:
+        """Return the sum of the layers' terms for a batch, for each run; None without any.
+
+        Args:
+            x: The inputs, ``(runs, batch, inputs)``.
+            hidden: The activations of each hidden layer before dropout, as :meth:`forward` adds
+                them to its list.
+            progress: Completed fraction of the training, in [0, 1].
+        """
+        units = zip(self.places(), (x, *hidden), strict=True)
+        each = [dropout.batch_penalty(h, progress) for (dropout, _, _), h in units]
+        added = [penalty for penalty in each if penalty is not None]
+        return torch.stack(added).sum(dim=0) if added else None
+
     def set_p(self, p: dict[int, Tensor]) -> None:
         """Set the p of the given places, each of shape ``(runs,)``."""
         for place, value in p.items():
             self._places[place][0].p = value
 
     def constrain(self) -> None:
-        """Clip the learned parameters of the dropout layers. Call after each optimizer step."""
+        """Update noise that follows gradients, and clip learned parameters.
+
+        Call after each optimizer step.
+        """
         with torch.no_grad():
-            for dropout, _, _ in self.places():
+            for dropout, weight, _ in self.places():
+                if weight.grad is not None:
+                    dropout.on_gradient(weight.grad)
                 dropout.constrain()
 
     def prune(self, enabled: bool) -> None:

@@ -27,16 +27,19 @@ class Variant:
         reads_mask: Whether it distinguishes masks per example and masks per batch.
         activations: The allowed activations; empty if all are allowed.
         noisy: Whether it uses random numbers.
+        few_masks: Why two examples or two steps can have the same mask by chance; empty if that is
+            as good as impossible.
         one_p: Whether all runs of a fleet need the same p, since p determines the shapes.
         moments: Whether mean and variance of the pre-activations are known in closed form.
         biased: Why evaluation is not the mean of training; empty if it is the mean.
         keep_rate: Whether a unit or a weight is 0 with probability exactly p, and otherwise kept.
         matched: Whether its noise, relative to evaluation, has variance p / (1 - p); for learned
             noise, at the start.
-        surrogate: The tensors, ``x`` or ``weight``, whose gradient intentionally differs from the
-            derivative of the output.
+        surrogate: The tensors, ``x``, ``weight`` or a learned parameter, whose gradient
+            intentionally differs from the derivative of the output.
         source: SHA-256 of the plugin; empty for built-in variants.
         remark: What to know before comparing it with other variants.
+        other_names: Names of the same thing in papers and programs, under which it is found too.
     """
 
     formula: str
@@ -54,6 +57,7 @@ class Variant:
     reads_mask: bool = True
     activations: tuple[str, ...] = ()
     noisy: bool = True
+    few_masks: str = ""
     one_p: bool = False
     moments: bool = False
     biased: str = ""
@@ -62,6 +66,7 @@ class Variant:
     surrogate: tuple[str, ...] = ()
     source: str = ""
     remark: str = ""
+    other_names: tuple[str, ...] = ()
 
     def public_fields(self) -> dict[str, Any]:
         """Return the fields of this class, without those of :class:`BuiltInVariant`."""
@@ -77,11 +82,13 @@ class BuiltInVariant(Variant):
             measured by ``benchmarks/memory.py`` and rounded up.
         bytes_per_weight: Memory of a training step per outgoing weight at such a place, besides the
             gradient.
+        learns_per_weight: Whether there is a learned parameter for each weight.
         colour: Colour in plots. Related variants have the same colour and different markers.
         marker: Marker in plots.
     """
 
     bytes_per_unit: int
     bytes_per_weight: int = 0
+    learns_per_weight: bool = False
     colour: str
     marker: str

@@ -17,7 +17,8 @@ from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from dropout_lab.catalogue import BLUE, BUILT_IN, CATALOGUE, GREEN, ORANGE, PURPLE
+from dropout_lab.catalogue import BUILT_IN, CATALOGUE
+from dropout_lab.catalogue.phrases import BLUE, GREEN, ORANGE, PURPLE
 from dropout_lab.files import open_file, replace_file
 
 PUBLISHED = "#777777"  # colour of published values

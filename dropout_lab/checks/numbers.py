@@ -202,8 +202,9 @@ def _scalar_output(layer: Dropout, at: LayerInputs) -> Tensor:
     """Return a scalar of output and penalty, with the same random numbers in each call."""
     layer.noise = seeded()
     total = connect(layer, at).sin().sum()
-    penalty = layer.penalty(at.weight, 0.07)  # during warm-up
-    return total if penalty is None else total + penalty.sum()
+    for penalty in (layer.penalty(at.weight, 0.07), layer.batch_penalty(at.x, 0.07)):
+        total = total if penalty is None else total + penalty.sum()  # during warm-up
+    return total
 
 
 def _slope_errors(layer: Dropout, at: LayerInputs, inputs: list[Tensor]) -> Iterator[float]:

@@ -96,6 +96,11 @@ class Subject:
         return not self.kind.reads_mask
 
     @property
+    def tries(self) -> int:
+        """How many masks to draw so that one of them surely differs from the first."""
+        return 64 if self.kind.few_masks else 1
+
+    @property
     def ps(self) -> tuple[float, float, float]:
         """A low, a middle and a high p in its range, where p / (1 - p) differs from its square."""
         low, middle, high = (share * self.kind.highest_p for share in (0.15, 0.45, 0.75))

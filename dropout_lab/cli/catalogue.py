@@ -75,7 +75,8 @@ def _print_table(console: Console, chosen: Mapping[str, Variant]) -> None:
     table.add_column("cost", justify="right", no_wrap=True)
     table.add_column("paper", ratio=3, overflow="fold")
     for name, kind in chosen.items():
-        notes = "; ".join(filter(None, (_keys(kind), kind.remark)))
+        called = f"also called {_other_names(kind)}" if kind.other_names else ""
+        notes = "; ".join(filter(None, (_keys(kind), kind.remark, called)))
         table.add_row(name, kind.formula, kind.p, kind.learned, notes, _cost(kind), kind.paper)
     console.print(table)
 
@@ -90,10 +91,16 @@ def _print_blocks(console: Console, chosen: Mapping[str, Variant]) -> None:
             "keys: ": _keys(kind),
             "note: ": kind.remark,
             "paper: ": kind.paper,
+            "also called: ": _other_names(kind),
         }
         for label, text in facts.items():
             if text:
                 console.print(Padding(label + text, (0, 0, 0, 4), expand=False))
+
+
+def _other_names(kind: Variant) -> str:
+    """Return the other names of a variant, as a list in words."""
+    return ", ".join(name.replace("_", " ") for name in kind.other_names)
 
 
 def _cost(kind: Variant) -> str:

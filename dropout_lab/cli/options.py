@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dropout_lab.catalogue import CATALOGUE
+from dropout_lab.catalogue import CATALOGUE, variant_of_other_name
 from dropout_lab.cli.option_values import folder, memory_size, whole_number
 from dropout_lab.errors import ConfigError
 
@@ -182,11 +182,14 @@ SaveModels = Annotated[bool, typer.Option("--save-models", help="Save the weight
 def variant_names(names: Sequence[str] | None) -> list[str]:
     """Return the given names of variants without repetition; all variants without names.
 
+    Other names of a variant, from ``Variant.other_names``, stand for it.
+
     Raises:
         ConfigError: A name is unknown.
     """
-    _check_names(names, {"variant": CATALOGUE})
-    return [name for name in CATALOGUE if not names or name in names]
+    known = [variant_of_other_name(name) or name for name in names or ()]
+    _check_names(known, {"variant": CATALOGUE})
+    return [name for name in CATALOGUE if not names or name in known]
 
 
 def lesson_name(name: str) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from dropout_lab.catalogue import CATALOGUE
+from dropout_lab.catalogue import CATALOGUE, variant_of_other_name
 from dropout_lab.config.allowed_values import describe_allowed, list_choices
 from dropout_lab.config.foreign_keys import find_key, suggest_for_key
 from dropout_lab.config.hints import (
@@ -42,6 +42,8 @@ def suggest_variants(name: str, others: Iterable[str] = ()) -> str:
     known = [*(word for word in CATALOGUE if word != name), *others]
     similar = find_similar_words(name, [*known, *OTHER_VALUES])
     near = [OTHER_VALUES.get(word, word) for word in similar] + find_similar_words(name, known)
+    if other := variant_of_other_name(name):
+        near = [other]
     near = [word for word in dict.fromkeys(near) if word in known]
     return (
         f"{';' if near else '.'}{_did_you_mean(near)} A variant of your own needs --plugin FILE. "

@@ -49,7 +49,8 @@ class Dropout(nn.Module):
     A layer acts at a place of a network: at the input or after a hidden layer. A variant overrides
     ``drop`` (see :class:`UnitDropout`) or ``connect``. The other hooks are optional: ``setup``,
     ``on_p_set``, ``constants``, ``select_incoming``, ``select_outgoing``, ``penalty``,
-    ``constrain``, ``sparsity`` and ``moments``.
+    ``batch_penalty``, ``mirrored_term``, ``on_gradient``, ``constrain``, ``sparsity`` and
+    ``moments``.
 
     ``p`` can be set at any time. If p is 0, the layer drops nothing and learns nothing. ``p`` has
     no entry in ``state_dict``, so a checkpoint of the same network with ``nn.Dropout`` loads.
@@ -168,6 +169,40 @@ class Dropout(nn.Module):
             The term in nats, ``(runs,)``, or None without a term.
         """
         return None
+
+    def batch_penalty(self, x: Tensor, progress: float) -> Tensor | None:
+        """Return the term that the layer adds to the loss of each run for a batch.
+
+        Args:
+            x: The units at this place, ``(runs, batch, in)``, before dropout.
+            progress: Completed fraction of the training, in [0, 1].
+
+        Returns:
+            The mean of the term over the batch in nats, ``(runs,)``, or None without a term.
+        """
+        return None
+
+    def mirrored_term(self, lanes: Tensor, difference: Tensor) -> Tensor | None:
+        """Return a term of the loss that learns from mirrored masks.
+
+        A layer that overrides this hook draws lanes once in a pass.
+
+        Args:
+            lanes: The lanes of this layer in the pass.
+            difference: The cross-entropy of each example, minus its cross-entropy in a pass where
+                each lane is replaced by -1 - lane: ``(runs, batch)``.
+
+        Returns:
+            The mean of the term over the batch in nats, ``(runs,)``, or None without a term.
+        """
+        return None
+
+    def on_gradient(self, gradient: Tensor) -> None:
+        """Update noise that follows the gradient. Called after each optimizer step.
+
+        Args:
+            gradient: The gradient of the loss to the outgoing weights, ``(runs, in, out)``.
+        """
 
     def constrain(self) -> None:
         """Clip learned parameters to their range. Call after each optimizer step."""

@@ -40,7 +40,8 @@ class BatchwiseDropout(UnitDropout):
 
     Paper:
         Graham, Reizenstein, Robinson (2015), Efficient batchwise dropout training using
-        submatrices, arXiv:1502.02478 [id unverified].
+        submatrices, arXiv:1502.02478 [id unverified]. Ko, Kim, Choi, Kim (2017) call it controlled
+        dropout [unverified].
     """
 
     variant = CATALOGUE["batchwise"]

@@ -83,11 +83,44 @@ def noisy_product(
         draws = layer.noise.normal(weight.shape, weight.device).to(weight.dtype)
         z = affine(x, weight * (1 + deviation * draws), bias)
     else:
-        mean = affine(x, weight, bias)
-        spread = deviation * weight
-        variance = affine(x * x, spread * spread, None)
-        draws = layer.noise.normal(mean.shape, mean.device).to(mean.dtype)
-        z = mean + bounded_sqrt(variance) * draws
+        z = _draw_preactivations(layer, x, weight, bias, deviation * weight)
+    return _without_noise_at_p_0(layer, z, x, weight, bias)
+
+
+def additive_noise_product(
+    layer: Dropout, x: Tensor, weight: Tensor, bias: Tensor | None, spread: Tensor
+) -> Tensor:
+    """Return ``x (W + r) + b`` with random ``r ~ N(0, spread**2)``; see :func:`noisy_product`.
+
+    Args:
+        layer: The layer whose noise source and mask are used.
+        x: ``(runs, batch, in)``.
+        weight: ``(runs, in, out)``.
+        bias: ``(runs, 1, out)`` or None.
+        spread: The standard deviation of each weight, in the shape of ``weight``.
+    """
+    if layer.mask == "batch":
+        draws = layer.noise.normal(weight.shape, weight.device).to(weight.dtype)
+        z = affine(x, weight + spread * draws, bias)
+    else:
+        z = _draw_preactivations(layer, x, weight, bias, spread)
+    return _without_noise_at_p_0(layer, z, x, weight, bias)
+
+
+def _draw_preactivations(
+    layer: Dropout, x: Tensor, weight: Tensor, bias: Tensor | None, spread: Tensor
+) -> Tensor:
+    """Draw from the normal distribution of the pre-activations under independent weights."""
+    mean = affine(x, weight, bias)
+    variance = affine(x * x, spread * spread, None)
+    draws = layer.noise.normal(mean.shape, mean.device).to(mean.dtype)
+    return mean + bounded_sqrt(variance) * draws
+
+
+def _without_noise_at_p_0(
+    layer: Dropout, z: Tensor, x: Tensor, weight: Tensor, bias: Tensor | None
+) -> Tensor:
+    """Return ``z``, and ``x W + b`` for the runs with p = 0."""
     if layer.all_p_positive:
         return z
     dropped = to_device(layer.has_noise()[..., None, None], z.device)

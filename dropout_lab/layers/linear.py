@@ -75,6 +75,16 @@ class DropoutLinear(nn.Linear):
         """Return the term that the layer adds to the loss; see :meth:`Dropout.penalty`."""
         return self.dropout.penalty(self.weight.T, progress)
 
+    def constrain(self) -> None:
+        """Update noise that follows gradients, and clip learned parameters.
+
+        Call after each optimizer step, before the gradients are set to zero.
+        """
+        with torch.no_grad():
+            if self.weight.grad is not None:
+                self.dropout.on_gradient(self.weight.grad.T)
+            self.dropout.constrain()
+
 
 def _rows(x: Tensor) -> Tensor:
     """Reshape ``(..., features)`` to ``(batch, features)``."""

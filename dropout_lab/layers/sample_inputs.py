@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from dropout_lab.layers.base import Dropout, Mask, UnitInputs
 from dropout_lab.rng import Noise
@@ -111,8 +111,16 @@ def sample_layer(
     layer = variant(numbers, mask=mask, noise=noise, **options)
     if inputs is not None:
         layer.setup(inputs.weight, "relu")
+        move_from_start(layer)
         layer.to(inputs.weight.dtype)
     return layer
+
+
+def move_from_start(module: nn.Module) -> None:
+    """Halve the initial weights that layers remember, as if training had doubled the weights."""
+    with torch.no_grad():
+        for buffer in module.buffers():
+            buffer *= 0.5
 
 
 def required_options(kind: Variant) -> dict[str, Any]:

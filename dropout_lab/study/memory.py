@@ -14,7 +14,8 @@ evaluation, whose inputs all runs share, whichever is more.
 * a and w are the bytes per unit and example, and per weight, of the variant. The catalogue has
   them, as measured. DropConnect with a mask per example takes 3 bytes per weight *and example*.
 * Normalization takes 16 bytes per unit and example more, and 4 parameters per unit.
-* Losses of two passes count double. The tables are probabilities and, with diagnostics, gradients
+* Losses of several passes count several times; ``explicit`` has a backward pass for each class that
+  is differentiated again. The tables are probabilities and, with diagnostics, gradients
   and matrices of the widest layer.
 
 ``python benchmarks/memory.py`` compares the bound with what fleets take.
@@ -23,7 +24,7 @@ evaluation, whose inputs all runs share, whichever is more.
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from dropout_lab.catalogue import BUILT_IN
+from dropout_lab.catalogue import BUILT_IN, DROPOUT_K_PASSES
 from dropout_lab.config.schema import Settings
 from dropout_lab.config.sections.dropout import p_of_places
 from dropout_lab.config.sections.evaluation import (
@@ -75,7 +76,9 @@ def _need(settings: Settings) -> Need:
     weights, columns = matrices(settings), _columns(settings)
     places = p_of_places(settings)
     parameters = sum(weights) + sum(columns[1:])
-    if settings.dropout.variant == "sparse_variational" or settings.dropout.alpha_per == "weight":
+    kind = BUILT_IN.get(settings.dropout.variant)
+    per_weight = kind is not None and kind.learns_per_weight
+    if per_weight or settings.dropout.alpha_per == "weight":
         parameters += sum(weights[place] for place in places)
     normalized = sum(columns[1:-1]) if settings.model.normalization != "none" else 0
     parameters += 4 * normalized  # gain, shift and the running statistics
@@ -86,7 +89,7 @@ def _need(settings: Settings) -> Need:
     batch = max(training.batch_size, CHUNK * sampled)
     of_value, of_weight = _variant_bytes(settings, masks=batch)
     values = max(batch * sum(columns), CHUNK * sum(columns[1:]))
-    passes = 1 if settings.dropout.loss == "cross_entropy" else 2
+    passes = _passes(settings)
     values_normalized = _NORMALIZED_VALUES * batch * normalized * _FLOAT
     step = passes * (
         values_normalized + values * of_value + sum(weights[place] for place in places) * of_weight
@@ -100,6 +103,19 @@ def _need(settings: Settings) -> Need:
     checkpoint_file = 3 * _FLOAT * parameters * saved
     inputs = 2 * _FLOAT * CHUNK * count_inputs(settings)
     return Need(each, _LIBRARIES + checkpoint_file + inputs + averages)
+
+
+def _passes(settings: Settings) -> int:
+    """Return how many forward passes a training step keeps in memory."""
+    match settings.dropout.loss:
+        case "cross_entropy":
+            return 1
+        case "dropout_k":
+            return settings.dropout.passes or DROPOUT_K_PASSES
+        case "explicit":
+            return 4 + settings.dataset.describe().classes
+        case _:
+            return 2
 
 
 def _columns(settings: Settings) -> tuple[int, ...]:

@@ -6,10 +6,12 @@ import torch
 from torch import Tensor
 from torch.nn.functional import log_softmax
 
-from dropout_lab.catalogue import LOSS_WEIGHTS
+from dropout_lab.catalogue import DROPOUT_K_PASSES, LOSS_WEIGHTS
 from dropout_lab.config.sections.dropout import DropoutSettings
 from dropout_lab.metrics import losses
 from dropout_lab.model import MLP
+from dropout_lab.training.explicit_regularizer import ExplicitPass
+from dropout_lab.training.mirrored import MirroredPasses
 from dropout_lab.training.regularizers import Regularizers
 
 
@@ -54,6 +56,9 @@ class Objective:
         self.model = model
         self.regularizers = regularizers
         self.loss = dropout.loss
+        self.passes = dropout.passes or DROPOUT_K_PASSES  # only with dropout_k
+        self.mirrored = MirroredPasses(model)
+        self.explicit = ExplicitPass(model) if dropout.loss == "explicit" else None
         default = LOSS_WEIGHTS.get(dropout.loss, 0.0)
         self.weight = default if dropout.loss_weight is None else dropout.loss_weight
         self.examples = examples
@@ -65,7 +70,7 @@ class Objective:
             self.regularizers.noise.open(epoch)
 
     def __call__(self, x: Tensor, labels: Tensor, progress: float) -> StepLoss:
-        """Return the loss of a batch, from one or two forward passes in training mode.
+        """Return the loss of a batch, from one or more forward passes.
 
         Args:
             x: ``(runs, batch, inputs)``.
@@ -75,22 +80,40 @@ class Objective:
         if self.regularizers.noise is not None:
             x = self.regularizers.noise(x, progress)  # the same for every pass
         hidden: list[Tensor] = []
-        logits = self.model(x, hidden)
-        passes = [logits]
-        cross_entropy = losses(logits, labels)
-        dropout_loss = self.model.penalty(progress)
-        if dropout_loss is not None:
-            dropout_loss = dropout_loss / self.examples
-        if self.loss == "expectation_linear":
-            term = self.weight * expectation_linear(logits, self._forward_without_dropout(x))
-            dropout_loss = term if dropout_loss is None else term + dropout_loss
-        elif self.loss != "cross_entropy":
-            passes.append(self.model(x))
-            cross_entropy = (cross_entropy + losses(passes[1], labels)) / 2
-            term = self.weight * (r_drop if self.loss == "r_drop" else fraternal)(*passes)
-            dropout_loss = term if dropout_loss is None else term + dropout_loss
+        terms: list[Tensor | None] = []
+        if self.explicit is None:
+            with self.mirrored.recorded():
+                logits = self.model(x, hidden)
+            terms.append(self.mirrored.term(x, labels, logits))
+        else:
+            logits, regularizer = self.explicit(x, hidden)
+            terms.append(self.weight * regularizer)
+        penalty = self.model.penalty(progress)
+        terms.append(None if penalty is None else penalty / self.examples)
+        terms.append(self.model.batch_penalty(x, hidden, progress))
+        passes, term = self._compare_passes(x, logits)
+        terms.append(term)
+        each = [losses(one, labels) for one in passes]
+        cross_entropy = sum(each[1:], each[0]) / len(each)
+        added = [term for term in terms if term is not None]
+        dropout_loss = sum(added[1:], added[0]) if added else None
         regularization = self.regularizers.loss(passes, labels, hidden)
         return StepLoss(logits, cross_entropy, dropout_loss, regularization)
+
+    def _compare_passes(self, x: Tensor, logits: Tensor) -> tuple[list[Tensor], Tensor | None]:
+        """Return the logits of all passes with dropout on, and the term that compares passes."""
+        match self.loss:
+            case "expectation_linear":
+                clean = self._forward_without_dropout(x)
+                return [logits], self.weight * expectation_linear(logits, clean)
+            case "dropout_k":
+                return [logits, *(self.model(x) for _ in range(self.passes - 1))], None
+            case "r_drop" | "fraternal":
+                passes = [logits, self.model(x)]
+                compare = r_drop if self.loss == "r_drop" else fraternal
+                return passes, self.weight * compare(*passes)
+            case _:
+                return [logits], None
 
     def _forward_without_dropout(self, x: Tensor) -> Tensor:
         """Return the logits of a batch with dropout off, with gradients.

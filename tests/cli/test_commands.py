@@ -326,6 +326,7 @@ def test_variants_prints_the_whole_catalogue_at_any_width(
         assert name in words
         if columns != "200":  # in blocks every text stands in one piece, but for line ends
             texts = (kind.formula, kind.p, kind.learned, kind.remark, kind.paper)
+            texts += tuple(name.replace("_", " ") for name in kind.other_names)
             assert all("".join(text.split()) in words for text in texts)
 
 
@@ -336,6 +337,26 @@ def test_variants_by_name_as_json_and_misspelled(run) -> None:
     result = run("variants", "gausian")
     assert result.status == 2
     assert "did you mean 'gaussian'?" in result.err
+
+
+@pytest.mark.parametrize(
+    ("other", "name"),
+    [("controlled", "batchwise"), ("Continuous", "uniform"), ("continuous-dropout", "uniform")],
+)
+def test_variants_finds_a_variant_under_the_name_of_its_paper(run, other: str, name: str) -> None:
+    result = run("variants", other)
+    assert result.out.startswith(f"{name}  (cost")
+    assert "also called: " + CATALOGUE[name].other_names[0] in result.out
+    assert list(json.loads(run("variants", other, "--json").out)) == [name]
+
+
+def test_other_names_belong_to_one_variant_each_and_are_suggested_in_a_config(run) -> None:
+    others = [name for kind in CATALOGUE.values() for name in kind.other_names]
+    assert len(set(others)) == len(others)
+    assert not set(others) & set(CATALOGUE)
+    result = run("train", *SMALL, "--set", "dropout.variant=controlled")
+    assert result.status == 2
+    assert "did you mean 'batchwise'?" in result.err
 
 
 def test_what_is_hardly_meant_is_told_on_stderr_and_done(run) -> None:

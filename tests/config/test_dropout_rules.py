@@ -105,7 +105,10 @@ def test_the_others_take_p_one(name: str) -> None:
         (["schedule=early", "cutoff=20"], "dropout.cutoff is 20, and the training has 20 epochs"),
         (["stop_last=20"], "dropout.stop_last is 20, and the training has 20 epochs"),
         (["variant=gaussian", "schedule=linear", "start_p=1"], "dropout.start_p is 1 with variant"),
-        (["share=0.5"], "it is for variant targeted_unit, variant targeted_weight."),
+        (
+            ["share=0.5"],
+            "it is for variant guided, variant targeted_unit, variant targeted_weight.",
+        ),
         (["variant=standout", "strength=0.1"], "reads it; it is for variant shakeout."),
     ],
 )

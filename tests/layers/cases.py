@@ -11,7 +11,7 @@ from torch import Tensor
 from dropout_lab.catalogue import CATALOGUE
 from dropout_lab.checks.subject import ExtremeNoise as Extreme
 from dropout_lab.layers import VARIANTS, Dropout, UnitDropout, UnitInputs
-from dropout_lab.layers.sample_inputs import LayerInputs
+from dropout_lab.layers.sample_inputs import LayerInputs, move_from_start
 from dropout_lab.layers.sample_inputs import connect as act
 from dropout_lab.rng import Noise, TorchNoise
 
@@ -22,18 +22,28 @@ UNIT = [name for name, kind in VARIANTS.items() if issubclass(kind, UnitDropout)
 NOISY = [name for name in NAMES if CATALOGUE[name].noisy]
 NOISY_UNIT = [name for name in UNIT if name in NOISY]
 LEARNED = [name for name in NAMES if CATALOGUE[name].learned]
+BY_ARM = ["learned_bernoulli"]  # by the gradient that training makes from mirrored masks
+BY_GRADIENT = [name for name in LEARNED if name != "stochastic_delta"]
+PENALIZED = [name for name in BY_GRADIENT if name not in ("guided", "information")]
+STATEFUL = [*LEARNED, "mixout"]  # with entries in a state dict, in DropoutLinear
 QUIET = ["none", "fast"]  # without noise
-ONE_MASK = ["batchwise", "targeted_weight"]  # one for a batch, whatever ``mask`` says
+ONE_MASK = ["batchwise", "targeted_weight", "mixout"]  # one for a batch, whatever ``mask`` says
 OWN_MASKS = [name for name in NOISY if name not in ONE_MASK]
+ONE_RATE = ["jumpout"]  # drawn for a batch, whatever ``mask`` says
+FEW_MASKS = [name for name in NAMES if CATALOGUE[name].few_masks]
 # Variants whose evaluation leaves units and weights unchanged and is not the mean of training.
-APART = ["unscaled", "alpha", "concrete", "targeted_unit", "targeted_weight"]
+APART = ["unscaled", "alpha", "concrete", "jumpout", "targeted_unit", "targeted_weight"]
 # Variants whose masks are nested: what is kept at some p is kept at every lower p.
 NESTING = [
-    "inverted", "standard", "unscaled", "alpha", "standout", "multinomial", "batchwise",
-    "shakeout", "targeted_unit", "targeted_weight", "dropconnect",
+    "inverted", "standard", "unscaled", "alpha", "standout", "multinomial", "jumpout",
+    "learned_bernoulli", "guided", "nested", "masksembles", "batchwise", "shakeout",
+    "targeted_unit", "targeted_weight", "dropconnect",
 ]  # fmt: skip
 # The input whose gradient intentionally differs; the variant's own test file checks it.
-SURROGATE = {"evolutional": "x", "shakeout": "weight"}
+SURROGATE = {
+    "evolutional": "x", "shakeout": "weight", "guided": "strength",
+    "learned_bernoulli": "logit",
+}  # fmt: skip
 OPTIONS: dict[str, dict[str, float]] = {
     "targeted_unit": {"share": 0.5},
     "targeted_weight": {"share": 0.5},
@@ -61,6 +71,7 @@ def make(
     layer = VARIANTS[name](numbers, **OPTIONS.get(name, {}), **rest)
     if at is not None:
         layer.setup(at.weight, "relu")
+        move_from_start(layer)
     return layer
 
 
@@ -170,6 +181,51 @@ def _batchwise(p: float, at: LayerInputs) -> Moments:
     return _through(at, x, torch.outer(x, x) * (both - 1))
 
 
+def random_rate(p: float, power: float) -> float:
+    """Return E[(1 - r)**power] of jumpout's rate r = min(|n|, 0.9), n ~ N(0, p^2), by quadrature.
+
+    Where all units are active.
+    """
+    edge = 0.9 / p
+
+    def integrand(n: float) -> float:
+        return float((1 - p * n) ** power * math.sqrt(2 / math.pi) * math.exp(-n * n / 2))
+
+    tail = float(0.1**power) * math.erfc(edge / math.sqrt(2))
+    return float(quad(integrand, 0, edge)[0]) + tail
+
+
+def _jumpout(p: float, at: LayerInputs) -> Moments:
+    """Given the rate r, units are independent: m = (1 - r)^0.25 and E[m^2] = (1 - r)^-0.5."""
+    x, mean = at.x[0], random_rate(p, 0.25)
+    both = torch.full((len(x), len(x)), random_rate(p, 0.5)).fill_diagonal_(random_rate(p, -0.5))
+    return _through(at, x * mean, torch.outer(x, x) * (both - mean**2))
+
+
+def _nested(p: float, at: LayerInputs) -> Moments:
+    """Two units are both kept if the later one is."""
+    x = at.x[0]
+    q = (1 - p) ** (2 * torch.arange(len(x)) / (len(x) - 1)).to(x.dtype)
+    return _through(
+        at, x * q, torch.outer(x, x) * (torch.minimum(q, q[:, None]) - torch.outer(q, q))
+    )
+
+
+def _guided(p: float, at: LayerInputs) -> Moments:
+    """At the start, every unit is a candidate of strength 1."""
+    return _coin(lambda p: 1 / (1 - p))(p, at)
+
+
+def _masksembles(p: float, at: LayerInputs) -> Moments:
+    """Over the four masks, each as likely."""
+    x = at.x[0]
+    kept = VARIANTS["masksembles"](p).ranks(x) < round((1 - p) * len(x))
+    masks = kept.to(x.dtype)
+    apart = masks - masks.mean(dim=0)
+    covariance = apart.T @ apart / len(masks)
+    return _through(at, x * masks.mean(dim=0), torch.outer(x, x) * covariance)
+
+
 def lowest(sizes: Tensor, count: int) -> Tensor:
     """Return which so many numbers are the lowest, by sorting a list."""
     edge = sorted(sizes.tolist())[count - 1]
@@ -189,6 +245,12 @@ def _targeted_weight(p: float, at: LayerInputs) -> Moments:
     return mean, (terms**2 * chance * (1 - chance)).sum(dim=0)
 
 
+def _mixout(p: float, at: LayerInputs) -> Moments:
+    """The initial weights are half of the weights."""
+    terms = at.x.T * at.weight
+    return terms.sum(dim=0) + at.bias[0], p / (1 - p) * (terms / 2).square().sum(dim=0)
+
+
 def _on_weights(p: float, at: LayerInputs) -> Moments:
     terms = at.x.T * at.weight
     return terms.sum(dim=0) + at.bias[0], p / (1 - p) * terms.square().sum(dim=0)
@@ -199,7 +261,8 @@ def _dropconnect(p: float, at: LayerInputs) -> Moments:
     return mean, variance + p / (1 - p) * at.bias[0] ** 2
 
 
-def _sparse_variational(p: float, at: LayerInputs) -> Moments:
+def _same_spread(p: float, at: LayerInputs) -> Moments:
+    """Every weight has the variance p / (1 - p) of the mean square."""
     mean, _ = _on_weights(p, at)
     return mean, p / (1 - p) * at.weight.square().mean() * at.x.square().sum().expand_as(mean)
 
@@ -226,13 +289,22 @@ LAWS: dict[str, Law] = {
     "variational_a": _noise(_odds),
     "variational_a2": _noise(_odds),
     "variational_b": _on_weights,
-    "sparse_variational": _sparse_variational,
+    "sparse_variational": _same_spread,
+    "bayes_by_backprop": _same_spread,
+    "stochastic_delta": _same_spread,
     "multinomial": _multinomial,
     "evolutional": _evolutional,
     "shakeout": _shakeout,
     "targeted_unit": _targeted_unit,
     "targeted_weight": _targeted_weight,
+    "learned_bernoulli": _coin(lambda p: 1),
+    "information": _noise(_odds),
+    "guided": _guided,
+    "jumpout": _jumpout,
+    "nested": _nested,
+    "masksembles": _masksembles,
     "batchwise": _batchwise,
+    "mixout": _mixout,
     "dropconnect": _dropconnect,
     "gaussian_dropconnect": _on_weights,
 }

@@ -27,7 +27,7 @@ from dropout_lab.layers import (
 from dropout_lab.layers.coins import uniform_draws
 from dropout_lab.rng import NumpyNoise, PhiloxNoise, TorchNoise
 from tests.layers.abilities import ABILITIES, MISSING, SUBJECTS, Subject, compiled, shown
-from tests.layers.cases import CPU, UNIT, make
+from tests.layers.cases import CPU, FEW_MASKS, UNIT, make
 
 SLOW = pytest.mark.slow
 PAGE = Path(__file__).parents[2] / "docs" / "pages" / "how-to" / "layers.md"
@@ -286,7 +286,8 @@ def test_the_gradient_is_multiplied_by_the_same_noise(name: str, mask: str) -> N
     y = make(name, 0.4, mask=mask)(x)
     (gradient,) = torch.autograd.grad(y.sum(), x)
     torch.testing.assert_close(gradient, (y / x).detach())
-    assert (gradient != 1).any() == (name != "none")
+    if mask == "element" or name not in FEW_MASKS:
+        assert (gradient != 1).any() == (name != "none")
 
 
 # Shapes

@@ -6,7 +6,7 @@ from torch import nn
 
 from dropout_lab.catalogue import CATALOGUE
 from dropout_lab.layers import ConcreteDropout, DropoutLinear, FastDropout, LearnedDropout
-from tests.layers.cases import NAMES, UNIT, make
+from tests.layers.cases import BY_GRADIENT, NAMES, UNIT, make
 
 every = pytest.mark.parametrize("name", NAMES)
 
@@ -71,16 +71,19 @@ def test_a_linear_layers_penalty_is_that_of_its_dropout_on_its_weights() -> None
     assert linear.bias.grad is None
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if CATALOGUE[name].learned])
+@pytest.mark.parametrize("name", BY_GRADIENT)
 def test_an_optimizer_sees_each_parameter_once(name: str) -> None:
     linear = DropoutLinear(3, 2, make(name, 0.3))
     linear.dropout.p = 0.4  # begins anew, with the parameter that the optimizer has
     parameters = list(linear.parameters())
-    assert len({id(parameter) for parameter in parameters}) == len(parameters) == 3
+    learned = list(linear.dropout.parameters())
+    assert len({id(parameter) for parameter in parameters}) == len(parameters) == 2 + len(learned)
     optimizer = torch.optim.SGD(parameters, lr=0.1)
     before = linear.dropout.state_dict()
     before = {key: value.clone() for key, value in before.items()}
-    (linear(torch.randn(6, 3)).square().mean() + linear.penalty() / 6).backward()
+    x, penalty = torch.randn(6, 3), linear.penalty()
+    loss = linear(x).square().mean() + (0 if penalty is None else penalty / 6)
+    loss.backward()
     optimizer.step()
     assert all(
         not torch.equal(value, before[key]) for key, value in linear.dropout.state_dict().items()

@@ -12,6 +12,7 @@ from tests.layers.cases import (
     NAMES,
     NOISY,
     ONE_MASK,
+    ONE_RATE,
     OWN_MASKS,
     QUIET,
     LayerInputs,
@@ -38,7 +39,9 @@ def test_every_noisy_variant_has_its_law() -> None:
     assert sorted(LAWS) == sorted(NOISY)
 
 
-@pytest.mark.parametrize(("name", "p"), [(n, p) for n, p in PAIRS if n in OWN_MASKS])
+@pytest.mark.parametrize(
+    ("name", "p"), [(n, p) for n, p in PAIRS if n in OWN_MASKS and n not in ONE_RATE]
+)
 def test_mean_and_variance_over_examples(name: str, p: float, float64: None) -> None:
     at = place(batch=1)
     n = 5_000 if name == "dropconnect" else 20_000
@@ -80,12 +83,12 @@ def test_what_draws_nothing_is_the_same_in_training_and_in_evaluation() -> None:
 
 @pytest.mark.parametrize("name", [n for n in NAMES if issubclass(VARIANTS[n], LearnedDropout)])
 def test_learning_starts_at_p(name: str, float64: None) -> None:
-    assert float(make(name, 0.4, place()).p) == pytest.approx(0.4, rel=1e-12)
+    assert float(make(name, 0.375, place()).p) == pytest.approx(0.375, rel=1e-12)
 
 
 @pytest.mark.parametrize("name", ONE_MASK)
 def test_those_with_one_mask_for_a_batch_have_one_whatever_mask_says(name: str) -> None:
     at = place(batch=1, units=40)
-    z = act(make(name, 0.4, mask="element"), at.one_example(6))
+    z = act(make(name, 0.4, at, mask="element"), at.one_example(6))
     torch.testing.assert_close(z, z[:1].expand_as(z))
     assert not torch.allclose(z[0], at.x[0] @ at.weight + at.bias[0])

@@ -12,7 +12,14 @@ from dropout_lab.layers import VARIANTS
 from dropout_lab.rng import Purpose, stream
 from dropout_lab.training import Epoch, Fleet, evaluate, train
 from dropout_lab.training.loop import data_order, evaluated_train_indices
-from tests.conftest import make_config, make_runs, make_sweep, with_variant
+from tests.conftest import (
+    assert_same_bits,
+    make_config,
+    make_runs,
+    make_sweep,
+    resumed_after_an_epoch,
+    with_variant,
+)
 
 CPU = torch.device("cpu")
 
@@ -40,6 +47,14 @@ def test_a_fleet_is_its_runs(variant: str, small_splits: Splits, float64: None) 
             torch.testing.assert_close(ours[index], theirs[0], rtol=1e-9, atol=1e-11)
         assert fleet_records[index].test_errors == single.test_errors
         assert fleet_records[index].train_loss == pytest.approx(single.train_loss, rel=1e-9)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_a_resumed_fleet_has_the_same_bits(variant: str, small_splits: Splits) -> None:
+    p = "0.25" if CATALOGUE[variant].one_p else "0.25,0.4"
+    settings = ["training.epochs=3", "training.optimizer=adam", "training.learning_rate=0.001"]
+    runs = make_sweep(*settings, *with_variant(variant), f"dropout.p={p}", seeds=(0, 1))
+    assert_same_bits(*resumed_after_an_epoch(runs, small_splits))
 
 
 def test_the_loop_is_plain_pytorch_written_out(small_splits: Splits, float64: None) -> None:

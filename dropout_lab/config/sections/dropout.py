@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from dropout_lab.catalogue import CATALOGUE, LOSS_WEIGHTS
+from dropout_lab.catalogue import CATALOGUE, DROPOUT_K_PASSES, LOSS_WEIGHTS
 from dropout_lab.config.sizes import training_examples, training_length
 from dropout_lab.config.types import (
     Complaint,
@@ -20,6 +20,7 @@ from dropout_lab.config.types import (
     Rules,
     Section,
     Share,
+    ShareOfTraining,
     Strength,
     WarmUp,
 )
@@ -47,7 +48,8 @@ class DropoutSettings(Section):
             "annealed": {"cutoff": None},
             "exponential": {"curriculum_rate": None},
         },
-        "loss": {name: {"loss_weight": weight} for name, weight in LOSS_WEIGHTS.items()},
+        "loss": {name: {"loss_weight": weight} for name, weight in LOSS_WEIGHTS.items()}
+        | {"dropout_k": {"passes": DROPOUT_K_PASSES}},
     }
 
     variant: VariantName = Field("inverted", description="Kind of dropout.")
@@ -90,29 +92,37 @@ class DropoutSettings(Section):
         description="Number of last epochs that are trained without dropout, whatever the "
         "schedule.",
     )
-    loss: Literal["cross_entropy", "r_drop", "expectation_linear", "fraternal"] = Field(
+    loss: Literal[
+        "cross_entropy", "r_drop", "expectation_linear", "fraternal", "dropout_k", "explicit"
+    ] = Field(
         "cross_entropy",
-        description="cross_entropy, or a loss that also compares passes with dropout on: r_drop, "
-        "expectation_linear, fraternal.",
+        description="cross_entropy; a loss that also compares passes with dropout on: r_drop, "
+        "expectation_linear, fraternal; dropout_k: the mean over several masks; explicit: no mask, "
+        "but the regularizer that dropout amounts to.",
+    )
+    passes: Count | None = Field(
+        None, description="Loss dropout_k: masks for each update, k. null: 4."
     )
     loss_weight: Strength | None = Field(
         None, description="Weight of the second term of that loss. null: 1 (fraternal: 0.1)."
     )
     share: Share | None = Field(
-        None, description="Variants targeted_*: share of the units or weights that may be dropped."
+        None,
+        description="Variants targeted_* and guided: share of the units or weights that may be "
+        "dropped. null: 0.5 (guided).",
     )
     alpha_per: Literal["layer", "unit", "weight"] | None = Field(
         None, description="Variants variational_*: what has its own alpha. null: layer."
     )
     kl_weight: Strength | None = Field(
         None,
-        description="Variational variants: weight of the KL term (of a third of it in "
-        "variational_a2). null: 1.",
+        description="Variational variants, bayes_by_backprop and information: weight of the KL "
+        "term (of a third of it in variational_a2). null: 1 (information: 0.001).",
     )
     kl_warmup: WarmUp | None = Field(
         None,
-        description="Variational variants: the weight of the KL term rises from 0 between these "
-        "two shares of the training. null: [0, 0] (sparse_variational: [0.025, 0.1]).",
+        description="Variants with a KL term: its weight rises from 0 between these two shares of "
+        "the training. null: [0, 0] (sparse_variational: [0.025, 0.1]).",
     )
     slope: float | None = Field(
         None,
@@ -122,8 +132,24 @@ class DropoutSettings(Section):
     strength: Strength | None = Field(
         None, description="Variant shakeout: the constant c. null: 0.1."
     )
+    masks: Count | None = Field(
+        None, description="Variant masksembles: number of fixed masks. null: 4."
+    )
+    prior_std: Positive | None = Field(
+        None, description="Variant bayes_by_backprop: standard deviation of the prior. null: 0.1."
+    )
+    noise_rate: Strength | None = Field(
+        None,
+        description="Variant stochastic_delta: growth of the noise with the gradient. null: 0.1.",
+    )
+    noise_decay: ShareOfTraining | None = Field(
+        None,
+        description="Variant stochastic_delta: factor of the noise in each update. null: 0.99.",
+    )
     length_scale: Strength | None = Field(
-        None, description="Variant concrete: prior length scale l; weights cost l^2/N. null: 1e-4."
+        None,
+        description="Variants concrete and learned_bernoulli: prior length scale l; weights cost "
+        "l^2/N. null: 1e-4.",
     )
 
 
@@ -260,9 +286,28 @@ def check_activation(settings: "Settings") -> Iterator[Complaint]:
 
 def check_loss(settings: "Settings") -> Iterator[Complaint]:
     """Check that a loss that compares passes with dropout on has dropout on."""
-    dropout = settings.dropout
+    dropout, kind = settings.dropout, CATALOGUE[settings.dropout.variant]
     if dropout.loss == "cross_entropy":
         return
+    if dropout.loss == "explicit" and not is_baseline(settings):
+        if not kind.matched or kind.between or kind.learned or kind.one_p:
+            yield (
+                "dropout.loss",
+                f"dropout.loss is explicit, which is for independent noise of variance p / (1 - p) "
+                f"on units, but the variant is {dropout.variant}; take inverted or gaussian.",
+            )
+        if dropout.position == "before":
+            yield (
+                "dropout.loss",
+                "dropout.loss is explicit, which is for noise after the activation, but "
+                "dropout.position is before; leave it out.",
+            )
+        if any(p == 1 for p in p_of_places(settings).values()):
+            yield (
+                "dropout.loss",
+                "dropout.loss is explicit, whose factor p / (1 - p) is infinite at p = 1; give a "
+                "p below 1.",
+            )
     if not CATALOGUE[dropout.variant].noisy:
         yield (
             "dropout.loss",
