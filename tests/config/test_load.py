@@ -115,7 +115,7 @@ sweep: {grid: {dropout.p: [0, 2], trainig.epochs: [1]}}
             "dropout: {variant: dropconnect, position: before}",
             "acts between the activation and the weights",
         ),
-        ("dropout: {variant: bernoulli}", "did you mean 'inverted'?"),
+        ("dropout: {variant: bernoulli}", "did you mean 'inverted' or 'learned_bernoulli'?"),
         ("training: {epochs: 0}", "training.epochs is 0"),
         ("training: {epochs: 3, updates: 5}", "one of them; both are given"),
         ("training: {epochs: null}", "one of them; neither is given"),
