@@ -7,25 +7,25 @@ chain would continue from is lost, the fleet starts again from its newest checkp
 """
 
 import asyncio
+import pickle
 import secrets
 import time
 import traceback
 from collections import deque
-from collections.abc import Callable, Coroutine, Sequence
-from concurrent.futures import CancelledError
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import count
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 from dropout_lab.cluster.flight import Flight, order_of
 from dropout_lab.cluster.sending import Sender, messages
 from dropout_lab.cluster.task import Call, News, Part, stop
 from dropout_lab.cluster.workers import Workers
 from dropout_lab.config.grid import Run
-from dropout_lab.errors import ClusterError
+from dropout_lab.errors import ClusterError, DropoutLabError
 from dropout_lab.files import read_file
 from dropout_lab.folder.checkpoint import epoch_of
 from dropout_lab.folder.store import FolderStore
@@ -38,6 +38,7 @@ from dropout_lab.study.serial import RunningStudy
 if TYPE_CHECKING:
     from distributed import Future
 
+_TELL_WAITS = 3.0  # seconds without a worker; a new process takes the place of a dead one sooner
 RETRIES = 3  # of a fleet that was lost and has not advanced since the last time
 _ROUND = 0.25  # seconds in which events are handled before the fleets are looked at again
 _FETCH_SHARE = 0.1  # of the driver's time, for fetching checkpoints
@@ -48,19 +49,19 @@ _RESUMED = 2  # most of them with checkpoints, in addition to two for each threa
 
 @dataclass(frozen=True)
 class _Done:
-    """A task is done, or could not be submitted."""
+    """A task is done."""
 
     fleet: str
     part: int
-    error: BaseException | None = None
 
 
 @dataclass(frozen=True)
 class _Fetched:
-    """A task's result has been fetched, or could not be."""
+    """The result of a task has been fetched, or could not be."""
 
     fleet: str
-    part: Part | BaseException
+    part: int
+    result: Part | BaseException
 
 
 class Driver:
@@ -83,8 +84,9 @@ class Driver:
         self._events: SimpleQueue[News | _Done | _Fetched] = SimpleQueue()
         self._numbers = count(1)
         self._losses: dict[str, tuple[int, int]] = {}  # epoch and times, by a fleet's first run
-        self._fetching, self._fetch_began, self._may_fetch = "", 0.0, 0.0
-        self._waits = False  # for a worker
+        self._fetching: tuple[str, int] | None = None  # the fleet and the number of the task
+        self._fetch_began = self._may_fetch = 0.0
+        self._waits_since, self._told_waits = 0.0, False  # for a worker
         self._busy: dict[str, str] = {}  # names of the workers that train, by address
         self._stop_sent = 0.0
         self._stopped = ""  # where a fleet was stopped on request
@@ -109,7 +111,7 @@ class Driver:
         try:
             while self.flights or (self.todo and not asked()):
                 self.workers.look()
-                self._see_losses()
+                self._see_workers()
                 if asked():
                     self._stop()
                 else:
@@ -125,21 +127,29 @@ class Driver:
 
     def _submit_fleets(self) -> None:
         """Submit fleets, so that Dask sees the queue."""
-        waits, self._waits = self._waits, not self.workers.there
-        if self._waits and not waits:
-            text = "no worker is there for what is to be trained; the study waits for one."
-            tell(self.running.events.warned, text)
-        running = 2 * sum(self.workers.there.values())
+        threads = sum(self.workers.there.values())
         used = {flight.dataset for flight in self.flights.values()}
-        while self.todo and len(self.flights) < running + _QUEUE:
+        waits = not self.workers.there or (
+            bool(self.flights) and all(flight.idle for flight in self.flights.values())
+        )
+        while self.todo and len(self.flights) < 2 * threads + _QUEUE:
             fleet = self.todo[0]
             used.add(fleet[0].settings.dataset)
             allowed = self.workers.allowed(fleet)
             resumed_fleets = sum(flight.kept > 0 for flight in self.flights.values())
-            room = self.sender.room_for(used) and resumed_fleets < running + _RESUMED
-            if allowed == [] or not room:
-                return
+            if allowed == []:
+                waits = waits or not self.flights
+                break
+            if not self.sender.room_for(used) or resumed_fleets >= 2 * threads + _RESUMED:
+                break
             self._submit_fleet(self.todo.popleft(), allowed)
+        began, now = self._waits_since, time.monotonic()
+        self._waits_since = (began or now) if waits else 0.0
+        if waits and not self._told_waits and now - self._waits_since >= _TELL_WAITS:
+            self._told_waits = True
+            text = "no worker is there for what is to be trained; the study waits for one."
+            tell(self.running.events.warned, text)
+        self._told_waits = self._told_waits and waits
 
     def _submit_fleet(self, fleet: tuple[Run, ...], allowed: list[str] | None) -> None:
         running = self.running
@@ -151,61 +161,66 @@ class Driver:
             return
         epoch = epoch_of(paths[0]) if paths else 0
         order = order_of(running, self.name, next(self._numbers), fleet)
-        flight = Flight(order, self.sender.data(dataset, splits, allowed), epoch, epoch, allowed)
+        flight = Flight(order, self.sender.data(dataset, splits), epoch, epoch)
         self.flights[order.fleet] = flight
-        if not paths:
-            flight.submit(self.client, None, self._done_in(flight))
-            return
-        before = Part(epoch, (), FleetEnd(), [read_file(path) for path in paths])
-        if self.workers.there:
-            self._do(order.fleet, self._resume(flight, before))
-        else:
-            flight.submit(self.client, before, self._done_in(flight))
+        start = Part(epoch, (), FleetEnd(), [read_file(path) for path in paths]) if paths else None
+        self._submit(flight, allowed, pickle.dumps(start) if start else None)
 
-    async def _resume(self, flight: Flight, before: Part) -> None:
-        """Send checkpoints to the cluster, and submit the first task."""
-        start = await self.sender.send(before)
-        if flight.order.fleet in self.flights:
-            flight.submit(self.client, start, self._done_in(flight))
-
-    def _done_in(self, flight: Flight) -> Callable[[int], None]:
+    def _submit(
+        self, flight: Flight, allowed: list[str] | None, before: "Future[Part] | bytes | None"
+    ) -> None:
         fleet, put = flight.order.fleet, self._events.put
-        return lambda number: put(_Done(fleet, number))
+        flight.submit(self.client, allowed, before, lambda number: put(_Done(fleet, number)))
 
-    def _see_losses(self) -> None:
-        """Start fleets again whose results were lost with a worker."""
-        for address in self._busy.keys() - self.workers.there.keys():
+    def _continue(self, flight: Flight) -> None:
+        """Submit the next task of a fleet's chain, if a worker is there that may train it."""
+        allowed = self.workers.allowed(flight.order.runs)
+        flight.idle = allowed == []
+        if not flight.idle:
+            self._submit(flight, allowed, flight.state)
+
+    def _see_workers(self) -> None:
+        """See which workers are gone, and what that means for their fleets."""
+        there = self.workers.there
+        for address in self._busy.keys() - there.keys():
             text = f"{self._busy[address]} is gone; what it trained continues elsewhere."
             tell(self.running.events.warned, text)
-        self._busy = {
-            flight.address: flight.worker
-            for flight in self.flights.values()
-            if flight.address in self.workers.there
-        }
         for flight in list(self.flights.values()):
+            if flight.running == flight.part and flight.address not in there:
+                flight.running -= 1  # Dask will repeat the task
+                flight.deaths += 1
             if flight.lost:
-                self._lost(flight, f"{flight.holder} died")
-            elif flight.allowed is not None and flight.task and flight.running < flight.part:
+                self._lost(flight, f"{flight.holder or flight.worker or 'its worker'} died")
+            elif flight.idle and not self.running.stop.asked():
+                self._continue(flight)
+            elif flight.waits:
                 self._allow_others(flight)
+        flights = self.flights.values()
+        self._busy = {f.address: f.worker for f in flights if f.address in there}
 
     def _allow_others(self, flight: Flight) -> None:
         """Submit a waiting task again if other workers may train its fleet now."""
-        if flight.allowed == self.workers.allowed(flight.order.runs):
+        allowed = self.workers.allowed(flight.order.runs)
+        if flight.allowed == allowed:
             return
-        if flight.state is None:
-            self.todo.appendleft(self._drop(flight))
+        if flight.state is not None:
+            flight.take_back()
+            self._continue(flight)
+        elif flight.kept or allowed == []:
+            self.todo.append(self._drop(flight))
         else:
-            flight.cancel()
-            self._continue(flight, flight.state)
+            flight.take_back()
+            self._submit(flight, allowed, None)
 
-    def _lost(self, flight: Flight, why: str, log: str = "") -> None:
+    def _lost(self, flight: Flight, why: str, log: str = "", times: int = 1) -> None:
         """Train a lost fleet again from its newest checkpoints, or give it up."""
         runs = self._drop(flight)
-        epoch, times = self._losses.get(runs[0].run_id, (0, 0))
-        times = times + 1 if flight.kept <= epoch else 1
+        epoch, before = self._losses.get(runs[0].run_id, (0, 0))
+        times += before if flight.kept <= epoch else 0
         self._losses[runs[0].run_id] = flight.kept, times
         if times > RETRIES:
-            self._fail(runs, f"{why}, {times} times", log)
+            why += f", {times} times"
+            fail(runs, self.store, self.running.events, why, log or f"{why}\n")
             return
         where = f"after epoch {flight.kept}" if flight.kept else "from the beginning"
         tries = f" (attempt {times + 1} of {RETRIES + 1})" if times > 1 else ""
@@ -213,54 +228,45 @@ class Driver:
         tell(self.running.events.warned, text)
         self.todo.appendleft(runs)
 
-    def _fail(self, runs: tuple[Run, ...], why: str, log: str = "") -> None:
-        fail(runs, self.store, self.running.events, why, log or f"{why}\n")
-
     def _stop(self) -> None:
         """Let the running tasks end after their epoch. Those that wait are not needed."""
         if time.monotonic() - self._stop_sent > 1:  # again, since workers may come
             self._stop_sent = time.monotonic()
             self.workers.run(stop, self.name, on_error="ignore")
         for flight in list(self.flights.values()):
-            if flight.running == flight.part and flight.task is not None:
-                continue
-            if flight.state is None:
+            if flight.waits and flight.state is None:
                 self.todo.append(self._drop(flight))
-            elif flight.task is not None:
-                flight.cancel()
-                self._fetch(flight, flight.state)
+            elif flight.waits or flight.idle:
+                if flight.waits:
+                    flight.take_back()
+                flight.idle = False
+                self._fetch(flight, flight.part)
 
     def _fetch_oldest(self) -> None:
         """Fetch the checkpoints that have waited longest, if there is time."""
         now = time.monotonic()
         if now < self._may_fetch or (self._fetching and now < self._fetch_began + _FETCH_PATIENCE):
             return
-        ready = [flight for flight in self.flights.values() if flight.reached > flight.kept]
+        ready = [f for f in self.flights.values() if f.reached > f.kept and f.continues]
         flight = min(ready, key=lambda flight: flight.since, default=None)
-        if flight is not None and flight.state is not None:
+        if flight is not None:
             flight.since = now
-            self._fetching, self._fetch_began = flight.order.fleet, now
-            self._fetch(flight, flight.state)
+            self._fetching, self._fetch_began = (flight.order.fleet, flight.part - 1), now
+            self._fetch(flight, flight.part - 1)
 
-    def _fetch(self, flight: Flight, task: "Future[Part]") -> None:
-        fleet = flight.order.fleet
+    def _fetch(self, flight: Flight, number: int) -> None:
+        """Fetch the result of a fleet's last task, or of the one before."""
+        fleet, task = flight.order.fleet, flight.task if number == flight.part else flight.state
 
         async def fetched() -> None:
-            self._events.put(_Fetched(fleet, await task))
-
-        self._do(fleet, fetched(), fetching=True)
-
-    def _do(self, fleet: str, work: Coroutine[Any, Any, None], fetching: bool = False) -> None:
-        """Run a coroutine beside the driver's loop; an exception becomes an event."""
-
-        async def done() -> None:
+            result: Part | BaseException
             try:
-                await work
+                result = await cast("Future[Part]", task)
             except (Exception, asyncio.CancelledError) as error:
-                event = _Fetched(fleet, error) if fetching else _Done(fleet, 0, error)
-                self._events.put(event)
+                result = error
+            self._events.put(_Fetched(fleet, number, result))
 
-        self.workers.do(done())
+        self.workers.do(fetched())
 
     def _handle_events(self) -> None:
         """Handle events for a while.
@@ -268,23 +274,28 @@ class Driver:
         Raises:
             ClusterError: The scheduler is gone.
         """
-        with self.workers.scheduler_there(), suppress(Empty):
-            until = time.monotonic() + _ROUND
+        until = time.monotonic() + _ROUND
+        with suppress(Empty):
             while (left := until - time.monotonic()) > 0:
                 self._handle(self._events.get(timeout=left))
+        with self.workers.scheduler_there():
+            pass
 
     def _handle(self, event: News | _Done | _Fetched) -> None:
         flight = self.flights.get(event.fleet)
-        if isinstance(event, _Fetched) and event.fleet == self._fetching:
-            self._fetching = ""
+        if isinstance(event, _Fetched) and (event.fleet, event.part) == self._fetching:
+            self._fetching = None
         if flight is None:  # of an attempt that was given up
             return
         if isinstance(event, News):
             self._hear(flight, event)
+        elif event.part != flight.part:
+            if isinstance(event, _Fetched) and isinstance(event.result, Part):
+                self._keep(flight, event.result)
         elif isinstance(event, _Done):
-            self._done(flight, event)
+            self._done(flight)
         else:
-            self._keep(flight, event.part)
+            self._end(flight, event.result)
 
     def _hear(self, flight: Flight, news: News) -> None:
         """Write what a worker sent, unless a repeated task has sent it before."""
@@ -294,7 +305,8 @@ class Driver:
             return
         for receiver, method, arguments in news.calls:
             if method == "fleet_started":
-                if news.address != flight.address:
+                if news.epoch >= flight.epoch and news.address != flight.shown:
+                    flight.shown = news.address
                     self._call((receiver, method, (*arguments, news.worker)), flight)
             elif news.epoch > flight.epoch:
                 self._call((receiver, method, arguments), flight)
@@ -309,64 +321,57 @@ class Driver:
         else:
             getattr(self.store, method)(*arguments)
 
-    def _done(self, flight: Flight, done: _Done) -> None:
-        """Continue a fleet whose task is done."""
-        task = flight.task
-        if done.error is not None:  # the checkpoints could not be sent
-            self.todo.appendleft(self._drop(flight))
-        elif task is None or done.part != flight.part:
-            return
-        elif task.status == "error":
+    def _done(self, flight: Flight) -> None:
+        """Continue a fleet whose last task is done."""
+        task = cast("Future[Part]", flight.task)
+        if task.status == "error":
             self._failed(flight, cast(BaseException, task.exception()))
         elif task.status != "finished":
             self._lost(flight, f"{flight.worker or 'its worker'} died")
         elif flight.ended or self.running.stop.asked():
-            self._fetch(flight, task)
+            self._fetch(flight, flight.part)
         else:
-            flight.state, flight.reached, flight.holder = task, flight.epoch, flight.worker
-            self._continue(flight, task)
-
-    def _continue(self, flight: Flight, before: "Future[Part]") -> None:
-        flight.allowed = self.workers.allowed(flight.order.runs)
-        flight.submit(self.client, before, self._done_in(flight))
+            flight.advance()
+            self._continue(flight)
 
     def _failed(self, flight: Flight, error: BaseException) -> None:
-        """Deal with a task that raised an exception."""
+        """Deal with a task that raised an exception; training itself raises none."""
         from distributed import KilledWorker
 
         log = "".join(traceback.format_exception(error))
-        if isinstance(error, KilledWorker):
+        if isinstance(error, KilledWorker):  # which counts also for tasks that only waited there
+            self._lost(flight, "its worker died", log, max(flight.deaths, 1))
+        elif isinstance(error, DropoutLabError):
             runs = self._drop(flight)
-            self._fail(runs, f"its worker died, {error.allowed_failures + 1} times", log)
-        elif isinstance(error, (CancelledError, asyncio.CancelledError, OSError, TimeoutError)):
-            self._lost(flight, f"the cluster gave it up ({type(error).__name__})", log)
-        elif flight.allowed is None and self._refused(flight.order.runs):
-            self.todo.appendleft(self._drop(flight))  # a new worker took it before it answered
+            fail(runs, self.store, self.running.events, failures.sentence(error), log)
+        elif self.workers.unanswered:  # a new worker took the task, which may not train
+            self.todo.append(self._drop(flight))
         else:
-            self._fail(self._drop(flight), failures.sentence(error), log)
+            self._lost(flight, failures.sentence(error), log)
 
-    def _refused(self, runs: tuple[Run, ...]) -> bool:
-        """Return whether a worker may not train a fleet, once all have answered."""
-        self.workers.wait()
-        return self.workers.allowed(runs) is not None
-
-    def _keep(self, flight: Flight, part: Part | BaseException) -> None:
-        """Write what was fetched: checkpoints, or the rest of a fleet that has ended."""
-        if isinstance(part, BaseException):
-            if flight.task is None or flight.ended:
-                self._lost(flight, "its result could not be fetched")
-            return
+    def _keep(self, flight: Flight, part: Part) -> None:
+        """Write the checkpoints that were fetched."""
         began = time.monotonic()
-        if part.end.stopped and part.epoch <= flight.epoch:
+        if flight.kept < part.epoch <= flight.epoch:
             ids = [run.run_id for run in flight.order.runs]
             self.store.keep_contents(ids, part.epoch, part.checkpoints)
             flight.kept = part.epoch
-            now = time.monotonic()
-            self._may_fetch = now + (now - began) * (1 / _FETCH_SHARE - 1)
-            if not self.running.stop.asked():
+        flight.reached = min(flight.reached, flight.kept)
+        now = time.monotonic()
+        self._may_fetch = now + (now - began) * (1 / _FETCH_SHARE - 1)
+
+    def _end(self, flight: Flight, part: Part | BaseException) -> None:
+        """Write what the last task of a fleet brought."""
+        if isinstance(part, BaseException):
+            self._lost(flight, "its result could not be fetched")
+            return
+        if part.end.stopped:
+            self._keep(flight, part)
+            if not self.running.stop.asked():  # Dask has repeated the task, which came less far
+                flight.ended = False
+                flight.advance()
+                self._continue(flight)
                 return
-            if part.epoch < flight.epoch:
-                return  # the last part comes
             self._stopped = part.end.stopped
         elif part.epoch != flight.epoch:
             self._lost(flight, "a message was lost")

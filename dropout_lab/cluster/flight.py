@@ -14,7 +14,6 @@ from dropout_lab.cluster.task import Order, Part, key_of
 from dropout_lab.cluster.workers import GPU
 from dropout_lab.config.grid import Run
 from dropout_lab.config.sections.dataset import DatasetSettings
-from dropout_lab.data import Splits
 from dropout_lab.plugins import sources_of
 from dropout_lab.study.serial import RunningStudy
 
@@ -29,28 +28,31 @@ class Flight:
     """An attempt to train a fleet.
 
     Args:
-        order: What the workers are told.
+        order: The instructions for the workers.
         data: The data on the cluster.
         epoch: The last epoch whose rows are in the folder.
         kept: The epoch of the newest checkpoints in the folder.
-        allowed: The addresses of the workers that may train it; None if all may.
+        allowed: The addresses of the workers that may run the last task; None if all may.
         part: The number of the last task of its chain.
-        task: That task; none until it is submitted.
-        state: The task before, whose result is on a worker; none for the first task.
+        task: That task.
+        state: The task whose result the chain continues from, on a worker; none at its start.
         reached: The epoch of that result.
         holder: The name of the worker that made it.
-        running: The number of the last task that has started.
-        worker: The name of the worker where that was.
+        running: The number of the last task that has started, unless its worker is gone.
+        worker: The name of the worker that runs or ran that task.
         address: Its address.
+        shown: The address of the worker that the progress display shows.
+        deaths: How often the worker was gone while it ran a task.
         since: When its checkpoints were last fetched.
+        idle: Whether no worker is there that may train it.
         ended: Whether the fleet has ended; the last task brings the rest.
     """
 
     order: Order
-    data: "Future[Splits]"
+    data: "Future[bytes]"
     epoch: int
     kept: int
-    allowed: list[str] | None
+    allowed: list[str] | None = None
     part: int = 0
     task: "Future[Part] | None" = None
     state: "Future[Part] | None" = None
@@ -59,7 +61,10 @@ class Flight:
     running: int = 0
     worker: str = ""
     address: str = ""
+    shown: str = ""
+    deaths: int = 0
     since: float = field(default_factory=time.monotonic)
+    idle: bool = False
     ended: bool = False
 
     @property
@@ -69,23 +74,41 @@ class Flight:
 
     @property
     def lost(self) -> bool:
-        """Whether the result that the chain continues from is on no worker any more."""
-        return self.state is not None and self.state.status in ("lost", "cancelled")
+        """Whether a result that the chain needs is on no worker any more."""
+        tasks = (self.state, self.task)
+        return any(task is not None and task.status in ("lost", "cancelled") for task in tasks)
+
+    @property
+    def waits(self) -> bool:
+        """Whether its last task has not started, or its worker is gone."""
+        return self.running < self.part and not self.ended and not self.done
+
+    @property
+    def continues(self) -> bool:
+        """Whether its last task continues from the result of another."""
+        return self.state is not None and self.state is not self.task and not self.ended
+
+    @property
+    def done(self) -> bool:
+        """Whether its last task is done."""
+        return self.task is not None and self.task.status in ("finished", "error")
 
     def submit(
         self,
         client: "Client",
-        before: "Future[Part] | Part | None",
+        allowed: list[str] | None,
+        before: "Future[Part] | bytes | None",
         done: Callable[[int], None],
     ) -> None:
         """Submit the next task of the chain. Those that continue a fleet come before new fleets.
 
         Args:
             client: Connected to the scheduler.
-            before: The result of the task before, or checkpoints; none to start.
+            allowed: The addresses of the workers that may run it; None if all may.
+            before: The result of the task before, or pickled checkpoints; none to start.
             done: Called in another thread with the number of the task when it is done.
         """
-        self.part += 1
+        self.part, self.allowed = self.part + 1, allowed
         number = self.part
         self.task = client.submit(
             function_of_a_task(),
@@ -94,38 +117,49 @@ class Flight:
             self.data,
             before,
             key=key_of(self.order.fleet, number),
-            workers=self.allowed,
+            workers=allowed,
             resources={GPU: 1} if self.order.device == "cuda" else None,
             priority=int(before is not None),
             pure=False,
         )
         self.task.add_done_callback(lambda task: done(number))
 
+    def advance(self) -> None:
+        """Let the chain continue from the result of its last task."""
+        self.state, self.reached, self.holder = self.task, self.epoch, self.worker
+
+    def take_back(self) -> None:
+        """Cancel the last task, which has not started; the one before is the last again."""
+        self.cancel()
+        self.task = self.state
+        self.running = self.part  # it is done
+
     def cancel(self) -> None:
-        """Take back the task that is not done."""
+        """Cancel the last task."""
         if self.task is not None:
             self.task.cancel()
-        self.task = None
 
 
 def function_of_a_task() -> Callable[..., Part]:
-    """Return what a task does. It travels by value, and the order as bytes.
+    """Return the function that a task runs.
 
-    The scheduler reads each task, too, and need not have dropout-lab or torch.
+    It is pickled by value, and what it takes is bytes, so that the scheduler, which unpickles each
+    task, needs neither this package nor torch.
     """
 
-    def train(order: bytes, number: int, splits: Any, before: Any) -> Any:
+    def train(order: bytes, number: int, splits: bytes, before: Any) -> Any:
         from pickle import loads
 
         from dropout_lab.cluster.task import train_part
 
-        return train_part(loads(order), number, splits, before)
+        start = loads(before) if isinstance(before, bytes) else before
+        return train_part(loads(order), number, loads(splits), start)
 
     return train
 
 
 def order_of(running: RunningStudy, topic: str, number: int, fleet: tuple[Run, ...]) -> Order:
-    """Return what the workers are told about a fleet.
+    """Return the instructions for the workers.
 
     Args:
         running: The study.

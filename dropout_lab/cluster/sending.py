@@ -1,13 +1,12 @@
-"""What the driver exchanges with the cluster besides tasks: data, checkpoints, and messages."""
+"""What the driver exchanges with the cluster besides the tasks: data sets and messages."""
 
-import asyncio
 import pickle
 import secrets
 import time
 import zlib
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from dropout_lab.config.sections.dataset import DatasetSettings
 from dropout_lab.data import Splits
@@ -15,12 +14,11 @@ from dropout_lab.data import Splits
 if TYPE_CHECKING:
     from distributed import Client, Future
 
-_SECONDS = 60.0  # to send something to a worker
 _DATA_SETS = 4  # data sets on the cluster at a time
 
 
 class Sender:
-    """Sends data sets and checkpoints to a cluster.
+    """Sends data sets to a cluster.
 
     Args:
         client: Connected to the scheduler.
@@ -28,55 +26,38 @@ class Sender:
 
     def __init__(self, client: "Client") -> None:
         self._client = client
-        self._data: dict[DatasetSettings, Future[Splits]] = {}  # oldest first
+        self._data: dict[DatasetSettings, Future[bytes]] = {}  # oldest first
 
     def room_for(self, used: Collection[DatasetSettings]) -> bool:
-        """Return whether so many data sets may be on the cluster; let go of others if need be."""
+        """Return whether so many data sets may be on the cluster; drop unused ones if need be."""
         for settings in list(self._data):
             if settings not in used and len(self._data.keys() | used) > _DATA_SETS:
                 del self._data[settings]
         return len(used) <= _DATA_SETS
 
-    def data(
-        self, settings: DatasetSettings, splits: Splits, allowed: list[str] | None
-    ) -> "Future[Splits]":
-        """Return a data set as the result of a task, which the first worker that needs it runs.
+    def data(self, settings: DatasetSettings, splits: Splits) -> "Future[bytes]":
+        """Return a data set as the result of a task, in pickled form.
 
         The data travel in the task, so the scheduler keeps them, compressed: no worker must be
-        there yet, and Dask makes them again if the workers that have them die.
-
-        Args:
-            settings: The settings of the data set.
-            splits: The data.
-            allowed: The addresses of the workers that may unpack them; None if all may.
+        there yet, and Dask makes them again if the workers that have them die. Any worker can run
+        the task, also one that may not train.
         """
         data = self._data.get(settings)
         if data is None or data.status in ("error", "cancelled"):
-            data = self._data[settings] = self._client.submit(
-                _unpacking(),
-                zlib.compress(pickle.dumps(splits), level=1),
-                key=f"data-{secrets.token_hex(4)}",
-                workers=allowed,
-                priority=2,
-                pure=False,
-            )
+            packed = zlib.compress(pickle.dumps(splits), level=1)
+            key = f"data-{secrets.token_hex(4)}"
+            data = self._client.submit(_unpacking(), packed, key=key, priority=2, pure=False)
+            self._data[settings] = data
         return data
 
-    async def send(self, what: object) -> "Future[Any]":
-        """Send something to a worker that is there."""
-        scattered = cast(Any, self._client.scatter([what], hash=False))
-        (there,) = await asyncio.wait_for(scattered, _SECONDS)
-        return cast("Future[Any]", there)
 
+def _unpacking() -> Callable[[bytes], bytes]:
+    """Return a function that is pickled by value; the scheduler need not have this package."""
 
-def _unpacking() -> Callable[[bytes], Any]:
-    """Return a function that travels by value; the scheduler need not have this package."""
-
-    def unpack(packed: bytes) -> Any:
-        from pickle import loads
+    def unpack(packed: bytes) -> bytes:
         from zlib import decompress
 
-        return loads(decompress(packed))
+        return decompress(packed)
 
     return unpack
 

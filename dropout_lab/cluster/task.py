@@ -188,6 +188,7 @@ def train_part(order: Order, number: int, splits: Splits, before: Part | None = 
     def send(epoch: int, calls: Sequence[Call], ended: bool = False) -> None:
         worker.log_event(order.study, pickle.dumps(news(epoch, calls, ended)))
 
+    send(before.epoch if before else 0, ())  # so that the driver knows which task is running
     with redirect_stdout(sys.stderr):  # what a variant prints is not the result of a command
         device = prepared(order, worker)
         recorder = Recorder(order, before.epoch if before else 0, send)

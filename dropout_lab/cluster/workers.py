@@ -94,6 +94,11 @@ class Workers:
         self._looked = 0.0
         self.look()
 
+    @property
+    def unanswered(self) -> bool:
+        """Whether a worker has not told yet whether it may train."""
+        return bool(self._asked)
+
     def look(self) -> None:
         """See which workers are there, at most five times a second. Ask those that are new.
 
@@ -134,7 +139,8 @@ class Workers:
 
     def allowed(self, fleet: Collection[Run]) -> list[str] | None:
         """Return the addresses of the workers that may train a fleet; None if all may."""
-        small = {a for a, told in self.known.items() if not self._fits(fleet, told)}
+        need = self._need(fleet)
+        small = {address for address, told in self.known.items() if told.memory < need}
         excluded = small | self._refused.keys()
         return sorted(self.there.keys() - excluded) if excluded else None
 
@@ -148,7 +154,7 @@ class Workers:
             return
         largest = max(self.known.values(), key=lambda told: told.memory)
         for fleet in fleets:
-            if not self._fits(fleet, largest):
+            if self._need(fleet) > largest.memory:
                 allowed = int(largest.memory)
                 fewer = "" if self.study.scheduler else ", or give --workers a smaller number"
                 raise ConfigError(
@@ -160,9 +166,9 @@ class Workers:
                     ]
                 )
 
-    def _fits(self, fleet: Collection[Run], told: Told) -> bool:
-        """Return whether a worker has the memory for a fleet; a GPU's memory is unknown here."""
-        return self._gpu or need_of(fleet).of(len(fleet)) <= told.memory
+    def _need(self, fleet: Collection[Run]) -> int:
+        """Return how many bytes a fleet needs; 0 on GPUs, whose memory is unknown here."""
+        return 0 if self._gpu else need_of(fleet).of(len(fleet))
 
     def run(self, function: Callable[..., Any], *arguments: Any, **options: Any) -> Answer[Any]:
         """Run a function on workers, beside their tasks; the results come by address."""
