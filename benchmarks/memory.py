@@ -116,6 +116,9 @@ FLEETS = {
     "16 with the explicit regularizer": (
         16, "dropout.loss=explicit", "training.batch_size=500"
     ),
+    "16 with adversarial dropout": (
+        16, "dropout.loss=adversarial", "training.batch_size=500"
+    ),
     "8 of targeted_weight": (8, WIDE, "dropout.variant=targeted_weight", "dropout.share=0.5"),
     "8 of gaussian_dropconnect": (8, WIDE, "dropout.variant=gaussian_dropconnect"),
     "8 of sparse_variational": (8, WIDE, "dropout.variant=sparse_variational"),

@@ -82,7 +82,7 @@ SETTINGS = {
     "mask for a batch": ["dropout.mask=batch"],
     "noise before the activation": ["dropout.position=before"],
     **{f"loss {each}": [f"dropout.loss={each}"]
-       for each in ("r_drop", "expectation_linear", "fraternal")},
+       for each in ("r_drop", "expectation_linear", "fraternal", "adversarial")},
     "l1": ["regularization.l1=0.002", "regularization.l1_from=2"],
     "l2": ["regularization.l2=0,0.1"],
     "max_norm": ["regularization.max_norm=null,0.8"],

@@ -16,9 +16,19 @@ COST_MEASURED = (
     "benchmarks/dropout_cost.py 15` measures it here"
 )
 
-# Default weight of the term that each loss adds.
-LOSS_WEIGHTS = {"r_drop": 1.0, "expectation_linear": 1.0, "fraternal": 0.1, "explicit": 1.0}
 DROPOUT_K_PASSES = 4  # default of dropout.passes
+ADVERSARIAL_RADIUS = 0.05  # default of dropout.radius
+ADVERSARIAL_VARIANTS = ("inverted", "standard", "unscaled")  # those whose masks it can switch
+
+# Keys of the section dropout that each loss reads, with their defaults.
+LOSS_OPTIONS: dict[str, dict[str, float]] = {
+    "r_drop": {"loss_weight": 1.0},
+    "expectation_linear": {"loss_weight": 1.0},
+    "fraternal": {"loss_weight": 0.1},
+    "explicit": {"loss_weight": 1.0},
+    "dropout_k": {"passes": DROPOUT_K_PASSES},
+    "adversarial": {"loss_weight": 1.0, "radius": ADVERSARIAL_RADIUS},
+}
 
 BUILT_IN: dict[str, BuiltInVariant] = {**UNIT_VARIANTS, **WEIGHT_VARIANTS}
 

@@ -1,6 +1,6 @@
 """Compare the loss under a mask with the loss under the mirrored mask, to learn p by ARM."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
@@ -10,32 +10,7 @@ from torch.nn.functional import log_softmax
 from dropout_lab.layers import Dropout
 from dropout_lab.model import MLP
 from dropout_lab.normalization import fixed_statistics
-from dropout_lab.rng import Noise
-
-
-class _Recorder:
-    """A noise source that keeps the lanes that it draws."""
-
-    def __init__(self, source: Noise) -> None:
-        self.source = source
-        self.drawn: list[Tensor] = []
-
-    def lanes(self, shape: Sequence[int], device: torch.device) -> Tensor:
-        """Draw lanes and keep them."""
-        self.drawn.append(self.source.lanes(shape, device))
-        return self.drawn[-1]
-
-    def normal(self, shape: Sequence[int], device: torch.device) -> Tensor:
-        """Draw from the source."""
-        return self.source.normal(shape, device)
-
-
-class _Mirror(_Recorder):
-    """A noise source that replays recorded lanes, mirrored: ``1 - u`` for ``u``."""
-
-    def lanes(self, shape: Sequence[int], device: torch.device) -> Tensor:
-        """Return the next recorded lanes, mirrored."""
-        return ~self.drawn.pop(0)  # -1 - lane
+from dropout_lab.training.replay import Recorder, Replay, noise_from
 
 
 class MirroredPasses:
@@ -50,13 +25,13 @@ class MirroredPasses:
         plain = Dropout.mirrored_term
         layers = [layer for layer, _, _ in model.places()]
         self.layers = [layer for layer in layers if type(layer).mirrored_term is not plain]
-        self._recorders: list[_Recorder] = []
+        self._recorders: list[Recorder] = []
 
     @contextmanager
     def recorded(self) -> Iterator[None]:
         """Keep the draws of the layers inside a ``with`` block."""
-        self._recorders = [_Recorder(layer.noise) for layer in self.layers]
-        with self._noise_from(self._recorders):
+        self._recorders = [Recorder(layer.noise) for layer in self.layers]
+        with noise_from(self.layers, self._recorders):
             yield
 
     def term(self, x: Tensor, labels: Tensor, logits: Tensor) -> Tensor | None:
@@ -70,10 +45,10 @@ class MirroredPasses:
         if not self.layers:
             return None
         draws = [recorder.drawn[0] for recorder in self._recorders]
-        mirrors = [_Mirror(recorder) for recorder in self._recorders]
-        for mirror, drawn in zip(mirrors, draws, strict=True):
-            mirror.drawn.append(drawn)
-        with torch.no_grad(), self._noise_from(mirrors), fixed_statistics(self.model):
+        mirrors = [  # -1 - lane for each lane
+            Replay(layer.noise, ~drawn) for layer, drawn in zip(self.layers, draws, strict=True)
+        ]
+        with torch.no_grad(), noise_from(self.layers, mirrors), fixed_statistics(self.model):
             mirrored = self.model(x)
         difference = _losses(logits.detach(), labels) - _losses(mirrored, labels)
         terms = [
@@ -81,17 +56,6 @@ class MirroredPasses:
             for layer, drawn in zip(self.layers, draws, strict=True)
         ]
         return torch.stack([term for term in terms if term is not None]).sum(dim=0)
-
-    @contextmanager
-    def _noise_from(self, sources: Sequence[Noise]) -> Iterator[None]:
-        before = [layer.noise for layer in self.layers]
-        try:
-            for layer, source in zip(self.layers, sources, strict=True):
-                layer.noise = source
-            yield
-        finally:
-            for layer, source in zip(self.layers, before, strict=True):
-                layer.noise = source
 
 
 def _losses(logits: Tensor, labels: Tensor) -> Tensor:

@@ -6,10 +6,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import log_softmax
 
-from dropout_lab.catalogue import DROPOUT_K_PASSES, LOSS_WEIGHTS
+from dropout_lab.catalogue import ADVERSARIAL_RADIUS, DROPOUT_K_PASSES, LOSS_OPTIONS
 from dropout_lab.config.sections.dropout import DropoutSettings
 from dropout_lab.metrics import losses
 from dropout_lab.model import MLP
+from dropout_lab.training.adversarial import AdversarialPasses
 from dropout_lab.training.explicit_regularizer import ExplicitPass
 from dropout_lab.training.mirrored import MirroredPasses
 from dropout_lab.training.regularizers import Regularizers
@@ -58,8 +59,12 @@ class Objective:
         self.loss = dropout.loss
         self.passes = dropout.passes or DROPOUT_K_PASSES  # only with dropout_k
         self.mirrored = MirroredPasses(model)
-        self.explicit = ExplicitPass(model) if dropout.loss == "explicit" else None
-        default = LOSS_WEIGHTS.get(dropout.loss, 0.0)
+        self.own_passes: ExplicitPass | AdversarialPasses | None = None
+        if dropout.loss == "explicit":
+            self.own_passes = ExplicitPass(model)
+        elif dropout.loss == "adversarial":
+            self.own_passes = AdversarialPasses(model, dropout.radius or ADVERSARIAL_RADIUS)
+        default = LOSS_OPTIONS.get(dropout.loss, {}).get("loss_weight", 0.0)
         self.weight = default if dropout.loss_weight is None else dropout.loss_weight
         self.examples = examples
 
@@ -81,13 +86,13 @@ class Objective:
             x = self.regularizers.noise(x, progress)  # the same for every pass
         hidden: list[Tensor] = []
         terms: list[Tensor | None] = []
-        if self.explicit is None:
+        if self.own_passes is None:
             with self.mirrored.recorded():
                 logits = self.model(x, hidden)
             terms.append(self.mirrored.term(x, labels, logits))
         else:
-            logits, regularizer = self.explicit(x, hidden)
-            terms.append(self.weight * regularizer)
+            logits, added_term = self.own_passes(x, hidden)
+            terms.append(self.weight * added_term)
         penalty = self.model.penalty(progress)
         terms.append(None if penalty is None else penalty / self.examples)
         terms.append(self.model.batch_penalty(x, hidden, progress))

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from dropout_lab.catalogue import CATALOGUE, DROPOUT_K_PASSES, LOSS_WEIGHTS
+from dropout_lab.catalogue import ADVERSARIAL_VARIANTS, CATALOGUE, LOSS_OPTIONS
 from dropout_lab.config.sizes import training_examples, training_length
 from dropout_lab.config.types import (
     Complaint,
@@ -48,8 +48,7 @@ class DropoutSettings(Section):
             "annealed": {"cutoff": None},
             "exponential": {"curriculum_rate": None},
         },
-        "loss": {name: {"loss_weight": weight} for name, weight in LOSS_WEIGHTS.items()}
-        | {"dropout_k": {"passes": DROPOUT_K_PASSES}},
+        "loss": LOSS_OPTIONS,
     }
 
     variant: VariantName = Field("inverted", description="Kind of dropout.")
@@ -93,15 +92,24 @@ class DropoutSettings(Section):
         "schedule.",
     )
     loss: Literal[
-        "cross_entropy", "r_drop", "expectation_linear", "fraternal", "dropout_k", "explicit"
+        "cross_entropy",
+        "r_drop",
+        "expectation_linear",
+        "fraternal",
+        "dropout_k",
+        "explicit",
+        "adversarial",
     ] = Field(
         "cross_entropy",
         description="cross_entropy; a loss that also compares passes with dropout on: r_drop, "
         "expectation_linear, fraternal; dropout_k: the mean over several masks; explicit: no mask, "
-        "but the regularizer that dropout amounts to.",
+        "but the regularizer that dropout amounts to; adversarial: with masks chosen against it.",
     )
     passes: Count | None = Field(
         None, description="Loss dropout_k: masks for each update, k. null: 4."
+    )
+    radius: Share | None = Field(
+        None, description="Loss adversarial: share of a mask that may be switched. null: 0.05."
     )
     loss_weight: Strength | None = Field(
         None, description="Weight of the second term of that loss. null: 1 (fraternal: 0.1)."
@@ -308,7 +316,13 @@ def check_loss(settings: "Settings") -> Iterator[Complaint]:
                 "dropout.loss is explicit, whose factor p / (1 - p) is infinite at p = 1; give a "
                 "p below 1.",
             )
-    if not CATALOGUE[dropout.variant].noisy:
+    if dropout.loss == "adversarial" and kind.noisy and dropout.variant not in ADVERSARIAL_VARIANTS:
+        yield (
+            "dropout.loss",
+            "dropout.loss is adversarial, which switches units on and off, but the variant is "
+            f"{dropout.variant}; take {', '.join(ADVERSARIAL_VARIANTS)}.",
+        )
+    if not kind.noisy:
         yield (
             "dropout.loss",
             f"dropout.loss is {dropout.loss}, which compares noisy passes, but the variant "
