@@ -96,8 +96,8 @@ class Driver:
 
         Raises:
             StorageError: The folder cannot be written.
-            ClusterError: The scheduler is gone. What had arrived stays, and the fleets in training
-                are interrupted.
+            ClusterError: The scheduler is gone. Rows that have arrived are kept, and the fleets in
+                training are interrupted.
             InterruptedStudyError: A stop was requested; the epochs in progress were finished.
         """
         asked = self.running.stop.asked
@@ -110,7 +110,7 @@ class Driver:
     def _train(self, asked: Callable[[], bool]) -> None:
         try:
             while self.flights or (self.todo and not asked()):
-                self.workers.look()
+                self.workers.refresh()
                 self._see_workers()
                 if asked():
                     self._stop()
@@ -127,9 +127,9 @@ class Driver:
 
     def _submit_fleets(self) -> None:
         """Submit fleets, so that Dask sees the queue."""
-        threads = sum(self.workers.there.values())
+        threads = sum(self.workers.threads.values())
         used = {flight.dataset for flight in self.flights.values()}
-        waits = not self.workers.there or (
+        waits = not self.workers.threads or (
             bool(self.flights) and all(flight.idle for flight in self.flights.values())
         )
         while self.todo and len(self.flights) < 2 * threads + _QUEUE:
@@ -181,7 +181,7 @@ class Driver:
 
     def _see_workers(self) -> None:
         """See which workers are gone, and what that means for their fleets."""
-        there = self.workers.there
+        there = self.workers.threads
         for address in self._busy.keys() - there.keys():
             text = f"{self._busy[address]} is gone; what it trained continues elsewhere."
             tell(self.running.events.warned, text)

@@ -6,6 +6,7 @@ import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -78,6 +79,10 @@ class Flight:
         tasks = (self.state, self.task)
         return any(task is not None and task.status in ("lost", "cancelled") for task in tasks)
 
+    @cached_property
+    def _packed_order(self) -> bytes:
+        return pickle.dumps(self.order)
+
     @property
     def waits(self) -> bool:
         """Whether its last task has not started, or its worker is gone."""
@@ -112,7 +117,7 @@ class Flight:
         number = self.part
         self.task = client.submit(
             function_of_a_task(),
-            pickle.dumps(self.order),
+            self._packed_order,
             number,
             self.data,
             before,
@@ -135,7 +140,7 @@ class Flight:
         self.running = self.part  # it is done
 
     def cancel(self) -> None:
-        """Cancel the last task."""
+        """Cancel the unfinished task."""
         if self.task is not None:
             self.task.cancel()
 

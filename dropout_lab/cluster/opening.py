@@ -47,16 +47,16 @@ def opened(
     """Start workers on this machine, or join the cluster of a scheduler; leave it at the end.
 
     Args:
-        study: What is asked.
-        say: Takes a line for the user: where the dashboard of the cluster is.
-        warn: Takes what the user must know: which worker is refused.
+        study: The request.
+        say: Receives lines for the user, such as the dashboard's address.
+        warn: Receives warnings, such as workers that are refused.
 
     Raises:
         ConfigError: No scheduler answers, the workers cannot be started, or all are refused.
     """
     import distributed
 
-    # What Dask logs of workers that come and go is told by the study, in its own words.
+    # The study itself reports workers that come and go.
     for name in ("distributed", "distributed.client"):  # each has a level of its own
         logging.getLogger(name).setLevel(logging.CRITICAL)
     with ExitStack() as stack:
@@ -79,7 +79,7 @@ def opened(
             ) from error
         stack.enter_context(client)
         workers = Workers(client, study, warn)
-        workers.meet()
+        workers.ask_all()
         if study.scheduler is not None and client.dashboard_link:
             say(f"dashboard: {client.dashboard_link}")
         yield workers

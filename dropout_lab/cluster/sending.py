@@ -29,7 +29,7 @@ class Sender:
         self._data: dict[DatasetSettings, Future[bytes]] = {}  # oldest first
 
     def room_for(self, used: Collection[DatasetSettings]) -> bool:
-        """Return whether so many data sets may be on the cluster; drop unused ones if need be."""
+        """Return whether so many data sets may be on the cluster. Drop unused ones for them."""
         for settings in list(self._data):
             if settings not in used and len(self._data.keys() | used) > _DATA_SETS:
                 del self._data[settings]

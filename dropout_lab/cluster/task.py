@@ -113,7 +113,7 @@ class ForeignWorkerError(Exception):
 
 
 class Recorder:
-    """Stands for the folder and the listener of a fleet's training, and records the calls to them.
+    """Records the calls that a fleet's training makes to its store and its events.
 
     Args:
         order: Which fleet is trained.

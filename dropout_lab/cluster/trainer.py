@@ -37,7 +37,7 @@ def cluster_trainer(
         workers, runs = study.workers or 0, sum(map(len, fleets))
         if len(fleets) < min(workers, runs):
             say(
-                f"{counted(len(fleets), 'fleet')} for {counted(workers, 'worker')}: the others "
-                f"stand idle. --fleet {max(1, runs // workers)} makes smaller fleets."
+                f"{counted(len(fleets), 'fleet')} for {counted(workers, 'worker')}: the other "
+                f"workers are idle. --fleet {max(1, runs // workers)} makes smaller fleets."
             )
         yield lambda running, fleets: Driver(there, running, fleets).run()

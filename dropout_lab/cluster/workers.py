@@ -30,13 +30,13 @@ if TYPE_CHECKING:
 
 GPU = "GPU"  # the Dask resource that workers with a GPU are started with
 _ANSWER = 30.0  # seconds that a study waits for the answers of the workers at its start
-_LOOK = 0.2  # seconds between two looks at the workers
+_REFRESH = 0.2  # seconds between two looks at the workers
 _USABLE = 0.8  # of a worker's memory; Dask pauses a worker that uses more
 
 
 @dataclass(frozen=True)
-class Told:
-    """What a worker tells about itself.
+class WorkerInfo:
+    """What is known of a worker.
 
     Args:
         name: Its name.
@@ -58,62 +58,62 @@ class Workers:
         warn: Receives warnings.
 
     Attributes:
-        there: The number of threads of each worker, by address.
-        known: What the workers told that may train, by address.
+        threads: The number of threads of each worker that is there, by address.
+        known: The workers that may train, by address.
     """
 
     def __init__(self, client: "Client", study: Study, warn: Callable[[str], None]) -> None:
         self.client, self.study, self.warn = client, study, warn
-        self.there: dict[str, int] = {}
-        self.known: dict[str, Told] = {}
+        self.threads: dict[str, int] = {}
+        self.known: dict[str, WorkerInfo] = {}
         self._refused: dict[str, str] = {}  # a sentence, by address
         self._gpu = study.device.type == "cuda"
         self._question = question(versions(), gpu=self._gpu, local=study.scheduler is None)
         self._asked: dict[str, Answer[dict[str, Any]]] = {}
-        self._looked = 0.0
+        self._refreshed = 0.0
 
-    def meet(self) -> None:
+    def ask_all(self) -> None:
         """Ask the workers at the start of a study about themselves.
 
         Raises:
             ConfigError: All of them are refused.
             ClusterError: The scheduler is gone.
         """
-        self.look()
-        self.wait()
+        self.refresh()
+        self.wait_for_answers()
         if self._refused and not self.known:
             address = self.client.scheduler.address if self.client.scheduler else ""
             raise ConfigError([f"{address}: no worker can be used.", *self._refused.values()])
 
-    def wait(self) -> None:
+    def wait_for_answers(self) -> None:
         """Wait for the answers of new workers."""
         for _ in range(2):
-            self._looked = 0.0
-            self.look()
+            self._refreshed = 0.0
+            self.refresh()
             wait(self._asked.values(), _ANSWER)
-        self._looked = 0.0
-        self.look()
+        self._refreshed = 0.0
+        self.refresh()
 
     @property
     def unanswered(self) -> bool:
         """Whether a worker has not told yet whether it may train."""
         return bool(self._asked)
 
-    def look(self) -> None:
+    def refresh(self) -> None:
         """See which workers are there, at most five times a second. Ask those that are new.
 
         Raises:
             ClusterError: The scheduler is gone.
         """
-        if time.monotonic() - self._looked < _LOOK:
+        if time.monotonic() - self._refreshed < _REFRESH:
             return
-        self._looked = time.monotonic()
+        self._refreshed = time.monotonic()
         with self.scheduler_there():
-            self.there = self.client.nthreads()
+            self.threads = self.client.nthreads()
         for kept in (self.known, self._refused, self._asked):
-            for address in kept.keys() - self.there.keys():
+            for address in kept.keys() - self.threads.keys():
                 kept.pop(address)
-        for address in self.there.keys() - self.known.keys() - self._refused.keys():
+        for address in self.threads.keys() - self.known.keys() - self._refused.keys():
             if address not in self._asked:
                 answer = self.run(self._question, workers=[address], on_error="return")
                 self._asked[address] = answer
@@ -135,14 +135,14 @@ class Workers:
             self.warn(self._refused[address])
         else:
             limit = float("inf") if memory is None else _USABLE * memory / threads
-            self.known[address] = Told(name, limit)
+            self.known[address] = WorkerInfo(name, limit)
 
     def allowed(self, fleet: Collection[Run]) -> list[str] | None:
         """Return the addresses of the workers that may train a fleet; None if all may."""
         need = self._need(fleet)
         small = {address for address, told in self.known.items() if told.memory < need}
         excluded = small | self._refused.keys()
-        return sorted(self.there.keys() - excluded) if excluded else None
+        return sorted(self.threads.keys() - excluded) if excluded else None
 
     def check(self, fleets: Iterable[Collection[Run]]) -> None:
         """Refuse fleets that need more memory than any worker has.

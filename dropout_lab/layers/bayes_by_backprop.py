@@ -7,10 +7,10 @@ from torch.nn.functional import softplus
 
 from dropout_lab.catalogue import CATALOGUE
 from dropout_lab.layers.affine import affine
-from dropout_lab.layers.base import Mask, UnitInputs, WeightDropout, require_nonnegative
+from dropout_lab.layers.base import Mask, UnitInputs, require_nonnegative
 from dropout_lab.layers.gaussian_dropconnect import additive_noise_product
-from dropout_lab.layers.learned import NOT_SET_UP, LearnedDropout
 from dropout_lab.layers.variational import WarmUp, validate_warmup, warmup_factor
+from dropout_lab.layers.weight_noise import LearnedWeightNoise
 from dropout_lab.rng import Noise
 
 
@@ -23,7 +23,7 @@ def kl_of_normals(mean: Tensor, deviation: Tensor, prior_std: float) -> Tensor:
     return math.log(prior_std) - deviation.log() + squares / (2 * prior_std**2) - 0.5
 
 
-class BayesByBackprop(LearnedDropout, WeightDropout):
+class BayesByBackprop(LearnedWeightNoise):
     r"""Draw each weight from a normal distribution whose mean and variance are learned.
 
     .. math:: \tilde W_{ij} \sim \mathcal{N}(W_{ij}, s_{ij}^2), \qquad
@@ -76,31 +76,17 @@ class BayesByBackprop(LearnedDropout, WeightDropout):
         self.prior_std = prior_std
         self.kl_weight = require_nonnegative("kl_weight", kl_weight)
         self.kl_warmup = validate_warmup(kl_warmup)
-        self._mean_squares: Tensor | None = None  # mean square of the weights, after setup
         super().__init__(p, mask=mask, noise=noise)
 
-    def setup(self, weight: Tensor, activation: str) -> None:
-        """Create a rho for each weight."""
-        squares = (weight.detach() ** 2).mean(dim=(-2, -1), keepdim=True)
-        self._mean_squares = squares.expand(weight.shape)
-        self.on_p_set()
-
-    def on_p_set(self) -> None:
-        """Reset every rho to its initial value at p."""
-        squares = self._mean_squares
-        if squares is not None:
-            odds = self.initial_p().logit().exp()[..., None, None].to(squares.device)
-            deviation = (odds * squares).sqrt()
-            self.set_parameter("rho", deviation + (-(-deviation).expm1()).log())  # softplus^-1
-
-    def learned_p(self) -> Tensor:
-        """Return the p that was set. The learned deviations belong to single weights."""
-        return self._p
+    def set_initial_noise(self, squares: Tensor) -> None:
+        """Set every rho to its initial value at p."""
+        odds = self.initial_p().logit().exp()[..., None, None].to(squares.device)
+        deviation = (odds * squares).sqrt()
+        self.set_parameter("rho", deviation + (-(-deviation).expm1()).log())  # softplus^-1
 
     def deviation(self) -> Tensor:
         """Return the standard deviation of each weight, ``log(1 + exp(rho))``."""
-        if self._mean_squares is None:
-            raise ValueError(NOT_SET_UP)
+        self.check_setup()
         return softplus(self.rho)
 
     def connect(

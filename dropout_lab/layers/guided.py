@@ -4,13 +4,13 @@ import torch
 from torch import Tensor
 
 from dropout_lab.catalogue import CATALOGUE
-from dropout_lab.layers.base import Mask, UnitDropout
+from dropout_lab.layers.base import Mask
 from dropout_lab.layers.coins import keep_threshold
-from dropout_lab.layers.learned import LearnedDropout
+from dropout_lab.layers.unit_parameters import LearnedUnitParameters
 from dropout_lab.rng import Noise
 
 
-class GuidedDropout(LearnedDropout, UnitDropout):
+class GuidedDropout(LearnedUnitParameters):
     r"""Multiply each unit by a learned strength, and drop only strong units.
 
     .. math:: y_i = t_i x_i m_i, \qquad m_i = \begin{cases} k_i / (1 - p), \quad
@@ -60,13 +60,7 @@ class GuidedDropout(LearnedDropout, UnitDropout):
         if not 0 < share <= 1:
             raise ValueError(f"share is {share:g}; it must be above 0 and at most 1.")
         self.share = share
-        self._units = 1
         super().__init__(p, mask=mask, noise=noise)
-
-    def setup(self, weight: Tensor, activation: str) -> None:
-        """Create a strength for each unit."""
-        self._units = weight.shape[-2]
-        self.on_p_set()
 
     def on_p_set(self) -> None:
         """Reset the strengths to 1."""

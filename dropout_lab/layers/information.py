@@ -5,13 +5,13 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 from dropout_lab.catalogue import CATALOGUE
-from dropout_lab.layers.base import Mask, UnitDropout, require_nonnegative
-from dropout_lab.layers.learned import LearnedDropout
+from dropout_lab.layers.base import Mask, require_nonnegative
+from dropout_lab.layers.unit_parameters import LearnedUnitParameters
 from dropout_lab.layers.variational import WarmUp, validate_warmup, warmup_factor
 from dropout_lab.rng import Noise
 
 
-class InformationDropout(LearnedDropout, UnitDropout):
+class InformationDropout(LearnedUnitParameters):
     r"""Multiply each unit by log-normal noise, whose deviation is a learned function of the unit.
 
     .. math:: y_i = x_i e^{\alpha_i n_i - \alpha_i^2 / 2}, \quad n_i \sim \mathcal{N}(0, 1), \qquad
@@ -68,13 +68,7 @@ class InformationDropout(LearnedDropout, UnitDropout):
     ) -> None:
         self.kl_weight = require_nonnegative("kl_weight", kl_weight)
         self.kl_warmup = validate_warmup(kl_warmup)
-        self._units = 1
         super().__init__(p, mask=mask, noise=noise)
-
-    def setup(self, weight: Tensor, activation: str) -> None:
-        """Create a slope and an offset for each unit."""
-        self._units = weight.shape[-2]
-        self.on_p_set()
 
     def on_p_set(self) -> None:
         """Reset the slopes and offsets to 0."""

@@ -51,19 +51,6 @@ class LearnedDropout(Dropout):
         """Return 1 for runs with noise and 0 for the others, with dtype and device of ``like``."""
         return to_device(self.has_noise().to(like.dtype), like.device)
 
-    def broadcast_per_unit(self, parameter: Tensor, x: Tensor) -> Tensor:
-        """Return a learned parameter in the dtype of ``x``, in a shape that broadcasts with ``x``.
-
-        Args:
-            parameter: ``(*p.shape, 1, units)``, or one value for all units.
-            x: ``(*p.shape, ..., units)``.
-        """
-        runs = self._p_axes
-        if x.ndim == runs:
-            return parameter.flatten(runs)[..., 0].to(x.dtype)
-        ones = (1,) * (x.ndim - 1 - runs)
-        return parameter.reshape(parameter.shape[:runs] + ones + parameter.shape[-1:]).to(x.dtype)
-
     def set_parameter(self, name: str, values: Tensor) -> None:
         """Set the values of a learned parameter. Create it if it is missing or changes shape."""
         values = values.to(torch.get_default_dtype())

@@ -6,10 +6,10 @@ from torch.nn.functional import softplus
 
 from dropout_lab.catalogue import CATALOGUE
 from dropout_lab.layers.affine import affine
-from dropout_lab.layers.base import Mask, UnitInputs, WeightDropout, require_nonnegative
+from dropout_lab.layers.base import Mask, UnitInputs, require_nonnegative
 from dropout_lab.layers.gaussian_dropconnect import noisy_product
-from dropout_lab.layers.learned import NOT_SET_UP, LearnedDropout
 from dropout_lab.layers.variational import WarmUp, validate_warmup, warmup_factor
+from dropout_lab.layers.weight_noise import LearnedWeightNoise
 from dropout_lab.rng import Noise
 
 K1, K2, K3 = 0.63576, 1.8732, 1.48695
@@ -26,7 +26,7 @@ def kl_of_log_alpha(log_alpha: Tensor) -> Tensor:
     return K1 - K1 * torch.sigmoid(K2 + K3 * log_alpha) + 0.5 * softplus(-log_alpha)
 
 
-class SparseVariationalDropout(LearnedDropout, WeightDropout):
+class SparseVariationalDropout(LearnedWeightNoise):
     r"""Add normal noise with a learned variance to each weight, and prune the noisiest weights.
 
     .. math:: z_j \sim \mathcal{N}\Big(\sum_i x_i w_{ij} + b_j,\;
@@ -77,30 +77,16 @@ class SparseVariationalDropout(LearnedDropout, WeightDropout):
     ) -> None:
         self.kl_weight = require_nonnegative("kl_weight", kl_weight)
         self.kl_warmup = validate_warmup(kl_warmup)
-        self._mean_squares: Tensor | None = None  # mean square of the weights, after setup
         super().__init__(p, mask=mask, noise=noise)
 
-    def setup(self, weight: Tensor, activation: str) -> None:
-        """Create a variance for each weight."""
-        squares = (weight.detach() ** 2).mean(dim=(-2, -1), keepdim=True)
-        self._mean_squares = squares.expand(weight.shape)
-        self.on_p_set()
-
-    def on_p_set(self) -> None:
-        """Reset the variances to their initial values at p."""
-        squares = self._mean_squares
-        if squares is not None:
-            odds = self.initial_p().logit()[..., None, None].to(squares.device)
-            self.set_parameter("log_variance", odds + squares.log())
-
-    def learned_p(self) -> Tensor:
-        """Return the p that was set. The learned noise depends on the weights; see sparsity."""
-        return self._p
+    def set_initial_noise(self, squares: Tensor) -> None:
+        """Set the variances to their initial values at p."""
+        odds = self.initial_p().logit()[..., None, None].to(squares.device)
+        self.set_parameter("log_variance", odds + squares.log())
 
     def log_alpha(self, weight: Tensor) -> Tensor:
         """Return ``log alpha = log s**2 - log w**2`` of each weight, clipped to [-8, 8]."""
-        if self._mean_squares is None:
-            raise ValueError(NOT_SET_UP)
+        self.check_setup()
         log_square = (weight * weight + _TINY).log()
         return (self.log_variance - log_square).clamp(_MIN, _MAX)
 

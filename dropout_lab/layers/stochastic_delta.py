@@ -5,13 +5,13 @@ from torch import Tensor
 
 from dropout_lab.catalogue import CATALOGUE
 from dropout_lab.layers.affine import affine
-from dropout_lab.layers.base import Mask, UnitInputs, WeightDropout, require_nonnegative
+from dropout_lab.layers.base import Mask, UnitInputs, require_nonnegative
 from dropout_lab.layers.gaussian_dropconnect import additive_noise_product
-from dropout_lab.layers.learned import NOT_SET_UP, LearnedDropout
+from dropout_lab.layers.weight_noise import LearnedWeightNoise
 from dropout_lab.rng import Noise
 
 
-class StochasticDeltaRule(LearnedDropout, WeightDropout):
+class StochasticDeltaRule(LearnedWeightNoise):
     r"""Draw each weight from a normal distribution whose deviation grows with its gradient.
 
     .. math:: \tilde W_{ij} \sim \mathcal{N}(W_{ij}, s_{ij}^2), \qquad
@@ -68,26 +68,13 @@ class StochasticDeltaRule(LearnedDropout, WeightDropout):
         if not 0 <= noise_decay <= 1:
             raise ValueError(f"noise_decay is {noise_decay:g}; it must be a number from 0 to 1.")
         self.noise_decay = noise_decay
-        self._mean_squares: Tensor | None = None  # mean square of the weights, after setup
         super().__init__(p, mask=mask, noise=noise)
 
-    def setup(self, weight: Tensor, activation: str) -> None:
-        """Create a deviation for each weight."""
-        squares = (weight.detach() ** 2).mean(dim=(-2, -1), keepdim=True)
-        self._mean_squares = squares.expand(weight.shape)
-        self.on_p_set()
-
-    def on_p_set(self) -> None:
-        """Reset the deviations to their initial values at p."""
-        squares = self._mean_squares
-        if squares is not None:
-            odds = (self._p / (1 - self._p))[..., None, None].to(squares.device)
-            self.set_parameter("deviation", (odds * squares).sqrt())
-            self.deviation.requires_grad_(False)
-
-    def learned_p(self) -> Tensor:
-        """Return the p that was set. The deviations depend on the gradients."""
-        return self._p
+    def set_initial_noise(self, squares: Tensor) -> None:
+        """Set the deviations to their initial values at p."""
+        odds = (self._p / (1 - self._p))[..., None, None].to(squares.device)
+        self.set_parameter("deviation", (odds * squares).sqrt())
+        self.deviation.requires_grad_(False)
 
     def connect(
         self, x: Tensor, weight: Tensor, bias: Tensor | None, entering: UnitInputs | None = None
@@ -95,8 +82,7 @@ class StochasticDeltaRule(LearnedDropout, WeightDropout):
         """Apply the linear map to ``x``, with noisy weights in training."""
         if not self.training:
             return affine(x, weight, bias)
-        if self._mean_squares is None:
-            raise ValueError(NOT_SET_UP)
+        self.check_setup()
         return additive_noise_product(self, x, weight, bias, self.deviation.to(weight.dtype))
 
     def on_gradient(self, gradient: Tensor) -> None:

@@ -11,8 +11,7 @@ from dropout_lab.layers import BernoulliDropout
 from dropout_lab.model import MLP
 from dropout_lab.normalization import fixed_statistics
 from dropout_lab.rng import LANES
-from dropout_lab.training.explicit_regularizer import without_dropout
-from dropout_lab.training.replay import Recorder, Replay, noise_from
+from dropout_lab.training.replay import Recorder, Replay, noise_from, without_dropout
 
 _LOWEST, _HIGHEST = -LANES // 2, LANES // 2 - 1  # lanes that drop and keep at any p in (0, 1)
 
@@ -70,7 +69,8 @@ class AdversarialPasses:
         Park, Park, Shin, Moon (2018), Adversarial Dropout for Supervised and Semi-Supervised
         Learning, AAAI. The abstract describes the divergence from the labels. The divergence from
         the prediction is their virtual adversarial dropout [unverified]; that it is measured from
-        the prediction with dropout off is a choice of ours, as are several places at once.
+        the prediction with dropout off is a choice of ours, as are several places at once and the
+        defaults of ``radius`` and ``loss_weight``.
     """
 
     def __init__(self, model: MLP, radius: float) -> None:

@@ -1,13 +1,13 @@
 """The explicit regularizer of dropout: what dropout adds to the expected loss, without noise."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from dropout_lab.devices import to_device
 from dropout_lab.model import MLP
+from dropout_lab.training.replay import without_dropout
 
 
 def explicit_regularizer(logits: Tensor, units: Sequence[Tensor], odds: Sequence[Tensor]) -> Tensor:
@@ -79,16 +79,3 @@ class ExplicitPass:
         odds = [to_device(p / (1 - p), x.device) for p in ps]
         units = [every[place] for place in self.places]
         return logits, explicit_regularizer(logits, units, odds)
-
-
-@contextmanager
-def without_dropout(model: MLP) -> Iterator[None]:
-    """Switch dropout off inside a ``with`` block, and leave normalization as it is."""
-    layers: list[nn.Module] = [layer for layer in model.dropouts if layer.training]
-    try:
-        for layer in layers:
-            layer.eval()
-        yield
-    finally:
-        for layer in layers:
-            layer.train()

@@ -1,12 +1,13 @@
-"""Record the draws of dropout layers in a pass, and replay them, changed, in another pass."""
+"""Change the noise of dropout layers for a pass: record it, replay it changed, or switch it off."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from dropout_lab.layers import Dropout
+from dropout_lab.model import MLP
 from dropout_lab.rng import Noise
 
 
@@ -59,3 +60,16 @@ def noise_from(layers: Sequence[Dropout], sources: Sequence[Noise]) -> Iterator[
     finally:
         for layer, source in zip(layers, before, strict=True):
             layer.noise = source
+
+
+@contextmanager
+def without_dropout(model: MLP) -> Iterator[None]:
+    """Switch dropout off inside a ``with`` block, and leave normalization as it is."""
+    layers: list[nn.Module] = [layer for layer in model.dropouts if layer.training]
+    try:
+        for layer in layers:
+            layer.eval()
+        yield
+    finally:
+        for layer in layers:
+            layer.train()

@@ -106,7 +106,7 @@ def test_a_plugin_reaches_the_workers_and_json_stays_pure(tmp_path: Path) -> Non
     ends(driver(here, *asked, command="sweep"), here)
     told = ends(cluster, there)
     assert "dashboard" not in told
-    assert "2 fleets for 3 workers: the others stand idle. --fleet 1 makes smaller" in told
+    assert "2 fleets for 3 workers: the other workers are idle. --fleet 1 makes smaller" in told
     assert "on worker " in told
     assert set(json.loads((tmp_path / "there.stdout").read_text())["statuses"].values()) == {
         "completed"

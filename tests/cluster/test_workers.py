@@ -3,7 +3,6 @@
 import pickle
 import subprocess
 import sys
-from collections.abc import Iterator
 from concurrent.futures import Future as Answer
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
@@ -27,31 +26,15 @@ from dropout_lab.cluster.workers import Workers, display_name, question, version
 from dropout_lab.errors import ConfigError
 from dropout_lab.study import Study
 from dropout_lab.study.packing import need_of
-from tests.cluster.test_driver import (
+from tests.cluster.conftest import (
     Listener,
     asked_of,
     assert_same_folder,
     cluster_of,
     study,
-    whole,
 )
 from tests.conftest import make_runs
 from tests.study.test_run import go
-
-__all__ = ["whole"]
-
-
-@pytest.fixture(scope="module")
-def dask() -> Iterator[LocalCluster]:
-    with cluster_of() as cluster:
-        yield cluster
-
-
-@pytest.fixture(autouse=True)
-def _as_on_a_worker(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The workers' threads are those of the tests."""
-    monkeypatch.setattr(torch, "set_num_threads", lambda number: None)
-    monkeypatch.setattr(workers_module, "_LOOK", 0.0)
 
 
 @pytest.mark.parametrize("package", ["torch", "dropout-lab"])
