@@ -17,9 +17,11 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from dropout_lab.analysis.comparison_plot import comparison_style, draw_comparison
 from dropout_lab.analysis.paired import compare_cells
 from dropout_lab.analysis.plots import draw_plots
 from dropout_lab.analysis.tables import (
+    STUDY,
     StudyTables,
     read_study,
     summarize_cells,
@@ -33,6 +35,8 @@ from dropout_lab.config.schema import KEYS, Config
 from dropout_lab.datasets import data_folder
 from dropout_lab.errors import ConfigError
 from dropout_lab.plugins import load_plugins
+from dropout_lab.report.comparison import Comparison as ComparisonReport
+from dropout_lab.report.comparison import build_comparison, comparison_folder
 from dropout_lab.report.report import Report, build_report
 from dropout_lab.study import Study as StudyRequest
 from dropout_lab.study import run_study
@@ -143,6 +147,55 @@ class Study:
         return f"<p>{html.escape(repr(self))}</p>{self.cells.to_html(index=False, border=0)}"
 
 
+class Comparison:
+    """Several studies, compared in pairs of runs with the same seed.
+
+    Args:
+        report: The compared studies.
+        folder: Where :meth:`report` writes by default.
+    """
+
+    def __init__(self, report: ComparisonReport, folder: Path) -> None:
+        self._report = report
+        self._folder = folder
+
+    @property
+    def cells(self) -> "pd.DataFrame":
+        """A row for each setting of each study, with its difference from the reference.
+
+        :class:`~dropout_lab.analysis.study_comparison.StudyComparison` lists the columns.
+        """
+        return self._report.result.table
+
+    @property
+    def conclusions(self) -> tuple[str, ...]:
+        """The findings, as sentences."""
+        return self._report.conclusions
+
+    def plot(self) -> "Figure":
+        """Return the test accuracies and the differences as a matplotlib figure."""
+        with comparison_style(self._report.result):
+            return draw_comparison(self._report.result)
+
+    def report(self, folder: str | Path | None = None) -> Path:
+        """Write comparison.html and its tables; return the path of comparison.html.
+
+        Args:
+            folder: Where to write; by default, ``comparisons/A_B`` next to the first study A.
+
+        Raises:
+            StorageError: A file cannot be written.
+        """
+        return self._report.write(self._folder if folder is None else Path(folder))[0]
+
+    def __repr__(self) -> str:
+        return f"Comparison({', '.join(self._report.result.joined.names)}: {len(self.cells)} cells)"
+
+    def _repr_html_(self) -> str:
+        """Return the table of cells for a notebook."""
+        return f"<p>{html.escape(repr(self))}</p>{self.cells.to_html(index=False, border=0)}"
+
+
 def sweep(
     config: ConfigSource = None,
     *,
@@ -205,6 +258,30 @@ def load(path: str | Path) -> Study:
         StorageError: The folder has no study, or the study is damaged.
     """
     return Study(path)
+
+
+def compare(
+    *studies: str | Path | Study, against: Mapping[str, Any] | str | None = None
+) -> Comparison:
+    """Compare the settings of several studies in pairs of runs with the same seed.
+
+    The reference of a setting is the same setting of the first study. The p-values are corrected
+    over all comparisons (Holm).
+
+    Args:
+        studies: The studies, or their results folders.
+        against: Another reference: keys and values such as ``{"p": 0.5}`` within each study,
+            ``{"study": "mine"}``, or ``"baseline"`` for the baseline of each study.
+
+    Raises:
+        ConfigError: The studies share no data set, or no setting has the values of ``against``.
+        StorageError: A folder has no study, or a study is damaged.
+    """
+    if isinstance(against, Mapping):
+        against = {key if key == STUDY else _full_key(key): value for key, value in against.items()}
+    paths = [study.path if isinstance(study, Study) else Path(study) for study in studies]
+    command = "dropout_lab.compare(...)  # Python"
+    return Comparison(build_comparison(paths, against, command=command), comparison_folder(paths))
 
 
 def _config(

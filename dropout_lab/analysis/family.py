@@ -15,7 +15,7 @@ import pandas as pd
 
 from dropout_lab.analysis import statistics
 from dropout_lab.analysis.statistics import ALPHA, MIN_SEEDS, REFERENCE_SHARE, Array
-from dropout_lab.analysis.tables import StudyTables, as_text, paired_differences
+from dropout_lab.analysis.tables import STUDY, StudyTables, as_text, paired_differences
 
 P_KEY = "dropout.p"
 MIN_VALUES = 4  # values of an axis with a response curve
@@ -133,8 +133,11 @@ def correct_comparisons(study: StudyTables, table: pd.DataFrame) -> Family:
 def report_parts(study: StudyTables, table: pd.DataFrame) -> list[ReportPart]:
     """Return the parts of a report: one part with all cells, or also a part for each dataset.
 
-    So the report never chooses among cells with different data.
+    So the report never chooses among cells with different data. A comparison of several studies has
+    no parts: it describes only the comparisons with the references.
     """
+    if STUDY in study.swept:
+        return []
     data, rest = dataset_keys(study), tuple(k for k in study.swept if not _is_data(k))
     groups = group_by_dataset(study, table)
     if len(groups) < 2:

@@ -1,11 +1,14 @@
 """Format numbers, intervals and names of cells for sentences."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 
 from dropout_lab.analysis import style
 from dropout_lab.analysis.statistics import Interval
+from dropout_lab.analysis.tables import STUDY
+from dropout_lab.config.sweep import LABEL
 
 _MAX_LISTED = 4  # texts, before the others are counted
 
@@ -70,3 +73,13 @@ def cell_phrase(cell: pd.Series, swept: Sequence[str]) -> str:
 def key_name(key: str) -> str:
     """Return the name of a dotted key in plots: ``train size`` for ``dataset.train_size``."""
     return key.partition(".")[2].replace("_", " ")
+
+
+def reference_words(against: Mapping[str, Any] | None) -> str:
+    """Return the name of a reference: ``baseline``, ``p = 0.25``, the name of a study or label."""
+    if not against:
+        return "baseline"
+    return ", ".join(
+        str(value) if key in (STUDY, LABEL) else f"{key_name(key)} = {style.value_text(value)}"
+        for key, value in against.items()
+    )

@@ -17,6 +17,7 @@ from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from dropout_lab.analysis.tables import STUDY
 from dropout_lab.catalogue import BUILT_IN, CATALOGUE
 from dropout_lab.catalogue.phrases import BLUE, GREEN, ORANGE, PURPLE
 from dropout_lab.files import open_file, replace_file
@@ -123,6 +124,8 @@ def cell_label(
         is_baseline = is_baseline and not any(key.startswith("dropout.") for key in label.keys)
     for key in sorted(swept, key=lambda key: _LABEL_FIRST.get(key, len(_LABEL_FIRST))):
         value = values[key]
+        if key == STUDY:
+            continue  # shown next to the name
         if key.startswith("dropout.") and (is_baseline or value is None or value != value):
             continue  # the key has no effect on this cell
         name = key.partition(".")[2].replace("_", " ")

@@ -20,6 +20,7 @@ from dropout_lab.results import Table
 
 Values = np.ndarray[tuple[int], np.dtype[np.float64]]
 MISSING = "missing"  # status of a planned run without a row in runs.csv
+STUDY = "study"  # the key of a table that joins several studies
 
 
 @dataclass(frozen=True)
@@ -356,13 +357,16 @@ def _to_frame(table: Table) -> pd.DataFrame:
     for column in frame.columns:
         if column in ("run_id", "status", "message", "inference", "of"):
             continue
-        numbers = pd.to_numeric(frame[column].replace("", "nan"), errors="coerce")
-        texts = frame[column].isin(["", "nan", "inf", "-inf"])
-        if (numbers.notna() | texts).all():
-            frame[column] = numbers
-        else:
-            frame[column] = frame[column].where(frame[column] != "", None)
+        frame[column] = column_of_texts(frame[column])
     return frame
+
+
+def column_of_texts(texts: pd.Series) -> pd.Series:
+    """Return texts as numbers if all of them are numbers; empty texts are missing values."""
+    numbers = pd.to_numeric(texts.replace("", "nan"), errors="coerce")
+    if (numbers.notna() | texts.isin(["", "nan", "inf", "-inf"])).all():
+        return numbers
+    return texts.where(texts != "", None)
 
 
 def completed_rows(study: StudyTables, frame: pd.DataFrame, cell: pd.Series) -> pd.DataFrame:

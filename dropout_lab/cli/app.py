@@ -13,6 +13,7 @@ import typer
 from dropout_lab import __version__
 from dropout_lab.cli import encoding, extra
 from dropout_lab.cli.command import Command, Group, StudyCommand
+from dropout_lab.cli.compare import compare
 from dropout_lab.cli.config import config_app
 from dropout_lab.cli.data import data_app
 from dropout_lab.cli.doctor import doctor
@@ -43,7 +44,7 @@ app = typer.Typer(
     epilog="dropout-lab sweep quickstart\ndropout-lab help sweep",
 )
 _COMMANDS: tuple[Callable[..., None], ...] = (
-    init, train, sweep, plot, report, doctor, remove, lesson, verify, variants
+    init, train, sweep, plot, report, compare, doctor, remove, lesson, verify, variants
 )  # fmt: skip
 for _command in _COMMANDS:
     _kind = StudyCommand if _command in (train, sweep) else Command

@@ -15,6 +15,10 @@ _EXAMPLES: dict[str, tuple[str, str]] = {
         "report results/quickstart",
         "report results/quickstart --against dropout.p=0.25",
     ),
+    "compare": (
+        "compare results/quickstart results/my_quickstart",
+        "compare results/a results/b results/c --against baseline",
+    ),
     "doctor": ("doctor results", "doctor results/quickstart --fix"),
     "remove": (
         "remove results/quickstart dropout.p=0.5 --dry-run",

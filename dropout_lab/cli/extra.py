@@ -15,12 +15,12 @@ _FOLDERS = (
 )
 _COMPARE = (
     "To compare two settings, train them as one study: as two values of an axis or as two cells in "
-    "one config, and run dropout-lab sweep. Their runs are then paired by seed."
+    "one config, and run dropout-lab sweep. Their runs are then paired by seed. To compare "
+    "studies, type dropout-lab compare and their folders."
 )
 _DOWNLOADED = [name for name, dataset in DATASETS.items() if dataset.downloadable]
 _ADVICE: dict[str, tuple[str, ...]] = {
     "plot": (_FOLDERS, _COMPARE),
-    "report": (_FOLDERS, _COMPARE),
     "doctor": (_FOLDERS,),
     "lesson": ("lesson takes one name. To run all of them: dropout-lab verify",),
     "show": ("config show takes one file.",),

@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dropout_lab.cli import encoding, options
+from dropout_lab.cli.option_values import folder
 
 if TYPE_CHECKING:
     from dropout_lab.errors import StorageError
+    from dropout_lab.report.overview import Overview
     from dropout_lab.report.report import Report
 
 _NEXT = re.compile(r",(?=\s*[\w.]+\s*=)")  # the comma before another key, not one inside a list
-_POINTS = 0.1  # the difference that seeds are counted for
+POINTS = 0.1  # the difference that seeds are counted for
 _SHOWN = 80  # characters of an option that a message repeats
 
 
@@ -42,39 +44,62 @@ Difference = Annotated[
         metavar="POINTS",
     ),
 ]
+Schema = Annotated[
+    bool, typer.Option("--schema", help="Print the JSON Schema of the file with all numbers.")
+]
+_Results = Annotated[
+    list[Path] | None,
+    typer.Argument(
+        help="Folder of a study, or a folder of studies. Several studies are compared. "
+        "(default: results)",
+        metavar="RESULTS",
+        parser=folder,
+        show_default=False,
+    ),
+]
 
 
 def report(
-    results: options.Results = Path("results"),
+    results: _Results = None,
     against: Against = None,
     errors: Errors = False,
     mcnemar: Mcnemar = None,
-    difference: Difference = _POINTS,
+    difference: Difference = POINTS,
     out: options.Elsewhere = None,
     json: options.Json = False,
+    schema: Schema = False,
 ) -> None:
     """Report the results of a study, or of every study in a folder, with their statistics.
 
-    Writes report.html, and the table as CSV, Markdown and LaTeX.
+    Writes report.html, report.json, and the table as CSV, Markdown and LaTeX. A folder of studies
+    also gets index.html, an overview of its studies. For several studies, see compare.
     """
+    if schema:
+        from dropout_lab.report.json_format import ReportData, schema_text
+
+        encoding.say(schema_text(ReportData))
+        return
+    if len(results or ()) > 1:
+        _compare(results or (), against, errors, mcnemar, difference, out, json)
+        return
+    (root,) = results or [Path("results")]
     asked = against or ()
     reference, runs = values_of("--against", asked), _runs(mcnemar)
-    if not 0 < difference <= 100:
-        raise typer.BadParameter(
-            "--difference is in percentage points: give a number above 0, up to 100."
-        )
+    check_difference(difference)
 
     from dropout_lab.errors import ConfigError, StorageError
     from dropout_lab.files import reading
+    from dropout_lab.report.overview import build_overview
     from dropout_lab.report.report import build_report
-    from dropout_lab.results import find_studies, folder_for
+    from dropout_lab.results import MANIFEST, find_studies, folder_for
 
     reports: list[tuple[Report, Path]] = []
     problems: list[StorageError] = []
+    failed: dict[Path, str] = {}
     mistakes: list[str] = []
-    for path in find_studies(results, asking="report"):
+    for path in find_studies(root, asking="report"):
         try:
-            place = folder_for(path, results, out)
+            place = folder_for(path, root, out)
             with reading():
                 made = build_report(
                     path,
@@ -87,15 +112,46 @@ def report(
             reports.append((made, place))
         except StorageError as error:  # one damaged study does not hide the others
             problems.append(error)
+            failed[path] = str(error)
         except ConfigError as error:  # nor one without the cell or the runs that were asked for
             mistakes += [_of_study(path, text) for text in error.mistakes]
+            failed[path] = "\n".join(error.mistakes)
     if mistakes and not reports and not problems:
         raise ConfigError(mistakes)
     problems += _tell(reports, json=json)
+    if not (root / MANIFEST).exists():
+        problems += _tell_overview(build_overview(root, reports, failed), out or root, json=json)
     for text in (*mistakes, *map(str, problems)):
         encoding.tell(text)
     if problems or mistakes:
         raise typer.Exit(problems[0].exit_status if problems else ConfigError.exit_status)
+
+
+def _compare(
+    studies: Sequence[Path],
+    against: Sequence[str] | None,
+    errors: bool,
+    mcnemar: str | None,
+    difference: float,
+    out: Path | None,
+    json: bool,
+) -> None:
+    """Compare several studies instead of reporting one."""
+    from dropout_lab.cli.compare import compare_folders
+
+    if mcnemar is not None:
+        raise typer.BadParameter("--mcnemar compares two runs of one study: give one study.")
+    compare_folders(
+        studies, against or (), errors=errors, difference=difference, out=out, json=json
+    )
+
+
+def check_difference(difference: float) -> None:
+    """Refuse a value of --difference that is no difference."""
+    if not 0 < difference <= 100:
+        raise typer.BadParameter(
+            "--difference is in percentage points: give a number above 0, up to 100."
+        )
 
 
 def _of_study(path: Path, mistake: str) -> str:
@@ -133,12 +189,32 @@ def _tell(reports: "Sequence[tuple[Report, Path]]", *, json: bool) -> "list[Stor
     return problems
 
 
-def values_of(option: str, texts: Sequence[str]) -> dict[str, Any] | None:
+def _tell_overview(overview: "Overview", place: Path, *, json: bool) -> "list[StorageError]":
+    """Write and print the overview of a folder of studies; return the error if it fails."""
+    from rich.console import Console
+
+    from dropout_lab.cli.report_output import print_overview
+    from dropout_lab.errors import StorageError
+
+    written, problems = None, []
+    try:
+        written = overview.write(place)
+    except StorageError as error:  # the table is printed all the same
+        problems.append(error)
+    if not json:
+        print_overview(Console(markup=False), overview, written)
+    return problems
+
+
+def values_of(
+    option: str, texts: Sequence[str], others: Sequence[str] = ()
+) -> dict[str, Any] | None:
     """Return the keys and values that name a cell; None without values.
 
     Args:
         option: What they were given to, for the messages; empty for an argument.
         texts: Each ``key=value``, or several of them with commas.
+        others: Names that are allowed and are no keys; their values are texts.
 
     Raises:
         ConfigError: One is no key with a value.
@@ -160,7 +236,7 @@ def values_of(option: str, texts: Sequence[str]) -> dict[str, Any] | None:
             mistakes.append(f"{place}: write key=value, for instance {example}.")
         elif key in values:
             mistakes.append(f"{place}: {key} is given twice; a cell has one value of it.")
-        elif key == LABEL and option:
+        elif (key == LABEL and option) or key in others:
             values[key] = value  # a text, whatever it looks like
         elif key not in KEYS:
             mistakes.append(f"{place}: {unknown_dotted(key)}")
@@ -204,8 +280,16 @@ def _command(
     """Return the command that rebuilds the report of one study."""
     from dropout_lab.results import command
 
+    asked = [] if mcnemar is None else ["--mcnemar", mcnemar]
+    return command("report", path, *asked_options(against, errors, difference, out), *asked)
+
+
+def asked_options(
+    against: Sequence[str], errors: bool, difference: float, out: Path | None
+) -> list[str]:
+    """Return the options of a report as typed, without those at their defaults."""
     asked = [word for text in against for word in ("--against", text)]
-    asked += ["--errors"] * errors + ([] if mcnemar is None else ["--mcnemar", mcnemar])
-    asked += [] if difference == _POINTS else ["--difference", f"{difference:g}"]
+    asked += ["--errors"] * errors
+    asked += [] if difference == POINTS else ["--difference", f"{difference:g}"]
     asked += [] if out is None else ["--out", str(out)]
-    return command("report", path, *asked)
+    return asked

@@ -1,8 +1,6 @@
 """Print a report in the terminal, or return it as JSON data."""
 
-import json
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +8,10 @@ from rich.console import Console
 
 from dropout_lab.analysis.published import PublishedTable
 from dropout_lab.analysis.style import wrapped
-from dropout_lab.analysis.tables import describe_missing_runs
 from dropout_lab.cli.encoding import as_shown
 from dropout_lab.cli.table import print_inferences, print_rows
-from dropout_lab.report.cell_table import GAP, INTERVAL
+from dropout_lab.report.cell_table import GAP, INTERVAL, CellTable
+from dropout_lab.report.overview import Overview
 from dropout_lab.report.page import UNVERIFIED
 from dropout_lab.report.report import Report
 
@@ -24,8 +22,18 @@ _HEAD, _NARROW_HEAD = 16, 12  # characters of a line above a column
 
 def print_report(console: Console, report: Report, files: Sequence[Path]) -> None:
     """Print the table, the findings, the published values, and where the files are."""
+    print_short_table(console, report.cells)
+    print_inferences(console, report.study, report.statistics)
+    print_sentences(console, report.conclusions)
+    if report.published is not None:
+        _print_published(console, report.published)
+    print_files(console, files)
+
+
+def print_short_table(console: Console, cells: CellTable) -> None:
+    """Print the table of cells with the columns that fit, and its note."""
     narrow = console.width < _WIDE
-    table = report.cells.short(_LEFT_OUT if narrow else ())
+    table = cells.short(_LEFT_OUT if narrow else ())
     rows = []
     for line in table.rows:
         first, *others = (field.text for field in line.fields)
@@ -38,14 +46,34 @@ def print_report(console: Console, report: Report, files: Sequence[Path]) -> Non
     heads = [wrapped(column.name, width) for column in table.columns]
     print_rows(console, table.title, heads, rows)
     console.print(as_shown(table.note, console.file), style="dim", highlight=False)
-    print_inferences(console, report.study, report.statistics)
-    for sentence in report.conclusions:
+
+
+def print_sentences(console: Console, sentences: Sequence[str]) -> None:
+    """Print the findings, each as a paragraph."""
+    for sentence in sentences:
         console.print(as_shown(f"\n{sentence}", console.file), highlight=False)
-    if report.published is not None:
-        _print_published(console, report.published)
+
+
+def print_files(console: Console, files: Sequence[Path]) -> None:
+    """Print where the files are, in one line."""
     if files:
         listed = "\nFiles: " + ", ".join(map(str, files))
         console.print(as_shown(listed, console.file), highlight=False, soft_wrap=True)
+
+
+def print_overview(console: Console, overview: Overview, file: Path | None) -> None:
+    """Print the studies of a folder with their headlines, and where the page is."""
+    console.print()
+    heads = ("study", "best by validation", "test accuracy %", "seeds", "date")
+    rows = [
+        (row.name, row.best or "–", row.accuracy or "–", row.seeds or "–", row.date or "–")
+        for row in overview.rows
+    ]
+    print_rows(console, overview.title, heads, rows)
+    for row in overview.rows:
+        line = as_shown(f"{row.name}: {row.headline}", console.file)
+        console.print(line, highlight=False)
+    print_files(console, [] if file is None else [file])
 
 
 def _print_published(console: Console, published: PublishedTable) -> None:
@@ -75,21 +103,6 @@ def _print_published(console: Console, published: PublishedTable) -> None:
 
 
 def as_data(report: Report, files: Sequence[Path]) -> dict[str, Any]:
-    """Return a report as JSON data, with null instead of nan."""
-    published = None if report.published is None else asdict(report.published)
-    if published is not None:
-        for row in published["rows"]:
-            row |= {key: None for key, value in row.items() if value != value}
-    statistics = report.statistics.drop(columns="label")
-    numbers = statistics.to_json(orient="records")
-    cells = [
-        {"cell": line.fields[0].text, **row}
-        for line, row in zip(report.cells.rows, json.loads(numbers), strict=True)
-    ]
-    return {
-        "incomplete": describe_missing_runs(report.study),
-        "cells": cells,
-        "conclusions": list(report.conclusions),
-        "published": published,
-        "files": [str(file) for file in files],
-    }
+    """Return the contents of report.json, and the written files."""
+    data = report.data.model_dump(exclude_unset=True)
+    return {**data, "files": [str(file) for file in files]}

@@ -8,14 +8,14 @@ from typing import Any
 import pandas as pd
 
 from dropout_lab.analysis.family import group_by_dataset
-from dropout_lab.analysis.style import cell_name, value_text
+from dropout_lab.analysis.phrases import reference_words
+from dropout_lab.analysis.style import cell_name
 from dropout_lab.analysis.tables import (
     StudyTables,
     chosen_on_validation,
     describe_epoch,
     describe_missing_runs,
 )
-from dropout_lab.config.sweep import LABEL
 
 INTERVAL, GAP = "95% interval", "gap, pp"  # columns that narrow tables omit
 _EMPTY = "–"
@@ -112,7 +112,7 @@ def cell_table(
     """
     best = chosen_cells(study, table)
     references = set(table["reference"].dropna())
-    columns = _short_columns(_reference_words(against), errors=errors)
+    columns = _short_columns(reference_words(against), errors=errors)
     columns += _long_columns(percent(table.attrs["difference"]), errors=errors)
     rows = []
     for index, cell in table.iterrows():
@@ -274,17 +274,6 @@ def _number_field(value: Any, words: Callable[[float], str]) -> Field:
 
 def _signed_number(value: float) -> str:
     return f"{value:+z.2f}".replace("-", "−")
-
-
-def _reference_words(against: Mapping[str, Any] | None) -> str:
-    if not against:
-        return "baseline"
-    if LABEL in against:
-        return str(against[LABEL])
-    return ", ".join(
-        f"{key.partition('.')[2].replace('_', ' ')} = {value_text(value)}"
-        for key, value in against.items()
-    )
 
 
 def chosen_cells(study: StudyTables, table: pd.DataFrame) -> set[Any]:

@@ -1,6 +1,8 @@
 """Export the table of cells as CSV, Markdown and LaTeX."""
 
 import re
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 
@@ -32,8 +34,8 @@ _LATEX_ESCAPES = {
 _NUMBER = re.compile(r"(?<![\w.])[−+]?\d+(\.\d+)?( ± \d+(\.\d+)?)?")
 
 
-def csv(table: pd.DataFrame, cells: CellTable, *, errors: bool) -> str:
-    """Return all numbers of the table as CSV with full precision, accuracies as fractions.
+def records(table: pd.DataFrame, cells: CellTable, *, errors: bool) -> list[dict[str, Any]]:
+    """Return all numbers of each cell, accuracies as fractions; None for undefined values.
 
     Args:
         table: The cells with their statistics.
@@ -43,15 +45,19 @@ def csv(table: pd.DataFrame, cells: CellTable, *, errors: bool) -> str:
     rows = []
     names = [row.fields[0].text for row in cells.rows]
     for name, (_, cell), table_row in zip(names, table.iterrows(), cells.rows, strict=True):
-        row: dict[str, object] = {"cell": name}
-        row |= {str(key): _none_for_nan(value) for key, value in cell.drop("label").items()}
-        reference = cell["reference"]
-        row["reference"] = None if pd.isna(reference) else names[reference]
+        row: dict[str, Any] = {"cell": name}
+        row |= {str(key): _plain(value) for key, value in cell.drop("label").items()}
+        row["reference"] = None if row["reference"] is None else names[row["reference"]]
         row["best_by_validation"] = table_row.chosen
         if errors:
-            row["test_error_percent_mean"] = 100 * (1 - cell["test_accuracy_mean"])
-            row["test_error_percent_sd"] = 100 * cell["test_accuracy_sd"]
+            row["test_error_percent_mean"] = _plain(100 * (1 - cell["test_accuracy_mean"]))
+            row["test_error_percent_sd"] = _plain(100 * cell["test_accuracy_sd"])
         rows.append(row)
+    return rows
+
+
+def csv(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Return rows of :func:`records` as CSV with full precision."""
     header = list(rows[0]) if rows else []
     # message_cell escapes texts that a spreadsheet would evaluate as formulas.
     fields = [[_csv_field(value) for value in row.values()] for row in rows]
@@ -99,13 +105,15 @@ def latex(cells: CellTable) -> str:
     )
 
 
-def _none_for_nan(value: object) -> object:
-    """Return a value unchanged, except that nan becomes None."""
-    return None if value is pd.NA or value != value else value
+def _plain(value: Any) -> Any:
+    """Return a value as one of Python's own types; None for nan and missing values."""
+    if value is pd.NA or value != value:
+        return None
+    return value.item() if hasattr(value, "item") else value
 
 
 def _csv_field(value: object) -> str:
-    text = cell_text(value.item() if hasattr(value, "item") else value)
+    text = cell_text(value)
     return message_cell(text) if isinstance(value, str) else text
 
 

@@ -1,6 +1,8 @@
 """The table of inference methods: accuracy, NLL and ECE of each cell and method."""
 
 import math
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import pandas as pd
 
@@ -17,8 +19,23 @@ _COLUMNS = (
 )
 
 
-def inference_table(study: StudyTables, table: pd.DataFrame) -> CellTable | None:
-    """Return the table of inference methods; None if the study has only the mean rule.
+@dataclass(frozen=True)
+class InferenceScores:
+    """Scores of a cell with one way to use the trained networks: mean and SD over ``n`` runs."""
+
+    cell: str
+    inference: str
+    n: int
+    test_accuracy_mean: float
+    test_accuracy_sd: float
+    test_loss_mean: float
+    test_loss_sd: float
+    test_ece_mean: float
+    test_ece_sd: float
+
+
+def inference_scores(study: StudyTables, table: pd.DataFrame) -> Iterator[InferenceScores]:
+    """Yield the scores of each cell and inference method; none if there is only the mean rule.
 
     Args:
         study: The study.
@@ -26,8 +43,7 @@ def inference_table(study: StudyTables, table: pd.DataFrame) -> CellTable | None
     """
     names = set(study.inference.get("inference", ())) - {"mean"}
     if not names and study.ensembles.empty:
-        return None
-    table_rows = []
+        return
     for _, cell in table.iterrows():
         label = cell_name(cell, study.swept)
         own = rows_of_cell(study.inference, cell, study.swept)
@@ -36,18 +52,38 @@ def inference_table(study: StudyTables, table: pd.DataFrame) -> CellTable | None
             methods.append(("ensemble", rows_of_cell(study.ensembles, cell, study.swept)))
         for name, rows in methods:
             if len(rows):
-                accuracy, loss, ece = (rows[f"test_{m}"] for m in ("accuracy", "loss", "ece"))
-                mean, sd = accuracy.mean(), accuracy.std()
-                fields = (
-                    Field(label),
-                    Field(name.replace("_", " ")),
-                    Field(percent_and_sd(mean, sd), mean),
-                    Field(_number(loss.mean(), loss.std()), loss.mean()),
-                    Field(_number(ece.mean(), ece.std()), ece.mean()),
-                )
-                table_rows.append(TableRow(fields, chosen=False, reference=False))
+                scores = {
+                    f"test_{score}_{part}": float(value)
+                    for score in ("accuracy", "loss", "ece")
+                    for part, value in (
+                        ("mean", rows[f"test_{score}"].mean()),
+                        ("sd", rows[f"test_{score}"].std()),
+                    )
+                }
+                yield InferenceScores(label, name, len(rows), **scores)
+
+
+def inference_table(study: StudyTables, table: pd.DataFrame) -> CellTable | None:
+    """Return the table of inference methods; None if the study has only the mean rule.
+
+    Args:
+        study: The study.
+        table: The cells of the study.
+    """
+    rows = []
+    for each in inference_scores(study, table):
+        mean, loss, ece = each.test_accuracy_mean, each.test_loss_mean, each.test_ece_mean
+        fields = (
+            Field(each.cell),
+            Field(each.inference.replace("_", " ")),
+            Field(percent_and_sd(mean, each.test_accuracy_sd), mean),
+            Field(_number(loss, each.test_loss_sd), loss),
+            Field(_number(ece, each.test_ece_sd), ece),
+        )
+        rows.append(TableRow(fields, chosen=False, reference=False))
     note = "mean ± SD over the seeds; an ensemble averages the networks of all seeds."
-    return CellTable("ways to use the trained network", _COLUMNS, tuple(table_rows), note)
+    table_title = "ways to use the trained network"
+    return CellTable(table_title, _COLUMNS, tuple(rows), note) if rows else None
 
 
 def _number(mean: float, spread: float) -> str:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from xml.etree import ElementTree
 
 from markupsafe import Markup
@@ -40,11 +40,22 @@ def inline_figures(study: StudyTables) -> Iterator[InlineFigure]:
     """Draw the plots of a study for a page, up to its maximum size."""
     remaining = _MAX_CHARACTERS
     for name, figure in draw_plots(study):
-        heading, description = " ".join(figure.get_suptitle().split()), _describe_figure(figure)
-        svg = _to_inline_svg(style.render(figure, "svg"), name, heading, description)
-        fits = len(svg) <= remaining
-        remaining -= len(svg) if fits else 0
-        yield InlineFigure(name, heading, description, svg if fits else Markup(""))
+        drawn = inline_figure(name, figure)
+        fits = len(drawn.svg) <= remaining
+        remaining -= len(drawn.svg) if fits else 0
+        yield drawn if fits else replace(drawn, svg=Markup(""))
+
+
+def inline_figure(name: str, figure: Figure) -> InlineFigure:
+    """Return a figure for a page.
+
+    Args:
+        name: The name of the plot's files.
+        figure: The figure.
+    """
+    heading, description = " ".join(figure.get_suptitle().split()), _describe_figure(figure)
+    svg = _to_inline_svg(style.render(figure, "svg"), name, heading, description)
+    return InlineFigure(name, heading, description, svg)
 
 
 def _to_inline_svg(file: bytes, name: str, heading: str, description: tuple[str, ...]) -> Markup:

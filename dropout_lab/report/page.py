@@ -18,6 +18,7 @@ from dropout_lab.report.cell_table import CellTable
 from dropout_lab.report.inline_figures import inline_figures
 from dropout_lab.results import PLOTS
 
+GENERATOR = '<meta name="generator" content="dropout-lab '  # in the head of every page
 UNVERIFIED = "unverified: recalled, not seen in the source"
 
 
@@ -43,18 +44,9 @@ def render_page(
         published: The comparison with published values, if there are any.
         command: The command that creates the report again.
     """
-    environment = Environment(
-        loader=PackageLoader("dropout_lab.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        finalize=_shown,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"number": _format_number, "sort_key": _sort_key}
-    script, style = _asset("report.js"), _asset("report.css")
     unfinished, more_unfinished = provenance.unfinished(study, cells)
-    return environment.get_template("report.html").render(
+    return render_template(
+        "report.html",
         study=study,
         manifest=study.manifest,
         cells=cells,
@@ -73,6 +65,28 @@ def render_page(
         environments=provenance.environments(study),
         digests=provenance.digests(study),
         command=command,
+    )
+
+
+def render_template(name: str, **values: object) -> str:
+    """Return a page with our style, script and policy.
+
+    Args:
+        name: The template. It escapes all texts.
+        values: The values of the template.
+    """
+    environment = Environment(
+        loader=PackageLoader("dropout_lab.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_shown,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"number": _format_number, "sort_key": _sort_key}
+    script, style = _asset("report.js"), _asset("report.css")
+    return environment.get_template(name).render(
+        **values,
         version=__version__,
         policy=_content_security_policy(script),
         script=Markup(script),

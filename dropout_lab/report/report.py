@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,12 @@ from dropout_lab.analysis.tables import StudyTables, read_study
 from dropout_lab.errors import StorageError
 from dropout_lab.files import make_folder, replace_file
 from dropout_lab.report.cell_table import CellTable, cell_table
-from dropout_lab.report.exports import csv, latex, markdown
+from dropout_lab.report.exports import csv, latex, markdown, records
 from dropout_lab.report.inferences import inference_table
+from dropout_lab.report.json_format import ReportData, to_json
 from dropout_lab.report.page import render_page
-from dropout_lab.results import REPORT, TABLES
+from dropout_lab.report.report_data import report_data
+from dropout_lab.results import REPORT, REPORT_DATA, TABLES
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,22 @@ class Report:
         except OSError as error:  # for example from matplotlib's own files
             raise StorageError(f"{self.study.path / REPORT} cannot be created: {error}.") from error
 
+    @cached_property
+    def data(self) -> ReportData:
+        """The numbers and verdicts of the report, as in report.json.
+
+        Raises:
+            StorageError: A file of the study cannot be read.
+        """
+        return report_data(
+            self.study,
+            self.statistics,
+            self.cells,
+            conclusions=self.conclusions,
+            published=self.published,
+            errors=self.errors,
+        )
+
     def write(self, folder: Path | None = None) -> list[Path]:
         """Write the page and the tables to the study's folder, or another; return the files.
 
@@ -74,22 +93,36 @@ class Report:
         """
         folder = folder or self.study.path
         tables = folder / TABLES
-        csv_text = csv(self.statistics, self.cells, errors=self.errors)
+        rows = records(self.statistics, self.cells, errors=self.errors)
         contents = {
             folder / REPORT: self.page(),
-            tables / "cells.csv": csv_text,
+            folder / REPORT_DATA: to_json(self.data),
+            tables / "cells.csv": csv(rows),
             tables / "cells.md": markdown(self.cells),
             tables / "cells.tex": latex(self.cells),
         }
-        for path in (tables, *contents):
-            if os.path.islink(path):  # False if unreadable; then the writing below fails
-                raise StorageError(
-                    f"{path} is a symbolic link; the report does not write through links."
-                )
-        make_folder(tables)
-        for path, content in contents.items():
-            replace_file(path, content)
-        return list(contents)
+        return write_files(contents, tables)
+
+
+def write_files(contents: Mapping[Path, str | bytes], folder: Path) -> list[Path]:
+    """Write files; return their paths.
+
+    Args:
+        contents: The content of each file.
+        folder: The deepest folder of the files, which is created.
+
+    Raises:
+        StorageError: A file cannot be written, or is a symbolic link. Then nothing is written.
+    """
+    for path in (folder, *contents):
+        if os.path.islink(path):  # False if unreadable; then the writing below fails
+            raise StorageError(
+                f"{path} is a symbolic link; the report does not write through links."
+            )
+    make_folder(folder)
+    for path, content in contents.items():
+        replace_file(path, content)
+    return list(contents)
 
 
 @np.errstate(all="ignore")  # the loss of a run may be infinite

@@ -1,0 +1,48 @@
+"""Render a comparison of studies as one self-contained HTML page."""
+
+from collections.abc import Sequence
+
+from matplotlib.figure import Figure
+
+from dropout_lab.analysis.study_comparison import StudyComparison
+from dropout_lab.report import provenance
+from dropout_lab.report.cell_table import CellTable
+from dropout_lab.report.comparison_table import study_facts
+from dropout_lab.report.inline_figures import inline_figure
+from dropout_lab.report.page import render_template
+
+
+def render_comparison(
+    comparison: StudyComparison,
+    cells: CellTable,
+    figure: Figure,
+    *,
+    conclusions: Sequence[str],
+    command: str,
+) -> str:
+    """Return a comparison as HTML. Call it in the style of the figure.
+
+    Args:
+        comparison: The compared cells.
+        cells: The table of cells.
+        figure: The figure.
+        conclusions: The findings, as sentences.
+        command: The command that creates the comparison again.
+
+    Raises:
+        StorageError: A file of a study cannot be read.
+    """
+    joined = comparison.joined
+    return render_template(
+        "comparison.html",
+        names=joined.names,
+        damage=joined.tables.damage,
+        cells=cells,
+        facts=study_facts(comparison),
+        differing=set(joined.differences),
+        figure=inline_figure("comparison", figure),
+        conclusions=conclusions,
+        commands=[provenance.commands(study) for study in joined.studies],
+        digests=[provenance.digests(study) for study in joined.studies],
+        command=command,
+    )
