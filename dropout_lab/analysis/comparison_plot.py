@@ -3,11 +3,13 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import cycle
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from dropout_lab.analysis import style
 from dropout_lab.analysis.family import axis_value
@@ -21,9 +23,15 @@ from dropout_lab.catalogue.phrases import BLUE, CYAN, GREEN, ORANGE, PURPLE, RED
 
 _COLOURS = (BLUE, ORANGE, GREEN, PURPLE, RED, TEAL, YELLOW, CYAN)
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+_DOTS: Any = {"linestyle": "none", "marker": ".", "alpha": 0.5, "zorder": 2}  # of seeds
 _MAX_CELLS = 30
 _MIN_VALUES = 3  # of an axis
-_DODGE = 0.7  # share of the distance between two cells that the studies are spread over
+_DODGE = 0.7  # share of the distance between two rows that the studies are spread over
+_SPREAD = 0.3  # share of the distance between two ticks that the studies are spread over
+_QUANTITIES = ("test_accuracy", "difference")
+_ZERO: Any = {"color": "#888888", "linewidth": 1, "linestyle": ":", "zorder": 1}
+
+Point = tuple[float, float, float, bool]
 
 
 @contextmanager
@@ -52,6 +60,7 @@ def draw_comparison(comparison: StudyComparison) -> Figure:
         describe_interval(style.BARS, seeds),
         "differences: mean over pairs of equal seed" if comparison.table["pairs"].any() else "",
         "hollow: not paired, Welch's interval" if _has_unpaired(comparison) else "",
+        "" if along is None else "studies moved apart at each tick",
         describe_not_shown(_hidden(comparison) if along is None else 0, "setting"),
     )
     return figure
@@ -68,75 +77,68 @@ def _axis(comparison: StudyComparison) -> "pd.Series[float] | None":
 
 def _along_axis(comparison: StudyComparison, along: "pd.Series[float]") -> Figure:
     """Draw each study as a line over the numeric axis."""
-    figure = style.new_figure(10.5, 4.8)
+    figure = style.new_figure(10.5, 4.9)
     panels = _panels(figure, comparison, rows=False)
-    gap = float(np.diff(np.sort(along.unique())).min())
-    for axes, quantity in zip(panels, ("test_accuracy", "difference"), strict=False):
-        for name, offset, look in _studies(comparison):
-            cells = comparison.cells_of(name)
-            points = [
-                (along[i] + 0.35 * offset * gap, *point)
-                for i, cell in cells.iterrows()
-                if (point := _point(cell, quantity)) is not None
-            ]
-            if points:
-                axes.plot([x for x, *_ in points], [mean for _, mean, *_ in points], "-", **look)
-            for x, mean, low, high, paired in points:
-                _draw_point(axes, (x, mean), (low, high), look, paired=paired)
-            if quantity == "test_accuracy":
-                for i in cells.index:
+    ticks = np.sort(along.unique())
+    gap = _SPREAD * float(np.diff(ticks).min())  # between the first and the last study
+    for axes, quantity in zip(panels, _QUANTITIES, strict=False):
+        for name, offset, look in _studies(comparison, quantity):
+            points = []
+            for i, cell in comparison.cells_of(name).iterrows():
+                x = along[i] + offset * gap
+                if quantity == "test_accuracy":
                     values = _accuracies(comparison, i)
-                    x = along[i] + 0.35 * offset * gap
-                    axes.plot(np.full(len(values), x), values, ".", alpha=0.5, **look)
+                    dots = np.full(len(values), x - 0.12 * gap)
+                    axes.plot(dots, values, **_DOTS, color=look["color"])
+                if (point := _point(cell, quantity)) is not None:
+                    points.append((x, point[0]))
+                    _draw_point(axes, (x, point[0]), point, look)
+            axes.plot(*zip(*points, strict=True), "-", color=look["color"]) if points else None
         axes.set_xlabel(_axis_label(comparison.joined.keys[0]))
-        if along.nunique() <= 10:
-            axes.set_xticks(sorted(along.unique()))
+        if len(ticks) <= 10:
+            axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
         style.percent_axis(axes)
     panels[0].set_ylabel("test accuracy (%)")
     if len(panels) > 1:
-        panels[1].axhline(0, color="#888888", linewidth=1, linestyle=":", zorder=1)
+        panels[1].axhline(0, **_ZERO)
         panels[1].set_ylabel(f"{_difference_label(comparison)}\n(percentage points)")
-    _legend(figure, comparison)
+    _legend(panels[0], comparison)
     return figure
 
 
 def _in_rows(comparison: StudyComparison) -> Figure:
     """Draw each cell as a row, with its studies below each other."""
-    rows = _rows(comparison)
-    shown = rows[:_MAX_CELLS]
-    heights = {i: len(shown) - 1 - place for place, indices in enumerate(shown) for i in indices}
-    studies = len(comparison.joined.names)
-    each = 0.34 + 0.13 * (studies - 1)
+    shown = comparison.rows[:_MAX_CELLS]
+    heights = {i: len(shown) - 1 - place for place, row in enumerate(shown) for i in row}
+    each = 0.34 + 0.13 * (len(comparison.joined.names) - 1)
     figure = style.new_figure(10.5, 2.2 + each * len(shown))
     panels = _panels(figure, comparison, rows=True)
-    for axes, quantity in zip(panels, ("test_accuracy", "difference"), strict=False):
-        for name, offset, look in _studies(comparison):
+    for axes, quantity in zip(panels, _QUANTITIES, strict=False):
+        for name, offset, look in _studies(comparison, quantity):
             for i, cell in comparison.cells_of(name).iterrows():
                 if i not in heights:
                     continue
                 height = heights[i] - _DODGE * offset
                 if quantity == "test_accuracy":
                     values = _accuracies(comparison, i)
-                    axes.plot(values, np.full(len(values), height), ".", alpha=0.5, **look)
+                    dots = np.full(len(values), height - 0.1)
+                    axes.plot(values, dots, **_DOTS, color=look["color"])
                 if (point := _point(cell, quantity)) is not None:
-                    mean, low, high, paired = point
-                    _draw_point(
-                        axes, (mean, height), (low, high), look, paired=paired, horizontal=True
-                    )
+                    _draw_point(axes, (point[0], height), point, look, horizontal=True)
         for height in range(len(shown) - 1):
             axes.axhline(height + 0.5, color="#dddddd", linewidth=0.8, zorder=0)
         axes.grid(axis="y", visible=False)
         style.percent_axis(axes, "x")
     swept = comparison.joined.tables.swept
-    labels = [style.cell_name(comparison.table.loc[indices[0]], swept) for indices in shown]
-    ticks = [len(shown) - 1 - place for place in range(len(shown))]
+    labels = [style.cell_name(comparison.table.loc[row[0]], swept) for row in shown]
+    ticks = [heights[row[0]] for row in shown]
     panels[0].set_yticks(ticks, [style.wrapped(label, 48) for label in labels])
     panels[0].set_ylim(-0.6, len(shown) - 0.4)
     panels[0].set_xlabel("test accuracy (%)")
     if len(panels) > 1:
-        panels[1].axvline(0, color="#888888", linewidth=1, linestyle=":", zorder=1)
+        panels[1].axvline(0, **_ZERO)
         panels[1].set_xlabel(f"{_difference_label(comparison)}\n(percentage points)")
-    _legend(figure, comparison)
+    _legend(panels[0], comparison)
     return figure
 
 
@@ -148,44 +150,51 @@ def _panels(figure: Figure, comparison: StudyComparison, *, rows: bool) -> list[
     return list(panels)
 
 
-def _studies(comparison: StudyComparison) -> Iterator[tuple[str, float, dict[str, str]]]:
-    """Yield for each study its name, its offset from the middle in (−0.5, 0.5), and its look."""
-    names = comparison.joined.names
-    looks = zip(cycle(_COLOURS), cycle(_MARKERS), strict=False)
-    for place, (name, (colour, marker)) in enumerate(zip(names, looks, strict=False)):
-        yield name, (place + 0.5) / len(names) - 0.5, {"color": colour, "marker": marker}
+def _studies(
+    comparison: StudyComparison, quantity: str
+) -> Iterator[tuple[str, float, dict[str, str]]]:
+    """Yield name, offset from the middle in (−0.5, 0.5), and look of each study in a panel."""
+    drawn = [
+        (name, look)
+        for name, look in _looks(comparison)
+        if any(_point(cell, quantity) for _, cell in comparison.cells_of(name).iterrows())
+    ]
+    for place, (name, look) in enumerate(drawn):
+        yield name, (place + 0.5) / len(drawn) - 0.5, look
+
+
+def _looks(comparison: StudyComparison) -> Iterator[tuple[str, dict[str, str]]]:
+    """Yield the name of each study, and its colour and marker."""
+    looks = zip(comparison.joined.names, cycle(_COLOURS), cycle(_MARKERS), strict=False)
+    for name, colour, marker in looks:
+        yield name, {"color": colour, "marker": marker}
 
 
 def _draw_point(
     axes: Axes,
     at: tuple[float, float],
-    bars: tuple[float, float],
+    point: Point,
     look: dict[str, str],
     *,
-    paired: bool,
     horizontal: bool = False,
 ) -> None:
     """Draw a mean with its interval; hollow if it is not of pairs."""
-    errors = {"xerr" if horizontal else "yerr": [[bars[0]], [bars[1]]]}
+    _, below, above, paired = point
+    errors = {"xerr" if horizontal else "yerr": [[below], [above]]}
+    face = look["color"] if paired else "white"
     axes.errorbar(
-        *at,
-        **errors,
-        **look,
-        markersize=6.5,
-        markerfacecolor=look["color"] if paired else "white",
-        capsize=3,
-        linestyle="none",
+        *at, **errors, **look, markersize=6.5, markerfacecolor=face, capsize=3, linestyle="none",
         zorder=3,
-    )
+    )  # fmt: skip
 
 
-def _point(cell: pd.Series, quantity: str) -> tuple[float, float, float, bool] | None:
-    """Return mean, length of the bars below and above it, and whether it is paired; or None."""
+def _point(cell: pd.Series, quantity: str) -> Point | None:
+    """Return a mean with the bars below and above it, and whether it is paired; or None."""
     if quantity == "test_accuracy" or cell["pairs"] > 0:
         mean, low, high = (cell[f"{quantity}_{part}"] for part in ("mean", "low", "high"))
         paired = True
     else:
-        mean, low, high = cell["unpaired_difference"], cell["unpaired_low"], cell["unpaired_high"]
+        mean, low, high = (cell[f"unpaired_{part}"] for part in ("difference", "low", "high"))
         paired = False
     if np.isnan(mean):
         return None
@@ -199,17 +208,8 @@ def _accuracies(comparison: StudyComparison, index: object) -> "np.ndarray[tuple
     return values if len(values) > 1 else values[:0]
 
 
-def _rows(comparison: StudyComparison) -> list[list[int]]:
-    """Return the cells of each row: those with equal values in several studies."""
-    keys = list(comparison.joined.keys)
-    if not keys:
-        return [[int(str(i)) for i in comparison.table.index]]
-    groups = comparison.table.groupby(keys, dropna=False, sort=False)
-    return [[int(str(i)) for i in group.index] for _, group in groups]
-
-
 def _hidden(comparison: StudyComparison) -> int:
-    return max(0, len(_rows(comparison)) - _MAX_CELLS)
+    return max(0, len(comparison.rows) - _MAX_CELLS)
 
 
 def _has_unpaired(comparison: StudyComparison) -> bool:
@@ -227,12 +227,11 @@ def _difference_label(comparison: StudyComparison) -> str:
     return f"test accuracy, difference from {reference_words(against)}{within}"
 
 
-def _legend(figure: Figure, comparison: StudyComparison) -> None:
-    """Put a legend with the names of the studies above the panels."""
-    from matplotlib.lines import Line2D
-
+def _legend(axes: Axes, comparison: StudyComparison) -> None:
+    """Put a legend with the names of the studies above the left panel."""
     handles = [
-        Line2D([], [], label=style.shorten(name, 50), linestyle="-", markersize=6.5, **look)
-        for name, _, look in _studies(comparison)
+        Line2D([], [], label=style.shorten(name, 40), linestyle="-", markersize=6.5, **look)
+        for name, look in _looks(comparison)
     ]
-    figure.legend(handles=handles, loc="outside upper center", ncols=min(4, len(handles)))
+    place: Any = {"loc": "lower left", "bbox_to_anchor": (0, 1.02), "borderaxespad": 0}
+    axes.legend(handles=handles, ncols=min(3, len(handles)), frameon=False, **place)

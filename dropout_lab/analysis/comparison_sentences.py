@@ -21,8 +21,8 @@ def comparison_sentences(comparison: StudyComparison) -> list[str]:
     first, *others = comparison.joined.names
     if comparison.fallback:
         answers = [
-            f"No setting of {_listed(others)} is in {first}, so each setting is compared with the "
-            "baseline (no dropout) of its own study."
+            f"No setting of {phrases.listed(others)} is in {first}, so each setting is compared "
+            "with the baseline (no dropout) of its own study."
         ]
     else:
         answers = [text for name in others for text in _answer(comparison, name)]
@@ -43,43 +43,54 @@ def _answer(comparison: StudyComparison, name: str) -> Iterator[str]:
     if cells.empty:
         return
     references = comparison.table.loc[cells["reference"].astype(int)]
-    theirs = _listed(list(dict.fromkeys(references[STUDY])))
+    theirs = phrases.listed(list(dict.fromkeys(references[STUDY])))
     same, other = cells[cells["same_settings"]], cells[~cells["same_settings"]]
-    if len(same):
-        yield _reproduction(same, name, theirs)
     if len(other):
         yield _directions(other, name, theirs)
+    if len(same):
+        swept = comparison.joined.tables.swept
+        shared = [style.cell_name(cell, swept) for _, cell in same.iterrows()]
+        yield _reproduction(same, name, theirs, shared, all_of_them=other.empty)
     if not comparison.against or set(comparison.against) != {STUDY}:
         return
-    alone = len(comparison.cells_of(name)) - len(cells)
-    if alone:
-        of = f"{alone} of the {len(comparison.cells_of(name))} settings"
-        yield f"{of} of {name} {'is' if alone == 1 else 'are'} not in {theirs}."
+    own = len(comparison.cells_of(name))
+    if alone := own - len(cells):
+        verb = "is" if alone == 1 else "are"
+        yield f"{alone} of the {own} settings of {name} {verb} not in {theirs}."
 
 
-def _reproduction(cells: pd.DataFrame, name: str, theirs: str) -> str:
-    """Say whether a study gives the same numbers as another one with the same settings."""
-    settings = counted(len(cells), "setting")
+def _reproduction(
+    cells: pd.DataFrame, name: str, theirs: str, shared: Sequence[str], *, all_of_them: bool
+) -> str:
+    """Say whether a study gives the same numbers as another one with the same settings.
+
+    Args:
+        cells: The cells with the same settings.
+        name: The study.
+        theirs: The other study.
+        shared: The names of the cells.
+        all_of_them: Whether the studies have no compared cells with different settings.
+    """
+    settings = f"{counted(len(cells), 'setting')} ({phrases.join_some(shared)})"
+    both = f"{name} and {theirs} share {settings}"
     pairs, identical = int(cells["pairs"].sum()), int(cells["identical_runs"].sum())
     if not pairs:
-        return (
-            f"{name} repeats {settings} of {theirs}, with other seeds or other data, so no run of "
-            f"{name} is paired with a run of {theirs}."
-        )
+        return f"{both}, but no pair of runs: their seeds or their data differ."
     if identical == pairs:
-        return (
-            f"{name} reproduces {theirs} exactly: {counted(pairs, 'run')} of {settings} "
-            f"{'has' if pairs == 1 else 'have'} identical numbers in every recorded epoch."
-        )
+        verb = "has" if pairs == 1 else "have"
+        same = f"{counted(pairs, 'run')} {verb} identical numbers in every recorded epoch"
+        if all_of_them:
+            return f"{name} reproduces {theirs} exactly: {same}, in {settings}."
+        return f"{both}, and {same}."
     means = cells["difference_mean"].dropna()
     largest = cells["largest_run_difference"].max()
-    mean = f"the mean of a setting by {_span(means)}" if len(means) > 1 else ""
-    mean = mean or f"the mean of the setting by {phrases.signed(means.iloc[0])}"
-    count = "none" if identical == 0 else str(identical)
+    mean = f"the mean of a setting by {_span(means)}"
+    if len(means) == 1:
+        mean = f"the mean by {phrases.signed(means.iloc[0])}"
+    count = f"{identical or 'none'} of {counted(pairs, 'run')}"
     return (
-        f"{name} and {theirs} train the same {settings}, and {count} of {counted(pairs, 'run')} "
-        f"{'have' if identical > 1 else 'has'} identical numbers. The test accuracy of a run "
-        f"differs by at most {phrases.points(largest)}, and {mean}."
+        f"{both}, and {count} {'have' if identical > 1 else 'has'} identical numbers. The test "
+        f"accuracy of a run differs by at most {phrases.points(largest)}, and {mean}."
     )
 
 
@@ -89,30 +100,43 @@ def _directions(cells: pd.DataFrame, name: str, theirs: str) -> str:
     higher, lower = means[means > 0], means[means < 0]
     if means.empty:
         return f"No setting of {name} and {theirs} has completed runs in both studies."
+    words = [str(word) for word in cells.loc[cells["pairs"] > 0, "verdict"]]
+    counts = [f"{word} in {words.count(word)}" for word in dict.fromkeys(words)]
+    verdict = f" Verdict: {', '.join(counts)}." if counts else ""
     if len(means) == 1:
         value = float(means.iloc[0])
         size = f"{phrases.points(abs(value))} {'higher' if value > 0 else 'lower'} than"
-        return f"Test accuracy in {name} is {size if value else 'equal to that'} in {theirs}."
+        verdict = f" Verdict: {words[0]}." if words else ""
+        label = size if value else "equal to that"
+        return f"The mean test accuracy of {name} is {label} in {theirs}.{verdict}"
     parts = [
-        f"{word} in {len(part)} of {counted(len(means), 'setting')}, by {_span(part.abs())}"
+        f"{word} in {len(part)} (by {_span(part.abs())})"
         for word, part in (("higher", higher), ("lower", lower))
         if len(part)
     ]
     parts += [f"equal in {len(means) - len(higher) - len(lower)}"] * bool((means == 0).any())
-    return f"Compared with {theirs}, the mean test accuracy of {name} is {' and '.join(parts)}."
+    return (
+        f"Compared with {theirs} in {len(means)} settings, the mean test accuracy of {name} is "
+        f"{phrases.listed(parts)}.{verdict}"
+    )
 
 
 def _differing_settings(comparison: StudyComparison) -> Iterator[str]:
     """List the keys that the studies set differently."""
     joined = comparison.joined
-    texts = [f"{key} {' → '.join(values)}" for key, values in joined.differences.items()]
-    if texts:
+    differences = list(joined.differences.items())
+    if len(differences) == 1:
+        ((key, values),) = differences
+        each = [f"{value} in {name}" for value, name in zip(values, joined.names, strict=True)]
+        yield f"The studies differ in one key: {key} is {phrases.listed(each)}."
+    elif differences:
+        texts = [f"{key} ({'; '.join(values)})" for key, values in differences]
         more = len(texts) - _MAX_DIFFERENCES
-        shown = texts[:_MAX_DIFFERENCES] + ([f"{more} more, see below"] if more > 0 else [])
-        any_of = " A difference can come from any of them." if len(texts) > 1 else ""
+        shown = texts[:_MAX_DIFFERENCES] + ([f"{more} more, see the page"] if more > 0 else [])
         yield (
-            f"The studies differ in {counted(len(texts), 'setting')}, given as "
-            f"{' → '.join(joined.names)}: {'; '.join(shown)}.{any_of}"
+            f"The studies differ in {len(texts)} keys, here with the values of "
+            f"{phrases.listed(joined.names)}: {', '.join(shown)}. Any of them may cause a "
+            "difference."
         )
 
 
@@ -174,7 +198,7 @@ def _choices(comparison: StudyComparison) -> Iterator[str]:
             parts.append(f"{style.cell_name(cell, swept)} in {name} ({value} test accuracy, {n})")
     if parts:
         epoch = describe_epoch(comparison.joined.tables)
-        yield f"Validation chose {_listed(parts)}; values {epoch}."
+        yield f"Validation chose {phrases.listed(parts)}; values {epoch}."
 
 
 def _incomplete(comparison: StudyComparison) -> Iterator[str]:
@@ -252,7 +276,8 @@ def _data_caveat(
         if any(not digests[data] for data in shared)
     ]
     if unknown:
-        yield f"{_listed(unknown)} did not record the SHA-256 of the data; equal data are assumed."
+        who = phrases.listed(unknown)
+        yield f"{who} did not record the SHA-256 of the data; equal data are assumed."
 
 
 def _by_study(values: Sequence[str], names: Sequence[str]) -> str:
@@ -264,9 +289,3 @@ def _span(values: "pd.Series[float]") -> str:
     """Return the range of differences: ``0.10 to 0.48 pp``, ``0.10 pp``."""
     low, high = phrases.hundredths(float(np.min(values))), phrases.hundredths(float(np.max(values)))
     return f"{low} pp" if low == high else f"{low} to {high} pp"
-
-
-def _listed(texts: Sequence[str]) -> str:
-    """Return texts as a list in words: ``A, B and C``."""
-    *most, last = texts
-    return f"{', '.join(most)} and {last}" if most else last

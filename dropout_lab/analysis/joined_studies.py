@@ -13,6 +13,7 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
+from dropout_lab.analysis.phrases import listed
 from dropout_lab.analysis.tables import STUDY, StudyTables, column_of_texts
 from dropout_lab.config.grid import Run, section_data, values_of
 from dropout_lab.config.schema import KEYS, SECTIONS
@@ -82,7 +83,7 @@ def join_studies(studies: Sequence[StudyTables], names: Sequence[str]) -> Joined
     first = studies[0]
     manifest = first.manifest.model_copy(
         update={
-            "name": " and ".join(names),
+            "name": listed(names),
             "swept": [STUDY, *keys],
             "labelled": list(dict.fromkeys(k for s in studies for k in s.manifest.labelled)),
             "runs": {},

@@ -64,6 +64,12 @@ def join_some(texts: Sequence[str]) -> str:
     return "; ".join([*texts[:_MAX_LISTED], *([f"{more} more"] if more > 0 else [])])
 
 
+def listed(texts: Sequence[str]) -> str:
+    """Return texts as a list in words: ``A, B and C``."""
+    *most, last = texts
+    return f"{', '.join(most)} and {last}" if most else last
+
+
 def cell_phrase(cell: pd.Series, swept: Sequence[str]) -> str:
     """Return the name of a cell with a preposition: ``with no dropout``, ``with p = 0.25``."""
     words = style.cell_name(cell, swept)

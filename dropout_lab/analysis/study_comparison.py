@@ -61,6 +61,13 @@ class StudyComparison:
         """The number of comparisons that the p-values are corrected for."""
         return int(self.table["reference"].notna().sum()) + self.joined.tables.removed[1]
 
+    @cached_property
+    def rows(self) -> list[list[int]]:
+        """The cells with equal values of the varied keys, which are in different studies."""
+        keys = list(self.joined.keys)
+        groups = self.table.groupby(keys, dropna=False, sort=False) if keys else [((), self.table)]
+        return [[int(str(i)) for i in group.index] for _, group in groups]
+
     def cells_of(self, name: str) -> pd.DataFrame:
         """Return the cells of a study."""
         return self.table[self.table[STUDY] == name]

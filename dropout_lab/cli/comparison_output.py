@@ -6,15 +6,23 @@ from typing import Any
 
 from rich.console import Console
 
-from dropout_lab.cli.report_output import print_files, print_sentences, print_short_table
+from dropout_lab.cli.encoding import as_shown
+from dropout_lab.cli.report_output import print_sentences, print_short_table
+from dropout_lab.report.cell_table import P_HOLM
 from dropout_lab.report.comparison import Comparison
 
 
 def print_comparison(console: Console, comparison: Comparison, files: Sequence[Path]) -> None:
     """Print the table, the findings, and where the files are."""
-    print_short_table(console, comparison.cells)
+    table = comparison.table
+    tests = [column.name for column in table.columns if column.name.endswith(P_HOLM)]
+    wide = table != comparison.cells
+    print_short_table(console, table, *((tests, [" ± "]) if wide else ()))
     print_sentences(console, comparison.conclusions)
-    print_files(console, files)
+    if files:
+        names = ", ".join(file.name for file in files)
+        line = as_shown(f"\nFiles in {files[0].parent}: {names}", console.file)
+        console.print(line, highlight=False)
 
 
 def as_data(comparison: Comparison, files: Sequence[Path]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from dropout_lab.printable import printable
 # Not named ascii: typer takes an output of that encoding for a mistake, and writes UTF-8 instead.
 _PLAIN = "dropout_lab_plain"
 _COMMAND = re.compile(r"(.*: | *)(dropout-lab (?:(?!\. ).)*)")  # at the end of a message
-_IN_ASCII = {"±": "+/-", "−": "-", "–": "-", "…": "...", "×": "x", "→": "->"}  # the very signs
+_IN_ASCII = {"±": "+/-", "−": "-", "–": "-", "…": "...", "×": "x"}  # the very signs
 _OUTPUTS = ("stdout", "stderr")
 # Numbers that Rich and Typer take from the environment unchecked: a width of 0 prints nothing.
 _SIZES = ("COLUMNS", "LINES", "TERMINAL_WIDTH")

@@ -17,6 +17,7 @@ from dropout_lab.report.report import Report
 
 _WIDE = 115  # columns of a terminal that shows the whole short table
 _LEFT_OUT = (INTERVAL, GAP)  # what the files have and a narrower one leaves out
+_BEST = 24  # characters of a line with the best cell of a study
 _HEAD, _NARROW_HEAD = 16, 12  # characters of a line above a column
 
 
@@ -30,16 +31,27 @@ def print_report(console: Console, report: Report, files: Sequence[Path]) -> Non
     print_files(console, files)
 
 
-def print_short_table(console: Console, cells: CellTable) -> None:
-    """Print the table of cells with the columns that fit, and its note."""
+def print_short_table(
+    console: Console, cells: CellTable, left_out: Sequence[str] = (), breaks: Sequence[str] = ()
+) -> None:
+    """Print the table of cells with the columns that fit, and its note.
+
+    Args:
+        console: Where to print.
+        cells: The table.
+        left_out: Names of columns that a narrow table omits, besides the interval and the gap.
+        breaks: Texts before which a field of a narrow table continues on the next line, besides an
+            interval.
+    """
     narrow = console.width < _WIDE
-    table = cells.short(_LEFT_OUT if narrow else ())
+    table = cells.short((*_LEFT_OUT, *left_out) if narrow else ())
     rows = []
     for line in table.rows:
         first, *others = (field.text for field in line.fields)
         # An interval goes below its mean where there is no room beside it.
         if narrow:
-            others = [text.replace(" [", "\n[") for text in others]
+            for text in (" [", *breaks):
+                others = [other.replace(text, f"\n{text[1:]}") for other in others]
             others[-1] = wrapped(others[-1], _NARROW_HEAD)
         rows.append([first + " *" * line.chosen, *others])
     width = _NARROW_HEAD if narrow else _HEAD
@@ -64,15 +76,15 @@ def print_files(console: Console, files: Sequence[Path]) -> None:
 def print_overview(console: Console, overview: Overview, file: Path | None) -> None:
     """Print the studies of a folder with their headlines, and where the page is."""
     console.print()
-    heads = ("study", "best by validation", "test accuracy %", "seeds", "date")
+    heads = ("study", "best by validation", "test\naccuracy %", "seeds", "date")
     rows = [
-        (row.name, row.best or "–", row.accuracy or "–", row.seeds or "–", row.date or "–")
+        (row.name, wrapped(row.best, _BEST), row.accuracy, row.seeds, row.date)
         for row in overview.rows
+        if row.report is not None
     ]
-    print_rows(console, overview.title, heads, rows)
-    for row in overview.rows:
-        line = as_shown(f"{row.name}: {row.headline}", console.file)
-        console.print(line, highlight=False)
+    if rows:
+        print_rows(console, overview.title, heads, rows)
+    print_sentences(console, [f"{row.name}: {row.headline}" for row in overview.rows])
     print_files(console, [] if file is None else [file])
 
 

@@ -18,6 +18,7 @@ from dropout_lab.analysis.tables import (
 )
 
 INTERVAL, GAP = "95% interval", "gap, pp"  # columns that narrow tables omit
+P_HOLM = "p-value, Holm"
 _EMPTY = "–"
 
 
@@ -186,7 +187,7 @@ def _short_columns(reference: str, *, errors: bool) -> list[tuple[Column, _Field
         ),
         (
             Column(
-                "p-value, Holm",
+                P_HOLM,
                 "Sign-flip permutation test, corrected over all planned comparisons.",
                 short=True,
             ),

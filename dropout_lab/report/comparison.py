@@ -19,7 +19,12 @@ from dropout_lab.errors import ConfigError, StorageError
 from dropout_lab.files import reading
 from dropout_lab.report.cell_table import CellTable
 from dropout_lab.report.comparison_page import render_comparison
-from dropout_lab.report.comparison_table import comparison_data, comparison_rows, comparison_table
+from dropout_lab.report.comparison_table import (
+    comparison_data,
+    comparison_rows,
+    comparison_table,
+    side_by_side,
+)
 from dropout_lab.report.exports import csv, latex, markdown
 from dropout_lab.report.json_format import ComparisonData, to_json
 from dropout_lab.report.report import write_files
@@ -36,7 +41,8 @@ class Comparison:
 
     Args:
         result: The compared cells.
-        cells: The formatted table of cells.
+        cells: The table with a row for each cell and study.
+        table: The short table.
         conclusions: The findings, as sentences.
         errors: Whether to show test errors instead of accuracies.
         command: The command that creates the comparison again.
@@ -44,6 +50,7 @@ class Comparison:
 
     result: StudyComparison
     cells: CellTable
+    table: CellTable
     conclusions: tuple[str, ...]
     errors: bool
     command: str
@@ -79,6 +86,7 @@ class Comparison:
                 page = render_comparison(
                     self.result,
                     self.cells,
+                    self.table,
                     figure,
                     conclusions=self.conclusions,
                     command=self.command,
@@ -90,8 +98,8 @@ class Comparison:
             "html": page,
             "json": to_json(self.data),
             "csv": csv(rows),
-            "md": markdown(self.cells),
-            "tex": latex(self.cells),
+            "md": markdown(self.table),
+            "tex": latex(self.table),
             **images,
         }
         paths = {folder / f"{COMPARISON}.{suffix}": text for suffix, text in contents.items()}
@@ -123,9 +131,11 @@ def build_comparison(
     """
     joined = join_studies(_read(paths), study_names(paths))
     result = compare_studies(joined, against, difference)
+    cells = comparison_table(result, errors=errors)
     return Comparison(
         result=result,
-        cells=comparison_table(result, errors=errors),
+        cells=cells,
+        table=side_by_side(result, cells, errors=errors) or cells,
         conclusions=tuple(comparison_sentences(result)),
         errors=errors,
         command=command,
@@ -184,7 +194,7 @@ def _read(paths: Sequence[Path]) -> list[StudyTables]:
 
 def _read_one(path: Path) -> StudyTables:
     if not (path / MANIFEST).is_file():
-        found = find_studies(path, asking="compare")
+        found = find_studies(path, asking="report")
         shown = [str(each) for each in found[:_MAX_LISTED]]
         raise StorageError(
             f"{path} is a folder of studies, not a study. Name the studies to compare: "

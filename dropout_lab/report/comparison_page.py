@@ -15,6 +15,7 @@ from dropout_lab.report.page import render_template
 def render_comparison(
     comparison: StudyComparison,
     cells: CellTable,
+    table: CellTable,
     figure: Figure,
     *,
     conclusions: Sequence[str],
@@ -24,7 +25,8 @@ def render_comparison(
 
     Args:
         comparison: The compared cells.
-        cells: The table of cells.
+        cells: The table with a row for each cell and study.
+        table: The short table.
         figure: The figure.
         conclusions: The findings, as sentences.
         command: The command that creates the comparison again.
@@ -35,9 +37,11 @@ def render_comparison(
     joined = comparison.joined
     return render_template(
         "comparison.html",
+        title=joined.tables.manifest.name,
         names=joined.names,
         damage=joined.tables.damage,
         cells=cells,
+        table=table,
         facts=study_facts(comparison),
         differing=set(joined.differences),
         figure=inline_figure("comparison", figure),

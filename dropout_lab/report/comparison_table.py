@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from dropout_lab import __version__
@@ -27,7 +28,9 @@ from dropout_lab.report.cell_table import (
 from dropout_lab.report.exports import records
 from dropout_lab.report.json_format import FORMAT, ComparisonData
 
-_DIFFERENCE = 5  # the place of the difference in the table of cells, after the column of studies
+_MISSING = Field("–", math.nan)
+# Places in the table of cells, after the columns of cells and studies.
+_ACCURACY, _DIFFERENCE = 2, 5
 _SHOWN = 12  # characters of a digest
 
 
@@ -56,7 +59,10 @@ def comparison_table(comparison: StudyComparison, *, errors: bool = False) -> Ce
         "Where a cell and its reference have the same settings: pairs of runs with identical "
         "numbers in every recorded epoch.",
     )
-    note = made.note.replace("* best", "* best of the study:")
+    note = made.note.replace(
+        "best mean validation accuracy with dropout",
+        "best mean validation accuracy with dropout in its study",
+    )
     if comparison.table["unpaired_difference"].notna().any():
         note = f"{note.removesuffix('.')}; unpaired: Welch's interval."
     return CellTable(
@@ -65,6 +71,50 @@ def comparison_table(comparison: StudyComparison, *, errors: bool = False) -> Ce
         rows=tuple(rows),
         note=note,
     )
+
+
+def side_by_side(
+    comparison: StudyComparison, cells: CellTable, *, errors: bool = False
+) -> CellTable | None:
+    """Return the short table with a row for each cell, and the studies as columns.
+
+    None if cells are not compared with the same cell of another study.
+
+    Args:
+        comparison: The compared cells.
+        cells: The table of :func:`comparison_table`.
+        errors: Whether the table shows test errors.
+    """
+    if comparison.against is None or set(comparison.against) != {STUDY}:
+        return None
+    names = comparison.joined.names
+    others = [name for name in names if name != comparison.against[STUDY]]
+    rows = []
+    for indices in comparison.rows:
+        place_of = {comparison.table.at[place, STUDY]: place for place in indices}
+        fields = {name: cells.rows[place].fields for name, place in place_of.items()}
+        values = [_value_field(cells.rows[place_of[n]]) if n in fields else _MISSING for n in names]
+        differences = [
+            fields[name][_DIFFERENCE + offset] if name in fields else _MISSING
+            for name in others
+            for offset in range(3)
+        ]
+        name = cells.rows[indices[0]].fields[0]
+        rows.append(TableRow((name, *values, *differences), chosen=False, reference=False))
+    what = "error" if errors else "accuracy"
+    columns = [cells.columns[0]]
+    columns += [
+        Column(name, f"Test {what} in %, mean ± SD (n), of {name}.", short=True) for name in names
+    ]
+    for name in others:
+        prefix = f"{name}: " if len(others) > 1 else ""
+        columns += [
+            replace(column, name=f"{prefix}{column.name}")
+            for column in cells.columns[_DIFFERENCE : _DIFFERENCE + 3]
+        ]
+    title = cells.title.replace(": ", f": test {what} in %, ", 1)
+    note = cells.note.replace("gap: train − test accuracy; ", "").replace("* best", "*: best")
+    return CellTable(title, tuple(columns), tuple(rows), note)
 
 
 def comparison_rows(
@@ -145,6 +195,12 @@ def comparison_data(
             "cells": comparison_rows(comparison, cells, errors=errors),
         }
     )
+
+
+def _value_field(row: TableRow) -> Field:
+    """Return mean ± SD (n) of a row, with a star if validation chose the row in its study."""
+    field = row.fields[_ACCURACY]
+    return replace(field, text=field.text + " *" * row.chosen)
 
 
 def _unpaired(cell: Any, *, errors: bool) -> Field:

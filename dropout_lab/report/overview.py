@@ -38,7 +38,7 @@ class OverviewRow:
         difference: Its difference from its reference in percentage points, with its interval.
         verdict: The verdict on this difference.
         seeds: The number of seeds of each cell.
-        runs: How many runs completed.
+        runs: How many runs completed: ``24 of 24``.
         date: When the last session began, as a date.
     """
 
@@ -122,7 +122,7 @@ def _row(root: Path, made: Report, place: Path) -> OverviewRow:
         difference=difference,
         verdict=verdict,
         seeds=phrases.sample_size(table["seeds"], "").removeprefix("n = ").strip(" s"),
-        runs=provenance.overview(study)["Runs"],
+        runs=provenance.overview(study)["Runs"].replace(" completed", "", 1),
         date=started[:10],
     )
 
