@@ -53,7 +53,7 @@ SETTINGS = [
 ]
 COMMANDS = list(dict.fromkeys(tuple(each) for page in DOCUMENTS for each in commands_of(page)))
 # What these commands do has tests elsewhere, and they need a study, a download or their time.
-ONLY_PARSED = ("plot", "report", "doctor", "remove", "lesson", "verify", "data")
+ONLY_PARSED = ("plot", "report", "compare", "doctor", "remove", "lesson", "verify", "data")
 
 
 def write_own_data(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -117,7 +117,7 @@ def test_every_command_is_accepted(
 
 
 def test_a_wrong_command_is_not_accepted() -> None:
-    for wrong in (("sweep", "--nothing"), ("nothing",), ("report", "a", "b", "c")):
+    for wrong in (("sweep", "--nothing"), ("nothing",), ("plot", "a", "b", "c")):
         with pytest.raises((typer.BadParameter.__bases__[0], AssertionError)):
             parse(wrong)
     assert len(COMMANDS) > 50

@@ -85,7 +85,7 @@ def _along_axis(comparison: StudyComparison, along: "pd.Series[float]") -> Figur
         for name, offset, look in _studies(comparison, quantity):
             points = []
             for i, cell in comparison.cells_of(name).iterrows():
-                x = along[i] + offset * gap
+                x = along.iloc[int(str(i))] + offset * gap
                 if quantity == "test_accuracy":
                     values = _accuracies(comparison, i)
                     dots = np.full(len(values), x - 0.12 * gap)
@@ -130,7 +130,7 @@ def _in_rows(comparison: StudyComparison) -> Figure:
         axes.grid(axis="y", visible=False)
         style.percent_axis(axes, "x")
     swept = comparison.joined.tables.swept
-    labels = [style.cell_name(comparison.table.loc[row[0]], swept) for row in shown]
+    labels = [style.cell_name(comparison.table.iloc[row[0]], swept) for row in shown]
     ticks = [heights[row[0]] for row in shown]
     panels[0].set_yticks(ticks, [style.wrapped(label, 48) for label in labels])
     panels[0].set_ylim(-0.6, len(shown) - 0.4)
@@ -152,7 +152,7 @@ def _panels(figure: Figure, comparison: StudyComparison, *, rows: bool) -> list[
 
 def _studies(
     comparison: StudyComparison, quantity: str
-) -> Iterator[tuple[str, float, dict[str, str]]]:
+) -> Iterator[tuple[str, float, dict[str, Any]]]:
     """Yield name, offset from the middle in (−0.5, 0.5), and look of each study in a panel."""
     drawn = [
         (name, look)
@@ -163,7 +163,7 @@ def _studies(
         yield name, (place + 0.5) / len(drawn) - 0.5, look
 
 
-def _looks(comparison: StudyComparison) -> Iterator[tuple[str, dict[str, str]]]:
+def _looks(comparison: StudyComparison) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield the name of each study, and its colour and marker."""
     looks = zip(comparison.joined.names, cycle(_COLOURS), cycle(_MARKERS), strict=False)
     for name, colour, marker in looks:
@@ -174,17 +174,18 @@ def _draw_point(
     axes: Axes,
     at: tuple[float, float],
     point: Point,
-    look: dict[str, str],
+    look: dict[str, Any],
     *,
     horizontal: bool = False,
 ) -> None:
     """Draw a mean with its interval; hollow if it is not of pairs."""
     _, below, above, paired = point
-    errors = {"xerr" if horizontal else "yerr": [[below], [above]]}
+    bars = [[below], [above]]
+    errors: Any = {"xerr": bars} if horizontal else {"yerr": bars}
     face = look["color"] if paired else "white"
     axes.errorbar(
-        *at, **errors, **look, markersize=6.5, markerfacecolor=face, capsize=3, linestyle="none",
-        zorder=3,
+        at[0], at[1], **errors, **look, markersize=6.5, markerfacecolor=face, capsize=3,
+        linestyle="none", zorder=3,
     )  # fmt: skip
 
 

@@ -25,7 +25,7 @@ def comparison_sentences(comparison: StudyComparison) -> list[str]:
             "with the baseline (no dropout) of its own study."
         ]
     else:
-        answers = [text for name in others for text in _answer(comparison, name)]
+        answers = [text for name in (first, *others) for text in _answer(comparison, name)]
     return [
         *_incomplete(comparison),
         *answers,
@@ -40,7 +40,10 @@ def comparison_sentences(comparison: StudyComparison) -> list[str]:
 def _answer(comparison: StudyComparison, name: str) -> Iterator[str]:
     """Say how a study's cells differ from those of the other study that they are compared with."""
     cells = comparison.across[comparison.across[STUDY] == name]
+    reference = (comparison.against or {}).get(STUDY, name)
     if cells.empty:
+        if name != reference:
+            yield f"No setting of {name} is compared with {reference}."
         return
     references = comparison.table.loc[cells["reference"].astype(int)]
     theirs = phrases.listed(list(dict.fromkeys(references[STUDY])))

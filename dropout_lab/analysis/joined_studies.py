@@ -188,7 +188,9 @@ def _in_order(runs: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
             numeric = pd.api.types.is_numeric_dtype(column)
             order[key] = column if numeric else pd.factorize(column.map(comparable))[0]
     order["study"] = runs["run_id"].map(lambda run_id: int(run_id.partition(":")[0]))
-    return runs.loc[order.sort_values(list(order), kind="stable").index].reset_index(drop=True)
+    return runs.loc[
+        order.sort_values([str(name) for name in order], kind="stable").index
+    ].reset_index(drop=True)
 
 
 def _without_empty(frame: pd.DataFrame) -> pd.DataFrame:

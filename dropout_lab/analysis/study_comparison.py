@@ -53,8 +53,9 @@ class StudyComparison:
     def across(self) -> pd.DataFrame:
         """The cells that are compared with a cell of another study."""
         compared = self.table[self.table["reference"].notna()]
-        studies = self.table[STUDY].loc[compared["reference"].astype(int)].to_numpy()
-        return compared[compared[STUDY].to_numpy() != studies]
+        studies = self.table.loc[compared["reference"].astype(int), STUDY]
+        found: pd.DataFrame = compared[compared[STUDY].to_numpy() != studies.to_numpy()]
+        return found
 
     @cached_property
     def planned(self) -> int:
@@ -126,9 +127,9 @@ def facts_of(study: StudyTables) -> dict[str, str]:
         if used and place not in used:
             continue
         facts = [*versions_of(session), ("Python", session.python)]
-        facts += [(key, session.machine.get(key) or "") for key in ("processor", "device")]
+        facts += [(key, str(session.machine.get(key) or "")) for key in ("processor", "device")]
         for key, value in facts:
-            values.setdefault(key, {})[str(value)] = None
+            values.setdefault(key, {})[value] = None
     return {key: ", ".join(filter(None, each)) for key, each in values.items()}
 
 
@@ -212,10 +213,10 @@ class _Records:
         if not len(epochs) or first.index[-1] != second.index[-1]:
             return False
         columns = first.columns.intersection(second.columns)
-        numbers = [
+        mine, theirs = (
             frame.loc[epochs, columns].to_numpy(dtype=np.float64) for frame in (first, second)
-        ]
-        return bool(np.array_equal(*numbers, equal_nan=True))
+        )
+        return bool(np.array_equal(mine, theirs, equal_nan=True))
 
 
 def number_ranges(numbers: Sequence[int]) -> str:

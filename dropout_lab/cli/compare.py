@@ -53,9 +53,7 @@ def compare(
     LaTeX, and all numbers as comparison.json.
     """
     if schema:
-        from dropout_lab.report.json_format import ComparisonData, schema_text
-
-        encoding.say(schema_text(ComparisonData))
+        report.print_schema("ComparisonData")
         return
     compare_folders(
         studies or [], against or [], errors=errors, difference=difference, out=out, json=json

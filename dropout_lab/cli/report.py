@@ -75,15 +75,13 @@ def report(
     also gets index.html, an overview of its studies. For several studies, see compare.
     """
     if schema:
-        from dropout_lab.report.json_format import ReportData, schema_text
-
-        encoding.say(schema_text(ReportData))
+        print_schema("ReportData")
         return
-    if len(results or ()) > 1:
-        _compare(results or (), against, errors, mcnemar, difference, out, json)
-        return
-    (root,) = results or [Path("results")]
+    root, *others = results or [Path("results")]
     asked = against or ()
+    if others:
+        _compare([root, *others], asked, errors, mcnemar, difference, out, json)
+        return
     reference, runs = values_of("--against", asked), _runs(mcnemar)
     check_difference(difference)
 
@@ -115,21 +113,35 @@ def report(
             failed[path] = str(error)
         except ConfigError as error:  # nor one without the cell or the runs that were asked for
             mistakes += [_of_study(path, text) for text in error.mistakes]
-            failed[path] = "\n".join(error.mistakes)
+            failed[path] = " ".join(error.mistakes)
     if mistakes and not reports and not problems:
         raise ConfigError(mistakes)
     problems += _tell(reports, json=json)
     if not (root / MANIFEST).exists():
         problems += _tell_overview(build_overview(root, reports, failed), out or root, json=json)
+    _end(mistakes, problems)
+
+
+def _end(mistakes: "Sequence[str]", problems: "Sequence[StorageError]") -> None:
+    """Print the mistakes and problems, and end with the exit status of the first."""
+    from dropout_lab.errors import ConfigError
+
     for text in (*mistakes, *map(str, problems)):
         encoding.tell(text)
     if problems or mistakes:
         raise typer.Exit(problems[0].exit_status if problems else ConfigError.exit_status)
 
 
+def print_schema(name: str) -> None:
+    """Print the JSON Schema of a file: ``ReportData`` or ``ComparisonData``."""
+    from dropout_lab.report import json_format
+
+    encoding.say(json_format.schema_text(getattr(json_format, name)))
+
+
 def _compare(
     studies: Sequence[Path],
-    against: Sequence[str] | None,
+    against: Sequence[str],
     errors: bool,
     mcnemar: str | None,
     difference: float,
@@ -141,9 +153,7 @@ def _compare(
 
     if mcnemar is not None:
         raise typer.BadParameter("--mcnemar compares two runs of one study: give one study.")
-    compare_folders(
-        studies, against or (), errors=errors, difference=difference, out=out, json=json
-    )
+    compare_folders(studies, against, errors=errors, difference=difference, out=out, json=json)
 
 
 def check_difference(difference: float) -> None:

@@ -172,7 +172,7 @@ def _read(paths: Sequence[Path]) -> list[StudyTables]:
     if len(paths) < 2:
         mistakes.append(
             "compare needs at least two studies: "
-            f"{command('compare', *(paths or ['results/a']), 'results/b')}"
+            f"{command('compare', *map(str, paths or [Path('results/a')]), 'results/b')}"
         )
     if len({path.resolve() for path in paths}) < len(paths):
         mistakes.append("A study is given twice; give each study once.")

@@ -99,8 +99,8 @@ def side_by_side(
             for name in others
             for offset in range(3)
         ]
-        name = cells.rows[indices[0]].fields[0]
-        rows.append(TableRow((name, *values, *differences), chosen=False, reference=False))
+        label = cells.rows[indices[0]].fields[0]
+        rows.append(TableRow((label, *values, *differences), chosen=False, reference=False))
     what = "error" if errors else "accuracy"
     columns = [cells.columns[0]]
     columns += [

@@ -66,7 +66,7 @@ def test_each_command_has_two_examples() -> None:
 @pytest.mark.parametrize("line", EXAMPLES)
 def test_an_example_is_accepted(line: str, run, monkeypatch: pytest.MonkeyPatch) -> None:
     _, *arguments = shlex.split(line.partition(" > ")[0])
-    if arguments[0] in ("plot", "report", "doctor", "remove"):
+    if arguments[0] in ("plot", "report", "compare", "doctor", "remove"):
         done = run(*arguments)
         assert done.status == 4  # there is no study here
         assert "Try " not in done.err

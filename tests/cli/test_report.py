@@ -63,7 +63,7 @@ def test_json_is_pure_and_has_every_number(run, folder: Path) -> None:
     assert told["published"] is None
     assert len(told["conclusions"]) > 1
     assert [Path(path).name for path in told["files"]] == [
-        "report.html", "cells.csv", "cells.md", "cells.tex"
+        "report.html", "report.json", "cells.csv", "cells.md", "cells.tex"
     ]  # fmt: skip
 
 

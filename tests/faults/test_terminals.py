@@ -44,7 +44,6 @@ def test_a_command_line_that_is_refused(
     ("arguments", "words"),
     [
         ("plot A B", ["plot takes one folder", "dropout-lab plot results", "two cells in one"]),
-        ("report A B", ["report takes one folder", "dropout-lab report results", "one study"]),
         ("doctor A B", ["doctor takes one folder", "dropout-lab doctor results"]),
         ("sweep --p 0 0.5", ["without spaces: --p 0,0.5\n"]),
         ("sweep a.yaml", ["a.yaml does not exist", "dropout-lab init --list"]),

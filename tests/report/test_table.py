@@ -15,7 +15,7 @@ from dropout_lab.analysis.tables import Label
 from dropout_lab.config.grid import Run
 from dropout_lab.report.cell_table import cell_table, p_text
 from dropout_lab.report.exports import csv as csv_of
-from dropout_lab.report.exports import latex, markdown
+from dropout_lab.report.exports import latex, markdown, records
 from dropout_lab.report.inferences import inference_table
 from dropout_lab.report.report import Report, build_report
 from tests.report.made import make_study
@@ -122,7 +122,7 @@ def test_a_p_value_in_words(p: float, text: str) -> None:
 
 
 def test_the_csv_has_every_number_at_full_precision(report: Report) -> None:
-    frame = pd.read_csv(io.StringIO(csv_of(report.statistics, report.cells, errors=True)))
+    frame = pd.read_csv(io.StringIO(csv_of(records(report.statistics, report.cells, errors=True))))
     for name in ("test_accuracy_mean", "difference_low", "p_holm", "seeds_needed"):
         assert frame[name].tolist() == pytest.approx(report.statistics[name].tolist(), nan_ok=True)
     assert frame["test_accuracy_mean"][1] == report.statistics["test_accuracy_mean"][1]
@@ -147,7 +147,9 @@ def test_markdown_is_a_table_whatever_a_cell_is_called(report: Report) -> None:
 
 def test_a_cell_that_begins_like_a_formula_is_none_in_a_spreadsheet(report: Report) -> None:
     cells = named(report, '=HYPERLINK("http://x")').cells
-    rows = list(csv.DictReader(io.StringIO(csv_of(report.statistics, cells, errors=False))))
+    rows = list(
+        csv.DictReader(io.StringIO(csv_of(records(report.statistics, cells, errors=False))))
+    )
     assert rows[1]["cell"] == '\'=HYPERLINK("http://x")'
     assert float(rows[1]["difference_low"]) < 0  # a negative number stays one
 
