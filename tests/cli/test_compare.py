@@ -1,16 +1,19 @@
 """`dropout-lab compare` as a user meets it, and the commands of the page "Compare studies"."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
 import dropout_lab as dl
+from dropout_lab.analysis import style
 from dropout_lab.report import comparison as comparison_module
 from dropout_lab.report import page
 from tests.documents import PAGES, blocks_of, commands_of
 from tests.report.made import make_study
 
+SVG = b'<svg xmlns="http://www.w3.org/2000/svg" width="9pt" height="9pt"/>'
 PAGE = PAGES / "how-to" / "compare-studies.md"
 
 
@@ -18,15 +21,22 @@ PAGE = PAGES / "how-to" / "compare-studies.md"
 def _no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
     """They take seconds and are looked at in tests/report."""
     monkeypatch.setattr(page, "inline_figures", lambda *args: [])
+    monkeypatch.setattr(style, "render", lambda figure, suffix: SVG)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The studies of the page: quickstart, gaussian and again."""
+    folder = tmp_path_factory.mktemp("made")
+    variants = {"quickstart": "inverted", "gaussian": "gaussian", "again": "inverted"}
+    for name, variant in variants.items():
+        make_study(folder / name, f"dropout.variant={variant}", p="0,0.25", seeds="2")
+    return folder
 
 
 @pytest.fixture
-def results(tmp_path: Path) -> Path:
-    """The studies of the page: quickstart, gaussian and again."""
-    for name, variant in (("quickstart", "inverted"), ("gaussian", "gaussian"), ("again",) * 2):
-        chosen = "inverted" if name == "again" else variant
-        make_study(tmp_path / "results" / name, f"dropout.variant={chosen}", p="0,0.25", seeds="2")
-    return tmp_path / "results"
+def results(tmp_path: Path, made: Path) -> Path:
+    return Path(shutil.copytree(made, tmp_path / "results"))
 
 
 @pytest.mark.parametrize("columns", [40, 80, 200])
@@ -51,9 +61,8 @@ def test_every_command_of_the_page_runs(run, results: Path, tmp_path: Path) -> N
         done = run(*words)
         assert done.status == 0, done.err
         if ">" in arguments:
-            assert json.loads(done.out)["title"] in arguments[-1].replace(
-                "report", "ReportData"
-            ) + ("ComparisonData")
+            kind = {"report": "ReportData", "compare": "ComparisonData"}[arguments[0]]
+            assert json.loads(done.out)["title"] == kind
     assert (tmp_path / "paper" / "comparison" / "comparison.csv").is_file()
     assert "results/comparisons" not in (results / "index.html").read_text()
 
@@ -122,7 +131,7 @@ def test_what_cannot_be_written_is_told_after_the_numbers(run, results: Path) ->
     (results / "comparisons").write_text("in the way")
     done = run("compare", "results/quickstart", "results/gaussian")
     assert done.status == 4
-    assert "vs quickstart" in done.out
+    assert "difference: mean over pairs of equal seed" in " ".join(done.out.split())
     assert "comparisons" in done.err
 
 
