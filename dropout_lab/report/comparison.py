@@ -26,6 +26,7 @@ from dropout_lab.report.comparison_table import (
     side_by_side,
 )
 from dropout_lab.report.exports import csv, latex, markdown
+from dropout_lab.report.inline_figures import inline_figure
 from dropout_lab.report.json_format import ComparisonData, to_json
 from dropout_lab.report.report import write_files
 from dropout_lab.results import MANIFEST, command, comparable, find_studies
@@ -83,14 +84,15 @@ class Comparison:
             with comparison_style(self.result):
                 figure = draw_comparison(self.result)
                 images = {suffix: style.render(figure, suffix) for suffix in ("png", "svg")}
-                page = render_comparison(
-                    self.result,
-                    self.cells,
-                    self.table,
-                    figure,
-                    conclusions=self.conclusions,
-                    command=self.command,
-                )
+                drawn = inline_figure(COMPARISON, figure, images["svg"])
+            page = render_comparison(
+                self.result,
+                self.cells,
+                self.table,
+                drawn,
+                conclusions=self.conclusions,
+                command=self.command,
+            )
         except OSError as error:  # for example from matplotlib's own files
             raise StorageError(f"{folder} cannot be written: {error}.") from error
         rows = comparison_rows(self.result, self.cells, errors=self.errors)

@@ -2,13 +2,11 @@
 
 from collections.abc import Sequence
 
-from matplotlib.figure import Figure
-
 from dropout_lab.analysis.study_comparison import StudyComparison
 from dropout_lab.report import provenance
 from dropout_lab.report.cell_table import CellTable
 from dropout_lab.report.comparison_table import study_facts
-from dropout_lab.report.inline_figures import inline_figure
+from dropout_lab.report.inline_figures import InlineFigure
 from dropout_lab.report.page import render_template
 
 
@@ -16,12 +14,12 @@ def render_comparison(
     comparison: StudyComparison,
     cells: CellTable,
     table: CellTable,
-    figure: Figure,
+    figure: InlineFigure,
     *,
     conclusions: Sequence[str],
     command: str,
 ) -> str:
-    """Return a comparison as HTML. Call it in the style of the figure.
+    """Return a comparison as HTML.
 
     Args:
         comparison: The compared cells.
@@ -44,7 +42,7 @@ def render_comparison(
         table=table,
         facts=study_facts(comparison),
         differing=set(joined.differences),
-        figure=inline_figure("comparison", figure),
+        figure=figure,
         conclusions=conclusions,
         commands=[provenance.commands(study) for study in joined.studies],
         digests=[provenance.digests(study) for study in joined.studies],

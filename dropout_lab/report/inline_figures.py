@@ -40,21 +40,22 @@ def inline_figures(study: StudyTables) -> Iterator[InlineFigure]:
     """Draw the plots of a study for a page, up to its maximum size."""
     remaining = _MAX_CHARACTERS
     for name, figure in draw_plots(study):
-        drawn = inline_figure(name, figure)
+        drawn = inline_figure(name, figure, style.render(figure, "svg"))
         fits = len(drawn.svg) <= remaining
         remaining -= len(drawn.svg) if fits else 0
         yield drawn if fits else replace(drawn, svg=Markup(""))
 
 
-def inline_figure(name: str, figure: Figure) -> InlineFigure:
+def inline_figure(name: str, figure: Figure, file: bytes) -> InlineFigure:
     """Return a figure for a page.
 
     Args:
         name: The name of the plot's files.
         figure: The figure.
+        file: The figure as an SVG file.
     """
     heading, description = " ".join(figure.get_suptitle().split()), _describe_figure(figure)
-    svg = _to_inline_svg(style.render(figure, "svg"), name, heading, description)
+    svg = _to_inline_svg(file, name, heading, description)
     return InlineFigure(name, heading, description, svg)
 
 
