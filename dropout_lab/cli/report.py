@@ -78,10 +78,21 @@ def report(
         print_schema("ReportData")
         return
     root, *others = results or [Path("results")]
-    asked = against or ()
-    if others:
-        _compare([root, *others], asked, errors, mcnemar, difference, out, json)
-        return
+    command = _compare if others else _report
+    command([root, *others], against or (), errors, mcnemar, difference, out, json)
+
+
+def _report(
+    paths: Sequence[Path],
+    asked: Sequence[str],
+    errors: bool,
+    mcnemar: str | None,
+    difference: float,
+    out: Path | None,
+    json: bool,
+) -> None:
+    """Report a study, or the studies of a folder."""
+    (root,) = paths
     reference, runs = values_of("--against", asked), _runs(mcnemar)
     check_difference(difference)
 
