@@ -50,6 +50,7 @@ def report(
     errors: Errors = False,
     mcnemar: Mcnemar = None,
     difference: Difference = _POINTS,
+    margin: options.Margin = None,
     out: options.Elsewhere = None,
     json: options.Json = False,
 ) -> None:
@@ -63,11 +64,12 @@ def report(
         raise typer.BadParameter(
             "--difference is in percentage points: give a number above 0, up to 100."
         )
+    words = _words(asked, errors, mcnemar, difference, margin)
 
     from dropout_lab.errors import ConfigError, StorageError
     from dropout_lab.files import reading
     from dropout_lab.report.report import build_report
-    from dropout_lab.results import find_studies, folder_for
+    from dropout_lab.results import command, find_studies, folder_for
 
     reports: list[tuple[Report, Path]] = []
     problems: list[StorageError] = []
@@ -80,9 +82,12 @@ def report(
                     path,
                     reference,
                     errors=errors,
-                    command=_command(path, asked, errors, mcnemar, difference, out and place),
+                    command=command(
+                        "report", path, *words, *(["--out", str(place)] if out else [])
+                    ),
                     two_runs=runs,
                     difference=difference / 100,
+                    margin=None if margin is None else margin / 100,
                 )
             reports.append((made, place))
         except StorageError as error:  # one damaged study does not hide the others
@@ -193,19 +198,15 @@ def _runs(text: str | None) -> tuple[str, str] | None:
     return names[0], names[1]
 
 
-def _command(
-    path: Path,
+def _words(
     against: Sequence[str],
     errors: bool,
     mcnemar: str | None,
     difference: float,
-    out: Path | None,
-) -> str:
-    """Return the command that rebuilds the report of one study."""
-    from dropout_lab.results import command
-
-    asked = [word for text in against for word in ("--against", text)]
-    asked += ["--errors"] * errors + ([] if mcnemar is None else ["--mcnemar", mcnemar])
-    asked += [] if difference == _POINTS else ["--difference", f"{difference:g}"]
-    asked += [] if out is None else ["--out", str(out)]
-    return command("report", path, *asked)
+    margin: float | None,
+) -> list[str]:
+    """Return the options that the command that rebuilds a report needs."""
+    words = [word for text in against for word in ("--against", text)]
+    words += ["--errors"] * errors + ([] if mcnemar is None else ["--mcnemar", mcnemar])
+    words += [] if difference == _POINTS else ["--difference", f"{difference:g}"]
+    return words + ([] if margin is None else ["--margin", f"{margin:.12g}"])

@@ -36,10 +36,15 @@ class InlineFigure:
     svg: Markup
 
 
-def inline_figures(study: StudyTables) -> Iterator[InlineFigure]:
-    """Draw the plots of a study for a page, up to its maximum size."""
+def inline_figures(study: StudyTables, margin: float | None = None) -> Iterator[InlineFigure]:
+    """Draw the plots of a study for a page, up to its maximum size.
+
+    Args:
+        study: The study.
+        margin: The margin of equivalence, as a fraction; by default, the config's.
+    """
     remaining = _MAX_CHARACTERS
-    for name, figure in draw_plots(study):
+    for name, figure in draw_plots(study, margin):
         heading, description = " ".join(figure.get_suptitle().split()), _describe_figure(figure)
         svg = _to_inline_svg(style.render(figure, "svg"), name, heading, description)
         fits = len(svg) <= remaining
