@@ -40,16 +40,20 @@ def headline(study: StudyTables, table: pd.DataFrame) -> str:
     if not (table["seeds"] > 0).any():
         return ""
     groups = group_by_dataset(study, table)
-    cell = compared_cell(table) if len(groups) < 2 else None
-    if cell is not None and not pd.isna(cell["reference"]):
-        sentence = _comparison(study, table, cell)
-    elif (table["pairs"] > 0).any():
-        sentence = _counts(study, table, groups)
-    elif cell is not None:
-        sentence = _accuracy(study, cell)
+    chosen = [cell for group in groups if (cell := compared_cell(group)) is not None]
+    compared = [cell for cell in chosen if not pd.isna(cell["reference"])]
+    with_reference = [cell for _, cell in table.iterrows() if not pd.isna(cell["reference"])]
+    if len(compared) == 1:
+        sentence = _comparison(study, table, compared[0])
+    elif compared:
+        sentence = _count_datasets(study, table, compared)
+    elif with_reference:
+        sentence = _count_settings(study, table, with_reference)
+    elif len(chosen) == 1:
+        sentence = _accuracy(study, chosen[0])
     else:
-        sentence = f"{counted(int((table['seeds'] > 0).sum()), 'setting')} have results, and none "
-        sentence += "was chosen: there is no validation set."
+        count = counted(int((table["seeds"] > 0).sum()), "setting")
+        sentence = f"{count} have results and no baseline; name a reference with --against."
     if describe_missing_runs(study):
         return f"So far, {sentence[0].lower()}{sentence[1:]}"
     return sentence
@@ -105,56 +109,61 @@ def _comparison(study: StudyTables, table: pd.DataFrame, cell: pd.Series) -> str
             f"{_capitalized(first)} and {second} classify equally many test {images} correctly, "
             f"to within {number} of {base:,} {numbers}."
         )
+    number, base = _of_images(abs(mean))
     needed = cell["seeds_to_decide"]
     hint = f"; about {needed:.0f} paired seeds would decide" if needed <= MANY_SEEDS else ""
     return (
-        f"It is undecided whether {first} classifies more or fewer test {images} correctly than "
-        f"{second} {numbers}{hint}."
+        f"{_capitalized(first)} classified {number} {'fewer' if mean < 0 else 'more'} of {base:,} "
+        f"test {images} correctly than {second}, which may be chance {numbers}{hint}."
     )
 
 
-def _counts(study: StudyTables, table: pd.DataFrame, groups: Sequence[pd.DataFrame]) -> str:
-    """Count the verdicts: of the chosen cell of each data set, or of all cells."""
-    several = len(groups) > 1
-    chosen = [compared_cell(group) for group in groups] if several else []
-    cells = [cell for cell in chosen if cell is not None]
-    cells = [cell for cell in cells or list(_rows(table)) if not pd.isna(cell["reference"])]
-    keys = dataset_keys(study) if several else study.swept
-
-    def count(verdict: str) -> tuple[int, str]:
-        """Return how many cells have a verdict, and their names in brackets."""
-        names = [style.cell_name(cell, keys) for cell in cells if cell["verdict"] == verdict]
-        listed = phrases.join_some([name.removeprefix("no dropout, ") for name in names])
-        return len(names), f" ({listed})" if listed else ""
-
-    margin = cells[0]["margin"]
-    words = {
-        WORSE: "fewer",
-        EQUIVALENT: "" if pd.isna(margin) else f"equally many, to within {margin_text(margin)},",
-        UNDECIDED: "undecided",
-        NO_PAIRS: "without paired seeds",
-    }
-    better, names = count(BETTER)
-    images, reference = _images(study, cells[0]), reference_name(study, pd.concat(groups))
-    rest = [(word, *count(verdict)) for verdict, word in words.items()]
-    if several:
-        parts = [
-            f"Dropout classifies more test {images} correctly than {reference} on "
-            f"{better or 'none'} of {counted(len(cells), 'data set')}{names}"
-        ]
-        parts += [f"{word} on {number}{listed}" for word, number, listed in rest if number]
-    else:
-        verb = "classify" if better > 1 else "classifies"
-        parts = [
-            f"{better or 'None'} of {counted(len(cells), 'setting')} {verb} more test {images} "
-            f"correctly than {reference}{names}"
-        ]
-        parts += [f"{number} {word.rstrip(',')}{listed}" for word, number, listed in rest if number]
+def _count_datasets(study: StudyTables, table: pd.DataFrame, cells: Sequence[pd.Series]) -> str:
+    """Count the verdicts of the cells that validation chose, one for each data set."""
+    is_dropout = not any(cell["is_baseline"] for cell in cells)
+    subject = "Dropout" if is_dropout else "The setting that validation chose"
+    better, *rest = _verdict_counts(cells, dataset_keys(study))
+    parts = [
+        f"{subject} classifies more test {_images(study, cells[0])} correctly than "
+        f"{_reference(study, table)} on {better[1] or 'none'} of "
+        f"{counted(len(cells), 'data set')}{better[2]}",
+        *(f"{words} on {count}{names}" for words, count, names in rest if count),
+    ]
     return f"{'; '.join(parts)}."
 
 
-def _rows(table: pd.DataFrame) -> Iterator[pd.Series]:
-    return (row for _, row in table.iterrows())
+def _count_settings(study: StudyTables, table: pd.DataFrame, cells: Sequence[pd.Series]) -> str:
+    """Count the verdicts of all cells with a reference."""
+    better, *rest = _verdict_counts(cells, study.swept)
+    parts = [
+        f"{better[1] or 'None'} of {counted(len(cells), 'setting')} "
+        f"{'classify' if better[1] > 1 else 'classifies'} more test {_images(study, cells[0])} "
+        f"correctly than {_reference(study, table)}{better[2]}",
+        *(f"{count} {words}{names}" for words, count, names in rest if count),
+    ]
+    return f"{'; '.join(parts)}."
+
+
+def _reference(study: StudyTables, table: pd.DataFrame) -> str:
+    return reference_name(study, table).replace("the baseline (no dropout)", "no dropout")
+
+
+def _verdict_counts(
+    cells: Sequence[pd.Series], keys: Sequence[str]
+) -> Iterator[tuple[str, int, str]]:
+    """Yield each verdict in words, how many cells have it, and their names in brackets."""
+    margin = cells[0]["margin"]
+    words = {
+        BETTER: "more",
+        WORSE: "fewer",
+        EQUIVALENT: "" if pd.isna(margin) else f"equally many, to within {margin_text(margin)}",
+        UNDECIDED: "undecided",
+        NO_PAIRS: "without paired seeds",
+    }
+    for verdict, word in words.items():
+        names = [style.cell_name(cell, keys) for cell in cells if cell["verdict"] == verdict]
+        listed = phrases.join_some([name.removeprefix("no dropout, ") for name in names])
+        yield word, len(names), f" ({listed})" if listed else ""
 
 
 def _accuracy(study: StudyTables, cell: pd.Series) -> str:

@@ -352,7 +352,10 @@ def _note(study: StudyTables, table: pd.DataFrame, rows: list[TableRow]) -> str:
         )
         margins = table["margin"].dropna()
         if len(margins):
-            notes.append(f"margin of equivalence: {margin_text(margins.iloc[0])}")
+            notes.append(
+                f"margin of equivalence: {margin_text(margins.iloc[0])}; the correction includes "
+                "the tests of equivalence"
+            )
     marked = sum(row.chosen for row in rows)
     if marked:
         each = ", for each data set" if marked > 1 else ""

@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture(autouse=True)
 def _no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     """They take seconds and are looked at in tests/report."""
-    monkeypatch.setattr(page, "inline_figures", lambda study: [])
+    monkeypatch.setattr(page, "inline_figures", lambda *_: [])
 
 
 @pytest.fixture
