@@ -5,7 +5,6 @@ from collections.abc import Iterator, Sequence
 import pandas as pd
 
 from dropout_lab.analysis import phrases, style
-from dropout_lab.analysis.equivalence import MANY_SEEDS
 from dropout_lab.analysis.family import dataset_keys, group_by_dataset
 from dropout_lab.analysis.tables import (
     StudyTables,
@@ -23,6 +22,7 @@ from dropout_lab.analysis.verdicts import (
     WORSE,
     is_within_margin,
     margin_text,
+    seeds_text,
 )
 from dropout_lab.results import counted
 
@@ -110,11 +110,10 @@ def _comparison(study: StudyTables, table: pd.DataFrame, cell: pd.Series) -> str
             f"to within {number} of {base:,} {numbers}."
         )
     number, base = _of_images(abs(mean))
-    needed = cell["seeds_to_decide"]
-    hint = f"; about {needed:.0f} paired seeds would decide" if needed <= MANY_SEEDS else ""
     return (
         f"{_capitalized(first)} classified {number} {'fewer' if mean < 0 else 'more'} of {base:,} "
-        f"test {images} correctly than {second}, which may be chance {numbers}{hint}."
+        f"test {images} correctly than {second}, which may be chance {numbers}; "
+        f"deciding needs {seeds_text(cell, 'paired seeds')}."
     )
 
 

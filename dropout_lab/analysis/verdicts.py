@@ -52,11 +52,17 @@ def margin_text(margin: float) -> str:
     return f"{100 * margin:.6g} pp"
 
 
-def seeds_text(seeds: float) -> str:
-    """Return a number of seeds that would decide: ``about 14 seeds``; empty for nan."""
-    if math.isnan(seeds):
-        return ""
-    return f"about {seeds:.0f} seeds" if seeds <= MANY_SEEDS else f"more than {MANY_SEEDS:,} seeds"
+def seeds_text(cell: pd.Series, noun: str) -> str:
+    """Return how many seeds would decide: ``about 14 seeds``; ``at least 6 seeds`` without an SD.
+
+    Args:
+        cell: An undecided cell.
+        noun: The noun, such as ``seeds``.
+    """
+    seeds = cell["seeds_to_decide"]
+    if seeds > MANY_SEEDS:
+        return f"more than {MANY_SEEDS:,} {noun}"
+    return f"{'at least' if math.isnan(cell['difference_sd']) else 'about'} {seeds:.0f} {noun}"
 
 
 def verdict_text(cell: pd.Series) -> str:
@@ -70,6 +76,5 @@ def verdict_text(cell: pd.Series) -> str:
         return f"{verdict}, by less than {margin_text(cell['margin'])}"
     if verdict != UNDECIDED:
         return verdict
-    needed = seeds_text(cell["seeds_to_decide"])
-    reasons = ["too few seeds"] * has_too_few_seeds(cell) + [f"needs {needed}"] * bool(needed)
-    return f"{verdict}: {', '.join(reasons)}" if reasons else verdict
+    reason = "too few seeds, " * has_too_few_seeds(cell)
+    return f"{verdict}: {reason}needs {seeds_text(cell, 'seeds')}"
