@@ -21,6 +21,7 @@ from dropout_lab.analysis.statistics import (
 
 MANY_SEEDS = 1_000  # a larger number of seeds is not computed
 _ROUNDING = 1e-9  # relative: 0.94 - 0.93 is not below a margin of 0.01
+_LEAST = 7.8  # (1.96 + 0.84)^2: a t test at 5% with 80% power needs more times (sd / mean)^2 seeds
 _STEPS = 1_000  # of the numerical integral over the standard deviation
 
 
@@ -73,20 +74,17 @@ def equivalence_power(n: float, mean: float, sd: float, margin: float, level: fl
     return float(np.mean(ndtr((limit - mean) / error) - ndtr((-limit - mean) / error)))
 
 
-def seeds_to_decide(
-    mean: float, sd: float, margin: float | None, rate: float, power: float = POWER
-) -> float:
+def seeds_to_decide(mean: float, sd: float, margin: float | None, rate: float) -> float:
     """Return how many paired seeds would decide a comparison if its mean and spread stay.
 
     The smallest number with which a two-sided t test finds the difference, or two one-sided tests
-    show that it is smaller than the margin, with probability ``power``.
+    show that it is smaller than the margin, with a probability of 80%.
 
     Args:
         mean: The observed mean difference.
         sd: The observed standard deviation of the differences.
         margin: The margin; None to count only the first test.
-        rate: The error rate of each test, such as 0.05.
-        power: The probability.
+        rate: The error rate of each test; at most 0.05.
 
     Returns:
         The number, or inf if it is above 1,000; nan for an SD of nan.
@@ -94,10 +92,10 @@ def seeds_to_decide(
     if math.isnan(sd) or math.isnan(mean):
         return math.nan
     found = math.inf
-    if mean and sd / abs(mean) < math.sqrt(MANY_SEEDS):
-        found = seeds_needed(mean, sd, power, 1 - rate)
+    if _LEAST * sd**2 <= MANY_SEEDS * mean**2 and mean:
+        found = seeds_needed(mean, sd, POWER, 1 - rate)
     if margin is not None and abs(mean) < margin * (1 - _ROUNDING):
-        found = min(found, _smallest(lambda n: _shows(n, mean, sd, margin, rate) >= power))
+        found = min(found, _smallest(lambda n: _shows(n, mean, sd, margin, rate) >= POWER))
     return found if found <= MANY_SEEDS else math.inf
 
 
