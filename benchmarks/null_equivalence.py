@@ -4,11 +4,12 @@ python benchmarks/null_equivalence.py [reports, 10000]
 
 Each row is a shape of study of null_studies.py, each field a share of simulated reports. A report
 is wrong if it calls two settings equivalent whose true difference is the margin, or different
-whose true accuracies are equal. The first columns have all differences exactly at the margin, for
-five distributions of the results. In "mixed" every second difference is 0, and either claim can be
-wrong. In "equal" all are 0. None of these fields may lie above 0.05 by more than two of its
-standard errors. The last columns are the power: the share of the comparisons of equal settings
-that are called equivalent, for margins of 2, 3 and 5 standard deviations of a setting's runs.
+whose true accuracies are equal. In the first columns all differences are exactly the margin, for
+five distributions of the results. In "mixed" every second difference is 0: the three columns are
+false equivalences, false differences, and both together. In "equal" all are 0. No share of one
+kind of claim may lie above 0.05 by more than two of its standard errors. The last columns are the
+power: the share of the comparisons of equal settings that are called equivalent, for margins of 2,
+3 and 5 standard deviations of a setting's runs.
 
 Only the verdicts are computed, with the correction of a report and no table or sentence. The
 p-values of all reports are computed together. Of the first reports each verdict is compared with
@@ -29,6 +30,7 @@ from dropout_lab.analysis.statistics import ALPHA, MIN_SEEDS, Array
 from dropout_lab.analysis.tables import StudyTables
 from dropout_lab.analysis.verdicts import NO_PAIRS
 
+WIDTHS = (2, 3, 5)  # margins in standard deviations
 WIDE = 5  # margin in standard deviations: wide enough that most tests can decide
 COMPARED = 3  # reports whose verdicts are compared with those of the complete table
 # Without all results, and without references.
@@ -69,8 +71,9 @@ def claims(plan: ComparisonPlan, accuracies: Array, margin: float) -> Claims:
         t = (margin * (1 - 1e-9) - np.abs(mean)) / error
         equivalence_p = np.where(error > 0, scipy.special.stdtr(m, -t), equal_p)
     excluded = np.abs(mean) > scipy.special.stdtrit(m, 1 - ALPHA / 2) * error
-    corrected = [plan.correct(*each) for each in zip(sign_p, other_p, equivalence_p, strict=True)]
-    found, other_found, equivalent = (np.array(each) for each in zip(*corrected, strict=True))
+    corrected = [plan.correct(*each) for each in zip(sign_p, other_p, strict=True)]
+    found, other_found = (np.array(each) for each in zip(*corrected, strict=True))
+    equivalent = np.array([plan.correct_equivalences(each) for each in equivalence_p])
     enough = m + 1 >= MIN_SEEDS
     return Claims(
         enough & excluded & (found < ALPHA),
@@ -164,11 +167,13 @@ def simulated(
     return found, true[:, 0] - true[:, 1], other[:, 0] - other[:, 1]
 
 
-def wrong_share(shape: Shape, kind: str, effect: str, reports: int, width: float = WIDE) -> float:
-    """Return the share of reports with a false claim."""
-    found, true, other = simulated(shape, kind, effect, width * SD, reports)
-    wrong = (found.differences & (true == 0)) | (found.equivalences & (true != 0))
-    return float((wrong.any(axis=1) | (found.others & (other == 0)).any(axis=1)).mean())
+def wrong_shares(shape: Shape, kind: str, effect: str, reports: int) -> tuple[float, float, float]:
+    """Return the share of reports with a false equivalence, a false difference, and either."""
+    found, true, other = simulated(shape, kind, effect, WIDE * SD, reports)
+    equivalence = (found.equivalences & (true != 0)).any(axis=1)
+    difference = (found.differences & (true == 0)).any(axis=1)
+    difference |= (found.others & (other == 0)).any(axis=1)
+    return equivalence.mean(), difference.mean(), (equivalence | difference).mean()
 
 
 def power(shape: Shape, width: float, reports: int) -> float:
@@ -181,22 +186,23 @@ def main() -> None:
     """Print the rates; exit with 1 if one is too high."""
     reports = int(sys.argv[1]) if len(sys.argv) > 1 else 10_000
     no_bootstrap()
-    columns = [(kind, "margin") for kind in ALIKE] + [("normal", "mixed"), ("normal", "equal")]
-    widths = (2, 3, 5)
-    heads = [kind if effect == "margin" else effect for kind, effect in columns]
-    print(f"share of {reports:,} reports with a false claim; power for margins of 2, 3 and 5 SD")
-    print(f"{'':36}" + "".join(f"{head:>9}" for head in [*heads, *(f"{w} SD" for w in widths)]))
+    heads = [*ALIKE, "mixed =", "mixed <>", "either", "equal", *(f"{w} SD" for w in WIDTHS)]
+    print(f"share of {reports:,} reports with a false claim, and the power")
+    print(f"{'':36}" + "".join(f"{head:>9}" for head in heads))
     wrong = []
     for shape in SHAPES:
         if shape.name in LEFT_OUT:
             continue
-        print(f"{shape.name:36}", end="", flush=True)
-        for kind, effect in columns:
-            share = wrong_share(shape, kind, effect, reports)
-            print(f"{share:9.4f}", end="", flush=True)
-            if too_high(share, reports):
-                wrong.append(f"{shape.name}, {kind}, {effect}: {share:.4f}")
-        print("".join(f"{power(shape, width, reports):9.4f}" for width in widths))
+        shares = [wrong_shares(shape, kind, "margin", reports)[0] for kind in ALIKE]
+        shares += wrong_shares(shape, "normal", "mixed", reports)
+        shares.append(wrong_shares(shape, "normal", "equal", reports)[1])
+        wrong += [
+            f"{shape.name}, {head}: {share:.4f}"
+            for head, share in zip(heads, shares, strict=False)
+            if head != "either" and too_high(share, reports)
+        ]
+        shares += [power(shape, width, reports) for width in WIDTHS]
+        print(f"{shape.name:36}" + "".join(f"{share:9.4f}" for share in shares), flush=True)
     for line in wrong:
         print(f"too high: {line}")
     sys.exit(bool(wrong))

@@ -106,27 +106,27 @@ class ComparisonPlan:
         parts = (REFERENCE_SHARE, 1 - REFERENCE_SHARE) if both else (1.0, 1.0)
         return parts[0] / max(1, self.count), parts[1] / max(1, len(self.others))
 
-    def correct(
-        self, differences: Array, others: Array, equivalences: Array | None = None
-    ) -> tuple[Array, Array, Array]:
-        """Return the p-values of all claims, corrected together.
-
-        A comparison with a reference has two hypotheses: the difference is 0, and it is at least
-        the margin. They exclude each other, so they share the weight of the comparison.
+    def correct(self, references: Array, others: Array) -> tuple[Array, Array]:
+        """Return the p-values of all differences, corrected together.
 
         Args:
-            differences: p-values of the comparisons with a reference.
+            references: p-values of the comparisons with a reference.
             others: p-values of the other pairs.
-            equivalences: p-values of the equivalence with the reference; without a margin, None.
         """
-        k, share, other_share = len(differences), *self.shares
-        equivalences = np.full(k, np.nan) if equivalences is None else equivalences
+        k, (share, other_share) = len(references), self.shares
         found = statistics.holm(
-            [*differences, *others, *[1.0] * self.removed, *equivalences],
-            [share] * k + [other_share] * len(others) + [share] * (self.removed + k),
-            [*range(k + len(others) + self.removed), *range(k)],
+            [*references, *others, *[1.0] * self.removed],
+            [share] * k + [other_share] * len(others) + [share] * self.removed,
         )
-        return found[:k], found[k : k + len(others)], found[len(found) - k :]
+        return found[:k], found[k : k + len(others)]
+
+    def correct_equivalences(self, references: Array) -> Array:
+        """Return the p-values of all equivalences with a reference, corrected together.
+
+        They are a family of their own: of a comparison, only the difference or only the
+        equivalence can be claimed falsely.
+        """
+        return statistics.holm([*references, *[1.0] * self.removed])[: len(references)]
 
 
 def plan_comparisons(study: StudyTables, table: pd.DataFrame) -> ComparisonPlan:
@@ -154,6 +154,9 @@ def correct_comparisons(study: StudyTables, table: pd.DataFrame) -> Family:
     least six pairs. If there are such other pairs, they get 5% of the error rate together, and the
     comparisons with a reference 95% (as weights of Holm's correction).
 
+    The equivalences with a reference are corrected separately, so that a margin does not change
+    which differences are significant.
+
     Args:
         study: The study.
         table: The cells, with the columns ``reference``, ``pairs``, ``difference_low``,
@@ -171,9 +174,11 @@ def correct_comparisons(study: StudyTables, table: pd.DataFrame) -> Family:
     def column(corrected: Array) -> pd.Series:
         return pd.Series(corrected, index=rows).where(has_pairs[rows]).reindex(table.index)
 
-    equivalence = values("p_equivalence") if table["p_equivalence"].notna().any() else None
-    found, other_found, equivalent = plan.correct(values("p_value"), np.array(tests), equivalence)
-    smallest, _, _ = plan.correct(values("smallest_p"), np.ones(len(tests)))
+    found, other_found = plan.correct(values("p_value"), np.array(tests))
+    smallest, _ = plan.correct(values("smallest_p"), np.ones(len(tests)))
+    equivalence = pd.Series(np.nan, index=table.index)
+    if table["p_equivalence"].notna().any():
+        equivalence = column(plan.correct_equivalences(values("p_equivalence")))
     p_values = column(found)
     excluded = (table["difference_low"] > 0) | (table["difference_high"] < 0)
     passed = excluded & (table["pairs"] >= MIN_SEEDS) & (p_values < ALPHA)
@@ -184,7 +189,7 @@ def correct_comparisons(study: StudyTables, table: pd.DataFrame) -> Family:
         plan.shares[0] * ALPHA,
         p_values,
         column(smallest),
-        column(equivalent),
+        equivalence,
         frozenset(significant),
     )
 

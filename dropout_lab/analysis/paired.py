@@ -57,9 +57,9 @@ def compare_cells(
     ``smallest_p_holm`` (the smallest possible for this number of pairs); ``effect_size``;
     ``seeds_needed`` (for ``difference`` to be significant with 80% power, at the level of the
     smallest corrected p-value); ``margin`` (missing without one); ``p_equivalence`` (two one-sided
-    tests that the difference is smaller than the margin); ``p_equivalence_holm`` (corrected
-    together with ``p_holm``); ``seeds_to_decide`` (missing if the verdict is not ``undecided``, see
-    :func:`~dropout_lab.analysis.equivalence.seeds_to_decide`); and ``verdict``:
+    tests that the difference is smaller than the margin); ``p_equivalence_holm`` (corrected over
+    all equivalences of the report); ``seeds_to_decide`` (missing if the verdict is not
+    ``undecided``, see :func:`~dropout_lab.analysis.equivalence.seeds_to_decide`); and ``verdict``:
 
     - ``better`` or ``worse``: the t interval excludes 0, p_holm < 0.05, and there are at least six
       pairs. If also p_equivalence_holm < 0.05, the difference is smaller than the margin;
@@ -113,12 +113,14 @@ def compare_cells(
         for i, row in joined.iterrows()
     ]
     joined["seeds_to_decide"] = [
-        max(minimum, seeds_to_decide(mean, sd, margin, family.rate))
-        if verdict == UNDECIDED
-        else math.nan
-        for mean, sd, verdict in zip(
-            joined["difference_mean"], joined["difference_sd"], joined["verdict"], strict=True
+        max(
+            minimum,
+            row["pairs"] + 1,
+            seeds_to_decide(row["difference_mean"], row["difference_sd"], margin, family.rate),
         )
+        if row["verdict"] == UNDECIDED
+        else math.nan
+        for _, row in joined.iterrows()
     ]
     joined.attrs["difference"] = difference
     return joined

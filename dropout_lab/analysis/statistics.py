@@ -155,9 +155,7 @@ def min_seeds(tests: int) -> int:
 
 
 def holm(
-    p_values: Iterable[float] | Array,
-    weights: Iterable[float] | Array | None = None,
-    groups: Iterable[int] | Array | None = None,
+    p_values: Iterable[float] | Array, weights: Iterable[float] | Array | None = None
 ) -> Array:
     """Return the p-values after Holm's correction, in the given order.
 
@@ -167,24 +165,16 @@ def holm(
     any corrected p-value below 0.05 under the null hypothesis is at most 5%, for any dependence
     between the tests. nan stays nan and is not counted.
 
-    Hypotheses of a group exclude each other: at most one of them is true. So a group counts once in
-    each sum, as long as one of its hypotheses is not yet rejected (Shaffer 1986, procedure S2).
-
     Args:
         p_values: Each in [0, 1], or nan.
-        weights: The share of the error rate of each p-value; positive, equal within a group.
-        groups: The group of each p-value; by default, each is its own.
+        weights: The share of the error rate of each p-value; positive.
     """
     p = np.asarray(list(p_values), np.float64)
     w = np.ones(p.shape) if weights is None else np.asarray(list(weights), np.float64)
-    group = np.arange(len(p)) if groups is None else np.asarray(list(groups))
     corrected = np.full(p.shape, np.nan)
     defined = np.flatnonzero(~np.isnan(p))
     order = defined[np.argsort(p[defined] / w[defined], kind="stable")]
-    # From the end: a group joins the sum with the last of its hypotheses.
-    joins = np.zeros(len(order))
-    joins[np.unique(group[order][::-1], return_index=True)[1]] = 1
-    remaining = np.cumsum(joins * w[order][::-1])[::-1]
+    remaining = np.cumsum(w[order][::-1])[::-1]
     corrected[order] = np.minimum(1.0, np.maximum.accumulate(remaining * p[order] / w[order]))
     return corrected
 

@@ -251,8 +251,8 @@ def _long_columns(difference: str, *, errors: bool) -> list[tuple[Column, _Field
         (
             Column(
                 "p-value, equivalence",
-                "Two one-sided t tests of a difference below the margin, corrected with the other "
-                "p-values.",
+                "Two one-sided t tests of a difference below the margin, corrected over all "
+                "planned comparisons.",
             ),
             lambda cell: _number_field(cell["p_equivalence_holm"], p_text),
         ),
@@ -352,10 +352,7 @@ def _note(study: StudyTables, table: pd.DataFrame, rows: list[TableRow]) -> str:
         )
         margins = table["margin"].dropna()
         if len(margins):
-            notes.append(
-                f"margin of equivalence: {margin_text(margins.iloc[0])}; the correction includes "
-                "the tests of equivalence"
-            )
+            notes.append(f"margin of equivalence: {margin_text(margins.iloc[0])}")
     marked = sum(row.chosen for row in rows)
     if marked:
         each = ", for each data set" if marked > 1 else ""

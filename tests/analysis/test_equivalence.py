@@ -1,7 +1,6 @@
 """Two one-sided tests: by hand, against SciPy, and against the interval, the correction, draws."""
 
 import dataclasses
-import itertools
 import math
 from pathlib import Path
 
@@ -17,8 +16,9 @@ from dropout_lab.analysis.equivalence import (
     equivalence_power,
     seeds_to_decide,
 )
+from dropout_lab.analysis.family import ComparisonPlan
 from dropout_lab.analysis.paired import compare_cells
-from dropout_lab.analysis.statistics import Array, holm, t_interval
+from dropout_lab.analysis.statistics import t_interval
 from dropout_lab.analysis.tables import StudyTables
 from dropout_lab.analysis.verdicts import (
     BETTER,
@@ -104,39 +104,26 @@ def test_the_seeds_that_decide() -> None:
     assert MANY_SEEDS == 1_000
 
 
-def test_hypotheses_that_exclude_each_other_share_their_weight() -> None:
-    """Two comparisons, D and E of each: a comparison counts until both are rejected."""
-    differences, equivalences = [0.001, 0.02], [0.9, 0.03]
-    found = holm([*differences, *equivalences], groups=[0, 1, 0, 1])
-    assert found.tolist() == pytest.approx([0.002, 0.04, 0.9, 0.06])
-    assert holm(differences).tolist() == pytest.approx([0.002, 0.02])
-    assert holm([0.04, 0.03], groups=[0, 0]).tolist() == [0.04, 0.03]
+def test_equivalences_are_corrected_over_all_comparisons() -> None:
+    """Three planned comparisons, one of them removed: 0.01 x 3, then 0.02 x 2."""
+    plan = ComparisonPlan({frozenset((0, 1)): 1, frozenset((0, 2)): 2}, (), removed=1)
+    assert plan.correct_equivalences(np.array([0.02, 0.01])).tolist() == [0.04, 0.03]
+    assert ComparisonPlan({frozenset((0, 1)): 1}, (), 0).correct_equivalences(
+        np.array([0.04])
+    ).tolist() == [0.04]
 
 
-def closed_test(p_values: Array, weights: Array) -> Array:
-    """Return corrected p-values, (comparisons, 2), of the closed test with Bonferroni's rule.
-
-    Of all sets of hypotheses that can be true together: none or one of each comparison.
-    """
-    found = np.zeros(p_values.shape)
-    for chosen in itertools.product((None, 0, 1), repeat=len(p_values)):
-        members = [(i, one) for i, one in enumerate(chosen) if one is not None]
-        if members:
-            total = sum(weights[i] for i, _ in members)
-            p = min(1.0, *(p_values[each] * total / weights[each[0]] for each in members))
-            for each in members:
-                found[each] = max(found[each], p)
-    return found
-
-
-def test_the_correction_is_that_of_the_closed_test() -> None:
-    """So at most 5 % of the reports claim anything that is false (Marcus, Peritz & Gabriel)."""
-    random = np.random.default_rng(2)
-    for _ in range(60):
-        p_values = random.uniform(0, 1, (4, 2)) ** random.choice([1, 3])
-        weights = random.choice([1.0, 0.25], 4)
-        quick = holm(p_values.T.reshape(-1), [*weights, *weights], [*range(4), *range(4)])
-        np.testing.assert_allclose(quick.reshape(2, 4).T, closed_test(p_values, weights), 1e-12)
+def test_a_margin_does_not_change_what_is_significant(tmp_path: Path) -> None:
+    study = study_of(tmp_path, BARE_8, [a + 0.01 for a in BARE_8], [a + 0.0001 for a in BARE_8],
+                     p="0,0.25,0.5")  # fmt: skip
+    plain = compare_cells(study, bootstrap=False)
+    found = compare_cells(study, margin=0.001, bootstrap=False)
+    for name in ("p_holm", "smallest_p_holm", "seeds_needed"):
+        assert found[name].equals(plain[name])
+    assert plain["verdict"].tolist() == [NO_PAIRS, BETTER, BETTER]
+    assert found["verdict"].tolist() == [NO_PAIRS, BETTER, BETTER]
+    assert found["p_equivalence"].tolist()[1:] == [1.0, 2**-8]
+    assert found["p_equivalence_holm"].tolist()[1:] == [1.0, 2**-7]
 
 
 def compared(folder: Path, gains: list[float], **options: object) -> pd.Series:
