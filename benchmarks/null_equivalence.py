@@ -8,8 +8,8 @@ whose true accuracies are equal. In the first columns all differences are exactl
 five distributions of the results. In "mixed" every second difference is 0: the three columns are
 false equivalences, false differences, and both together. In "equal" all are 0. No share of one
 kind of claim may lie above 0.05 by more than two of its standard errors. The last columns are the
-power: the share of the comparisons of equal settings that are called equivalent, for margins of 2,
-3 and 5 standard deviations of a setting's runs.
+power: the share of the comparisons of equal settings that are shown to be equivalent, for margins
+of 2, 3 and 5 standard deviations of a setting's runs.
 
 Only the verdicts are computed, with the correction of a report and no table or sentence. The
 p-values of all reports are computed together. Of the first reports each verdict is compared with
@@ -18,68 +18,58 @@ the table of a complete report.
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 import scipy
 from null_studies import ALIKE, SD, SHAPES, Shape, no_bootstrap, template, too_high, with_results
 
 from dropout_lab.analysis.family import ComparisonPlan, plan_comparisons
 from dropout_lab.analysis.paired import compare_cells
 from dropout_lab.analysis.statistics import ALPHA, MIN_SEEDS, Array
-from dropout_lab.analysis.tables import StudyTables
-from dropout_lab.analysis.verdicts import NO_PAIRS
 
 WIDTHS = (2, 3, 5)  # margins in standard deviations
 WIDE = 5  # margin in standard deviations: wide enough that most tests can decide
-COMPARED = 3  # reports whose verdicts are compared with those of the complete table
+COMPARED = 2  # reports whose verdicts are compared with those of the complete table
 # Without all results, and without references.
 LEFT_OUT = ("five p, two of them to come, n = 9", "nine p, no baseline, n = 10")
 OFFSETS = {"margin": (1,), "mixed": (0, 1), "equal": (0,)}  # of the cells after the first, in turn
 
 
-@dataclass(frozen=True)
-class Claims:
-    """What simulated reports claim.
-
-    Args:
-        differences: Whether each comparison is significant, (reports, comparisons).
-        equivalences: Whether each is within the margin, (reports, comparisons).
-        others: Whether each other pair of cells is significant, (reports, pairs).
-    """
-
-    differences: Array
-    equivalences: Array
-    others: Array
-
-
-def claims(plan: ComparisonPlan, accuracies: Array, margin: float) -> Claims:
-    """Return the claims of reports.
+def equivalence_claims(plan: ComparisonPlan, accuracies: Array, margin: float) -> Array:
+    """Return whether each comparison of each report is within the margin.
 
     Args:
         plan: The comparisons of each report.
         accuracies: Test accuracies, (reports, seeds, cells).
         margin: The margin of equivalence.
     """
-    compared = [(row, *(pair - {row})) for pair, row in plan.references.items()]
-    pairs = _differences(accuracies, compared)
-    others = _differences(accuracies, [tuple(sorted(pair)) for pair in plan.others])
-    sign_p, other_p = _sign_flip_p(pairs), _t_test_p(others)
+    pairs = _differences(accuracies, _compared(plan))
     mean, error, m = *_mean_and_error(pairs), pairs.shape[-1] - 1
-    equal_p = np.where(np.abs(mean) < margin * (1 - 1e-9), 0.5 ** (m + 1), 1.0)
+    distance = margin * (1 - 1e-9) - np.abs(mean)
     with np.errstate(divide="ignore", invalid="ignore"):
-        t = (margin * (1 - 1e-9) - np.abs(mean)) / error
-        equivalence_p = np.where(error > 0, scipy.special.stdtr(m, -t), equal_p)
-    excluded = np.abs(mean) > scipy.special.stdtrit(m, 1 - ALPHA / 2) * error
-    corrected = [plan.correct(*each) for each in zip(sign_p, other_p, strict=True)]
-    found, other_found = (np.array(each) for each in zip(*corrected, strict=True))
-    equivalent = np.array([plan.correct_equivalences(each) for each in equivalence_p])
-    enough = m + 1 >= MIN_SEEDS
-    return Claims(
-        enough & excluded & (found < ALPHA),
-        enough & (equivalent < ALPHA),
-        enough & (other_found < ALPHA),
+        p_values = scipy.special.stdtr(m, -distance / error)
+    p_values = np.where(error > 0, p_values, np.where(distance > 0, 0.5 ** (m + 1), 1.0))
+    return (m + 1 >= MIN_SEEDS) & (
+        np.array([plan.correct_equivalences(each) for each in p_values]) < ALPHA
     )
+
+
+def difference_claims(plan: ComparisonPlan, accuracies: Array) -> tuple[Array, Array]:
+    """Return whether each comparison, and each other pair of each report, is significant."""
+    pairs = _differences(accuracies, _compared(plan))
+    others = _differences(accuracies, [tuple(sorted(pair)) for pair in plan.others])
+    mean, error, m = *_mean_and_error(pairs), pairs.shape[-1] - 1
+    excluded = np.abs(mean) > scipy.special.stdtrit(m, 1 - ALPHA / 2) * error
+    p_values = zip(_sign_flip_p(pairs), _t_test_p(others), strict=True)
+    corrected = [plan.correct(*each) for each in p_values]
+    found, other_found = (np.array(each) for each in zip(*corrected, strict=True))
+    enough = m + 1 >= MIN_SEEDS
+    return enough & excluded & (found < ALPHA), enough & (other_found < ALPHA)
+
+
+def _compared(plan: ComparisonPlan) -> list[tuple[int, ...]]:
+    return [(row, *(pair - {row})) for pair, row in plan.references.items()]
 
 
 def _differences(accuracies: Array, pairs: Sequence[tuple[int, ...]]) -> Array:
@@ -118,68 +108,93 @@ def _t_test_p(pairs: Array) -> Array:
     return np.where(error > 0, 2 * scipy.special.stdtr(pairs.shape[-1] - 1, -t), constant)
 
 
-def planned(shape: Shape) -> tuple[StudyTables, ComparisonPlan]:
-    """Return a study of a shape without results, and its comparisons."""
-    study = template(shape)
-    cells = study.runs["run_id"].nunique() // shape.seeds
-    empty = np.zeros((shape.seeds, cells))
-    table = compare_cells(with_results(study, empty, np.zeros(cells), empty), shape.against or None)
-    return study, plan_comparisons(study, table)
-
-
-def simulated(
-    shape: Shape, kind: str, effect: str, margin: float, reports: int
-) -> tuple[Claims, Array, Array]:
-    """Return the claims of reports, and the true differences in margins.
+class Simulation:
+    """Reports of one shape of study.
 
     Args:
-        shape: The shape of study.
-        kind: The distribution of the results.
-        effect: A key of ``OFFSETS``.
-        margin: The margin, and the true differences where they are not 0.
+        shape: The shape.
         reports: The number of reports.
-
-    Returns:
-        The claims; the true differences of the comparisons, and of the other pairs.
-
-    Raises:
-        AssertionError: A claim is not that of the complete table.
     """
-    study, plan = planned(shape)
-    rows = list(plan.references.values())
-    offsets = np.zeros(study.runs["run_id"].nunique() // shape.seeds, int)
-    offsets[rows] = np.resize(OFFSETS[effect], len(rows))
-    seed = [reports, shape.seeds, *shape.name.encode(), *kind.encode(), *effect.encode()]
-    random = np.random.default_rng(seed)
-    luck = ALIKE[kind](random, (reports * shape.seeds, len(offsets)))
-    accuracies = 0.9 + margin * offsets + luck.reshape(reports, shape.seeds, -1)
-    found = claims(plan, accuracies, margin)
-    for number in range(min(COMPARED, reports)):
-        made = with_results(study, accuracies[number], np.zeros(len(offsets)), 0 * accuracies[0])
-        table = compare_cells(made, shape.against or None, margin=margin).loc[rows]
-        differs = table["verdict"].isin(("better", "worse")).to_numpy()
-        assert (differs == found.differences[number]).all()  # noqa: S101
-        equivalent = (table["p_equivalence_holm"] < ALPHA).to_numpy()
-        assert (equivalent == found.equivalences[number]).all()  # noqa: S101
-        assert NO_PAIRS not in set(table["verdict"])  # noqa: S101
-    true = np.array([offsets[[row, *(pair - {row})]] for pair, row in plan.references.items()])
-    other = np.array([offsets[sorted(pair)] for pair in plan.others]).reshape(-1, 2)
-    return found, true[:, 0] - true[:, 1], other[:, 0] - other[:, 1]
+
+    def __init__(self, shape: Shape, reports: int) -> None:
+        self.shape, self.reports = shape, reports
+        self.study = template(shape)
+        self.cells = self.study.runs["run_id"].nunique() // shape.seeds
+        self.plan = plan_comparisons(self.study, self._table(np.zeros((shape.seeds, self.cells))))
+        self.rows = list(self.plan.references.values())
+
+    def _table(self, accuracies: Array, margin: float | None = None) -> pd.DataFrame:
+        made = with_results(self.study, accuracies, np.zeros(self.cells), 0 * accuracies)
+        return compare_cells(made, self.shape.against or None, margin=margin)
+
+    def accuracies(self, kind: str, effect: str, margin: float) -> tuple[Array, Array]:
+        """Return test accuracies, (reports, seeds, cells), and the true ones in margins.
+
+        Args:
+            kind: The distribution of the results.
+            effect: A key of ``OFFSETS``.
+            margin: The margin.
+        """
+        offsets = np.zeros(self.cells, int)
+        offsets[self.rows] = np.resize(OFFSETS[effect], len(self.rows))
+        name = f"{self.shape.name}{kind}{effect}{margin}"
+        random = np.random.default_rng([self.reports, *name.encode()])
+        luck = ALIKE[kind](random, (self.reports * self.shape.seeds, self.cells))
+        values = luck.reshape(self.reports, self.shape.seeds, self.cells)
+        return 0.9 + margin * offsets + values, offsets
+
+    def equivalences(self, kind: str, effect: str, margin: float) -> tuple[Array, Array]:
+        """Return the claims of equivalence, and whether each would be true.
+
+        Raises:
+            AssertionError: A claim is not that of the table of a complete report.
+        """
+        accuracies, offsets = self.accuracies(kind, effect, margin)
+        found = equivalence_claims(self.plan, accuracies, margin)
+        for number in range(min(COMPARED, self.reports)):
+            table = self._table(accuracies[number], margin).loc[self.rows]
+            own = (table["p_equivalence_holm"] < ALPHA).to_numpy()
+            assert (own == found[number]).all()  # noqa: S101
+        return found, _equal(offsets, _compared(self.plan))
+
+    def false_differences(self, effect: str, margin: float) -> Array:
+        """Return whether each report claims a false difference.
+
+        Raises:
+            AssertionError: A claim is not that of the table of a complete report.
+        """
+        accuracies, offsets = self.accuracies("normal", effect, margin)
+        found, others = difference_claims(self.plan, accuracies)
+        for number in range(min(COMPARED, self.reports)):
+            table = self._table(accuracies[number]).loc[self.rows]
+            own = table["verdict"].isin(("better", "worse")).to_numpy()
+            assert (own == found[number]).all()  # noqa: S101
+        wrong: Array = (found & _equal(offsets, _compared(self.plan))).any(axis=1)
+        other_pairs = [tuple(sorted(pair)) for pair in self.plan.others]
+        return wrong | (others & _equal(offsets, other_pairs)).any(axis=1)
 
 
-def wrong_shares(shape: Shape, kind: str, effect: str, reports: int) -> tuple[float, float, float]:
-    """Return the share of reports with a false equivalence, a false difference, and either."""
-    found, true, other = simulated(shape, kind, effect, WIDE * SD, reports)
-    equivalence = (found.equivalences & (true != 0)).any(axis=1)
-    difference = (found.differences & (true == 0)).any(axis=1)
-    difference |= (found.others & (other == 0)).any(axis=1)
-    return equivalence.mean(), difference.mean(), (equivalence | difference).mean()
+def _equal(offsets: Array, pairs: Sequence[tuple[int, ...]]) -> Array:
+    """Return whether the true accuracies of each pair are equal."""
+    return np.array([offsets[first] == offsets[second] for first, second in pairs], bool)
 
 
-def power(shape: Shape, width: float, reports: int) -> float:
-    """Return the share of the comparisons of equal settings that are called equivalent."""
-    found, _, _ = simulated(shape, "normal", "equal", width * SD, reports)
-    return float((found.equivalences & ~found.differences).mean())
+def shares_of(shape: Shape, reports: int) -> list[float]:
+    """Return a row of the table."""
+    simulation, margin = Simulation(shape, reports), WIDE * SD
+    shares = []
+    for kind in ALIKE:
+        found, _ = simulation.equivalences(kind, "margin", margin)
+        shares.append(found.any(axis=1).mean())
+    found, true = simulation.equivalences("normal", "mixed", margin)
+    equivalence = (found & ~true).any(axis=1)
+    difference = simulation.false_differences("mixed", margin)
+    shares += [equivalence.mean(), difference.mean(), (equivalence | difference).mean()]
+    shares.append(simulation.false_differences("equal", margin).mean())
+    for width in WIDTHS:
+        found, _ = simulation.equivalences("normal", "equal", width * SD)
+        shares.append(found.mean())
+    return shares
 
 
 def main() -> None:
@@ -193,15 +208,12 @@ def main() -> None:
     for shape in SHAPES:
         if shape.name in LEFT_OUT:
             continue
-        shares = [wrong_shares(shape, kind, "margin", reports)[0] for kind in ALIKE]
-        shares += wrong_shares(shape, "normal", "mixed", reports)
-        shares.append(wrong_shares(shape, "normal", "equal", reports)[1])
+        shares = shares_of(shape, reports)
         wrong += [
             f"{shape.name}, {head}: {share:.4f}"
             for head, share in zip(heads, shares, strict=False)
             if head != "either" and too_high(share, reports)
         ]
-        shares += [power(shape, width, reports) for width in WIDTHS]
         print(f"{shape.name:36}" + "".join(f"{share:9.4f}" for share in shares), flush=True)
     for line in wrong:
         print(f"too high: {line}")
