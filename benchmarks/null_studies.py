@@ -44,6 +44,8 @@ SD = 0.001  # of the accuracies of a setting over the seeds
 CLAIM = re.compile(
     r"(?<!not )significantly|difference is significant|, significant|\d (is|are) significant"
     r"|is better than|pp( \[[^]]*\])? (higher|lower) at |neighboring value differs"
+    r"|classifies \d\S* (more|fewer)|\d of \d+ settings? classif|on \d+ of \d+ data set"
+    r"|; (\d+ fewer|fewer on \d)|equally many"
 )
 Random = np.random.Generator
 Array = statistics.Array

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from dropout_lab.analysis.comparison_plot import comparison_style, draw_comparison
+from dropout_lab.analysis.headline import headline
 from dropout_lab.analysis.paired import compare_cells
 from dropout_lab.analysis.plots import draw_plots
 from dropout_lab.analysis.tables import (
@@ -90,22 +91,35 @@ class Study:
         return build_report(self.path)
 
     @property
+    def headline(self) -> str:
+        """The answer of the study as one sentence."""
+        return headline(self.tables, compare_cells(self.tables, bootstrap=False))
+
+    @property
     def conclusions(self) -> tuple[str, ...]:
-        """The conclusions of the report, as sentences."""
+        """The conclusions of the report, as sentences. The first is the headline."""
         return self._report.conclusions
 
-    def compare(self, **against: Any) -> "pd.DataFrame":
+    def compare(self, *, margin: float | None = None, **against: Any) -> "pd.DataFrame":
         """Compare each setting with a reference by pairs of runs with the same seed.
 
         The reference is the baseline (no dropout). With keyword arguments it is the setting with
         these values: ``study.compare(p=0.5)``. The p-values are corrected over all comparisons of
         the study (Holm). :func:`~dropout_lab.analysis.paired.compare_cells` lists the columns.
 
+        Args:
+            margin: The largest difference that does not matter, in percentage points; by default
+                the ``report.margin`` of the config. Without one, nothing is called equivalent.
+            against: Values of the reference.
+
         Raises:
-            ConfigError: No setting has these values.
+            ConfigError: No setting has these values, or the margin is not above 0 and at most 100.
         """
+        if margin is not None and not 0 < margin <= 100:
+            raise ConfigError([f"margin is {margin}; allowed: a number above 0 and at most 100."])
         values = {_full_key(key): value for key, value in against.items()}
-        return compare_cells(self.tables, values or None)
+        share = None if margin is None else margin / 100
+        return compare_cells(self.tables, values or None, margin=share)
 
     @cached_property
     def plots(self) -> dict[str, "Figure"]:

@@ -7,8 +7,7 @@ from itertools import combinations
 import pandas as pd
 
 from dropout_lab.analysis import phrases
-from dropout_lab.analysis.family import Family, correct_comparisons
-from dropout_lab.analysis.paired import compare_cells
+from dropout_lab.analysis.family import Family
 from dropout_lab.analysis.published import (
     Measurement,
     error_of_value,
@@ -37,15 +36,6 @@ class Pair:
     theirs: float
     ours: float
     significant: bool
-
-
-def beside_paper_of(study: StudyTables) -> list[str]:
-    """Return the sentences of :func:`beside_paper` for a study without compared cells."""
-    published = study.manifest.published
-    if published is None or not (published.too_small or published.values):
-        return []
-    table = compare_cells(study)
-    return beside_paper(study, table, correct_comparisons(study, table))
 
 
 def beside_paper(study: StudyTables, table: pd.DataFrame, family: Family) -> list[str]:

@@ -23,6 +23,7 @@ from dropout_lab.analysis.tables import (
     final_values,
     half_width,
 )
+from dropout_lab.analysis.verdicts import margin_text
 
 _MAX_CELLS = 40
 _MAX_ERROR_BARS = 20  # use a band for more values of p
@@ -229,10 +230,13 @@ def _difference_grid(
     return grid, texts
 
 
-def draw_cells(study: StudyTables, table: pd.DataFrame, title: str) -> Figure:
+def draw_cells(
+    study: StudyTables, table: pd.DataFrame, title: str, margin: float | None = None
+) -> Figure:
     """Draw all cells ranked by test accuracy, the best at the top, with seeds and intervals.
 
-    A second panel shows the paired differences from the baseline, if there are any.
+    A second panel shows the paired differences from the baseline, if there are any, with a shaded
+    band of ± the margin.
     """
     order = table.sort_values("test_accuracy_mean", ascending=True, na_position="first")
     shown = order.tail(_MAX_CELLS)
@@ -264,6 +268,8 @@ def draw_cells(study: StudyTables, table: pd.DataFrame, title: str) -> Figure:
     panels[0].set_xlabel("test accuracy (%)")
     if paired:
         panels[1].axvline(0, **line)
+        if margin is not None:
+            panels[1].axvspan(-margin, margin, color=style.WITHOUT, alpha=0.1, linewidth=0)
         panels[1].set_xlabel("difference from the baseline\n(percentage points, paired by seed)")
     for axes in panels:
         style.percent_axis(axes, "x")
@@ -276,6 +282,7 @@ def draw_cells(study: StudyTables, table: pd.DataFrame, title: str) -> Figure:
         "dots: seeds" if shown["seeds"].max() > 1 else "",
         describe_interval(style.BARS, shown["seeds"]),
         "dotted line: baseline (no dropout)" if len(baseline) == 1 or paired else "",
+        f"shaded: ± {margin_text(margin)}, the margin" if paired and margin is not None else "",
         describe_not_shown(left_out, "setting", "with lower test accuracy"),
     )
     return figure

@@ -11,6 +11,7 @@ import pandas as pd
 
 from dropout_lab.analysis import phrases, statistics, style
 from dropout_lab.analysis.agreement import beside_paper
+from dropout_lab.analysis.equivalence import MANY_SEEDS
 from dropout_lab.analysis.family import (
     MAX_DATASETS,
     Family,
@@ -20,19 +21,13 @@ from dropout_lab.analysis.family import (
     group_by_dataset,
     report_parts,
 )
+from dropout_lab.analysis.headline import chosen_cell, compared_cell, headline, reference_name
 from dropout_lab.analysis.omitted_runs import (
     describe_incomplete_study,
     describe_lost_runs,
     describe_removed_cells,
 )
-from dropout_lab.analysis.paired import (
-    NO_PAIRS,
-    NOT_SIGNIFICANT,
-    SIGNIFICANT,
-    TOO_FEW_SEEDS,
-    choose_on_validation,
-    seeds_option,
-)
+from dropout_lab.analysis.paired import choose_on_validation, seeds_option
 from dropout_lab.analysis.ranking import ranking_sentence
 from dropout_lab.analysis.response_curve import response_curve_through, response_sentence
 from dropout_lab.analysis.sampled import sampling_sentence
@@ -44,7 +39,20 @@ from dropout_lab.analysis.tables import (
     paired_differences,
     settings_of_cell,
 )
+from dropout_lab.analysis.verdicts import (
+    BETTER,
+    EQUIVALENT,
+    NO_PAIRS,
+    SIGNIFICANT,
+    UNDECIDED,
+    WORSE,
+    has_too_few_seeds,
+    is_within_margin,
+    margin_text,
+)
 from dropout_lab.results import counted, version_mix
+
+_FEW = "too few seeds"
 
 
 def conclusions(study: StudyTables, table: pd.DataFrame) -> list[str]:
@@ -62,6 +70,7 @@ def conclusions(study: StudyTables, table: pd.DataFrame) -> list[str]:
     completed_ids = set(study.runs.loc[study.runs["status"] == "completed", "run_id"])
     mixed_versions = version_mix(study.manifest, completed_ids)
     sentences = [
+        *filter(None, [headline(study, table)]),
         *describe_incomplete_study(study, table, family),
         *describe_removed_cells(study),
         *filter(None, [mixed_versions]),
@@ -142,14 +151,9 @@ def _effect(study: StudyTables, table: pd.DataFrame) -> list[str]:
 
     If the chosen cell is the reference, compare the baseline with it.
     """
-    cell = _chosen_cell(study, table)
+    cell = compared_cell(table)
     if cell is None:
         return []
-    baselines = table[
-        table["is_baseline"] & (table["pairs"] > 0) & (table["reference"] == cell.name)
-    ]
-    if cell["pairs"] == 0 and len(baselines):
-        cell = baselines.iloc[0]
     if pd.isna(cell["reference"]):
         has_references = table["is_baseline"].any() or table["reference"].notna().any()
         return [] if has_references else ["There are no runs without dropout to compare with."]
@@ -167,41 +171,46 @@ def _effect(study: StudyTables, table: pd.DataFrame) -> list[str]:
 
 def _sampling(study: StudyTables, table: pd.DataFrame) -> list[str]:
     """Compare Monte Carlo dropout with the mean network in the cell that validation chose."""
-    cell = _chosen_cell(study, table)
+    cell = chosen_cell(table)
     sentence = "" if cell is None else sampling_sentence(study, cell)
     return [sentence] if sentence else []
 
 
-def _chosen_cell(study: StudyTables, table: pd.DataFrame) -> pd.Series | None:
-    """Return the cell that validation chose, or the only candidate, or None."""
-    selection, rows = choose_on_validation(study, table), candidates(table)
-    if selection is None:
-        return rows.iloc[0] if len(rows) == 1 else None
-    return selection.chosen
-
-
 def _significance(table: pd.DataFrame, cell: pd.Series) -> str:
-    """Describe whether a difference is significant; empty with too few seeds."""
-    if cell["verdict"] not in (SIGNIFICANT, NOT_SIGNIFICANT):
+    """Describe the tests behind the verdict of a cell; empty with too few seeds."""
+    if cell["verdict"] == NO_PAIRS or has_too_few_seeds(cell):
         return ""
     tests = int(table["reference"].notna().sum())
+    after = f" after Holm's correction over {tests} comparisons"
     values = f"sign-flip p-value {cell['p_value']:.2g}"
     if tests > 1:
-        values += f", {cell['p_holm']:.2g} after Holm's correction over {tests} comparisons"
-    if cell["verdict"] == SIGNIFICANT:
-        return f" The difference is significant ({values})."
-    return f" The difference is not significant ({values}).{_power(table, cell)}"
+        values += f", {cell['p_holm']:.2g}{after}"
+    significant = cell["verdict"] in SIGNIFICANT
+    sentence = f" The difference is {'' if significant else 'not '}significant ({values})."
+    if not pd.isna(cell["margin"]):
+        values = f"two one-sided t tests, p-value {cell['p_equivalence']:.2g}"
+        if tests > 1:
+            values += f", {cell['p_equivalence_holm']:.2g}{after}"
+        certain = "certainly" if is_within_margin(cell) else "not certainly"
+        sentence += f" It is {certain} smaller than {margin_text(cell['margin'])} ({values})."
+    return sentence + (_power(table, cell) if cell["verdict"] == UNDECIDED else "")
 
 
 def _power(table: pd.DataFrame, cell: pd.Series) -> str:
-    """Describe how many seeds a small difference needs at the observed standard deviation."""
+    """Describe how many seeds would decide, at the observed standard deviation."""
     needed, difference = cell["seeds_needed"], table.attrs.get("difference")
-    if difference is None or not np.isfinite(needed):
-        return ""
-    return (
-        f" To detect a difference of {100 * difference:g} pp with 80% power, about "
-        f"{int(needed)} paired seeds are needed at this spread."
-    )
+    words = []
+    if cell["seeds_to_decide"] <= MANY_SEEDS:
+        words.append(
+            f" About {cell['seeds_to_decide']:.0f} paired seeds would decide, with 80% "
+            "probability, if the mean and the spread stay the same."
+        )
+    if difference is not None and np.isfinite(needed):
+        words.append(
+            f" To detect a difference of {100 * difference:g} pp with 80% power, about "
+            f"{int(needed)} paired seeds are needed at this spread."
+        )
+    return "".join(words)
 
 
 def _gap(study: StudyTables, cell: pd.Series, name: str) -> list[str]:
@@ -247,38 +256,43 @@ def _directions(study: StudyTables, table: pd.DataFrame, family: Family) -> list
     parts = []
     for word, sign in (("higher", 1), ("lower", -1)):
         cells = [tested.loc[i] for i in order if sign * tested["difference_mean"][i] > 0]
-        marked = [cell["verdict"] == SIGNIFICANT for cell in cells]
         labels = [
             f"{style.cell_name(cell, study.swept)}: {phrases.signed(cell['difference_mean'])}"
-            f"{', significant' if significant else ''}"
-            for cell, significant in zip(cells, marked, strict=True)
+            f"{_mark(cell)}"
+            for cell in cells
         ]
         listed = f" ({phrases.join_some(labels)})" if labels else ""
         parts.append(f"{word} in {len(cells)}{listed}")
     equal = int((tested["difference_mean"] == 0).sum())
     parts += [f"equal in {equal}"] if equal else []
-    count = int((tested["verdict"] == SIGNIFICANT).sum())
+    count = int(tested["verdict"].isin(SIGNIFICANT).sum())
     verdict = f"{count or 'None'} {'are' if count > 1 else 'is'} significant"
+    margins = table["margin"].dropna()
+    if len(margins):
+        equivalent = int((tested["verdict"] == EQUIVALENT).sum())
+        verdict += (
+            f", and {equivalent or 'none'} {'are' if equivalent > 1 else 'is'} equivalent within "
+            f"{margin_text(margins.iloc[0])}"
+        )
     n = phrases.sample_size(tested["pairs"], "paired seed")
     return [
-        f"In {counted(len(tested), 'comparison')} with {_reference_name(study, table)}, the mean "
+        f"In {counted(len(tested), 'comparison')} with {reference_name(study, table)}, the mean "
         f"test accuracy is {', '.join(parts[:-1])} and {parts[-1]} "
-        f"({n}). {verdict} (sign-flip tests, Holm's correction over "
-        f"{family.planned} comparisons)."
+        f"({n}). {verdict} ({'two one-sided t tests, ' if len(margins) else ''}sign-flip tests, "
+        f"Holm's correction over {family.planned} comparisons)."
     ]
 
 
-def _reference_name(study: StudyTables, table: pd.DataFrame) -> str:
-    """Return the name of the reference of all comparisons."""
-    rows = table.loc[sorted({int(row) for row in table["reference"].dropna()})]
-    if rows["is_baseline"].all():
-        return "the baseline (no dropout)"
-    return style.cell_name(rows.iloc[0], study.swept) if len(rows) == 1 else "their references"
+def _mark(cell: pd.Series) -> str:
+    """Return what a list says about the verdict of a cell: ``, significant``."""
+    if cell["verdict"] == EQUIVALENT:
+        return ", equivalent"
+    return ", significant" if cell["verdict"] in SIGNIFICANT else ""
 
 
 def _seeds_needed(study: StudyTables, table: pd.DataFrame, family: Family) -> list[str]:
     """Describe how many seeds the comparisons need, with the option to type."""
-    few = table[table["verdict"] == TOO_FEW_SEEDS]
+    few = table[table.apply(has_too_few_seeds, axis=1)]
     if few.empty:
         return []
     least = statistics.min_seeds(family.planned)
@@ -319,29 +333,28 @@ def _axes(study: StudyTables, part: ReportPart, family: Family) -> list[str]:
 
 
 def _datasets(study: StudyTables, groups: Sequence[pd.DataFrame], family: Family) -> list[str]:
-    """Describe on which datasets dropout is better, worse, or not significantly different."""
-    parts: dict[str, list[str]] = {SIGNIFICANT: [], "worse": [], NOT_SIGNIFICANT: []}
-    parts |= {TOO_FEW_SEEDS: [], NO_PAIRS: []}
+    """Describe on which datasets dropout is better, worse, equivalent or undecided."""
+    words = {
+        BETTER: "significantly higher at",
+        WORSE: "significantly lower at",
+        EQUIVALENT: "equivalent at",
+        UNDECIDED: "not significantly different at",
+        _FEW: "not decided with so few seeds at",
+        NO_PAIRS: "not known at",
+    }
+    parts: dict[str, list[str]] = {word: [] for word in words}
     counts = []
     for group in groups:
-        cell = _chosen_cell(study, group)
+        cell = chosen_cell(group)
         if cell is None or pd.isna(cell["reference"]):
             continue
         mean, interval = cell["difference_mean"], (cell["difference_low"], cell["difference_high"])
-        verdict = str(cell["verdict"])
+        verdict = _FEW if has_too_few_seeds(cell) else str(cell["verdict"])
         size = (
             f" ({phrases.signed(mean)}{phrases.interval_text(interval)})" if cell["pairs"] else ""
         )
-        word = "worse" if verdict == SIGNIFICANT and mean < 0 else verdict
-        parts[word].append(f"{style.cell_name(cell, dataset_keys(study))}{size}")
+        parts[verdict].append(f"{style.cell_name(cell, dataset_keys(study))}{size}")
         counts.append(int(cell["pairs"]))
-    words = {
-        SIGNIFICANT: "significantly higher at",
-        "worse": "significantly lower at",
-        NOT_SIGNIFICANT: "not significantly different at",
-        TOO_FEW_SEEDS: "not decided with so few seeds at",
-        NO_PAIRS: "not known at",
-    }
     groups_in_words = [
         f"{words[word]} {', '.join(items)}" for word, items in parts.items() if items
     ]
@@ -349,7 +362,7 @@ def _datasets(study: StudyTables, groups: Sequence[pd.DataFrame], family: Family
         return []
     several = any(len(candidates(group)) > 1 for group in groups)
     which = " (the cell that validation chose for each)" if several else ""
-    name = _reference_name(study, pd.concat(groups))
+    name = reference_name(study, pd.concat(groups))
     return [
         f"Test accuracy with dropout{which}, compared with {name}, is {'; '.join(groups_in_words)} "
         f"({phrases.sample_size(counts, 'paired seed')}; Holm's correction over {family.planned} "

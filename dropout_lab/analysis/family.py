@@ -7,10 +7,11 @@ results. So the family contains every pair that the report could mention.
 
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import combinations
 
+import numpy as np
 import pandas as pd
 
 from dropout_lab.analysis import statistics
@@ -62,6 +63,8 @@ class Family:
         rate: The error rate of the first rejection.
         p_values: The corrected p-value of each cell; nan without pairs.
         smallest: The smallest possible corrected p-value of each cell, given its pairs.
+        equivalence: The corrected p-value of each cell that its difference is smaller than the
+            margin; nan without pairs or without a margin.
         significant: The pairs of cells that differ significantly.
     """
 
@@ -69,11 +72,76 @@ class Family:
     rate: float
     p_values: pd.Series
     smallest: pd.Series
+    equivalence: pd.Series
     significant: frozenset[Pair]
 
     def differ(self, one: int, other: int) -> bool:
         """Return whether two cells differ significantly."""
         return frozenset((one, other)) in self.significant
+
+
+@dataclass(frozen=True)
+class ComparisonPlan:
+    """The comparisons of a report and their shares of the error rate, fixed before any result.
+
+    Args:
+        references: The row of each cell with a reference, by the pair of the two.
+        others: The other pairs of cells that the report may compare.
+        removed: Number of comparisons with cells that were removed.
+    """
+
+    references: dict[Pair, int]
+    others: tuple[Pair, ...]
+    removed: int
+
+    @property
+    def count(self) -> int:
+        """Number of planned comparisons with a reference."""
+        return len(self.references) + self.removed
+
+    @property
+    def shares(self) -> tuple[float, float]:
+        """The share of the error rate of a comparison with a reference, and of another pair."""
+        both = bool(self.others and self.references)
+        parts = (REFERENCE_SHARE, 1 - REFERENCE_SHARE) if both else (1.0, 1.0)
+        return parts[0] / max(1, self.count), parts[1] / max(1, len(self.others))
+
+    def correct(self, references: Array, others: Array) -> tuple[Array, Array]:
+        """Return the p-values of all differences, corrected together.
+
+        Args:
+            references: p-values of the comparisons with a reference.
+            others: p-values of the other pairs.
+        """
+        k, (share, other_share) = len(references), self.shares
+        found = statistics.holm(
+            [*references, *others, *[1.0] * self.removed],
+            [share] * k + [other_share] * len(others) + [share] * self.removed,
+        )
+        return found[:k], found[k : k + len(others)]
+
+    def correct_equivalences(self, references: Array) -> Array:
+        """Return the p-values of all equivalences with a reference, corrected together.
+
+        They are a family of their own: of a comparison, only the difference or only the
+        equivalence can be claimed falsely.
+        """
+        return statistics.holm([*references, *[1.0] * self.removed])[: len(references)]
+
+
+def plan_comparisons(study: StudyTables, table: pd.DataFrame) -> ComparisonPlan:
+    """Return the comparisons of a report.
+
+    Args:
+        study: The study.
+        table: The cells, with the column ``reference``.
+    """
+    references = {
+        frozenset((int(str(i)), int(table["reference"][i]))): int(str(i))
+        for i in table.index[table["reference"].notna()]
+    }
+    others = sorted(set(_other_pairs(study, table)) - references.keys(), key=sorted)
+    return ComparisonPlan(references, tuple(others), study.removed[1])
 
 
 def correct_comparisons(study: StudyTables, table: pd.DataFrame) -> Family:
@@ -86,48 +154,44 @@ def correct_comparisons(study: StudyTables, table: pd.DataFrame) -> Family:
     least six pairs. If there are such other pairs, they get 5% of the error rate together, and the
     comparisons with a reference 95% (as weights of Holm's correction).
 
+    The equivalences with a reference are corrected separately, so that a margin does not change
+    which differences are significant.
+
     Args:
         study: The study.
         table: The cells, with the columns ``reference``, ``pairs``, ``difference_low``,
-            ``difference_high``, ``p_value`` and ``smallest_p``.
+            ``difference_high``, ``p_value``, ``smallest_p`` and ``p_equivalence``.
     """
-    planned = table["reference"].notna()
-    has_pairs = table["pairs"] > 0
-    reference_pairs = {
-        frozenset((int(str(i)), int(table["reference"][i]))): i for i in table.index[planned]
-    }
-    others = sorted(set(_other_pairs(study, table)) - reference_pairs.keys(), key=sorted)
+    plan = plan_comparisons(study, table)
     frames = study.completed
-    tests = [_t_test(paired_differences(frames[i], frames[j])) for i, j in map(sorted, others)]
-    reference_weight, other_weight = (
-        (REFERENCE_SHARE, 1 - REFERENCE_SHARE) if others and reference_pairs else (1.0, 1.0)
-    )
-    removed = study.removed[1]
-    count = max(1, len(reference_pairs) + removed)
-    weights = [reference_weight / count] * len(reference_pairs)
-    weights += [other_weight / max(1, len(others))] * len(others) + [
-        reference_weight / count
-    ] * removed
+    tests = [_t_test(paired_differences(frames[i], frames[j])) for i, j in map(sorted, plan.others)]
+    rows = list(plan.references.values())
+    has_pairs = table["pairs"] > 0
 
-    def corrected(p_values: pd.Series, other_p_values: Sequence[float]) -> Array:
-        reference_p_values = p_values[planned].where(has_pairs[planned], 1.0)
-        return statistics.holm([*reference_p_values, *other_p_values, *[1.0] * removed], weights)
+    def values(name: str) -> Array:
+        return table[name].where(has_pairs, 1.0)[rows].to_numpy(dtype=np.float64)
 
-    found = corrected(table["p_value"], tests)
-    reachable = corrected(table["smallest_p"], [1.0] * len(others))
-    p_values, smallest = (
-        pd.Series(values[: len(reference_pairs)], index=table.index[planned])
-        .where(has_pairs[planned])
-        .reindex(table.index)
-        for values in (found, reachable)
-    )
+    def column(corrected: Array) -> pd.Series:
+        return pd.Series(corrected, index=rows).where(has_pairs[rows]).reindex(table.index)
+
+    found, other_found = plan.correct(values("p_value"), np.array(tests))
+    smallest, _ = plan.correct(values("smallest_p"), np.ones(len(tests)))
+    equivalence = pd.Series(np.nan, index=table.index)
+    if table["p_equivalence"].notna().any():
+        equivalence = column(plan.correct_equivalences(values("p_equivalence")))
+    p_values = column(found)
     excluded = (table["difference_low"] > 0) | (table["difference_high"] < 0)
     passed = excluded & (table["pairs"] >= MIN_SEEDS) & (p_values < ALPHA)
-    significant = {pair for pair, row in reference_pairs.items() if passed[row]}
-    of_pairs = found[len(reference_pairs) : len(reference_pairs) + len(others)]
-    significant |= {pair for pair, p in zip(others, of_pairs, strict=True) if p < ALPHA}
-    rate = reference_weight * ALPHA / count
-    return Family(len(reference_pairs) + removed, rate, p_values, smallest, frozenset(significant))
+    significant = {pair for pair, row in plan.references.items() if passed[row]}
+    significant |= {pair for pair, p in zip(plan.others, other_found, strict=True) if p < ALPHA}
+    return Family(
+        plan.count,
+        plan.shares[0] * ALPHA,
+        p_values,
+        column(smallest),
+        equivalence,
+        frozenset(significant),
+    )
 
 
 def report_parts(study: StudyTables, table: pd.DataFrame) -> list[ReportPart]:

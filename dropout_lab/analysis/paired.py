@@ -13,8 +13,9 @@ import numpy as np
 import pandas as pd
 
 from dropout_lab.analysis import statistics
-from dropout_lab.analysis.family import Family, correct_comparisons
-from dropout_lab.analysis.statistics import ALPHA, MIN_SEEDS, Array, Optimism
+from dropout_lab.analysis.equivalence import equivalence_p, seeds_to_decide
+from dropout_lab.analysis.family import correct_comparisons
+from dropout_lab.analysis.statistics import NO_INTERVAL, Array, Optimism
 from dropout_lab.analysis.tables import (
     StudyTables,
     candidates,
@@ -23,19 +24,20 @@ from dropout_lab.analysis.tables import (
     paired_differences,
     summarize_cells,
 )
+from dropout_lab.analysis.verdicts import UNDECIDED, study_margin, verdict_of
 from dropout_lab.config.conditional_keys import OPTIONAL_KEYS
 from dropout_lab.config.sweep import LABEL
 from dropout_lab.errors import ConfigError
 from dropout_lab.results import comparable
 
-SIGNIFICANT = "significant"
-NOT_SIGNIFICANT = "not significant"
-TOO_FEW_SEEDS = "too few seeds"
-NO_PAIRS = "no pairs"
-
 
 def compare_cells(
-    study: StudyTables, against: Mapping[str, Any] | None = None, difference: float = 0.001
+    study: StudyTables,
+    against: Mapping[str, Any] | None = None,
+    difference: float = 0.001,
+    margin: float | None = None,
+    *,
+    bootstrap: bool = True,
 ) -> pd.DataFrame:
     """Return the table of :func:`summarize_cells` with intervals and comparisons of each cell.
 
@@ -54,21 +56,30 @@ def compare_cells(
     :func:`~dropout_lab.analysis.family.correct_comparisons`); ``smallest_p`` and
     ``smallest_p_holm`` (the smallest possible for this number of pairs); ``effect_size``;
     ``seeds_needed`` (for ``difference`` to be significant with 80% power, at the level of the
-    smallest corrected p-value); and ``verdict``:
+    smallest corrected p-value); ``margin`` (missing without one); ``p_equivalence`` (two one-sided
+    tests that the difference is smaller than the margin); ``p_equivalence_holm`` (corrected over
+    all equivalences of the report); ``seeds_to_decide`` (missing if the verdict is not
+    ``undecided``, see :func:`~dropout_lab.analysis.equivalence.seeds_to_decide`); and ``verdict``:
 
-    - ``significant``: the t interval excludes 0, p_holm < 0.05, and there are at least six pairs;
-    - ``not significant``: there are enough pairs, but the cell is not significant;
-    - ``too few seeds``: fewer than six pairs, or no result could reach p_holm < 0.05;
+    - ``better`` or ``worse``: the t interval excludes 0, p_holm < 0.05, and there are at least six
+      pairs. If also p_equivalence_holm < 0.05, the difference is smaller than the margin;
+    - ``equivalent``: neither of these, p_equivalence_holm < 0.05, and at least six pairs;
+    - ``undecided``: none of these;
     - ``no pairs``: the cell has no reference, or no seed in common with it.
 
     Args:
         study: The study.
         against: Dotted keys and values of the reference.
         difference: The difference in test accuracy for ``seeds_needed``.
+        margin: The margin in test accuracy, as a fraction; by default, the study's
+            ``report.margin``.
+        bootstrap: Whether to compute the bootstrap intervals, which take most of the time; else
+            they are missing.
 
     Raises:
         ConfigError: No cell has the values of ``against``.
     """
+    margin = study_margin(study, margin)
     table = summarize_cells(study)
     frames = study.completed
     references = _references(study, table, against)
@@ -77,20 +88,40 @@ def compare_cells(
         pairs = statistics.finite_values(())
         if reference is not None:
             pairs = paired_differences(frame, frames[reference])
-        rows.append({**_accuracy_intervals(frame), "reference": reference, **_comparison(pairs)})
+        row = {**_accuracy_intervals(frame, bootstrap=bootstrap), "reference": reference}
+        row |= _comparison(pairs, bootstrap=bootstrap)
+        equivalence = math.nan if margin is None else equivalence_p(pairs, margin)
+        rows.append({**row, "margin": margin, "p_equivalence": equivalence})
     found = pd.DataFrame(rows, index=table.index)
     found["reference"] = found["reference"].astype("Int64")
+    found["margin"] = found["margin"].astype("float64")
     summary = table.drop(columns=[name for name in table if name in found])
     joined = pd.concat([summary, found], axis=1)
     family = correct_comparisons(study, joined)
     joined["p_holm"], joined["smallest_p_holm"] = family.p_values, family.smallest
+    joined["p_equivalence_holm"] = family.equivalence
     minimum = statistics.min_seeds(max(1, family.planned))
     needed = [
         statistics.seeds_needed(difference, sd, level=1 - family.rate)
         for sd in found["difference_sd"]
     ]
     joined["seeds_needed"] = [max(n, minimum) if n == n else n for n in needed]  # nan stays
-    joined["verdict"] = [_verdict(row, family) for _, row in joined.iterrows()]
+    joined["verdict"] = [
+        verdict_of(
+            row, differs=row["pairs"] > 0 and family.differ(int(str(i)), int(row["reference"]))
+        )
+        for i, row in joined.iterrows()
+    ]
+    joined["seeds_to_decide"] = [
+        max(
+            minimum,
+            row["pairs"] + 1,
+            seeds_to_decide(row["difference_mean"], row["difference_sd"], margin, family.rate),
+        )
+        if row["verdict"] == UNDECIDED
+        else math.nan
+        for _, row in joined.iterrows()
+    ]
     joined.attrs["difference"] = difference
     return joined
 
@@ -108,11 +139,11 @@ def seeds_option(study: StudyTables, needed: int) -> str:
     return f"--seeds {','.join(map(str, seeds))}"
 
 
-def _accuracy_intervals(frame: pd.DataFrame) -> dict[str, Any]:
+def _accuracy_intervals(frame: pd.DataFrame, *, bootstrap: bool) -> dict[str, Any]:
     """Return the columns of one cell about the interval of its test accuracy."""
     accuracy = frame["test_accuracy"].to_numpy()
     low, high = statistics.t_interval(accuracy)
-    bca_low, bca_high = statistics.bca_interval(accuracy)
+    bca_low, bca_high = statistics.bca_interval(accuracy) if bootstrap else NO_INTERVAL
     return {
         "test_accuracy_low": low,
         "test_accuracy_high": high,
@@ -121,10 +152,10 @@ def _accuracy_intervals(frame: pd.DataFrame) -> dict[str, Any]:
     }
 
 
-def _comparison(pairs: Array) -> dict[str, Any]:
+def _comparison(pairs: Array, *, bootstrap: bool) -> dict[str, Any]:
     """Return the columns of one cell about its paired differences."""
     low, high = statistics.t_interval(pairs)
-    bca_low, bca_high = statistics.bca_interval(pairs)
+    bca_low, bca_high = statistics.bca_interval(pairs) if bootstrap else NO_INTERVAL
     return {
         "pairs": len(pairs),
         "difference_mean": float(pairs.mean()) if len(pairs) else math.nan,
@@ -138,16 +169,6 @@ def _comparison(pairs: Array) -> dict[str, Any]:
         "smallest_p": statistics.smallest_p(len(pairs)),
         "effect_size": statistics.effect_size(pairs),
     }
-
-
-def _verdict(row: pd.Series, family: Family) -> str:
-    """Return the verdict of one cell: ``significant``, ``not significant``, ..."""
-    if row["pairs"] == 0:
-        return NO_PAIRS
-    if row["pairs"] < MIN_SEEDS or row["smallest_p_holm"] >= ALPHA:
-        return TOO_FEW_SEEDS
-    differs = family.differ(int(str(row.name)), int(row["reference"]))
-    return SIGNIFICANT if differs else NOT_SIGNIFICANT
 
 
 def _references(

@@ -23,6 +23,7 @@ from dropout_lab.analysis.paper_figure_plot import draw_figure
 from dropout_lab.analysis.reliability import draw_reliability
 from dropout_lab.analysis.snapshot_plots import draw_activations, draw_features
 from dropout_lab.analysis.tables import StudyTables, chosen_on_validation, summarize_cells
+from dropout_lab.analysis.verdicts import study_margin
 from dropout_lab.config.published import FigureSettings
 from dropout_lab.config.schema import KEYS
 from dropout_lab.errors import StorageError
@@ -57,14 +58,16 @@ _PLOT_FILE_NAME = re.compile(
 
 
 @np.errstate(all="ignore")  # the loss of a run may be infinite
-def plot_study(study: StudyTables, folder: Path | None = None) -> list[Path]:
+def plot_study(
+    study: StudyTables, folder: Path | None = None, margin: float | None = None
+) -> list[Path]:
     """Save all plots of a study in ``plots`` of its folder, or of another; return the files.
 
     If settings outside the section ``dropout`` were varied, each of their combinations has its own
     plots of curves, gap and p, so no mean mixes different settings. If the config lists cells, only
     combinations with several cells have such plots; without any, one plot shows all cells. The
     inference methods of all cells are always in one plot. Removes plots of earlier calls that this
-    call does not replace.
+    call does not replace. ``margin``: see :func:`draw_plots`.
 
     Raises:
         StorageError: The plots cannot be saved.
@@ -75,7 +78,9 @@ def plot_study(study: StudyTables, folder: Path | None = None) -> list[Path]:
             raise StorageError(f"{folder} is a symbolic link, and nothing is written through one.")
         make_folder(folder)
         files = [
-            file for name, figure in draw_plots(study) for file in style.save(figure, folder, name)
+            file
+            for name, figure in draw_plots(study, margin)
+            for file in style.save(figure, folder, name)
         ]
         for old in sorted(set(folder.iterdir()) - set(files)):
             if _PLOT_FILE_NAME.fullmatch(old.name) and style.is_own_plot(old):
@@ -104,15 +109,23 @@ def plot_notes(study: StudyTables) -> list[str]:
     return [note for note in notes if note]
 
 
-def draw_plots(study: StudyTables) -> Iterator[tuple[str, Figure]]:
-    """Yield the name and the figure of each plot; save a figure before the next one is drawn."""
+def draw_plots(study: StudyTables, margin: float | None = None) -> Iterator[tuple[str, Figure]]:
+    """Yield the name and the figure of each plot; save a figure before the next one is drawn.
+
+    Args:
+        study: The study.
+        margin: The margin of equivalence in test accuracy, as a fraction; by default, the
+            ``report.margin`` of the study's config. Differences are drawn with a band of ± margin.
+    """
     with style.style(fonts_for(_plot_texts(study))[0]):
-        for name, figure, notes in _draw_with_notes(study):
+        for name, figure, notes in _draw_with_notes(study, study_margin(study, margin)):
             style.add_notes(figure, notes)
             yield name, figure
 
 
-def _draw_with_notes(study: StudyTables) -> Iterator[tuple[str, Figure, list[str]]]:
+def _draw_with_notes(
+    study: StudyTables, margin: float | None
+) -> Iterator[tuple[str, Figure, list[str]]]:
     """Yield the name, the figure and the notes of each plot."""
     table = summarize_cells(study)
     name = style.shorten(study.manifest.name, 60)
@@ -153,7 +166,7 @@ def _draw_with_notes(study: StudyTables) -> Iterator[tuple[str, Figure, list[str
     if key and figure is not None:
         yield f"{key.partition('.')[2]}_by_p", figure, notes_below_plot(study, table)
     if len(table) > 1:
-        yield "cells", draw_cells(study, table, name), notes_below_plot(study, table)
+        yield "cells", draw_cells(study, table, name, margin), notes_below_plot(study, table)
 
 
 def _group_cells(

@@ -90,6 +90,7 @@ def compare_studies(
     joined: JoinedStudies,
     against: Mapping[str, Any] | str | None = None,
     difference: float = 0.001,
+    margin: float | None = None,
 ) -> StudyComparison:
     """Compare each cell of several studies with its reference.
 
@@ -103,6 +104,7 @@ def compare_studies(
             the reference; without it, each cell is compared within its own study. ``baseline``: the
             baseline of the cell's own study.
         difference: The difference in test accuracy for ``seeds_needed``.
+        margin: The margin of equivalence, as a fraction; by default, the first study's.
 
     Raises:
         ConfigError: No cell has the values of ``against``.
@@ -112,10 +114,10 @@ def compare_studies(
         wanted = {STUDY: joined.names[0]}
     elif not isinstance(against, str):
         wanted = against
-    table = compare_cells(joined.tables, wanted, difference)
+    table = compare_cells(joined.tables, wanted, difference, margin)
     fallback = against is None and bool(table["reference"].isna().all())
     if fallback:
-        wanted, table = None, compare_cells(joined.tables, None, difference)
+        wanted, table = None, compare_cells(joined.tables, None, difference, margin)
     return StudyComparison(joined, _with_reproductions(joined, table), wanted, fallback)
 
 

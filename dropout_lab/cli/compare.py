@@ -42,6 +42,7 @@ def compare(
     against: _Against = None,
     errors: report.Errors = False,
     difference: report.Difference = report.POINTS,
+    margin: options.Margin = None,
     out: _Out = None,
     json: options.Json = False,
     schema: report.Schema = False,
@@ -56,7 +57,13 @@ def compare(
         report.print_schema("ComparisonData")
         return
     compare_folders(
-        studies or [], against or [], errors=errors, difference=difference, out=out, json=json
+        studies or [],
+        against or [],
+        errors=errors,
+        difference=difference,
+        margin=margin,
+        out=out,
+        json=json,
     )
 
 
@@ -66,6 +73,7 @@ def compare_folders(
     *,
     errors: bool,
     difference: float,
+    margin: float | None,
     out: Path | None,
     json: bool,
 ) -> None:
@@ -74,6 +82,7 @@ def compare_folders(
     from dropout_lab.analysis.tables import STUDY
 
     report.check_difference(difference)
+    words = report.words_of(against, errors, difference, margin)
     reference = (
         BASELINE
         if list(against) == [BASELINE]
@@ -85,13 +94,15 @@ def compare_folders(
     from dropout_lab.cli.comparison_output import as_data, print_comparison
     from dropout_lab.errors import StorageError
     from dropout_lab.report.comparison import build_comparison, comparison_folder
+    from dropout_lab.results import command
 
     made = build_comparison(
         studies,
         reference,
         errors=errors,
-        command=_command(studies, against, errors, difference, out),
+        command=command("compare", *studies, *words, *([] if out is None else ["--out", out])),
         difference=difference / 100,
+        margin=None if margin is None else margin / 100,
     )
     for text in made.result.joined.tables.damage:
         encoding.tell(f"warning: {text}")
@@ -108,16 +119,3 @@ def compare_folders(
         print_comparison(Console(markup=False), made, files)
     if problem is not None:
         raise problem
-
-
-def _command(
-    studies: Sequence[Path],
-    against: Sequence[str],
-    errors: bool,
-    difference: float,
-    out: Path | None,
-) -> str:
-    """Return the command that rebuilds the comparison."""
-    from dropout_lab.results import command
-
-    return command("compare", *studies, *report.asked_options(against, errors, difference, out))

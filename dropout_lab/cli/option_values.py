@@ -1,7 +1,8 @@
-"""Parse the values of options: folders, whole numbers, memory sizes."""
+"""Parse the values of options: folders, numbers, memory sizes."""
 
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import typer
@@ -31,6 +32,16 @@ def whole_number(*, least: int | None = None, most: int | None = None) -> Callab
         return number
 
     return read
+
+
+def percentage_points(text: str) -> float:
+    """Return a difference in percentage points: above 0, up to 100."""
+    with suppress(ValueError):
+        if 0 < (points := float(text)) <= 100:
+            return points
+    raise typer.BadParameter(
+        f"{text!r} is no difference in percentage points; give a number above 0, up to 100: 0.1."
+    )
 
 
 def memory_size(text: str) -> int:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dropout_lab.catalogue import CATALOGUE, variant_of_other_name
-from dropout_lab.cli.option_values import folder, memory_size, whole_number
+from dropout_lab.cli.option_values import folder, memory_size, percentage_points, whole_number
 from dropout_lab.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -169,6 +169,17 @@ Plugins = Annotated[
 Retry = Annotated[
     str | None,
     typer.Option(help="Which runs to retry: failed.", metavar="STATUS"),
+]
+Margin = Annotated[
+    float | None,
+    typer.Option(
+        help="Largest difference in test accuracy that does not matter to you, in percentage "
+        "points, such as 0.1. Settings with a smaller difference are called equivalent. (default: "
+        "report.margin of the config)",
+        metavar="POINTS",
+        parser=percentage_points,
+        show_default=False,
+    ),
 ]
 ForcePrecision = Annotated[
     bool,

@@ -11,6 +11,7 @@ from dropout_lab.cli import encoding, options
 def plot(
     results: options.Results = Path("results"),
     out: options.Elsewhere = None,
+    margin: options.Margin = None,
     json: Annotated[bool, typer.Option("--json", help="Print the files as JSON.")] = False,
 ) -> None:
     """Draw the plots of a study, or of every study in a folder, as PNG and SVG.
@@ -30,7 +31,7 @@ def plot(
         try:
             places[str(path)] = place = folder_for(path, results, out)
             with reading():
-                drawn[str(path)] = [str(file) for file in _draw(path, place)]
+                drawn[str(path)] = [str(file) for file in _draw(path, place, margin)]
         except StorageError as error:  # one damaged study does not hide the others
             problems.append(error)
     if json:
@@ -44,7 +45,7 @@ def plot(
         raise typer.Exit(problems[0].exit_status)
 
 
-def _draw(path: Path, folder: Path) -> list[Path]:
+def _draw(path: Path, folder: Path, margin: float | None) -> list[Path]:
     """Draw one study; report damage, missing plots and outdated files.
 
     Raises:
@@ -57,7 +58,7 @@ def _draw(path: Path, folder: Path) -> list[Path]:
     study = read_study(path)
     for text in study.damage:
         encoding.tell(f"warning: {text}")
-    files = plot_study(study, folder)
+    files = plot_study(study, folder, None if margin is None else margin / 100)
     for note in filter(None, [*plot_notes(study), old_report(path)]):
         encoding.tell(f"{path}: {note}")
     return files

@@ -65,6 +65,7 @@ def report(
     errors: Errors = False,
     mcnemar: Mcnemar = None,
     difference: Difference = POINTS,
+    margin: options.Margin = None,
     out: options.Elsewhere = None,
     json: options.Json = False,
     schema: Schema = False,
@@ -78,8 +79,8 @@ def report(
         print_schema("ReportData")
         return
     root, *others = results or [Path("results")]
-    command = _compare if others else _report
-    command([root, *others], against or (), errors, mcnemar, difference, out, json)
+    act = _compare if others else _report
+    act([root, *others], against or (), errors, mcnemar, difference, margin, out, json)
 
 
 def _report(
@@ -88,6 +89,7 @@ def _report(
     errors: bool,
     mcnemar: str | None,
     difference: float,
+    margin: float | None,
     out: Path | None,
     json: bool,
 ) -> None:
@@ -95,12 +97,14 @@ def _report(
     (root,) = paths
     reference, runs = values_of("--against", asked), _runs(mcnemar)
     check_difference(difference)
+    words = words_of(asked, errors, difference, margin)
+    words += [] if mcnemar is None else ["--mcnemar", mcnemar]
 
     from dropout_lab.errors import ConfigError, StorageError
     from dropout_lab.files import reading
     from dropout_lab.report.overview import build_overview
     from dropout_lab.report.report import build_report
-    from dropout_lab.results import MANIFEST, find_studies, folder_for
+    from dropout_lab.results import MANIFEST, command, find_studies, folder_for
 
     reports: list[tuple[Report, Path]] = []
     problems: list[StorageError] = []
@@ -114,9 +118,12 @@ def _report(
                     path,
                     reference,
                     errors=errors,
-                    command=_command(path, asked, errors, mcnemar, difference, out and place),
+                    command=command(
+                        "report", path, *words, *(["--out", str(place)] if out else [])
+                    ),
                     two_runs=runs,
                     difference=difference / 100,
+                    margin=None if margin is None else margin / 100,
                 )
             reports.append((made, place))
         except StorageError as error:  # one damaged study does not hide the others
@@ -156,6 +163,7 @@ def _compare(
     errors: bool,
     mcnemar: str | None,
     difference: float,
+    margin: float | None,
     out: Path | None,
     json: bool,
 ) -> None:
@@ -164,7 +172,15 @@ def _compare(
 
     if mcnemar is not None:
         raise typer.BadParameter("--mcnemar compares two runs of one study: give one study.")
-    compare_folders(studies, against, errors=errors, difference=difference, out=out, json=json)
+    compare_folders(
+        studies,
+        against,
+        errors=errors,
+        difference=difference,
+        margin=margin,
+        out=out,
+        json=json,
+    )
 
 
 def check_difference(difference: float) -> None:
@@ -290,27 +306,11 @@ def _runs(text: str | None) -> tuple[str, str] | None:
     return names[0], names[1]
 
 
-def _command(
-    path: Path,
-    against: Sequence[str],
-    errors: bool,
-    mcnemar: str | None,
-    difference: float,
-    out: Path | None,
-) -> str:
-    """Return the command that rebuilds the report of one study."""
-    from dropout_lab.results import command
-
-    asked = [] if mcnemar is None else ["--mcnemar", mcnemar]
-    return command("report", path, *asked_options(against, errors, difference, out), *asked)
-
-
-def asked_options(
-    against: Sequence[str], errors: bool, difference: float, out: Path | None
+def words_of(
+    against: Sequence[str], errors: bool, difference: float, margin: float | None
 ) -> list[str]:
     """Return the options of a report as typed, without those at their defaults."""
-    asked = [word for text in against for word in ("--against", text)]
-    asked += ["--errors"] * errors
-    asked += [] if difference == POINTS else ["--difference", f"{difference:g}"]
-    asked += [] if out is None else ["--out", str(out)]
-    return asked
+    words = [word for text in against for word in ("--against", text)]
+    words += ["--errors"] * errors
+    words += [] if difference == POINTS else ["--difference", f"{difference:g}"]
+    return words + ([] if margin is None else ["--margin", f"{margin:.12g}"])

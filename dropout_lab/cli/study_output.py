@@ -68,25 +68,30 @@ def run(
     outcome = _trained(study, quiet=quiet)
 
     # Only now: pandas and matplotlib take a second that the first epoch should not wait for.
-    from dropout_lab.analysis.agreement import beside_paper_of
+    from dropout_lab.analysis.agreement import beside_paper
+    from dropout_lab.analysis.family import correct_comparisons
+    from dropout_lab.analysis.headline import headline
+    from dropout_lab.analysis.paired import compare_cells
     from dropout_lab.analysis.tables import read_study, summarize_cells
     from dropout_lab.cli.table import print_cells, print_inferences
 
     tables = read_study(study.out)
     files, notes, unsaved = _pictures(tables) if plots else ([], [], None)
     table = summarize_cells(tables)
-    marked, beside_paper = _marked(tables, outcome), beside_paper_of(tables)
+    marked, compared = _marked(tables, outcome), compare_cells(tables, bootstrap=False)
+    answer = headline(tables, compared)
+    papers = beside_paper(tables, compared, correct_comparisons(tables, compared))
     if json:
         result = _result(study, outcome, table, files)
         result |= {"inference": _records(tables.inference, outcome), "marked": marked}
-        result["beside_paper"] = beside_paper
+        result |= {"headline": answer, "beside_paper": papers}
         result |= {"ensembles": json_module.loads(tables.ensembles.to_json(orient="records"))}
         encoding.say(json_module.dumps(result, indent=1))
     else:
         console = Console(markup=False)
         print_cells(console, tables, table)
         print_inferences(console, tables, table)
-        for sentence in beside_paper:
+        for sentence in filter(None, [answer, *papers]):
             console.print(f"\n{encoding.as_shown(sentence, console.file)}", highlight=False)
         _print_end(console, study, outcome, files)
         if not quiet and outcome.count("completed"):

@@ -14,6 +14,7 @@ def sweep(
     seeds: options.Seeds = None,
     epochs: options.Epochs = None,
     baseline: options.Baseline = None,
+    margin: options.Margin = None,
     name: options.Name = None,
     out: options.Out = None,
     data_dir: options.DataDir = None,
@@ -42,7 +43,7 @@ def sweep(
     options.check_retry(retry)
     options.check_cluster(workers, scheduler, dry_run=dry_run)
     options.load_plugins(plugin)
-    changes = Changes(tuple(set_ or ()), epochs, seeds, p, True, seed, lr, name)
+    changes = Changes(tuple(set_ or ()), epochs, seeds, p, True, seed, lr, name, margin)
     path = config_path("sweep", given, config)
     settings, cells = load_with_cells(path, changes, baseline=baseline)
 

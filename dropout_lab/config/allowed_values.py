@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from dropout_lab.config.schema import SECTION_CLASSES, Config
+from dropout_lab.config.schema import SECTION_CLASSES, STUDY_SECTIONS, Config
 from dropout_lab.config.types import LARGEST_COUNT
 
 _THEM = "a list of them"
@@ -23,7 +23,8 @@ def list_choices(key: str) -> list[str]:
 
 def _schema_of(key: str) -> dict[str, Any]:
     section, _, name = key.rpartition(".")
-    schema = (SECTION_CLASSES[section] if section else Config).model_json_schema()
+    sections = {**SECTION_CLASSES, **STUDY_SECTIONS}
+    schema = (sections[section] if section else Config).model_json_schema()
     properties: dict[str, dict[str, Any]] = schema["properties"]
     return properties[name]
 

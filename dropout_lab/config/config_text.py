@@ -8,15 +8,15 @@ from typing import Any
 from dropout_lab.config.allowed_values import list_choices
 from dropout_lab.config.hints import to_yaml
 from dropout_lab.config.load import load, name_from_path
-from dropout_lab.config.schema import SECTION_CLASSES, Config
+from dropout_lab.config.schema import SECTION_CLASSES, STUDY_SECTIONS, Config
 from dropout_lab.config.shipped_configs import find_shipped
-from dropout_lab.config.sweep import LABEL, SweepSettings
+from dropout_lab.config.sweep import LABEL
 from dropout_lab.config.types import Section
 from dropout_lab.printable import command
 
 _FIRST = ("name", "about")
 _WIDTH = 80
-_SECTIONS: dict[str, type[Section]] = {**SECTION_CLASSES, "sweep": SweepSettings}
+_SECTIONS: dict[str, type[Section]] = {**SECTION_CLASSES, **STUDY_SECTIONS}
 # What an experiment of one's own changes first; every other key keeps its default.
 _STARTER = frozenset({
     "name", "about", "dataset.name", "dataset.train_size", "model.hidden", "model.activation",

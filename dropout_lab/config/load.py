@@ -34,7 +34,14 @@ from dropout_lab.config.overrides import (
 )
 from dropout_lab.config.published import PublishedSettings
 from dropout_lab.config.rules import check_rules, find_unread_keys
-from dropout_lab.config.schema import KEYS, SECTION_CLASSES, SECTIONS, Config, Settings
+from dropout_lab.config.schema import (
+    KEYS,
+    SECTION_CLASSES,
+    SECTIONS,
+    STUDY_SECTIONS,
+    Config,
+    Settings,
+)
 from dropout_lab.config.sections.dataset import with_contents
 from dropout_lab.config.sections.dropout import is_baseline
 from dropout_lab.config.sections.evaluation import find_unread_measurements
@@ -163,22 +170,24 @@ def _select_known(data: Mapping[str, Any], mistakes: Mistakes) -> dict[str, Any]
             message = unknown_key(key, Config.model_fields, value, place((key,)))
             mistakes.add(key, message, path=(key,))
             continue
-        kind = SECTION_CLASSES.get(key)
-        if kind is None and key != "sweep":
+        kind = SECTION_CLASSES.get(key) or STUDY_SECTIONS.get(key)
+        if kind is None:
             known[key] = value
             continue
         if value is not None and not isinstance(value, dict):
-            if kind is None:
+            if key == "sweep":
                 wrong = f"sweep is {shown(value)}; write {suggest_for_sweep(value)}."
+            elif key == "report":
+                wrong = f"report is {shown(value)}; write report: {{margin: 0.1}}."
             else:
                 wrong = wrong_section(key, value, place((key,)))
             mistakes.add(key, wrong)
             continue
-        if kind is None and (wrong := describe_axes_outside_grid(value or {})):
+        if key == "sweep" and (wrong := describe_axes_outside_grid(value or {})):
             outside = next(n for n in value or {} if n not in SweepSettings.model_fields)
             mistakes.add(key, wrong, path=(key, str(outside)))
             continue
-        fields = (SweepSettings if kind is None else kind).model_fields
+        fields = kind.model_fields
         known[key] = {}
         for name, entry in (value or {}).items():
             if key == "sweep" and entry is None:
@@ -221,7 +230,8 @@ def _validate(data: dict[str, Any], mistakes: Mistakes) -> Config | None:
                 message = f"{'.'.join(path)} is wrong: {words}; see dropout-lab config schema."
                 mistakes.add(path[0], message, path=path)
                 continue
-            key = ".".join(path[:2]) if path[0] in SECTION_CLASSES else path[0]
+            dotted = path[0] in SECTION_CLASSES or path[0] == "report"
+            key = ".".join(path[:2]) if dotted else path[0]
             value = get_path(data, key)
             place = mistakes.document.place(tuple(key.split(".")))
             mistakes.add(key, wrong_value(key, value, place))

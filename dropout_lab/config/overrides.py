@@ -17,6 +17,7 @@ from dropout_lab.config.types import LARGEST_SEED
 from dropout_lab.errors import ConfigError
 from dropout_lab.printable import shown
 
+MARGIN = "report.margin"
 _SHOWN = 80  # characters of an option that a message repeats
 
 
@@ -33,6 +34,7 @@ class Changes:
         seed: The one seed.
         lr: ``training.learning_rate``.
         name: The study's name.
+        margin: ``report.margin``.
     """
 
     settings: tuple[str, ...] = ()
@@ -43,6 +45,7 @@ class Changes:
     seed: str | None = None
     lr: str | None = None
     name: str | None = None
+    margin: float | None = None
 
     @property
     def options(self) -> dict[str, tuple[str, str]]:
@@ -54,6 +57,7 @@ class Changes:
             "--seed": ("seeds", self.seed),
             "--seeds": ("seeds", self.seeds),
             "--name": ("name", self.name),
+            "--margin": (MARGIN, self.margin),
         }
         return {name: (key, str(text)) for name, (key, text) in given.items() if text is not None}
 
@@ -138,6 +142,9 @@ def apply_changes(changes: Changes, document: Document) -> None:
                 _refuse_in_cells(document, key, f"--epochs {changes.epochs}")
     if changes.name is not None:
         document.set(("name",), changes.name, _option_place("--name", changes.name))
+    if changes.margin is not None:
+        place = _option_place("--margin", f"{changes.margin:g}")
+        document.set(tuple(MARGIN.split(".")), changes.margin, place)
     _apply_seeds(changes, document)
     if changes.p is not None:
         place = _option_place("--p", changes.p)
@@ -199,7 +206,7 @@ def _apply_setting(text: str, document: Document, *, sweep: bool) -> None:
     if not equals:
         document.mistakes.append(f"{place}: write --set key=value, e.g. --set training.epochs=5.")
         return
-    own = ("name", "about", "seeds", "size")
+    own = ("name", "about", "seeds", "size", MARGIN)
     if key not in KEYS and key not in own:
         value = None
         with suppress(ConfigError):  # it is no YAML either
@@ -211,7 +218,7 @@ def _apply_setting(text: str, document: Document, *, sweep: bool) -> None:
         document.mistakes.append(f"{place}: {key} has no value; write null if that is meant.")
         return
     if key in own:
-        document.set((key,), parse_value(value_text, place), place)
+        document.set(tuple(key.split(".")), parse_value(value_text, place), place)
         return
     _set_key(key, value_text, place, document, sweep=sweep)
 

@@ -60,7 +60,7 @@ class PublishedSettings(Section):
     too_small: Text | None = Field(
         None,
         description="which result of the paper this budget is too small to show, and what it "
-        "shows; the first finding of the report",
+        "shows; a finding near the top of the report",
     )
     values: Annotated[tuple[PublishedValue, ...], Field(strict=False)] = Field(
         (), description="the numbers"

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from dropout_lab.config.published import FigureSettings, PublishedSettings
+from dropout_lab.config.report import ReportSettings
 from dropout_lab.config.sections.dataset import DatasetSettings
 from dropout_lab.config.sections.dropout import DropoutSettings
 from dropout_lab.config.sections.evaluation import EvaluationSettings
@@ -43,6 +44,7 @@ class Config(Settings):
         "once for each seed.",
     )
     sweep: SweepSettings = Field(default_factory=SweepSettings)
+    report: ReportSettings = Field(default_factory=ReportSettings)
     size: str | None = Field(None, description="Which entry of `sizes` to run. null: the first.")
     sizes: dict[str, Any] = Field(
         default_factory=dict,
@@ -62,6 +64,8 @@ SECTION_CLASSES: dict[str, type[Section]] = {
     section: field.annotation  # type: ignore[misc]  # each field of Settings is a section
     for section, field in Settings.model_fields.items()
 }
+# Sections of a study that no run depends on. Their keys cannot be swept.
+STUDY_SECTIONS: dict[str, type[Section]] = {"sweep": SweepSettings, "report": ReportSettings}
 KEYS: tuple[str, ...] = tuple(
     f"{section}.{key}" for section, kind in SECTION_CLASSES.items() for key in kind.model_fields
 )

@@ -64,6 +64,7 @@ def record_config(manifest: Manifest, config: Config) -> None:
     """Record what plots and the report take from a config, such as a paper's values."""
     manifest.about, manifest.labelled = config.about, labelled_keys(config)
     manifest.published, manifest.figure = config.published, config.figure
+    manifest.report = config.report
 
 
 def settings_data(settings: Settings) -> dict[str, Any]:

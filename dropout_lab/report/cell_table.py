@@ -16,6 +16,7 @@ from dropout_lab.analysis.tables import (
     describe_epoch,
     describe_missing_runs,
 )
+from dropout_lab.analysis.verdicts import margin_text, verdict_text
 
 INTERVAL, GAP = "95% interval", "gap, pp"  # columns that narrow tables omit
 P_HOLM = "p-value, Holm"
@@ -41,10 +42,17 @@ class Column:
 
 @dataclass(frozen=True)
 class Field:
-    """A value of the table: its text, and a number to sort by if it is numeric."""
+    """A value of the table.
+
+    Args:
+        text: The text.
+        number: A number to sort by, if the value is numeric.
+        interval: The lower end, the mean and the upper end of an interval to draw.
+    """
 
     text: str
     number: float | None = None
+    interval: tuple[float, float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -71,12 +79,20 @@ class CellTable:
         columns: The columns; the first has the names of the cells.
         rows: The rows.
         note: An explanation of the numbers and marks.
+        margin: The margin to draw the intervals with; None to draw none.
     """
 
     title: str
     columns: tuple[Column, ...]
     rows: tuple[TableRow, ...]
     note: str
+    margin: float | None = None
+
+    @property
+    def axis_end(self) -> float:
+        """The largest absolute value among the margin and the intervals, for their scale."""
+        intervals = [field.interval for row in self.rows for field in row.fields if field.interval]
+        return max([self.margin or 0.0, *(abs(end) for each in intervals for end in each)])
 
     def short(self, exclude: Sequence[str] = ()) -> "CellTable":
         """Return the table with only the columns that fit on paper and in a terminal.
@@ -113,7 +129,9 @@ def cell_table(
     """
     best = chosen_cells(study, table)
     references = set(table["reference"].dropna())
-    columns = _short_columns(reference_words(against), errors=errors)
+    margins = table["margin"].dropna()
+    margin = float(margins.iloc[0]) if len(margins) else None
+    columns = _short_columns(reference_words(against), margin, errors=errors)
     columns += _long_columns(percent(table.attrs["difference"]), errors=errors)
     rows = []
     for index, cell in table.iterrows():
@@ -126,7 +144,7 @@ def cell_table(
         Column("cell", "One setting of the varied values.", short=True, numeric=False),
         *(c for c, _ in columns),
     )
-    return CellTable(table_title(study), names, tuple(rows), _note(study, table, rows))
+    return CellTable(table_title(study), names, tuple(rows), _note(study, table, rows), margin)
 
 
 def percent(fraction: float, *, sign: bool = False) -> str:
@@ -157,9 +175,16 @@ def p_text(p: float) -> str:
 _FieldMaker = Callable[[Any], Field]
 
 
-def _short_columns(reference: str, *, errors: bool) -> list[tuple[Column, _FieldMaker]]:
+def _short_columns(
+    reference: str, margin: float | None, *, errors: bool
+) -> list[tuple[Column, _FieldMaker]]:
     """Return the columns of the short table except the first, each with its function."""
     what = "test error" if errors else "test accuracy"
+    equivalent = "Without a margin, nothing is called equivalent."
+    if margin is not None:
+        equivalent = (
+            f"Equivalent if two one-sided t tests show a difference below {margin_text(margin)}."
+        )
     return [
         (
             Column(
@@ -196,12 +221,12 @@ def _short_columns(reference: str, *, errors: bool) -> list[tuple[Column, _Field
         (
             Column(
                 "verdict",
-                "Significant only if the interval excludes 0, the p-value (Holm) is below 0.05, "
-                "and there are at least 6 pairs.",
+                "Better or worse only if the interval excludes 0, the p-value (Holm) is below "
+                f"0.05, and there are at least 6 pairs. {equivalent}",
                 short=True,
                 numeric=False,
             ),
-            lambda cell: Field(str(cell["verdict"]) if cell["pairs"] else _EMPTY),
+            lambda cell: Field(verdict_text(cell) if cell["pairs"] else _EMPTY),
         ),
     ]
 
@@ -223,6 +248,14 @@ def _long_columns(difference: str, *, errors: bool) -> list[tuple[Column, _Field
         (
             Column("difference, BCa", "The bootstrap interval of the difference."),
             lambda cell: _interval_field(cell, "difference_bca", errors=errors, signed=True),
+        ),
+        (
+            Column(
+                "p-value, equivalence",
+                "Two one-sided t tests of a difference below the margin, corrected over all "
+                "planned comparisons.",
+            ),
+            lambda cell: _number_field(cell["p_equivalence_holm"], p_text),
         ),
         (
             Column(
@@ -265,7 +298,10 @@ def _difference_field(cell: Any, *, errors: bool) -> Field:
     spread = "" if spread == _EMPTY else f" {spread}"
     pairs = int(cell["pairs"])
     count = f" ({pairs})" if pairs != int(cell["seeds"]) else ""
-    return Field(f"{percent(mean, sign=True)}{spread}{count}", mean)
+    low, high = float(cell["difference_low"]), float(cell["difference_high"])
+    ends = (-high, mean, -low) if errors else (low, mean, high)
+    drawn = ends if not math.isnan(low + float(cell["margin"])) else None
+    return Field(f"{percent(mean, sign=True)}{spread}{count}", mean, drawn)
 
 
 def _number_field(value: Any, words: Callable[[float], str]) -> Field:
@@ -304,6 +340,9 @@ def _note(study: StudyTables, table: pd.DataFrame, rows: list[TableRow]) -> str:
             "difference: mean over pairs of equal seed and its 95% t interval; p-value: sign-flip "
             "test, Holm's correction over all planned comparisons"
         )
+        margins = table["margin"].dropna()
+        if len(margins):
+            notes.append(f"margin of equivalence: {margin_text(margins.iloc[0])}")
     marked = sum(row.chosen for row in rows)
     if marked:
         each = ", for each data set" if marked > 1 else ""

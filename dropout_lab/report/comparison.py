@@ -116,6 +116,7 @@ def build_comparison(
     errors: bool = False,
     command: str = "",
     difference: float = 0.001,
+    margin: float | None = None,
 ) -> Comparison:
     """Read several studies and compare them, without writing files.
 
@@ -125,6 +126,7 @@ def build_comparison(
         errors: Whether to show test errors in percent, as papers do, instead of accuracies.
         command: The command that creates the comparison again.
         difference: The difference in test accuracy, as a fraction, for the number of needed seeds.
+        margin: The margin of equivalence, as a fraction; by default, the first study's.
 
     Raises:
         StorageError: A folder has no study, is damaged, or has no completed run. The message lists
@@ -132,7 +134,7 @@ def build_comparison(
         ConfigError: The studies cannot be compared, or no cell has the values of the reference.
     """
     joined = join_studies(_read(paths), study_names(paths))
-    result = compare_studies(joined, against, difference)
+    result = compare_studies(joined, against, difference, margin)
     cells = comparison_table(result, errors=errors)
     return Comparison(
         result=result,

@@ -36,10 +36,15 @@ class InlineFigure:
     svg: Markup
 
 
-def inline_figures(study: StudyTables) -> Iterator[InlineFigure]:
-    """Draw the plots of a study for a page, up to its maximum size."""
+def inline_figures(study: StudyTables, margin: float | None = None) -> Iterator[InlineFigure]:
+    """Draw the plots of a study for a page, up to its maximum size.
+
+    Args:
+        study: The study.
+        margin: The margin of equivalence, as a fraction; by default, the config's.
+    """
     remaining = _MAX_CHARACTERS
-    for name, figure in draw_plots(study):
+    for name, figure in draw_plots(study, margin):
         drawn = inline_figure(name, figure, style.render(figure, "svg"))
         fits = len(drawn.svg) <= remaining
         remaining -= len(drawn.svg) if fits else 0

@@ -30,6 +30,7 @@ def render_page(
     conclusions: Sequence[str],
     published: PublishedTable | None,
     command: str,
+    margin: float | None = None,
 ) -> str:
     """Return the report of a study as HTML.
 
@@ -43,6 +44,7 @@ def render_page(
         conclusions: The conclusions, as sentences.
         published: The comparison with published values, if there are any.
         command: The command that creates the report again.
+        margin: The margin of equivalence in the figures; by default, the config's.
     """
     unfinished, more_unfinished = provenance.unfinished(study, cells)
     return render_template(
@@ -55,7 +57,7 @@ def render_page(
         published=published,
         unverified=UNVERIFIED,
         unit=study.manifest.published.unit if study.manifest.published else "%",
-        figures=list(inline_figures(study)),
+        figures=list(inline_figures(study, margin)),
         plots=PLOTS,
         unfinished=unfinished,
         more_unfinished=more_unfinished,

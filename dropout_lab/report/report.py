@@ -38,6 +38,7 @@ class Report:
         published: The comparison with published values, if the config has any.
         errors: Whether to show test errors instead of accuracies.
         command: The command that creates the report again.
+        margin: The margin of equivalence that was asked for instead of the config's.
     """
 
     study: StudyTables
@@ -47,6 +48,7 @@ class Report:
     published: PublishedTable | None
     errors: bool
     command: str
+    margin: float | None = None
 
     @np.errstate(all="ignore")  # the loss of a run may be infinite
     def page(self) -> str:
@@ -63,6 +65,7 @@ class Report:
                 conclusions=self.conclusions,
                 published=self.published,
                 command=self.command,
+                margin=self.margin,
             )
         except OSError as error:  # for example from matplotlib's own files
             raise StorageError(f"{self.study.path / REPORT} cannot be created: {error}.") from error
@@ -134,6 +137,7 @@ def build_report(
     command: str = "",
     two_runs: tuple[str, str] | None = None,
     difference: float = 0.001,
+    margin: float | None = None,
 ) -> Report:
     """Read a study and build its report, without writing files.
 
@@ -143,6 +147,8 @@ def build_report(
         errors: Whether to show test errors in percent, as papers do, instead of accuracies.
         command: The command that creates the report again.
         difference: The difference in test accuracy, as a fraction, for the number of needed seeds.
+        margin: The margin of equivalence in test accuracy, as a fraction; by default, the
+            ``report.margin`` of the study's config.
         two_runs: Ids of two runs whose stored predictions McNemar's test compares.
 
     Raises:
@@ -151,7 +157,7 @@ def build_report(
         ConfigError: No cell has the values of the reference, or the two runs do not exist.
     """
     study = read_study(path)
-    statistics = compare_cells(study, against, difference)
+    statistics = compare_cells(study, against, difference, margin)
     sentences = conclusions(study, statistics)
     if two_runs is not None:
         sentences.append(mcnemar_sentence(*two_runs, compare_predictions(study, *two_runs)))
@@ -163,4 +169,5 @@ def build_report(
         published=compare_with_published(study, statistics),
         errors=errors,
         command=command,
+        margin=margin,
     )

@@ -15,6 +15,7 @@ from dropout_lab import __version__
 from dropout_lab.catalogue import CATALOGUE
 from dropout_lab.config.grid import Cell, Run, run_id, values_of
 from dropout_lab.config.published import FigureSettings, PublishedSettings
+from dropout_lab.config.report import ReportSettings
 from dropout_lab.config.schema import KEYS, SECTIONS, Settings
 from dropout_lab.config.types import NonNegativeInt, Seed
 from dropout_lab.errors import DamageError, StorageError
@@ -96,6 +97,7 @@ class Manifest(_Part):
     labelled: list[str] = []
     published: PublishedSettings | None = None
     figure: FigureSettings | None = None
+    report: ReportSettings = ReportSettings()
     data_digests: dict[str, str]
     plugins: dict[str, PluginEntry] = {}
     fleets: list[Annotated[list[_RunId], Field(min_length=1)]]

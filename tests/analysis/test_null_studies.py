@@ -65,7 +65,7 @@ def test_without_the_correction_far_more_reports_claim_something(
     null: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """So that the measurement can fail."""
-    monkeypatch.setattr(statistics, "holm", lambda p, weights=None: np.asarray(list(p)))
+    monkeypatch.setattr(statistics, "holm", lambda p, *_: np.asarray(list(p)))
     share = null.rate(null.Shape("nine p", (null.EVERY_P,), 10), "normal", 25)
     assert share > 0.3
 
@@ -78,6 +78,8 @@ def test_a_claim_in_a_sentence_is_seen(null: ModuleType) -> None:
         "1 of the 2 steps from one cell to the next is significant: A is better than B.",
         "is higher in 2 (p = 0.5: +0.83 pp, significant). 1 is significant (sign-flip tests).",
         "The difference is significant (sign-flip p-value 0.031).",
+        "Dropout with p = 0.5 classifies 1.9 more of 100 test images correctly than no dropout.",
+        "2 of 3 settings classify more test images correctly than no dropout; 1 undecided.",
     ):
         assert null.CLAIM.search(text)
     for text in (
@@ -85,6 +87,11 @@ def test_a_claim_in_a_sentence_is_seen(null: ModuleType) -> None:
         "Test accuracy with p = 0.5 is 0.83 pp [−1.06, 2.73] higher than with no dropout.",
         "The difference is not significant (sign-flip p-value 1).",
         "is not significantly different at train size = 200. None is significant.",
+        "Dropout with p = 0.5 classified 1.9 more of 100 test images correctly than no dropout, "
+        "which may be chance.",
+        "Dropout classifies more test images correctly than no dropout on none of 2 data sets; "
+        "undecided on 2.",
+        "None of 3 settings classifies more test images correctly than no dropout; 3 undecided.",
     ):
         assert not null.CLAIM.search(text)
 

@@ -11,16 +11,19 @@ import pytest
 from dropout_lab.analysis import statistics
 from dropout_lab.analysis.mcnemar import compare_predictions
 from dropout_lab.analysis.paired import (
-    NO_PAIRS,
-    NOT_SIGNIFICANT,
-    SIGNIFICANT,
-    TOO_FEW_SEEDS,
     choose_on_validation,
     compare_cells,
     paired_differences,
 )
 from dropout_lab.analysis.statistics import min_seeds
 from dropout_lab.analysis.tables import StudyTables, read_study, summarize_cells
+from dropout_lab.analysis.verdicts import (
+    BETTER,
+    NO_PAIRS,
+    UNDECIDED,
+    WORSE,
+    has_too_few_seeds,
+)
 from dropout_lab.errors import ConfigError, StorageError
 from dropout_lab.results.predictions import PREDICTIONS
 from tests.analysis.test_tables import made_study
@@ -63,7 +66,10 @@ def test_a_comparison_by_hand(tmp_path: Path) -> None:
     assert row["p_value"] == row["p_holm"] == row["smallest_p"] == 2 / 64
     assert row["effect_size"] == pytest.approx(0.840749 * 5 / math.sqrt(2), rel=1e-5)
     assert row["seeds_needed"] == 18
-    assert row["verdict"] == SIGNIFICANT
+    assert row["verdict"] == BETTER
+    assert math.isnan(row["seeds_to_decide"])
+    worse = compare_cells(study_of(tmp_path / "worse", plus(GAINS), BARE)).iloc[1]
+    assert (worse["difference_mean"], worse["verdict"]) == (pytest.approx(-0.005), WORSE)
     accuracy = np.array(plus(GAINS))
     interval = statistics.t_interval(accuracy)
     assert (row["test_accuracy_low"], row["test_accuracy_high"]) == pytest.approx(interval)
@@ -82,19 +88,20 @@ def test_the_table_is_that_of_the_cells_and_more(tmp_path: Path) -> None:
 
 def test_the_word_significant_takes_six_pairs(tmp_path: Path) -> None:
     """Five differences that all agree, and closely, are still too few."""
-    for n, verdict in ((1, TOO_FEW_SEEDS), (5, TOO_FEW_SEEDS), (6, SIGNIFICANT)):
-        study = study_of(tmp_path / str(n), BARE[:n], plus(GAINS)[:n])
-        assert compare_cells(study)["verdict"].tolist() == [NO_PAIRS, verdict]
+    for n, verdict, few in ((1, UNDECIDED, True), (5, UNDECIDED, True), (6, BETTER, False)):
+        table = compare_cells(study_of(tmp_path / str(n), BARE[:n], plus(GAINS)[:n]))
+        assert table["verdict"].tolist() == [NO_PAIRS, verdict]
+        assert table.apply(has_too_few_seeds, axis=1).tolist() == [False, few]
 
 
 def test_the_word_takes_the_interval_and_the_corrected_test(tmp_path: Path) -> None:
     one_back = [0.004, 0.006, 0.005, 0.003, 0.007, -0.0005]  # the interval excludes 0, flips do not
     row = compare_cells(study_of(tmp_path / "a", BARE, plus(one_back))).iloc[1]
-    assert (row["p_holm"], row["verdict"]) == (4 / 64, NOT_SIGNIFICANT)
+    assert (row["p_holm"], row["verdict"]) == (4 / 64, UNDECIDED)
     assert row["difference_low"] > 0
     one_far = [0.0001, 0.0001, 0.0002, 0.0001, 0.0002, 0.03]  # all agree, the interval holds 0
     row = compare_cells(study_of(tmp_path / "b", BARE, plus(one_far))).iloc[1]
-    assert (row["p_holm"], row["verdict"]) == (2 / 64, NOT_SIGNIFICANT)
+    assert (row["p_holm"], row["verdict"]) == (2 / 64, UNDECIDED)
     assert row["difference_low"] < 0
 
 
@@ -105,7 +112,8 @@ def test_six_seeds_are_too_few_for_two_comparisons(tmp_path: Path) -> None:
     """
     study = study_of(tmp_path, BARE, plus(GAINS), plus(GAINS), p="0,0.25,0.5")
     table = compare_cells(study)
-    assert table["verdict"].tolist() == [NO_PAIRS, TOO_FEW_SEEDS, TOO_FEW_SEEDS]
+    assert table["verdict"].tolist() == [NO_PAIRS, UNDECIDED, UNDECIDED]
+    assert table.apply(has_too_few_seeds, axis=1).tolist() == [False, True, True]
     for name in ("p_holm", "smallest_p_holm"):
         assert table[name].tolist()[1:] == pytest.approx([1 / 16 / 0.95] * 2)
     assert table["seeds_needed"][1] > 18  # at the level that the correction leaves
@@ -121,12 +129,12 @@ def test_equal_runs_are_not_significant_and_need_no_warning(tmp_path: Path) -> N
     assert (row["difference_mean"], row["difference_sd"]) == (0, 0)
     assert (row["difference_low"], row["difference_high"]) == (0, 0)
     assert (row["p_value"], row["effect_size"]) == (1, 0)
-    assert (row["seeds_needed"], row["verdict"]) == (6, NOT_SIGNIFICANT)
+    assert (row["seeds_needed"], row["verdict"]) == (6, UNDECIDED)
 
 
 def test_one_seed_has_a_difference_and_no_interval(tmp_path: Path) -> None:
     row = compare_cells(study_of(tmp_path, [0.9], [0.92])).iloc[1]
-    assert (row["pairs"], row["p_value"], row["verdict"]) == (1, 1, TOO_FEW_SEEDS)
+    assert (row["pairs"], row["p_value"], row["verdict"]) == (1, 1, UNDECIDED)
     assert row["difference_mean"] == pytest.approx(0.02)
     for name in ("difference_low", "difference_bca_high", "effect_size", "seeds_needed"):
         assert math.isnan(row[name])
@@ -136,7 +144,7 @@ def test_runs_that_did_not_complete_are_in_no_pair(tmp_path: Path) -> None:
     statuses = ["completed"] * 6 + ["completed", "diverged", "failed", "completed", "completed"]
     study = study_of(tmp_path, BARE, plus(GAINS), statuses=[*statuses, "interrupted"])
     row = compare_cells(study).iloc[1]
-    assert (row["pairs"], row["others"], row["verdict"]) == (3, 3, TOO_FEW_SEEDS)
+    assert (row["pairs"], row["others"], row["verdict"]) == (3, 3, UNDECIDED)
     assert row["difference_mean"] == pytest.approx(0.014 / 3)
 
 

@@ -182,7 +182,7 @@ def test_what_cannot_be_mended_is_not_sent_to_fix(run) -> None:
 
 
 def test_plot_draws_into_another_folder(run, tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr(plots, "draw_plots", lambda study: [("curves", Figure())])
+    monkeypatch.setattr(plots, "draw_plots", lambda *_: [("curves", Figure())])
     made_study(tmp_path / "r" / "a", "dropout.p=0.5", accuracies=[0.9] * 4)
     before = content(tmp_path / "r")
     told = run("plot", "r/a", "--out", "b")
@@ -227,7 +227,7 @@ def test_plot_names_the_file_that_is_not_ours_and_draws_the_other_study(
 def test_plot_reads_what_another_program_wrote_and_says_so(
     run, tmp_path: Path, monkeypatch
 ) -> None:
-    monkeypatch.setattr(plots, "draw_plots", lambda study: [])
+    monkeypatch.setattr(plots, "draw_plots", lambda *_: [])
     path = made_study(tmp_path / "b", "dropout.p=0.5", accuracies=[0.9] * 4)
     for name in (METRICS, RUNS):
         head, rows = (path / name).read_text().replace(",", ";").split("\n", 1)

@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture(autouse=True)
 def _no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     """They take seconds and are looked at in tests/report."""
-    monkeypatch.setattr(page, "inline_figures", lambda study: [])
+    monkeypatch.setattr(page, "inline_figures", lambda *_: [])
 
 
 @pytest.fixture
@@ -238,6 +238,28 @@ def test_seeds_are_counted_for_the_difference_asked_for(run, folder: Path) -> No
     assert needed[0] != needed[1]
     for wrong in ("0", "-1", "101", "nan"):
         assert run("report", study, "--difference", wrong).status == 2
+
+
+def test_a_margin_is_asked_for_and_kept_in_the_command(run, folder: Path) -> None:
+    result = run("report", "results/one", "--margin", "40", "--json")
+    (told,) = json.loads(result.out).values()
+    verdicts = {cell["cell"]: (cell["verdict"], cell["margin"]) for cell in told["cells"]}
+    assert verdicts["no dropout"] == ("no pairs", 0.4)
+    assert {verdict for verdict, _ in verdicts.values()} >= {"equivalent"}
+    assert " classify equally many test images correctly" in told["conclusions"][0]
+    page_text = (folder / "report.html").read_text()
+    assert "dropout-lab report results/one --margin 40</pre>" in page_text
+    assert page_text.count('<rect class="margin"') == 2
+    assert run("report", "results/one").status == 0
+    assert '<rect class="margin"' not in (folder / "report.html").read_text()
+
+
+@pytest.mark.parametrize("wrong", ["0", "-1", "101", "nan", "x", "0,1"])
+@pytest.mark.parametrize("command", ["report", "plot", "sweep"])
+def test_a_margin_is_a_difference_in_percentage_points(command: str, wrong: str, run) -> None:
+    result = run(command, "--margin", wrong)
+    assert (result.status, result.out) == (2, "")
+    assert "give a number above 0, up to 100: 0.1" in " ".join(result.err.replace("│", "").split())
 
 
 def test_the_report_of_a_study_that_may_only_be_read_goes_elsewhere(

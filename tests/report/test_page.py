@@ -235,7 +235,7 @@ def _compare(label: str, **changes: object) -> PublishedComparison:
 def test_published_values_are_told_as_they_are(
     report: Report, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(page_module, "inline_figures", lambda study: [])
+    monkeypatch.setattr(page_module, "inline_figures", lambda *_: [])
     nan = float("nan")
     rows = (
         _compare("dropout"),

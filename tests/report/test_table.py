@@ -59,7 +59,7 @@ def test_the_numbers_are_those_worked_by_hand(report: Report) -> None:
     assert bare["95% interval"] == "[87.03, 96.97]"
     assert half["test accuracy %, mean ± SD (n)"] == "95.00 ± 4.00 (3)"
     assert half["vs baseline, pp"] == "+3.00 [−1.97, 7.97]"
-    assert half["verdict"] == "too few seeds"
+    assert half["verdict"] == "undecided: too few seeds, needs about 6 seeds"
     # mean / s.d. = 1.5, times Hedges' gamma(1) / (sqrt(1) * gamma(1/2)) = 0.56419
     assert half["effect size"] == "+0.85"
     assert bare["vs baseline, pp"] == bare["p-value, Holm"] == bare["verdict"] == "–"
@@ -133,6 +133,25 @@ def test_the_csv_has_every_number_at_full_precision(report: Report) -> None:
     assert frame["reference"].tolist()[1] == "no dropout"
     assert frame["best_by_validation"].tolist() == [False, True]
     assert frame["is_baseline"].tolist() == [True, False]
+
+
+def test_the_files_have_the_margin_and_its_tests(tmp_path: Path) -> None:
+    folder = make_study(tmp_path / "s", p="0,0.5", seeds="6", accuracy=lambda run: 0.9)
+    equal = build_report(folder, margin=0.001)
+    frame = pd.read_csv(io.StringIO(csv_of(equal.statistics, equal.cells, errors=False)))
+    assert frame["margin"].tolist() == [0.001, 0.001]
+    # All six differences are 0: of 2^6 patterns of signs one is within the margin at each end.
+    assert frame["p_equivalence"].tolist()[1] == frame["p_equivalence_holm"].tolist()[1] == 1 / 64
+    assert frame["verdict"].tolist() == ["no pairs", "equivalent"]
+    assert frame["seeds_to_decide"].isna().all()
+    assert fields(equal, 1)["verdict"] == "equivalent"
+    assert fields(equal, 1)["p-value, equivalence"] == "0.016"
+    assert equal.cells.note.count("margin of equivalence: 0.1 pp") == 1
+    assert "equivalent" in markdown(equal.cells)
+    plain = build_report(folder)
+    assert plain.cells.margin is None
+    assert "margin" not in plain.cells.note
+    assert fields(plain, 1)["p-value, equivalence"] == "–"
 
 
 def test_markdown_is_a_table_whatever_a_cell_is_called(report: Report) -> None:
