@@ -65,7 +65,8 @@ def comparison_table(comparison: StudyComparison, *, errors: bool = False) -> Ce
     )
     if comparison.table["unpaired_difference"].notna().any():
         note = f"{note.removesuffix('.')}; unpaired: Welch's interval."
-    return CellTable(
+    return replace(
+        made,
         title=f"{tables.manifest.name}: {describe_epoch(tables)}, dropout off",
         columns=(made.columns[0], studies, *made.columns[1:], reproduced),
         rows=tuple(rows),
@@ -114,7 +115,7 @@ def side_by_side(
         ]
     title = cells.title.replace(": ", f": test {what} in %, ", 1)
     note = cells.note.replace("gap: train − test accuracy; ", "").replace("* best", "*: best")
-    return CellTable(title, tuple(columns), tuple(rows), note)
+    return replace(cells, title=title, columns=tuple(columns), rows=tuple(rows), note=note)
 
 
 def comparison_rows(
