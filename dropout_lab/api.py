@@ -115,11 +115,8 @@ class Study:
         Raises:
             ConfigError: No setting has these values, or the margin is not above 0 and at most 100.
         """
-        if margin is not None and not 0 < margin <= 100:
-            raise ConfigError([f"margin is {margin}; allowed: a number above 0 and at most 100."])
         values = {_full_key(key): value for key, value in against.items()}
-        share = None if margin is None else margin / 100
-        return compare_cells(self.tables, values or None, margin=share)
+        return compare_cells(self.tables, values or None, margin=_share(margin))
 
     @cached_property
     def plots(self) -> dict[str, "Figure"]:
@@ -275,7 +272,9 @@ def load(path: str | Path) -> Study:
 
 
 def compare(
-    *studies: str | Path | Study, against: Mapping[str, Any] | str | None = None
+    *studies: str | Path | Study,
+    against: Mapping[str, Any] | str | None = None,
+    margin: float | None = None,
 ) -> Comparison:
     """Compare the settings of several studies in pairs of runs with the same seed.
 
@@ -286,6 +285,8 @@ def compare(
         studies: The studies, or their results folders.
         against: Another reference: keys and values such as ``{"p": 0.5}`` within each study,
             ``{"study": "mine"}``, or ``"baseline"`` for the baseline of each study.
+        margin: The largest difference that does not matter, in percentage points; by default the
+            ``report.margin`` of the first study.
 
     Raises:
         ConfigError: The studies share no data set, or no setting has the values of ``against``.
@@ -295,7 +296,21 @@ def compare(
         against = {key if key == STUDY else _full_key(key): value for key, value in against.items()}
     paths = [study.path if isinstance(study, Study) else Path(study) for study in studies]
     command = "dropout_lab.compare(...)  # Python"
-    return Comparison(build_comparison(paths, against, command=command), comparison_folder(paths))
+    return Comparison(
+        build_comparison(paths, against, command=command, margin=_share(margin)),
+        comparison_folder(paths),
+    )
+
+
+def _share(margin: float | None) -> float | None:
+    """Return a margin in percentage points as a fraction.
+
+    Raises:
+        ConfigError: It is not above 0 and at most 100.
+    """
+    if margin is not None and not 0 < margin <= 100:
+        raise ConfigError([f"margin is {margin}; allowed: a number above 0 and at most 100."])
+    return None if margin is None else margin / 100
 
 
 def _config(

@@ -19,6 +19,7 @@ from dropout_lab.analysis.notes import describe_not_shown
 from dropout_lab.analysis.phrases import key_name, reference_words
 from dropout_lab.analysis.study_comparison import StudyComparison
 from dropout_lab.analysis.tables import STUDY, describe_epoch
+from dropout_lab.analysis.verdicts import margin_text
 from dropout_lab.catalogue.phrases import BLUE, CYAN, GREEN, ORANGE, PURPLE, RED, TEAL, YELLOW
 
 _COLOURS = (BLUE, ORANGE, GREEN, PURPLE, RED, TEAL, YELLOW, CYAN)
@@ -30,6 +31,7 @@ _DODGE = 0.7  # share of the distance between two rows that the studies are spre
 _SPREAD = 0.3  # share of the distance between two ticks that the studies are spread over
 _QUANTITIES = ("test_accuracy", "difference")
 _ZERO: Any = {"color": "#888888", "linewidth": 1, "linestyle": ":", "zorder": 1}
+_MARGIN: Any = {"color": style.WITHOUT, "alpha": 0.1, "linewidth": 0}
 
 Point = tuple[float, float, float, bool]
 
@@ -59,6 +61,9 @@ def draw_comparison(comparison: StudyComparison) -> Figure:
         "dots: seeds" if seeds.max() > 1 else "",
         describe_interval(style.BARS, seeds),
         "differences: mean over pairs of equal seed" if comparison.table["pairs"].any() else "",
+        ""
+        if comparison.margin is None
+        else f"shaded: ± {margin_text(comparison.margin)}, the margin",
         "hollow: not paired, Welch's interval" if _has_unpaired(comparison) else "",
         "" if along is None else "studies moved apart at each tick",
         describe_not_shown(_hidden(comparison) if along is None else 0, "setting"),
@@ -79,7 +84,7 @@ def _along_axis(comparison: StudyComparison, along: "pd.Series[float]") -> Figur
     """Draw each study as a line over the numeric axis."""
     figure = style.new_figure(10.5, 4.9)
     panels = _panels(figure, comparison, rows=False)
-    ticks = np.sort(along.unique())
+    ticks, margin = np.sort(along.unique()), comparison.margin
     gap = _SPREAD * float(np.diff(ticks).min())  # between the first and the last study
     for axes, quantity in zip(panels, _QUANTITIES, strict=False):
         for name, offset, look in _studies(comparison, quantity):
@@ -101,6 +106,8 @@ def _along_axis(comparison: StudyComparison, along: "pd.Series[float]") -> Figur
     panels[0].set_ylabel("test accuracy (%)")
     if len(panels) > 1:
         panels[1].axhline(0, **_ZERO)
+        if margin is not None:
+            panels[1].axhspan(-margin, margin, **_MARGIN)
         panels[1].set_ylabel(f"{_difference_label(comparison)}\n(percentage points)")
     _legend(panels[0], comparison)
     return figure
@@ -108,7 +115,7 @@ def _along_axis(comparison: StudyComparison, along: "pd.Series[float]") -> Figur
 
 def _in_rows(comparison: StudyComparison) -> Figure:
     """Draw each cell as a row, with its studies below each other."""
-    shown = comparison.rows[:_MAX_CELLS]
+    shown, margin = comparison.rows[:_MAX_CELLS], comparison.margin
     heights = {i: len(shown) - 1 - place for place, row in enumerate(shown) for i in row}
     each = 0.34 + 0.13 * (len(comparison.joined.names) - 1)
     figure = style.new_figure(10.5, 2.2 + each * len(shown))
@@ -137,6 +144,8 @@ def _in_rows(comparison: StudyComparison) -> Figure:
     panels[0].set_xlabel("test accuracy (%)")
     if len(panels) > 1:
         panels[1].axvline(0, **_ZERO)
+        if margin is not None:
+            panels[1].axvspan(-margin, margin, **_MARGIN)
         panels[1].set_xlabel(f"{_difference_label(comparison)}\n(percentage points)")
     _legend(panels[0], comparison)
     return figure

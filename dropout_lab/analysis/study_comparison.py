@@ -58,6 +58,12 @@ class StudyComparison:
         return found
 
     @cached_property
+    def margin(self) -> float | None:
+        """The margin of equivalence, as a fraction."""
+        margins = self.table["margin"].dropna()
+        return float(margins.iloc[0]) if len(margins) else None
+
+    @cached_property
     def planned(self) -> int:
         """The number of comparisons that the p-values are corrected for."""
         return int(self.table["reference"].notna().sum()) + self.joined.tables.removed[1]

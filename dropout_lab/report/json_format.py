@@ -70,6 +70,15 @@ class CellData(BaseModel):
     seeds_needed: Number = Field(
         description="Paired seeds needed to find the difference of --difference with 80% power."
     )
+    margin: Number = Field(description="Margin of equivalence, as a fraction.")
+    p_equivalence: Number = Field(
+        description="p-value of two one-sided tests that the difference is below the margin."
+    )
+    p_equivalence_holm: Number = Field(description="The same after Holm's correction.")
+    seeds_to_decide: Number = Field(
+        description="For an undecided comparison: paired seeds that would decide it with 80% "
+        "probability; null above 1,000."
+    )
     verdict: str = Field(description="What the comparison with the reference shows.")
     test_error_percent_mean: Number = Field(None, description="With --errors: mean test error, %.")
     test_error_percent_sd: Number = Field(None, description="Its standard deviation.")
