@@ -113,7 +113,7 @@ def _directions(cells: pd.DataFrame, name: str, theirs: str) -> str:
         label = size if value else "equal to that"
         return f"The mean test accuracy of {name} is {label} in {theirs}.{verdict}"
     parts = [
-        f"{word} in {len(part)} (by {_span(part.abs())})"
+        f"{word} in {len(part) if len(part) < len(means) else 'all'} (by {_span(part.abs())})"
         for word, part in (("higher", higher), ("lower", lower))
         if len(part)
     ]
@@ -135,7 +135,7 @@ def _differing_settings(comparison: StudyComparison) -> Iterator[str]:
     elif differences:
         texts = [f"{key} ({'; '.join(values)})" for key, values in differences]
         more = len(texts) - _MAX_DIFFERENCES
-        shown = texts[:_MAX_DIFFERENCES] + ([f"{more} more, see the page"] if more > 0 else [])
+        shown = texts[:_MAX_DIFFERENCES] + ([f"{more} more"] if more > 0 else [])
         yield (
             f"The studies differ in {len(texts)} keys, here with the values of "
             f"{phrases.listed(joined.names)}: {', '.join(shown)}. Any of them may cause a "

@@ -351,3 +351,22 @@ def test_the_folder_of_a_study_is_not_written_to(
 ) -> None:
     with pytest.raises(StorageError, match="is the folder of a study; give another folder"):
         comparison.write(folders[0])
+
+
+def test_many_differing_keys_are_counted(folders: tuple[Path, Path], tmp_path: Path) -> None:
+    """Eight keys differ, all cells are better, and the sentence stays short."""
+    settings = (
+        *("model.hidden=[8]", "training.batch_size=32", "training.learning_rate=0.02"),
+        *("training.momentum=0.5", "regularization.l2=0.001", "dataset.train_size=300"),
+        *("model.init=glorot", "model.activation=tanh"),
+    )
+    other = make_study(
+        tmp_path / "b", *settings, p=P, seeds="2", accuracy=lambda run: round(first(run) + 0.01, 4)
+    )
+    result = build_comparison([folders[0], other])
+    assert "of b is higher in all (by 1.00 pp)." in result.conclusions[0]
+    assert (
+        "The studies differ in 8 keys, here with the values of inverted and b: dataset.train_size "
+        "(500; 300), " in findings(result)
+    )
+    assert ", 2 more. Any of them may cause a difference." in findings(result)
