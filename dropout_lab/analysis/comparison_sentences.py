@@ -85,16 +85,21 @@ def _reproduction(
         if all_of_them:
             return f"{name} reproduces {theirs} exactly: {same}, in {settings}."
         return f"{both}, and {same}."
-    means = cells["difference_mean"].dropna()
+    differing, recorded = (int(cells[f"{kind}_epochs"].sum()) for kind in ("differing", "recorded"))
+    verb = "have" if identical > 1 else "has"
+    count = (
+        f"{both}, and {identical or 'none'} of {counted(pairs, 'run')} {verb} identical numbers: "
+        f"{differing} of {recorded} recorded epochs {'differs' if differing == 1 else 'differ'}."
+    )
     largest = cells["largest_run_difference"].max()
+    if largest == 0:
+        return f"{count} The final test accuracies are equal in every run."
+    means = cells["difference_mean"].dropna()
     mean = f"the mean of a setting by {_span(means)}"
     if len(means) == 1:
         mean = f"the mean by {phrases.signed(means.iloc[0])}"
-    count = f"{identical or 'none'} of {counted(pairs, 'run')}"
-    return (
-        f"{both}, and {count} {'have' if identical > 1 else 'has'} identical numbers. The test "
-        f"accuracy of a run differs by at most {phrases.points(largest)}, and {mean}."
-    )
+    most = f"The test accuracy of a run differs by at most {phrases.points(largest)}"
+    return f"{count} {most}, and {mean}."
 
 
 def _directions(cells: pd.DataFrame, name: str, theirs: str) -> str:

@@ -25,6 +25,7 @@ from dropout_lab.results.versions import versions_of
 
 BASELINE = "baseline"  # the word for the reference of --against
 # The numbers of a record. Lists depend on p only, and time is never the same.
+_COUNTS = ("identical_runs", "differing_epochs", "recorded_epochs")
 _NUMBERS = [column.name for column in RECORD if column.kind != "list" and column.name != "seconds"]
 
 
@@ -37,8 +38,9 @@ class StudyComparison:
         table: The table of :func:`~dropout_lab.analysis.paired.compare_cells` for all cells, with
             more columns: ``same_settings`` (whether a cell and its reference train equal networks),
             ``identical_runs`` (the number of pairs of runs with equal numbers in every recorded
-            epoch; missing unless the settings are the same), ``largest_run_difference`` (the
-            largest absolute difference in test accuracy of a pair), and for cells without pairs
+            epoch; missing unless the settings are the same), ``differing_epochs`` and
+            ``recorded_epochs`` (of these pairs), ``largest_run_difference`` (the largest absolute
+            difference in test accuracy of a pair), and for cells without pairs
             ``unpaired_difference``, ``unpaired_low`` and ``unpaired_high`` (Welch's 95% interval).
         against: The values of the reference; None for the baseline.
         fallback: Whether the baseline is the reference because no cell is in the first study.
@@ -167,7 +169,7 @@ def _with_reproductions(joined: JoinedStudies, table: pd.DataFrame) -> pd.DataFr
         own = int(str(i))
         row: dict[str, Any] = {
             "same_settings": False,
-            "identical_runs": pd.NA,
+            **dict.fromkeys(_COUNTS, pd.NA),
             "largest_run_difference": np.nan,
             "unpaired_difference": np.nan,
             "unpaired_low": np.nan,
@@ -184,7 +186,10 @@ def _with_reproductions(joined: JoinedStudies, table: pd.DataFrame) -> pd.DataFr
             mine_shared, theirs_shared = mine.loc[shared], theirs.loc[shared]
             if row["same_settings"]:
                 pairs = zip(mine_shared["run_id"], theirs_shared["run_id"], strict=True)
-                row["identical_runs"] = sum(records.equal(*pair) for pair in pairs)
+                counts = [records.count_epochs(*pair) for pair in pairs]
+                row["identical_runs"] = sum(differing == 0 for differing, _ in counts)
+                row["differing_epochs"] = sum(differing for differing, _ in counts)
+                row["recorded_epochs"] = sum(recorded for _, recorded in counts)
             if len(shared):
                 differences = paired_differences(mine_shared, theirs_shared)
                 row["largest_run_difference"] = np.abs(differences).max(initial=0)
@@ -194,7 +199,7 @@ def _with_reproductions(joined: JoinedStudies, table: pd.DataFrame) -> pd.DataFr
                 row["unpaired_low"], row["unpaired_high"] = welch_interval(*samples)
         rows.append(row)
     found = pd.DataFrame(rows, index=table.index)
-    found["identical_runs"] = found["identical_runs"].astype("Int64")
+    found = found.astype(dict.fromkeys(_COUNTS, "Int64"))
     joined_table = pd.concat([table, found], axis=1)
     joined_table.attrs = table.attrs
     return joined_table
@@ -211,20 +216,22 @@ class _Records:
                 values = rows.set_index("epoch")[[name for name in kept if name != "epoch"]]
                 self._by_run[f"{place}:{run_id}"] = values.sort_index()
 
-    def equal(self, one: str, other: str) -> bool:
-        """Return whether two runs have equal numbers in the epochs and columns that both have.
+    def count_epochs(self, one: str, other: str) -> tuple[int, int]:
+        """Return in how many recorded epochs two runs have different numbers, and of how many.
 
-        The last epochs must be the same.
+        Only columns that both have count. An epoch that one run did not record counts if it is
+        after the last epoch of the other run.
         """
         first, second = self._by_run[one], self._by_run[other]
         epochs = first.index.intersection(second.index)
-        if not len(epochs) or first.index[-1] != second.index[-1]:
-            return False
         columns = first.columns.intersection(second.columns)
         mine, theirs = (
             frame.loc[epochs, columns].to_numpy(dtype=np.float64) for frame in (first, second)
         )
-        return bool(np.array_equal(mine, theirs, equal_nan=True))
+        same = (mine == theirs) | (np.isnan(mine) & np.isnan(theirs))
+        last = min(first.index[-1], second.index[-1])
+        later = int((first.index > last).sum() + (second.index > last).sum())
+        return int((~same.all(axis=1)).sum()) + later, len(epochs) + later
 
 
 def number_ranges(numbers: Sequence[int]) -> str:

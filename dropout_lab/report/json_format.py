@@ -97,6 +97,10 @@ class ComparedCellData(CellData):
         description="With the same settings: number of pairs of runs with equal numbers in every "
         "recorded epoch."
     )
+    differing_epochs: int | None = Field(
+        description="Number of recorded epochs in which these pairs have different numbers."
+    )
+    recorded_epochs: int | None = Field(description="Number of recorded epochs of these pairs.")
     largest_run_difference: Number = Field(
         description="Largest absolute difference in test accuracy of a pair of runs."
     )

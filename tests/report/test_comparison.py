@@ -18,7 +18,7 @@ from dropout_lab.report.comparison import (
     comparison_folder,
     study_names,
 )
-from dropout_lab.results import digest, read_manifest
+from dropout_lab.results import digest, read_manifest, read_rows
 from tests.report.made import make_study
 
 P = "0,0.3,0.6"
@@ -130,8 +130,23 @@ def test_a_number_that_differs_is_found_and_measured(tmp_path: Path) -> None:
     assert table_of(result).loc["b", "identical_runs"].tolist() == [3, 3, 2]
     assert result.conclusions[0].startswith("b and a share 3 settings (no dropout; p = 0.3; p = ")
     assert result.conclusions[0].endswith(
-        "8 of 9 runs have identical numbers. The test accuracy of a run differs by at most 0.12 "
-        "pp, and the mean of a setting by 0.00 to 0.04 pp."
+        "8 of 9 runs have identical numbers: 3 of 27 recorded epochs differ. The test accuracy of "
+        "a run differs by at most 0.12 pp, and the mean of a setting by 0.00 to 0.04 pp."
+    )
+
+
+def test_a_loss_that_differs_is_no_other_accuracy(tmp_path: Path) -> None:
+    folders = [make_study(tmp_path / name, p="0,0.3", seeds="2") for name in ("a", "b")]
+    rows = read_rows(folders[1] / "metrics.csv")
+    row = ",".join(rows[0].values())
+    changed = ",".join({**rows[0], "noisy_train_loss": "0.25"}.values())
+    path = folders[1] / "metrics.csv"
+    path.write_text(path.read_text().replace(row, changed, 1))
+    result = build_comparison(folders)
+    assert table_of(result).loc["b", "identical_runs"].tolist() == [1, 2]
+    assert result.conclusions[0].endswith(
+        "and 3 of 4 runs have identical numbers: 1 of 12 recorded epochs differs. The final test "
+        "accuracies are equal in every run."
     )
 
 
