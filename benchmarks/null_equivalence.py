@@ -201,7 +201,8 @@ def main() -> None:
     """Print the rates; exit with 1 if one is too high."""
     reports = int(sys.argv[1]) if len(sys.argv) > 1 else 10_000
     no_bootstrap()
-    heads = [*ALIKE, "mixed =", "mixed <>", "either", "equal", *(f"{w} SD" for w in WIDTHS)]
+    powers = [f"{width} SD" for width in WIDTHS]
+    heads, free = [*ALIKE, "mixed =", "mixed <>", "either", "equal", *powers], ["either", *powers]
     print(f"share of {reports:,} reports with a false claim, and the power")
     print(f"{'':36}" + "".join(f"{head:>9}" for head in heads))
     wrong = []
@@ -211,8 +212,8 @@ def main() -> None:
         shares = shares_of(shape, reports)
         wrong += [
             f"{shape.name}, {head}: {share:.4f}"
-            for head, share in zip(heads, shares, strict=False)
-            if head != "either" and too_high(share, reports)
+            for head, share in zip(heads, shares, strict=True)
+            if head not in free and too_high(share, reports)
         ]
         print(f"{shape.name:36}" + "".join(f"{share:9.4f}" for share in shares), flush=True)
     for line in wrong:

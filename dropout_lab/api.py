@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from dropout_lab.analysis.comparison_plot import comparison_style, draw_comparison
-from dropout_lab.analysis.headline import headline
+from dropout_lab.analysis.conclusions import short_conclusions
 from dropout_lab.analysis.paired import compare_cells
 from dropout_lab.analysis.plots import draw_plots
 from dropout_lab.analysis.tables import (
@@ -93,7 +93,7 @@ class Study:
     @property
     def headline(self) -> str:
         """The answer of the study as one sentence."""
-        return headline(self.tables, compare_cells(self.tables, bootstrap=False))
+        return short_conclusions(self.tables)[0]
 
     @property
     def conclusions(self) -> tuple[str, ...]:
@@ -105,7 +105,7 @@ class Study:
 
         The reference is the baseline (no dropout). With keyword arguments it is the setting with
         these values: ``study.compare(p=0.5)``. The p-values are corrected over all comparisons of
-        the study (Holm). :func:`~dropout_lab.analysis.paired.compare_cells` lists the columns.
+        the study (Holm). :mod:`~dropout_lab.analysis.paired` lists the columns.
 
         Args:
             margin: The largest difference that does not matter, in percentage points; by default

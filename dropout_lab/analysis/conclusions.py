@@ -27,7 +27,7 @@ from dropout_lab.analysis.omitted_runs import (
     describe_lost_runs,
     describe_removed_cells,
 )
-from dropout_lab.analysis.paired import choose_on_validation, seeds_option
+from dropout_lab.analysis.paired import choose_on_validation, compare_cells, seeds_option
 from dropout_lab.analysis.ranking import ranking_sentence
 from dropout_lab.analysis.response_curve import response_curve_through, response_sentence
 from dropout_lab.analysis.sampled import sampling_sentence
@@ -96,6 +96,12 @@ def conclusions(study: StudyTables, table: pd.DataFrame) -> list[str]:
         *_axes(study, parts[-1], family),
         *describe_lost_runs(study, table),
     ]
+
+
+def short_conclusions(study: StudyTables) -> tuple[str, list[str]]:
+    """Return the headline of a study, and the sentences that compare it with its paper."""
+    table = compare_cells(study, bootstrap=False)
+    return headline(study, table), beside_paper(study, table, correct_comparisons(study, table))
 
 
 def _choice(study: StudyTables, table: pd.DataFrame, swept: Sequence[str]) -> list[str]:

@@ -30,8 +30,8 @@ from dropout_lab.results import counted
 def headline(study: StudyTables, table: pd.DataFrame) -> str:
     """Return the answer of a study as one sentence: in words, then in numbers.
 
-    About the cell that validation chose and its reference. With several data sets, or without such
-    a cell, it counts the verdicts. Empty if no run completed.
+    About the cell that validation chose and its reference. With several data sets, it counts the
+    verdicts of these cells; without such a cell, those of all cells. Empty if no run completed.
 
     Args:
         study: The study.
@@ -43,9 +43,9 @@ def headline(study: StudyTables, table: pd.DataFrame) -> str:
     chosen = [cell for group in groups if (cell := compared_cell(group)) is not None]
     compared = [cell for cell in chosen if not pd.isna(cell["reference"])]
     with_reference = [cell for _, cell in table.iterrows() if not pd.isna(cell["reference"])]
-    if len(compared) == 1:
+    if len(groups) == len(compared) == 1:
         sentence = _comparison(study, table, compared[0])
-    elif compared:
+    elif len(groups) == len(compared):
         sentence = _count_datasets(study, table, compared)
     elif with_reference:
         sentence = _count_settings(study, table, with_reference)
@@ -110,10 +110,15 @@ def _comparison(study: StudyTables, table: pd.DataFrame, cell: pd.Series) -> str
             f"to within {number} of {base:,} {numbers}."
         )
     number, base = _of_images(abs(mean))
+    found = (
+        f"{first} classified {number} {'fewer' if mean < 0 else 'more'} of {base:,} test {images} "
+        f"correctly than {second}"
+    )
+    if number == "0":
+        found = f"{first} and {second} classified equally many test {images} correctly"
     return (
-        f"{_capitalized(first)} classified {number} {'fewer' if mean < 0 else 'more'} of {base:,} "
-        f"test {images} correctly than {second}, which may be chance {numbers}; "
-        f"deciding needs {seeds_text(cell, 'paired seeds')}."
+        f"{_capitalized(found)}, which may be chance {numbers}; deciding needs "
+        f"{seeds_text(cell, 'paired seeds')}."
     )
 
 

@@ -2,6 +2,24 @@
 
 Two runs are a pair if they have the same seed, and so the same initial weights, data and data
 order. Only their settings differ, so few seeds are enough to detect a difference.
+
+:func:`compare_cells` adds these columns to the table of cells, all about test accuracy as a
+fraction:
+
+- ``test_accuracy_low``, ``_high``: 95% t interval of the mean; ``test_accuracy_bca_low``,
+  ``_bca_high``: bootstrap;
+- ``reference``: the row of the reference, or missing; ``pairs``: seeds in common with it;
+- ``difference_mean``, ``_sd``, ``_half``, ``_low``, ``_high``, ``_bca_low``, ``_bca_high``: of the
+  paired differences; ``effect_size``;
+- ``p_value``: sign flips; ``p_holm``: corrected over all comparisons of the report, see
+  :func:`~dropout_lab.analysis.family.correct_comparisons`; ``smallest_p``, ``smallest_p_holm``: the
+  smallest possible for this number of pairs;
+- ``seeds_needed``: for a difference to be significant with 80% power, at the level of the smallest
+  corrected p-value;
+- ``margin``: missing without one; ``p_equivalence``: two one-sided tests that the difference is
+  smaller; ``p_equivalence_holm``: corrected over all equivalences of the report;
+- ``verdict``: see :func:`~dropout_lab.analysis.verdicts.verdict_of`; ``seeds_to_decide``: only if
+  it is ``undecided``, see :func:`~dropout_lab.analysis.equivalence.seeds_to_decide`.
 """
 
 import dataclasses
@@ -14,7 +32,7 @@ import pandas as pd
 
 from dropout_lab.analysis import statistics
 from dropout_lab.analysis.equivalence import equivalence_p, seeds_to_decide
-from dropout_lab.analysis.family import correct_comparisons
+from dropout_lab.analysis.family import Family, correct_comparisons
 from dropout_lab.analysis.statistics import NO_INTERVAL, Array, Optimism
 from dropout_lab.analysis.tables import (
     StudyTables,
@@ -47,25 +65,7 @@ def compare_cells(
     values switch dropout off, and keys that nothing reads there. With the key ``label`` alone, the
     cell with this label is the reference of all other cells, whatever differs.
 
-    Additional columns, all about test accuracy as a fraction: ``test_accuracy_low`` and
-    ``test_accuracy_high`` (95% t interval); ``test_accuracy_bca_low`` and ``_bca_high``
-    (bootstrap); ``reference`` (the row of the reference, or missing). Columns about the differences
-    between a cell and its reference, paired by seed: ``pairs``; ``difference_mean``, ``_sd``,
-    ``_half``, ``_low``, ``_high``, ``_bca_low``, ``_bca_high``; ``p_value`` (sign flips);
-    ``p_holm`` (corrected over all comparisons of the report, see
-    :func:`~dropout_lab.analysis.family.correct_comparisons`); ``smallest_p`` and
-    ``smallest_p_holm`` (the smallest possible for this number of pairs); ``effect_size``;
-    ``seeds_needed`` (for ``difference`` to be significant with 80% power, at the level of the
-    smallest corrected p-value); ``margin`` (missing without one); ``p_equivalence`` (two one-sided
-    tests that the difference is smaller than the margin); ``p_equivalence_holm`` (corrected over
-    all equivalences of the report); ``seeds_to_decide`` (missing if the verdict is not
-    ``undecided``, see :func:`~dropout_lab.analysis.equivalence.seeds_to_decide`); and ``verdict``:
-
-    - ``better`` or ``worse``: the t interval excludes 0, p_holm < 0.05, and there are at least six
-      pairs. If also p_equivalence_holm < 0.05, the difference is smaller than the margin;
-    - ``equivalent``: neither of these, p_equivalence_holm < 0.05, and at least six pairs;
-    - ``undecided``: none of these;
-    - ``no pairs``: the cell has no reference, or no seed in common with it.
+    The module :mod:`~dropout_lab.analysis.paired` lists the additional columns.
 
     Args:
         study: The study.
@@ -80,10 +80,8 @@ def compare_cells(
         ConfigError: No cell has the values of ``against``.
     """
     margin = study_margin(study, margin)
-    table = summarize_cells(study)
-    frames = study.completed
+    table, frames, rows = summarize_cells(study), study.completed, []
     references = _references(study, table, against)
-    rows = []
     for frame, reference in zip(frames, references, strict=True):
         pairs = statistics.finite_values(())
         if reference is not None:
@@ -97,31 +95,7 @@ def compare_cells(
     found["margin"] = found["margin"].astype("float64")
     summary = table.drop(columns=[name for name in table if name in found])
     joined = pd.concat([summary, found], axis=1)
-    family = correct_comparisons(study, joined)
-    joined["p_holm"], joined["smallest_p_holm"] = family.p_values, family.smallest
-    joined["p_equivalence_holm"] = family.equivalence
-    minimum = statistics.min_seeds(max(1, family.planned))
-    needed = [
-        statistics.seeds_needed(difference, sd, level=1 - family.rate)
-        for sd in found["difference_sd"]
-    ]
-    joined["seeds_needed"] = [max(n, minimum) if n == n else n for n in needed]  # nan stays
-    joined["verdict"] = [
-        verdict_of(
-            row, differs=row["pairs"] > 0 and family.differ(int(str(i)), int(row["reference"]))
-        )
-        for i, row in joined.iterrows()
-    ]
-    joined["seeds_to_decide"] = [
-        max(
-            minimum,
-            row["pairs"] + 1,
-            seeds_to_decide(row["difference_mean"], row["difference_sd"], margin, family.rate),
-        )
-        if row["verdict"] == UNDECIDED
-        else math.nan
-        for _, row in joined.iterrows()
-    ]
+    _add_corrected(joined, correct_comparisons(study, joined), difference)
     joined.attrs["difference"] = difference
     return joined
 
@@ -169,6 +143,25 @@ def _comparison(pairs: Array, *, bootstrap: bool) -> dict[str, Any]:
         "smallest_p": statistics.smallest_p(len(pairs)),
         "effect_size": statistics.effect_size(pairs),
     }
+
+
+def _add_corrected(table: pd.DataFrame, family: Family, difference: float) -> None:
+    """Add the columns that depend on the correction: p-values, needed seeds and verdicts."""
+    table["p_holm"], table["smallest_p_holm"] = family.p_values, family.smallest
+    table["p_equivalence_holm"] = family.equivalence
+    minimum = statistics.min_seeds(max(1, family.planned))
+    needed, verdicts, to_decide = [], [], []
+    for i, row in table.iterrows():
+        mean, sd, pairs = row["difference_mean"], row["difference_sd"], row["pairs"]
+        seeds = statistics.seeds_needed(difference, sd, level=1 - family.rate)
+        needed.append(max(seeds, minimum) if seeds == seeds else seeds)  # nan stays
+        differs = pairs > 0 and family.differ(int(str(i)), int(row["reference"]))
+        verdicts.append(verdict_of(row, differs=differs))
+        undecided = verdicts[-1] == UNDECIDED
+        margin = None if pd.isna(row["margin"]) else row["margin"]
+        seeds = seeds_to_decide(mean, sd, margin, family.rate) if undecided else math.nan
+        to_decide.append(max(minimum, pairs + 1, seeds) if undecided else seeds)
+    table["seeds_needed"], table["verdict"], table["seeds_to_decide"] = needed, verdicts, to_decide
 
 
 def _references(

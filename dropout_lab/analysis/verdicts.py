@@ -25,6 +25,12 @@ def study_margin(study: StudyTables, margin: float | None = None) -> float | Non
 def verdict_of(cell: pd.Series, *, differs: bool) -> str:
     """Return the verdict of a cell.
 
+    - ``better`` or ``worse``: the difference is significant. The t interval excludes 0,
+      p_holm < 0.05, and there are at least six pairs;
+    - ``equivalent``: it is not, p_equivalence_holm < 0.05, and there are at least six pairs;
+    - ``undecided``: neither;
+    - ``no pairs``: the cell has no reference, or no seed in common with it.
+
     Args:
         cell: A row of :func:`compare_cells` without its verdict.
         differs: Whether the difference from its reference is significant.

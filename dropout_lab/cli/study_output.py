@@ -68,19 +68,14 @@ def run(
     outcome = _trained(study, quiet=quiet)
 
     # Only now: pandas and matplotlib take a second that the first epoch should not wait for.
-    from dropout_lab.analysis.agreement import beside_paper
-    from dropout_lab.analysis.family import correct_comparisons
-    from dropout_lab.analysis.headline import headline
-    from dropout_lab.analysis.paired import compare_cells
+    from dropout_lab.analysis.conclusions import short_conclusions
     from dropout_lab.analysis.tables import read_study, summarize_cells
     from dropout_lab.cli.table import print_cells, print_inferences
 
     tables = read_study(study.out)
     files, notes, unsaved = _pictures(tables) if plots else ([], [], None)
     table = summarize_cells(tables)
-    marked, compared = _marked(tables, outcome), compare_cells(tables, bootstrap=False)
-    answer = headline(tables, compared)
-    papers = beside_paper(tables, compared, correct_comparisons(tables, compared))
+    marked, (answer, papers) = _marked(tables, outcome), short_conclusions(tables)
     if json:
         result = _result(study, outcome, table, files)
         result |= {"inference": _records(tables.inference, outcome), "marked": marked}

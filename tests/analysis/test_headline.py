@@ -66,6 +66,14 @@ def test_undecided_is_said_with_the_seeds_that_would_decide(tmp_path: Path) -> N
     )
 
 
+def test_equal_results_without_a_margin_decide_nothing(tmp_path: Path) -> None:
+    assert answer(study_of(tmp_path, BARE, BARE)) == (
+        "Dropout with p = 0.5 and no dropout classified equally many test images correctly, which "
+        "may be chance (+0.00 pp [0.00, 0.00], n = 6 paired seeds); deciding needs more than 1,000 "
+        "paired seeds."
+    )
+
+
 def test_one_seed_has_no_interval(tmp_path: Path) -> None:
     assert answer(study_of(tmp_path, [0.9], [0.92])).endswith(
         "which may be chance (+2.00 pp, n = 1 paired seed); deciding needs at least 6 paired seeds."
