@@ -55,7 +55,7 @@ def test_the_table_and_the_findings_fit_the_terminal(
 
 def test_every_command_of_the_page_runs(run, results: Path, tmp_path: Path) -> None:
     commands = commands_of(PAGE)
-    assert len(commands) == 7
+    assert len(commands) == 8
     for arguments in commands:
         words = arguments[: arguments.index(">")] if ">" in arguments else arguments
         done = run(*words)
@@ -90,7 +90,7 @@ def test_json_is_the_file_and_report_of_several_studies_is_the_same(run, results
 
 
 def test_the_options_are_in_the_command_of_the_page(run, results: Path) -> None:
-    options = ("--against", "study=gaussian", "--errors", "--difference", "0.5", "--out", "new")
+    options = ("--against", "study=gaussian", "--errors", "--margin", "0.5", "--out", "new")
     done = run("compare", "results/quickstart", "results/gaussian", *options)
     assert done.status == 0
     assert "test error in %" in done.out

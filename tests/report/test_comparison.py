@@ -262,6 +262,17 @@ def test_against_names_the_reference(
     assert {f"{row['study']}, {row['dropout.p']}" for _, row in references.iterrows()} == {*name}
 
 
+def test_a_margin_makes_small_differences_equivalent(folders: tuple[Path, Path]) -> None:
+    """All six differences at p = 0.6 are 0: below any margin with a p-value of 2^-6."""
+    result = build_comparison(folders, margin=0.02)
+    cell = table_of(result).loc[("gaussian", 0.6)]
+    assert cell["p_equivalence"] == 2**-6
+    assert (cell["verdict"], cell["margin"]) == ("equivalent", 0.02)
+    assert result.result.margin == 0.02
+    assert "± 2 pp, the margin" in draw_comparison(result.result).get_supxlabel()
+    assert build_comparison(folders).result.margin is None
+
+
 def test_three_studies_are_one_family(folders: tuple[Path, Path], tmp_path: Path) -> None:
     third = make_study(tmp_path / "third", p=P, seeds="6", accuracy=first)
     result = build_comparison([*folders, third])
