@@ -5,8 +5,8 @@ Nothing in a file is executed: arrays of Python objects, which need pickle, are 
 
 import hashlib
 import zipfile
-import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -16,6 +16,7 @@ import numpy as np
 
 from dropout_lab.errors import DataError
 from dropout_lab.files import open_file
+from dropout_lab.printable import one_line
 
 Array = np.ndarray[Any, np.dtype[Any]]
 LARGEST_CLASSES = 1_000
@@ -31,7 +32,8 @@ class Reading:
     """Which file is read, and how: the keys of the config's section ``dataset``.
 
     Args:
-        path: An ``.npz``, ``.csv``, ``.tsv`` or ``.parquet`` file, or a folder of ``.npy`` files.
+        path: An ``.npz``, ``.csv``, ``.tsv`` or ``.parquet`` file, or a folder of ``.npy`` files;
+            ``~`` is the user's home directory.
         target: The column of a table that has the classes.
         test_size: Number of test examples, where the file has no test set.
         missing: ``mean`` replaces a missing number by the mean of the training set; None refuses
@@ -42,6 +44,21 @@ class Reading:
     target: str | None = None
     test_size: int | None = None
     missing: str | None = None
+
+    @property
+    def file(self) -> Path:
+        """The path, with ``~`` replaced by the user's home directory.
+
+        Raises:
+            DataError: There is no such home directory.
+        """
+        try:
+            return Path(self.path).expanduser()
+        except RuntimeError as error:
+            raise DataError(
+                f"{self.path} cannot be found: there is no such home directory. Write the path "
+                "from / on in dataset.path."
+            ) from error
 
 
 @dataclass(frozen=True)
@@ -123,7 +140,7 @@ def read_own(reading: Reading) -> OwnData:
     Raises:
         DataError: The file is absent, or has mistakes; each is named with its row and column.
     """
-    return _read(reading, _fingerprint(Path(reading.path)))
+    return _read(reading, _fingerprint(reading.file))
 
 
 def forget() -> None:
@@ -147,8 +164,8 @@ def _fingerprint(path: Path) -> tuple[tuple[str, int, int], ...]:
 
 @lru_cache(maxsize=1)
 def _read(reading: Reading, fingerprint: tuple[tuple[str, int, int], ...]) -> OwnData:
-    path = Path(reading.path)
-    problems = Problems(reading.path)
+    path = reading.file
+    problems = Problems(str(path))
     try:
         if path.suffix.lower() in _TABLES and not path.is_dir():
             from dropout_lab.datasets.table import read_table
@@ -161,10 +178,10 @@ def _read(reading: Reading, fingerprint: tuple[tuple[str, int, int], ...]) -> Ow
                     f"dataset.target, or name a file that ends in {', '.join(_TABLES)}."
                 )
             arrays = _read_arrays(path)
+        return _check(arrays, reading, problems)
     except (OSError, MemoryError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it does not fit into memory"
         raise DataError(f"{path} cannot be read: {reason}.") from error
-    return _check(arrays, reading, problems)
 
 
 def _read_arrays(path: Path) -> dict[str, Array]:
@@ -177,45 +194,61 @@ def _read_arrays(path: Path) -> dict[str, Array]:
     if path.is_dir():
         for each in sorted(path.glob("*.npy")):
             if each.stem in known:
-                with open_file(each) as file:
-                    arrays[each.stem] = _load(file, each.name, path)
+                with open_file(each) as file, _name_damage(path, each.name):
+                    arrays[each.stem] = _read_array(file)
         found = sorted(entry.name for entry in path.iterdir())
     elif path.suffix.lower() == ".npz":
         with open_file(path) as opened:
-            try:
+            with _name_damage(path, path.name):
                 archive = zipfile.ZipFile(opened)
-            except zipfile.BadZipFile as error:
-                raise _unreadable(path, path.name, error) from error
-            found = sorted(name.removesuffix(".npy") for name in archive.namelist())
-            for name in known & {*found}:
-                with archive.open(f"{name}.npy") as member:
-                    arrays[name] = _load(member, name, path)
+                members = sorted(archive.namelist())
+            for name in sorted(known & {each.removesuffix(".npy") for each in members}):
+                with _name_damage(path, name), archive.open(f"{name}.npy") as member:
+                    arrays[name] = _read_array(member)
+            found = [name.removesuffix(".npy") for name in members]
     else:
         raise DataError(
             f"{path} has no known ending; write a file that ends in .npz, {', '.join(_TABLES)}, or "
             "a folder of .npy files."
         )
+    both = sorted({*arrays} & {*_NAMES}) if {*_WHOLE} <= {*arrays} else []
+    if both:
+        raise DataError(f"{path} has x and y, but also {', '.join(both)}: {_ARRAYS}, not both.")
     names = _WHOLE if "x" in arrays else _NAMES
     if missing := [name for name in names if name not in arrays]:
-        has = ", ".join(found[:10]) or "nothing"
+        has = one_line(", ".join(found[:10])) or "nothing"
         raise DataError(f"{path} lacks {', '.join(missing)}; it has {has}: {_ARRAYS}.")
     return {name: arrays[name] for name in names}
 
 
-def _load(file: IO[bytes], name: str, path: Path) -> Array:
+def _read_array(file: IO[bytes]) -> Array:
+    """Read the content of a ``.npy`` file. Nothing else is read, no pickle either."""
+    return np.lib.format.read_array(file, allow_pickle=False)
+
+
+@contextmanager
+def _name_damage(path: Path, name: str) -> Iterator[None]:
+    """Convert whatever damaged bytes make of a reader to an error that names the file or array.
+
+    Raises:
+        DataError: See above.
+    """
     try:
-        return np.asarray(np.load(file, allow_pickle=False))
-    except (ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise _unreadable(path, name, error) from error
-
-
-def _unreadable(path: Path, name: str, error: Exception) -> DataError:
-    if "pickle" in str(error).lower() or "Object arrays" in str(error):
-        return DataError(
-            f"{path}: {name} is an array of Python objects, or a pickle, which is never opened. "
-            "Save arrays of numbers: np.savez(file, x=..., y=...)."
-        )
-    return DataError(f"{path}: {name} is damaged ({error}). Save the file again.")
+        yield
+    except MemoryError:
+        raise
+    except Exception as error:
+        if isinstance(error, OSError) and error.strerror:
+            raise  # not the bytes, but the system
+        if "Object arrays" in str(error):
+            raise DataError(
+                f"{path}: {name} is an array of Python objects, which is never opened. Save "
+                "arrays of numbers: np.savez(file, x=..., y=...)."
+            ) from error
+        raise DataError(
+            f"{path}: {name} is damaged ({one_line(str(error))}). Save it again with np.savez or "
+            "np.save."
+        ) from error
 
 
 def _check(arrays: Mapping[str, Array], reading: Reading, problems: Problems) -> OwnData:
@@ -247,7 +280,8 @@ def _check(arrays: Mapping[str, Array], reading: Reading, problems: Problems) ->
     digest = hashlib.sha256()
     for array in checked.values():
         stored = array.astype(str) if array.dtype.kind == "U" else np.ascontiguousarray(array)
-        digest.update(f"{stored.dtype.str} {stored.shape}".encode() + stored.tobytes())
+        digest.update(f"{stored.dtype.str} {stored.shape}".encode())
+        digest.update(stored.view(np.uint8))
     class_names = tuple(str(each) for each in classes.tolist())
     test = parts[1] if len(parts) > 1 else None
     return OwnData(parts[0], test, class_names, test_size, digest.hexdigest())
@@ -264,7 +298,7 @@ def _check_features(name: str, x: Array, reading: Reading, problems: Problems) -
     if x.dtype == np.uint8:
         return x
     with np.errstate(over="ignore", invalid="ignore"):
-        numbers = x.astype(np.float32)
+        numbers = x.astype(np.float32, copy=False)
     missing, infinite = np.isnan(x), np.isinf(numbers)
     for where, what, advice in (
         (infinite, "is infinite or beyond the range of float32", ""),
@@ -289,14 +323,14 @@ def _check_labels(name: str, y: Array, problems: Problems) -> Array:
         hint = f" For one-hot labels, save {name}.argmax(axis=1)." if y.ndim == 2 else ""
         problems.add(f"{name} has shape {y.shape}; expected (examples,).{hint}")
         return y
+    if y.dtype.kind == "S":
+        y = np.char.decode(y, "latin-1")
     if y.dtype.kind == "U":
         if (blank := np.flatnonzero(np.char.strip(y) == "")).size:
             problems.add(f"{name}[{blank[0]}] is empty; give each example a label.")
         return y
-    if y.dtype.kind == "S":
-        return np.char.decode(y, "latin-1")
     if y.dtype.kind == "f":
-        wrong = np.flatnonzero(~(np.isfinite(y) & (y == np.floor(y))))
+        wrong = np.flatnonzero(~is_whole(y))
         if wrong.size:
             problems.add(
                 f"{name}[{wrong[0]}] is {y[wrong[0]]}, but labels are whole numbers or text: "
@@ -306,7 +340,15 @@ def _check_labels(name: str, y: Array, problems: Problems) -> Array:
     elif y.dtype.kind not in "bui":
         problems.add(f"{name} has entries of type {y.dtype}; expected whole numbers or text.")
         return y
+    if y.dtype.kind == "u" and y.size and y.max() > np.iinfo(np.int64).max:
+        problems.add(f"{name} has the label {y.max()}; labels are below 2**63.")
+        return y
     return y.astype(np.int64)
+
+
+def is_whole(numbers: Array) -> Array:
+    """Return which numbers are whole and fit into int64."""
+    return np.isfinite(numbers) & (numbers == np.floor(numbers)) & (np.abs(numbers) < 2.0**63)
 
 
 def _check_classes(classes: Array, labels: list[Array], problems: Problems) -> None:
@@ -318,8 +360,8 @@ def _check_classes(classes: Array, labels: list[Array], problems: Problems) -> N
             "Is the target a number to predict, or a name of each row?"
         )
     if len(labels) > 1:
-        unknown = [str(each) for each in np.unique(labels[1]) if each not in classes]
-        if labels[0].dtype != labels[1].dtype and "U" in {each.dtype.kind for each in labels}:
+        unknown = [str(each) for each in np.setdiff1d(labels[1], classes)]
+        if {each.dtype.kind for each in labels} == {"U", "i"}:
             problems.add("y_train and y_test differ in type: one has text, the other numbers.")
         elif unknown:
             problems.add(f"y_test has labels that y_train lacks: {', '.join(unknown[:10])}.")
