@@ -19,7 +19,7 @@ from dropout_lab.analysis.tables import StudyTables, completed_rows, read_study,
 
 sys.path.append(str(Path(__file__).parents[1] / "docs"))
 
-from exercise_parts import FIELDS, RESULTS, Result, read_results  # noqa: E402
+from exercise_parts import FIELDS, RESULTS, Result, read_results
 
 
 def results_of(study: StudyTables) -> Iterator[Result]:

@@ -5,6 +5,7 @@ Numeric columns become a feature each. A column of text becomes a feature for ea
 """
 
 import csv
+import datetime
 import io
 import math
 import re
@@ -13,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dropout_lab.datasets.own import LARGEST_CLASSES, Array, Problems, Reading, is_whole
+from dropout_lab.datasets.array_checks import LARGEST_CLASSES, Array, is_whole
+from dropout_lab.datasets.own import Problems, Reading
 from dropout_lab.errors import DataError
 from dropout_lab.files import read_file
-from dropout_lab.printable import one_line
+from dropout_lab.printable import counted, one_line
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,10 +27,12 @@ _MOST_VALUES = 100  # of a column of text: more look like names of rows
 _SEPARATORS = ",;\t"
 _QUOTED = re.compile(r'"[^"]*"')
 _BLANK_LINES = re.compile(r"\A(?:\s*\n)+")
-_WITH_COMMA = re.compile(r"[-+]?\d[\d.]*,[\d.,]*\d")  # a number of another country
+# A number that is not written as a program writes it: 1,5 or 20% or $ 1 000.
+_FOREIGN_NUMBER = re.compile(r"[-+\u2212]?\s*[$\u20ac\u00a3]?\s*\d[\d.,'\s]*%?")
 
 
-_NO_ENTRY = (bytes, list, tuple, dict, set, np.ndarray)  # what Parquet can hold besides
+# Types that Parquet can hold besides, whatever pandas makes of them.
+_NO_ENTRY = (bytes, list, dict, np.ndarray, datetime.date, datetime.time, datetime.timedelta)
 
 
 def read_table(path: Path, reading: Reading, problems: Problems) -> dict[str, Array]:
@@ -80,10 +84,10 @@ def _read_csv(path: Path) -> "pd.DataFrame":
     if twice or "" in names:
         wrong = f"two columns are called {twice[0]!r}" if twice else "a column has no name"
         raise DataError(f"{path}:1: {wrong}; give each column a name of its own.")
-    if any(first[len(names) :]):
+    if any(first[len(names) :]) or 0 < len(first) < len(names):
         raise DataError(
-            f"{path}: the first line names {len(names)} columns, but row 1 has {len(first)} "
-            "entries; give each column a name."
+            f"{path}: the first line names {counted(len(names), 'column')}, but row 1 has "
+            f"{len(first)} entries. Each row needs an entry for each column, which may be empty."
         )
     try:
         return pd.read_csv(
@@ -131,10 +135,11 @@ def _read_parquet(path: Path) -> "pd.DataFrame":
         raise DataError(f"{path}: two columns are called {twice[0]!r}; give each another name.")
     for name in frame.columns:
         entries = frame[name].dropna()
-        if entries.dtype == object and len(entries) and isinstance(entries.iloc[0], _NO_ENTRY):
+        first = entries.iloc[0] if len(entries) else None
+        if isinstance(first, _NO_ENTRY):
             raise DataError(
-                f"{path}: column {name} has entries of type {type(entries.iloc[0]).__name__}; "
-                "expected numbers or text. Give each number a column of its own."
+                f"{path}: column {name} has entries of type {type(first).__name__}; expected "
+                "numbers or text. Write lists as columns, and dates as numbers, such as days."
             )
     return frame
 
@@ -161,8 +166,8 @@ def _convert_labels(column: "pd.Series[Any]", name: str, problems: Problems) -> 
     missing = np.flatnonzero(column.isna())
     if missing.size:
         problems.add(
-            f"row {missing[0] + 1}, column {name}: the label is missing, as are {missing.size:,} "
-            "in all. Add them, or remove the rows. NA, null, None and nan also mean missing."
+            f"row {missing[0] + 1}, column {name}: the label is missing ({missing.size:,} in "
+            "all). Add it, or remove the row. NA, null, None and nan also mean missing."
         )
         return np.zeros(len(column), np.int64)
     numbers = _to_numbers(column)
@@ -196,16 +201,16 @@ def _convert(
         elif text.any():
             advice = "A column of text has no mean: add the entry, or remove the row."
         problems.add(
-            f"row {row + 1}, column {name}: the entry is missing, as are {missing.sum():,} in all. "
-            f"{advice}"
+            f"row {row + 1}, column {name}: the entry is missing ({missing.sum():,} in "
+            f"all). {advice}"
         )
         return np.zeros((len(column), 1), np.float32)
     if text.sum() * 2 > present:
         texts = column[text].astype(str).str.strip()
-        if texts.str.fullmatch(_WITH_COMMA).all():
+        if all(map(_FOREIGN_NUMBER.fullmatch, texts)):
             problems.add(
-                f"column {name} has numbers with a comma, such as {texts.iloc[0]!r}; write a point "
-                "before the decimals, and nothing between thousands."
+                f"column {name} has numbers such as {texts.iloc[0][:40]!r}; write digits and a "
+                "decimal point only."
             )
             return np.zeros((len(column), 1), np.float32)
         return _one_hot(column, name, problems)
@@ -246,8 +251,6 @@ def _to_numbers(column: "pd.Series[Any]") -> np.ndarray[Any, np.dtype[np.float64
 
     if isinstance(column.dtype, pd.CategoricalDtype):
         column = column.astype(str)
-    if pd.api.types.is_datetime64_any_dtype(column):
-        return np.full(len(column), np.nan)
     numbers: np.ndarray[Any, np.dtype[np.float64]] = np.asarray(
         pd.to_numeric(column, errors="coerce"), dtype=np.float64
     )

@@ -5,9 +5,10 @@ A fleet of R runs needs, besides the process, at most the bytes of the data and 
     4 P (3 + 2 s) + 16 N + 1.2 passes (a E + w W) + tables
 
 bytes. The data are the training, validation and test set, and the training examples of an
-evaluation: a byte for each pixel, 4 for each other feature, 8 for each label. For one run, P is the number of parameters, N of training examples and W of weights. E is the
-number of values in all layers: of a training batch with its inputs, or of the 1,000 examples of an
-evaluation, whose inputs all runs share, whichever is more.
+evaluation: a byte for each pixel, 4 for each other feature, 8 for each label. For one run, P is the
+number of parameters, N of training examples and W of weights. E is the number of values in all
+layers: of a training batch with its inputs, or of the 1,000 examples of an evaluation, whose inputs
+all runs share, whichever is more.
 
 * s counts the copies of the parameters that are kept and saved: 1, plus the optimizer's values per
   parameter (momentum and RMSprop 1, Adam 2), plus 1 each for early stopping and averaged weights.

@@ -104,8 +104,8 @@ def most_that_fit(runs: Sequence[Run], machine: Machine) -> int:
                 f"a run of {layers} {dropout} and with batches of "
                 f"{settings.training.batch_size} needs about {shown_bytes(needed.of(1))} of "
                 f"memory{which}, and a fleet may take {shown_bytes(machine.memory)}. Make "
-                f"model.hidden or training.batch_size{fewer} smaller{masks}, or allow more with --memory, e.g. "
-                f"--memory {-(-needed.of(1) // 2**30)}G."
+                f"model.hidden or training.batch_size{fewer} smaller{masks}, or allow more with "
+                f"--memory, e.g. --memory {-(-needed.of(1) // 2**30)}G."
             ]
         )
     return most

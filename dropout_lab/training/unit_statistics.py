@@ -89,7 +89,7 @@ def _record_units(model: MLP, passed_on: dict[int, Tensor]) -> Iterator[None]:
             passed_on[place] = functional.pad(kept, (0, units - kept.shape[-1]))
             return affine(kept, weight, bias)
 
-        layer.connect = connect_and_record  # type: ignore[method-assign]
+        layer.connect = connect_and_record  # type: ignore[method-assign, assignment]
 
     changed = []
     for place, (layer, weight, _) in enumerate(model.places()):

@@ -211,10 +211,11 @@ def test_without_dropout_both_variances_are_the_same(position: str, small_splits
 def test_with_normalization_after_dropout_the_units_have_zeros(small_splits: Splits) -> None:
     """The activation is the logistic function, which is never 0."""
     model = network(
-        "model.activation=logistic", "model.normalization=layer", "model.normalization_position=after",
-        "model.normalization_order=after_dropout", "dropout.p=0.5", "model.hidden=[40]",
+        "model.activation=logistic", "model.normalization=layer",
+        "model.normalization_position=after", "model.normalization_order=after_dropout",
+        "dropout.p=0.5", "model.hidden=[40]",
     )  # fmt: skip
     x = small_splits.pixels(small_splits.test.images).unsqueeze(0)
-    with torch.no_grad():
+    with torch.no_grad(), model.noise_for(Purpose.DIAGNOSTICS, 1):
         (units,) = units_with_dropout(model, x)
     assert (units == 0).double().mean().item() == pytest.approx(0.5, abs=0.1)
