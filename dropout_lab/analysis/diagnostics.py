@@ -27,8 +27,8 @@ _LAYER = re.compile(
 _TITLES = {
     "mean_activation": "mean activation",
     "activation_sparsity": "share of activations ≤ 0.01",
-    "activation_variance": "variance, dropout off",
-    "noisy_activation_variance": "variance, dropout on",
+    "activation_variance": "unit variance, dropout off",
+    "noisy_activation_variance": "unit variance, dropout on",
     "unit_correlation": "mean |correlation| of units",
     "effective_rank": "effective rank",
     "keep_rate": "measured keep rate",
@@ -95,7 +95,7 @@ def draw_diagnostics(study: StudyTables, table: pd.DataFrame, title: str) -> Fig
     left_out = len(table) - len(shown)
     style.footnote(
         figure,
-        "dropout off, except for gradients and noise",
+        "dropout off, except for gradients, noise, and where dropout is on",
         describe_figure_intervals(figure, shown["seeds"]),
         describe_not_shown(left_out, "setting"),
     )

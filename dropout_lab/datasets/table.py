@@ -83,7 +83,11 @@ def _read_csv(path: Path) -> "pd.DataFrame":
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice or "" in names:
         wrong = f"two columns are called {twice[0]!r}" if twice else "a column has no name"
-        raise DataError(f"{path}:1: {wrong}; give each column a name of its own.")
+        remedy = "give each column a name of its own."
+        if names[0] == "" and not twice:
+            wrong, remedy = "the first column has no name", "give it a name, or remove it."
+            remedy += " If it is the index of pandas, write to_csv(file, index=False)."
+        raise DataError(f"{path}:1: {wrong}; {remedy}")
     if any(first[len(names) :]) or 0 < len(first) < len(names):
         raise DataError(
             f"{path}: the first line names {counted(len(names), 'column')}, but row 1 has "
