@@ -46,7 +46,8 @@ def test_each_source_has_the_standard_deviation_of_the_runs_that_it_alone_varies
 
 def test_the_split_is_a_source_that_is_compared_within_each_seed(tmp_path: Path) -> None:
     cells = "".join(
-        f"\n    - {{label: split {split} {mask}, dataset.split_seed: {split}, training.mask_seed: {mask}}}"
+        f"\n    - {{label: split {split} {mask}, dataset.split_seed: {split}, "
+        f"training.mask_seed: {mask}}}"
         for split, mask in ((0, "null"), (1, "null"), (2, "null"), (0, 0))
     )
     accuracies = {0: [0.90, 0.90, 0.92], 1: [0.91, 0.93, 0.92], 2: [0.92, 0.96, 0.92]}
