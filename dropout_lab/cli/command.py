@@ -59,6 +59,7 @@ class StudyCommand(Command):
     panels: ClassVar[Mapping[str, Sequence[str]]] = {
         "Experiment": (
             "given", "config", "p", "lr", "set_", "seed", "seeds", "epochs", "baseline",
+            "margin",
         ),
         "Output": ("name", "out", "save_models", "dry_run", "json", "quiet"),
         "Hardware": ("device", "workers", "scheduler", "fleet", "memory", "force_precision"),

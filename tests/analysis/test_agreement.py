@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from dropout_lab.analysis.agreement import beside_paper_of
-from dropout_lab.analysis.conclusions import conclusions
+from dropout_lab.analysis.conclusions import conclusions, short_conclusions
 from dropout_lab.analysis.paired import compare_cells
 from dropout_lab.analysis.tables import StudyTables, read_study
 from dropout_lab.config.grid import Run
@@ -39,7 +38,7 @@ THREE = (value("none", 1.6, 0.0), value("a quarter", 1.3, 0.25), value("half", 1
 
 def agreement_of(study: StudyTables) -> str:
     """Return the sentence on the order of the numbers; empty if there is none."""
-    found = beside_paper_of(study)
+    found = short_conclusions(study)[1]
     assert len(found) <= 1
     return "".join(found)
 
@@ -53,7 +52,7 @@ def test_pairs_are_counted_in_both_directions(tmp_path: Path) -> None:
         "(2 significant) and the opposite order in 1 (1 significant). Opposite: half has 0.20 pp "
         "less error than a quarter in the paper and 0.40 pp more here (significant)."
     )
-    assert conclusions(study, compare_cells(study))[0] == told
+    assert conclusions(study, compare_cells(study))[1] == told
 
 
 def test_with_few_seeds_nothing_is_called_significant(tmp_path: Path) -> None:
@@ -111,13 +110,13 @@ def test_another_way_to_use_a_network_has_an_order_and_no_test(tmp_path: Path) -
     )
 
 
-def test_a_budget_that_is_too_small_is_the_first_finding(tmp_path: Path) -> None:
+def test_a_budget_that_is_too_small_is_told_after_the_headline(tmp_path: Path) -> None:
     text = "with 24 updates half is behind a quarter."
     study = read_study(study_at(tmp_path, *THREE, too_small=text))
-    first, second, *_ = conclusions(study, compare_cells(study))
+    answer, first, second, *_ = conclusions(study, compare_cells(study))
     assert first == f"This budget is too small to show the paper's result: {text}"
     assert second.startswith("In 3 pairs of numbers")
-    assert beside_paper_of(study) == [first, second]
+    assert short_conclusions(study) == (answer, [first, second])
 
 
 def test_without_a_paper_there_is_nothing_to_say(tmp_path: Path) -> None:

@@ -96,6 +96,25 @@ def test_a_claim_in_a_sentence_is_seen(null: ModuleType) -> None:
         assert not null.CLAIM.search(text)
 
 
+def test_claims_without_a_report_are_those_of_complete_reports(null: ModuleType) -> None:
+    """The simulations compare themselves with reports; few claims of either kind are false."""
+    path = PATH.with_name("null_equivalence.py")
+    spec = importlib.util.spec_from_file_location("null_equivalence", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    simulation = module.Simulation(null.Shape("two p", ("dropout.p=0,0.25,0.5",), 8), 400)
+    margin = 5 * null.SD
+    at_margin, true = simulation.equivalences("normal", "margin", margin)
+    assert true.tolist() == [False, False]
+    assert not null.too_high(at_margin.any(axis=1).mean(), 400)
+    assert not null.too_high(simulation.false_differences("mixed", margin).mean(), 400)
+    equal, true = simulation.equivalences("tied", "equal", margin)
+    assert true.tolist() == [True, True]
+    assert equal.mean() > 0.8
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(20_000)
 def test_no_shape_of_study_has_more_false_claims_than_promised(null: ModuleType) -> None:
