@@ -138,7 +138,7 @@ def test_the_csv_has_every_number_at_full_precision(report: Report) -> None:
 def test_the_files_have_the_margin_and_its_tests(tmp_path: Path) -> None:
     folder = make_study(tmp_path / "s", p="0,0.5", seeds="6", accuracy=lambda run: 0.9)
     equal = build_report(folder, margin=0.001)
-    frame = pd.read_csv(io.StringIO(csv_of(equal.statistics, equal.cells, errors=False)))
+    frame = pd.read_csv(io.StringIO(csv_of(records(equal.statistics, equal.cells, errors=False))))
     assert frame["margin"].tolist() == [0.001, 0.001]
     # All six differences are 0: of 2^6 patterns of signs one is within the margin at each end.
     assert frame["p_equivalence"].tolist()[1] == frame["p_equivalence_holm"].tolist()[1] == 1 / 64
