@@ -28,8 +28,8 @@ _INTEGER = re.compile(r"[-+]?[0-9]+")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _INFINITE = re.compile(r"[-+]?\.(inf|Inf|INF)")
 _NOT_A_NUMBER = re.compile(r"\.(nan|NaN|NAN)")
-# libyaml and PyYAML treat tabs, `? `, tags, byte order marks and `|#` differently.
-_PARSED_DIFFERENTLY = re.compile(r"[\t?!\ufeff]|[|>][^\n]*#")
+# libyaml and PyYAML treat tabs, `?`, tags, byte order marks, `---` and `|#` differently.
+_PARSED_DIFFERENTLY = re.compile(r"[\t?!\ufeff]|---|[|>][^\n]*#")
 _LONGEST_INTEGER = 4000  # digits; Python itself refuses longer ones
 
 
