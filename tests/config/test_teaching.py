@@ -48,6 +48,7 @@ def test_every_exercise_has_its_command_on_the_page() -> None:
         assert f"teaching/{path.name}" in page, path.name
 
 
+@pytest.mark.usefixtures("one_plot")
 def test_an_exercise_ends_with_ours_beside_the_published_numbers(run) -> None:  # noqa: F811
     config = ROOT / "configs" / "teaching" / "geron_ch11.yaml"
     small = [
