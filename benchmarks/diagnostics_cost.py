@@ -24,7 +24,8 @@ from dropout_lab.training.allocator import keep_freed_memory
 from dropout_lab.training.diagnostics import Diagnostics
 
 RUNS, CALLS = 3, 1_000
-NAMES = ("activations", "co_adaptation", "gradients", "noise", "weight_condensation", "flatness")
+NAMES = ("activations", "co_adaptation", "gradients", "noise", "weight_condensation", "flatness",
+         "activation_variance")  # fmt: skip
 
 
 def fleet_of(*settings: str) -> Fleet:

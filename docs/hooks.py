@@ -30,6 +30,7 @@ _ROOT_PAGES = {
 # The package of this checkout, installed or not, and the modules beside this one.
 sys.path[:0] = [str(ROOT), str(ROOT / "docs")]
 
+from exercise_parts import exercises_part  # noqa: E402
 from lesson_pages import lesson_page  # noqa: E402
 from page_parts import is_quick  # noqa: E402
 from reference_parts import (  # noqa: E402
@@ -93,6 +94,7 @@ PARTS: dict[str, Callable[[str], str]] = {
     "variants": variants_part,
     "columns": columns_part,
     "configs": configs_part,
+    "exercises": exercises_part,
     "datasets": datasets_part,
     "lessons": lessons_part,
     "gallery": gallery_part,

@@ -67,6 +67,7 @@ class MLP(nn.Module):
         p: The p of each run, ``(runs,)``, for each place with dropout.
         seeds: The seed of each run.
         device: The device of the weights.
+        mask_seeds: The seed of each run's masks; by default ``seeds``.
 
     Shape:
         ``x``: ``(runs, batch, inputs)``; or ``(1, batch, inputs)``, the same examples for all runs.
@@ -79,6 +80,7 @@ class MLP(nn.Module):
         p: dict[int, Tensor],
         seeds: Sequence[int],
         device: torch.device,
+        mask_seeds: Sequence[int] | None = None,
     ) -> None:
         super().__init__()
         sizes = layer_sizes(settings)
@@ -100,7 +102,7 @@ class MLP(nn.Module):
             if settings.model.normalization != "none"
         )  # fmt: skip
         self.precision = settings.training.precision
-        self.noise_sources = [FleetNoise(seeds, place, device) for place in p]
+        self.noise_sources = [FleetNoise(mask_seeds or seeds, place, device) for place in p]
         options = layer_options(settings.dropout)
         layers: dict[int, Dropout] = {
             place: VARIANTS[settings.dropout.variant](p[place], noise=noise, **options)

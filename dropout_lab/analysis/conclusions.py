@@ -36,6 +36,7 @@ from dropout_lab.analysis.paired import (
 from dropout_lab.analysis.ranking import ranking_sentence
 from dropout_lab.analysis.response_curve import response_curve_through, response_sentence
 from dropout_lab.analysis.sampled import sampling_sentence
+from dropout_lab.analysis.spread import describe_spread
 from dropout_lab.analysis.tables import (
     StudyTables,
     as_text,
@@ -71,6 +72,7 @@ def conclusions(study: StudyTables, table: pd.DataFrame) -> list[str]:
         sentences += _choice(study, table, study.swept) + _effect(study, table)
         sentences += _directions(study, table, family) + _seeds_needed(study, table, family)
         sentences += _axes(study, parts[0], family) + _sampling(study, table)
+        sentences += describe_spread(study)
         return [*sentences, *describe_lost_runs(study, table)]
     sentences += _datasets(study, groups, family) + _directions(study, table, family)
     sentences += _seeds_needed(study, table, family)

@@ -21,11 +21,14 @@ _REMOVED = re.compile(r"removed_(\d+)_test_accuracy")
 _MOVED = re.compile(r"loss_rise_(\d+)")
 _LAYER = re.compile(
     r"(mean_activation|activation_sparsity|unit_correlation|effective_rank|keep_rate|noise_mean"
-    r"|noise_variance|variance_shift|weight_similarity|weight_orientations)_(\d+)"
+    r"|noise_variance|variance_shift|weight_similarity|weight_orientations|activation_variance"
+    r"|noisy_activation_variance)_(\d+)"
 )
 _TITLES = {
     "mean_activation": "mean activation",
     "activation_sparsity": "share of activations ≤ 0.01",
+    "activation_variance": "unit variance, dropout off",
+    "noisy_activation_variance": "unit variance, dropout on",
     "unit_correlation": "mean |correlation| of units",
     "effective_rank": "effective rank",
     "keep_rate": "measured keep rate",
@@ -92,7 +95,7 @@ def draw_diagnostics(study: StudyTables, table: pd.DataFrame, title: str) -> Fig
     left_out = len(table) - len(shown)
     style.footnote(
         figure,
-        "dropout off, except for gradients and noise",
+        "dropout off, except for gradients, noise, and where dropout is on",
         describe_figure_intervals(figure, shown["seeds"]),
         describe_not_shown(left_out, "setting"),
     )

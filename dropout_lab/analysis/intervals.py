@@ -27,6 +27,8 @@ _POSITIVE = {
     "noise_variance",
     "test_brier",
     "variance_shift",
+    "activation_variance",
+    "noisy_activation_variance",
 }
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 

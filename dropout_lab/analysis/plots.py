@@ -22,6 +22,7 @@ from dropout_lab.analysis.notes import describe_not_drawn, notes_below_plot
 from dropout_lab.analysis.paper_figure_plot import draw_figure
 from dropout_lab.analysis.reliability import draw_reliability
 from dropout_lab.analysis.snapshot_plots import draw_activations, draw_features
+from dropout_lab.analysis.spread import draw_spread
 from dropout_lab.analysis.tables import StudyTables, chosen_on_validation, summarize_cells
 from dropout_lab.config.published import FigureSettings
 from dropout_lab.config.schema import KEYS
@@ -51,7 +52,7 @@ _DRAW_FUNCTIONS: dict[str, Callable[[StudyTables, pd.DataFrame, str], Figure | N
 _WITH_EPOCHS = ("curves", "gap", "diagnostics", "learned_p")
 _WITH_TRAINING_SET = ("curves", "gap", "by_p")
 _PLOT_FILE_NAME = re.compile(
-    rf"(({'|'.join(_DRAW_FUNCTIONS)})(_\d+)?|figure|cells|"
+    rf"(({'|'.join(_DRAW_FUNCTIONS)})(_\d+)?|figure|cells|spread|"
     rf"({'|'.join(sorted({key.rpartition('.')[2] for key in KEYS}))})_by_p)\.(png|svg)"
 )
 
@@ -152,6 +153,9 @@ def _draw_with_notes(study: StudyTables) -> Iterator[tuple[str, Figure, list[str
     figure = draw_heat_map(study, with_runs_table, key, name) if key else None
     if key and figure is not None:
         yield f"{key.partition('.')[2]}_by_p", figure, notes_below_plot(study, table)
+    figure = draw_spread(study, name)
+    if figure is not None:
+        yield "spread", figure, notes_below_plot(study, table)
     if len(table) > 1:
         yield "cells", draw_cells(study, table, name), notes_below_plot(study, table)
 

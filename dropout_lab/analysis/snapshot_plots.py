@@ -8,6 +8,7 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from dropout_lab.analysis import style
 from dropout_lab.analysis.intervals import Floats
@@ -18,6 +19,7 @@ from dropout_lab.results.features import FEATURES, read_features
 
 _IMAGES_PER_ROW = 10
 _GAP = 2  # pixels between images
+_SMALL, _BETWEEN_PANELS = 16, 0.2  # rows or columns of a small image; inches
 _SCALE_PERCENTILE = 99  # of the absolute weights, the limit of the grey scale
 _GREYS = 16  # more levels only make the file larger
 _MAX_BINS = 10_000  # a table with more bins is damaged: there are about 100
@@ -53,6 +55,9 @@ def draw_features(study: StudyTables, table: pd.DataFrame, title: str) -> Figure
     rows = -(-max(map(len, images)) // _IMAGES_PER_ROW)
     figure = style.new_figure(5.0 * len(shown) + 1.0, 0.43 * rows + 1.3)
     panels = figure.subplots(1, len(shown), squeeze=False)[0]
+    layout = figure.get_layout_engine()
+    if isinstance(layout, ConstrainedLayoutEngine) and max(images[0].shape[1:3]) <= _SMALL:
+        layout.set(w_pad=_BETWEEN_PANELS)  # the gap between their images is wide
     for axes, cell, own in zip(panels, shown, images, strict=True):
         image = image_grid(axes, own, limit)
         axes.set_title(style.wrapped(style.cell_name(cell, study.swept), 44))

@@ -257,8 +257,10 @@ def check_device(device: str) -> None:
         raise ConfigError([f"--device is {device!r};{near} allowed: {', '.join(_DEVICES)}."])
 
 
-def check_cluster(workers: int | None, scheduler: str | None) -> None:
-    """Refuse invalid cluster options before torch is imported.
+def check_cluster(workers: int | None, scheduler: str | None, *, dry_run: bool) -> None:
+    """Refuse invalid cluster options before torch is imported, and begin to start workers.
+
+    The process that workers are forked from imports torch while the study's process does.
 
     Raises:
         ConfigError: Both ways to one are given, or Dask is not installed.
@@ -288,6 +290,10 @@ def check_cluster(workers: int | None, scheduler: str | None) -> None:
                 'your clone of the repository: pip install ".[cluster]"'
             ]
         )
+    if workers and not dry_run:
+        from dropout_lab.cluster.forkserver import start_forkserver
+
+        start_forkserver()
 
 
 def check_retry(retry: str | None) -> None:

@@ -40,7 +40,7 @@ def sweep(
 
     options.check_device(device)
     options.check_retry(retry)
-    options.check_cluster(workers, scheduler)
+    options.check_cluster(workers, scheduler, dry_run=dry_run)
     options.load_plugins(plugin)
     changes = Changes(tuple(set_ or ()), epochs, seeds, p, True, seed, lr, name)
     path = config_path("sweep", given, config)

@@ -39,7 +39,7 @@ def train(
 
     options.check_device(device)
     options.check_retry(retry)
-    options.check_cluster(workers, scheduler)
+    options.check_cluster(workers, scheduler, dry_run=dry_run)
     options.load_plugins(plugin)
     changes = Changes(tuple(set_ or ()), epochs, seeds, p, seed=seed, lr=lr, name=name)
     settings, cells = load_with_cells(config_path("train", given, config), changes)

@@ -7,6 +7,7 @@ from contextlib import ExitStack, contextmanager
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+from dropout_lab.cluster.forkserver import FORKS, start_forkserver
 from dropout_lab.cluster.workers import GPU, Workers
 from dropout_lab.errors import ConfigError
 from dropout_lab.study.machine import total_memory
@@ -29,8 +30,7 @@ _CALM = {
     # A task is about 20 seconds of training; the scheduler balances the workers by that.
     "distributed.scheduler.unknown-task-duration": "20s",
     "distributed.scheduler.active-memory-manager.start": False,
-    # With several arenas, training would give its memory back at each step.
-    "distributed.nanny.pre-spawn-environ": {"MALLOC_ARENA_MAX": 1},
+    "distributed.worker.multiprocessing-method": "forkserver" if FORKS else "spawn",
 }
 
 # Dask's web pages ask nobody for a password: with --workers there are none.
@@ -127,6 +127,7 @@ def _local_cluster(study: Study) -> "Iterator[LocalCluster]":
     count = study.workers or 1
     with ExitStack() as stack:
         try:
+            start_forkserver()
             folder = TemporaryDirectory(prefix="dropout-lab-", ignore_cleanup_errors=True)
             own = {**_CALM, **_NO_PAGES, "temporary-directory": stack.enter_context(folder)}
             stack.enter_context(dask.config.set(own))

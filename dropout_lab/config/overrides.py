@@ -113,7 +113,10 @@ def _merge_size(document: Document, part: Mapping[str, Any], of: KeyPath, at: Ke
 
 
 def resolve_paths(document: Document, folder: Path) -> None:
-    """Let relative paths of data that the config file names start at the folder of the file."""
+    """Let relative paths of data that the config file names start at the folder of the file.
+
+    A path that starts with ``~`` is left for :attr:`dropout_lab.datasets.own.Reading.file`.
+    """
     sweep = document.data.get("sweep")
     grid = sweep.get("grid") if isinstance(sweep, dict) else None
     holders = [(document.data.get("dataset"), "path"), (grid, PATH)]
@@ -121,9 +124,13 @@ def resolve_paths(document: Document, folder: Path) -> None:
     for holder, key in holders:
         value = holder.get(key) if isinstance(holder, dict) else None
         if isinstance(holder, dict) and isinstance(value, str):
-            holder[key] = str(folder / value)
+            holder[key] = _start_at(folder, value)
         elif isinstance(holder, dict) and isinstance(value, list):
-            holder[key] = [str(folder / v) if isinstance(v, str) else v for v in value]
+            holder[key] = [_start_at(folder, v) if isinstance(v, str) else v for v in value]
+
+
+def _start_at(folder: Path, path: str) -> str:
+    return path if path.startswith("~") else str(folder / path)
 
 
 def apply_changes(changes: Changes, document: Document) -> None:

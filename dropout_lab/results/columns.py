@@ -224,7 +224,8 @@ MESSAGE = "message"  # the only column of free text
 _NUMBERS = frozenset(column.name for column in _ALL) - TEXTS
 _DIAGNOSTICS = re.compile(
     r"(mean_activation|activation_sparsity|unit_correlation|effective_rank|keep_rate|noise_mean"
-    r"|noise_variance|variance_shift|weight_similarity|weight_orientations)_\d+"
+    r"|noise_variance|variance_shift|weight_similarity|weight_orientations"
+    r"|(noisy_)?activation_variance)_\d+"
     r"|removed_\d+_test_accuracy|loss_rise_\d+|gradient_(norm|direction_(variance|error))"
 )
 

@@ -1,12 +1,14 @@
 """Bound the memory that a fleet needs.
 
-A fleet of R runs needs, besides the process and the data, at most R times
+A fleet of R runs needs, besides the process, at most the bytes of the data and R times
 
     4 P (3 + 2 s) + 16 N + 1.2 passes (a E + w W) + tables
 
-bytes. For one run, P is the number of parameters, N of training examples and W of weights. E is the
-number of values in all layers: of a training batch with its inputs, or of the 1,000 examples of an
-evaluation, whose inputs all runs share, whichever is more.
+bytes. The data are the training, validation and test set, and the training examples of an
+evaluation: a byte for each pixel, 4 for each other feature, 8 for each label. For one run, P is the
+number of parameters, N of training examples and W of weights. E is the number of values in all
+layers: of a training batch with its inputs, or of the 1,000 examples of an evaluation, whose inputs
+all runs share, whichever is more.
 
 * s counts the copies of the parameters that are kept and saved: 1, plus the optimizer's values per
   parameter (momentum and RMSprop 1, Adam 2), plus 1 each for early stopping and averaged weights.
@@ -102,7 +104,18 @@ def _need(settings: Settings) -> Need:
     averages *= 2 * _DOUBLE * (samples + 2 * (curve or 0))
     checkpoint_file = 3 * _FLOAT * parameters * saved
     inputs = 2 * _FLOAT * CHUNK * count_inputs(settings)
-    return Need(each, _LIBRARIES + checkpoint_file + inputs + averages)
+    once = _LIBRARIES + data_bytes(settings) + checkpoint_file + inputs + averages
+    return Need(each, once)
+
+
+def data_bytes(settings: Settings) -> int:
+    """Return the bytes of the data that stay in memory while a fleet is trained."""
+    data = settings.dataset
+    dataset, training = data.describe(), training_examples(settings)
+    evaluated = min(settings.evaluation.train_examples, training)
+    examples = training + data.validation_size + dataset.test + evaluated
+    pixel = 1 if dataset.dtype == "uint8" and data.pca is None else _FLOAT
+    return examples * (pixel * count_inputs(settings) + _DOUBLE)
 
 
 def _passes(settings: Settings) -> int:
@@ -167,7 +180,7 @@ def _tables(settings: Settings, parameters: int) -> int:
         tables += _FLOAT * (evaluation.samples or SAMPLES) * CHUNK * dataset.classes
     if "gradients" in wanted:
         tables += 3 * _FLOAT * parameters
-    if {"activations", "co_adaptation", "variance_shift"} & set(wanted):
+    if {"activations", "co_adaptation", "variance_shift", "activation_variance"} & set(wanted):
         widest = max(settings.model.hidden)
         tables += 4 * _DOUBLE * widest * (CHUNK + widest)
     if "flatness" in wanted:

@@ -19,7 +19,7 @@ from dropout_lab.config.sections.regularization import RegularizationSettings
 from dropout_lab.config.sizes import layer_sizes
 from dropout_lab.errors import ConfigError
 from dropout_lab.study.machine import Machine
-from dropout_lab.study.memory import Need, matrices, need
+from dropout_lab.study.memory import Need, data_bytes, matrices, need
 
 # What may differ between the runs of a fleet; everything else changes a shape or the program.
 FREE_KEYS = {
@@ -31,6 +31,7 @@ LARGEST_FLEET = 64
 _PER_THREAD, _MOST_FOR_THREADS = 2, 16  # runs; more of wide networks were not measured
 _CACHES = 2  # of the largest cache, what the weights of a fleet may take
 _FLOAT = 4  # bytes of a weight
+_LARGE_DATA = 0.25  # of the memory of a run: a share that a message names
 
 
 def pack(
@@ -94,13 +95,17 @@ def most_that_fit(runs: Sequence[Run], machine: Machine) -> int:
         variant = settings.dropout.variant
         dropout = "without dropout" if variant == "none" else f"with {variant} dropout"
         masks = ", dropout.mask: batch" if variant == "dropconnect" else ""
+        data, which, fewer = data_bytes(settings), "", ""
+        if data > _LARGE_DATA * needed.of(1):
+            which = f", of which the data take {shown_bytes(data)}"
+            fewer = ", dataset.train_size"
         raise ConfigError(
             [
                 f"a run of {layers} {dropout} and with batches of "
                 f"{settings.training.batch_size} needs about {shown_bytes(needed.of(1))} of "
-                f"memory, and a fleet may take {shown_bytes(machine.memory)}. Make model.hidden "
-                f"or training.batch_size smaller{masks}, or allow more with --memory, e.g. "
-                f"--memory {-(-needed.of(1) // 2**30)}G."
+                f"memory{which}, and a fleet may take {shown_bytes(machine.memory)}. Make "
+                f"model.hidden or training.batch_size{fewer} smaller{masks}, or allow more with "
+                f"--memory, e.g. --memory {-(-needed.of(1) // 2**30)}G."
             ]
         )
     return most

@@ -92,6 +92,9 @@ class Diagnostics:
                     columns |= self._measure_condensation()
                 if "flatness" in self.requested:
                     columns |= self._measure_flatness()
+                if "activation_variance" in self.requested:
+                    with self.model.noise_for(Purpose.DIAGNOSTICS, epoch):
+                        columns |= self._measure_noisy_variance()
                 if "variance_shift" in self.requested:
                     with self.model.noise_for(Purpose.DIAGNOSTICS, epoch):
                         columns |= self._measure_variance_shift()
@@ -120,6 +123,15 @@ class Diagnostics:
                 )
                 columns[f"removed_{percentage}_test_accuracy"] = accuracy
         return columns
+
+    def _measure_noisy_variance(self) -> Columns:
+        """Measure the variance of the units on test examples, dropout on."""
+        x = self.splits.pixels(self.test.images).unsqueeze(0)
+        units = unit_statistics.units_with_dropout(self.model, x)
+        return {
+            f"noisy_activation_variance_{layer}": unit_statistics.activation_variance(h)
+            for layer, h in enumerate(units, start=1)
+        }
 
     def _measure_condensation(self) -> Columns:
         """Compare the directions of the incoming weights of the units of each hidden layer."""

@@ -29,6 +29,8 @@ class Fleet:
         device: The device to train on.
 
     Attributes:
+        seeds: The seed of each run.
+        order_seeds: The seed of the order of each run's examples.
         p: The p of each place and run, before a schedule changes it.
         averages: The averaged weights, with ``training.average``.
         epoch: Epochs completed.
@@ -46,18 +48,27 @@ class Fleet:
         self.settings: Settings = settings[0]
         self.seeds = [run.seed for run in runs]
         self.p = fleet_p(settings)
-        self.model = MLP(self.settings, self.p, self.seeds, device)
+        training = self.settings.training
+        mask_seeds = self._seeds_of(training.mask_seed)
+        self.order_seeds = self._seeds_of(training.data_order_seed)
+        self.model = MLP(
+            self.settings, self.p, self._seeds_of(training.initial_weights_seed), device, mask_seeds
+        )
         model = self.model
         self.optimizer = FleetOptimizer(model.weights, model.biases, settings, model.learned)
-        self.regularizers = Regularizers(settings, self.seeds, device)
-        self.averages = WeightAverages(self.settings.training, list(model.parameters()))
+        self.regularizers = Regularizers(settings, mask_seeds, device)
+        self.averages = WeightAverages(training, list(model.parameters()))
         self.epoch = 0
         self.updates = 0
         self.seconds = 0.0
         self.diverged: dict[int, int] = {}
         self.broken: dict[int, str] = {}
-        patience = self.settings.training.patience
+        patience = training.patience
         self.early_stopping = None if patience is None else EarlyStopping(patience, len(runs))
+
+    def _seeds_of(self, seed: int | None) -> list[int]:
+        """Return the seed of each run for one purpose: its own, or the one given for all runs."""
+        return self.seeds if seed is None else [seed] * len(self.runs)
 
     @property
     def active_runs(self) -> list[int]:

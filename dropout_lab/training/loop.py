@@ -58,7 +58,7 @@ def train(fleet: Fleet, splits: Splits) -> Iterator[Epoch]:
         fleet.epoch += 1
         model.train()
         objective.open_epoch(fleet.epoch)
-        order = data_order(fleet.seeds, fleet.epoch, len(splits.train)).to(fleet.device)
+        order = data_order(fleet.order_seeds, fleet.epoch, len(splits.train)).to(fleet.device)
         order = order[:, : (last_update - fleet.updates) * batch_size]  # (runs, examples)
         step_metrics = TrainingStepMetrics(model.runs, fleet.device)
 

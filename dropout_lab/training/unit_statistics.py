@@ -1,12 +1,16 @@
-"""Statistics of hidden units, dropout off: activity, correlation, effective rank, redundancy."""
+"""Statistics of hidden units: activity, variance, correlation, effective rank, redundancy."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
+from dropout_lab.layers import Dropout, TargetedUnitDropout, UnitDropout, UnitInputs, affine
 from dropout_lab.model import MLP
+from dropout_lab.normalization import fixed_statistics
 from dropout_lab.rng import Purpose, stream
 
 _ORDERS = 5  # random orders of removal
@@ -31,6 +35,82 @@ def activation_sparsity(h: Tensor) -> Tensor:
     See :func:`mean_activation` for shape and paper. The paper does not give the bound.
     """
     return (h.abs() <= _INACTIVE).double().mean(dim=(1, 2))
+
+
+def activation_variance(h: Tensor) -> Tensor:
+    r"""Return the variance of all activations of a layer: ``(runs,)``.
+
+    .. math:: \frac{1}{n d} \sum_{e, u} (h_{eu} - \bar h)^2
+
+    over the n examples e and the d units u, around the mean of the layer.
+
+    Shape:
+        ``h``: ``(runs, examples, units)``.
+    """
+    return h.double().var(dim=(1, 2), correction=0)
+
+
+def units_with_dropout(model: MLP, x: Tensor) -> list[Tensor]:
+    """Return the units of each hidden layer as the next layer gets them, dropout on.
+
+    Dropped units are 0, and the units of a variant that scales are scaled. Variants that act on
+    weights leave the units of their own layer unchanged. With ``batchwise``, the dropped units come
+    last. The model makes one pass in training mode, with the current noise.
+
+    Args:
+        model: In any mode; left in training mode.
+        x: ``(1, examples, inputs)``.
+
+    Shape:
+        Each output: ``(runs, examples, units)``.
+    """
+    hidden: list[Tensor] = []
+    passed_on: dict[int, Tensor] = {}
+    with _record_units(model, passed_on), fixed_statistics(model):
+        model.train()(x, hidden)
+    return [passed_on.get(place, h) for place, h in enumerate(hidden, start=1)]
+
+
+@contextmanager
+def _record_units(model: MLP, passed_on: dict[int, Tensor]) -> Iterator[None]:
+    """Record the units that pass each dropout layer, by place, inside a ``with`` block."""
+
+    def record(place: int, layer: Dropout, units: int) -> None:
+        connect = layer.connect
+
+        def connect_and_record(
+            h: Tensor, weight: Tensor, bias: Tensor | None, entering: UnitInputs | None = None
+        ) -> Tensor:
+            # With the identity as weights, the output of connect are the units themselves.
+            identity = torch.eye(h.shape[-1], dtype=h.dtype, device=h.device)
+            identity = identity.expand(h.shape[0], -1, -1)
+            kept = connect(h, identity, None, entering)
+            # batchwise dropout does not compute the units that it drops
+            passed_on[place] = functional.pad(kept, (0, units - kept.shape[-1]))
+            return affine(kept, weight, bias)
+
+        layer.connect = connect_and_record  # type: ignore[method-assign, assignment]
+
+    changed = []
+    for place, (layer, weight, _) in enumerate(model.places()):
+        if place and isinstance(layer, UnitDropout | TargetedUnitDropout):
+            record(place, layer, weight.shape[1])
+            changed.append(layer)
+    handles = []
+    if model.normalized_at == 3:  # after dropout, so connect is not called
+        for place, normalization in enumerate(model.normalizations, start=1):
+            handles.append(
+                normalization.register_forward_pre_hook(
+                    lambda _, given, place=place: passed_on.update({place: given[0]})
+                )
+            )
+    try:
+        yield
+    finally:
+        for layer in changed:
+            del layer.connect
+        for handle in handles:
+            handle.remove()
 
 
 def unit_correlation(h: Tensor) -> Tensor:

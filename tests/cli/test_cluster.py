@@ -25,16 +25,16 @@ print("this plugin prints")
 
 def test_one_way_to_a_cluster_at_a_time() -> None:
     with pytest.raises(ConfigError, match="give one of them"):
-        options.check_cluster(2, "tcp://host:8786")
-    options.check_cluster(2, None)
-    options.check_cluster(None, "tcp://[::1]:8786")
-    options.check_cluster(None, None)
+        options.check_cluster(2, "tcp://host:8786", dry_run=True)
+    options.check_cluster(2, None, dry_run=True)
+    options.check_cluster(None, "tcp://[::1]:8786", dry_run=True)
+    options.check_cluster(None, None, dry_run=True)
 
 
 @pytest.mark.parametrize("address", ["host:8786", "tcp://", "8786", "", "tcp://host"])
 def test_an_address_without_protocol_host_and_port_is_refused(address: str) -> None:
     with pytest.raises(ConfigError, match="tcp://host:8786"):
-        options.check_cluster(None, address)
+        options.check_cluster(None, address, dry_run=True)
 
 
 @pytest.mark.parametrize(
@@ -53,8 +53,8 @@ def test_without_dask_the_extra_to_install_is_named(
 ) -> None:
     monkeypatch.setattr(options, "find_spec", lambda name: None)
     with pytest.raises(ConfigError, match=rf"{option} needs {names}, which .*\.\[cluster"):
-        options.check_cluster(workers, scheduler)
-    options.check_cluster(None, None)
+        options.check_cluster(workers, scheduler, dry_run=True)
+    options.check_cluster(None, None, dry_run=True)
 
 
 @pytest.mark.parametrize("number", ["0", "-1", "two"])

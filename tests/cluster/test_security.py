@@ -98,13 +98,17 @@ def knock(port: int, context: ssl.SSLContext) -> None:
 def test_the_key_is_in_no_command_line_variable_or_file(
     command: tuple[psutil.Process, Path],
 ) -> None:
-    """While the processes start, it is in files of a folder that is closed to others."""
+    """While the processes start, it is in files of a folder that is closed to others.
+
+    Another folder has the socket by which workers are forked.
+    """
     process, temporary = command
     for each in [process, *process.children(recursive=True)]:
         assert not any(KEY in text for text in (*each.cmdline(), *each.environ().values()))
-    (scratch,) = temporary.iterdir()
-    assert stat.S_IMODE(scratch.stat().st_mode) == 0o700
-    files = [path for path in scratch.rglob("*") if path.is_file()]
+    folders = sorted(temporary.iterdir())
+    assert [folder.name.split("-")[0] for folder in folders] == ["dropout", "pymp"]
+    assert {stat.S_IMODE(folder.stat().st_mode) for folder in folders} == {0o700}
+    files = [path for path in temporary.rglob("*") if path.is_file()]
     assert not any(KEY.encode() in path.read_bytes() for path in files)
 
 

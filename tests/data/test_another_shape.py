@@ -154,6 +154,9 @@ def test_features_of_images_with_colors_are_kept_and_drawn(tmp_path: Path, flags
     np.testing.assert_allclose(field[:5, 6:10], expected)
     assert (field[5:7] == 1).all()  # the gap between two rows is white
     assert figure.axes[-1].get_ylabel() == "weight from a color of a pixel"
+    layout = figure.get_layout_engine()
+    assert layout is not None
+    assert layout.get()["w_pad"] == 0.2  # the panels are farther apart than the images
 
 
 def test_a_color_of_weight_0_is_mid_grey() -> None:

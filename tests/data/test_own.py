@@ -17,8 +17,7 @@ from dropout_lab.config.sections.dataset import with_contents
 from dropout_lab.data.scaling import fit_scaling
 from dropout_lab.datasets.own import Reading, read_own
 from dropout_lab.errors import ConfigError, DataError
-
-CSV = "height,color,weight,kind\n1.5,red,10,cat\n2,blue,20,dog\n2.5,red,,dog\n3,blue,40,cat\n"
+from tests.data.broken import BROKEN, CSV, write_broken
 
 
 def write(path: Path, text: str) -> str:
@@ -205,70 +204,10 @@ def test_keys_that_do_not_go_together(tmp_path: Path) -> None:
             load(None, Changes(settings=settings))
 
 
-X, Y = np.ones((9, 2)), np.arange(9) % 3
-BROKEN: dict[str, tuple[Any, dict[str, Any], str]] = {
-    "no file": (None, {}, "No such file.*Correct dataset.path"),
-    "unknown ending": ("1,2", {"name": "t.txt"}, "no known ending"),
-    "empty": ("", {}, "is empty"),
-    "header only": ("a,kind\n", {}, "no row below its header"),
-    "no header": ("1,2\n3,4\n", {}, ":1: the first line has only numbers"),
-    "not text": (b"a,kind\n1,2\n\xff\xfe,3\n", {}, ":3: this line is not UTF-8"),
-    "twice": ("a,a,kind\n1,2,x\n", {}, "two columns are called 'a'"),
-    "no name": ("a,,kind\n1,2,x\n", {}, "a column has no name"),
-    "ragged": ("a,kind\n1,x\n1,2,3,4\n", {}, "line 3"),
-    "no target": (CSV, {"target": None}, "write dataset.target.*target: kind"),
-    "another target": (CSV, {"target": "kinds"}, "Did you mean 'kind'"),
-    "only a target": ("kind\nx\ny\n", {}, "no column besides"),
-    "missing": (CSV, {"missing": None}, "row 3, column weight.*missing.*dataset.missing: mean"),
-    "missing text": ("c,kind\nred,x\n,y\nblue,x\n", {}, "row 2, column c.*no mean"),
-    "missing column": ("a,b,kind\n,1,x\n,2,y\n", {}, "column a.*no entry at all"),
-    "missing label": ("a,kind\n1,x\n2,\n", {}, "row 2, column kind: the label is missing"),
-    "one word": ("a,kind\n1,x\n2,y\nn/k,x\n4,y\n", {}, "row 3, column a: 'n/k' is no number"),
-    "infinite": ("a,kind\n1,x\n1e60,y\n", {}, "row 2, column a: 1e60 is infinite"),
-    "names of rows": ("id,kind\n" + "".join(f"p{i},{i % 2}\n" for i in range(200)), {},
-                      "column id has 200 different texts"),
-    "numbers to predict": ("a,kind\n" + "".join(f"1,{i / 7}\n" for i in range(9)), {},
-                           "row 2, column kind.*bin a continuous target"),
-    "one class": ("a,kind\n1,x\n2,x\n3,x\n", {}, "all labels are x"),
-    "no test size": (CSV, {"test_size": None}, "write dataset.test_size"),
-    "large test": (CSV, {"test_size": 3}, "give 2 to 2"),
-    "no archive": (b"PK\3\4 and no more", {"name": "t.npz"}, "t.npz is damaged"),
-    "lacks": ({"x_train": X, "y_train": Y}, {}, "lacks x_test, y_test"),
-    "pickle": ({"x": X, "y": np.array([None] * 9)}, {}, "y is an array of Python objects"),
-    "flat": ({"x": X[:, 0], "y": Y}, {}, r"x has shape \(9,\); expected \(examples, features\)"),
-    "text features": ({"x": X.astype(str), "y": Y}, {}, "x has entries of type <U"),
-    "lengths": ({"x": X, "y": Y[:8]}, {}, "x has 9 examples, but y has 8"),
-    "one-hot": ({"x": X, "y": np.eye(3)[Y]}, {}, "one-hot labels, save y.argmax"),
-    "fractions": ({"x": X, "y": Y + 0.5}, {}, r"y\[0\] is 0.5"),
-    "not a number": ({"x": np.where(X * Y[:, None] > 1, np.nan, X), "y": Y}, {"missing": None},
-                     r"x\[2\]\[0\] is missing, as are 6"),
-    "beyond": ({"x": X * 1e300, "y": Y}, {}, r"x\[0\]\[0\] is infinite or beyond"),
-    "shapes": ({"x_train": X, "y_train": Y, "x_test": X[:, :1], "y_test": Y}, {"test_size": None},
-               r"x_train have shape \(2,\), of x_test \(1,\)"),
-    "new classes": ({"x_train": X, "y_train": Y, "x_test": X, "y_test": Y + 1},
-                    {"test_size": None}, "labels that y_train lacks: 3"),
-    "two tests": ({"x_train": X, "y_train": Y, "x_test": X, "y_test": Y}, {},
-                  "has a test set of 9: remove dataset.test_size"),
-    "kinds": ({"x_train": X, "y_train": Y, "x_test": X, "y_test": Y.astype(str)},
-              {"test_size": None}, "one has text, the other numbers"),
-    "no column": ({"x": X, "y": Y}, {"target": "kind"}, "is no table"),
-}  # fmt: skip
-
-
 @pytest.mark.parametrize("kind", BROKEN)
 def test_a_broken_file_is_refused_with_the_place_and_the_remedy(tmp_path: Path, kind: str) -> None:
-    content, options, words = BROKEN[kind]
-    is_table = not isinstance(content, dict)
-    path = tmp_path / options.get("name", "t.csv" if is_table else "t.npz")
-    if isinstance(content, dict):
-        save(path, **content)
-    elif content is not None:
-        path.write_bytes(content.encode() if isinstance(content, str) else content)
-    given = {"target": "kind" if path.suffix == ".csv" else None, "test_size": 3, "missing": "mean"}
-    if is_table:
-        given["test_size"] = 2
-    given |= {key: value for key, value in options.items() if key != "name"}
-    with pytest.raises(DataError, match=f"(?s){words}") as caught:
+    path, given = write_broken(tmp_path, kind)
+    with pytest.raises(DataError, match=f"(?s){BROKEN[kind][2]}") as caught:
         read_own(Reading(str(path), **given))
     assert str(path) in str(caught.value)
 
@@ -293,3 +232,31 @@ def test_a_pipe_is_no_file(tmp_path: Path, name: str) -> None:
     path = pipe if pipe.parent == tmp_path else pipe.parent
     with pytest.raises(DataError, match="cannot be read: It is a named pipe, not a file"):
         read_own(Reading(str(path), "kind" if name.endswith(("csv", "parquet")) else None, 2))
+
+
+def test_test_labels_may_be_shorter_words_than_the_training_labels(tmp_path: Path) -> None:
+    x = np.ones((4, 2))
+    words = np.array(["mouse", "ox", "mouse", "ox"])
+    path = save(tmp_path / "t.npz", x_train=x, y_train=words, x_test=x[:2], y_test=words[1::2])
+    found = read_own(Reading(path))
+    assert found.test is not None
+    assert found.test.labels.tolist() == [1, 1]
+
+
+def test_line_ends_blank_lines_and_empty_last_columns_change_nothing(tmp_path: Path) -> None:
+    plain = read_own(Reading(write(tmp_path / "a.csv", CSV), "kind", 2, "mean"))
+    for number, text in enumerate(
+        (CSV.replace("\n", "\r\n"), CSV.replace("\n", "\r"), "\n \n" + CSV,
+         CSV.replace("\n", ",\n").replace("kind,", "kind"))
+    ):  # fmt: skip
+        path = tmp_path / f"{number}.csv"
+        path.write_bytes(text.encode())
+        assert read_own(Reading(str(path), "kind", 2, "mean")).sha256 == plain.sha256, number
+
+
+def test_a_path_with_a_nul_or_a_folder_called_a_table_is_a_mistake(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").mkdir()
+    with pytest.raises(DataError, match="is a folder, so it has no column 'kind'"):
+        read_own(Reading(str(tmp_path / "t.csv"), "kind"))
+    with pytest.raises(DataError, match="null byte"):
+        read_own(Reading("a\0.npz"))

@@ -7,17 +7,21 @@ import pytest
 import torch
 from torch import Tensor
 
+from dropout_lab.catalogue import CATALOGUE
 from dropout_lab.data import Splits
+from dropout_lab.layers import VARIANTS, TargetedUnitDropout, UnitDropout
 from dropout_lab.model import MLP, fleet_p
 from dropout_lab.rng import Purpose, stream
 from dropout_lab.training.unit_statistics import (
     accuracy_after_removal,
     activation_sparsity,
+    activation_variance,
     effective_rank,
     mean_activation,
     unit_correlation,
+    units_with_dropout,
 )
-from tests.conftest import make_runs
+from tests.conftest import make_runs, with_variant
 
 CPU = torch.device("cpu")
 
@@ -26,6 +30,12 @@ def test_mean_and_sparsity_by_hand() -> None:
     h = torch.tensor([[[0.0, 2.0], [0.005, 1.0]], [[-1.0, -0.01], [0.02, 4.0]]])
     torch.testing.assert_close(mean_activation(h), torch.tensor([3.005 / 4, 3.01 / 4]))
     assert activation_sparsity(h).tolist() == [0.5, 0.25]
+
+
+def test_variance_by_hand() -> None:
+    """Around the mean of the layer: 9 + 1 + 1 + 9 over 4; equal values have none."""
+    h = torch.tensor([[[1.0, 3.0], [5.0, 7.0]], [[2.0, 2.0], [2.0, 2.0]]])
+    assert activation_variance(h).tolist() == [5.0, 0.0]
 
 
 def test_correlation_against_numpy() -> None:
@@ -136,3 +146,76 @@ def test_the_units_come_back_where_the_network_raises() -> None:
             model, torch.ones(1, 2, 3), torch.zeros(2, dtype=torch.int64), (0,), 50
         )
     assert not model.activation._forward_hooks
+
+
+ON_UNITS = [
+    name
+    for name, kind in CATALOGUE.items()
+    if kind.noisy and issubclass(VARIANTS[name], UnitDropout | TargetedUnitDropout)
+]
+
+
+@pytest.mark.parametrize("variant", ON_UNITS)
+def test_the_units_with_dropout_are_those_of_a_training_step(
+    variant: str, small_splits: Splits, float64: None
+) -> None:
+    """The last of them, times the last weights, are the logits of a pass with the same noise."""
+    model = network(*with_variant(variant), "dropout.p=0.5", "model.hidden=[12,8]")
+    x = small_splits.pixels(small_splits.test.images).unsqueeze(0)
+    with torch.no_grad():
+        with model.noise_for(Purpose.DIAGNOSTICS, 1):
+            logits = model.train()(x)
+        with model.noise_for(Purpose.DIAGNOSTICS, 1):
+            units = units_with_dropout(model, x)
+        assert [h.shape[2] for h in units] == [12, 8]
+        if variant != "batchwise":  # its dropped units come last
+            torch.testing.assert_close(units[1] @ model.weights[2] + model.biases[2], logits)
+    assert all("connect" not in vars(layer) for layer, _, _ in model.places())
+
+
+@pytest.mark.parametrize("variant", ["inverted", "batchwise", "dropconnect"])
+def test_the_variance_that_a_mask_adds(variant: str, small_splits: Splits, float64: None) -> None:
+    """At p = 0.5 units are doubled or 0: E y^2 = 2 E h^2. A mask on weights changes no unit."""
+    settings = (f"dropout.variant={variant}", "dropout.p=0.5", "dropout.placement=hidden")
+    model = network(*settings, "model.hidden=[400]")
+    x = small_splits.pixels(small_splits.test.images).unsqueeze(0)
+    hidden: list[Tensor] = []
+    with torch.no_grad():
+        model(x, hidden)
+        with model.noise_for(Purpose.DIAGNOSTICS, 1):
+            (units,) = units_with_dropout(model, x)
+    (h,) = hidden
+    if variant == "dropconnect":
+        assert torch.equal(units, h)
+        return
+    ratio = (units.square().mean() / h.square().mean()).item()
+    assert ratio == pytest.approx(2, rel=0.15)
+    expected = units.square().mean() - units.mean() ** 2
+    assert activation_variance(units).item() == pytest.approx(expected.item())
+
+
+@pytest.mark.parametrize("position", ["before", "after"])
+def test_without_dropout_both_variances_are_the_same(position: str, small_splits: Splits) -> None:
+    """Also where normalization follows dropout, as the layer that records the units."""
+    order = ("model.normalization=layer", f"model.normalization_position={position}")
+    model = network("dropout.variant=none", "model.hidden=[9,7]", *order)
+    x = small_splits.pixels(small_splits.test.images).unsqueeze(0)
+    hidden: list[Tensor] = []
+    with torch.no_grad():
+        model(x, hidden)
+        units = units_with_dropout(model, x)
+    for h, y in zip(hidden, units, strict=True):
+        assert torch.equal(h, y)
+
+
+def test_with_normalization_after_dropout_the_units_have_zeros(small_splits: Splits) -> None:
+    """The activation is the logistic function, which is never 0."""
+    model = network(
+        "model.activation=logistic", "model.normalization=layer",
+        "model.normalization_position=after", "model.normalization_order=after_dropout",
+        "dropout.p=0.5", "model.hidden=[40]",
+    )  # fmt: skip
+    x = small_splits.pixels(small_splits.test.images).unsqueeze(0)
+    with torch.no_grad(), model.noise_for(Purpose.DIAGNOSTICS, 1):
+        (units,) = units_with_dropout(model, x)
+    assert (units == 0).double().mean().item() == pytest.approx(0.5, abs=0.1)

@@ -62,7 +62,7 @@ class DatasetSettings(Section):
     path: str | None = Field(
         None,
         description="With arrays: a file .npz, .csv, .tsv or .parquet, or a folder of .npy files. "
-        "A relative path starts at the folder of the config.",
+        "A relative path starts at the folder of the config; ~ is your home directory.",
     )
     target: str | None = Field(
         None, description="With arrays: the column of the table that has the classes."

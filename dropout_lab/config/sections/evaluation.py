@@ -22,6 +22,7 @@ DiagnosticName = Literal[
     "variance_shift",
     "weight_condensation",
     "flatness",
+    "activation_variance",
 ]
 AtEndName = Literal["features", "histograms", "reliability", "predictions", "boundary"]
 
@@ -39,6 +40,7 @@ NOT_SWEPT = frozenset(
 LAYER_COLUMNS = {
     "activations": ("mean_activation", "activation_sparsity"),
     "co_adaptation": ("unit_correlation", "effective_rank"),
+    "activation_variance": ("activation_variance",),
 }
 GRADIENT_COLUMNS = ("gradient_norm", "gradient_direction_variance", "gradient_direction_error")
 CONDENSATION_COLUMNS = ("weight_similarity", "weight_orientations")
@@ -246,6 +248,7 @@ def diagnostic_columns(settings: "Settings") -> tuple[str, ...]:
     columns["weight_condensation"] = [
         f"{name}_{layer}" for name in CONDENSATION_COLUMNS for layer in layers
     ]
+    columns["activation_variance"] += [f"noisy_activation_variance_{layer}" for layer in layers]
     columns["flatness"] = [f"loss_rise_{percentage}" for percentage in PERTURBED_PERCENTAGES]
     return tuple(column for name in diagnostics(settings.evaluation) for column in columns[name])
 

@@ -17,6 +17,7 @@ from dropout_lab.config.types import (
     Positives,
     Rules,
     Section,
+    Seed,
     Share,
     Span,
     Strength,
@@ -141,6 +142,20 @@ class TrainingSettings(Section):
         None,
         description="Early stopping: stop after this many epochs without a better validation "
         "accuracy, and restore the weights of the best epoch.",
+    )
+    initial_weights_seed: Seed | None = Field(
+        None,
+        description="Seed of the initial weights, the same for all runs. null: the run's seed.",
+    )
+    data_order_seed: Seed | None = Field(
+        None,
+        description="Seed of the order of the examples, the same for all runs. null: the run's "
+        "seed.",
+    )
+    mask_seed: Seed | None = Field(
+        None,
+        description="Seed of the masks and of input noise, the same for all runs. null: the run's "
+        "seed.",
     )
     momentum_schedule: Literal["constant", "linear", "exponential"] = Field(
         "constant", description="How the momentum of sgd rises to its value."
