@@ -5,8 +5,6 @@ schema, so ``1e-3`` is a number, ``010`` is ten and ``no`` is a string.
 """
 
 import re
-from collections.abc import Iterable
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,8 +26,6 @@ _INTEGER = re.compile(r"[-+]?[0-9]+")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _INFINITE = re.compile(r"[-+]?\.(inf|Inf|INF)")
 _NOT_A_NUMBER = re.compile(r"\.(nan|NaN|NAN)")
-# libyaml and PyYAML treat tabs, `?`, tags, byte order marks, `---` and `|#` differently.
-_PARSED_DIFFERENTLY = re.compile(r"[\t?!\ufeff]|---|[|>][^\n]*#")
 _LONGEST_INTEGER = 4000  # digits; Python itself refuses longer ones
 
 
@@ -188,7 +184,7 @@ def _checked_events(text: str, document: Document) -> list[yaml.Event]:
     source = document.source
     events = []
     depth = documents = 0
-    for event in _parse(text):
+    for event in yaml.parse(text, Loader=yaml.SafeLoader):
         at = f"{source}:{event.start_mark.line + 1}"  # type: ignore[union-attr]
         documents += isinstance(event, yaml.DocumentStartEvent)
         depth += isinstance(event, yaml.CollectionStartEvent)
@@ -204,17 +200,6 @@ def _checked_events(text: str, document: Document) -> list[yaml.Event]:
             document.mistakes.append(f"{at}: tags ({tag}) are not allowed; drop it.")
         events.append(event)
     return events
-
-
-def _parse(text: str) -> Iterable[yaml.Event]:
-    """Parse YAML text to events with libyaml if it gives the same events as Python, else in Python.
-
-    Every error is found in Python, so messages do not depend on libyaml. It is ten times as fast.
-    """
-    if yaml.__with_libyaml__ and not _PARSED_DIFFERENTLY.search(text):
-        with suppress(yaml.YAMLError, UnicodeEncodeError):
-            return list(yaml.parse(text, Loader=yaml.CSafeLoader))
-    return yaml.parse(text, Loader=yaml.SafeLoader)
 
 
 def _convert_node(node: yaml.Node, path: KeyPath, document: Document) -> Any:

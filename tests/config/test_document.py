@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -125,19 +124,3 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
 def test_any_text_is_data_or_a_config_error(text: str) -> None:
     with suppress(ConfigError):
         assert isinstance(parse_document(text, "c.yaml").data, dict)
-
-
-def read_text(text: str) -> object:
-    """Return what a text is read as, or the refusal."""
-    try:
-        return parse_document(text, "a.yaml")
-    except ConfigError as error:
-        return str(error)
-
-
-@given(st.text("ab01 \n\t:-,[]{}'\"#|>&*!?%@`~.\ufeff\x07é🙂", max_size=40))
-def test_libyaml_changes_neither_a_value_nor_a_place_nor_a_message(text: str) -> None:
-    found = read_text(f"name: a\nk:\n  - {text}")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(yaml, "__with_libyaml__", False)
-        assert read_text(f"name: a\nk:\n  - {text}") == found
