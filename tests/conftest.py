@@ -7,13 +7,17 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ["OMP_NUM_THREADS"] = "1"
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from matplotlib.figure import Figure
 
 from dropout_lab import data
+from dropout_lab.analysis import plots
+from dropout_lab.analysis.tables import StudyTables
 from dropout_lab.catalogue import CATALOGUE
 from dropout_lab.config.grid import Run, runs_of, single_cell, sweep_cells
 from dropout_lab.config.load import load
@@ -23,6 +27,7 @@ from dropout_lab.data import Splits
 from dropout_lab.datasets import is_downloaded
 from dropout_lab.layers import VARIANTS
 from dropout_lab.plugins import LOADED
+from dropout_lab.report import inline_figures
 from dropout_lab.training import Fleet, train
 
 os.environ.setdefault("MPLBACKEND", "Agg")
@@ -64,6 +69,13 @@ def small_splits() -> Splits:
         normalize="unit",
         split_seed=0,
     )
+
+
+@pytest.fixture(scope="session")
+def tiny_splits(small_splits: Splits) -> Splits:
+    """Two batches of training images, and one to measure on."""
+    first = [part[torch.arange(128)] for part in (small_splits.train, small_splits.test)]
+    return replace(small_splits, train=first[0], validation=first[1], test=first[1])
 
 
 SMALL = (
@@ -137,6 +149,17 @@ def plugin_of_the_readme() -> str:
     """Return the example of a plugin on the page "Write your own variant"."""
     page = Path(__file__).parents[1] / "docs" / "pages" / "how-to" / "own-variant.md"
     return page.read_text().partition("```python\n")[2].partition("```")[0]
+
+
+@pytest.fixture
+def one_plot(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draw one small plot of every study instead of all; tests/analysis is about the plots."""
+
+    def draw(study: StudyTables) -> list[tuple[str, Figure]]:
+        return [("curves", Figure((1, 1)))]
+
+    for module in (plots, inline_figures):
+        monkeypatch.setattr(module, "draw_plots", draw)
 
 
 @pytest.fixture

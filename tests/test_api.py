@@ -1,8 +1,10 @@
 """The Python API trains, loads, compares and plots what the commands do."""
 
 import json
+import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ import pytest
 
 import dropout_lab as dl
 from dropout_lab.errors import ConfigError, StorageError
+from tests.cli.conftest import run as run
 
 NOTEBOOKS = Path(__file__).parents[1] / "docs" / "notebooks"
 SMALL: dict[str, Any] = {
@@ -26,16 +29,14 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> dl.Study:
     return dl.sweep({"name": "s"}, p=[0, 0.5], out=folder, **SMALL)
 
 
-def test_a_sweep_has_the_tables_of_the_command(study: dl.Study, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("one_plot")
+def test_a_sweep_has_the_tables_of_the_command(study: dl.Study, run, tmp_path: Path) -> None:
     sets = [
         "model.hidden=[16]", "dataset.train_size=200", "evaluation.train_examples=200", "name=s",
     ]  # fmt: skip
     words = [word for text in sets for word in ("--set", text)]
-    command = [
-        sys.executable, "-m", "dropout_lab", "sweep", "--p", "0,0.5", "--epochs", "2", "--seeds",
-        "2", "--out", str(tmp_path / "c"), *words,
-    ]  # fmt: skip
-    subprocess.run(command, check=True, capture_output=True)
+    size = ["--epochs", "2", "--seeds", "2"]
+    assert run("sweep", "--p", "0,0.5", *size, "--out", str(tmp_path / "c"), *words).status == 0
     theirs = dl.load(tmp_path / "c")
     for ours, other in ((study.runs, theirs.runs), (study.metrics, theirs.metrics)):
         times = [name for name in ours if "second" in name]
@@ -117,9 +118,15 @@ def test_the_import_loads_nothing_heavy() -> None:
 
 
 @pytest.mark.parametrize("path", sorted(NOTEBOOKS.glob("*.ipynb")), ids=lambda path: path.stem)
-def test_the_notebooks_run(path: Path, tmp_path: Path) -> None:
-    """Run the code cells of a notebook in order, as one script in an empty folder."""
+def test_the_notebooks_run(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own_variants: Callable[[], None]
+) -> None:
+    """Run the code cells of a notebook in order, in an empty folder, with small networks."""
     cells = json.loads(path.read_text())["cells"]
     code = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
-    subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path, timeout=120)
+    for true, small in ((r"\bepochs=\d+", "epochs=2"), (r"\bhidden=\[128\]", "hidden=[16]")):
+        code, count = re.subn(true, small, code)
+        assert count == 1
+    monkeypatch.chdir(tmp_path)
+    exec(code, {})
     assert list(tmp_path.glob("results/*/runs.csv"))

@@ -130,6 +130,7 @@ def test_every_command_in_a_sentence_is_one_of_the_program() -> None:
             assert name in known, (page.name, name)
 
 
+@pytest.mark.usefixtures("one_plot")
 def test_data_of_ones_own_from_the_table_to_the_report(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -19,6 +19,7 @@ from dropout_lab.rng import FleetNoise, PhiloxNoise, Purpose, stream
 from dropout_lab.study import Study, run_study
 from dropout_lab.training import Epoch, Fleet, loop, train
 from tests.conftest import make_config, make_sweep, with_variant
+from tests.layers.cases import KINDS
 from tests.pretended import DEVICE, Pretending, pretending
 
 CPU = torch.device("cpu")
@@ -30,13 +31,6 @@ SHORT = ("training.epochs=2", "dropout.p=0.25,0.4")
 def device(monkeypatch):
     with pretending(monkeypatch) as mode:
         yield mode
-
-
-@pytest.fixture
-def tiny_splits(small_splits: Splits) -> Splits:
-    """3 batches of training images, and some to measure on."""
-    few = [part[torch.arange(192)] for part in (small_splits.train, small_splits.test)]
-    return replace(small_splits, train=few[0], validation=few[1], test=few[1])
 
 
 def waits_in_epochs(
@@ -63,8 +57,11 @@ def waits_in_epochs(
     return sorted(set(waits))
 
 
-@pytest.mark.parametrize("name", CATALOGUE)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[SLOW] * (name not in KINDS)) for name in CATALOGUE]
+)
 def test_no_variant_makes_the_host_wait(name, tiny_splits, device, monkeypatch) -> None:
+    """The quick part tries one variant of each kind."""
     p = "0.25" if CATALOGUE[name].one_p or name == "none" else "0.25,0.4"
     runs = make_sweep(*SHORT, *with_variant(name), f"dropout.p={p}")
     assert {run.settings.dropout.variant for run in runs} == {name}

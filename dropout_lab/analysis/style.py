@@ -280,9 +280,10 @@ def render(figure: Figure, suffix: str) -> bytes:
     metadata = {"png": {"Software": _MARK}, "svg": {"Date": None, "Creator": _MARK}}[suffix]
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing from font")  # reported once, in a note
-        if figure.get_layout_engine() is not None:
-            figure.draw_without_rendering()  # one layout for both formats
-            figure.set_layout_engine("none")
+        engine = figure.get_layout_engine()
+        if engine is not None:
+            engine.execute(figure)  # one layout for both formats
+            figure.set_layout_engine(None)  # else savefig draws twice
         figure.savefig(buffer, format=suffix, dpi=160, metadata=metadata)
     return buffer.getvalue()
 

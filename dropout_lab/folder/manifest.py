@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -184,7 +185,7 @@ def add_session(
             dropout_lab=__version__,
             git_commit=_git_commit(),
             python=platform.python_version(),
-            packages={package: version(package) for package in _PACKAGES},
+            packages=dict(_package_versions()),
             machine={
                 "system": platform.platform(),
                 "processor": _processor(),
@@ -238,6 +239,11 @@ def _git_commit() -> str | None:
     except (OSError, subprocess.SubprocessError):
         return None
     return described.stdout.strip()
+
+
+@cache
+def _package_versions() -> Mapping[str, str]:
+    return {package: version(package) for package in _PACKAGES}
 
 
 def _processor() -> str:

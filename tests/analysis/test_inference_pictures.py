@@ -20,7 +20,7 @@ from dropout_lab.analysis.paper_figure_plot import draw_figure
 from dropout_lab.analysis.plots import plot_study
 from dropout_lab.analysis.tables import StudyTables, half_width, read_study, summarize_cells
 from dropout_lab.config.published import FigureSettings
-from tests.analysis.test_plots import words
+from tests.analysis.test_plots import draw_all, words
 from tests.study.test_run import go, study
 
 
@@ -124,7 +124,7 @@ def test_an_older_study_without_the_files_is_drawn(tmp_path: Path) -> None:
     tables = read_study(tmp_path / "s")
     assert tables.inference.empty
     assert draw_inference(tables, summarize_cells(tables), "t") is None
-    assert plot_study(tables)
+    assert draw_all(tables)
 
 
 def test_studies_of_different_depth_leave_gaps(tmp_path: Path) -> None:
@@ -134,7 +134,7 @@ def test_studies_of_different_depth_leave_gaps(tmp_path: Path) -> None:
     metrics = pd.read_csv(tmp_path / "s" / "metrics.csv")
     deep = metrics["model.hidden"] == "[16, 12]"
     assert (metrics["mean_activation_2"].notna() == deep).all()
-    assert plot_study(read_study(tmp_path / "s"))
+    assert draw_all(read_study(tmp_path / "s"))
 
 
 def test_the_bars_are_t_intervals_over_seeds_and_the_bands_the_spread(

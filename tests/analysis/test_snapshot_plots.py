@@ -13,14 +13,14 @@ from matplotlib.figure import Figure
 
 from dropout_lab.analysis.heat_map import draw_heat_map, second_axis
 from dropout_lab.analysis.learned_p import draw_learned_p
-from dropout_lab.analysis.plots import draw_plots, plot_study
+from dropout_lab.analysis.plots import draw_plots
 from dropout_lab.analysis.reliability import draw_reliability
 from dropout_lab.analysis.snapshot_plots import draw_activations, draw_features
 from dropout_lab.analysis.tables import StudyTables, half_width, read_study, summarize_cells
 from dropout_lab.results import RUN_FOLDERS
 from dropout_lab.results.features import FEATURES, read_features
 from tests.analysis.test_inference_pictures import same_without
-from tests.analysis.test_plots import words
+from tests.analysis.test_plots import draw_all, words
 from tests.study.test_run import go, study
 
 KEPT = "evaluation.at_end=[features,histograms,reliability]"
@@ -211,7 +211,7 @@ def test_what_was_not_kept_or_learned_is_not_drawn(sizes: StudyTables) -> None:
 def test_a_single_seed_without_a_baseline_is_drawn(tmp_path: Path) -> None:
     settings = (KEPT, "evaluation.inference=monte_carlo", "evaluation.curve=3")
     go(study(tmp_path / "s", *settings, "evaluation.samples=3", sweep=False, seeds="1"))
-    names = {path.stem for path in plot_study(read_study(tmp_path / "s"))}
+    names = draw_all(read_study(tmp_path / "s"))
     assert {"features", "activations", "reliability", "monte_carlo"} <= names
 
 
@@ -220,4 +220,4 @@ def test_studies_from_before_these_tables_are_drawn(kept: StudyTables, tmp_path:
     tables = replace(kept, path=tmp_path / "s", activations=empty, reliability=empty)
     assert draw_activations(tables, summarize_cells(tables), "t") is None
     assert isinstance(tables.reliability, pd.DataFrame)
-    assert plot_study(tables)
+    assert draw_all(tables)

@@ -8,16 +8,15 @@ import sys
 from pathlib import Path
 
 import pytest
-from matplotlib.figure import Figure
 
 from dropout_lab import results
-from dropout_lab.analysis import plots
 from dropout_lab.results import METRICS, RUNS
 from tests.analysis.test_tables import made_study
 from tests.cli.conftest import SMALL
 from tests.faults.operations import Operations
 from tests.folder.test_study_folder import content
 
+pytestmark = pytest.mark.usefixtures("one_plot")
 REFERENCE = Path(__file__).parents[2] / "results" / "reference"
 SWEEP = ("sweep", "--quiet", *SMALL, "--p", "0,0.5", "--seeds", "1")
 
@@ -181,8 +180,7 @@ def test_what_cannot_be_mended_is_not_sent_to_fix(run) -> None:
 # ------------------------------------------------------------------------------------------ plot
 
 
-def test_plot_draws_into_another_folder(run, tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr(plots, "draw_plots", lambda *_: [("curves", Figure())])
+def test_plot_draws_into_another_folder(run, tmp_path: Path) -> None:
     made_study(tmp_path / "r" / "a", "dropout.p=0.5", accuracies=[0.9] * 4)
     before = content(tmp_path / "r")
     told = run("plot", "r/a", "--out", "b")
@@ -224,10 +222,7 @@ def test_plot_names_the_file_that_is_not_ours_and_draws_the_other_study(
     assert told.out.startswith("a: ")
 
 
-def test_plot_reads_what_another_program_wrote_and_says_so(
-    run, tmp_path: Path, monkeypatch
-) -> None:
-    monkeypatch.setattr(plots, "draw_plots", lambda *_: [])
+def test_plot_reads_what_another_program_wrote_and_says_so(run, tmp_path: Path) -> None:
     path = made_study(tmp_path / "b", "dropout.p=0.5", accuracies=[0.9] * 4)
     for name in (METRICS, RUNS):
         head, rows = (path / name).read_text().replace(",", ";").split("\n", 1)
@@ -262,7 +257,7 @@ def test_plot_writes_no_pictures_through_a_file_or_a_link(run, tmp_path: Path) -
 
 def test_json_is_one_document_where_the_pictures_cannot_be_saved(run) -> None:
     assert run(*SWEEP).status == 0
-    picture = Path("results/defaults/plots/gap.png")
+    picture = Path("results/defaults/plots/curves.png")
     picture.unlink()
     picture.mkdir()
     again = run(*SWEEP, "--json")

@@ -18,6 +18,7 @@ from tests.tables import write_table
 Command = Callable[..., Result]
 
 
+@pytest.mark.usefixtures("one_plot")
 def test_results_are_read_without_the_file(tmp_path: Path, run: Command) -> None:
     table, out = write_table(tmp_path / "t.csv"), tmp_path / "s"
     go(own(out, table, p="0.25"))

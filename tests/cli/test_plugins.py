@@ -2,8 +2,6 @@
 
 import csv
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -57,13 +55,12 @@ def test_it_sweeps_beside_a_built_in_variant_and_is_drawn(run, plugin) -> None:
     assert set(statuses().values()) == {"completed"}
 
 
+@pytest.mark.usefixtures("one_plot")
 def test_results_are_read_drawn_and_extended_without_it(run, plugin) -> None:
     run(*SWEEP, *PLUGIN, "--seeds", "1")
-    plotted = subprocess.run(
-        [sys.executable, "-m", "dropout_lab", "plot", str(STUDY)],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert (plotted.returncode, plotted.stderr) == (0, "")
+    plugin()
+    plotted = run("plot", str(STUDY))
+    assert (plotted.status, plotted.err) == (0, "")
     plugin()
     without = [word.replace("inverted,pairs", "inverted,gaussian") for word in SWEEP]
     extended = run(*without, "--seeds", "1")
@@ -78,6 +75,7 @@ def test_results_are_read_drawn_and_extended_without_it(run, plugin) -> None:
     assert "A variant of your own needs --plugin FILE." in asked.err
 
 
+@pytest.mark.usefixtures("one_plot")
 def test_another_version_of_it_is_refused(run, plugin, tmp_path: Path) -> None:
     run(*SWEEP, *PLUGIN, "--seeds", "1")
     before = (STUDY / "manifest.json").read_text()
@@ -97,6 +95,7 @@ def test_another_version_of_it_is_refused(run, plugin, tmp_path: Path) -> None:
     assert len(pairs.keys() - json.loads(before)["runs"].keys()) == 1  # its run has another id
 
 
+@pytest.mark.usefixtures("one_plot")
 def test_a_study_that_only_its_own_setting_names_it_in_is_read_without_it(run, plugin) -> None:
     train = ["train", *SMALL, "--set", "dropout.variant=pairs", "--seeds", "1", "--quiet"]
     assert run(*train, *PLUGIN).status == 0
@@ -128,6 +127,7 @@ def test_verify_finds_it_right_and_forgotten_scaling_wrong(run, plugin, tmp_path
     assert "; 1 is claimed" in wrong.out
 
 
+@pytest.mark.usefixtures("one_plot")
 def test_a_run_with_the_scaling_forgotten_is_marked(run, plugin, tmp_path: Path) -> None:
     """Its noise was measured: the message says where, and the command ends with 1."""
     wrong = plugin_of_the_readme().replace(" / (1 - p)\n", "\n")

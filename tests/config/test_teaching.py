@@ -154,6 +154,7 @@ def test_the_exercise_on_imdb_runs_on_what_its_script_writes(
     assert runs["test_accuracy"].min() > 0.7
 
 
+@pytest.mark.usefixtures("one_plot")
 def test_an_exercise_ends_with_ours_beside_the_published_numbers(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,

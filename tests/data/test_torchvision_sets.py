@@ -9,6 +9,7 @@ import tarfile
 import zipfile
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from hashlib import md5
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,7 @@ def idx(array: np.ndarray) -> bytes:
     return struct.pack(f">{1 + array.ndim}i", kind, *array.shape) + array.tobytes()
 
 
+@cache
 def made_emnist() -> dict[str, bytes]:
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w") as archive:
@@ -60,6 +62,7 @@ def made_emnist() -> dict[str, bytes]:
     return {"gzip.zip": out.getvalue()}
 
 
+@cache
 def made_qmnist() -> dict[str, bytes]:
     files = {}
     for part, size in SIZES.items():
@@ -71,6 +74,7 @@ def made_qmnist() -> dict[str, bytes]:
     return files
 
 
+@cache
 def made_usps() -> dict[str, bytes]:
     files = {}
     for part, name in (("train", "usps.bz2"), ("test", "usps.t.bz2")):
@@ -88,6 +92,7 @@ def old_pickle(entry: object) -> bytes:
     return pickle.dumps(entry, protocol=2).replace(b"\x89\x88\x87", b"K\x00K\x01\x87")
 
 
+@cache
 def made_cifar(name: str) -> dict[str, bytes]:
     folder = {"cifar10": "cifar-10-batches-py", "cifar100": "cifar-100-python"}[name]
     key = {"cifar10": "labels", "cifar100": "fine_labels"}[name]
@@ -112,6 +117,7 @@ def made_cifar(name: str) -> dict[str, bytes]:
     return {f"{folder.replace('batches-py', 'python')}.tar.gz": out.getvalue()}
 
 
+@cache
 def made_svhn() -> dict[str, bytes]:
     files = {}
     for part in SIZES:

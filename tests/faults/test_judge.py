@@ -26,6 +26,8 @@ ASKED = [
     "--set", "evaluation.diagnostics=[activations,gradients]",
     "--p", "0,0.5", "--seeds", "2", "--epochs", "2", "--save-models", "--quiet",
 ]  # fmt: skip
+# What is drawn does not matter here, only what is read before.
+pytestmark = pytest.mark.usefixtures("one_plot")
 KINDS = {**DAMAGED, **SOUND}
 _RUN_ID = re.compile(r"\brun ([0-9a-f]{12})\b")
 

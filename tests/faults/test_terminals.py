@@ -130,10 +130,13 @@ def as_process(
     "| true", "2>&1 | true", ">&-", "2>&-", "<&- >&- 2>&-", ">/dev/full", "2>/dev/full",
     ">/dev/full 2>&1",
 ], ids="40-{}".format)  # fmt: skip
-@pytest.mark.parametrize("arguments", ["variants", "--help", "config schema", "swep", "plot"])
+@pytest.mark.parametrize("arguments", [
+    pytest.param("variants", marks=pytest.mark.slow), "--help", "config schema", "swep", "plot",
+])  # fmt: skip
 def test_an_output_that_goes_nowhere_gives_no_traceback(
     arguments: str, redirect: str, tmp_path: Path
 ) -> None:
+    """A long output, a short one and two errors; ``variants`` is as long as ``config schema``."""
     status, out, err = as_process(arguments, tmp_path, redirect)
     for bad in ("Traceback", "Exception ignored", "Errno"):
         assert bad not in out + err

@@ -87,12 +87,20 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
+@pytest.fixture(scope="module")
+def begun(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A study broken off after two epochs."""
+    out = tmp_path_factory.mktemp("begun") / "s"
+    broken_off(out)
+    return out
+
+
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_a_damaged_checkpoint_costs_one_epoch_and_is_kept(
-    damage: str, tmp_path: Path, undisturbed: Path, monkeypatch: pytest.MonkeyPatch
+    damage: str, tmp_path: Path, undisturbed: Path, begun: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    broken_off(tmp_path / "s")
+    shutil.copytree(begun, tmp_path / "s")
     (path, *_) = sorted((tmp_path / "s" / "runs").rglob("checkpoint_000002.pt"))
     change, words = DAMAGES[damage]
     content = change(path)

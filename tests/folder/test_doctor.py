@@ -362,7 +362,9 @@ def test_damage_upon_damage_is_mended_in_one_go(out: Path, whole: Path) -> None:
     assert damages(examine(out)) == []
 
 
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize(
+    "seed", [pytest.param(seed, marks=[pytest.mark.slow] * (seed >= 8)) for seed in range(20)]
+)
 def test_random_bytes_in_any_file_are_no_traceback(out: Path, whole: Path, seed: int) -> None:
     """Doctor and the same command, over and over, end with the very study or with a sentence."""
     generator = np.random.default_rng(seed)

@@ -1,5 +1,6 @@
 """What is kept of a trained network: in its tables and files, whole, and made again where lost."""
 
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -27,10 +28,18 @@ TABLES = (INFERENCE, RELIABILITY, ACTIVATIONS)
 FILES = (FEATURES, PREDICTIONS)
 
 
-@pytest.fixture
-def out(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished study of four runs, each trained alone."""
-    go(study(tmp_path / "s", *EVERYTHING, p="0.5", seeds="2", fleet_size=1))
+    out = tmp_path_factory.mktemp("whole") / "s"
+    go(study(out, *EVERYTHING, p="0.5", seeds="2", fleet_size=1))
+    return out
+
+
+@pytest.fixture
+def out(tmp_path: Path, whole: Path) -> Path:
+    """A copy of the finished study."""
+    shutil.copytree(whole, tmp_path / "s")
     return tmp_path / "s"
 
 

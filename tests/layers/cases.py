@@ -19,6 +19,11 @@ __all__ = ["Extreme", "LayerInputs", "act"]  # handed on
 CPU = torch.device("cpu")
 NAMES = list(VARIANTS)
 UNIT = [name for name, kind in VARIANTS.items() if issubclass(kind, UnitDropout)]
+# One variant of each kind: coins or normal draws, on units, weights or a batch; fixed or learned.
+KINDS = [
+    "inverted", "gaussian", "dropconnect", "batchwise", "targeted_weight", "standout", "concrete",
+    "learned_bernoulli", "bayes_by_backprop",
+]  # fmt: skip
 NOISY = [name for name in NAMES if CATALOGUE[name].noisy]
 NOISY_UNIT = [name for name in UNIT if name in NOISY]
 LEARNED = [name for name in NAMES if CATALOGUE[name].learned]

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from _pytest.mark import ParameterSet
 from torch import Tensor
 
 from dropout_lab.layers import (
@@ -27,7 +28,7 @@ from dropout_lab.layers import (
 from dropout_lab.layers.coins import uniform_draws
 from dropout_lab.rng import NumpyNoise, PhiloxNoise, TorchNoise
 from tests.layers.abilities import ABILITIES, MISSING, SUBJECTS, Subject, compiled, shown
-from tests.layers.cases import CPU, FEW_MASKS, UNIT, make
+from tests.layers.cases import CPU, FEW_MASKS, KINDS, UNIT, make
 
 SLOW = pytest.mark.slow
 PAGE = Path(__file__).parents[2] / "docs" / "pages" / "how-to" / "layers.md"
@@ -38,9 +39,22 @@ pytestmark = [
 ]
 
 
-@pytest.mark.parametrize("subject", SUBJECTS, ids=str)
-@pytest.mark.parametrize("words", ABILITIES, ids=lambda words: ABILITIES[words].__name__)
+# What these find is of PyTorch's compilers more than of a variant.
+BY_COMPILERS = ("compiles", "exports_in_evaluation", "exports_in_training")
+
+
+def case(words: str, subject: Subject) -> ParameterSet:
+    name = ABILITIES[words].__name__
+    missing = subject.name in MISSING[words][subject.linear]
+    quick = missing or name not in BY_COMPILERS or subject.name in KINDS
+    return pytest.param(words, subject, marks=[] if quick else [SLOW], id=f"{name}-{subject}")
+
+
+@pytest.mark.parametrize(
+    ("words", "subject"), [case(words, subject) for words in ABILITIES for subject in SUBJECTS]
+)
 def test_an_ability(words: str, subject: Subject) -> None:
+    """The quick part compiles and exports one variant of each kind, and tries all else."""
     message = MISSING[words][subject.linear].get(subject.name)
     if message is None:
         ABILITIES[words](subject)

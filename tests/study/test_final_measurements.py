@@ -80,18 +80,28 @@ def test_more_seeds_make_a_larger_ensemble(tmp_path: Path) -> None:
     pd.testing.assert_frame_equal(ours, whole, rtol=1e-4)
 
 
+DIAGNOSED = (*ASKED, "evaluation.diagnostics=[activations,co_adaptation,gradients]")
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("undisturbed") / "s"
+    go(study(out, *DIAGNOSED, p="0.5", seeds="2"))
+    return out
+
+
 @pytest.mark.parametrize("after", [2, 3, 5])
-def test_broken_off_and_resumed_is_the_undisturbed_study(tmp_path: Path, after: int) -> None:
+def test_broken_off_and_resumed_is_the_undisturbed_study(
+    tmp_path: Path, undisturbed: Path, after: int
+) -> None:
     """Also in the last epoch of a fleet, before its rows of runs.csv are there."""
-    settings = (*ASKED, "evaluation.diagnostics=[activations,co_adaptation,gradients]")
-    go(study(tmp_path / "whole", *settings, p="0.5", seeds="2"))
-    asked = study(tmp_path / "s", *settings, p="0.5", seeds="2")
+    asked = study(tmp_path / "s", *DIAGNOSED, p="0.5", seeds="2")
     with pytest.raises(KeyboardInterrupt):
         go(asked, StopsAfter(after))
     go(asked)
-    assert_same_results(tmp_path / "whole", tmp_path / "s")
+    assert_same_results(undisturbed, tmp_path / "s")
     for name in FILES:
-        assert (tmp_path / "s" / name).read_text() == (tmp_path / "whole" / name).read_text()
+        assert (tmp_path / "s" / name).read_text() == (undisturbed / name).read_text()
 
 
 def test_another_axis_gives_every_file_its_column(tmp_path: Path) -> None:

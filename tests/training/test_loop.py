@@ -32,17 +32,17 @@ def trained(
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_a_fleet_is_its_runs(variant: str, small_splits: Splits, float64: None) -> None:
+def test_a_fleet_is_its_runs(variant: str, tiny_splits: Splits, float64: None) -> None:
     """In double precision, so that only rounding may differ: runs of different p, rate and seed."""
     settings = ["training.epochs=2", *with_variant(variant)]
     varied = ["training.learning_rate=0.05,0.1", "regularization.l2=0,0.001"]
     varied += ["dropout.p=0.5"] if CATALOGUE[variant].one_p else ["dropout.p=0.25,0.5"]
     runs = make_sweep(*settings, *varied, seeds=(0, 1))
     together = Fleet(runs, CPU)
-    fleet_records = list(train(together, small_splits))[-1].records
+    fleet_records = list(train(together, tiny_splits))[-1].records
     for index in (0, len(runs) // 2, len(runs) - 1):
         alone = Fleet([runs[index]], CPU)
-        single = list(train(alone, small_splits))[-1].records[0]
+        single = list(train(alone, tiny_splits))[-1].records[0]
         for ours, theirs in zip(together.model.parameters(), alone.model.parameters(), strict=True):
             torch.testing.assert_close(ours[index], theirs[0], rtol=1e-9, atol=1e-11)
         assert fleet_records[index].test_errors == single.test_errors
@@ -50,11 +50,11 @@ def test_a_fleet_is_its_runs(variant: str, small_splits: Splits, float64: None) 
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_a_resumed_fleet_has_the_same_bits(variant: str, small_splits: Splits) -> None:
+def test_a_resumed_fleet_has_the_same_bits(variant: str, tiny_splits: Splits) -> None:
     p = "0.25" if CATALOGUE[variant].one_p else "0.25,0.4"
     settings = ["training.epochs=3", "training.optimizer=adam", "training.learning_rate=0.001"]
     runs = make_sweep(*settings, *with_variant(variant), f"dropout.p={p}", seeds=(0, 1))
-    assert_same_bits(*resumed_after_an_epoch(runs, small_splits))
+    assert_same_bits(*resumed_after_an_epoch(runs, tiny_splits))
 
 
 def test_the_loop_is_plain_pytorch_written_out(small_splits: Splits, float64: None) -> None:
