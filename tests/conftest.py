@@ -155,7 +155,7 @@ def plugin_of_the_readme() -> str:
 def one_plot(monkeypatch: pytest.MonkeyPatch) -> None:
     """Draw one small plot of every study instead of all; tests/analysis is about the plots."""
 
-    def draw(study: StudyTables) -> list[tuple[str, Figure]]:
+    def draw(study: StudyTables, margin: float | None) -> list[tuple[str, Figure]]:
         return [("curves", Figure((1, 1)))]
 
     for module in (plots, inline_figures):
