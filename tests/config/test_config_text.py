@@ -12,16 +12,20 @@ from dropout_lab.config.overrides import Changes
 from dropout_lab.config.published import FigureSettings
 from dropout_lab.config.schema import KEYS, SECTION_CLASSES, Config
 from dropout_lab.config.shipped_configs import list_shipped
+from tests.config.test_teaching import IMDB, write_imdb
 
 SIZES = [(path, size) for path in list_shipped().values() for size in list_sizes(path)]
 
 
 @pytest.mark.parametrize(("path", "size"), SIZES, ids=lambda each: getattr(each, "stem", each))
 def test_every_shipped_config_reads_back_as_itself(
-    path: Path, size: str | None, tmp_path: Path
+    path: Path, size: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config = load(path, Changes(settings=() if size is None else (f"size={size}",), sweep=True))
-    for options in ({}, {"changed_only": True}, {"comments": True}, {"unicode": False}):
+    settings = () if size is None else (f"size={size}",)
+    if path.name == IMDB.name:
+        path, settings = write_imdb(tmp_path, monkeypatch), ("dataset.validation_size=100",)
+    config = load(path, Changes(settings=settings, sweep=True))
+    for options in ({"changed_only": True}, {"comments": True}, {"unicode": False}):
         copy = tmp_path / "c.yaml"
         copy.write_text(format_config(config, **options))
         again = load(copy, Changes(sweep=True))
