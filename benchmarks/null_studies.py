@@ -45,7 +45,7 @@ CLAIM = re.compile(
     r"(?<!not )significantly|difference is significant|, significant|\d (is|are) significant"
     r"|is better than|pp( \[[^]]*\])? (higher|lower) at |neighboring value differs"
     r"|classifies \d\S* (more|fewer)|\d of \d+ settings? classif|on \d+ of \d+ data set"
-    r"|; (\d+ fewer|fewer on \d)|equally many"
+    r"|; (\d+ fewer|fewer on \d)|(?<!classified )equally many"
 )
 Random = np.random.Generator
 Array = statistics.Array

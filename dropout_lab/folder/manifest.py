@@ -7,7 +7,6 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
-from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -185,7 +184,7 @@ def add_session(
             dropout_lab=__version__,
             git_commit=_git_commit(),
             python=platform.python_version(),
-            packages=dict(_package_versions()),
+            packages={package: version(package) for package in _PACKAGES},
             machine={
                 "system": platform.platform(),
                 "processor": _processor(),
@@ -239,11 +238,6 @@ def _git_commit() -> str | None:
     except (OSError, subprocess.SubprocessError):
         return None
     return described.stdout.strip()
-
-
-@cache
-def _package_versions() -> Mapping[str, str]:
-    return {package: version(package) for package in _PACKAGES}
 
 
 def _processor() -> str:

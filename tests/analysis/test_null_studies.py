@@ -79,6 +79,7 @@ def test_a_claim_in_a_sentence_is_seen(null: ModuleType) -> None:
         "is higher in 2 (p = 0.5: +0.83 pp, significant). 1 is significant (sign-flip tests).",
         "The difference is significant (sign-flip p-value 0.031).",
         "Dropout with p = 0.5 classifies 1.9 more of 100 test images correctly than no dropout.",
+        "Dropout and no dropout classify equally many test images correctly, to within 1 of 1,000.",
         "2 of 3 settings classify more test images correctly than no dropout; 1 undecided.",
     ):
         assert null.CLAIM.search(text)
@@ -89,6 +90,8 @@ def test_a_claim_in_a_sentence_is_seen(null: ModuleType) -> None:
         "is not significantly different at train size = 200. None is significant.",
         "Dropout with p = 0.5 classified 1.9 more of 100 test images correctly than no dropout, "
         "which may be chance.",
+        "Dropout with p = 0.5 and no dropout classified equally many test images correctly, which "
+        "may be chance.",
         "Dropout classifies more test images correctly than no dropout on none of 2 data sets; "
         "undecided on 2.",
         "None of 3 settings classifies more test images correctly than no dropout; 3 undecided.",

@@ -58,7 +58,7 @@ def test_a_folder_with_a_dash_in_front_can_be_named(run) -> None:
 
 def test_every_command_is_of_this_kind() -> None:
     commands = list(leaves(typer.main.get_command(app)))
-    assert len(commands) == 15
+    assert len(commands) == 16
     assert all(isinstance(command, Command) for command in commands)
 
 

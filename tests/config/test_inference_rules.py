@@ -51,7 +51,7 @@ MONTE_CARLO = "evaluation.inference=monte_carlo"
         ),
         (
             ["evaluation.diagnostics=[heat]"],
-            "weight_condensation, flatness or a list of them.",
+            "flatness, activation_variance or a list of them.",
         ),
         ([MONTE_CARLO, "dropout.variant=none"], "no network here has noise to sample"),
         ([MONTE_CARLO, "dropout.p=0"], "no network here has noise to sample"),

@@ -33,7 +33,7 @@ def test_a_removed_setting_is_in_no_table_and_still_counts_in_the_correction(
     assert set(study.runs["dropout.p"]) == set(study.metrics["dropout.p"]) == {0.0, 0.5}
     assert (path / f"{results.METRICS}.damaged").read_bytes() == before
     assert study.removed == ("dropout.p = 0.95", 1)
-    first, *_, last = conclusions(study, compare_cells(study))
+    _, first, *_, last = conclusions(study, compare_cells(study))
     assert first == (
         "Removed from this study: dropout.p = 0.95. 1 removed comparison still counts in the "
         "correction."
