@@ -96,6 +96,7 @@ def conclusions(study: StudyTables, table: pd.DataFrame) -> list[str]:
     return [
         *sentences,
         *_axes(study, parts[-1], family),
+        *describe_spread(study),
         *describe_lost_runs(study, table),
     ]
 

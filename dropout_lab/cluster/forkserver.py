@@ -27,11 +27,12 @@ def start_forkserver() -> None:
     """
     if not FORKS:
         return
-    before = dict(os.environ)
+    before = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
     os.environ.update(_ENVIRONMENT)
     try:
         multiprocessing.set_forkserver_preload(["distributed", "dropout_lab.cluster.task"])
         forkserver.ensure_running()
     finally:
-        os.environ.clear()
+        for name in _ENVIRONMENT.keys() - before.keys():
+            del os.environ[name]
         os.environ.update(before)

@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from yaml.composer import Composer
-from yaml.resolver import BaseResolver
 
 from dropout_lab.errors import ConfigError
 from dropout_lab.files import open_file
@@ -127,39 +125,47 @@ def parse_value(text: str, source: str) -> Any:
     return value
 
 
-class _Composer(Composer, BaseResolver):
-    """Compose the nodes of events that are already parsed; tags are not resolved."""
+class _CheckedLoader(yaml.SafeLoader):
+    """Check depth, aliases, tags and the number of documents while the nodes are made.
 
-    def __init__(self, events: list[yaml.Event]) -> None:
-        Composer.__init__(self)
-        BaseResolver.__init__(self)
-        self._events = iter(events)
-        self._next = next(self._events)
+    The limit of the depth also limits the recursion of the loader.
+    """
 
-    def check_event(self, *kinds: type[yaml.Event]) -> bool:
-        """Return whether the next event is of one of some kinds."""
-        return isinstance(self._next, kinds)
-
-    def peek_event(self) -> yaml.Event:
-        """Return the next event, and keep it."""
-        return self._next
+    def __init__(self, text: str, document: Document) -> None:
+        super().__init__(text)
+        self._document = document
+        self._depth = self._documents = 0
 
     def get_event(self) -> yaml.Event:
-        """Return the next event; the last event, the end of the stream, is kept."""
-        event = self._next
-        self._next = next(self._events, event)
+        """Return the next event.
+
+        Raises:
+            ConfigError: The text has several documents, aliases or too many levels.
+            yaml.YAMLError: The text is not YAML.
+        """
+        event: yaml.Event = super().get_event()  # type: ignore[no-untyped-call]
+        at = f"{self._document.source}:{event.start_mark.line + 1}"  # type: ignore[union-attr]
+        self._documents += isinstance(event, yaml.DocumentStartEvent)
+        self._depth += isinstance(event, yaml.CollectionStartEvent)
+        self._depth -= isinstance(event, yaml.CollectionEndEvent)
+        if self._documents > 1:
+            raise ConfigError([f"{at}: a second document begins; a config is one document."])
+        if self._depth > DEEPEST_NESTING:
+            raise ConfigError([f"{at}: nested deeper than {DEEPEST_NESTING} levels."])
+        if isinstance(event, yaml.AliasEvent):
+            raise ConfigError([f"{at}: aliases (*{event.anchor}) are not allowed; repeat it."])
+        tag = getattr(event, "tag", None)
+        if tag is not None:
+            self._document.mistakes.append(f"{at}: tags ({tag}) are not allowed; drop it.")
         return event
 
 
 def _compose(text: str, document: Document) -> yaml.Node | None:
-    """Check depth, aliases and the number of documents, then return the only node of a text.
-
-    Parsing to events needs no recursion, so a hostile text costs only its own length.
-    """
+    """Return the only node of a text, checked by :class:`_CheckedLoader`."""
     source = document.source
     try:
-        events = _checked_events(text, document)
-        return _Composer(events).get_single_node()
+        node: yaml.Node | None = _CheckedLoader(text, document).get_single_node()
+        return node
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         at, snippet = source, None
@@ -172,34 +178,6 @@ def _compose(text: str, document: Document) -> yaml.Node | None:
         line, column = before.count("\n") + 1, error.position - before.rfind("\n")
         message = "not YAML: this character is not allowed in YAML."
         raise ConfigError([f"{source}:{line}:{column}: {message}"]) from None
-
-
-def _checked_events(text: str, document: Document) -> list[yaml.Event]:
-    """Return the events of a text, and collect its tags as mistakes.
-
-    Raises:
-        ConfigError: The text has several documents, aliases or too many levels.
-        yaml.YAMLError: The text is not YAML.
-    """
-    source = document.source
-    events = []
-    depth = documents = 0
-    for event in yaml.parse(text, Loader=yaml.SafeLoader):
-        at = f"{source}:{event.start_mark.line + 1}"  # type: ignore[union-attr]
-        documents += isinstance(event, yaml.DocumentStartEvent)
-        depth += isinstance(event, yaml.CollectionStartEvent)
-        depth -= isinstance(event, yaml.CollectionEndEvent)
-        if documents > 1:
-            raise ConfigError([f"{at}: a second document begins; a config is one document."])
-        if depth > DEEPEST_NESTING:
-            raise ConfigError([f"{at}: nested deeper than {DEEPEST_NESTING} levels."])
-        if isinstance(event, yaml.AliasEvent):
-            raise ConfigError([f"{at}: aliases (*{event.anchor}) are not allowed; repeat it."])
-        tag = getattr(event, "tag", None)
-        if tag is not None:
-            document.mistakes.append(f"{at}: tags ({tag}) are not allowed; drop it.")
-        events.append(event)
-    return events
 
 
 def _convert_node(node: yaml.Node, path: KeyPath, document: Document) -> Any:

@@ -5,6 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from dropout_lab.analysis.conclusions import conclusions
+from dropout_lab.analysis.paired import compare_cells
 from dropout_lab.analysis.plots import draw_plots
 from dropout_lab.analysis.spread import ALL, describe_spread, draw_spread, spreads
 from dropout_lab.analysis.tables import StudyTables, read_study
@@ -60,6 +62,8 @@ def test_the_split_is_a_source_that_is_compared_within_each_seed(tmp_path: Path)
     # Each seed has a mean of its own: squares 2 e-4, 18 e-4 and 0, over 2 + 2 + 2.
     assert [each.sd for each in own] == pytest.approx([np.sqrt(20e-4 / 6)] * 2)
     assert [each.values for each in own] == [3, 3]
+    told = conclusions(study, compare_cells(study))
+    assert any("data split: 1.83 pp [0.95, 11.47]" in sentence for sentence in told)
 
 
 def test_it_is_drawn_and_said(tmp_path: Path) -> None:
